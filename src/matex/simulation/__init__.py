@@ -1,0 +1,17 @@
+"""Films with known findings, made from real normal ones."""
+
+from matex.simulation.chest import Lungs, find_lungs
+from matex.simulation.film import PlacedFinding, SimulatedFilm, simulate
+from matex.simulation.phrases import FINDINGS, all_canonical, canonical, phrase
+
+__all__ = [
+    "FINDINGS",
+    "Lungs",
+    "PlacedFinding",
+    "SimulatedFilm",
+    "all_canonical",
+    "canonical",
+    "find_lungs",
+    "phrase",
+    "simulate",
+]

@@ -1,0 +1,224 @@
+"""Normal films with findings put in at a known place: ground truth for training and for measuring explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from matex.simulation.chest import Lungs, find_lungs
+from matex.simulation.findings import DRAWINGS, TIERS, Change, View, view
+from matex.simulation.phrases import FINDINGS, phrase
+
+TRIES = 12
+Choice = str | None | Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class PlacedFinding:
+    """One finding and where it lies."""
+
+    finding: str
+    side: str | None  # the patient's: "right", "left", "both"; None: the finding has no side
+    zone: str | None  # "upper", "mid", "lower": third of that lung's height with the centre of the mask
+    mask: np.ndarray  # bool [height, width]
+    box: tuple[int, int, int, int]  # (x0, y0, x1, y1), pixels, half-open
+    contrast: float  # mean change in the mask, as a share of the film's range from lung air to soft tissue
+    size: float  # diameter of the circle with the mask's area, centimetres (adult thorax of 27 cm)
+    tier: str  # "obvious", "moderate", "subtle"
+
+
+@dataclass(frozen=True)
+class SimulatedFilm:
+    """A film with findings; no patient ever had them."""
+
+    image: np.ndarray  # uint8 [height, width]
+    findings: tuple[PlacedFinding, ...]
+    phrase: str
+    seed: int
+
+
+def simulate(
+    normal: np.ndarray,
+    seed: int,
+    *,
+    findings: int = 1,
+    tier: str = "obvious",
+    finding: Choice = None,
+    side: Choice = None,
+    zone: Choice = None,
+    lungs: Lungs | None = None,
+) -> SimulatedFilm:
+    """Put findings into a normal frontal film. The same arguments give the same bytes.
+
+    Args:
+        normal: uint8 [height, width], grey, dense = bright, standard display (patient's right on the left).
+        seed: any integer >= 0.
+        findings: how many, 0 to 2. 0 gives the film back with a phrase that denies findings.
+        tier: how easy to see: "obvious", "moderate" or "subtle", by contrast and size.
+        finding: a name from `FINDINGS`, or one per finding; None: drawn.
+        side: "right", "left" (or "both" where the finding has it), or one per finding; None: drawn.
+        zone: "upper", "mid", "lower", or one per finding; None: drawn.
+        lungs: `find_lungs(normal)` where it is known already; saves most of the time.
+
+    Raises:
+        ValueError: not a grey uint8 film of at least 64 x 64, an unknown name, or a place the finding cannot have.
+    """
+    _check(normal, findings, tier)
+    rng = np.random.default_rng((seed, 0x6D61746578))
+    if findings == 0:
+        return SimulatedFilm(normal.copy(), (), phrase((), rng), seed)
+    wishes = list(zip(_each(finding, findings), _each(side, findings), _each(zone, findings), strict=True))
+    for wish in wishes:
+        _places(*wish)
+    seen = view(normal.shape, lungs or find_lungs(normal))
+    film = normal.astype(np.float32)
+    taken = np.zeros(normal.shape, dtype=bool)
+    placed: list[PlacedFinding] = []
+    for place in _choose(wishes, rng):
+        film, one = _put(film, seen, place, tier, taken, rng)
+        taken |= one.mask
+        placed.append(one)
+    image = np.clip(np.rint(film), 0, 255).astype(np.uint8)
+    return SimulatedFilm(image, tuple(placed), phrase(placed, rng), seed)
+
+
+Place = tuple[str, str | None, str | None]
+
+
+def _check(normal: np.ndarray, findings: int, tier: str) -> None:
+    if normal.ndim != 2 or normal.dtype != np.uint8 or min(normal.shape) < 64:
+        raise ValueError(
+            f"Expected a grey film, uint8 [height, width] of at least 64 x 64, got {normal.dtype} "
+            f"{list(normal.shape)}. Convert it with matex.read(path).pixels or resize it."
+        )
+    if findings not in (0, 1, 2):
+        raise ValueError(f"Expected 0, 1 or 2 findings, got {findings}. Call simulate once per film.")
+    if tier not in TIERS:
+        raise ValueError(f"Expected a tier among {', '.join(TIERS)}, got {tier!r}.")
+
+
+def _each(choice: Choice, count: int) -> tuple[str | None, ...]:
+    """One wish per finding."""
+    if choice is None or isinstance(choice, str):
+        return (choice, *[None] * (count - 1))
+    if len(choice) != count:
+        raise ValueError(f"Expected {count} values, one per finding, got {len(choice)}: {tuple(choice)}.")
+    return tuple(choice)
+
+
+def _places(finding: str | None, side: str | None, zone: str | None) -> list[list[Place]]:
+    """All places that agree with a wish, per finding."""
+    if finding is not None and finding not in FINDINGS:
+        raise ValueError(f"Expected a finding among {', '.join(FINDINGS)}, got {finding!r}.")
+    options = [
+        [
+            (entry.name, one_side, one_zone)
+            for one_side in entry.sides
+            for one_zone in entry.zones
+            if side in (None, one_side) and zone in (None, one_zone)
+        ]
+        for entry in FINDINGS.values()
+        if finding in (None, entry.name)
+    ]
+    options = [places for places in options if places]
+    if not options:
+        known = FINDINGS[finding] if finding else None
+        where = (
+            f"sides {known.sides} and zones {known.zones}"
+            if known
+            else "sides right, left and zones upper, mid, lower"
+        )
+        raise ValueError(
+            f"Expected a place where {finding or 'a finding'} occurs ({where}), got side {side!r}, zone {zone!r}. "
+            "Leave side or zone out to have one drawn."
+        )
+    return options
+
+
+def _cells(place: Place) -> set[tuple[str, str]]:
+    """The thirds of the lungs that a finding takes for itself."""
+    finding, side, zone = place
+    if finding == "cardiomegaly":
+        return {("heart", "heart")}
+    sides = ("right", "left") if side == "both" else (side or "",)
+    return {(s, z) for s in sides for z in ((zone,) if zone else ("upper", "mid", "lower"))}
+
+
+def _choose(wishes: list[tuple[str | None, str | None, str | None]], rng: np.random.Generator) -> list[Place]:
+    """Places for all wishes that do not share a third of a lung."""
+    for _ in range(200):
+        chosen: list[Place] = []
+        for wish in wishes:
+            options = _places(*wish)
+            places = options[int(rng.integers(len(options)))]
+            chosen.append(places[int(rng.integers(len(places)))])
+        if len(chosen) < 2 or not _cells(chosen[0]) & _cells(chosen[1]):
+            return chosen
+    raise ValueError(
+        f"Expected two findings in different thirds of the lungs, got {wishes[0]} and {wishes[1]}. "
+        "Ask for another side or zone."
+    )
+
+
+def _put(
+    film: np.ndarray, seen: View, place: Place, tier: str, taken: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, PlacedFinding]:
+    """Draw one finding, again where it came to lie outside its zone or on another finding."""
+    finding, side, zone = place
+    change, mask = None, taken
+    for _ in range(TRIES):
+        change = DRAWINGS[finding](seen, side or "", zone or "", tier, rng)
+        mask = change.mask & ~taken
+        if mask.sum() >= max(6, 0.6 * change.mask.sum()) and _is_in_zone(mask, seen, side, zone):
+            break
+    else:
+        raise ValueError(
+            f"Expected room for {finding} ({side or 'no side'}, {zone or 'no zone'}) on this film, found none in "
+            f"{TRIES} tries. Choose another place or another film."
+        )
+    free = ~taken
+    after = _expose(film, seen.lungs, change, free)
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    area = float(mask.sum()) * seen.pixel**2
+    contrast = float(np.abs(after - film)[mask].mean()) / (seen.lungs.tissue - seen.lungs.air)
+    box = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1)
+    return after, PlacedFinding(finding, side, zone, mask, box, contrast, 2 * (area / np.pi) ** 0.5, tier)
+
+
+def _is_in_zone(mask: np.ndarray, seen: View, side: str | None, zone: str | None) -> bool:
+    if zone is None or side not in ("right", "left"):
+        return True
+    top, bottom = seen.lungs.extent(side)
+    rows = mask.sum(axis=1)
+    centre = float((rows * (np.arange(len(rows)) + 0.5)).sum() / rows.sum() / len(rows))
+    return ("upper", "mid", "lower")[min(2, max(0, int(3 * (centre - top) / (bottom - top))))] == zone
+
+
+def _expose(film: np.ndarray, lungs: Lungs, change: Change, free: np.ndarray) -> np.ndarray:
+    """The film with added and missing density: towards soft tissue or air, what is left of the markings on top."""
+    height, width = film.shape
+    base = _broad(film, lungs, 1.3)
+    detail = film - base
+    gain = (1 - np.exp(-change.attenuation)) * free
+    ceiling = np.maximum(lungs.tissue, base + 0.15 * (255 - base))
+    broad = base + (ceiling - base) * gain
+    fine = detail * (1 - change.hides * gain)
+    if change.air is not None:
+        ribs = _broad(film, lungs, 0.55) - base
+        share = change.air * free
+        broad = broad - (broad - lungs.air * 0.8).clip(0) * 0.55 * share
+        fine = fine + (ribs - fine) * share * (gain < 0.1)
+    return np.where(gain + (0 if change.air is None else change.air * free) > 0, broad + fine, film)
+
+
+def _broad(film: np.ndarray, lungs: Lungs, scale: float) -> np.ndarray:
+    """The film without markings finer than `scale` centimetres."""
+    height, width = film.shape
+    columns = min(width, max(8, round(lungs.width / scale)))
+    small = Image.fromarray(film).resize(
+        (columns, max(8, round(columns * height / width))), Image.Resampling.BOX
+    )
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
