@@ -1,0 +1,338 @@
+"""The door for images: a file, an array or a Pillow image becomes a Film, ready for display, or is refused.
+
+Everything behind it works on 8-bit pixels in the display sense; the notes say what was done to get there.
+"""
+
+import hashlib
+import stat
+import threading
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MIN_SIDE = 16  # pixels; fewer cannot hold a finding
+MAX_PIXELS = 178_000_000  # just under Pillow's own hard limit, some ten times a large radiograph
+MAX_BYTES = 1 << 30
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
+_CONVERT = "Convert it to PNG, JPEG, TIFF or DICOM."
+# What a file that is no image starts with, and what to do about it.
+_OTHER_CONTENT = (
+    (b"%PDF", "a PDF", "Export the picture in it as PNG."),
+    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, a .npz or an office file)", _CONVERT),
+    (b"\x80\x02", "a Python pickle, which is never opened", _CONVERT),
+    (b"\x80\x03", "a Python pickle, which is never opened", _CONVERT),
+    (b"\x80\x04", "a Python pickle, which is never opened", _CONVERT),
+    (b"\x80\x05", "a Python pickle, which is never opened", _CONVERT),
+    (b"\x93NUMPY", "a NumPy array", "Load it with numpy.load and give the array."),
+    (b"\x1f\x8b", "a gzip archive (NIfTI?)", "Unpack it, and convert a volume to single films."),
+    (b"\x89HDF", "an HDF5 file", "Read it and give the array."),
+)
+_IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
+# Pillow's bomb warning is replaced by our own limit; warning filters are process-wide, hence the lock.
+_FILTERS = threading.Lock()
+
+
+class InputError(ValueError):
+    """The input is at fault: one line with what was expected, what was got, and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """One image as read, ready for display."""
+
+    pixels: (
+        np.ndarray
+    )  # uint8 [height, width] grey or [height, width, 3] colour; on a radiograph dense is bright
+    name: str  # file stem, "array" or "image"; "dicom" and a hash for DICOM, never patient data
+    sha256: str  # of the file's bytes, or of the array
+    view: str | None = None  # "PA", "AP", "LL", "RL", "LATERAL", ... as DICOM says; None when unknown
+    mirrored: bool = False  # True when the image's left edge is the patient's left
+    notes: tuple[str, ...] = ()  # what was assumed or done on the way
+
+
+def read(source: object) -> Film:
+    """Read one still image.
+
+    Args:
+        source: a path (PNG, JPEG, JPEG 2000, TIFF, BMP, WebP, one-frame GIF, PGM/PPM, DICOM), a Pillow image,
+            a NumPy array [height, width] or [height, width, 3], or a Film, which is returned as it is.
+
+    Returns:
+        The film. Three equal channels become one. Integers of more than 8 bits are scaled linearly from their
+        minimum and maximum, floats in [0, 1] by 255, other floats as integers are. Nothing is clipped: such a
+        file is taken to be ready for display. DICOM goes through its own window (matex.dicom).
+
+    Raises:
+        InputError: the source is no such image, is damaged, has several frames, is smaller than MIN_SIDE or
+            larger than MAX_PIXELS, or holds NaN.
+    """
+    if isinstance(source, Film):
+        return source
+    if isinstance(source, np.ndarray):
+        return _read_array(source)
+    if isinstance(source, Image.Image):
+        pixels, notes = _decode(source, "the image given")
+        whole = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+        return Film(pixels, "image", whole, notes=notes)
+    if isinstance(source, str | Path):
+        return _read_file(source)
+    raise InputError(
+        f"Expected a path, a Pillow image or a NumPy array, got {type(source).__name__}. "
+        "Give tensor.numpy() for a tensor, a path for a file."
+    )
+
+
+def _read_file(source: str | Path) -> Film:
+    where = repr(str(source))
+    where = where if len(where) <= 200 else where[:90] + "..." + where[-90:]
+    data = _file_bytes(Path(source), str(source), where)
+    whole = hashlib.sha256(data).hexdigest()
+    if _is_dicom(data):
+        return _read_dicom(data, whole)
+    try:
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise _too_large(where) from None
+    except Exception:  # Pillow's readers raise nearly every built-in exception on a damaged header
+        raise _not_an_image(data, source, where) from None
+    pixels, notes = _decode(image, where)
+    name = Path(source).stem.encode("utf-8", "replace").decode()
+    return Film(pixels, name, whole, notes=notes)
+
+
+def _file_bytes(path: Path, given: str, where: str) -> bytes:
+    """The bytes of a regular file of reasonable size; pipes and devices are never opened."""
+    try:
+        status = path.stat()
+    except ValueError:
+        raise InputError(f"Expected a path, got one with a null byte: {where}. Check the path.") from None
+    except FileNotFoundError:
+        advice = "Download it first" if "://" in given else "Check the path"
+        raise InputError(
+            f"Expected an image file, got a path where there is none: {where}. {advice}."
+        ) from None
+    except OSError as error:
+        raise InputError(f"Expected an image file, got {error.strerror}: {where}. Check the path.") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"Expected an image file, got a folder: {where}. Give one file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"Expected a regular file, got a pipe or a device: {where}. Save it as a file first."
+        )
+    if status.st_size == 0:
+        raise InputError(f"Expected an image file, got an empty one: {where}. Copy or export it again.")
+    if status.st_size > MAX_BYTES:
+        raise InputError(
+            f"Expected an image file of at most {MAX_BYTES >> 20} MiB, got {status.st_size >> 20} MiB: "
+            f"{where}. Export a single film."
+        )
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"Expected a readable file, got {error.strerror}: {where}. Check its permissions."
+        ) from None
+
+
+def _too_large(where: str) -> InputError:
+    return InputError(
+        f"Expected an image of at most {MAX_PIXELS // 1_000_000} megapixels, got a larger one: {where}. "
+        "Scale it down."
+    )
+
+
+def _not_an_image(data: bytes, source: str | Path, where: str) -> InputError:
+    """Say what a file is instead, without quoting its content."""
+    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    got, advice = "unknown content", _CONVERT
+    for magic, kind, what in _OTHER_CONTENT:
+        if data.startswith(magic):
+            got, advice = kind, what
+    if data[4:8] == b"ftyp":
+        got = "HEIC, AVIF or a video"
+    elif b"<svg" in start.lower():
+        got, advice = "an SVG drawing", "Export it as PNG."
+    elif data.startswith(_IMAGE_STARTS) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
+        got, advice = "a damaged image or a rare kind of one", "Export it again as plain 8- or 16-bit grey."
+    elif got == "unknown content" and _is_text(data[:4096]):
+        got = "text"
+    if Path(source).suffix.lower() in {".dcm", ".dicom"}:
+        return InputError(f"Expected DICOM in a .dcm file, got {got}: {where}. Export the film again.")
+    return InputError(f"Expected an image, got {got}: {where}. {advice}")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(data) - 3:  # a character cut at the end is no evidence against text
+            return False
+        text = data[: error.start].decode("utf-8")
+    return all(character.isprintable() or character.isspace() for character in text)
+
+
+def _is_dicom(data: bytes) -> bool:
+    """DICOM with its preamble (PS3.10 section 7.1), or without one but starting like a data set."""
+    if data[128:132] == b"DICM":
+        return True
+    if data[1:2] != b"\0" or data[0] not in (0x02, 0x08) or len(data) < 128:
+        return False
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    implicit = 0 < int.from_bytes(data[4:8], "little") <= 64
+    return explicit or implicit
+
+
+def _read_dicom(data: bytes, whole: str) -> Film:
+    try:
+        from matex.dicom.read import UnsupportedDicom, decode
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "pydicom":
+            raise
+        raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
+    try:
+        image = decode(data, max_pixels=MAX_PIXELS)
+    except UnsupportedDicom as error:
+        raise InputError(str(error)) from None
+    _check_size(image.pixels.shape[0], image.pixels.shape[1], "this DICOM file")
+    return Film(image.pixels, f"dicom{whole[:8]}", whole, image.view, image.mirrored, image.notes)
+
+
+def _decode(image: Image.Image, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pillow image to uint8 pixels and notes; sizes and frames are checked on the header, before decoding."""
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(where)
+    _check_size(image.height, image.width, where)
+    kind = image.format or "image"
+    try:
+        frames = 1 if kind == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photograph and its preview
+        if frames != 1:
+            raise InputError(
+                f"Expected one image, got {frames} frames: {where}. Save one frame as a file of its own."
+            )
+        orientation = image.getexif().get(0x0112, 1)  # before load, since TIFF drops it there
+        inverted = kind == "TIFF" and _is_white_zero(image)
+        bits = {argument for tile in getattr(image, "tile", ()) for argument in _strings(tile[3])}
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    except (InputError, MemoryError):
+        raise
+    except Exception:  # as in _read_file: decoders raise whatever the damage makes them meet
+        raise InputError(
+            f"Expected a whole {kind}, got a damaged or truncated one: {where}. Copy or export it again."
+        ) from None
+    notes: list[str] = []
+    if orientation in range(2, 9):
+        notes.append(f"EXIF orientation {orientation} applied")
+    if any(";16" in raw for raw in bits) and upright.mode in {"RGB", "RGBA", "CMYK"}:
+        notes.append("16-bit colour reduced to its upper 8 bits")
+    values = _channels(upright, notes)
+    pixels = _to_grey(_to_uint8(values, where, notes))
+    if inverted:
+        pixels = np.subtract(255, pixels, dtype=np.uint8)
+        notes.append("TIFF with white as zero: inverted")
+    return _noting_constant(pixels, notes), tuple(notes)
+
+
+def _channels(image: Image.Image, notes: list[str]) -> np.ndarray:
+    """Values as stored, [height, width] or [height, width, 3]; palettes, transparency and CMYK resolved."""
+    if image.mode.startswith("I") or image.mode in {"F", "L"}:
+        return np.asarray(image)
+    if image.mode in {"1"}:
+        return np.asarray(image.convert("L"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            image = Image.alpha_composite(black, image)
+            notes.append("transparency shown on black")
+    elif image.mode not in {"RGB", "P"}:
+        notes.append(f"{image.mode} converted to RGB")
+    return np.asarray(image.convert("RGB"))
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    """TIFF 6.0 PhotometricInterpretation 0; Pillow inverts up to 8 bits itself, and leaves more as stored."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(262) == 0 and image.mode not in {"1", "L", "P"}
+
+
+def _strings(argument: object) -> tuple[str, ...]:
+    parts = argument if isinstance(argument, tuple) else (argument,)
+    return tuple(part for part in parts if isinstance(part, str))
+
+
+def _read_array(values: np.ndarray) -> Film:
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3):
+        advice = "Give one grey or RGB image"
+        if values.ndim == 3 and values.shape[0] in (1, 3):
+            advice = "Channels come last: array.transpose(1, 2, 0)"
+        elif values.ndim == 3 and values.shape[2] == 4:
+            advice = "Drop the alpha channel: array[:, :, :3]"
+        raise InputError(
+            f"Expected an array [height, width] or [height, width, 3], got shape {values.shape}. {advice}."
+        )
+    if values.dtype.kind not in "buif":
+        raise InputError(
+            f"Expected an array of integers or floats, got {values.dtype}. Convert it, for example to uint8."
+        )
+    height, width = values.shape[:2]
+    _check_size(height, width, "the array given")
+    if height * width > MAX_PIXELS:
+        raise _too_large("the array given")
+    whole = hashlib.sha256(f"{values.dtype.str} {values.shape}".encode() + values.tobytes()).hexdigest()
+    notes: list[str] = []
+    pixels = _to_grey(_to_uint8(values, "the array given", notes))
+    return Film(_noting_constant(pixels, notes), "array", whole, notes=tuple(notes))
+
+
+def _check_size(height: int, width: int, where: str) -> None:
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"Expected an image of at least {MIN_SIDE} x {MIN_SIDE} pixels, got {height} x {width} "
+            f"(height x width): {where}. Give the film itself."
+        )
+
+
+def _to_uint8(values: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
+    """To 8 bits by a linear scale that clips nothing; uint8 passes through. The result is a copy."""
+    if values.dtype == np.uint8:
+        return np.array(values, order="C")
+    if values.dtype == np.bool_:
+        return np.where(values, np.uint8(255), np.uint8(0))
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"Expected finite values, got NaN or infinity: {where}. Replace them first.")
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):
+        raise InputError(
+            f"Expected values within a float's range, got {low:g} to {high:g}: {where}. Scale them."
+        )
+    kind = f"{values.dtype.itemsize * 8}-bit {'float' if values.dtype.kind == 'f' else 'integer'}"
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    notes.append(f"{kind} values scaled linearly, {low:g} to black and {high:g} to white")
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    scaled = (values.astype(np.result_type(values.dtype, np.float32)) - low) * (1 / (high - low))
+    return np.rint(scaled * 255).clip(0, 255).astype(np.uint8)
+
+
+def _to_grey(pixels: np.ndarray) -> np.ndarray:
+    """One channel for three equal ones, which is how most public collections store grey films."""
+    if pixels.ndim == 3 and (pixels == pixels[:, :, :1]).all():
+        return np.ascontiguousarray(pixels[:, :, 0])
+    return pixels
+
+
+def _noting_constant(pixels: np.ndarray, notes: list[str]) -> np.ndarray:
+    if (pixels == pixels.reshape(-1, *pixels.shape[2:])[0]).all():
+        notes.append("constant image: nothing to see in it")
+    return pixels
