@@ -1,6 +1,6 @@
-"""Where the lungs lie on a normal frontal film, how large it is and how bright air and soft tissue are on it.
+"""Where the lungs lie on a normal frontal film, how large it is, how bright air and soft tissue are on it.
 
-The simulator places findings by this estimate. It is made once per film on a small grid and holds at any size.
+The simulator places findings by this estimate, made once per film on a small grid; it holds at any size.
 """
 
 from __future__ import annotations
@@ -12,9 +12,20 @@ from PIL import Image
 
 GRID = 96  # columns of the working grid
 THORAX = 27.0  # centimetres between the outer edges of the lungs of an adult
-RIGHT_BOX = (0.08, 0.45)  # lungs of the average film: x of the right and the left one, y of both, fractions
-LEFT_BOX = (0.54, 0.92)
-ROWS_BOX = (0.08, 0.84)
+# Lungs of the average film, fractions: y, then x of the outer and the inner edge of each lung, the right one
+# first. Where more than half of 380 RSNA normal films had lung.
+AVERAGE = np.array(
+    [
+        [0.14, 0.37, 0.37, 0.63, 0.63],
+        [0.16, 0.32, 0.43, 0.68, 0.58],
+        [0.21, 0.26, 0.44, 0.75, 0.56],
+        [0.31, 0.22, 0.45, 0.79, 0.56],
+        [0.42, 0.20, 0.44, 0.80, 0.58],
+        [0.52, 0.18, 0.42, 0.81, 0.63],
+        [0.63, 0.17, 0.38, 0.82, 0.70],
+        [0.71, 0.19, 0.33, 0.82, 0.76],
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +57,9 @@ class Lungs:
 def find_lungs(normal: np.ndarray) -> Lungs:
     """Estimate the lung fields of a normal frontal film.
 
-    Dark regions that hang together, do not reach the edge of the image and lie about where lungs lie; the average
-    lungs where that gives nothing plausible (a turned film, a child's). About two milliseconds: keep the result
-    when the same film is used again, at any size.
+    Dark regions that hang together, do not reach the edge of the image and lie about where lungs lie, let
+    down to the diaphragm; the average lungs where that gives nothing plausible (a turned film). About ten
+    milliseconds: keep the result when the same film is used again, at any size.
 
     Args:
         normal: uint8 [height, width], grey, dense = bright.
@@ -59,21 +70,18 @@ def find_lungs(normal: np.ndarray) -> Lungs:
     x = (np.arange(GRID) + 0.5) / GRID
     y = ((np.arange(rows) + 0.5) / rows)[:, None]
     smooth = _blur(grid, 1)
-    level = _otsu(
-        smooth[(slice(int(rows * 0.12), int(rows * 0.75)), slice(int(GRID * 0.12), int(GRID * 0.88)))]
-    )
+    level = _otsu(smooth[int(rows * 0.12) : int(rows * 0.75), int(GRID * 0.12) : int(GRID * 0.88)])
     columns = smooth[int(rows * 0.2) : int(rows * 0.6), int(GRID * 0.4) : int(GRID * 0.6)].mean(axis=0)
     middle = float((np.argmax(columns) + int(GRID * 0.4) + 0.5) / GRID)
-    fields = [
-        _field(smooth, level, (x > low) & (x < high) & (y > 0.03) & (y < 0.93), seed)
-        for low, high, seed in (
-            (0.04, middle - 0.01, (abs(x - 0.28) < 0.09) & (abs(y - 0.4) < 0.17)),
-            (middle + 0.01, 0.96, (abs(x - 0.71) < 0.09) & (abs(y - 0.4) < 0.17)),
-        )
-    ]
+    fields = []
+    for low, high, centre in ((0.04, middle - 0.01, 0.28), (middle + 0.01, 0.96, 0.71)):
+        room = (x > low) & (x < high) & (y > 0.03) & (y < 0.93)
+        field = _field(smooth, level, room, (abs(x - centre) < 0.09) & (abs(y - 0.4) < 0.17))
+        fields.append(_extend(field, smooth, room))
     measured = all(field.any() for field in fields)
+    fields = [_dilate(field) for field in fields]  # the rim of a lung is brighter than its middle
     if not measured:
-        fields = [_average(x, y, box) for box in (RIGHT_BOX, LEFT_BOX)]
+        fields = [_average(x, y, *columns) for columns in ((1, 2), (4, 3))]
     right, left = fields
     inside = grid[right | left]
     air = float(np.percentile(inside, 8))
@@ -98,7 +106,7 @@ def _field(smooth: np.ndarray, level: float, room: np.ndarray, seed: np.ndarray)
 
 
 def _is_plausible(field: np.ndarray, room: np.ndarray) -> bool:
-    """Whether a region has the size of a lung and stays clear of the frame on its outer side, above and below."""
+    """Whether a region has the size of a lung and stays clear of the frame."""
     if not field.any():
         return False
     down, across = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
@@ -107,13 +115,47 @@ def _is_plausible(field: np.ndarray, room: np.ndarray) -> bool:
     return clear and 0.28 < tall < 0.86 and 0.13 < wide < 0.42 and 0.035 < field.mean() < 0.27
 
 
-def _average(x: np.ndarray, y: np.ndarray, box: tuple[float, float]) -> np.ndarray:
-    """A lung of the average film: a rounded box, narrow at the apex."""
-    low, high = box
-    u = (x - (low + high) / 2) / ((high - low) / 2)
-    v = (y - ROWS_BOX[0]) / (ROWS_BOX[1] - ROWS_BOX[0])
-    half = np.sqrt(np.clip(1 - (1 - np.clip(v, 0, 1) / 0.75) ** 2, 0, 1)) * 0.92
-    return (v > 0) & (v < 0.95) & (abs(u) < np.where(v > 0.75, 0.92, half))
+def _extend(field: np.ndarray, smooth: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Let a field reach the diaphragm: soft tissue before the lung (a breast) stops the first estimate."""
+    if not field.any():
+        return field
+    rows = field.shape[0]
+    across = np.flatnonzero(field.any(axis=0))
+    down = np.flatnonzero(field.any(axis=1))
+    first, last = max(0, across[0] - 2), min(GRID, across[-1] + 3)
+    start, stop = down[0] + (down[-1] - down[0]) // 2, min(rows - 2, round(0.93 * rows))
+    diaphragm = start + _path((smooth[3:] - smooth[:-3])[start - 1 : stop - 1, first:last])
+    above = np.arange(rows)[:, None] <= diaphragm[None, :]
+    lung = float(np.median(smooth[field]))
+    under = np.clip(diaphragm[None, :] + np.arange(3, 7)[:, None], 0, rows - 1)
+    belly = float(np.median(smooth[under, np.arange(first, last)[None, :]]))
+    wider = np.zeros_like(field)
+    wider[:, first:last] = above & (smooth[:, first:last] < lung + 0.55 * (belly - lung))
+    wider &= room & (np.arange(rows)[:, None] > start)
+    return _outline(_grow(field & wider, _erode(wider) | (field & wider)) | field)
+
+
+def _path(rise: np.ndarray) -> np.ndarray:
+    """The row per column where brightness rises most, neighbours at most two rows apart. int [columns]."""
+    gain = rise / max(1e-6, float(rise.max()))
+    best = gain[:, 0]
+    back = []
+    for column in range(1, gain.shape[1]):
+        padded = np.pad(best, 2, constant_values=-np.inf)
+        steps = np.stack([padded[i : i + len(best)] - 0.15 * abs(i - 2) for i in range(5)])
+        choice = np.argmax(steps, axis=0)
+        back.append(np.clip(np.arange(len(best)) + choice - 2, 0, len(best) - 1))
+        best = steps[choice, np.arange(len(best))] + gain[:, column]
+    path = [int(np.argmax(best))]
+    for before in reversed(back):
+        path.append(int(before[path[-1]]))
+    return np.array(path[::-1])
+
+
+def _average(x: np.ndarray, y: np.ndarray, low: int, high: int) -> np.ndarray:
+    """A lung of the average film, between two columns of AVERAGE."""
+    first, last = (np.interp(y, AVERAGE[:, 0], AVERAGE[:, column]) for column in (low, high))
+    return (y > AVERAGE[0, 0]) & (y < AVERAGE[-1, 0]) & (x > first) & (x < last)
 
 
 def _otsu(values: np.ndarray) -> float:
