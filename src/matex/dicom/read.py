@@ -151,16 +151,19 @@ def _stored_values(dataset: Dataset, notes: list[str]) -> np.ndarray:
         syntax = UID("1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2"))
         dataset.file_meta.TransferSyntaxUID = syntax
         notes.append("no transfer syntax in the file: uncompressed assumed")
-    if syntax.is_compressed:
-        _check_decoder(syntax)
+    _check_decoder(syntax)
+    plain = not syntax.is_compressed or syntax == RLELossless  # every allocated bit is in the file
     try:
-        values = pixel_array(dataset, raw=True)
+        if plain:  # pydicom's own correction of unused bits does not look at HighBit
+            values = pixel_array(dataset, raw=True, correct_unused_bits=False)
+        else:
+            values = pixel_array(dataset, raw=True)
     except (ValueError, RuntimeError, OSError):
         values = None
     if values is None:  # raised out here for the reason given in decode
         raise UnsupportedDicom(f"Expected {syntax.name} pixel data, got damaged or truncated ones. {_EXPORT}")
     allocated, stored = 8 * values.dtype.itemsize, int(dataset.BitsStored)
-    if stored < allocated and (not syntax.is_compressed or syntax == RLELossless):
+    if stored < allocated and plain:
         top = int(dataset.get("HighBit", stored - 1))
         kept = (values << (allocated - 1 - top)) >> (allocated - stored)
         if not np.array_equal(kept, values):
@@ -261,13 +264,13 @@ def _numbers(dataset: Dataset, keyword: str) -> list[float]:
 
 def _table(item: Dataset, dataset: Dataset) -> tuple[np.ndarray, int]:
     """LUT Data and the first value mapped (PS3.3 C.11.1.1); thousands of entries may be 8 bits wide."""
-    entries, first, _ = (int(number) for number in item.LUTDescriptor)
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
     entries = entries & 0xFFFF or 1 << 16  # 0 means 65536; a signed VR reads large counts as negative
     data = item.LUTData
     if isinstance(data, bytes):
-        wide = len(data) >= 2 * entries
+        packed = bits == 8 and len(data) in (entries, entries + 1)  # bytes are padded to an even number
         order = "<" if dataset.original_encoding[1] else ">"
-        table = np.frombuffer(data, f"{order}u2" if wide else "u1")[:entries]
+        table = np.frombuffer(data[:entries], "u1") if packed else np.frombuffer(data, f"{order}u2")
     else:
         table = np.atleast_1d(np.asarray(data)) & 0xFFFF
     if len(table) != entries:
@@ -289,9 +292,7 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool]:
     view = _view(dataset, notes)
     orientation = dataset.get("PatientOrientation")
     parts = (
-        [str(part).strip() for part in orientation]
-        if orientation and not isinstance(orientation, str)
-        else []
+        [orientation] if isinstance(orientation, str) else [str(part).strip() for part in orientation or ()]
     )
     if not any(parts):
         flipped = str(dataset.get("FieldOfViewHorizontalFlip", "") or "").strip() == "YES"

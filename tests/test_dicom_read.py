@@ -1,0 +1,585 @@
+"""Synthesised CR and DX with values worked out by hand, and the real files that pydicom ships."""
+
+import logging
+import os
+import subprocess
+import sys
+import traceback
+import warnings
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pydicom = pytest.importorskip("pydicom")
+
+from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.uid import (  # noqa: E402
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
+
+from matex.dicom import read as dicom_read  # noqa: E402
+from matex.images import InputError, read  # noqa: E402
+
+SECRET = "ZZTOP^SECRETA"
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+HEIGHT, WIDTH = 17, 29
+# Asymmetric in both directions: 12-bit values from 0 to 4095, rising to the right and, less, downwards.
+RAMP = np.rint(np.add.outer(np.arange(HEIGHT) * 4, np.arange(WIDTH) * 10) * (4095 / 344)).astype(np.uint16)
+
+
+def film(values=RAMP, **elements):
+    """A DX data set around the values; None removes an element."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.PatientName, dataset.PatientID, dataset.StudyDate = SECRET, SECRET, "19991231"
+    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
+    dataset.PatientOrientation = ["L", "F"]
+    dataset.Rows, dataset.Columns = values.shape[:2]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = 8 * values.dtype.itemsize
+    dataset.BitsStored = 12 if values.dtype.itemsize == 2 else 8
+    dataset.PixelRepresentation = int(values.dtype.kind == "i")
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            with warnings.catch_warnings():  # some values are wrong on purpose
+                warnings.simplefilter("ignore")
+                setattr(dataset, keyword, value)
+    dataset.HighBit = elements.get("HighBit", dataset.BitsStored - 1)
+    dataset.PixelData = values.tobytes()
+    dataset["PixelData"].VR = "OW"
+    return dataset
+
+
+def written(dataset, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(dataset):
+        return read(written(dataset, tmp_path / "film.dcm"))
+
+    return load
+
+
+@pytest.fixture
+def refuse(tmp_path):
+    def refuse(dataset, *words):
+        path = dataset if isinstance(dataset, Path) else written(dataset, tmp_path / "film.dcm")
+        with pytest.raises(InputError) as caught:
+            read(path)
+        message = str(caught.value)
+        assert "\n" not in message
+        for word in ("Expected", "got", *words):
+            assert word in message, message
+        assert "ZZTOP" not in "".join(traceback.format_exception(caught.value))
+        return message
+
+    return refuse
+
+
+def shows(film, expected):
+    np.testing.assert_array_equal(film.pixels, np.rint(np.asarray(expected, float)))
+
+
+def table(values, first=0, bits=8, vr="OW"):
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US" if first >= 0 else "SS", [len(values), first, bits])
+    item.add_new(
+        "LUTData", vr, np.asarray(values, "<u2").tobytes() if vr == "OW" else [int(v) for v in values]
+    )
+    return item
+
+
+# Grey values
+
+
+def test_a_window_over_all_values_is_a_linear_scale(load):
+    shown = load(film())
+    shows(shown, RAMP * (255 / 4095))  # (v - 2047.5) / 4095 + 0.5 = v / 4095
+    assert shown.pixels[0, 0] == 0
+    assert shown.pixels[-1, -1] == 255
+    assert shown.notes == ("window 2048/4096 LINEAR",)
+
+
+def test_the_name_is_a_hash_and_not_the_file_name(load):
+    shown = load(film())
+    assert shown.name == "dicom" + shown.sha256[:8]
+
+
+def test_linear_windows_follow_the_standard(load):
+    """PS3.3 C.11.2.1.2.1: center 1000, width 401 is black up to 799.5, white above 1199.5."""
+    values = np.full((16, 16), 500, np.uint16)
+    values[0, :6] = [799, 800, 1000, 1100, 1199, 1200]
+    shown = load(film(values, WindowCenter=1000, WindowWidth=401))
+    assert shown.pixels[0, :6].tolist() == [0, 0, 128, 192, 255, 255]
+    # 800: (800 - 999.5) / 400 + .5 = .00125 -> 0;  1000: .50125 -> 127.8;  1100: .75125 -> 191.6
+
+
+def test_exact_and_sigmoid_windows_follow_the_standard(load):
+    values = np.full((16, 16), 1000, np.uint16)
+    values[0, :4] = [800, 900, 1100, 1200]
+    exact = load(film(values, WindowCenter=1000, WindowWidth=400, VOILUTFunction="LINEAR_EXACT"))
+    assert exact.pixels[0, :5].tolist() == [0, 64, 191, 255, 128]
+    sigmoid = load(film(values, WindowCenter=1000, WindowWidth=400, VOILUTFunction="SIGMOID"))
+    # 1 / (1 + exp(-4 (v - 1000) / 400)): exp(2) = 7.389, exp(1) = 2.718
+    assert sigmoid.pixels[0, :5].tolist() == [30, 69, 186, 225, 128]
+    assert "SIGMOID" in sigmoid.notes[0]
+
+
+def test_the_first_of_several_windows_is_used_and_said(load):
+    shown = load(film(WindowCenter=[1000, 3000], WindowWidth=[2001, 101]))
+    shows(shown, np.clip((RAMP - 999.5) / 2000 + 0.5, 0, 1) * 255)
+    assert shown.notes == ("window 1000/2001 LINEAR (first of 2)",)
+
+
+def test_rescale_comes_before_the_window(load):
+    shown = load(film(RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=3096, WindowWidth=8192))
+    shows(shown, np.clip((RAMP * 2.0 - 1000 - 3095.5) / 8191 + 0.5, 0, 1) * 255)
+
+
+def test_a_modality_table_comes_before_the_window(load):
+    curve = np.arange(4096)[::-1] // 2
+    shown = load(film(ModalityLUTSequence=[table(curve, bits=16)], WindowCenter=1024, WindowWidth=2048))
+    shows(shown, np.clip(curve[RAMP] / 2047, 0, 1) * 255)
+
+
+@pytest.mark.parametrize("vr", ["OW", "US"])
+def test_a_voi_table_beats_the_window(load, vr):
+    curve = np.rint(255 * (np.arange(4096) / 4095) ** 2)  # 4096 entries of 8 bits
+    shown = load(film(VOILUTSequence=[table(curve, vr=vr)], WindowCenter=100, WindowWidth=50))
+    shows(shown, curve[RAMP])
+    assert shown.notes == ("VOI LUT applied",)
+
+
+def test_values_outside_a_voi_table_take_its_ends(load):
+    curve = np.arange(0, 1024, 2)  # first value mapped 1000, 512 entries of 10 bits
+    shown = load(film(VOILUTSequence=[table(curve, first=1000, bits=10)]))
+    shows(shown, curve[np.clip(RAMP.astype(int) - 1000, 0, 511)] / 1023 * 255)
+
+
+def test_a_voi_table_that_declares_too_many_bits_is_not_shown_black(load):
+    shown = load(film(VOILUTSequence=[table(np.arange(4096), bits=16)]))
+    shows(shown, RAMP * (255 / 4095))
+    assert "VOI LUT declares 16 bits and uses 12" in shown.notes
+
+
+def test_a_voi_table_of_the_wrong_length_is_refused(refuse):
+    item = table(np.arange(4096), bits=12)
+    item.LUTDescriptor = [5000, 0, 12]
+    refuse(film(VOILUTSequence=[item]), "5000")
+
+
+@pytest.mark.parametrize("shape", [None, "INVERSE", "IDENTITY"])
+def test_monochrome1_is_inverted_once_and_after_the_window(load, shape):
+    elements = {"PresentationLUTShape": shape} if shape else {}
+    shown = load(
+        film(PhotometricInterpretation="MONOCHROME1", WindowCenter=1000, WindowWidth=2001, **elements)
+    )
+    shows(shown, 255 - np.clip((RAMP - 999.5) / 2000 + 0.5, 0, 1) * 255)
+    assert any("inverted" in note for note in shown.notes)
+
+
+def test_monochrome1_is_inverted_after_a_voi_table(load):
+    curve = np.rint(255 * (np.arange(4096) / 4095) ** 2)
+    shows(
+        load(film(PhotometricInterpretation="MONOCHROME1", VOILUTSequence=[table(curve)])), 255 - curve[RAMP]
+    )
+
+
+def test_without_a_window_outliers_do_not_set_the_scale(load):
+    values = np.random.default_rng(0).integers(1000, 2001, (40, 60)).astype(np.uint16)
+    values[0, 0], values[-1, -1] = 0, 4095
+    shown = load(film(values, WindowCenter=None, WindowWidth=None))
+    low, high = np.percentile(values, (0.5, 99.5))
+    shows(shown, np.clip((values - low) / (high - low), 0, 1) * 255)
+    assert low > 990
+    assert high < 2010
+    assert any("no window" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize(("center", "width"), [(2048, 0), (2048, -5), (50000, 100), (-50000, 100)])
+def test_an_unusable_window_falls_back_to_percentiles(load, center, width):
+    shown = load(film(WindowCenter=center, WindowWidth=width))
+    assert "the window in the file is unusable" in shown.notes
+    assert np.ptp(shown.pixels) == 255
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_any_number_of_stored_bits_reaches_black_and_white(load, bits):
+    values = np.rint(RAMP / 4095.0 * (2**bits - 1)).astype(np.uint16)
+    shown = load(film(values, BitsStored=bits, WindowCenter=None, WindowWidth=None))
+    assert (shown.pixels[0, 0], shown.pixels[-1, -1]) == (0, 255)
+    assert (np.diff(shown.pixels.astype(int), axis=1) >= 0).all()
+
+
+def test_eight_bits_are_read(load):
+    values = (RAMP // 16).astype(np.uint8)
+    shows(load(film(values, WindowCenter=128, WindowWidth=256)), values)
+
+
+def test_signed_values_keep_their_order(load):
+    values = RAMP.astype(np.int16) - 2048
+    shows(
+        load(film(values, WindowCenter=0, WindowWidth=4096)), np.clip((values + 0.5) / 4095 + 0.5, 0, 1) * 255
+    )
+
+
+def test_signed_values_without_sign_extension_are_extended(load):
+    values = RAMP.astype(np.int16) - 2048
+    packed = (values & 0x0FFF).astype(np.int16)  # the upper four bits are not part of the value
+    shown = load(film(packed, WindowCenter=0, WindowWidth=4096))
+    shows(shown, np.clip((values + 0.5) / 4095 + 0.5, 0, 1) * 255)
+    assert "bits outside the 12 stored ones dropped" in shown.notes
+
+
+def test_an_overlay_in_the_unused_bits_does_not_show(load):
+    values = RAMP.copy()
+    values[3:6, 4:9] |= 0xF000
+    shows(load(film(values)), RAMP * (255 / 4095))
+
+
+def test_values_in_the_upper_bits_are_shifted_down(load):
+    shows(load(film(RAMP << 4, HighBit=15)), RAMP * (255 / 4095))
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_background_and_does_not_set_the_scale(load, photometric):
+    values = np.clip(RAMP, 1000, 2000)
+    values[:, :4] = 4000
+    elements = {"PhotometricInterpretation": photometric, "WindowCenter": None, "WindowWidth": None}
+    shown = load(film(values, PixelPaddingValue=4000, **elements))
+    assert (shown.pixels[:, :4] == 0).all()
+    assert np.ptp(shown.pixels[:, 4:]) == 255
+    assert any("padding" in note for note in shown.notes)
+
+
+def test_a_range_of_padding_is_background(load):
+    values = np.clip(RAMP, 1000, 2000)
+    values[:, 0], values[:, 1], values[:, 2] = 3900, 4000, 3890
+    shown = load(film(values, PixelPaddingValue=4000, PixelPaddingRangeLimit=3900))
+    assert (shown.pixels[:, :2] == 0).all()
+    assert (shown.pixels[:, 2] > 200).all()
+
+
+def test_a_constant_film_is_read_and_noted(load):
+    shown = load(film(np.full((16, 16), 700, np.uint16), WindowCenter=None, WindowWidth=None))
+    assert any("constant" in note for note in shown.notes)
+
+
+# Orientation
+
+
+def test_a_mirrored_film_is_flagged_and_its_pixels_are_left_alone(load):
+    shown = load(film(PatientOrientation=["R", "F"]))
+    assert shown.mirrored
+    assert shown.view == "PA"
+    shows(shown, RAMP * (255 / 4095))
+    assert any("mirrored" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize("orientation", [["L", "F"], ["LP", "FP"], ["LH", "F"]])
+def test_a_standard_film_needs_no_remark(load, orientation):
+    shown = load(film(PatientOrientation=orientation))
+    assert not shown.mirrored
+    assert not any("rientation" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize("orientation", [None, "", []])
+def test_a_missing_orientation_is_assumed_and_said(load, orientation):
+    shown = load(film(PatientOrientation=orientation))
+    assert not shown.mirrored
+    assert any("no PatientOrientation: standard display assumed" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize(
+    "orientation", [["L", "H"], ["R", "H"], ["F", "L"], ["H", "R"], ["F", "R"], ["A", "H"], ["L", "P"]]
+)
+def test_films_upside_down_or_on_their_side_are_refused(refuse, orientation):
+    refuse(film(PatientOrientation=orientation), "\\".join(orientation), "upright")
+
+
+@pytest.mark.parametrize("orientation", [["L"], ["L", "F", "F"], ["ZZTOP", "F"], ["L", ""]])
+def test_unreadable_orientations_are_refused_and_not_quoted(refuse, orientation):
+    refuse(film(PatientOrientation=orientation), "PatientOrientation")
+
+
+@pytest.mark.parametrize(
+    ("orientation", "position", "view"),
+    [
+        (["A", "F"], None, "LATERAL"),
+        (["P", "F"], "LL", "LL"),
+        (["A", "F"], "PA", "LATERAL"),
+        (["P", "F"], "LATERAL", "LATERAL"),
+    ],
+)
+def test_a_lateral_film_is_known_by_its_orientation(load, orientation, position, view):
+    shown = load(film(PatientOrientation=orientation, ViewPosition=position))
+    assert shown.view == view
+    assert not shown.mirrored
+
+
+@pytest.mark.parametrize(
+    ("position", "view"), [("AP", "AP"), ("pa ", "PA"), ("LL", "LL"), ("ZZTOP", None), ("", None)]
+)
+def test_known_views_are_read_and_others_are_not_quoted(load, position, view):
+    shown = load(film(ViewPosition=position))
+    assert shown.view == view
+    assert any("ViewPosition" in note for note in shown.notes) == (view is None)
+    assert not any("ZZTOP" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize(
+    ("code", "view"), [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("1", None)]
+)
+def test_the_view_may_be_a_code(load, code, view):
+    item = Dataset()
+    item.CodeValue = code
+    assert load(film(ViewPosition=None, ViewCodeSequence=[item])).view == view
+
+
+def test_a_flipped_field_of_view_without_orientation_is_noted(load):
+    shown = load(film(PatientOrientation=None, FieldOfViewHorizontalFlip="YES"))
+    assert any("flipped or turned" in note for note in shown.notes)
+    assert not any("flipped" in note for note in load(film(FieldOfViewHorizontalFlip="YES")).notes)
+
+
+@pytest.mark.parametrize(
+    ("elements", "word"),
+    [
+        ({"Modality": "CT"}, "modality CT"),
+        ({"Modality": SECRET}, "modality unknown"),
+        ({"BodyPartExamined": "HAND"}, "not the chest"),
+        ({"ImageLaterality": "L"}, "Laterality L"),
+        ({"PixelSpacing": [0.2, 0.1]}, "not square (height / width 2)"),
+        ({"PixelAspectRatio": [3, 4]}, "not square"),
+        ({"BurnedInAnnotation": "YES"}, "burned-in"),
+        ({"PresentationIntentType": "FOR PROCESSING"}, "FOR PROCESSING"),
+    ],
+)
+def test_what_the_pixels_do_not_tell_is_noted(load, elements, word):
+    notes = load(film(**elements)).notes
+    assert any(word in note for note in notes)
+    assert not any("ZZTOP" in note for note in notes)
+
+
+# What is refused
+
+
+def test_objects_that_are_no_single_grey_film_are_refused(refuse):
+    refuse(film(np.stack([RAMP, RAMP]).reshape(-1, WIDTH), Rows=HEIGHT, NumberOfFrames=2), "2")
+    refuse(film((RAMP // 16).astype(np.uint8), SamplesPerPixel=3, PhotometricInterpretation="RGB"), "colour")
+    refuse(film((RAMP // 16).astype(np.uint8), PhotometricInterpretation="PALETTE COLOR"), "colour")
+    refuse(film(RAMP[:15]), "15 x 29")
+    refuse(film(Rows=60000, Columns=60000), "megapixels")
+    pdf = film()
+    del pdf.PixelData
+    pdf.SOPClassUID = pdf.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.104.1"
+    refuse(pdf, "Encapsulated PDF Storage")
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "BitsStored", "PhotometricInterpretation"])
+def test_a_header_without_what_pixels_need_is_refused(refuse, keyword):
+    dataset = film()
+    delattr(dataset, keyword)
+    refuse(dataset, "damaged")
+
+
+def test_pixel_data_cut_short_are_refused(refuse):
+    dataset = film()
+    dataset.PixelData = dataset.PixelData[:-100]
+    refuse(dataset, "truncated")
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.3, 0.5, 0.9])
+def test_files_cut_short_are_refused(tmp_path, refuse, kept):
+    path = written(film(), tmp_path / "whole.dcm")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    refuse(path)
+
+
+def test_random_damage_is_read_or_refused_and_nothing_else(tmp_path):
+    whole = bytearray(written(film(), tmp_path / "film.dcm").read_bytes())
+    generator = np.random.default_rng(0)
+    refusals = []
+    for _ in range(200):
+        data = bytearray(whole)
+        for place in generator.integers(132, len(data) - RAMP.nbytes, 3):
+            data[place] = generator.integers(256)
+        (tmp_path / "film.dcm").write_bytes(data)
+        try:
+            read(tmp_path / "film.dcm")
+        except InputError as error:
+            refusals.append("".join(traceback.format_exception(error)))
+    assert refusals
+    assert not any("ZZTOP" in refusal for refusal in refusals)
+
+
+def test_a_missing_decoder_is_named(tmp_path, refuse, monkeypatch):
+    class Missing:
+        is_available = False
+        missing_dependencies = ("pylibjpeg - requires pylibjpeg-openjpeg>=2.0",)
+
+    monkeypatch.setattr(dicom_read, "get_decoder", lambda syntax: Missing)
+    refuse(FILES / "JPEG2000.dcm", "JPEG 2000", "pip install matex[dicom]", "pylibjpeg-openjpeg")
+
+
+def test_an_unknown_compression_is_refused(tmp_path, refuse):
+    dataset = film()
+    dataset.file_meta.TransferSyntaxUID = "1.2.3.4"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(tmp_path / "film.dcm", implicit_vr=False, little_endian=True)
+    refuse(tmp_path / "film.dcm", "unknown transfer syntax")
+
+
+def test_without_pydicom_the_package_is_named(tmp_path):
+    path = written(film(), tmp_path / "film.dcm")
+    code = (
+        "import sys; sys.modules['pydicom'] = None\n"
+        "from matex.images import InputError, read\n"
+        f"try: read({str(path)!r})\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "Reading DICOM needs pydicom: pip install matex[dicom]"
+
+
+# Privacy
+
+
+def test_nothing_in_a_film_names_the_patient(load):
+    shown = load(film())
+    text = repr((shown.name, shown.view, shown.notes))
+    assert "ZZTOP" not in text
+    assert "1999" not in text
+
+
+def test_what_pydicom_says_reaches_neither_warnings_nor_logs(tmp_path, caplog):
+    dataset = film()
+    path = written(dataset, tmp_path / "film.dcm")
+    data = path.read_bytes().replace(b"DX", b"D\xff").replace(b"19991231", b"ZZTOP!!!")
+    path.write_bytes(data)
+    before = logging.getLogger("pydicom").level
+    with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read(path)
+    assert said == []
+    assert "ZZTOP" not in caplog.text
+    assert logging.getLogger("pydicom").level == before
+
+
+# Encodings
+
+
+def test_content_decides_and_not_the_extension(tmp_path):
+    path = written(film(), tmp_path / "film.png")
+    shows(read(path), RAMP * (255 / 4095))
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_file_without_preamble_is_recognised(tmp_path, implicit):
+    dataset = film()
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    buffer = BytesIO()
+    del dataset.file_meta
+    pydicom.dcmwrite(buffer, dataset, implicit_vr=implicit, little_endian=True)
+    data = buffer.getvalue()
+    assert data[128:132] != b"DICM"
+    (tmp_path / "IM0001").write_bytes(data)
+    shown = read(tmp_path / "IM0001")
+    shows(shown, RAMP * (255 / 4095))
+    assert "no transfer syntax in the file: uncompressed assumed" in shown.notes
+
+
+def test_run_length_encoding_gives_the_same_pixels(load):
+    dataset = film()
+    dataset.compress(RLELossless)
+    shows(load(dataset), RAMP * (255 / 4095))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_RLE.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_bigendian.dcm",
+        "MR_small_implicit.dcm",
+        "MR_small_padded.dcm",
+    ],
+)
+def test_every_lossless_encoding_of_one_image_reads_alike(name):
+    """MR_small: signed 16 bit, window 600/1600, its first values taken from the bytes of the file."""
+    stored = np.frombuffer(pydicom.dcmread(FILES / "MR_small.dcm").PixelData, "<i2")
+    assert stored[:3].tolist() == [905, 1019, 1227]
+    plain = read(FILES / "MR_small.dcm").pixels
+    # (905 - 599.5) / 1599 + .5 = .69106; 1019: .76235; 1227: .89243
+    assert plain[0, :3].tolist() == [176, 194, 228]
+    np.testing.assert_array_equal(read(FILES / name).pixels, plain)
+
+
+def test_lossy_jpeg_2000_and_extended_jpeg_are_decoded():
+    for name in ("JPEG2000.dcm", "JPGExtended.dcm"):
+        shown = read(FILES / name)
+        assert shown.pixels.shape == (1024, 256)
+        assert np.ptp(shown.pixels) == 255
+
+
+@pytest.mark.parametrize(("name", "view", "stored"), [("CR1/6154", "LL", 1994), ("CR2/6247", "AP", 1488)])
+def test_real_computed_radiographs_are_inverted(name, view, stored):
+    """MONOCHROME1, slope .684 and intercept 200 as in the file, window 1600/2800."""
+    path = FILES / "dicomdirtests" / "77654033" / name
+    dataset = pydicom.dcmread(path)
+    assert dataset.pixel_array[0, 0] == stored
+    rescaled = stored * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    expected = 255 * (1 - ((rescaled - 1599.5) / 2799 + 0.5))
+    shown = read(path)
+    assert abs(int(shown.pixels[0, 0]) - expected) <= 0.5
+    assert shown.view == view
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("MR_truncated.dcm", "truncated"),
+        ("rtplan.dcm", "RT Plan Storage"),
+        ("test-SR.dcm", "SR Storage"),
+        ("SC_rgb_rle.dcm", "colour"),
+        ("examples_palette.dcm", "colour"),
+        ("rtdose.dcm", "15"),
+        ("badVR.dcm", "damaged"),
+        ("image_dfl.dcm", "deflated"),
+        ("waveform_ecg.dcm", "Waveform"),
+        ("JPEG2000-embedded-sequence-delimiter.dcm", "damaged"),
+    ],
+)
+def test_real_files_that_are_no_film_are_refused(refuse, name, word):
+    refuse(FILES / name, word)
+
+
+def test_every_file_that_pydicom_ships_is_read_or_refused_in_one_line():
+    read_ones, refusals = [], []
+    for folder, _, names in os.walk(FILES):
+        for name in sorted(names):
+            try:
+                read_ones.append(repr(read(os.path.join(folder, name)).notes))
+            except InputError as error:
+                refusals.append(str(error))
+    assert len(read_ones) > 25
+    assert not any("\n" in line for line in refusals)
