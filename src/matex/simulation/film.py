@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from matex.simulation.chest import Lungs, find_lungs
-from matex.simulation.findings import DRAWINGS, TIERS, Change, View, view
+from matex.simulation.findings import DRAWINGS, TIERS, Change, View, broad, view
 from matex.simulation.phrases import FINDINGS, phrase
 
 TRIES = 12
@@ -73,19 +72,14 @@ def simulate(
     wishes = list(zip(_each(finding, findings), _each(side, findings), _each(zone, findings), strict=True))
     for wish in wishes:
         _places(*wish)
-    seen = view(normal.shape, lungs or find_lungs(normal))
-    film = normal.astype(np.float32)
-    taken = np.zeros(normal.shape, dtype=bool)
-    placed: list[PlacedFinding] = []
-    for place in _choose(wishes, rng):
-        film, one = _put(film, seen, place, tier, taken, rng)
-        taken |= one.mask
-        placed.append(one)
+    seen = view(normal, lungs or find_lungs(normal))
+    film, made = _draw(wishes, seen, tier, rng)
     image = np.clip(np.rint(film), 0, 255).astype(np.uint8)
-    return SimulatedFilm(image, tuple(placed), phrase(placed, rng), seed)
+    return SimulatedFilm(image, made, phrase(made, rng), seed)
 
 
-Place = tuple[str, str | None, str | None]
+Place = tuple[str, str | None, str | None]  # finding, side, zone
+Wish = tuple[str | None, str | None, str | None]  # the same, None: draw one
 
 
 def _check(normal: np.ndarray, findings: int, tier: str) -> None:
@@ -147,7 +141,7 @@ def _cells(place: Place) -> set[tuple[str, str]]:
     return {(s, z) for s in sides for z in ((zone,) if zone else ("upper", "mid", "lower"))}
 
 
-def _choose(wishes: list[tuple[str | None, str | None, str | None]], rng: np.random.Generator) -> list[Place]:
+def _choose(wishes: list[Wish], rng: np.random.Generator) -> list[Place]:
     """Places for all wishes that do not share a third of a lung."""
     for _ in range(200):
         chosen: list[Place] = []
@@ -163,24 +157,56 @@ def _choose(wishes: list[tuple[str | None, str | None, str | None]], rng: np.ran
     )
 
 
+def _draw(
+    wishes: list[Wish], seen: View, tier: str, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
+    """Choose places and draw; choose again where a finding does not fit."""
+    for _ in range(TRIES - 1):
+        try:
+            return _fill(seen.film, seen, _choose(wishes, rng), tier, rng)
+        except _NoRoom:
+            continue
+    try:
+        return _fill(seen.film, seen, _choose(wishes, rng), tier, rng)
+    except _NoRoom as problem:
+        raise ValueError(str(problem)) from None
+
+
+class _NoRoom(Exception):
+    """A finding fits nowhere in its place on this film."""
+
+
+def _fill(
+    film: np.ndarray, seen: View, places: list[Place], tier: str, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
+    """Draw all findings, none over another."""
+    taken = np.zeros(film.shape, dtype=bool)
+    placed: dict[int, PlacedFinding] = {}
+    for i in sorted(
+        range(len(places)), key=lambda i: places[i][0] != "cardiomegaly"
+    ):  # it moves what is there
+        film, placed[i] = _put(film, seen, places[i], tier, taken, rng)
+        taken |= placed[i].mask
+    return film, tuple(placed[i] for i in range(len(places)))
+
+
 def _put(
     film: np.ndarray, seen: View, place: Place, tier: str, taken: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, PlacedFinding]:
     """Draw one finding, again where it came to lie outside its zone or on another finding."""
     finding, side, zone = place
-    change, mask = None, taken
     for _ in range(TRIES):
         change = DRAWINGS[finding](seen, side or "", zone or "", tier, rng)
         mask = change.mask & ~taken
         if mask.sum() >= max(6, 0.6 * change.mask.sum()) and _is_in_zone(mask, seen, side, zone):
             break
     else:
-        raise ValueError(
-            f"Expected room for {finding} ({side or 'no side'}, {zone or 'no zone'}) on this film, found none in "
-            f"{TRIES} tries. Choose another place or another film."
+        where = ", ".join(part for part in (side, zone) if part) or "its usual place"
+        raise _NoRoom(
+            f"Expected room for {finding} ({where}) on this film, got none in {TRIES} tries. "
+            "Ask for another place or take another film."
         )
-    free = ~taken
-    after = _expose(film, seen.lungs, change, free)
+    after = _expose(film, seen.lungs, change, ~taken)
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     area = float(mask.sum()) * seen.pixel**2
     contrast = float(np.abs(after - film)[mask].mean()) / (seen.lungs.tissue - seen.lungs.air)
@@ -198,27 +224,29 @@ def _is_in_zone(mask: np.ndarray, seen: View, side: str | None, zone: str | None
 
 
 def _expose(film: np.ndarray, lungs: Lungs, change: Change, free: np.ndarray) -> np.ndarray:
-    """The film with added and missing density: towards soft tissue or air, what is left of the markings on top."""
-    height, width = film.shape
-    base = _broad(film, lungs, 1.3)
+    """Move, add and take away density: towards soft tissue or air, what is left of the markings on top."""
+    touched = change.attenuation > 0
+    if change.source is not None:
+        film = _move(film, change.source)
+    base = broad(film, lungs.width, 1.3)
     detail = film - base
     gain = (1 - np.exp(-change.attenuation)) * free
     ceiling = np.maximum(lungs.tissue, base + 0.15 * (255 - base))
-    broad = base + (ceiling - base) * gain
-    fine = detail * (1 - change.hides * gain)
+    coarse = base + (ceiling - base) * gain
+    fine = detail * np.clip(1 - change.hides * gain, 0, 1)
     if change.air is not None:
-        ribs = _broad(film, lungs, 0.55) - base
+        ribs = broad(film, lungs.width, 0.55) - base
         share = change.air * free
-        broad = broad - (broad - lungs.air * 0.8).clip(0) * 0.55 * share
+        darker = np.clip(0.7 * (coarse - 0.7 * lungs.air), 0, 0.3 * (lungs.tissue - lungs.air))
+        coarse = coarse - darker * share
         fine = fine + (ribs - fine) * share * (gain < 0.1)
-    return np.where(gain + (0 if change.air is None else change.air * free) > 0, broad + fine, film)
+        touched = touched | (share > 0)
+    return np.where(touched & free, coarse + fine, film)
 
 
-def _broad(film: np.ndarray, lungs: Lungs, scale: float) -> np.ndarray:
-    """The film without markings finer than `scale` centimetres."""
-    height, width = film.shape
-    columns = min(width, max(8, round(lungs.width / scale)))
-    small = Image.fromarray(film).resize(
-        (columns, max(8, round(columns * height / width))), Image.Resampling.BOX
-    )
-    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+def _move(film: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """Take each pixel from another column of its row, between two columns in proportion."""
+    first = np.clip(np.floor(source).astype(np.intp), 0, film.shape[1] - 2)
+    share = np.clip(source - first, 0, 1).astype(np.float32)
+    near, far = (np.take_along_axis(film, first + step, axis=1) for step in (0, 1))
+    return np.where(source == np.arange(film.shape[1]), film, near + (far - near) * share)

@@ -23,6 +23,7 @@ class View:
     """A normal film made ready for drawing."""
 
     lungs: Lungs
+    film: np.ndarray  # float32 [height, width], 0-255
     x: np.ndarray  # float32 [1, width], centimetres from the left edge
     y: np.ndarray  # float32 [height, 1], centimetres from the upper edge
     right: np.ndarray  # float32 [height, width], 1 in the patient's right lung, soft at its edge
@@ -44,24 +45,41 @@ class Change:
     """What a finding does to a film. All [height, width], float32 but for the mask."""
 
     attenuation: np.ndarray  # added density, >= 0; 0 leaves the pixel as it is
-    hides: float  # share of the fine markings that full attenuation hides, 0-1
+    hides: float  # how much of the fine markings is lost, as a multiple of the share of light that is
     mask: np.ndarray  # bool, where the finding is
     air: np.ndarray | None = None  # share of density taken away, 0-1
+    source: np.ndarray | None = None  # column that each pixel is moved from, fractional; None: nothing moves
 
 
-def view(shape: tuple[int, int], lungs: Lungs) -> View:
-    height, width = shape
+def view(normal: np.ndarray, lungs: Lungs) -> View:
+    height, width = normal.shape
     pixel = lungs.width / width
+    rows, columns = lungs.right.shape
     right, left = (
-        np.asarray(
-            Image.fromarray(field.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR),
-            dtype=np.float32,
+        _resize(
+            _resize(field.astype(np.float32), columns * 5 // 8, rows * 5 // 8, Image.Resampling.BOX),
+            width,
+            height,
         )
         for field in (lungs.right, lungs.left)
     )
     x = ((np.arange(width, dtype=np.float32) + 0.5) * pixel)[None, :]
     y = ((np.arange(height, dtype=np.float32) + 0.5) * pixel)[:, None]
-    return View(lungs, x, y, right, left, pixel)
+    return View(lungs, normal.astype(np.float32), x, y, right, left, pixel)
+
+
+def _resize(
+    values: np.ndarray, width: int, height: int, how: Image.Resampling = Image.Resampling.BICUBIC
+) -> np.ndarray:
+    return np.asarray(Image.fromarray(values).resize((width, height), how))
+
+
+def broad(values: np.ndarray, width: float, scale: float) -> np.ndarray:
+    """An image `width` centimetres wide without what is finer than `scale` centimetres. float32, same shape."""
+    height, across = values.shape
+    columns = min(across, max(8, round(width / scale)))
+    small = _resize(values, columns, max(8, round(columns * height / across)), Image.Resampling.BOX)
+    return _resize(small, across, height)
 
 
 def noise(view: View, scale: float, rng: np.random.Generator) -> np.ndarray:
@@ -70,7 +88,7 @@ def noise(view: View, scale: float, rng: np.random.Generator) -> np.ndarray:
     columns = max(4, round(view.lungs.width / scale))
     rows = max(4, round(columns * height / width))
     grains = rng.standard_normal((rows, columns), dtype=np.float32) * 1.25
-    return np.asarray(Image.fromarray(grains).resize((width, height), Image.Resampling.BICUBIC))
+    return _resize(grains, width, height)
 
 
 def spot(view: View, side: str, zone: str, radius: float, rng: np.random.Generator) -> tuple[float, float]:
@@ -128,33 +146,30 @@ def nodule(view: View, side: str, zone: str, tier: str, rng: np.random.Generator
     rho = _radial(view, x, y, radius, 0.12, rng)
     soft = 1.2 * view.pixel / radius
     body = np.sqrt(np.clip(1 - rho**2, 0, 1)) * 0.6 + 0.4 * _ramp((1 - rho) / (0.35 + soft))
-    return Change(body * _level(tier, ((0.75, 1.0), (0.42, 0.6), (0.24, 0.34)), rng), 0.3, rho < 1)
+    return Change(body * _level(tier, ((0.65, 0.9), (0.4, 0.55), (0.22, 0.32)), rng), 0.3, rho < 1)
 
 
 def mass(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
     radius = _level(tier, ((2.2, 2.9), (1.9, 2.5), (1.75, 2.2)), rng)
     x, y = spot(view, side, zone, radius, rng)
-    rho = _radial(view, x, y, radius, 0.16, rng, stretch=float(rng.uniform(0.92, 1.09)))
+    rho = _radial(view, x, y, radius, 0.12, rng, stretch=float(rng.uniform(0.92, 1.09)))
     body = _ramp((1 - rho) / 0.45) * (0.75 + 0.25 * np.sqrt(np.clip(1 - rho**2, 0, 1)))
     body *= 1 + 0.08 * noise(view, 0.9, rng)
-    return Change(body * _level(tier, ((1.1, 1.5), (0.6, 0.85), (0.34, 0.48)), rng), 0.6, rho < 0.97)
+    return Change(body * _level(tier, ((0.95, 1.3), (0.55, 0.75), (0.3, 0.42)), rng), 0.6, rho < 0.97)
 
 
 def consolidation(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    radius = _level(tier, ((3.0, 4.2), (2.6, 3.6), (2.2, 3.2)), rng)
-    x, y = spot(view, side, zone, 0.75 * radius, rng)
-    rho = _radial(view, x, y, radius, 0.3, rng, stretch=float(rng.uniform(1.0, 1.25)))
-    shape = (1 - rho + 0.22 * noise(view, 2.2, rng) + 0.1 * noise(view, 0.9, rng)) * _zone_fade(
-        view, side, zone
-    )
-    inside = view.field(side)
-    body = _ramp(shape / 0.4) * _ramp(inside * 1.6)
-    body *= np.clip(0.85 + 0.16 * noise(view, 1.1, rng) + 0.08 * noise(view, 0.5, rng), 0.3, 1.4)
-    return Change(
-        body * _level(tier, ((1.2, 1.7), (0.65, 0.95), (0.36, 0.52)), rng),
-        0.8,
-        (shape > 0.16) & (inside > 0.35),
-    )
+    """Filled airspaces: dense, its vessels hidden, ill-defined within the lung and ending where the lung ends."""
+    radius = _level(tier, ((3.6, 4.8), (3.1, 4.2), (2.6, 3.6)), rng)
+    x, y = spot(view, side, zone, 0.65 * radius, rng)
+    rho = _radial(view, x, y, radius, 0.25, rng, stretch=float(rng.uniform(1.0, 1.25)))
+    shape = 1 - rho + 0.16 * noise(view, 2.6, rng) + 0.06 * noise(view, 1.1, rng)
+    shape = shape * _zone_fade(view, side, zone)
+    inside = broad(view.field(side), view.lungs.width, 0.8)
+    body = (0.5 * _ramp(shape / 0.6) + 0.5 * _ramp((shape + 0.3) / 1.05)) * _ramp(inside * 1.4)
+    body *= np.clip(0.95 + 0.07 * noise(view, 1.3, rng) + 0.06 * noise(view, 0.5, rng), 0.5, 1.3)
+    strength = _level(tier, ((1.0, 1.4), (0.6, 0.8), (0.32, 0.45)), rng)
+    return Change(body * strength, 0.75, (shape > 0.1) & (inside > 0.35))
 
 
 def _zone_fade(view: View, side: str, zone: str) -> np.ndarray:
@@ -162,22 +177,20 @@ def _zone_fade(view: View, side: str, zone: str) -> np.ndarray:
     top, bottom = view.span(side)
     third = (bottom - top) / 3
     centre = top + third * (("upper", "mid", "lower").index(zone) + 0.5)
-    return 1 - _ramp((np.abs(view.y - centre) / third - 0.55) / 0.4)
+    return 1 - _ramp((np.abs(view.y - centre) / third - 0.4) / 0.6)
 
 
 def opacity(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    radius = _level(tier, ((4.0, 5.2), (3.5, 4.6), (3.0, 4.2)), rng)
+    """A haze through which the vessels stay visible, larger and less dense than consolidation."""
+    radius = _level(tier, ((4.2, 5.4), (3.6, 4.8), (3.2, 4.4)), rng)
     x, y = spot(view, side, zone, 0.6 * radius, rng)
     rho = _radial(view, x, y, radius, 0.2, rng, stretch=float(rng.uniform(1.0, 1.2)))
-    shape = (1.05 - rho + 0.15 * noise(view, 2.5, rng)) * _zone_fade(view, side, zone)
-    inside = view.field(side)
-    body = _ramp(shape / 0.85) * _ramp(inside * 1.6)
-    body *= np.clip(1 + 0.14 * noise(view, 0.8, rng) + 0.1 * noise(view, 0.4, rng), 0.2, 1.8)
-    return Change(
-        body * _level(tier, ((0.62, 0.85), (0.4, 0.55), (0.24, 0.34)), rng),
-        0.1,
-        (shape > 0.24) & (inside > 0.35),
-    )
+    shape = (1.1 - rho + 0.1 * noise(view, 2.8, rng)) * _zone_fade(view, side, zone)
+    inside = broad(view.field(side), view.lungs.width, 1.2)
+    body = _ramp(shape / 0.9) * _ramp(inside * 1.4)
+    body *= np.clip(1 + 0.1 * noise(view, 1.0, rng) + 0.08 * noise(view, 0.45, rng), 0.4, 1.6)
+    strength = _level(tier, ((0.55, 0.75), (0.36, 0.48), (0.22, 0.3)), rng)
+    return Change(body * strength, 0.1, (shape > 0.26) & (inside > 0.4))
 
 
 def _edges(view: View, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,36 +202,46 @@ def _edges(view: View, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (first, last, there) if side == "right" else (last, first, there)
 
 
+def _walls(view: View, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Outer and inner border of a lung for every pixel row, smooth, carried on above and below it. [height]."""
+    outer, inner, there = _edges(view, side)
+    rows = np.flatnonzero(there)
+    every = np.arange(len(there))
+    reach = max(1, round(0.8 / view.pixel))
+    kernel = np.ones(2 * reach + 1) / (2 * reach + 1)
+    borders = []
+    for edge in (outer, inner):
+        full = np.interp(every, rows, edge[rows])
+        borders.append(np.convolve(np.pad(full, reach, mode="edge"), kernel, mode="valid"))
+    return borders[0], borders[1]
+
+
 def effusion(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
     """Fluid from the lung base upwards; its upper border climbs along the chest wall (the meniscus)."""
     top, bottom = view.span(side)
-    depth = _level(tier, ((0.2, 0.28), (0.13, 0.2), (0.08, 0.13)), rng) * (bottom - top)
-    outer, inner, there = _edges(view, side)
-    lower = there & (np.arange(len(there)) * view.pixel > top + 0.6 * (bottom - top))
-    wall = float(np.median(outer[lower])) if lower.any() else float(np.median(outer[there]))
-    heart = float(np.median(inner[lower])) if lower.any() else float(np.median(inner[there]))
-    out = (view.x - heart) / (wall - heart)  # 0 at the heart, 1 at the chest wall
-    climb = np.clip(out, -0.2, 1.15)
-    line = bottom - depth * (0.55 + 0.12 * (1 - climb) ** 2 + 0.75 * np.abs(climb) ** 3)
-    line = line + 0.12 * noise(view, 3.0, rng)[:1]
-    below = _ramp((view.y - line) / 0.9 + 0.25)
-    # the angle between chest wall and diaphragm belongs to the lung, also where the estimate cuts it off
-    room = np.maximum(view.field(side), _base(view, side, outer, there))
-    body = below * _ramp(room * 1.8)
-    return Change(
-        body * _level(tier, ((1.9, 2.5), (1.4, 1.9), (0.9, 1.3)), rng), 0.9, (body > 0.4) & (view.y <= bottom)
-    )
-
-
-def _base(view: View, side: str, outer: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The outer lower corner of the chest, soft: where fluid gathers first. float32 [height, width]."""
-    rows = np.flatnonzero(there)
-    last = rows[int(len(rows) * 0.8)]
-    wall = float(outer[last])
+    tall = bottom - top
+    depth = _level(tier, ((0.2, 0.28), (0.13, 0.19), (0.08, 0.12)), rng) * tall
+    outer, inner = _walls(view, side)
     sign = 1.0 if side == "right" else -1.0
-    inward = (view.x - wall) * sign
-    _, bottom = view.span(side)
-    return _ramp(inward / 0.6 + 0.5) * _ramp((2.2 - inward) / 1.2) * _ramp((bottom + 0.2 - view.y) / 0.6)
+    level = view.y[:, 0]
+    at = (level > bottom - 0.4 * tall) & (level < bottom - 0.1 * tall)
+    # the chest wall goes on outwards where the rounded lung base already draws in
+    wall = np.where(level > bottom - 0.4 * tall, sign * np.min(sign * outer[at]), outer)[:, None]
+    heart = float(np.median(inner[at]))
+    out = np.clip(
+        (heart - view.x) * sign / np.maximum((heart - wall) * sign, 2.0), -0.3, 1.1
+    )  # 0 at the heart, 1 at the chest wall
+    rise = (
+        0.3 + float(rng.uniform(0.1, 0.25)) * (1 - out) ** 2 * (out < 1) + 0.75 * np.clip(out, 0, None) ** 3
+    )
+    line = bottom - depth * rise + float(rng.uniform(0.05, 0.15)) * noise(view, 4.0, rng)[:1]
+    below = _ramp((view.y - line) / float(rng.uniform(0.7, 1.1)) + 0.4)
+    room = _ramp((view.x - wall) * sign / 0.9 + 0.6) * _ramp((out + 0.25) / 0.3)
+    body = below * room * _ramp((bottom + 1.3 - view.y) / 1.3)
+    smooth = broad(view.film, view.lungs.width, 1.0)
+    aerated = smooth < view.lungs.tissue - 0.12 * (view.lungs.tissue - view.lungs.air)
+    strength = _level(tier, ((1.9, 2.5), (1.5, 1.9), (1.1, 1.4)), rng)
+    return Change(body * strength, 0.9, (below * room > 0.4) & aerated & (view.y < bottom + 0.5))
 
 
 def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
@@ -226,18 +249,18 @@ def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     top, bottom = view.span(side)
     gap = _level(tier, ((2.4, 3.4), (1.6, 2.3), (1.0, 1.5)), rng)
     aside = _level(tier, ((1.6, 2.4), (1.0, 1.6), (0.5, 0.9)), rng)
-    outer, inner, there = _edges(view, side)
-    rows = np.arange(len(there), dtype=np.float32) * view.pixel
+    outer, _ = _walls(view, side)
+    rows = view.y[:, 0]
     pivot = top + float(rng.uniform(0.5, 0.62)) * (bottom - top)
     shrink = (pivot - top - gap) / (pivot - top)
     source = pivot + (rows - pivot) / shrink
-    kept = np.flatnonzero(there)
     sign = 1.0 if side == "right" else -1.0
     fade = _ramp((pivot - rows) / (0.75 * (pivot - top)))
-    edge = np.interp(source, rows[kept], outer[kept]) + sign * aside * fade
+    edge = np.interp(source, rows, outer) + sign * aside * fade
     apex = top + gap
     u = ((view.x - edge[:, None]) * sign).astype(np.float32)  # > 0: within the lung that drew back
-    hidden = np.minimum(u, (view.y - apex) * 0.9)
+    v = (view.y - apex) * 0.9
+    hidden = -np.log(np.exp(-1.5 * np.clip(u, -9, 9)) + np.exp(-1.5 * np.clip(v, -9, 9))) / 1.5  # rounded
     lung = _ramp(hidden / (2 * view.pixel) + 0.5)
     room = view.field(side) * (view.y < pivot)
     space = np.clip(_ramp(room * 1.7) - lung, 0, 1) * _ramp((pivot - view.y) / 1.5)
@@ -251,64 +274,91 @@ def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
 
 
 def atelectasis(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    half = _level(tier, ((2.6, 3.8), (2.2, 3.2), (1.7, 2.6)), rng)
-    thick = _level(tier, ((0.4, 0.6), (0.3, 0.45), (0.24, 0.36)), rng)
-    x, y = spot(view, side, zone, 1.2, rng)
+    """A band across the lung, nearly level. The lung around it keeps its volume."""
+    half = _level(tier, ((2.8, 4.0), (2.4, 3.4), (1.8, 2.8)), rng)
+    thick = _level(tier, ((0.3, 0.45), (0.24, 0.34), (0.18, 0.26)), rng)
+    x, y = spot(view, side, zone, 1.6, rng)
     turn = rng.uniform(-0.35, 0.35)
     along = (view.x - x) * np.cos(turn) + (view.y - y) * np.sin(turn)
     across = (view.y - y) * np.cos(turn) - (view.x - x) * np.sin(turn)
-    across = across - rng.uniform(-0.05, 0.05) * along**2 / 2 + 0.12 * noise(view, 1.4, rng)
-    width = thick * np.sqrt(np.clip(1 - (along / half) ** 2, 0.0, 1)) + 1e-3
+    across = across - rng.uniform(-0.06, 0.06) * along**2 / 2 + 0.1 * noise(view, 2.0, rng)
+    width = thick * np.sqrt(np.clip(1.05 - (along / half) ** 2, 0.0, 1)) * (1 + 0.25 * noise(view, 1.5, rng))
     inside = view.field(side)
-    soft = max(0.3, 1.2 * view.pixel)
+    soft = max(0.45, 1.2 * view.pixel)
     body = (
         _ramp((width - np.abs(across)) / soft + 0.5)
-        * _ramp((half - np.abs(along)) / 0.8)
+        * _ramp((half - np.abs(along)) / 1.8)
         * _ramp(inside * 1.6)
     )
-    return Change(
-        body * _level(tier, ((0.95, 1.3), (0.55, 0.8), (0.3, 0.45)), rng), 0.5, (body > 0.4) & (inside > 0.3)
+    strength = _level(tier, ((0.65, 0.9), (0.42, 0.58), (0.25, 0.35)), rng)
+    return Change(body * strength, 0.4, (body > 0.4) & (inside > 0.3))
+
+
+def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
+    """A wider heart: its borders move outwards, the lungs beside it are pressed together, the ribs stay.
+
+    The mask is the whole enlarged silhouette, as a reader would mark it, though its middle hardly changes.
+    """
+    outer_right, inner_right = _walls(view, "right")
+    outer_left, inner_left = _walls(view, "left")
+    top = min(view.span("right")[0], view.span("left")[0])
+    bottom = (view.span("right")[1] + view.span("left")[1]) / 2
+    tall = bottom - top
+    level = view.y[:, 0]
+    upper = (level > top + 0.15 * tall) & (level < top + 0.5 * tall)
+    lower = (level > top + 0.55 * tall) & (level < top + 0.85 * tall)
+    middle = float(np.median((inner_right + inner_left)[upper])) / 2
+    chest = float(np.max(outer_left[lower]) - np.min(outer_right[lower]))
+    now = float(np.median((inner_left - inner_right)[lower])) / chest
+    goal = max(
+        _level(tier, ((0.62, 0.7), (0.57, 0.62), (0.54, 0.57)), rng),
+        now + (0.12, 0.085, 0.055)[TIERS.index(tier)],
     )
+    grow = (min(goal, 0.8) - now) * chest
+    to_left = float(rng.uniform(0.62, 0.75))
+    swell = _ramp((level - top - 0.3 * tall) / (0.4 * tall)) * _ramp((bottom + 3.5 - level) / 4.0)
+    source = np.repeat(view.x, len(level), axis=0)
+    borders = []
+    for sign, inner, outer, share in (
+        (-1.0, inner_right, outer_right, 1 - to_left),
+        (1.0, inner_left, outer_left, to_left),
+    ):
+        border = np.maximum(sign * (inner - middle), 2.2)
+        wall = np.maximum(sign * (outer - middle), border + 1.0)
+        moved = border + np.minimum(grow * share * swell, 0.55 * (wall - border))
+        spine, border, moved, wall = (
+            np.full((len(level), 1), 1.6),
+            border[:, None],
+            moved[:, None],
+            wall[:, None],
+        )
+        out = sign * (view.x - middle)
+        heart = spine + (out - spine) * (border - spine) / (moved - spine)
+        lung = border + (out - moved) * (wall - border) / (wall - moved)
+        where = np.where(out < spine, out, np.where(out < moved, heart, np.where(out < wall, lung, out)))
+        source = np.where(out > 0, middle + sign * where, source)
+        borders.append(middle + sign * moved)
+    within = (view.x > borders[0]) & (view.x < borders[1])
+    mask = within & (view.y > top + 0.42 * tall) & (view.y < bottom)
+    dense = _ramp((view.x - borders[0]) / 0.8) * _ramp((borders[1] - view.x) / 0.8) * swell[:, None]
+    return Change(0.25 * dense, 1.5, mask, source=source / view.pixel - 0.5)
 
 
-def cardiomegaly(view: View, side: None, zone: None, tier: str, rng: np.random.Generator) -> Change:
-    """A wider heart: its shadow grows over both lungs. The mask is the whole enlarged silhouette."""
-    ratio = _level(tier, ((0.64, 0.72), (0.58, 0.63), (0.54, 0.57)), rng)
-    outer_right, inner_right, there_right = _edges(view, "right")
-    outer_left, inner_left, there_left = _edges(view, "left")
-    rows = there_right & there_left
-    top, bottom = np.mean([view.span("right"), view.span("left")], axis=0)
-    height = bottom - top
-    level = np.arange(len(rows)) * view.pixel
-    at = rows & (level > top + 0.25 * height)
-    chest_right, chest_left = float(np.min(outer_right[at])), float(np.max(outer_left[at]))
-    middle = float(np.median((inner_right + inner_left)[rows & (level < top + 0.5 * height)])) / 2
-    chest = chest_left - chest_right
-    half_x = ratio * chest / 2
-    half_y = half_x * float(rng.uniform(0.72, 0.82))
-    x, y = middle + 0.16 * half_x + 0.06 * chest, bottom - 0.82 * half_y
-    turn = float(rng.uniform(0.3, 0.45))
-    u = ((view.x - x) * np.cos(turn) + (view.y - y) * np.sin(turn)) / half_x
-    v = ((view.y - y) * np.cos(turn) - (view.x - x) * np.sin(turn)) / half_y
-    rho = (np.abs(u) ** 2.3 + np.abs(v) ** 2.3) ** (1 / 2.3)
-    body = _ramp((1 - rho) / 0.12) * _ramp((bottom + 0.6 - view.y) / 1.2)
-    return Change(
-        body * _level(tier, ((1.7, 2.2), (1.5, 1.9), (1.3, 1.6)), rng),
-        0.85,
-        (rho < 0.95) & (view.y < bottom + 0.1),
-    )
-
-
-def interstitial(view: View, side: str, zone: None, tier: str, rng: np.random.Generator) -> Change:
+def interstitial(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
     """A net of fine lines through both lungs, denser towards the bases."""
     both = np.maximum(view.right, view.left)
     top, bottom = np.mean([view.span("right"), view.span("left")], axis=0)
-    weight = _ramp(both * 1.5) * (0.55 + 0.45 * _ramp((view.y - top) / (0.7 * (bottom - top))))
-    coarse, fine = noise(view, 1.1, rng), noise(view, 0.7, rng)
-    net = np.exp(-((coarse / 0.28) ** 2)) + 0.8 * np.exp(-((fine / 0.3) ** 2))
-    patchy = np.clip(0.9 + 0.35 * noise(view, 3.5, rng), 0.3, 1.6)
-    body = weight * patchy * (net + 0.25)
-    return Change(body * _level(tier, ((0.4, 0.55), (0.26, 0.36), (0.15, 0.22)), rng), 0.0, both > 0.5)
+    weight = _ramp(both * 1.5) * (0.6 + 0.4 * _ramp((view.y - top) / (0.7 * (bottom - top))))
+    net = sum(
+        share
+        * np.exp(-((noise(view, scale, rng) / 0.4) ** 2))
+        * np.clip(0.6 + 0.5 * noise(view, 1.2, rng), 0, 2)
+        for scale, share in ((0.9, 0.6), (0.65, 0.9), (0.42, 0.9))
+    )
+    patchy = np.clip(0.9 + 0.3 * noise(view, 4.0, rng), 0.35, 1.6)
+    body = weight * patchy * (net + 0.5)
+    strength = _level(tier, ((0.26, 0.36), (0.17, 0.23), (0.1, 0.145)), rng)
+    return Change(body * strength, 0.0, both > 0.5)
 
 
 Drawing = Callable[[View, str, str, str, np.random.Generator], Change]
