@@ -9,6 +9,7 @@ import sys
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -358,6 +359,35 @@ def test_between_pillows_warning_and_our_limit_nothing_is_said(tmp_path, monkeyp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read(saved(tmp_path / "film.png", GREY)).pixels.shape == (HEIGHT, WIDTH)
+
+
+def test_what_pillow_warns_about_becomes_a_note(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a description that will be cut off"
+    path = saved(tmp_path / "film.png", GREY, exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf")
+    block = bytearray(data[start : start + 4 + int.from_bytes(data[start - 4 : start], "big")])
+    count = block.index((0x010E).to_bytes(2, "big")) if b"MM" in block else block.index(b"\x0e\x01")
+    block[count + 4 : count + 8] = b"\x00\x00\xff\x00"  # more characters than there are
+    end = start + len(block)
+    path.write_bytes(data[:start] + block + zlib.crc32(block).to_bytes(4, "big") + data[end + 4 :])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        film = read(path)
+    np.testing.assert_array_equal(film.pixels, GREY)
+    assert film.notes
+    assert all(note.startswith("Pillow: ") for note in film.notes)
+
+
+def test_threads_read_side_by_side_and_leave_the_warning_filters(tmp_path):
+    paths = [saved(tmp_path / f"{number}.png", np.roll(GREY, number)) for number in range(40)]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        films = list(pool.map(read, paths))
+    for number, film in enumerate(films):
+        np.testing.assert_array_equal(film.pixels, np.roll(GREY, number))
+    assert list(warnings.filters) == before
 
 
 def test_large_arrays_and_files_are_refused(tmp_path, monkeypatch):

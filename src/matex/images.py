@@ -7,6 +7,8 @@ import hashlib
 import stat
 import threading
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -33,7 +35,7 @@ _OTHER_CONTENT = (
     (b"\x89HDF", "an HDF5 file", "Read it and give the array."),
 )
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
-# Pillow's bomb warning is replaced by our own limit; warning filters are process-wide, hence the lock.
+# Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
 _FILTERS = threading.Lock()
 
 
@@ -76,9 +78,10 @@ def read(source: object) -> Film:
     if isinstance(source, np.ndarray):
         return _read_array(source)
     if isinstance(source, Image.Image):
-        pixels, notes = _decode(source, "the image given")
+        notes: list[str] = []
+        pixels = _decode(source, "the image given", notes)
         whole = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
-        return Film(pixels, "image", whole, notes=notes)
+        return Film(pixels, "image", whole, notes=tuple(notes))
     if isinstance(source, str | Path):
         return _read_file(source)
     raise InputError(
@@ -94,17 +97,27 @@ def _read_file(source: str | Path) -> Film:
     whole = hashlib.sha256(data).hexdigest()
     if _is_dicom(data):
         return _read_dicom(data, whole)
+    notes: list[str] = []
     try:
-        with _FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with _remarks(notes):
             image = Image.open(BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise _too_large(where) from None
     except Exception:  # Pillow's readers raise nearly every built-in exception on a damaged header
         raise _not_an_image(data, source, where) from None
-    pixels, notes = _decode(image, where)
+    pixels = _decode(image, where, notes)
     name = Path(source).stem.encode("utf-8", "replace").decode()
-    return Film(pixels, name, whole, notes=notes)
+    return Film(pixels, name, whole, notes=tuple(notes))
+
+
+@contextmanager
+def _remarks(notes: list[str]) -> Generator[None]:
+    """What Pillow warns about becomes notes, except for large images, where our own limit counts."""
+    with _FILTERS, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+    notes.extend(dict.fromkeys("Pillow: " + " ".join(str(warning.message).split()) for warning in said))
 
 
 def _file_bytes(path: Path, given: str, where: str) -> bytes:
@@ -197,37 +210,40 @@ def _read_dicom(data: bytes, whole: str) -> Film:
             raise
         raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
     try:
-        image = decode(data, max_pixels=MAX_PIXELS)
+        with _FILTERS:
+            image = decode(data, max_pixels=MAX_PIXELS)
     except UnsupportedDicom as error:
         raise InputError(str(error)) from None
     _check_size(image.pixels.shape[0], image.pixels.shape[1], "this DICOM file")
     return Film(image.pixels, f"dicom{whole[:8]}", whole, image.view, image.mirrored, image.notes)
 
 
-def _decode(image: Image.Image, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pillow image to uint8 pixels and notes; sizes and frames are checked on the header, before decoding."""
+def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
+    """Pillow image to uint8 pixels; sizes and frames are checked on the header, before decoding."""
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(where)
     _check_size(image.height, image.width, where)
     kind = image.format or "image"
     try:
-        frames = 1 if kind == "MPO" else getattr(image, "n_frames", 1)  # MPO: a photograph and its preview
-        if frames != 1:
-            raise InputError(
-                f"Expected one image, got {frames} frames: {where}. Save one frame as a file of its own."
-            )
-        orientation = image.getexif().get(0x0112, 1)  # before load, since TIFF drops it there
-        inverted = kind == "TIFF" and _is_white_zero(image)
-        bits = {argument for tile in getattr(image, "tile", ()) for argument in _strings(tile[3])}
-        image.load()
-        upright = ImageOps.exif_transpose(image)
+        with _remarks(notes):
+            frames = (
+                1 if kind == "MPO" else getattr(image, "n_frames", 1)
+            )  # MPO: a photograph and its preview
+            if frames != 1:
+                raise InputError(
+                    f"Expected one image, got {frames} frames: {where}. Save one frame as a file of its own."
+                )
+            orientation = image.getexif().get(0x0112, 1)  # before load, since TIFF drops it there
+            inverted = kind == "TIFF" and _is_white_zero(image)
+            bits = {argument for tile in getattr(image, "tile", ()) for argument in _strings(tile[3])}
+            image.load()
+            upright = ImageOps.exif_transpose(image)
     except (InputError, MemoryError):
         raise
     except Exception:  # as in _read_file: decoders raise whatever the damage makes them meet
         raise InputError(
             f"Expected a whole {kind}, got a damaged or truncated one: {where}. Copy or export it again."
         ) from None
-    notes: list[str] = []
     if orientation in range(2, 9):
         notes.append(f"EXIF orientation {orientation} applied")
     if any(";16" in raw for raw in bits) and upright.mode in {"RGB", "RGBA", "CMYK"}:
@@ -237,7 +253,7 @@ def _decode(image: Image.Image, where: str) -> tuple[np.ndarray, tuple[str, ...]
     if inverted:
         pixels = np.subtract(255, pixels, dtype=np.uint8)
         notes.append("TIFF with white as zero: inverted")
-    return _noting_constant(pixels, notes), tuple(notes)
+    return _noting_constant(pixels, notes)
 
 
 def _channels(image: Image.Image, notes: list[str]) -> np.ndarray:

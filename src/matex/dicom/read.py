@@ -6,7 +6,6 @@ that were recognised, and what pydicom raises, warns or logs (it can quote eleme
 
 import logging
 import re
-import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -33,8 +32,6 @@ _VIEW_CODES = {
 }  # fmt: skip
 _FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG"})
 _FALLBACK_PERCENTILES = (0.5, 99.5)
-# Warning filters and logger levels are process-wide, so only one file is parsed at a time.
-_QUIET = threading.Lock()
 
 
 class UnsupportedDicom(ValueError):
@@ -53,6 +50,9 @@ class DicomImage:
 
 def decode(data: bytes, *, max_pixels: int) -> DicomImage:
     """Decode, rescale, window, invert where asked, and read how the patient lies in the image.
+
+    Warning filters and pydicom's logger, which belong to the whole process, change for the time of the call:
+    matex.images.read, the way in, lets one thread at a time in here.
 
     Args:
         data: the whole file.
@@ -76,7 +76,7 @@ def decode(data: bytes, *, max_pixels: int) -> DicomImage:
 @contextmanager
 def _quiet() -> Generator[None]:
     logger = logging.getLogger("pydicom")
-    with _QUIET, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         level = logger.level
         logger.setLevel(logging.CRITICAL + 1)
