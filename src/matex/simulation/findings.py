@@ -225,8 +225,9 @@ def effusion(view: View, side: str, zone: str, tier: str, rng: np.random.Generat
     sign = 1.0 if side == "right" else -1.0
     level = view.y[:, 0]
     at = (level > bottom - 0.4 * tall) & (level < bottom - 0.1 * tall)
-    # the chest wall goes on outwards where the rounded lung base already draws in
-    wall = np.where(level > bottom - 0.4 * tall, sign * np.min(sign * outer[at]), outer)[:, None]
+    # the chest wall goes straight down where the rounded or hidden lung base draws in
+    widest = sign * np.min(sign * outer[level > top + 0.3 * tall])
+    wall = np.where(level > bottom - 0.5 * tall, widest, outer)[:, None]
     heart = float(np.median(inner[at]))
     out = np.clip(
         (heart - view.x) * sign / np.maximum((heart - wall) * sign, 2.0), -0.3, 1.1
@@ -237,11 +238,11 @@ def effusion(view: View, side: str, zone: str, tier: str, rng: np.random.Generat
     line = bottom - depth * rise + float(rng.uniform(0.05, 0.15)) * noise(view, 4.0, rng)[:1]
     below = _ramp((view.y - line) / float(rng.uniform(0.7, 1.1)) + 0.4)
     room = _ramp((view.x - wall) * sign / 0.9 + 0.6) * _ramp((out + 0.25) / 0.3)
-    body = below * room * _ramp((bottom + 1.3 - view.y) / 1.3)
+    body = below * room * _ramp((bottom + 3.0 - view.y) / 2.5)
     smooth = broad(view.film, view.lungs.width, 1.0)
     aerated = smooth < view.lungs.tissue - 0.12 * (view.lungs.tissue - view.lungs.air)
     strength = _level(tier, ((1.9, 2.5), (1.5, 1.9), (1.1, 1.4)), rng)
-    return Change(body * strength, 0.9, (below * room > 0.4) & aerated & (view.y < bottom + 0.5))
+    return Change(body * strength, 0.9, (below * room > 0.4) & aerated & (view.y < bottom + 1.2))
 
 
 def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
@@ -310,11 +311,8 @@ def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     middle = float(np.median((inner_right + inner_left)[upper])) / 2
     chest = float(np.max(outer_left[lower]) - np.min(outer_right[lower]))
     now = float(np.median((inner_left - inner_right)[lower])) / chest
-    goal = max(
-        _level(tier, ((0.62, 0.7), (0.57, 0.62), (0.54, 0.57)), rng),
-        now + (0.12, 0.085, 0.055)[TIERS.index(tier)],
-    )
-    grow = (min(goal, 0.8) - now) * chest
+    wider = _level(tier, ((0.14, 0.19), (0.085, 0.12), (0.05, 0.07)), rng)
+    grow = min(wider, max(0.03, 0.82 - now)) * chest
     to_left = float(rng.uniform(0.62, 0.75))
     swell = _ramp((level - top - 0.3 * tall) / (0.4 * tall)) * _ramp((bottom + 3.5 - level) / 4.0)
     source = np.repeat(view.x, len(level), axis=0)
@@ -338,8 +336,12 @@ def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
         where = np.where(out < spine, out, np.where(out < moved, heart, np.where(out < wall, lung, out)))
         source = np.where(out > 0, middle + sign * where, source)
         borders.append(middle + sign * moved)
-    within = (view.x > borders[0]) & (view.x < borders[1])
-    mask = within & (view.y > top + 0.42 * tall) & (view.y < bottom)
+    # further down a lung's inner border follows the diaphragm outwards, the heart does not
+    right, left = (
+        edge[np.minimum(np.arange(len(level)), np.searchsorted(level, top + share * tall))]
+        for edge, share in zip(borders, (0.75, 0.87), strict=True)
+    )
+    mask = (view.x > right) & (view.x < left) & (view.y > top + 0.42 * tall) & (view.y < bottom - 0.05 * tall)
     dense = _ramp((view.x - borders[0]) / 0.8) * _ramp((borders[1] - view.x) / 0.8) * swell[:, None]
     return Change(0.25 * dense, 1.5, mask, source=source / view.pixel - 0.5)
 
@@ -357,7 +359,7 @@ def interstitial(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     )
     patchy = np.clip(0.9 + 0.3 * noise(view, 4.0, rng), 0.35, 1.6)
     body = weight * patchy * (net + 0.5)
-    strength = _level(tier, ((0.26, 0.36), (0.17, 0.23), (0.1, 0.145)), rng)
+    strength = _level(tier, ((0.21, 0.29), (0.14, 0.19), (0.085, 0.12)), rng)
     return Change(body * strength, 0.0, both > 0.5)
 
 
