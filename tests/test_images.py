@@ -170,6 +170,22 @@ def test_cmyk_is_converted_and_said(tmp_path):
     assert film.notes == ("CMYK converted to RGB",)
 
 
+def test_sixteen_bit_colour_keeps_its_upper_bits_and_says_so(tmp_path):
+    """A PNG written by hand: bit depth 16, colour type 2."""
+
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    values = COLOUR.astype(np.uint16) * 256 + 17
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = WIDTH.to_bytes(4, "big") + HEIGHT.to_bytes(4, "big") + bytes([16, 2, 0, 0, 0])
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "film.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    film = read(tmp_path / "film.png")
+    np.testing.assert_array_equal(film.pixels, COLOUR)
+    assert film.notes == ("16-bit colour reduced to its upper 8 bits",)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
 @pytest.mark.parametrize(
     ("orientation", "undo"),

@@ -226,16 +226,15 @@ def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
     kind = image.format or "image"
     try:
         with _remarks(notes):
-            frames = (
-                1 if kind == "MPO" else getattr(image, "n_frames", 1)
-            )  # MPO: a photograph and its preview
+            # An MPO is a photograph and its preview.
+            frames = 1 if kind == "MPO" else getattr(image, "n_frames", 1)
             if frames != 1:
                 raise InputError(
                     f"Expected one image, got {frames} frames: {where}. Save one frame as a file of its own."
                 )
-            orientation = image.getexif().get(0x0112, 1)  # before load, since TIFF drops it there
-            inverted = kind == "TIFF" and _is_white_zero(image)
             bits = {argument for tile in getattr(image, "tile", ()) for argument in _strings(tile[3])}
+            orientation = image.getexif().get(0x0112, 1)  # before load, since TIFF drops it there; PNG loads
+            inverted = kind == "TIFF" and _is_white_zero(image)
             image.load()
             upright = ImageOps.exif_transpose(image)
     except (InputError, MemoryError):
@@ -260,7 +259,7 @@ def _channels(image: Image.Image, notes: list[str]) -> np.ndarray:
     """Values as stored, [height, width] or [height, width, 3]; palettes, transparency and CMYK resolved."""
     if image.mode.startswith("I") or image.mode in {"F", "L"}:
         return np.asarray(image)
-    if image.mode in {"1"}:
+    if image.mode == "1":
         return np.asarray(image.convert("L"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
