@@ -1,4 +1,4 @@
-"""Normal films with findings put in at a known place: ground truth for training and for measuring explanations."""
+"""Normal films with findings at a known place: ground truth to train on and to measure explanations by."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from matex.simulation.chest import Lungs, find_lungs
 from matex.simulation.findings import DRAWINGS, TIERS, Change, View, broad, view
-from matex.simulation.phrases import FINDINGS, phrase
+from matex.simulation.phrases import FINDINGS, ZONES, phrase
 
-TRIES = 12
+TRIES = 12  # at one place on one film, and choices of places
 Choice = str | None | Sequence[str | None]
 
 
@@ -63,9 +63,10 @@ def simulate(
         lungs: `find_lungs(normal)` where it is known already; saves most of the time.
 
     Raises:
-        ValueError: not a grey uint8 film of at least 64 x 64, an unknown name, or a place the finding cannot have.
+        ValueError: not a grey uint8 film of at least 64 x 64, an unknown name, a place the finding cannot
+            have, or no room for it on this film.
     """
-    _check(normal, findings, tier)
+    _check(normal, seed, findings, tier)
     rng = np.random.default_rng((seed, 0x6D61746578))
     if findings == 0:
         return SimulatedFilm(normal.copy(), (), phrase((), rng), seed)
@@ -82,7 +83,7 @@ Place = tuple[str, str | None, str | None]  # finding, side, zone
 Wish = tuple[str | None, str | None, str | None]  # the same, None: draw one
 
 
-def _check(normal: np.ndarray, findings: int, tier: str) -> None:
+def _check(normal: np.ndarray, seed: int, findings: int, tier: str) -> None:
     if normal.ndim != 2 or normal.dtype != np.uint8 or min(normal.shape) < 64:
         raise ValueError(
             f"Expected a grey film, uint8 [height, width] of at least 64 x 64, got {normal.dtype} "
@@ -90,6 +91,8 @@ def _check(normal: np.ndarray, findings: int, tier: str) -> None:
         )
     if findings not in (0, 1, 2):
         raise ValueError(f"Expected 0, 1 or 2 findings, got {findings}. Call simulate once per film.")
+    if seed < 0:
+        raise ValueError(f"Expected a seed of 0 or more, got {seed}.")
     if tier not in TIERS:
         raise ValueError(f"Expected a tier among {', '.join(TIERS)}, got {tier!r}.")
 
@@ -119,15 +122,14 @@ def _places(finding: str | None, side: str | None, zone: str | None) -> list[lis
     ]
     options = [places for places in options if places]
     if not options:
-        known = FINDINGS[finding] if finding else None
-        where = (
-            f"sides {known.sides} and zones {known.zones}"
-            if known
-            else "sides right, left and zones upper, mid, lower"
-        )
         raise ValueError(
-            f"Expected a place where {finding or 'a finding'} occurs ({where}), got side {side!r}, zone {zone!r}. "
-            "Leave side or zone out to have one drawn."
+            f"Expected a place where {finding or 'a finding'} occurs, got side {side!r} and zone {zone!r}. "
+            + (
+                f"It has sides {FINDINGS[finding].sides}, zones {FINDINGS[finding].zones}. "
+                if finding
+                else ""
+            )
+            + "Leave side or zone out to have one drawn."
         )
     return options
 
@@ -160,16 +162,14 @@ def _choose(wishes: list[Wish], rng: np.random.Generator) -> list[Place]:
 def _draw(
     wishes: list[Wish], seen: View, tier: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
-    """Choose places and draw; choose again where a finding does not fit."""
-    for _ in range(TRIES - 1):
+    """Choose places and draw; choose again when a finding does not fit."""
+    reason = ""
+    for _ in range(TRIES):
         try:
-            return _fill(seen.film, seen, _choose(wishes, rng), tier, rng)
-        except _NoRoom:
-            continue
-    try:
-        return _fill(seen.film, seen, _choose(wishes, rng), tier, rng)
-    except _NoRoom as problem:
-        raise ValueError(str(problem)) from None
+            return _fill(seen, _choose(wishes, rng), tier, rng)
+        except _NoRoom as problem:
+            reason = str(problem)
+    raise ValueError(reason)
 
 
 class _NoRoom(Exception):
@@ -177,14 +177,14 @@ class _NoRoom(Exception):
 
 
 def _fill(
-    film: np.ndarray, seen: View, places: list[Place], tier: str, rng: np.random.Generator
+    seen: View, places: list[Place], tier: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
     """Draw all findings, none over another."""
+    film = seen.film
     taken = np.zeros(film.shape, dtype=bool)
     placed: dict[int, PlacedFinding] = {}
-    for i in sorted(
-        range(len(places)), key=lambda i: places[i][0] != "cardiomegaly"
-    ):  # it moves what is there
+    # the heart first: it moves what is there
+    for i in sorted(range(len(places)), key=lambda i: places[i][0] != "cardiomegaly"):
         film, placed[i] = _put(film, seen, places[i], tier, taken, rng)
         taken |= placed[i].mask
     return film, tuple(placed[i] for i in range(len(places)))
@@ -220,7 +220,7 @@ def _is_in_zone(mask: np.ndarray, seen: View, side: str | None, zone: str | None
     top, bottom = seen.lungs.extent(side)
     rows = mask.sum(axis=1)
     centre = float((rows * (np.arange(len(rows)) + 0.5)).sum() / rows.sum() / len(rows))
-    return ("upper", "mid", "lower")[min(2, max(0, int(3 * (centre - top) / (bottom - top))))] == zone
+    return ZONES[min(2, max(0, int(3 * (centre - top) / (bottom - top))))] == zone
 
 
 def _expose(film: np.ndarray, lungs: Lungs, change: Change, free: np.ndarray) -> np.ndarray:

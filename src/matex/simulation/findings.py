@@ -1,12 +1,14 @@
 """How each finding looks: one function per finding, which adds or takes away density on a view of the film.
 
 A radiograph shows the logarithm of exposure, so density adds up: a finding is an attenuation added to what is
-there, compressed near the brightness of soft tissue, and ribs stay visible through it. Lengths are centimetres,
-so that a finding is the same at any image size. None of this is measured on patients.
+there, compressed near the brightness of soft tissue, and ribs stay visible through it. Lengths are in
+centimetres, so that a finding is the same at any image size. The numbers were set by eye, not measured on
+patients.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from matex.simulation.chest import Lungs
+from matex.simulation.phrases import ZONES
 
 TIERS = ("obvious", "moderate", "subtle")
+SPINE = 1.6  # half the width of the spine, centimetres
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def _resize(
 
 
 def broad(values: np.ndarray, width: float, scale: float) -> np.ndarray:
-    """An image `width` centimetres wide without what is finer than `scale` centimetres. float32, same shape."""
+    """An image `width` centimetres wide without what is finer than `scale` centimetres, same shape."""
     height, across = values.shape
     columns = min(across, max(8, round(width / scale)))
     small = _resize(values, columns, max(8, round(columns * height / across)), Image.Resampling.BOX)
@@ -83,7 +87,7 @@ def broad(values: np.ndarray, width: float, scale: float) -> np.ndarray:
 
 
 def noise(view: View, scale: float, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of mean 0 and deviation about 1 with grains of `scale` centimetres; the same at any size."""
+    """Smooth noise, mean 0, deviation about 1, grains of `scale` centimetres; the same at any size."""
     height, width = view.right.shape
     columns = max(4, round(view.lungs.width / scale))
     rows = max(4, round(columns * height / width))
@@ -96,7 +100,7 @@ def spot(view: View, side: str, zone: str, radius: float, rng: np.random.Generat
     depth = view.lungs.depth(side)
     rows, columns = depth.shape
     top, bottom = view.lungs.extent(side)
-    index = ("upper", "mid", "lower").index(zone)
+    index = ZONES.index(zone)
     low, high = (0.2, 0.8) if zone != "upper" else (0.3, 0.85)
     first = round(rows * (top + (bottom - top) * (index + low) / 3))
     last = max(first + 1, round(rows * (top + (bottom - top) * (index + high) / 3)))
@@ -104,8 +108,14 @@ def spot(view: View, side: str, zone: str, radius: float, rng: np.random.Generat
     room = np.flatnonzero(band >= min(0.75 * radius, 0.8 * float(band.max())))
     at = int(room[int(rng.random() * len(room))])
     unit = view.lungs.width / columns
-    jitter = rng.uniform(-0.5, 0.5, 2)
-    return (at % columns + 0.5 + jitter[0]) * unit, (first + at // columns + 0.5 + jitter[1]) * unit
+    right, down = (float(shift) for shift in rng.uniform(0, 1, 2))
+    return (at % columns + right) * unit, (first + at // columns + down) * unit
+
+
+def _turned(view: View, x: float, y: float, turn: float) -> tuple[np.ndarray, np.ndarray]:
+    """Centimetres from (x, y) along and across a direction. Two of [height, width]."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    return (view.x - x) * cos + (view.y - y) * sin, (view.y - y) * cos - (view.x - x) * sin
 
 
 def _radial(
@@ -118,14 +128,12 @@ def _radial(
     stretch: float = 1.0,
 ) -> np.ndarray:
     """Distance from (x, y) in units of an uneven radius that depends on the direction."""
-    turn = rng.uniform(0, np.pi)
-    dx, dy = view.x - x, view.y - y
-    u = (dx * np.cos(turn) + dy * np.sin(turn)) / stretch
-    v = (dy * np.cos(turn) - dx * np.sin(turn)) * stretch
+    along, across = _turned(view, x, y, rng.uniform(0, math.pi))
+    u, v = along / stretch, across * stretch
     angle = np.arctan2(v, u)
     edge = np.ones_like(angle)
     for waves in (2, 3, 5):
-        edge += lobes / waves * rng.uniform(0.5, 1.0) * np.cos(waves * angle + rng.uniform(0, 2 * np.pi))
+        edge += lobes / waves * rng.uniform(0.5, 1.0) * np.cos(waves * angle + rng.uniform(0, 2 * math.pi))
     return np.hypot(u, v) / (radius * edge)
 
 
@@ -159,7 +167,7 @@ def mass(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) 
 
 
 def consolidation(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """Filled airspaces: dense, its vessels hidden, ill-defined within the lung and ending where the lung ends."""
+    """Filled airspaces: dense, vessels hidden, ill-defined within the lung, ending where the lung ends."""
     radius = _level(tier, ((3.6, 4.8), (3.1, 4.2), (2.6, 3.6)), rng)
     x, y = spot(view, side, zone, 0.65 * radius, rng)
     rho = _radial(view, x, y, radius, 0.25, rng, stretch=float(rng.uniform(1.0, 1.25)))
@@ -176,7 +184,7 @@ def _zone_fade(view: View, side: str, zone: str) -> np.ndarray:
     """1 within the zone, falling to 0 towards the middle of its neighbours. float32 [height, 1]."""
     top, bottom = view.span(side)
     third = (bottom - top) / 3
-    centre = top + third * (("upper", "mid", "lower").index(zone) + 0.5)
+    centre = top + third * (ZONES.index(zone) + 0.5)
     return 1 - _ramp((np.abs(view.y - centre) / third - 0.4) / 0.6)
 
 
@@ -194,16 +202,16 @@ def opacity(view: View, side: str, zone: str, tier: str, rng: np.random.Generato
 
 
 def _edges(view: View, side: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Outer and inner edge of a lung per pixel row (x in centimetres), and whether the row has lung. [height]."""
+    """Outer and inner edge of a lung per pixel row, centimetres, and whether the row has lung. [height]."""
     inside = view.field(side) > 0.5
-    there = inside.any(axis=1)
+    there = np.asarray(inside.any(axis=1))
     first = np.argmax(inside, axis=1) * view.pixel
     last = (inside.shape[1] - np.argmax(inside[:, ::-1], axis=1)) * view.pixel
     return (first, last, there) if side == "right" else (last, first, there)
 
 
 def _walls(view: View, side: str) -> tuple[np.ndarray, np.ndarray]:
-    """Outer and inner border of a lung for every pixel row, smooth, carried on above and below it. [height]."""
+    """Outer and inner border of a lung for every pixel row, smooth, carried on above and below. [height]."""
     outer, inner, there = _edges(view, side)
     rows = np.flatnonzero(there)
     every = np.arange(len(there))
@@ -226,23 +234,23 @@ def effusion(view: View, side: str, zone: str, tier: str, rng: np.random.Generat
     level = view.y[:, 0]
     at = (level > bottom - 0.4 * tall) & (level < bottom - 0.1 * tall)
     # the chest wall goes straight down where the rounded or hidden lung base draws in
-    widest = sign * np.min(sign * outer[level > top + 0.3 * tall])
+    widest = sign * float(np.min(sign * outer[level > top + 0.3 * tall]))
     wall = np.where(level > bottom - 0.5 * tall, widest, outer)[:, None]
     heart = float(np.median(inner[at]))
-    out = np.clip(
-        (heart - view.x) * sign / np.maximum((heart - wall) * sign, 2.0), -0.3, 1.1
-    )  # 0 at the heart, 1 at the chest wall
-    rise = (
-        0.3 + float(rng.uniform(0.1, 0.25)) * (1 - out) ** 2 * (out < 1) + 0.75 * np.clip(out, 0, None) ** 3
-    )
+    # 0 at the heart, 1 at the chest wall
+    out = np.clip((heart - view.x) * sign / np.maximum((heart - wall) * sign, 2.0), -0.3, 1.1)
+    dip = float(rng.uniform(0.1, 0.25))
+    rise = 0.3 + dip * np.clip(1 - out, 0, None) ** 2 + 0.75 * np.clip(out, 0, None) ** 3
     line = bottom - depth * rise + float(rng.uniform(0.05, 0.15)) * noise(view, 4.0, rng)[:1]
     below = _ramp((view.y - line) / float(rng.uniform(0.7, 1.1)) + 0.4)
     room = _ramp((view.x - wall) * sign / 0.9 + 0.6) * _ramp((out + 0.25) / 0.3)
     body = below * room * _ramp((bottom + 3.0 - view.y) / 2.5)
     smooth = broad(view.film, view.lungs.width, 1.0)
-    aerated = smooth < view.lungs.tissue - 0.12 * (view.lungs.tissue - view.lungs.air)
+    # what is as bright as fluid already shows none; on lungs that are a guess this says nothing
+    bright = view.lungs.tissue - 0.12 * (view.lungs.tissue - view.lungs.air)
+    shown = (smooth < bright) | (not view.lungs.measured)
     strength = _level(tier, ((1.9, 2.5), (1.5, 1.9), (1.1, 1.4)), rng)
-    return Change(body * strength, 0.9, (below * room > 0.4) & aerated & (view.y < bottom + 1.2))
+    return Change(body * strength, 0.9, (below * room > 0.4) & shown & (view.y < bottom + 1.2))
 
 
 def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
@@ -261,15 +269,13 @@ def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     apex = top + gap
     u = ((view.x - edge[:, None]) * sign).astype(np.float32)  # > 0: within the lung that drew back
     v = (view.y - apex) * 0.9
-    hidden = -np.log(np.exp(-1.5 * np.clip(u, -9, 9)) + np.exp(-1.5 * np.clip(v, -9, 9))) / 1.5  # rounded
+    # the smaller of both, rounded: centimetres inside the edge of the lung
+    hidden = -np.log(np.exp(-1.5 * np.clip(u, -9, 9)) + np.exp(-1.5 * np.clip(v, -9, 9))) / 1.5
     lung = _ramp(hidden / (2 * view.pixel) + 0.5)
     room = view.field(side) * (view.y < pivot)
     space = np.clip(_ramp(room * 1.7) - lung, 0, 1) * _ramp((pivot - view.y) / 1.5)
-    line = (
-        np.exp(-((hidden / max(0.11, 0.6 * view.pixel)) ** 2))
-        * _ramp(room * 1.5)
-        * _ramp((pivot - view.y) / 2.0)
-    )
+    line = np.exp(-((hidden / max(0.11, 0.6 * view.pixel)) ** 2)) * _ramp(room * 1.5)
+    line = line * _ramp((pivot - view.y) / 2.0)
     strength = _level(tier, ((0.55, 0.7), (0.4, 0.52), (0.28, 0.38)), rng)
     return Change(line * (0.35 + 0.5 * strength) + 0.06 * lung * room, 0.0, space > 0.5, space * strength)
 
@@ -279,18 +285,13 @@ def atelectasis(view: View, side: str, zone: str, tier: str, rng: np.random.Gene
     half = _level(tier, ((2.8, 4.0), (2.4, 3.4), (1.8, 2.8)), rng)
     thick = _level(tier, ((0.3, 0.45), (0.24, 0.34), (0.18, 0.26)), rng)
     x, y = spot(view, side, zone, 1.6, rng)
-    turn = rng.uniform(-0.35, 0.35)
-    along = (view.x - x) * np.cos(turn) + (view.y - y) * np.sin(turn)
-    across = (view.y - y) * np.cos(turn) - (view.x - x) * np.sin(turn)
+    along, across = _turned(view, x, y, rng.uniform(-0.35, 0.35))
     across = across - rng.uniform(-0.06, 0.06) * along**2 / 2 + 0.1 * noise(view, 2.0, rng)
     width = thick * np.sqrt(np.clip(1.05 - (along / half) ** 2, 0.0, 1)) * (1 + 0.25 * noise(view, 1.5, rng))
     inside = view.field(side)
     soft = max(0.45, 1.2 * view.pixel)
-    body = (
-        _ramp((width - np.abs(across)) / soft + 0.5)
-        * _ramp((half - np.abs(along)) / 1.8)
-        * _ramp(inside * 1.6)
-    )
+    band = _ramp((width - np.abs(across)) / soft + 0.5)
+    body = band * _ramp((half - np.abs(along)) / 1.8) * _ramp(inside * 1.6)
     strength = _level(tier, ((0.65, 0.9), (0.42, 0.58), (0.25, 0.35)), rng)
     return Change(body * strength, 0.4, (body > 0.4) & (inside > 0.3))
 
@@ -321,19 +322,13 @@ def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
         (-1.0, inner_right, outer_right, 1 - to_left),
         (1.0, inner_left, outer_left, to_left),
     ):
-        border = np.maximum(sign * (inner - middle), 2.2)
-        wall = np.maximum(sign * (outer - middle), border + 1.0)
-        moved = border + np.minimum(grow * share * swell, 0.55 * (wall - border))
-        spine, border, moved, wall = (
-            np.full((len(level), 1), 1.6),
-            border[:, None],
-            moved[:, None],
-            wall[:, None],
-        )
+        border = np.maximum(sign * (inner - middle), 2.2)[:, None]
+        wall = np.maximum(sign * (outer - middle)[:, None], border + 1.0)
+        moved = border + np.minimum(grow * share * swell[:, None], 0.55 * (wall - border))
         out = sign * (view.x - middle)
-        heart = spine + (out - spine) * (border - spine) / (moved - spine)
+        heart = SPINE + (out - SPINE) * (border - SPINE) / (moved - SPINE)
         lung = border + (out - moved) * (wall - border) / (wall - moved)
-        where = np.where(out < spine, out, np.where(out < moved, heart, np.where(out < wall, lung, out)))
+        where = np.where(out < SPINE, out, np.where(out < moved, heart, np.where(out < wall, lung, out)))
         source = np.where(out > 0, middle + sign * where, source)
         borders.append(middle + sign * moved)
     # further down a lung's inner border follows the diaphragm outwards, the heart does not
@@ -351,12 +346,10 @@ def interstitial(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     both = np.maximum(view.right, view.left)
     top, bottom = np.mean([view.span("right"), view.span("left")], axis=0)
     weight = _ramp(both * 1.5) * (0.6 + 0.4 * _ramp((view.y - top) / (0.7 * (bottom - top))))
-    net = sum(
-        share
-        * np.exp(-((noise(view, scale, rng) / 0.4) ** 2))
-        * np.clip(0.6 + 0.5 * noise(view, 1.2, rng), 0, 2)
-        for scale, share in ((0.9, 0.6), (0.65, 0.9), (0.42, 0.9))
-    )
+    net = np.zeros_like(both)
+    for scale, share in ((0.9, 0.6), (0.65, 0.9), (0.42, 0.9)):
+        lines = np.exp(-((noise(view, scale, rng) / 0.4) ** 2))
+        net += share * lines * np.clip(0.6 + 0.5 * noise(view, 1.2, rng), 0, 2)
     patchy = np.clip(0.9 + 0.3 * noise(view, 4.0, rng), 0.35, 1.6)
     body = weight * patchy * (net + 0.5)
     strength = _level(tier, ((0.21, 0.29), (0.14, 0.19), (0.085, 0.12)), rng)
