@@ -244,7 +244,7 @@ def effusion(view: View, side: str, zone: str, tier: str, rng: np.random.Generat
     line = bottom - depth * rise + float(rng.uniform(0.05, 0.15)) * noise(view, 4.0, rng)[:1]
     below = _ramp((view.y - line) / float(rng.uniform(0.7, 1.1)) + 0.4)
     room = _ramp((view.x - wall) * sign / 0.9 + 0.6) * _ramp((out + 0.25) / 0.3)
-    body = below * room * _ramp((bottom + 3.0 - view.y) / 2.5)
+    body = below * room * _ramp((bottom + 2.2 - view.y) / 2.0)
     smooth = broad(view.film, view.lungs.width, 1.0)
     # what is as bright as fluid already shows none; on lungs that are a guess this says nothing
     bright = view.lungs.tissue - 0.12 * (view.lungs.tissue - view.lungs.air)
