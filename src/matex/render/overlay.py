@@ -1,0 +1,214 @@
+"""The film with the map on it: colours, contour lines, what was not seen, and the patient's sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from matex.geometry import Placement, Size
+from matex.images import Film
+from matex.render.colormap import ColourScale
+from matex.saliency import Explanation
+
+LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the map between its minimum and its maximum
+SIDE = 1024  # longer side of a rendered film, pixels
+FRONTAL = ("PA", "AP")
+CROWDED = 0.12  # share of the film above which contour lines would hide more than they show
+
+
+def fit(size: Size, height: int, width: int) -> Size:
+    """The largest (height, width) of the same proportions inside a frame; at least one pixel per side."""
+    ratio = min(height / size[0], width / size[1])
+    return (max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio)))
+
+
+def draw_film(film: Film, size: Size) -> Image.Image:
+    """The film as RGB at (height, width): large films shrunk, small ones enlarged."""
+    return Image.fromarray(film.pixels).convert("RGB").resize((size[1], size[0]), Image.Resampling.LANCZOS)
+
+
+def at_size(grid: NDArray[np.floating], placement: Placement, size: Size) -> NDArray[np.float32]:
+    """A grid interpolated straight to a film drawn at (height, width), NaN where the model saw nothing."""
+    return replace(placement, original=size).map_to_original(grid)
+
+
+def paint(values: NDArray[np.floating], scale: ColourScale) -> Image.Image:
+    """The map alone [height, width] as a palette image, transparent where it is low or unknown."""
+    fractions = scale.fractions(values)
+    known = np.isfinite(fractions)
+    index = np.where(known, np.nan_to_num(fractions) * 254 + 0.5, 255).astype(np.uint8)
+    image = Image.fromarray(index, mode="L")
+    image.putpalette(bytes(scale.colours) + bytes(3))
+    image.info["transparency"] = bytes((scale.opacity * 255).round().astype(np.uint8)) + bytes(1)
+    return image
+
+
+def contours(fractions: NDArray[np.floating], width: float = 1.0) -> Image.Image:
+    """Lines where the map [height, width] in [0, 1] crosses the LEVELS, thicker for the higher ones.
+
+    A pixel's distance to a line is the difference to the level over the length of the gradient, on the map
+    smoothed by a few pixels. No lines at all when they would cover more than `CROWDED` of the film, as on a
+    map that changes from pixel to pixel.
+    """
+    canvas = np.zeros((*fractions.shape, 2))
+    if (box := seen_box(np.isfinite(fractions))) is not None and min(box[2] - box[0], box[3] - box[1]) > 1:
+        x0, y0, x1, y1 = box
+        field = _smooth(fractions[y0:y1, x0:x1])
+        down, across = np.gradient(field)
+        slope = np.maximum(np.hypot(down, across), 1e-4)
+        line, halo = np.zeros(field.shape), np.zeros(field.shape)
+        for level, thickness, strength in zip(LEVELS, (0.8, 1.1, 1.5), (0.6, 0.8, 1.0), strict=True):
+            distance = np.abs(field - level) / slope
+            line = np.maximum(line, strength * np.clip(thickness * width / 2 + 0.5 - distance, 0, 1))
+            halo = np.maximum(halo, 0.4 * np.clip(thickness * width / 2 + 1.3 * width - distance, 0, 1))
+        if (line > 0.3).mean() <= CROWDED:
+            alpha = np.maximum(line, halo)
+            canvas[y0:y1, x0:x1, 0] = np.divide(line, alpha, out=np.zeros_like(line), where=alpha > 0)
+            canvas[y0:y1, x0:x1, 1] = alpha
+    return Image.fromarray((canvas * 255).round().astype(np.uint8), mode="LA")
+
+
+def draw_unseen(seen: NDArray[np.bool_], scale: float = 1.0) -> Image.Image:
+    """Grey hatching, labelled "not seen", over what the model did not see; [height, width] True = seen."""
+    rows, columns = np.indices(seen.shape)
+    period = max(6, round(14 * scale))
+    stripe = (rows + columns) % period < max(1, round(2 * scale))
+    shade = np.where(stripe, 150, 40)
+    alpha = np.where(seen, 0, np.where(stripe, 150, 165))
+    image = Image.fromarray(np.stack([shade, alpha], axis=-1).astype(np.uint8), mode="LA").convert("RGBA")
+    for x0, y0, x1, y1 in _bands(seen):
+        _label(image, "not seen", (x0, y0, x1, y1), round(22 * scale))
+    return image
+
+
+def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
+    """overlay.png: the film, the map of the explanation, contour lines and letters; longer side in pixels."""
+    image = explanation.image
+    size = fit(image.placement.original, side, side)
+    scale = ColourScale.spanning(image.raw)
+    picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
+    draw_letters(picture, letters(explanation), side / SIDE)
+    if scale.constant:
+        _label(
+            picture,
+            "constant map: it says nothing about where",
+            (0, 0, *picture.size),
+            round(30 * side / SIDE),
+        )
+    return picture
+
+
+def layered(
+    film: Film,
+    grid: NDArray[np.floating],
+    placement: Placement,
+    scale: ColourScale,
+    size: Size,
+    lines: bool = False,
+) -> Image.Image:
+    """One grid painted on the film at (height, width), RGB."""
+    values = at_size(grid, placement, size)
+    picture = draw_film(film, size).convert("RGBA")
+    picture.alpha_composite(paint(values, scale).convert("RGBA"))
+    zoom = max(size) / SIDE
+    if lines and not scale.constant:
+        picture.alpha_composite(contours(scale.fractions(values), width=max(1.0, 1.6 * zoom)).convert("RGBA"))
+    seen = np.isfinite(values)
+    if not seen.all():
+        picture.alpha_composite(draw_unseen(seen, zoom))
+    return picture.convert("RGB")
+
+
+def letters(explanation: Explanation) -> tuple[str, str] | None:
+    """(left, right) edge of the displayed film as the patient's sides; None where the film has none.
+
+    The patient's right is on the image's left on a frontal film displayed as usual. Lateral views and images
+    that are not chest films have no such sides.
+    """
+    film = explanation.film
+    if explanation.provenance.get("domain", "chest") != "chest":
+        return None
+    if film.view is not None and film.view.upper() not in FRONTAL:
+        return None
+    return ("L", "R") if film.mirrored else ("R", "L")
+
+
+def draw_letters(picture: Image.Image, sides: tuple[str, str] | None, scale: float = 1.0) -> None:
+    """The sides' letters in the upper corners, white with a dark rim."""
+    if sides is None:
+        return
+    draw = ImageDraw.Draw(picture)
+    face = font(max(13, round(44 * scale)))
+    margin, rim = max(4, round(20 * scale)), max(1, round(3 * scale))
+    for text, x, anchor in ((sides[0], margin, "lt"), (sides[1], picture.width - margin, "rt")):
+        draw.text(
+            (x, margin),
+            text,
+            font=face,
+            fill="#ffffff",
+            anchor=anchor,
+            stroke_width=rim,
+            stroke_fill="#000000",
+        )
+
+
+@cache
+def font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own typeface, or one of the system's when the text has letters that it lacks."""
+    if any(not letter.isascii() and letter not in "·…“”‘’°±" for letter in text):
+        for name in ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf"):
+            try:
+                return ImageFont.truetype(name, size)
+            except OSError:
+                continue
+    return ImageFont.load_default(size)
+
+
+def seen_box(seen: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """(x0, y0, x1, y1) of the model's view, half-open; None when it saw nothing."""
+    if not seen.any():
+        return None
+    y, x = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    return (int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1)
+
+
+def _bands(seen: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
+    """The rectangles (x0, y0, x1, y1) above, below, left and right of what was seen; empty ones left out."""
+    height, width = seen.shape
+    if (box := seen_box(seen)) is None:
+        return [(0, 0, width, height)]
+    left, top, right, bottom = box
+    bands = [
+        (0, 0, width, top),
+        (0, bottom, width, height),
+        (0, top, left, bottom),
+        (right, top, width, bottom),
+    ]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in bands if x1 > x0 and y1 > y0]
+
+
+def _smooth(field: NDArray[np.floating], cell: int = 8) -> NDArray[np.float32]:
+    """The map averaged over cells of a few pixels and interpolated again: bilinear patches have kinks."""
+    height, width = field.shape
+    small = (max(2, width // cell), max(2, height // cell))
+    means = Image.fromarray(field.astype(np.float32)).resize(small, Image.Resampling.BOX)
+    return np.asarray(means.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _label(picture: Image.Image, text: str, box: tuple[int, int, int, int], size: int) -> None:
+    """Text on a dark plate in the middle of a box, upright or turned; left out where it does not fit."""
+    x0, y0, x1, y1 = box
+    for points in range(max(size, 11), 9, -2):
+        face = font(points)
+        width, height = (round(length) for length in (face.getlength(text), points * 1.25))
+        plate = Image.new("RGBA", (width + points, height + points // 2), (12, 13, 16, 215))
+        ImageDraw.Draw(plate).text((plate.width / 2, plate.height / 2), text, font=face, fill="#e8eaed", anchor="mm")
+        for turned in (plate, plate.transpose(Image.Transpose.ROTATE_90)):
+            if turned.width <= x1 - x0 and turned.height <= y1 - y0:
+                corner = ((x0 + x1 - turned.width) // 2, (y0 + y1 - turned.height) // 2)
+                picture.paste(turned.convert(picture.mode), corner, turned.getchannel("A"))
+                return

@@ -1,0 +1,335 @@
+"""One picture that says everything: film, map, terms, words, numbers, notes, and whose left is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
+from matex.render.overlay import LEVELS, draw_film, draw_letters, fit, font, layered, letters, overlay
+from matex.saliency import DISCLAIMER, Explanation
+
+WIDTH, MARGIN, GAP = 1920, 56, 32
+BACKGROUND, RULE, FAINT, SOFT, BRIGHT, WARNING = (
+    "#101317",
+    "#2a3038",
+    "#7d8794",
+    "#b4bcc6",
+    "#f1f3f5",
+    "#f5b84b",
+)
+WORDS = 16  # bars that fit beside the film
+
+TERMS = {
+    "gradient": ("Gradient", "what raises the score"),
+    "flow": ("Attention flow", "where attention went"),
+    "consistency": ("Consistent gradient", "where the blocks agree"),
+    "prior": ("Gradient under the prior", "gradient times M"),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One map worth showing beside the final one.
+
+    Args:
+        name: heading.
+        meaning: half a sentence.
+        grid: raw values, [rows, columns] or [height, width] in model pixels.
+        scale: how its values are coloured.
+        weight: in the final map; None when it is not a term of it.
+    """
+
+    name: str
+    meaning: str
+    grid: NDArray[np.float32]
+    scale: ColourScale
+    weight: float | None = None
+
+
+def layers(explanation: Explanation) -> tuple[Layer, ...]:
+    """The method's terms, the prior, and the signed raw map where the map has negative values."""
+    made = [
+        Layer(*term_name(name), grid, ColourScale.spanning(grid), explanation.weights.get(name))
+        for name, grid in explanation.components.items()
+    ]
+    if explanation.prior is not None:
+        made.append(
+            Layer("Prior M", "from the words alone", explanation.prior, ColourScale.spanning(explanation.prior))
+        )
+    grid = explanation.image.grid
+    if np.nanmin(grid, initial=0.0) < 0:
+        made.append(Layer("Signed map", "raw values, centred on 0", grid, ColourScale.centred(grid)))
+    return tuple(made)
+
+
+def term_name(name: str) -> tuple[str, str]:
+    """(heading, meaning) of a component; an unknown one is called by its own name."""
+    return TERMS.get(name, (name.replace("-", " ").replace("_", " ").capitalize(), "term of the method"))
+
+
+def number(value: float) -> str:
+    """Three significant digits, or "undefined"."""
+    return f"{value:.3g}" if np.isfinite(value) else "undefined"
+
+
+def model_name(explanation: Explanation) -> str:
+    """The model as the record names it."""
+    return str(explanation.provenance.get("model", {}).get("name", "unknown model"))
+
+
+def panel(explanation: Explanation) -> Image.Image:
+    """panel.png: everything about one explanation on a dark page, 1920 pixels wide."""
+    page = _Page()
+    y = _header(page, explanation, MARGIN)
+    y = _pictures(page, explanation, y + 36)
+    y = _terms(page, explanation, y + 44)
+    y = _notes(page, explanation, y + 40)
+    return page.finish(_footer(page, explanation, y + 36) + MARGIN - 16)
+
+
+class _Page:
+    """A canvas that is cut to the height that was used."""
+
+    def __init__(self) -> None:
+        self.image = Image.new("RGB", (WIDTH, 6000), BACKGROUND)
+        self.draw = ImageDraw.Draw(self.image)
+
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: int,
+        fill: str = BRIGHT,
+        anchor: str = "la",
+        bold: bool = False,
+    ) -> None:
+        rim = 1 if bold else 0
+        self.draw.text((x, y), text, font=font(size, text), fill=fill, anchor=anchor, stroke_width=rim)
+
+    def paragraph(self, x: float, y: float, text: str, size: int, width: float, fill: str, lines: int = 6) -> float:
+        """Wrapped text; returns where the next line would start."""
+        for line in wrap(text, size, width, lines):
+            self.write(x, y, line, size, fill)
+            y += round(size * 1.35)
+        return y
+
+    def finish(self, height: float) -> Image.Image:
+        return self.image.crop((0, 0, WIDTH, round(height)))
+
+
+def wrap(text: str, size: int, width: float, lines: int = 6) -> list[str]:
+    """Text broken between words, and inside words wider than the line; ends in … when cut short."""
+    face = font(size, text)
+    made: list[str] = []
+    line = ""
+    for word in text.split():
+        while True:
+            longer = f"{line} {word}" if line else word
+            if face.getlength(longer) <= width:
+                line = longer
+                break
+            if not line:
+                keep = max(1, sum(face.getlength(word[:stop]) <= width for stop in range(1, len(word) + 1)))
+                made.append(word[:keep])
+                word = word[keep:]
+            else:
+                made.append(line)
+                line = ""
+            if len(made) > lines:
+                break
+        if len(made) > lines:
+            break
+    made += [line] if line else []
+    if len(made) > lines:
+        last = made[lines - 1]
+        while last and face.getlength(last + "…") > width:
+            last = last[:-1]
+        made = [*made[: lines - 1], last.rstrip() + "…"]
+    return made
+
+
+def _header(page: _Page, explanation: Explanation, y: float) -> float:
+    right = WIDTH - MARGIN
+    page.write(right, y - 8, number_fixed(explanation.score), 76, BRIGHT, "ra", bold=True)
+    page.write(right, y + 84, "score: cosine similarity", 22, FAINT, "ra")
+    y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
+    height, width = explanation.film.pixels.shape[:2]
+    view = f", {explanation.film.view}" if explanation.film.view else ""
+    film = f"{explanation.film.name} ({width} x {height}{view})"
+    line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   film {film}"
+    y = page.paragraph(MARGIN, y + 10, line, 25, WIDTH - 2 * MARGIN - 380, SOFT, lines=2)
+    return max(y, MARGIN + 116)
+
+
+def number_fixed(value: float) -> str:
+    """Three decimals, as scores are shown, or "undefined"."""
+    return f"{value:.3f}" if np.isfinite(value) else "undefined"
+
+
+def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
+    column = 650
+    original = explanation.image.placement.original
+    size = fit(original, 720, column)
+    top = round(y + 42)
+    frame = max(size[0], 420)
+    film = draw_film(explanation.film, size)
+    draw_letters(film, letters(explanation), max(size) / 1024)
+    mapped = overlay(explanation).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    for index, (title, picture) in enumerate((("Film", film), ("Map on the film", mapped))):
+        x = MARGIN + index * (column + GAP)
+        page.write(x, y, title, 26, SOFT)
+        page.image.paste(picture, (x + (column - size[1]) // 2, top + (frame - size[0]) // 2))
+    x = MARGIN + column + GAP
+    scale = ColourScale.spanning(explanation.image.raw)
+    bottom = _colour_bar(page, x, top + frame + 18, column, 22, scale, marks=True)
+    rule = "raw values, coloured from minimum to maximum; lines at 50, 75, 90 %"
+    page.write(x, bottom + 8, rule, 20, FAINT)
+    sides = letters(explanation)
+    legend = "R and L: the patient's sides" if sides else "no patient sides on this image"
+    page.write(MARGIN, top + frame + 18, legend, 20, FAINT)
+    x = MARGIN + 2 * (column + GAP)
+    after = _words(page, explanation, x, y, WIDTH - MARGIN - x)
+    after = _understood(page, explanation, x, after + 32, WIDTH - MARGIN - x)
+    return max(bottom + 34, after)
+
+
+def _colour_bar(
+    page: _Page,
+    x: float,
+    y: float,
+    width: float,
+    height: int,
+    scale: ColourScale,
+    marks: bool = False,
+    size: int = 20,
+) -> float:
+    """Horizontal bar with its lowest and highest raw value in numbers; returns its bottom."""
+    if scale.constant:
+        told = f"constant: {number(scale.low)} everywhere" if np.isfinite(scale.low) else "undefined everywhere"
+        page.draw.rectangle((x, y, x + width - 1, y + height - 1), outline=RULE)
+        page.write(x, y + height + 8, told, size, SOFT)
+        return y + height + 10 + size
+    bar = Image.fromarray(scale.colours[None, :, :]).resize((round(width), height), Image.Resampling.BILINEAR)
+    page.image.paste(bar, (round(x), round(y)))
+    labels = [(0.0, scale.low, "la"), (1.0, scale.high, "ra")]
+    if scale.signed:
+        labels.append((0.5, 0.0, "ma"))
+    if marks:
+        for level in LEVELS:
+            page.draw.line((x + level * width, y, x + level * width, y + height + 5), fill=BRIGHT, width=2)
+        labels.append((0.5, scale.low + 0.5 * (scale.high - scale.low), "ma"))
+        labels.append((0.75, scale.low + 0.75 * (scale.high - scale.low), "ma"))
+    for along, value, anchor in labels:
+        page.write(x + along * width, y + height + 8, scale.tell(value), size, SOFT, anchor)
+    return y + height + 10 + size
+
+
+def _words(page: _Page, explanation: Explanation, x: float, y: float, width: float) -> float:
+    page.write(x, y, "Words", 26, SOFT)
+    y += 48
+    words = explanation.words
+    if not words:
+        return page.paragraph(x, y, f"{explanation.method} does not score words.", 22, width, FAINT)
+    shown = _largest(words, WORDS)
+    largest = max((abs(score) for _, score in words if np.isfinite(score)), default=0.0) or 1.0
+    name_width, value_width = min(190.0, width * 0.4), 84
+    span = width - name_width - value_width - 16
+    low = min(0.0, *(score for _, score in shown if np.isfinite(score)), 0.0) / largest
+    high = max(0.0, *(score for _, score in shown if np.isfinite(score)), 0.0) / largest
+    unit = span / ((high - low) or 1.0)
+    zero = x + name_width + 16 - low * unit
+    for word, score in shown:
+        label = wrap(word, 24, name_width, 1)
+        page.write(x + name_width, y + 14, label[0] if label else "", 24, BRIGHT, "rm")
+        known = score if np.isfinite(score) else 0.0
+        reach = zero + known / largest * unit
+        colour = POSITIVE if known >= 0 else NEGATIVE
+        page.draw.rectangle((min(zero, reach), y + 2, max(zero, reach) + 1, y + 26), fill=colour)
+        page.write(x + width, y + 14, f"{score:+.3f}" if np.isfinite(score) else "undefined", 22, SOFT, "rm")
+        y += 40
+    page.draw.line((zero, y - 40 * len(shown) - 4, zero, y - 8), fill=FAINT, width=2)
+    told = "raw attribution, a word is the sum of its tokens"
+    if len(shown) < len(words):
+        told = f"the {len(shown)} strongest of {len(words)} words; {told}"
+    return page.paragraph(x, y + 2, told, 20, width, FAINT)
+
+
+def _largest(words: Sequence[tuple[str, float]], count: int) -> list[tuple[str, float]]:
+    """The words with the largest scores by size, in reading order."""
+    order = sorted(range(len(words)), key=lambda i: -abs(words[i][1]) if np.isfinite(words[i][1]) else 0.0)
+    return [words[i] for i in sorted(order[:count])]
+
+
+def _terms(page: _Page, explanation: Explanation, y: float) -> float:
+    shown = layers(explanation)
+    if not shown:
+        return y - 44
+    columns = min(max(len(shown), 4), 6)
+    width = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns
+    placement, sides = explanation.image.placement, letters(explanation)
+    size = fit(placement.original, round(width * 1.2), round(width))
+    for first in range(0, len(shown), columns):
+        for index, layer in enumerate(shown[first : first + columns]):
+            x = MARGIN + index * (width + GAP)
+            page.write(x, y, layer.name, 25, BRIGHT)
+            if layer.weight is not None:
+                page.write(x + width, y + 33, f"weight {number(layer.weight)}", 20, POSITIVE, "ra")
+            page.write(x, y + 33, layer.meaning, 20, FAINT)
+            picture = layered(explanation.film, layer.grid, placement, layer.scale, size)
+            draw_letters(picture, sides, 0.45)
+            page.image.paste(picture, (round(x + (width - size[1]) / 2), round(y + 66)))
+            _colour_bar(page, x, y + 66 + size[0] + 12, width, 14, layer.scale)
+        y += 66 + size[0] + 12 + 14 + 36 + (GAP if first + columns < len(shown) else 0)
+    return y
+
+
+def _understood(page: _Page, explanation: Explanation, x: float, y: float, width: float) -> float:
+    page.write(x, y, "Places the words name", 26, SOFT)
+    y += 44
+    if not explanation.regions:
+        return page.paragraph(x, y, "no anatomical place", 22, width, FAINT)
+    for mention in explanation.regions:
+        y = page.paragraph(x, y, f"“{mention.text}”", 24, width, BRIGHT, 2)
+        y = page.paragraph(x, y, understood(mention), 22, width, SOFT, 2) + 8
+    return y
+
+
+def _notes(page: _Page, explanation: Explanation, y: float) -> float:
+    if not explanation.notes:
+        return y - 40
+    page.draw.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE, width=2)
+    page.write(MARGIN, y + 24, "Notes", 25, SOFT)
+    y += 24
+    for note in explanation.notes:
+        y = page.paragraph(MARGIN + 130, y, note, 23, WIDTH - 2 * MARGIN - 130, BRIGHT, 4) + 4
+    return y
+
+
+def understood(mention: object) -> str:
+    """What the parser made of one mention, in words: place, the patient's side, how it was meant, weight."""
+    parts = [str(getattr(mention, "region", ""))]
+    side = getattr(mention, "side", None)
+    parts.append(f"patient's {side}" if side else "no side")
+    parts += [word for word in ("negated", "uncertain", "historical") if getattr(mention, word, False)]
+    parts.append(f"weight {number(getattr(mention, 'weight', np.nan))}")
+    return ", ".join(parts)
+
+
+def _footer(page: _Page, explanation: Explanation, y: float) -> float:
+    page.draw.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE, width=2)
+    y += 24
+    page.write(MARGIN, y, DISCLAIMER, 24, WARNING)
+    weights = explanation.provenance.get("model", {}).get("weights_sha256") or ""
+    parts = [
+        f"matex {explanation.provenance.get('matex', '')}".strip(),
+        f"film {explanation.film.sha256[:12]}",
+    ]
+    parts += [f"weights {weights[:12]}"] if weights else []
+    page.write(WIDTH - MARGIN, y + 2, "   ·   ".join(parts), 20, FAINT, "ra")
+    return y + 30

@@ -1,0 +1,59 @@
+"""Film and map as matplotlib axes, for notebooks and papers (extra `plots`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matex.render.colormap import ColourScale
+from matex.render.overlay import overlay
+from matex.render.panel import number_fixed
+from matex.saliency import DISCLAIMER, Explanation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot(explanation: Explanation) -> Figure:
+    """Film and overlay side by side with a colour bar of raw values.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    figure_type = _figure_type()
+    height, width = explanation.film.pixels.shape[:2]
+    figure = figure_type(figsize=(11, min(11.0, 1.2 + 5 * height / width)), layout="constrained")
+    film, mapped = figure.subplots(1, 2)
+    film.imshow(explanation.film.pixels, cmap="gray")
+    film.set_axis_off()
+    film.set_title(explanation.film.name)
+    plot_map(explanation, mapped)
+    figure.suptitle(f"“{explanation.text}”: score {number_fixed(explanation.score)}")
+    figure.supxlabel(DISCLAIMER, fontsize="small")
+    return figure
+
+
+def plot_map(explanation: Explanation, ax: Axes) -> Axes:
+    """The overlay on axes of yours, in original pixel coordinates, with its colour bar."""
+    _figure_type()
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    height, width = explanation.film.pixels.shape[:2]
+    ax.imshow(overlay(explanation), extent=(0, width, height, 0), interpolation="antialiased")
+    ax.set_axis_off()
+    ax.set_title(explanation.method)
+    scale = ColourScale.spanning(explanation.image.raw)
+    if not scale.constant:
+        colours = ListedColormap((scale.colours / 255).tolist())
+        bar = ScalarMappable(Normalize(scale.low, scale.high), colours)
+        ax.figure.colorbar(bar, ax=ax, fraction=0.046, label="raw value, coloured min to max")
+    return ax
+
+
+def _figure_type() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("Plotting needs matplotlib: pip install matex[plots]") from error
+    return Figure

@@ -1,0 +1,404 @@
+import dataclasses
+import html
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from matex.geometry import Placement
+from matex.images import InputError
+from matex.priors.anatomy import Mention
+from matex.render.colormap import INFERNO, ColourScale, table
+from matex.render.files import NAMES, check_folder, record, save, strict_json, writing
+from matex.render.overlay import LEVELS, SIDE, at_size, contours, fit, letters, overlay, paint
+from matex.render.panel import layers, panel, wrap
+from matex.render.report import Line, fragment, page, write_report
+from tests.fake_explanation import GRID, blob, fake, film
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & 左肺 \u2028"
+
+
+def test_the_colour_table_is_inferno_within_two_steps():
+    matplotlib = pytest.importorskip("matplotlib")
+    real = matplotlib.colormaps["inferno"].resampled(255)(np.arange(255))[:, :3] * 255
+    assert np.abs(table(INFERNO).astype(float) - real).max() <= 2.6
+
+
+def test_lightness_of_the_colours_never_falls():
+    light = ColourScale(0, 1).colours.astype(float) @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(light) >= -0.5).all()
+
+
+def test_opacity_is_nothing_at_the_low_end_and_at_the_centre_of_signed_values():
+    assert ColourScale(0, 1).opacity[0] == 0
+    assert ColourScale(-1, 1, signed=True).opacity[127] == 0
+    assert ColourScale(-1, 1, signed=True).opacity[0] == ColourScale(0, 1).opacity[-1]
+    assert ColourScale(0, 1).opacity.max() < 0.75
+
+
+def test_a_scale_maps_its_ends_to_the_ends_and_keeps_nan():
+    scale = ColourScale.spanning(np.array([-2.0, np.nan, 6.0]))
+    np.testing.assert_allclose(scale.fractions(np.array([-2.0, 0.0, 6.0])), [0, 0.25, 1])
+    assert np.isnan(scale.fractions(np.array([np.nan]))).all()
+    assert ColourScale.centred(np.array([-2.0, 0.5])) == ColourScale(-2, 2, signed=True)
+
+
+@pytest.mark.parametrize("values", [np.zeros(3), np.full(3, 0.4), np.full(3, np.nan), np.array([])])
+def test_constant_and_unknown_values_make_a_constant_scale(values):
+    assert ColourScale.spanning(values).constant
+    assert ColourScale(0, 1e-30).constant is False
+
+
+def test_numbers_are_told_as_finely_as_the_scale_needs():
+    assert ColourScale(0, 1.31).tell(1.31) == "1.31"
+    assert ColourScale(0, 310).tell(155) == "155"
+    assert ColourScale(0.0, 0.0042).tell(0.0021) == "0.00210"
+    assert ColourScale(0, 1e-9).tell(5e-10) == "5.00e-10"
+    assert ColourScale(0, 1).tell(float("nan")) == "undefined"
+
+
+def test_painting_leaves_unknown_pixels_transparent_and_low_ones_nearly():
+    picture = paint(np.array([[0.0, 1.0, np.nan]]), ColourScale(0, 1)).convert("RGBA")
+    assert [picture.getpixel((x, 0))[3] for x in range(3)] == [0, 168, 0]
+    assert picture.getpixel((1, 0))[:3] == (252, 255, 164)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [(112, 90, (1024, 823)), (3000, 2500, (1024, 853)), (5, 2000, (3, 1024)), (512, 512, (1024, 1024))],
+)
+def test_overlays_of_all_sizes_come_out_at_one_sensible_size(height, width, expected):
+    assert fit((height, width), SIDE, SIDE) == expected
+    picture = overlay(fake(film(height, width)))
+    assert picture.size == expected[::-1]
+
+
+def test_the_overlay_is_brightest_coloured_where_the_map_is_high_and_plain_film_where_it_is_low():
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[2, 11] = 1.0  # upper right of the image; rows and columns differ so that a swapped axis shows
+    picture = np.asarray(overlay(fake(film(480, 600), grid=grid))).astype(int)
+    colour = picture.max(axis=2) - picture.min(axis=2)
+    y, x = np.unravel_index(colour.argmax(), colour.shape)
+    assert (y / picture.shape[0], x / picture.shape[1]) == pytest.approx((2.5 / 12, 11.5 / 14), abs=0.05)
+    assert colour[picture.shape[0] // 2 :, : picture.shape[1] // 2].max() == 0
+
+
+def test_what_the_model_did_not_see_is_hatched_and_the_rest_is_not():
+    explanation = fake(film(300, 600), resize="crop", grid=np.zeros(GRID, dtype=np.float32))
+    seen = np.isfinite(explanation.image.raw)
+    assert 0.1 < (~seen).mean() < 0.6
+    plain = np.asarray(overlay(fake(film(300, 600), grid=np.zeros(GRID, dtype=np.float32)))).astype(int)
+    hatched = np.asarray(overlay(explanation)).astype(int)
+    changed = np.abs(plain - hatched).max(axis=2) > 0
+    edge = int(np.flatnonzero(seen.any(axis=0))[0] * 1024 / 600)
+    # The letters and the label of a constant map are drawn alike on both.
+    assert changed[150:400, : edge - 4].mean() > 0.9
+    assert not changed[150:400, edge + 4 : 1020 - edge].any()
+
+
+def test_contours_follow_the_levels():
+    ramp = np.tile(np.linspace(0, 1, 401), (100, 1))
+    alpha = np.asarray(contours(ramp))[50, :, 1]
+    centres = [round(level * 400) for level in LEVELS]
+    assert all(alpha[centre] > 100 for centre in centres)
+    assert all(alpha[x] == 0 for x in (20, 100, 250, 330, 390))
+
+
+def test_contours_are_left_out_of_maps_that_change_from_pixel_to_pixel():
+    noise = np.kron(np.random.default_rng(5).random((60, 60)), np.ones((8, 8)))
+    assert np.asarray(contours(noise))[..., 1].max() == 0
+
+
+def test_contours_draw_no_edge_along_the_unseen_part():
+    values = np.full((200, 300), np.nan)
+    values[:, 60:240] = 0.95
+    assert np.asarray(contours(values))[..., 1].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "domain", "expected"),
+    [
+        ({}, "chest", ("R", "L")),
+        ({"view": None}, "chest", ("R", "L")),
+        ({"mirrored": True}, "chest", ("L", "R")),
+        ({"view": "LATERAL"}, "chest", None),
+        ({"view": "LL"}, "chest", None),
+        ({}, "natural", None),
+    ],
+)
+def test_letters_name_the_patients_sides(changes, domain, expected):
+    assert letters(fake(film(**changes), provenance={"domain": domain})) == expected
+
+
+def test_interpolating_to_the_drawn_size_agrees_with_the_map_in_original_pixels():
+    placement = Placement.fit((300, 260), (192, 224), (16, 16), "pad")
+    grid = blob(0.4, 0.7, 0.2)
+    np.testing.assert_allclose(at_size(grid, placement, (300, 260)), placement.map_to_original(grid))
+    half = at_size(grid, placement, (150, 130))
+    assert half.shape == (150, 130)
+    assert np.nanmax(np.abs(half - placement.map_to_original(grid)[::2, ::2])) < 0.05
+
+
+def test_layers_are_the_terms_the_prior_and_the_signed_map():
+    names = [layer.name for layer in layers(fake())]
+    assert names == [
+        "Gradient",
+        "Attention flow",
+        "Consistent gradient",
+        "Gradient under the prior",
+        "Prior M",
+    ]
+    plain = fake(components={}, weights={}, prior=None)
+    assert layers(plain) == ()
+    signed = fake(components={}, weights={}, prior=None, grid=blob(0.4, 0.4, 0.1) - 0.3)
+    assert [layer.scale.signed for layer in layers(signed)] == [True]
+    other = fake(components={"my-term": blob(0.5, 0.5, 0.1)}, weights={}, prior=None)
+    assert layers(other)[0].name == "My term"
+
+
+CASES = {
+    "everything": {},
+    "wide": {"picture": film(120, 900)},
+    "tall": {"picture": film(900, 120)},
+    "cropped": {"picture": film(300, 500), "resize": "crop"},
+    "colour": {"picture": film(pixels=np.random.default_rng(3).integers(0, 255, (70, 50, 3), dtype=np.uint8))},
+    "no terms, no words": {"components": {}, "weights": {}, "prior": None, "words": (), "tokens": ()},
+    "constant": {"grid": np.full(GRID, 0.3, dtype=np.float32), "notes": ("the map is constant",)},
+    "unknown": {"grid": np.full(GRID, np.nan, dtype=np.float32), "score": float("nan")},
+    "unknown words": {"words": (("opacity", float("nan")), ("left", 0.0)), "regions": ()},
+    "words all against": {"words": (("opacity", -0.4), ("left", -0.1))},
+    "many words": {"words": tuple((f"word{i}", (-1) ** i * i / 9) for i in range(60))},
+    "long": {"text": "opacity " * 70 + "x" * 400, "notes": tuple("a note " * 60 for _ in range(4))},
+    "pixel map": {"grid": np.random.default_rng(7).random((192, 224)).astype(np.float32), "components": {}},
+    "hostile": {"text": HOSTILE, "notes": (HOSTILE,), "method": HOSTILE, "words": ((HOSTILE, 1.0),)},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_panel_page_and_fragment_cope_with(case):
+    explanation = fake(**CASES[case])
+    picture = panel(explanation)
+    assert picture.width == 1920
+    assert 600 < picture.height < 6000
+    text = page([explanation], case)
+    assert text.count("<section") == 1
+    assert not re.search(r": NaN|>nan<|nanpx", text)
+    assert fragment(explanation).startswith("<figure><img")
+
+
+def test_wrapping_keeps_every_line_inside_and_marks_what_was_cut():
+    lines = wrap("pneumonia " * 30 + "y" * 300, 24, 400, lines=4)
+    assert len(lines) == 4
+    assert lines[-1].endswith("…")
+    assert wrap("two words", 24, 400) == ["two words"]
+    assert wrap("", 24, 400) == []
+
+
+def test_a_page_loads_nothing_from_anywhere():
+    text = page([fake()], "title")
+    assert not re.search(r"https?://|//[a-z]", re.sub(r"data:[^\"]+", "", text))
+    assert set(re.findall(r'(?:src|href)="([^:"#]*)', text)) <= {"data", ""}
+    assert "default-src 'none'" in text
+    assert "@import" not in text
+    assert " style=" not in text
+
+
+def test_hostile_text_stays_text():
+    text = page([fake(text=HOSTILE, words=((HOSTILE, 1.0),), method=HOSTILE, notes=(HOSTILE,))], HOSTILE, HOSTILE)
+    assert "alert(1)</script>" not in text
+    assert "<img src=x" not in text
+    assert html.escape("<img src=x onerror=alert(2)>") in text
+    assert len(re.findall(r"<script", text)) == 2  # the data and our own
+    assert "<script" not in fragment(fake(text=HOSTILE))
+
+
+def test_the_script_and_the_style_sheet_are_those_that_the_policy_allows():
+    import base64
+    import hashlib
+
+    text = page([fake()], "title")
+    for element, directive in (("style", "style-src"), ("script", "script-src")):
+        content = re.findall(rf"<{element}>(.*?)</{element}>", text, re.DOTALL)
+        assert len(content) == 1
+        digest = base64.b64encode(hashlib.sha256(content[0].encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in text
+
+
+def test_the_embedded_json_is_the_record():
+    explanation = fake(text=HOSTILE, score=float("nan"))
+    text = page([explanation], "title")
+    found = re.search(r'<script type="application/json" id="e1-json">(.*?)</script>', text, re.DOTALL)
+    assert found
+    loaded = json.loads(found.group(1))
+    assert loaded == json.loads(strict_json(record(explanation)))
+    assert loaded["text"] == HOSTILE
+    assert loaded["score"] is None
+
+
+def test_the_phrase_shows_what_the_parser_understood():
+    text = "no effusion in the left base, opacity in the right apex"
+    regions = (
+        Mention("left base", 19, 28, "base", "left", True, False, False, 0.0),
+        Mention("right apex", 45, 55, "apex", "right", False, True, False, 0.5),
+    )
+    made = page([fake(text=text, regions=regions)], "title")
+    assert '<u class="off" title="base, patient&#x27;s left">left base</u>' in made
+    assert '<u class="on" title="apex, patient&#x27;s right">right apex</u>' in made
+    assert "<td>negated</td><td>0</td>" in made
+    assert "<td>uncertain</td><td>0.5</td>" in made
+
+
+def test_several_explanations_share_a_page_with_a_sheet_of_links():
+    text = page([fake(), fake(method="rollout")], "two")
+    assert text.count('<a class="thumb"') == 2
+    assert 'href="#e2"' in text
+    assert 'id="e2"' in text
+    assert text.count("Content-Security-Policy") == 1
+
+
+def test_a_report_marks_every_sentence_in_order(tmp_path):
+    lines = [
+        Line("Opacity at the left base.", "positive", 0),
+        Line("No effusion.", "negated", why="too <long>"),
+        Line("The heart is normal.", "normal", 1),
+    ]
+    path = write_report([fake(), fake(text="The heart is normal.")], tmp_path / "page.html", "Report", lines=lines)
+    text = path.read_text(encoding="utf-8")
+    places = [text.index(line.text) for line in lines]
+    assert places == sorted(places)
+    assert '<li class="line negated">' in text
+    assert "not explained: too &lt;long&gt;" in text
+    assert '<a href="#e2">The heart is normal.</a>' in text
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_saving_writes_the_five_files_and_nothing_else(tmp_path):
+    explanation = fake(film(300, 500), resize="crop")
+    assert explanation.save(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(NAMES)
+    values = np.load(tmp_path / "a" / "b" / "image_map.npy")
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, explanation.image.values)
+    with Image.open(tmp_path / "a" / "b" / "panel.png") as picture:
+        assert picture.width == 1920
+
+
+def test_the_record_is_strict_json_with_sorted_keys():
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    explanation = fake(
+        score=float("inf"), provenance={"path": Path("x"), "array": np.arange(2), "n": np.float32("nan")}
+    )
+    text = strict_json(record(explanation))
+    loaded = json.loads(text, parse_constant=refuse)
+    assert list(loaded) == sorted(loaded)
+    assert loaded["score"] is None
+    assert loaded["provenance"]["array"] == [0, 1]
+    assert loaded["provenance"]["n"] is None
+    assert loaded["words"][0] == {"score": 0.83, "word": "opacity"}
+    assert loaded["regions"][0]["side"] == "left"
+    assert loaded["components"]["gradient"]["weight"] == 0.5
+    assert strict_json(record(explanation)) == text
+
+
+def test_the_record_holds_no_path():
+    text = strict_json(record(fake()))
+    assert str(Path.cwd()) not in text
+    assert "/" not in json.loads(text)["film"]["name"]
+
+
+@pytest.mark.parametrize("stage", ["overlay", "panel", "page"])
+def test_a_failure_while_writing_leaves_the_folder_as_it_was(tmp_path, monkeypatch, stage):
+    fake().save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_, **__):
+        raise RuntimeError("broken")
+
+    where = {"overlay": "overlay.overlay", "panel": "panel.panel", "page": "report.page"}[stage]
+    monkeypatch.setattr(f"matex.render.{where}", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        save(fake(text="another phrase"), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(RuntimeError, match="broken"):
+        save(fake(), tmp_path / "new" / "folder")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(InputError, match="No space left on device") as caught:
+        save(fake(), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    for folder in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        with pytest.raises(InputError, match="is a file"):
+            save(fake(), folder)
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_folder_where_a_file_should_be_is_refused_before_anything_is_replaced(tmp_path):
+    (tmp_path / "panel.png").mkdir()
+    with pytest.raises(InputError, match=r"panel\.png"):
+        save(fake(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["panel.png"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="no permission"):
+        check_folder(tmp_path / "out")
+
+
+def test_writing_renames_all_files_or_none(tmp_path):
+    def interrupted():
+        with writing(tmp_path) as temporary:
+            temporary("a").write_text("1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    with writing(tmp_path) as temporary:
+        temporary("a").write_text("1")
+        assert not (tmp_path / "a").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_plotting_shows_film_map_and_disclaimer():
+    pytest.importorskip("matplotlib")
+    figure = fake(film(300, 500), resize="crop").plot()
+    assert len(figure.axes) == 3
+    assert "Not for diagnosis" in figure.get_supxlabel()
+    assert len(fake(grid=np.zeros(GRID, dtype=np.float32)).plot().axes) == 2
+
+
+def test_plotting_without_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install matex\[plots\]"):
+        fake().plot()
+
+
+def test_rendering_leaves_the_explanation_as_it_was():
+    explanation = fake()
+    before = {field.name: getattr(explanation, field.name) for field in dataclasses.fields(explanation)}
+    pixels, grid = explanation.film.pixels.copy(), explanation.image.grid.copy()
+    panel(explanation)
+    page([explanation], "title")
+    np.testing.assert_array_equal(explanation.film.pixels, pixels)
+    np.testing.assert_array_equal(explanation.image.grid, grid)
+    assert all(getattr(explanation, name) is value for name, value in before.items())
