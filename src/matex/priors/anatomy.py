@@ -1,0 +1,941 @@
+"""What a phrase says about places in the chest: a deterministic rule parser with spans, in plain Python.
+
+The words are data (lexicon.py), the regions too (atlas.py); the rules are the functions below, one idea each:
+find words, join levels with what they belong to, give sides to places, then ask which statements are denied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+from matex.priors import lexicon
+from matex.priors.atlas import REGIONS
+
+Side = Literal["right", "left"]
+Polarity = Literal["positive", "negated", "normal", "uncertain"]
+
+UNCERTAIN_WEIGHT = 0.5
+LESSER_SIDE_WEIGHT = 0.6
+REACH = 60
+"""No word acts on another one further than this many words away."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One region that a phrase names, and what the phrase says about it."""
+
+    text: str
+    """The words it was read from: phrase[start:end]."""
+    start: int
+    end: int
+    region: str
+    """A key of atlas.REGIONS."""
+    side: Side | None
+    """The patient's side; None for a midline region, or when the phrase gives none."""
+    negated: bool
+    """Said to be absent, resolved or normal."""
+    uncertain: bool
+    historical: bool
+    """About the past: status post, history of, lobectomy."""
+    weight: float
+    """In [0, 1]; 0 when negated or historical."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a report: text == report[start:end]."""
+
+    text: str
+    start: int
+    end: int
+
+
+def parse(text: str) -> tuple[Mention, ...]:
+    """Read the regions of a phrase or of several sentences, in the order in which they are named.
+
+    A phrase with two sides yields one mention per side. Nothing is guessed from a finding alone: only a
+    finding whose side is given has a usual place (docs/anatomy.md lists every rule).
+    """
+    return tuple(mention for sentence in sentences(text) for mention in _Reading(sentence).mentions())
+
+
+def polarity(text: str) -> Polarity:
+    """Whether a sentence says that something is there, is not there, is normal, or may be there.
+
+    Something certain outweighs something possible, that outweighs something normal, and that something
+    absent. A sentence about none of these counts as positive.
+    """
+    found: set[Polarity] = set()
+    for sentence in sentences(text):
+        found |= _Reading(sentence).states()
+    order: tuple[Polarity, ...] = ("positive", "uncertain", "normal", "negated")
+    for state in order:
+        if state in found:
+            return state
+    return "positive"
+
+
+# -------------------------------------------------------------------------------------------------- sentences
+
+_ABBREVIATION = re.compile(
+    r"dr|mrs?|ms|prof|st|rt|lt|vs|approx|e\.g|i\.e|etc|cf|fig|incl|resp|[ap]\.m|ca|[a-kmnp-qs-z]"
+)
+_HEADINGS = (
+    "findings|impressions?|technique|comparisons?|indications?|history|"
+    "clinical (?:history|information|indication)|exam|examination|study|procedure|conclusions?|report|opinion|"
+    "reason for exam(?:ination)?|recommendations?|wet read|final report|addendum"
+)
+_HEADING = re.compile(rf"[ \t]*(?:{_HEADINGS})[ \t]*(?::|(?=\n)|(?=$))[ \t]*", re.IGNORECASE)
+_BULLET = re.compile(r"[ \t]*(?:\(?\d{1,2}[.)](?=\s)|[-*•·–](?=\s))[ \t]*")
+_BLANK = re.compile(r"\s+")
+_BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n")
+
+
+def sentences(text: str) -> tuple[Sentence, ...]:
+    """Split a report into sentences; headings (FINDINGS:) and list numbers belong to no sentence.
+
+    A full stop ends a sentence unless it belongs to a number (2.5 cm) or an abbreviation (Dr., Lt.). A line
+    break ends one unless the next line goes on in lower case.
+    """
+    found: list[Sentence] = []
+    start = _skip_markers(text, 0)
+    for stop in _BREAK.finditer(text):
+        if stop.start() < start or not _is_end(text, start, stop):
+            continue
+        _add(found, text, start, stop.start() if stop.group() == "\n" else stop.end())
+        start = _skip_markers(text, stop.end())
+    _add(found, text, start, len(text))
+    return tuple(found)
+
+
+def _skip_markers(text: str, start: int) -> int:
+    while match := _HEADING.match(text, start) or _BULLET.match(text, start) or _BLANK.match(text, start):
+        start = match.end()
+    return start
+
+
+def _is_end(text: str, start: int, stop: re.Match[str]) -> bool:
+    if stop.group() == "\n":
+        following = text[stop.end() : stop.end() + 40].lstrip(" \t")
+        return not following[:1].islower()
+    if stop.group() != ".":
+        before = text[max(start, stop.start() - 20) : stop.start()]
+        return any(character.isalnum() for character in before)  # "? nodule" asks, it ends nothing
+    before = text[max(start, stop.start() - 20) : stop.start()].split()
+    return not (before and _ABBREVIATION.fullmatch(before[-1].lstrip("(").lower()))
+
+
+def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if any(character.isalnum() for character in text[start:end]):
+        found.append(Sentence(text[start:end], start, end))
+
+
+# --------------------------------------------------------------------------------------------- words to items
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[.,]\d+)*|[^\w\s]|_")
+_PUNCTUATION = {
+    ",": "comma",
+    "(": "comma",
+    ")": "comma",
+    "—": "comma",
+    "–": "comma",
+    ";": "boundary",
+    ":": "colon",
+    "/": "and",
+    "&": "and",
+    "+": "and",
+    ">": "more than",
+    "<": "less than",
+    "?": "uncertain",
+}
+
+
+@dataclass
+class _Item:
+    """A word or phrase of the lexicon, or an unknown word, with its place in the text."""
+
+    kinds: frozenset[str]
+    words: str
+    value: str
+    start: int
+    end: int
+    used: bool = False
+    """Belongs to something else (a device, another organ, a direction) and names no region."""
+
+    def is_any(self, *kinds: str) -> bool:
+        return any(kind in self.kinds for kind in kinds)
+
+
+@dataclass
+class _Anchor:
+    """Something that can have a side: a place, or a finding (which has no region of its own)."""
+
+    item: int
+    regions: tuple[tuple[str, str | None], ...] = ()
+    """(region, the side that the word itself fixes)."""
+    finding: str | None = None
+    weak: bool = False
+    """Gives way to a nearer place."""
+    last: int = -1
+    """The last item of its words, when there are several."""
+    sides: dict[str, float] = field(default_factory=dict[str, float])
+    """Side -> weight, once known."""
+    side_item: int | None = None
+
+    @property
+    def takes_side(self) -> bool:
+        return bool(self.regions) and any(REGIONS[key].sided and side is None for key, side in self.regions)
+
+    @property
+    def is_sided(self) -> bool:
+        return any(REGIONS[key].sided for key, _ in self.regions)
+
+    @property
+    def is_nearer(self) -> bool:
+        """More exact than a whole lung."""
+        return any(REGIONS[key].sided and key not in lexicon.BESIDE_LUNG for key, _ in self.regions)
+
+
+@dataclass
+class _SideWord:
+    """A side, or two sides with weights, said in one breath ("right greater than left")."""
+
+    first: int
+    last: int
+    weights: dict[str, float]
+    compares: bool = False
+    behind: bool = False
+    """Stands after what it is about: "on the right", "bilaterally"."""
+
+
+def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
+    """All (kind, value, phrases) of the lexicon."""
+    for kind, table in (
+        ("side", lexicon.SIDES),
+        ("level", lexicon.LEVELS),
+        ("head", lexicon.HEADS),
+        ("place", lexicon.PLACES),
+        ("weak", lexicon.WEAK_PLACES),
+        ("finding", lexicon.FINDINGS),
+    ):
+        for value, phrases in table.items():
+            yield kind, value, phrases
+    yield from (("several", phrase, (phrase,)) for phrase in lexicon.SEVERAL_PLACES)
+    for kind, phrases in (
+        ("owns side", lexicon.OWNS_SIDE),
+        ("device", lexicon.DEVICES),
+        ("body", lexicon.OTHER_BODY),
+        ("ignored", lexicon.NOT_A_SIDE),
+        ("direction", lexicon.DIRECTIONS),
+        ("not", lexicon.NEGATIONS),
+        ("not behind", lexicon.NEGATIONS_BEHIND),
+        ("ignored", lexicon.NOT_NEGATIONS),
+        ("free of", lexicon.FREE_OF),
+        ("normal", lexicon.NORMALS),
+        ("uncertain", lexicon.UNCERTAIN),
+        ("uncertain behind", lexicon.UNCERTAIN_BEHIND),
+        ("historical", lexicon.HISTORICAL),
+        ("ignored", lexicon.NOT_HISTORICAL),
+        ("surgery", lexicon.SURGERY),
+        ("more", lexicon.MORE),
+        ("less", lexicon.LESS),
+        ("than", ("than",)),
+        ("boundary", lexicon.BOUNDARIES),
+        ("with", lexicon.WITHS),
+        ("preposition", lexicon.PREPOSITIONS),
+        ("singular verb", lexicon.SINGULAR_VERBS),
+        ("plural verb", lexicon.PLURAL_VERBS),
+        ("status", lexicon.STATUS),
+        ("and", ("and", "as well as")),
+        ("or", ("or", "nor", "versus", "vs")),
+    ):
+        yield kind, "", phrases
+
+
+@cache
+def _phrases() -> dict[str, list[tuple[tuple[str, ...], frozenset[str], str]]]:
+    """First word -> (words, kinds, value) of every phrase that starts with it, longest first."""
+    kinds: dict[tuple[str, ...], set[str]] = {}
+    values: dict[tuple[str, ...], str] = {}
+    for kind, value, phrases in _groups():
+        for phrase in phrases:
+            words = tuple(word for word in _WORD.findall(phrase) if word != "-" and word not in lexicon.ARTICLES)
+            kinds.setdefault(words, set()).add(kind)
+            if value:
+                values[words] = value
+    table: dict[str, list[tuple[tuple[str, ...], frozenset[str], str]]] = {}
+    for words, found in sorted(kinds.items(), key=lambda entry: -len(entry[0])):
+        table.setdefault(words[0], []).append((words, frozenset(found), values.get(words, "")))
+    return table
+
+
+_OTHER = frozenset({"other"})
+
+
+def _find_items(text: str, offset: int) -> list[_Item]:
+    """The phrases of the lexicon in a sentence, longest match first; articles and hyphens are skipped."""
+    tokens = [
+        match
+        for match in _WORD.finditer(text)
+        if match.group() not in ("-", ".", "‐", "‑", '"') and match.group().lower() not in lexicon.ARTICLES
+    ]
+    words = [token.group().lower().replace("’", "'") for token in tokens]
+    items: list[_Item] = []
+    i = 0
+    while i < len(words):
+        length, kinds, value = 1, _OTHER, ""
+        for phrase, phrase_kinds, phrase_value in _phrases().get(words[i], ()):
+            if tuple(words[i : i + len(phrase)]) == phrase:
+                length, kinds, value = len(phrase), phrase_kinds, phrase_value
+                break
+        else:
+            if words[i] in ("r", "l") and _is_side_letter(tokens, words, i):
+                kinds, value = frozenset({"side"}), {"r": "right", "l": "left"}[words[i]]
+            elif words[i] in _PUNCTUATION:
+                kinds = frozenset({_PUNCTUATION[words[i]]})
+        start, end = tokens[i].start(), tokens[i + length - 1].end()
+        items.append(_Item(kinds, " ".join(words[i : i + length]), value, offset + start, offset + end))
+        i += length
+    return items
+
+
+def _is_side_letter(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> bool:
+    """R or L alone, in capitals or beside > and <; not litres ("5 L") and not vertebrae ("L1", "L spine")."""
+    before = words[i - 1] if i else ""
+    after = words[i + 1] if i + 1 < len(words) else ""
+    if before[:1].isdigit() or after[:1].isdigit() or after in ("spine", "spinal", "vertebra"):
+        return False
+    return tokens[i].group().isupper() or before in (">", "<") or after in (">", "<")
+
+
+# ------------------------------------------------------------------------------------------------ the reading
+
+_BREAKS = ("comma", "and", "or", "with", "boundary", "colon")
+
+
+class _Reading:
+    """One sentence, read step by step; each method is one rule of docs/anatomy.md."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        self.sentence = sentence
+        self.items = _find_items(sentence.text, sentence.start)
+        self.statement = self._number_statements()
+        self._set_aside_names()
+        self.anchors: list[_Anchor] = []
+        self._collect_anchors()
+        self.anchors_at: dict[int, list[_Anchor]] = {}
+        for anchor in self.anchors:
+            self.anchors_at.setdefault(anchor.item, []).append(anchor)
+        self.side_words: list[_SideWord] = []
+        self._collect_side_words()
+        self._assign_sides()
+        self.denied: set[int] = set()
+        self.normal: set[int] = set()
+        self.doubted: set[int] = set()
+        self.past: set[int] = set()
+        self._spread_polarity()
+
+    def _word(self, i: int) -> str:
+        return self.items[i].words if 0 <= i < len(self.items) else ""
+
+    def _anchors_in(self, positions: Iterable[int]) -> Iterator[_Anchor]:
+        for i in positions:
+            yield from self.anchors_at.get(i, ())
+
+    def _is(self, i: int, *kinds: str) -> bool:
+        return 0 <= i < len(self.items) and self.items[i].is_any(*kinds)
+
+    # -- statements: the parts of a sentence that no scope crosses
+
+    def _number_statements(self) -> list[int]:
+        """A statement ends at "but", "except", a semicolon, and where a new subject has a verb of its own."""
+        numbers: list[int] = []
+        current, has_content = 0, False
+        for i, item in enumerate(self.items):
+            opens = item.is_any("comma", "and") and has_content and self._opens_statement(i)
+            if "boundary" in item.kinds or opens:
+                current, has_content = current + 1, False
+            numbers.append(current)
+            has_content = has_content or item.is_any(
+                "finding", "not", "not behind", "normal", "free of", "singular verb", "plural verb"
+            )
+        return numbers
+
+    def _opens_statement(self, i: int) -> bool:
+        """Whether the words after this comma or "and" are a subject with a verb of its own.
+
+        A plural verb counts only right after a comma: "A and B are clear" is about both.
+        """
+        after_comma, subject = self._is(i, "comma"), False
+        for item in self.items[i + 1 : i + 13]:
+            if "singular verb" in item.kinds:
+                return subject or item.words.startswith("there")
+            if "plural verb" in item.kinds:
+                return subject and after_comma
+            if "and" in item.kinds and not subject:
+                after_comma = False
+            elif item.is_any(*_BREAKS):
+                return False
+            else:
+                subject = True
+        return False
+
+    # -- words that belong to somebody else
+
+    def _set_aside_names(self) -> None:
+        """Side words of other anatomy, of devices, of positions and of directions are no side of the
+        chest."""
+        directed = -REACH
+        for i, item in enumerate(self.items):
+            if "direction" in item.kinds:
+                directed = i
+            if "owns side" in item.kinds:
+                self._take_sides_before(i, skipping=(), reach=1)
+            elif "body" in item.kinds:
+                item.used = True
+                self._take_sides_before(i, skipping=("other",), reach=2)
+            elif "device" in item.kinds:
+                item.used = True
+                skipping = ("other", "status", "level", "place", "weak", "head", "body", "device")
+                self._take_sides_before(i, skipping, reach=7)
+            elif "side" in item.kinds and i - directed < 8 and self._word(i - 1) in ("to", "toward", "towards"):
+                item.used = True
+
+    def _take_sides_before(self, i: int, skipping: tuple[str, ...], reach: int) -> None:
+        """Give the side words in front of item i to it, with the words between them."""
+        back = i - 1
+        while back >= 0 and i - back < reach and self.items[back].is_any(*skipping):
+            back -= 1
+        if not self._is(back, "side"):
+            back = i - 1  # no side: only a place right in front ("apical chest tube") goes with it
+            if self._is(back, "place", "weak", "head") and skipping:
+                self.items[back].used = True
+            return
+        for between in self.items[back:i]:
+            between.used = True
+        while self._is(back - 1, "and", "or") and self._is(back - 2, "side"):
+            back -= 2
+            self.items[back].used = True
+
+    # -- places and findings
+
+    def _collect_anchors(self) -> None:
+        """Levels wait for what they belong to: in "right upper and middle lobe" both are lobes."""
+        levels: list[int] = []
+        for i, item in enumerate(self.items):
+            if item.used:
+                levels = []
+            elif "level" in item.kinds and self._word(i + 1) != "than":
+                levels.append(i)
+            elif "head" in item.kinds:
+                if levels:
+                    self._join_levels(levels, i)
+                else:
+                    self._read_lung(i)
+                levels = []
+            elif item.is_any("place", "weak", "several"):
+                levels = []
+                regions = lexicon.SEVERAL_PLACES.get(item.value, ((item.value, None),))
+                self.anchors.append(
+                    _Anchor(
+                        i,
+                        tuple((key, REGIONS[key].only or side) for key, side in regions),
+                        weak="weak" in item.kinds,
+                    )
+                )
+            elif "finding" in item.kinds:
+                self._read_bare_level(levels)
+                levels = []
+                self.anchors.append(_Anchor(i, finding=item.value))
+            elif not (item.is_any("and", "or", "comma", "side", "other", "status") or item.words == "to"):
+                self._read_bare_level(levels)
+                levels = []
+        self._read_bare_level(levels)
+
+    def _join_levels(self, levels: list[int], head: int) -> None:
+        item = self.items[head]
+        regions = {
+            "lobe": {"upper": ["upper lobe"], "mid": ["middle lobe"], "lower": ["lower lobe"]},
+            "thirds": {
+                "upper": ["upper zone", "mid zone"],
+                "mid": ["mid zone"],
+                "lower": ["mid zone", "lower zone"],
+            },
+        }.get(item.value, {"upper": ["upper zone"], "mid": ["mid zone"], "lower": ["lower zone"]})
+        # "mid to lower left lung": the side stands between the levels and their head
+        side = head - 1 if self._is(head - 1, "side") and not self.items[head - 1].used else None
+        if side is not None and any(self._is(i - 1, "side") for i in levels):
+            side = None
+        for i in levels:
+            for key in regions[self.items[i].value]:
+                anchor = _Anchor(i, ((key, REGIONS[key].only),), last=head if i == levels[-1] else -1)
+                if side is not None:
+                    self._set_side(anchor, side)
+                self.anchors.append(anchor)
+
+    def _read_bare_level(self, levels: list[int]) -> None:
+        """ "right lower opacity": without a head, a level right after a side is a zone."""
+        for i in levels:
+            if self._is(i - 1, "side") and not self.items[i - 1].used:
+                self.anchors.append(_Anchor(i, ((f"{self.items[i].value} zone", None),)))
+
+    def _read_lung(self, i: int) -> None:
+        """A whole lung, unless it only says whose base or zone is meant ("base of the left lung", "lung
+        base")."""
+        item = self.items[i]
+        if item.value != "lung" and item.words not in lexicon.WHOLE_LUNG and not self._is_part_of(i):
+            return
+        if self._is_part_of(i):
+            side = i - 1 if self._is(i - 1, "side") else None
+            for anchor in reversed(self.anchors):
+                if anchor.finding or anchor.sides or self._is(anchor.item - 1, "side") or side is None:
+                    break
+                self._set_side(anchor, side)
+            return
+        if self._is(i + 1, "level") or (
+            self._is(i + 1, "place") and not self.items[i + 1].used and REGIONS[self.items[i + 1].value].sided
+        ):
+            return
+        self.anchors.append(_Anchor(i, (("lung", None),), weak=True))
+
+    def _is_part_of(self, i: int) -> bool:
+        """Whether "of the (left) lung" follows a place directly."""
+        back = i - 2 if self._is(i - 1, "side") else i - 1
+        place = self.anchors[-1] if self.anchors else None
+        return (
+            self._word(back) in ("of", "in", "within")
+            and place is not None
+            and place.is_sided
+            and max(place.item, place.last) == back - 1
+        )
+
+    def _set_side(self, anchor: _Anchor, side: int) -> None:
+        self.items[side].used = True
+        anchor.sides = _weights(self.items[side].value)
+        anchor.side_item = side
+
+    # -- sides
+
+    def _collect_side_words(self) -> None:
+        """Side words in order; "right greater than left" and "worse on the left" count as one."""
+        found = [i for i, item in enumerate(self.items) if "side" in item.kinds and not item.used]
+        scale: dict[int, float] = {}
+        position = 0
+        while position < len(found):
+            i = found[position]
+            following = found[position + 1] if position + 1 < len(found) else None
+            position += 1
+            lesser = self._lesser_of(i, following) if following is not None else None
+            if lesser is not None and following is not None:
+                if self._has_place_of_its_own(i, following):
+                    scale[lesser] = LESSER_SIDE_WEIGHT
+                else:
+                    weights = _weights("both") | {self.items[lesser].value: LESSER_SIDE_WEIGHT}
+                    self.side_words.append(_SideWord(i, following, weights, True, self._is_behind(i)))
+                    position += 1
+                    continue
+            elif i not in scale and (start := self._comparative_before(i)) is not None:
+                weights = _weights("both") | {self._lesser_after(start, i): LESSER_SIDE_WEIGHT}
+                self.side_words.append(_SideWord(start, i, weights, True, True))
+                continue
+            weights = {side: scale.get(i, 1.0) for side in _weights(self.items[i].value)}
+            self.side_words.append(_SideWord(i, i, weights, behind=self._is_behind(i)))
+
+    def _is_behind(self, i: int) -> bool:
+        return self._word(i - 1) == "on" or self._word(i) in ("bilaterally", "on each side")
+
+    def _lesser_of(self, i: int, following: int) -> int | None:
+        """The side item that is said to have less, if the words between two sides compare them."""
+        opposite = {self.items[i].value, self.items[following].value} == {"right", "left"}
+        if not opposite or following - i > 16:
+            return None
+        for k in range(i + 1, following):
+            nearby = self.items[max(i + 1, k - 3) : k]
+            if "more than" in self.items[k].kinds:
+                return following
+            if "less than" in self.items[k].kinds:
+                return i
+            if "than" in self.items[k].kinds:
+                if any("more" in item.kinds for item in nearby + self.items[i - 2 : i]):
+                    return following
+                if any("less" in item.kinds or item.words == "lower" for item in nearby + self.items[i - 2 : i]):
+                    return i
+        return None
+
+    def _has_place_of_its_own(self, i: int, following: int) -> bool:
+        """ "right basilar greater than left basilar": both sides carry their own place."""
+        if not any(k in self.anchors_at for k in range(i + 1, following)):
+            return False
+        for k in range(following + 1, len(self.items)):
+            if k in self.anchors_at:
+                return True
+            if self.items[k].is_any(*_BREAKS):
+                return False
+        return False
+
+    def _comparative_before(self, i: int) -> int | None:
+        """The comparative of "worse on the left", "larger on the right"."""
+        if self.items[i].value == "both" or self._word(i - 1) not in ("on", "in", "at"):
+            return None
+        for k in range(i - 2, max(-1, i - 5), -1):
+            if self.items[k].is_any("more", "less"):
+                return k
+            if not self.items[k].is_any("other", "status"):
+                return None
+        return None
+
+    def _lesser_after(self, comparative: int, i: int) -> str:
+        side = self.items[i].value
+        opposite = "left" if side == "right" else "right"
+        return opposite if "more" in self.items[comparative].kinds else side
+
+    def _assign_sides(self) -> None:
+        """Every side word looks forward for its place, or backward when it stands behind it."""
+        waiting: dict[str, float] = {}
+        for number, word in enumerate(self.side_words):
+            following = self.side_words[number + 1] if number + 1 < len(self.side_words) else None
+            stop = following.first if following else len(self.items)
+            start = self.side_words[number - 1].last + 1 if number else 0
+            if word.compares and self._override_both(word):
+                continue
+            ahead = self._look_ahead(word, stop)
+            places_ahead = any(anchor.takes_side and not anchor.weak for anchor in ahead)
+            if word.behind and self._look_back(word, start, findings=not places_ahead):
+                continue
+            if self._word(word.last) in ("both", "either") and self._is(word.last + 1, "side"):
+                continue
+            if not ahead and following and self._coordinates(word.last, following):
+                waiting |= word.weights
+                continue
+            word.weights = waiting | word.weights
+            waiting = {}
+            if ahead:
+                self._give(word, ahead, stop)
+            elif not self._look_back(word, start) and not self._is_of_device(word):
+                alone = self._side_alone(word)
+                self.anchors.append(alone)
+                self.anchors_at.setdefault(alone.item, []).append(alone)
+        self.anchors.sort(key=lambda anchor: anchor.item)
+
+    def _side_alone(self, word: _SideWord) -> _Anchor:
+        """ "the left is sharp" speaks of what was named last; any other side alone is the whole lung."""
+        alone = _Anchor(word.first, (("lung", None),), weak=True, last=word.last, sides=word.weights)
+        if self._is(word.last + 1, "singular verb", "plural verb"):
+            before = self._anchors_in(range(word.first - 1, max(-1, word.first - REACH), -1))
+            last = next((anchor for anchor in before if anchor.is_sided or anchor.sides), None)
+            if last is not None:
+                usual = lexicon.USUAL_PLACES.get(last.finding or "", ("lung",))
+                alone.regions = tuple((key, None) for key in ([key for key, _ in last.regions] or usual))
+                alone.weak = last.weak
+        return alone
+
+    def _coordinates(self, i: int, following: _SideWord) -> bool:
+        """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
+        between = self.items[i + 1 : following.first]
+        return (
+            not following.behind
+            and any(item.is_any("and", "or", "comma") for item in between)
+            and all(item.is_any("and", "or", "comma", "other", "status", "not") for item in between)
+        )
+
+    def _override_both(self, word: _SideWord) -> bool:
+        """ "bilateral effusions, right greater than left": the weights go to what is on both sides
+        already."""
+        done = False
+        for anchor in self._anchors_in(range(max(0, word.first - REACH), word.first)):
+            if self.statement[word.first] - self.statement[anchor.item] <= 1:
+                if set(anchor.sides) == {"right", "left"}:
+                    anchor.sides = dict(word.weights)
+                    done = True
+                elif any(side == "both" for _, side in anchor.regions):
+                    anchor.regions = tuple((key, None) for key, _ in anchor.regions)
+                    anchor.sides = dict(word.weights)
+                    done = True
+        return done
+
+    def _look_back(self, word: _SideWord, start: int, findings: bool = True) -> bool:
+        """Give the side to the places before it that have none, else to the nearest finding."""
+        statement = self.statement[word.first]
+        before = [
+            anchor
+            for anchor in self._anchors_in(range(max(start, word.first - REACH), word.first))
+            if self.statement[anchor.item] == statement and not anchor.sides
+        ]
+        places = [anchor for anchor in before if anchor.takes_side]
+        if any(not anchor.weak for anchor in places):
+            places = [anchor for anchor in places if not anchor.weak]
+        if not places and findings:
+            places = [anchor for anchor in before if anchor.finding][-1:]
+            if places and self._device_between(places[0].item, word.first):
+                places = []
+        for anchor in places:
+            anchor.sides = dict(word.weights)
+            anchor.side_item = word.last
+        return bool(places)
+
+    def _look_ahead(self, word: _SideWord, stop: int) -> list[_Anchor]:
+        """The anchors of the first part after the side word that has any, up to the next side word."""
+        found: list[_Anchor] = []
+        for i in range(word.first + 1, min(stop, word.last + REACH)):
+            if self.statement[i] != self.statement[word.first] or (found and self._is(i, *_BREAKS)):
+                break
+            if word.behind and self._is(i, "and", "or", "with"):
+                break
+            found += [anchor for anchor in self.anchors_at.get(i, ()) if not anchor.sides]
+        return found
+
+    def _give(self, word: _SideWord, ahead: list[_Anchor], stop: int) -> None:
+        """Places before findings; later places of the same statement inherit the side."""
+        places = [anchor for anchor in ahead if anchor.takes_side]
+        if any(not anchor.weak for anchor in places):
+            places = [anchor for anchor in places if not anchor.weak]
+        if any(anchor.finding in lexicon.USUAL_PLACES for anchor in ahead):
+            places = [anchor for anchor in places if anchor.regions[0][0] != "pleura"]
+        if not places:
+            if ahead[0].regions and not ahead[0].takes_side:  # "right mediastinal mass": the side says no more
+                self._inherit(word, ahead[-1].item, stop)
+                return
+            usual = [anchor for anchor in ahead if anchor.finding in lexicon.USUAL_PLACES]
+            places = (usual or [anchor for anchor in ahead if anchor.finding])[:1]
+        for anchor in places:
+            anchor.sides = dict(word.weights)
+            anchor.side_item = word.first
+        self._inherit(word, ahead[-1].item, stop)
+
+    def _inherit(self, word: _SideWord, after: int, stop: int) -> None:
+        if word.behind or word.compares:
+            return
+        for i in range(after + 1, min(stop, after + REACH)):
+            if self.statement[i] != self.statement[word.last]:
+                break
+            for anchor in self.anchors_at.get(i, ()):
+                if anchor.takes_side and not anchor.weak and not anchor.sides:
+                    anchor.sides = dict(word.weights)
+
+    def _device_between(self, i: int, k: int) -> bool:
+        return any("device" in item.kinds for item in self.items[i + 1 : k])
+
+    def _is_of_device(self, word: _SideWord) -> bool:
+        """ "chest tube on the left": the nearest thing named before the side is a device."""
+        for i in range(word.first - 1, max(-1, word.first - 12), -1):
+            if "device" in self.items[i].kinds:
+                return True
+            if i in self.anchors_at or self.statement[i] != self.statement[word.first]:
+                return False
+        return False
+
+    # -- what is said about them
+
+    def _spread_polarity(self) -> None:
+        for i, item in enumerate(self.items):
+            kinds = item.kinds
+            if "free of" in kinds:
+                self._backward(i, self.normal, over_findings=True)
+                self._forward(i, self.denied)
+            elif "normal" in kinds:
+                self._spread_normal(i)
+            elif "not behind" in kinds and not ("not" in kinds and self._leads(i)):
+                self._backward(i, self.denied, over_findings=True)
+            elif "not" in kinds:
+                self._forward(i, self.denied)
+            elif "uncertain behind" in kinds:
+                self._backward(i, self.doubted, over_findings=True)
+            elif "uncertain" in kinds:
+                if item.words == "?" and i == len(self.items) - 1:
+                    self.doubted.update(range(len(self.items)))
+                self._forward(i, self.doubted)
+            elif "historical" in kinds:
+                self._forward(i, self.past, lists=False)
+            if "surgery" in kinds:
+                self._backward(i, self.past, over_findings=False)
+                self.past.add(i)
+
+    def _leads(self, i: int) -> bool:
+        """Whether a word such as "resolved" stands before what it is about ("resolved right effusion")."""
+        if self._is(i - 1, "singular verb", "plural verb"):
+            return False
+        for k in range(i + 1, min(len(self.items), i + 8)):
+            if self.items[k].is_any(*_BREAKS) or self.statement[k] != self.statement[i]:
+                return False
+            if k in self.anchors_at or self._is(k, "side"):
+                return True
+        return False
+
+    def _forward(self, i: int, marks: set[int], lists: bool = True) -> None:
+        """To the end of the statement, "with", or a comma that continues no list (with "or", "nor",
+        "and")."""
+        for k in range(i + 1, min(len(self.items), i + REACH)):
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or "with" in item.kinds:
+                break
+            if "comma" in item.kinds and not (lists and self._is_list(k)):
+                break
+            if item.is_any("and", "comma") and self._is(k + 1, "status", "not") and not self._is_list(k):
+                break
+            marks.add(k)
+        if self._is(i - 1, "colon"):  # "Lungs: no consolidation"
+            marks.update(k for k in range(max(0, i - 5), i - 1) if self.statement[k] == self.statement[i])
+
+    def _is_list(self, comma: int) -> bool:
+        """Whether an "or" follows in the same statement: "no effusion, consolidation, or pneumothorax"."""
+        for k in range(comma + 1, min(len(self.items), comma + 20)):
+            if self.statement[k] != self.statement[comma] or self._is(k, "with", "not"):
+                return False
+            if self._is(k, "or"):
+                return True
+        return False
+
+    def _backward(self, i: int, marks: set[int], over_findings: bool) -> None:
+        """To the start of the statement; beyond a comma or "and" only while nothing is marked yet, or in a
+        list."""
+        named = False
+        for k in range(i - 1, max(-1, i - REACH), -1):
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or "boundary" in item.kinds or "with" in item.kinds:
+                break
+            if named and ("comma" in item.kinds or ("and" in item.kinds and not over_findings)):
+                break
+            if not over_findings and item.is_any("preposition", "not"):
+                break
+            named = named or k in self.anchors_at
+            marks.add(k)
+
+    def _spread_normal(self, i: int) -> None:
+        """ "clear lungs" looks forward, "the lungs are clear" backward; neither crosses into a part with a
+        finding."""
+        if self._leads(i) and not self._has_verb_before(i):
+            parts = range(i + 1, min(len(self.items), i + REACH))
+        else:
+            parts = range(i - 1, max(-1, i - REACH), -1)
+        part: list[int] = []
+        for k in parts:
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or item.is_any("with", "boundary"):
+                break
+            if item.is_any("comma", "and", "or", "colon"):
+                self.normal.update(part)
+                part = []
+            elif "finding" in item.kinds:
+                return
+            part.append(k)
+        self.normal.update(part)
+
+    def _has_verb_before(self, i: int) -> bool:
+        for k in range(i - 1, max(-1, i - 8), -1):
+            if self.items[k].is_any("comma", "boundary", "with", "colon"):
+                return False
+            if self.items[k].is_any("singular verb", "plural verb"):
+                return True
+        return False
+
+    # -- the result
+
+    def mentions(self) -> list[Mention]:
+        found = [
+            self._mention(anchor, key, side, weight)
+            for anchor in self.anchors
+            if not self._gives_way(anchor)
+            for key, side, weight in self._regions(anchor)
+        ]
+        return sorted(found, key=lambda mention: mention.start)
+
+    def _regions(self, anchor: _Anchor) -> Iterator[tuple[str, Side | None, float]]:
+        """Every region and side of an anchor with its weight, before polarity."""
+        regions = anchor.regions
+        if anchor.finding is not None:
+            if not anchor.sides:
+                return
+            places = lexicon.USUAL_PLACES.get(anchor.finding, ("lung",))
+            regions = tuple((key, None) for key in places)
+        for key, fixed in regions:
+            if not REGIONS[key].sided:
+                yield key, None, 1.0
+                continue
+            sides = _weights(fixed) if fixed else anchor.sides
+            for side in ("right", "left"):
+                if side in sides:
+                    yield key, side, sides[side]
+            if not sides:
+                yield key, None, 1.0
+
+    def _mention(self, anchor: _Anchor, key: str, side: Side | None, weight: float) -> Mention:
+        start, end = self._span(anchor)
+        offset = self.sentence.start
+        negated, uncertain, historical = self._flags(anchor)
+        if negated or historical:
+            weight = 0.0
+        elif uncertain:
+            weight *= UNCERTAIN_WEIGHT
+        text = self.sentence.text[start - offset : end - offset]
+        return Mention(text, start, end, key, side, negated, uncertain, historical, weight)
+
+    def _flags(self, anchor: _Anchor) -> tuple[bool, bool, bool]:
+        historical = anchor.item in self.past
+        negated = not historical and (anchor.item in self.denied or anchor.item in self.normal)
+        return negated, not negated and not historical and anchor.item in self.doubted, historical
+
+    def _span(self, anchor: _Anchor) -> tuple[int, int]:
+        """From the side word to the place when only adjectives stand between them, else the place alone."""
+        first, last = anchor.item, max(anchor.item, anchor.last)
+        if anchor.side_item is not None:
+            low, high = min(first, anchor.side_item), max(last, anchor.side_item)
+            between = [k for k in range(low, high + 1) if not first <= k <= last and k != anchor.side_item]
+            if high - low <= 8 and not any(
+                k in self.anchors_at or self.items[k].is_any("comma", "and", "or", "with", "boundary") for k in between
+            ):
+                first, last = low, high
+        return self.items[first].start, self.items[last].end
+
+    def _gives_way(self, anchor: _Anchor) -> bool:
+        """A whole lung, "pleural", "peripheral", "central" beside a nearer place that says the same."""
+        if not anchor.weak:
+            return False
+        end = max(anchor.item, anchor.last) + 1
+        if self._is(end, "colon") and any(
+            other.sides or other.takes_side for other in self._anchors_in(range(end, end + REACH))
+        ):
+            return True
+        for other in self._anchors_in(range(anchor.item - REACH, anchor.item + REACH)):
+            if other.weak or not other.is_nearer or self.statement[other.item] != self.statement[anchor.item]:
+                continue
+            if self._flags(other) != self._flags(anchor):
+                continue
+            if anchor.sides and set(anchor.sides) == set(other.sides):
+                return True
+            low, high = sorted((anchor.item, other.item))
+            parted = any(self.items[k].is_any("comma", "and", "or") for k in range(low, high))
+            if not parted and (not anchor.sides or not other.sides):
+                return True
+        return False
+
+    def states(self) -> set[Polarity]:
+        """What the sentence says about its places and findings; of its words, when it names none."""
+        found: set[Polarity] = set()
+        for anchor in self.anchors:
+            negated, uncertain, historical = self._flags(anchor)
+            if anchor.item in self.normal and negated:
+                found.add("normal")
+            elif negated:
+                found.add("negated")
+            elif uncertain:
+                found.add("uncertain")
+            elif not historical:
+                found.add("positive")
+        if found:
+            return found
+        words: tuple[tuple[str, Polarity], ...] = (
+            ("normal", "normal"),
+            ("not", "negated"),
+            ("uncertain", "uncertain"),
+        )
+        return {state for item in self.items for kind, state in words if kind in item.kinds}
+
+
+def _weights(side: str) -> dict[str, float]:
+    return {"right": 1.0, "left": 1.0} if side == "both" else {side: 1.0}

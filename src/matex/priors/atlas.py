@@ -1,0 +1,265 @@
+"""Where the regions of a frontal chest film lie, as data, in the patient's coordinates.
+
+u runs from the patient's right edge of the film (0) to the patient's left edge (1), y from top to bottom. On
+a displayed film u is the image's x; a mirrored film has x = 1 - u. Every box is a heuristic, from the
+measurements named beside it; a mask of this patient's lungs (spatial.py) places the lung regions better than
+any average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+Box = tuple[float, float, float, float]
+"""(x0, y0, x1, y1)."""
+
+LUNGS: Mapping[str, Box] = MappingProxyType({"right": (0.08, 0.08, 0.45, 0.84), "left": (0.54, 0.08, 0.92, 0.84)})
+"""Mean lung boxes of adult frontal films, fractions of the film, patient coordinates.
+
+366 lung contours and 304 lung boxes agree on which lung is where; the edges vary by about .05 in u, .1 at the
+base."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where one region lies, its ids in RadLex and SNOMED CT, and where the numbers come from."""
+
+    key: str
+    box: Box
+    """Sided: relative to the lung box of its side, 0 = outer edge, 1 = edge towards the midline, 0 = top, 1 =
+    bottom; may reach beyond the lung. Midline: fractions of the film in patient coordinates."""
+    paper: Box
+    """The box for the paper's parabola, patient coordinates, of the right side if sided. The paper gives those
+    of apex and base; the others follow their pattern."""
+    sided: bool = True
+    inside: bool = False
+    """Lies in the lung: a lung mask is multiplied in."""
+    only: str | None = None
+    """The one side on which the region exists."""
+    soft: tuple[float, float] = (0.06, 0.05)
+    """Standard deviation of the fall-off outside the box (kind "atlas"), in the units of the box."""
+    radlex: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """RadLex ids by side, "" without side; only those that were verified."""
+    snomed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """SNOMED CT ids by side, "" without side; only those that were verified."""
+    source: str = "heuristic"
+
+
+_LOBE = (0.06, 0.11)  # lobes cannot be told apart on one frontal film: they fade over about .08 of its height
+_MIDLINE = (0.03, 0.04)
+_NODULES = "where radiologists place nodules of this lobe: mean height +- 2 sd"
+_ZONES = "lung box cut in overlapping zones"
+
+REGIONS: Mapping[str, Region] = MappingProxyType(
+    {
+        region.key: region
+        for region in (
+            Region(
+                "lung",
+                (0, 0, 1, 1),
+                (0, 0, 0.5, 1),
+                inside=True,
+                radlex={"": "RID1301", "right": "RID1302", "left": "RID1326"},
+                snomed={"": "39607008"},
+                source="mean lung boxes",
+            ),
+            Region(
+                "apex",
+                (0.1, 0, 1, 0.2),
+                (0, 0, 0.5, 0.4),
+                inside=True,
+                snomed={"": "86598002"},
+                source="top of the lung box; the paper's own example",
+            ),
+            Region(
+                "upper zone",
+                (0, 0, 1, 0.42),
+                (0, 0, 0.5, 0.4),
+                inside=True,
+                snomed={"": "281392002"},
+                source=_ZONES,
+            ),
+            Region(
+                "mid zone",
+                (0, 0.28, 1, 0.72),
+                (0, 0.3, 0.5, 0.7),
+                inside=True,
+                snomed={"": "281393007"},
+                source=_ZONES,
+            ),
+            Region(
+                "lower zone",
+                (0, 0.55, 1, 1),
+                (0, 0.6, 0.5, 1),
+                inside=True,
+                snomed={"": "281394001"},
+                source=_ZONES + "; the paper's own example",
+            ),
+            Region(
+                "upper lobe",
+                (0, 0, 1, 0.57),
+                (0, 0, 0.5, 0.4),
+                inside=True,
+                soft=_LOBE,
+                radlex={"right": "RID1303", "left": "RID1327"},
+                snomed={"": "45653009", "left": "44714003"},
+                source=_NODULES + " (.29 +- .11)",
+            ),
+            Region(
+                "middle lobe",
+                (0, 0.42, 1, 0.79),
+                (0, 0.3, 0.5, 0.7),
+                inside=True,
+                only="right",
+                soft=_LOBE,
+                radlex={"right": "RID1310"},
+                snomed={"right": "72481006"},
+                source=_NODULES + " (.54 +- .07)",
+            ),
+            Region(
+                "lower lobe",
+                (0, 0.37, 1, 1),
+                (0, 0.6, 0.5, 1),
+                inside=True,
+                soft=_LOBE,
+                radlex={"right": "RID1315", "left": "RID1338"},
+                snomed={"": "90572001"},
+                source=_NODULES + " (.58 +- .11), down to the diaphragm",
+            ),
+            Region("lingula", (0.25, 0.42, 1, 0.82), (0, 0.45, 0.5, 0.75), inside=True, only="left", soft=_LOBE),
+            Region("hilum", (0.62, 0.3, 1.1, 0.62), (0.3, 0.3, 0.5, 0.6), snomed={"": "46750007"}),
+            Region("perihilar", (0.4, 0.22, 1.1, 0.72), (0, 0.3, 0.5, 0.7)),
+            Region("costophrenic angle", (-0.04, 0.8, 0.35, 1.05), (0, 0.8, 0.25, 1)),
+            Region("cardiophrenic angle", (0.6, 0.75, 1.1, 1.02), (0.25, 0.7, 0.5, 1)),
+            Region("peripheral lung", (0, 0.05, 0.35, 0.98), (0, 0, 0.25, 1), inside=True),
+            Region("central lung", (0.5, 0.18, 1.05, 0.82), (0.25, 0.2, 0.5, 0.8)),
+            Region(
+                "pleura",
+                (-0.05, 0, 0.22, 1),
+                (0, 0, 0.25, 1),
+                snomed={"": "3120008", "right": "44788007", "left": "53727004"},
+            ),
+            Region("paratracheal", (0.75, 0, 1.2, 0.36), (0.3, 0, 0.5, 0.35)),
+            Region("paramediastinal", (0.65, 0, 1.1, 0.75), (0.3, 0, 0.5, 0.7)),
+            Region("paracardiac", (0.6, 0.45, 1.1, 0.98), (0.25, 0.45, 0.5, 0.9)),
+            Region("hemidiaphragm", (0, 0.85, 1.05, 1.12), (0, 0.7, 0.5, 1), snomed={"": "5798000"}),
+            Region("minor fissure", (0, 0.42, 0.9, 0.58), (0, 0.4, 0.5, 0.6), only="right"),
+            Region("major fissure", (0, 0.3, 1, 0.95), (0, 0.3, 0.5, 0.9)),
+            Region("clavicle", (-0.05, -0.02, 1.1, 0.16), (0, 0, 0.5, 0.25), snomed={"": "51299004"}),
+            Region("rib", (-0.12, 0, 0.9, 1), (0, 0, 0.5, 1), snomed={"": "113197003"}),
+            Region("shoulder", (-0.25, -0.12, 0.2, 0.18), (0, 0, 0.25, 0.3), snomed={"": "16982005"}),
+            Region("chest wall", (-0.22, 0.05, 0.1, 1.05), (0, 0, 0.15, 1), snomed={"": "78904004"}),
+            Region(
+                "main bronchus",
+                (0.8, 0.28, 1.15, 0.44),
+                (0.35, 0.25, 0.5, 0.5),
+                snomed={"right": "70074004", "left": "75245000"},
+            ),
+            Region(
+                "heart",
+                (0.34, 0.38, 0.81, 0.76),
+                (0.35, 0.45, 0.8, 0.9),
+                sided=False,
+                soft=_MIDLINE,
+                radlex={"": "RID1385"},
+                snomed={"": "80891009"},
+                source="mean cardiomegaly box, 146 NIH films",
+            ),
+            Region(
+                "mediastinum",
+                (0.36, 0.08, 0.66, 0.72),
+                (0.35, 0, 0.65, 0.7),
+                sided=False,
+                soft=_MIDLINE,
+                radlex={"": "RID1384"},
+                snomed={"": "72410000"},
+            ),
+            Region(
+                "upper mediastinum",
+                (0.38, 0.06, 0.62, 0.34),
+                (0.35, 0, 0.65, 0.35),
+                sided=False,
+                soft=_MIDLINE,
+            ),
+            Region(
+                "trachea",
+                (0.44, 0.02, 0.56, 0.33),
+                (0.4, 0, 0.6, 0.35),
+                sided=False,
+                soft=_MIDLINE,
+                radlex={"": "RID1247"},
+                snomed={"": "44567001"},
+            ),
+            Region(
+                "carina",
+                (0.43, 0.27, 0.57, 0.41),
+                (0.4, 0.2, 0.6, 0.5),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "28700002"},
+            ),
+            Region(
+                "aortic arch",
+                (0.5, 0.2, 0.64, 0.36),
+                (0.45, 0.1, 0.7, 0.4),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "57034009"},
+            ),
+            Region(
+                "descending aorta",
+                (0.49, 0.3, 0.64, 0.74),
+                (0.45, 0.2, 0.7, 0.8),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "281130003"},
+            ),
+            Region(
+                "aortopulmonary window",
+                (0.51, 0.29, 0.64, 0.42),
+                (0.45, 0.25, 0.7, 0.5),
+                sided=False,
+                soft=_MIDLINE,
+            ),
+            Region(
+                "superior vena cava",
+                (0.38, 0.18, 0.5, 0.42),
+                (0.3, 0.1, 0.55, 0.5),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "48345005"},
+            ),
+            Region(
+                "cavoatrial junction",
+                (0.37, 0.36, 0.5, 0.5),
+                (0.3, 0.3, 0.55, 0.6),
+                sided=False,
+                soft=_MIDLINE,
+            ),
+            Region("retrocardiac", (0.52, 0.45, 0.76, 0.82), (0.5, 0.5, 0.75, 0.9), sided=False, soft=_MIDLINE),
+            Region(
+                "spine",
+                (0.44, 0, 0.56, 1),
+                (0.4, 0, 0.6, 1),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "421060004"},
+            ),
+            Region(
+                "upper abdomen",
+                (0.05, 0.8, 0.95, 1),
+                (0, 0.75, 1, 1),
+                sided=False,
+                soft=_MIDLINE,
+                snomed={"": "80581009"},
+            ),
+        )
+    }
+)
+
+
+def names(region: str, side: str | None) -> str:
+    """What to call a region in a sentence: "right lower zone", "heart"."""
+    return f"{side} {region}" if side else region
