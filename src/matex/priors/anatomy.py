@@ -598,10 +598,12 @@ class _Reading:
     def _assign_sides(self) -> None:
         """Every side word looks forward for its place, or backward when it stands behind it."""
         waiting: dict[str, float] = {}
+        start = 0
         for number, word in enumerate(self.side_words):
             following = self.side_words[number + 1] if number + 1 < len(self.side_words) else None
             stop = following.first if following else len(self.items)
-            start = self.side_words[number - 1].last + 1 if number else 0
+            if number and not waiting:
+                start = self.side_words[number - 1].last + 1
             if word.compares and self._override_both(word):
                 continue
             ahead = self._look_ahead(word, stop)
@@ -617,18 +619,20 @@ class _Reading:
             waiting = {}
             if ahead:
                 self._give(word, ahead, stop)
-            elif not self._look_back(word, start) and not self._is_of_device(word):
+            elif not self._look_back(word, start, findings=not self._is(word.last + 1, "normal")) and (
+                not self._is_of_device(word)
+            ):
                 alone = self._side_alone(word)
                 self.anchors.append(alone)
                 self.anchors_at.setdefault(alone.item, []).append(alone)
         self.anchors.sort(key=lambda anchor: anchor.item)
 
     def _side_alone(self, word: _SideWord) -> _Anchor:
-        """ "the left is sharp" speaks of what was named last; any other side alone is the whole lung."""
+        """ "the left is sharp", "small on the left" speak of what was named last; otherwise it is the lung."""
         alone = _Anchor(word.first, (("lung", None),), weak=True, last=word.last, sides=word.weights)
-        if self._is(word.last + 1, "singular verb", "plural verb"):
+        if not self._is(word.last + 1, "normal"):
             before = self._anchors_in(range(word.first - 1, max(-1, word.first - REACH), -1))
-            last = next((anchor for anchor in before if anchor.is_sided or anchor.sides), None)
+            last = next((a for a in before if a.is_sided or a.finding in lexicon.USUAL_PLACES), None)
             if last is not None:
                 usual = lexicon.USUAL_PLACES.get(last.finding or "", ("lung",))
                 alone.regions = tuple((key, None) for key in ([key for key, _ in last.regions] or usual))
@@ -714,6 +718,8 @@ class _Reading:
         for i in range(after + 1, min(stop, after + REACH)):
             if self.statement[i] != self.statement[word.last]:
                 break
+            if len(word.weights) == 2 and self._is(i, "with"):
+                break
             for anchor in self.anchors_at.get(i, ()):
                 if anchor.takes_side and not anchor.weak and not anchor.sides:
                     anchor.sides = dict(word.weights)
@@ -742,10 +748,13 @@ class _Reading:
                 self._spread_normal(i)
             elif "not behind" in kinds and not ("not" in kinds and self._leads(i)):
                 self._backward(i, self.denied, over_findings=True)
+                if self._is(i + 1, "preposition"):  # "has cleared in the right base"
+                    self._forward(i, self.denied)
             elif "not" in kinds:
                 self._forward(i, self.denied)
             elif "uncertain behind" in kinds:
                 self._backward(i, self.doubted, over_findings=True)
+                self._forward(i, self.doubted)
             elif "uncertain" in kinds:
                 if item.words == "?" and i == len(self.items) - 1:
                     self.doubted.update(range(len(self.items)))
@@ -761,7 +770,7 @@ class _Reading:
         if self._is(i - 1, "singular verb", "plural verb"):
             return False
         for k in range(i + 1, min(len(self.items), i + 8)):
-            if self.items[k].is_any(*_BREAKS) or self.statement[k] != self.statement[i]:
+            if self.items[k].is_any("preposition", *_BREAKS) or self.statement[k] != self.statement[i]:
                 return False
             if k in self.anchors_at or self._is(k, "side"):
                 return True
@@ -816,7 +825,7 @@ class _Reading:
         part: list[int] = []
         for k in parts:
             item = self.items[k]
-            if self.statement[k] != self.statement[i] or item.is_any("with", "boundary"):
+            if self.statement[k] != self.statement[i] or item.is_any("with", "not", "boundary"):
                 break
             if item.is_any("comma", "and", "or", "colon"):
                 self.normal.update(part)

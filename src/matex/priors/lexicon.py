@@ -232,7 +232,7 @@ DIRECTIONS = _several(
 NEGATIONS = _several(
     "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, "
     "neither, nor, never, denies, no longer, rather than, resolution of, resolved, cleared, "
-    "clearance of, absent, disappearance of, no definite, no obvious, no convincing, no suspicious, "
+    "clearance of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, spares, no suspicious, "
     "no new, zero"
 )
 """Forward: what follows is not there."""
@@ -271,7 +271,7 @@ NOT_NEGATIONS = _several(
 
 NORMALS = _several(
     "clear, normal, unremarkable, within normal limits, intact, sharp, well aerated, well expanded, "
-    "well inflated, well defined, preserved, patent, normal limits, no abnormality, midline, "
+    "well inflated, well defined, preserved, patent, normal limits, midline, "
     "normal in size, not remarkable"
 )
 

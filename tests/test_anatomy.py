@@ -1,0 +1,200 @@
+"""What the parser understands, against phrases labelled by hand, and what it can never do."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matex.priors import lexicon
+from matex.priors.anatomy import parse, polarity, sentences
+from matex.priors.atlas import REGIONS
+from matex.simulation.phrases import all_canonical
+
+PHRASES = [json.loads(line) for line in (Path(__file__).parent / "data" / "phrases.jsonl").read_text().splitlines()]
+
+
+def summary(mentions):
+    return sorted(
+        (m["region"], m["side"] or "", m["negated"], m["uncertain"], m["historical"], round(m["weight"], 6))
+        for m in mentions
+    )
+
+
+@pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase["text"])
+def test_phrase_is_read_as_labelled(phrase):
+    assert summary(vars(mention) for mention in parse(phrase["text"])) == summary(phrase["mentions"])
+
+
+def test_there_are_three_hundred_labelled_phrases_and_none_twice():
+    texts = [phrase["text"] for phrase in PHRASES]
+    assert len(texts) == len(set(texts)) >= 300
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda text: f"  {text} ", lambda text: f"Comparison: none. {text}"])
+def test_case_space_and_other_sentences_change_nothing(change):
+    for phrase in PHRASES:
+        if "poumon" not in phrase["text"]:  # capital letters make a French accent another letter
+            found = parse(change(phrase["text"]))
+            assert summary(vars(mention) for mention in found) == summary(phrase["mentions"]), phrase["text"]
+
+
+SWAP = {"right": "left", "left": "right", "Right": "Left", "Left": "Right", "R": "L", "L": "R"}
+
+
+def test_swapping_the_sides_of_a_phrase_swaps_the_sides_of_its_mentions():
+    tried = 0
+    for phrase in PHRASES:
+        one_sided = {"middle lobe", "lingula", "minor fissure", "retrocardiac"}
+        if one_sided & {mention["region"] for mention in phrase["mentions"]} or "middle" in phrase["text"]:
+            continue
+        swapped = re.sub(r"\b(?:[Rr]ight|[Ll]eft|R|L)\b", lambda side: SWAP[side.group()], phrase["text"])
+        if swapped == phrase["text"] or re.search(r"\b[RL][UML]L\b|\bleft (?:in place|the)\b|patient", phrase["text"]):
+            continue
+        expected = [{**mention, "side": SWAP.get(mention["side"], mention["side"])} for mention in phrase["mentions"]]
+        assert summary(vars(mention) for mention in parse(swapped)) == summary(expected), swapped
+        tried += 1
+    assert tried > 250
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("opacity in the left lower lung", ["left lower lung"]),
+        ("right upper and middle lobe", ["right upper", "middle lobe"]),
+        ("small right pleural effusion", ["right pleural effusion", "right pleural effusion"]),
+        ("lower zone on the right", ["lower zone on the right"]),
+        ("lower zone opacity on the right", ["lower zone"]),
+        ("Clear lungs. Mass at the LEFT apex.", ["lungs", "LEFT apex"]),
+        ("mid to lower left lung", ["mid", "lower left lung"]),
+    ],
+)
+def test_spans_hold_the_words_that_were_understood(text, spans):
+    assert [mention.text for mention in parse(text)] == spans
+
+
+def test_simulated_phrases_name_the_place_where_the_finding_was_put():
+    for text, finding, side, zone in all_canonical():
+        found = parse(text)
+        sides = {mention.side for mention in found}
+        assert sides == {"both": {"right", "left"}}.get(side, {side}), text
+        if zone and finding not in ("pleural effusion", "pneumothorax"):
+            assert {mention.region for mention in found} == {f"{zone} zone"}, text
+
+
+def test_every_word_of_the_lexicon_names_a_region_of_the_atlas():
+    named = set(lexicon.PLACES) | set(lexicon.WEAK_PLACES) | set(lexicon.BESIDE_LUNG)
+    named |= {region for places in lexicon.USUAL_PLACES.values() for region in places}
+    named |= {region for places in lexicon.SEVERAL_PLACES.values() for region, _ in places}
+    assert named <= set(REGIONS)
+    zones = {"upper zone", "mid zone", "lower zone", "upper lobe", "middle lobe", "lower lobe", "lung"}
+    assert named | zones == set(REGIONS)
+
+
+WORDS = sorted({word for phrase in PHRASES for word in phrase["text"].split()})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=80),
+        st.lists(st.sampled_from(WORDS), max_size=25).map(" ".join),
+        st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=4)), max_size=20).map(" ".join),
+    )
+)
+def test_any_text_is_read_without_failing_and_spans_hold(text):
+    for mention in parse(text):
+        assert 0 <= mention.start < mention.end <= len(text)
+        assert text[mention.start : mention.end] == mention.text
+        assert mention.region in REGIONS
+        assert mention.side is None or REGIONS[mention.region].sided
+        assert 0 <= mention.weight <= 1
+        assert (mention.weight == 0) == (mention.negated or mention.historical)
+    for sentence in sentences(text):
+        assert text[sentence.start : sentence.end] == sentence.text
+        assert sentence.text.strip() == sentence.text
+    assert polarity(text) in ("positive", "negated", "normal", "uncertain")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "left ",
+        "no ",
+        "left lower lobe ",
+        "lungs clear and ",
+        "right > left effusion ",
+        "opacity on the left ",
+        "a. ",
+        "? ",
+        "lungs: ",
+        "\n",
+        "bilateral effusions, right greater than left, ",
+    ],
+)
+def test_a_very_long_text_is_read_in_seconds(unit):
+    text = unit * (100_000 // len(unit))
+    start = time.perf_counter()
+    parse(text)
+    assert time.perf_counter() - start < 10
+
+
+def test_empty_text_has_no_mentions_and_no_sentences():
+    assert parse("") == () == parse(" \n.") == sentences("")
+
+
+REPORT = """EXAMINATION: Chest PA
+INDICATION: evaluate for pneumonia.
+
+FINDINGS:
+The heart is mildly enlarged. There is a 2.5 cm nodule in the
+right upper lobe, seen by Dr. Smith, vs. scar. No pleural effusion!
+Left base opacity
+Bones are intact
+
+IMPRESSION:
+1. Right upper lobe nodule.
+2) Possible left lower lobe pneumonia?
+- Lungs otherwise clear
+"""
+
+
+def test_a_report_is_split_into_its_sentences():
+    assert [(sentence.text, polarity(sentence.text)) for sentence in sentences(REPORT)] == [
+        ("Chest PA", "positive"),
+        ("evaluate for pneumonia.", "uncertain"),
+        ("The heart is mildly enlarged.", "positive"),
+        ("There is a 2.5 cm nodule in the\nright upper lobe, seen by Dr. Smith, vs. scar.", "positive"),
+        ("No pleural effusion!", "negated"),
+        ("Left base opacity", "positive"),
+        ("Bones are intact", "normal"),
+        ("Right upper lobe nodule.", "positive"),
+        ("Possible left lower lobe pneumonia?", "uncertain"),
+        ("Lungs otherwise clear", "normal"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no acute cardiopulmonary abnormality", "negated"),
+        ("normal chest radiograph", "normal"),
+        ("the heart is not enlarged", "negated"),
+        ("heart size is normal", "normal"),
+        ("lungs are clear without effusion", "normal"),
+        ("no pneumothorax but there is a left effusion", "positive"),
+        ("possible left lower lobe pneumonia", "uncertain"),
+        ("pneumonia cannot be excluded", "uncertain"),
+        ("left base opacity may represent pneumonia", "positive"),
+        ("lungs are clear except for a right base scar", "positive"),
+        ("right effusion has resolved", "negated"),
+        ("pleural effusion", "positive"),
+        ("no change", "positive"),
+        ("", "positive"),
+    ],
+)
+def test_polarity_says_what_a_sentence_claims(text, expected):
+    assert polarity(text) == expected
