@@ -232,8 +232,8 @@ DIRECTIONS = _several(
 NEGATIONS = _several(
     "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, "
     "neither, nor, never, denies, no longer, rather than, resolution of, resolved, cleared, "
-    "clearance of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, spares, no suspicious, "
-    "no new, zero"
+    "clearance of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, "
+    "spares, no suspicious, no new, zero"
 )
 """Forward: what follows is not there."""
 

@@ -412,8 +412,9 @@ def _share(lung: NDArray[np.bool_]) -> Callable[[Values, Values], Values]:
     sums[1:, 1:] = lung.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
 
     def edges(z: Values, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        low = np.clip(np.floor((z - _EDGE) * size), 0, size).astype(np.intp)
-        high = np.clip(np.ceil((z + _EDGE) * size), 0, size).astype(np.intp)
+        low = np.floor((z - _EDGE) * size + 1e-9)  # so that rounding errors flip no pixel when the film is flipped
+        high = np.ceil((z + _EDGE) * size - 1e-9)
+        low, high = np.clip(low, 0, size).astype(np.intp), np.clip(high, 0, size).astype(np.intp)
         return low, high
 
     def share(x: Values, y: Values) -> Values:

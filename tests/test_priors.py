@@ -1,0 +1,385 @@
+"""The spatial prior: the paper's formula, the sides, masks, and everything that makes it neutral."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matex.priors.anatomy import Mention, parse
+from matex.priors.atlas import LUNGS, REGIONS
+from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
+from tests.reference import priors as twin
+
+GRID = (np.arange(7) + 0.5) / 7
+COLUMNS, ROWS = (np.arange(65) + 0.5) / 65, (np.arange(48) + 0.5) / 48
+
+
+def prior(text, x=COLUMNS, y=ROWS, **settings):
+    if settings.get("laterality") == "paper":
+        with pytest.warns(UserWarning, match="laterality='paper'"):
+            return spatial_prior(parse(text), x, y, **settings)
+    return spatial_prior(parse(text), x, y, **settings)
+
+
+def mention(region, side=None, weight=1.0):
+    return Mention("", 0, 0, region, side, False, False, False, weight)
+
+
+# ---------------------------------------------------------------------------------------------- the formula
+
+
+def test_parabola_peaks_at_a_quarter_per_axis_and_vanishes_on_the_border():
+    box = (0.2, 0.1, 0.8, 0.5)
+    assert parabola(np.array([0.5]), np.array([0.3]), box)[0, 0] == pytest.approx(1 / 16, abs=1e-15)
+    edges = parabola(np.array([0.2, 0.8, 0.1, 0.9]), np.array([0.1, 0.5]), box)
+    assert np.abs(edges).max() < 1e-15
+
+
+def test_right_apex_as_printed_has_the_numbers_worked_out_by_hand():
+    raw = parabola(GRID, GRID, (0.5, 0, 1, 0.4))
+    expected = np.zeros((7, 7))
+    expected[:3, 4:] = [[0.0299, 0.0359, 0.0180], [0.0508, 0.0609, 0.0305], [0.0195, 0.0234, 0.0117]]
+    np.testing.assert_allclose(raw, expected, atol=5e-5)
+    printed = prior("nodule in the right apex", GRID, GRID, laterality="paper")
+    np.testing.assert_allclose(printed.values, raw / raw.max(), atol=1e-15)
+
+
+def test_left_base_as_printed_lies_in_the_lower_left_of_the_image():
+    printed = prior("left base", GRID, GRID, laterality="paper")
+    assert printed.values[:4].max() == 0
+    assert printed.values[:, 4:].max() == 0
+    assert printed.values.max() == 1
+
+
+def test_gaussian_is_one_at_the_centre_and_falls_to_exp_minus_two_at_the_edge():
+    values = gaussian(np.array([0.3, 0.4, 0.5]), np.array([0.6]), (0.3, 0.5, 0.5, 0.7))
+    np.testing.assert_allclose(values, [[np.exp(-2), 1, np.exp(-2)]], rtol=1e-12)
+
+
+def test_plateau_is_flat_inside_and_falls_by_its_own_width_outside():
+    values = plateau(np.array([0.4, 0.45, 0.5, 0.53]), np.array([0.6, 0.74]), (0.4, 0.5, 0.5, 0.7), (0.03, 0.04))
+    np.testing.assert_allclose(values[0], [1, 1, 1, np.exp(-0.5)], rtol=1e-12)
+    np.testing.assert_allclose(values[1, 0], np.exp(-0.5), rtol=1e-12)
+
+
+PAPER = {  # the paper's boxes of the patient's right side, from its text (apex, base) and our reading
+    "apex": [0, 0, 0.5, 0.4],
+    "lower zone": [0, 0.6, 0.5, 1],
+    "mid zone": [0, 0.3, 0.5, 0.7],
+    "hilum": [0.3, 0.3, 0.5, 0.6],
+    "costophrenic angle": [0, 0.8, 0.25, 1],
+    "heart": [0.35, 0.45, 0.8, 0.9],
+    "mediastinum": [0.35, 0, 0.65, 0.7],
+    "trachea": [0.4, 0, 0.6, 0.35],
+}
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("laterality", ["patient", "paper"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        [("apex", "right", 1.0)],
+        [("apex", "left", 1.0), ("lower zone", "right", 1.0)],
+        [("lower zone", "left", 0.5), ("costophrenic angle", "left", 0.5)],
+        [("heart", None, 1.0), ("mid zone", "right", 0.6), ("mid zone", "left", 1.0)],
+        [("mediastinum", None, 1.0), ("trachea", None, 0.3), ("hilum", "left", 0.6)],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:laterality")
+def test_parabola_agrees_with_the_slow_twin(wanted, laterality, mirrored):
+    boxes = []
+    for region, side, _ in wanted:
+        box = twin.mirror(PAPER[region]) if side == "left" else PAPER[region]
+        boxes.append(twin.mirror(box) if mirrored != (laterality == "paper") else box)
+    x, y = np.linspace(-0.1, 1.1, 23), np.linspace(-0.2, 1.1, 17)
+    expected = twin.normalized_sum(x, y, boxes, [weight for *_, weight in wanted])
+    found = spatial_prior(
+        [mention(*each) for each in wanted], x, y, kind="parabola", laterality=laterality, mirrored=mirrored
+    )
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
+
+
+def test_gaussians_are_joined_by_their_maximum():
+    boxes = [list(REGIONS["heart"].box), list(REGIONS["mediastinum"].box)]
+    found = spatial_prior([mention("heart"), mention("mediastinum", weight=0.5)], COLUMNS, ROWS, kind="gaussian")
+    expected = twin.normalized_sum(COLUMNS, ROWS, boxes, [1.0, 0.5], twin.bell, max)
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------- left and right
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("region", [key for key, region in REGIONS.items() if region.sided])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_patients_right_lies_on_the_images_left(kind, region, side):
+    x = np.linspace(0, 1, 101)
+    found = spatial_prior([mention(region, side)], x, x, kind=kind)
+    assert not found.neutral
+    mass = found.values.sum(axis=0)
+    on_its_side = mass[x < 0.5].sum() if side == "right" else mass[x > 0.5].sum()
+    assert on_its_side > (0.98 if REGIONS[region].inside else 0.8) * mass.sum()  # a hilum touches the midline
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["right upper lobe", "left base", "enlarged heart", "lingula", "retrocardiac opacity"])
+def test_a_mirrored_film_has_the_flipped_prior(kind, text):
+    straight, mirrored = prior(text, kind=kind), prior(text, kind=kind, mirrored=True)
+    np.testing.assert_allclose(mirrored.values, straight.values[:, ::-1], atol=1e-12)
+    assert np.abs(mirrored.values - straight.values).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_papers_laterality_is_the_mirror_image_and_warns(kind):
+    straight, printed = prior("right apex", kind=kind), prior("right apex", kind=kind, laterality="paper")
+    np.testing.assert_allclose(printed.values, straight.values[:, ::-1], atol=1e-12)
+    assert "patient's right drawn on the image's right" in printed.reason
+    assert "patient's right drawn on the image's left" in straight.reason
+
+
+def test_the_paper_on_a_mirrored_film_is_the_patient_on_a_straight_one():
+    twice = prior("left base", laterality="paper", mirrored=True)
+    np.testing.assert_allclose(twice.values, prior("left base").values, atol=1e-12)
+
+
+def test_the_patients_laterality_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prior("right apex")
+
+
+def test_lobes_overlap_where_radiologists_place_nodules_in_both():
+    y = np.array([0.35, 0.42, 0.47])  # heights that occur in the upper and in the lower lobe
+    x = np.array([0.25])
+    both = np.linspace(0, 1, 201)
+    for lobe in ("upper", "lower"):
+        found = prior(f"right {lobe} lobe", both, both, kind="atlas")
+        rows = [int(np.abs(both - height).argmin()) for height in y]
+        assert found.values[rows, int(np.abs(both - x[0]).argmin())].min() > 0.75
+    zones = (
+        prior("right upper zone", both, both, kind="box").values
+        + prior("right lower zone", both, both, kind="box").values
+    )
+    assert zones.max() == 1
+
+
+# ------------------------------------------------------------------------------------- weights and neutrality
+
+
+def test_an_uncertain_phrase_pushes_half_as_hard():
+    np.testing.assert_allclose(prior("possible left base opacity").values, 0.5 * prior("left base opacity").values)
+
+
+def test_the_lesser_side_gets_less():
+    values = prior("bilateral effusions, left greater than right", kind="atlas").values
+    assert values[:, COLUMNS > 0.5].max() == 1
+    assert values[:, COLUMNS < 0.5].max() == pytest.approx(0.6, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_region_named_twice_counts_once(kind):
+    twice = prior("nodule in the left apex, left apex", kind=kind)
+    np.testing.assert_array_equal(twice.values, prior("left apex", kind=kind).values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_region_without_side_is_drawn_on_both_sides(kind):
+    np.testing.assert_array_equal(prior("lower zone", kind=kind).values, prior("both lower zones", kind=kind).values)
+
+
+def test_a_region_of_one_side_needs_no_side_word():
+    assert active_regions([mention("lingula")]) == {("lingula", "left"): 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "reason"),
+    [
+        ("pneumonia", {}, "names no region"),
+        ("", {}, "names no region"),
+        ("no effusion in the left base", {}, "negated"),
+        ("lungs are clear", {}, "negated"),
+        ("status post left lower lobectomy", {}, "of the past"),
+        ("right base opacity", {"view": "LL"}, "LL is not frontal"),
+        ("right base opacity", {"view": "LATERAL"}, "not frontal"),
+        ("enlarged heart", {"view": "RLO"}, "not frontal"),
+        ("the dog on the left", {"domain": "natural"}, "no patient's side"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_prior_is_neutral_and_says_why(text, settings, reason, kind):
+    found = prior(text, kind=kind, **settings)
+    assert found.neutral
+    assert reason in found.reason
+    assert found.values.shape == (48, 65)
+    assert not found.values.any()
+
+
+@pytest.mark.parametrize("view", [None, "", "PA", "AP", "ap", "PA_ERECT", "AP SUPINE", "postero-anterior"])
+def test_frontal_views_have_a_prior(view):
+    assert not prior("right base opacity", view=view).neutral
+
+
+def test_a_region_too_thin_for_the_grid_is_neutral_not_nan():
+    found = prior("left clavicle", np.array([0.1, 0.9]), np.array([0.5, 0.8]), kind="box")
+    assert found.neutral
+    assert "no sample point falls into left clavicle" in found.reason
+    assert not np.isnan(found.values).any()
+
+
+def test_a_region_that_covers_everything_alike_is_neutral():
+    found = prior("right lung", np.array([0.2, 0.3]), np.array([0.4, 0.5]), kind="box")
+    assert found.neutral
+    assert "covers every sample point alike" in found.reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_outside_the_image_gets_nothing(kind):
+    x = np.linspace(-0.5, 1.5, 41)
+    values = prior("bilateral opacities", x, x, kind=kind).values
+    outside = (x < 0) | (x > 1)
+    assert not values[outside].any()
+    assert not values[:, outside].any()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    mentions=st.lists(
+        st.builds(
+            mention,
+            st.sampled_from(sorted(REGIONS)),
+            st.sampled_from(["right", "left", None]),
+            st.sampled_from([0, 0.3, 0.5, 1.0]),
+        ),
+        max_size=5,
+    ),
+    x=st.lists(st.floats(-2, 3), min_size=1, max_size=5),
+    y=st.lists(st.floats(-2, 3), min_size=1, max_size=4),
+    kind=st.sampled_from(KINDS),
+    mirrored=st.booleans(),
+)
+def test_values_stay_between_0_and_1_whatever_is_asked(mentions, x, y, kind, mirrored):
+    found = spatial_prior(mentions, np.array(x), np.array(y), kind=kind, mirrored=mirrored)
+    assert found.values.shape == (len(y), len(x))
+    assert found.values.dtype == np.float64
+    assert np.isfinite(found.values).all()
+    assert found.values.min() >= 0
+    assert found.values.max() <= 1
+    assert found.reason
+    assert found.neutral == (not found.values.any())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"kind": "parabolic"}, "Expected kind to be one of parabola, gaussian, box, atlas, got 'parabolic'"),
+        ({"laterality": "radiologist"}, "Expected laterality to be one of patient, paper"),
+        ({"domain": "cat"}, "Expected domain to be one of chest, natural"),
+    ],
+)
+def test_unknown_choices_are_refused_with_the_known_ones(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        spatial_prior(parse("left base"), GRID, GRID, **wrong)
+
+
+@pytest.mark.parametrize("samples", [np.zeros((2, 2)), np.array([]), np.array([0.1, np.nan])])
+def test_samples_that_are_no_vector_of_fractions_are_refused(samples):
+    with pytest.raises(ValueError, match="Expected x to be a vector of finite fractions"):
+        spatial_prior(parse("left base"), samples, GRID)
+
+
+# -------------------------------------------------------------------------------------------------- lung masks
+
+
+def lungs(height=200, width=300):
+    """Two half ellipses, the image's left one smaller and higher: 1 and 2 as on a displayed film."""
+    y, x = np.mgrid[:height, :width]
+    y, x = (y + 0.5) / height, (x + 0.5) / width
+    mask = np.zeros((height, width), np.uint8)
+    mask[((x - 0.3) / 0.12) ** 2 + ((y - 0.4) / 0.2) ** 2 < 1] = 1
+    mask[((x - 0.72) / 0.15) ** 2 + ((y - 0.5) / 0.3) ** 2 < 1] = 2
+    return mask
+
+
+def test_lung_boxes_are_those_of_the_mask():
+    boxes = lung_boxes(lungs())
+    np.testing.assert_allclose(boxes["right"], (0.18, 0.2, 0.42, 0.6), atol=0.01)
+    np.testing.assert_allclose(boxes["left"], (0.57, 0.2, 0.87, 0.8), atol=0.01)
+    assert lung_boxes(lungs() > 0) == boxes
+    assert lung_boxes(np.where(lungs() == 2, 0, lungs())) == {"right": boxes["right"]}
+
+
+def test_touching_lungs_are_parted_at_the_narrowest_column():
+    mask = lungs() > 0
+    mask[90:100, 100:200] = True
+    boxes = lung_boxes(mask)
+    assert 0.42 < boxes["right"][2] == boxes["left"][0] < 0.6
+
+
+def test_a_mirrored_mask_of_both_lungs_changes_sides():
+    mask = lungs() > 0
+    straight, mirrored = lung_boxes(mask), lung_boxes(mask[:, ::-1], mirrored=True)
+    for side in ("right", "left"):
+        np.testing.assert_allclose(mirrored[side], twin.mirror(straight[side]), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_places_the_zones_in_this_patients_lungs(kind):
+    found = prior("left base", kind=kind, lung_mask=lungs())
+    assert not found.neutral
+    row, column = np.unravel_index(found.values.argmax(), found.values.shape)
+    assert 0.57 < COLUMNS[column] < 0.87
+    assert 0.5 < ROWS[row] < 0.8
+    outside = ~((COLUMNS > 0.53) & (COLUMNS < 0.91))
+    assert found.values[:, outside].max() < 0.02
+    assert np.abs(found.values - prior("left base", kind=kind).values).max() > 0.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["right apex", "left lower lobe", "enlarged heart", "left hilum"])
+def test_a_mask_flips_with_its_film(kind, text):
+    straight = prior(text, kind=kind, lung_mask=lungs())
+    mirrored = prior(text, kind=kind, lung_mask=lungs()[:, ::-1], mirrored=True)
+    np.testing.assert_allclose(mirrored.values, straight.values[:, ::-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_papers_laterality_uses_the_other_lung_of_the_mask(kind):
+    printed = prior("right base", kind=kind, lung_mask=lungs(), laterality="paper")
+    np.testing.assert_allclose(printed.values, prior("left base", kind=kind, lung_mask=lungs()).values, atol=1e-12)
+
+
+def test_a_mask_with_the_average_lungs_changes_midline_regions_not_at_all():
+    mask = np.zeros((100, 100), np.uint8)
+    for label, side in ((1, "right"), (2, "left")):
+        x0, y0, x1, y1 = (round(100 * edge) for edge in LUNGS[side])
+        mask[y0:y1, x0:x1] = label
+    for kind in ("gaussian", "box", "atlas"):
+        found = prior("enlarged heart", kind=kind, lung_mask=mask)
+        np.testing.assert_allclose(found.values, prior("enlarged heart", kind=kind).values, atol=1e-9)
+
+
+def test_a_lung_that_the_mask_lacks_makes_its_prior_neutral():
+    only_right = np.where(lungs() == 2, 0, lungs())
+    assert "no lung on the side" in prior("left base", lung_mask=only_right).reason
+    assert not prior("right base", lung_mask=only_right).neutral
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((10, 10), bool), "got an empty one"),
+        (np.ones((10, 10, 3), bool), r"got shape \(10, 10, 3\)"),
+        (lungs() * 255, "got 0, 254, 255"),
+        (lungs() / 2.0, "got 0.0, 0.5, 1.0"),
+        (lungs()[:, ::-1], "Swap the labels"),
+        ((lungs() > 0).astype(np.uint8), "Expected one lung with label 1, got two"),
+        (lungs() == 1, "cannot be parted"),
+    ],
+)
+def test_masks_that_are_no_lung_masks_are_refused(mask, message):
+    with pytest.raises(ValueError, match=message) as error:
+        prior("left base", lung_mask=mask)
+    assert "\n" not in str(error.value)
