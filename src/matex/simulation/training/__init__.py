@@ -1,0 +1,1 @@
+"""Training and evaluation of the bundled model; `python -m matex.simulation.training --help`."""

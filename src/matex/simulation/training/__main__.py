@@ -1,0 +1,60 @@
+"""Train the bundled model, or measure one: `python -m matex.simulation.training [evaluate] --data ... `."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from matex.simulation.training.train import Recipe, train
+
+
+def main(arguments: list[str]) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if arguments[:1] == ["evaluate"]:
+        _evaluate(arguments[1:])
+    else:
+        _train(arguments)
+
+
+def _train(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m matex.simulation.training", description="Train the model.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with normals, nih and kermany")
+    parser.add_argument("--out", type=Path, required=True, help="where the model goes")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="length of the schedule in minutes")
+    length.add_argument("--steps", type=int, help="length of the schedule in steps")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--small", type=float, default=Recipe.small, help="share of the schedule at 64 px")
+    parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
+    work = Path(tempfile.gettempdir()) / "matex-training"
+    parser.add_argument("--work", type=Path, default=work, help="checkpoints and curves (default: %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
+    given = parser.parse_args(arguments)
+    recipe = Recipe(
+        seed=given.seed, minutes=given.minutes or 0.0, steps=given.steps, small=given.small, rate=given.rate
+    )
+    train(given.data, given.out, recipe, given.work, given.resume, given.threads)
+
+
+def _evaluate(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m matex.simulation.training evaluate", description="Measure a model."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with normals, boxes, nih and kermany")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--films", type=int, default=1000, help="simulated films per tier")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    from matex.simulation.training.evaluate import evaluate
+
+    json.dump(evaluate(given.data, given.model, given.films, given.seed), sys.stdout, indent=2)
+    print()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,235 @@
+"""What the bundled model can and cannot do, on films it never saw: retrieval, side, zone, real opacities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+
+from matex.simulation.chest import Lungs, find_lungs
+from matex.simulation.film import PlacedFinding, SimulatedFilm, simulate
+from matex.simulation.phrases import FINDINGS, SIDES, all_canonical, canonical
+from matex.simulation.training.pool import read_grey, read_manifest, read_normals
+
+TIERS = ("obvious", "moderate", "subtle")
+OPACITY = ("lung opacity", "no finding")
+"""The pair of phrases whose difference scores a real film."""
+SIZES = (0.0, 2.0, 3.0, 5.0, 30.0)
+CONTRASTS = (0.0, 0.1, 0.2, 0.3, 5.0)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A CLIP of Hugging Face's with its own tokenizer and image processor."""
+
+    model: CLIPModel
+    tokenizer: Any
+    processor: Any
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+        return cls(model, AutoTokenizer.from_pretrained(folder), CLIPImageProcessor.from_pretrained(folder))
+
+    @torch.no_grad()
+    def images(self, films: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Unit embeddings of films [film, dim] and of their patches [film, patch, dim]."""
+        images, patches = [], []
+        for start in range(0, len(films), 50):
+            batch = [Image.fromarray(one).convert("RGB") for one in films[start : start + 50]]
+            pixels = self.processor(batch, return_tensors="pt").pixel_values
+            vision = self.model.vision_model
+            hidden = vision(pixels).last_hidden_state
+            joint = F.normalize(self.model.visual_projection(vision.post_layernorm(hidden)), dim=-1)
+            images.append(joint[:, 0])
+            patches.append(joint[:, 1:])
+        return torch.cat(images), torch.cat(patches)
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings [text, dim]."""
+        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt")
+        pooled = self.model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
+        return F.normalize(self.model.text_projection(pooled), dim=-1)
+
+
+def auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """The chance that a positive scores above a negative, ties half."""
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, "left") + np.searchsorted(order, positive, "right")
+    return float(below.mean() / (2 * len(negative)))
+
+
+def simulated_films(
+    backgrounds: Sequence[tuple[np.ndarray, Lungs]], count: int, tier: str, findings: int, seed: int
+) -> list[SimulatedFilm]:
+    """Films with every canonical finding, side and zone equally often, on the backgrounds in turn."""
+    places = [place for _, *place in all_canonical()]
+    films: list[SimulatedFilm] = []
+    attempt = 0
+    while len(films) < count:
+        finding, side, zone = places[len(films) % len(places)]
+        normal, lungs = backgrounds[attempt % len(backgrounds)]
+        key = seed * 1_000_003 + 10 * attempt + findings
+        attempt += 1
+        try:
+            film = simulate(
+                normal, key, findings=findings, tier=tier, finding=finding, side=side, zone=zone, lungs=lungs
+            )
+        except ValueError:  # no room for it on this film
+            continue
+        films.append(film)
+    return films
+
+
+def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[str, Any], np.ndarray]:
+    """How often the best of all canonical phrases is the true one; what of it is right otherwise.
+
+    Returns:
+        Shares: `top1`, `finding`, `side` and `zone` of the best phrase, the last two over films that have one;
+        and which films were right [film].
+    """
+    candidates = all_canonical()
+    similarity = encoder.images([film.image for film in films])[0] @ encoder.texts([c[0] for c in candidates]).T
+    best = [candidates[i] for i in similarity.argmax(dim=1).tolist()]
+    truth = [film.findings[0] for film in films]
+    right = np.array([(b[1], b[2], b[3]) == (t.finding, t.side, t.zone) for b, t in zip(best, truth, strict=True)])
+    sided = [b[2] == t.side for b, t in zip(best, truth, strict=True) if t.side in SIDES]
+    zoned = [b[3] == t.zone for b, t in zip(best, truth, strict=True) if FINDINGS[t.finding].names_zone]
+    by_finding = {
+        name: float(right[[t.finding == name for t in truth]].mean())
+        for name in FINDINGS
+        if any(t.finding == name for t in truth)
+    }
+    return {
+        "films": len(films),
+        "top1": float(right.mean()),
+        "finding": float(np.mean([b[1] == t.finding for b, t in zip(best, truth, strict=True)])),
+        "side": float(np.mean(sided)),
+        "zone": float(np.mean(zoned)),
+        "top1_by_finding": by_finding,
+    }, right
+
+
+def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) -> dict[str, Any]:
+    """Share of right films between edges."""
+    value = np.array(list(values))
+    result: dict[str, Any] = {}
+    for low, high in pairwise(edges):
+        inside = (value >= low) & (value < high)
+        share = float(right[inside].mean()) if inside.any() else None
+        result[f"{low:g}-{high:g}"] = {"films": int(inside.sum()), "top1": share}
+    return result
+
+
+def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+    """Whether each finding's phrase beats the same finding on the other side, and all findings that are absent."""
+    images, _ = encoder.images([film.image for film in films])
+    candidates = [place for _, *place in all_canonical()]
+    similarity = images @ encoder.texts([canonical(*place) for place in candidates]).T
+    sides: list[bool] = []
+    both: list[bool] = []
+    for row, film in enumerate(films):
+        there = [[one.finding, one.side, one.zone] for one in film.findings]
+        for finding, side, zone in there:
+            other = [finding, "left" if side == "right" else "right", zone]
+            if side in SIDES and other not in there:
+                score = similarity[row, candidates.index([finding, side, zone])]
+                sides.append(bool(score > similarity[row, candidates.index(other)]))
+        top = similarity[row].topk(2).indices.tolist()
+        both.append(all(candidates[i] in there for i in top))
+    return {
+        "films": len(films),
+        "named_above_other_side": float(np.mean(sides)),
+        "both_on_top_of_all_phrases": float(np.mean(both)),
+    }
+
+
+def patch_maps(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+    """Patch embeddings against the finding's phrase: does the map's peak lie on the finding."""
+    _, patches = encoder.images([film.image for film in films])
+    hits: list[bool] = []
+    areas: list[float] = []
+    side = round(patches.shape[1] ** 0.5)  # the processor squashes every film to a square
+    for film, tokens in zip(films, patches, strict=True):
+        texts = encoder.texts([canonical(one.finding, one.side, one.zone) for one in film.findings])
+        for one, text in zip(film.findings, texts, strict=True):
+            covered = _on_grid(one, side)
+            scores = (tokens @ text).numpy()
+            hits.append(bool(covered.ravel()[scores.argmax()] > 0.1))
+            inside = covered.ravel() >= 0.5
+            if inside.any():
+                areas.append(auc(scores[inside], scores[covered.ravel() == 0]))
+    return {"maps": len(hits), "peak_on_finding": float(np.mean(hits)), "patch_auc": float(np.mean(areas))}
+
+
+def _on_grid(placed: PlacedFinding, side: int) -> np.ndarray:
+    """Share of each patch that the finding covers [side, side]."""
+    mask = Image.fromarray(placed.mask.astype(np.uint8) * 255)
+    return np.asarray(mask.resize((side, side), Image.Resampling.BOX)) / 255
+
+
+def real_films(encoder: Encoder, data: Path, normals: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Area under the ROC curve of "lung opacity" minus "no finding" on real films."""
+    opacity, clear = encoder.texts(OPACITY)
+
+    def score(films: Sequence[np.ndarray]) -> np.ndarray:
+        return (encoder.images(films)[0] @ (opacity - clear)).numpy()
+
+    rows = read_manifest(data / "boxes")
+    names = sorted({row["image"] for row in rows if row["group"] == "rsna-opacity"})
+    boxes = score([read_grey(data / "boxes" / name) for name in names])
+    result: dict[str, Any] = {
+        "phrases": list(OPACITY),
+        "boxes_against_normals": {
+            "films": [len(names), len(normals)],
+            "auc": auc(boxes, score(normals)),
+        },
+    }
+    ill = {"nih": ("Infiltration", "Pneumonia", "Consolidation"), "kermany": ("bacterial pneumonia", "viral pneumonia")}
+    for name, labels in ill.items():
+        rows = [row for row in read_manifest(data / name) if row["split"] == "val"]
+        groups = [
+            [read_grey(data / name / row["image"]) for row in rows if set(row["labels"]) & set(wanted)]
+            for wanted in (labels, ("No Finding", "normal"))
+        ]
+        result[f"{name}_val"] = {"films": [len(group) for group in groups], "auc": auc(*map(score, groups))}
+    return result
+
+
+def evaluate(data: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """The full protocol, on normal films of the val split and real films outside the training.
+
+    Args:
+        data: folder with `normals`, `boxes`, `nih` and `kermany`.
+        folder: the model.
+        count: simulated films per tier.
+        seed: of the simulated films.
+    """
+    encoder = Encoder.load(folder)
+    normals = read_normals(data, "val")
+    backgrounds = [(normal, find_lungs(normal)) for normal in normals]
+    result: dict[str, Any] = {"seed": seed, "phrases": len(all_canonical())}
+    placed: list[PlacedFinding] = []
+    correct: list[np.ndarray] = []
+    for tier in TIERS:
+        films = simulated_films(backgrounds, count, tier, 1, seed)
+        result[tier], right = retrieval(encoder, films)
+        result[tier] |= {"patch_maps": patch_maps(encoder, films[:300])}
+        placed += [film.findings[0] for film in films]
+        correct.append(right)
+    result["top1_by_size_cm"] = in_bins((one.size for one in placed), np.concatenate(correct), SIZES)
+    result["top1_by_contrast"] = in_bins((one.contrast for one in placed), np.concatenate(correct), CONTRASTS)
+    pairs = simulated_films(backgrounds, count // 2, "obvious", 2, seed)
+    result["two_findings"] = two_findings(encoder, pairs) | {"patch_maps": patch_maps(encoder, pairs[:300])}
+    result["real"] = real_films(encoder, data, normals)
+    return result

@@ -1,0 +1,193 @@
+"""Films to train on: normal films read once, findings simulated into them by a process of its own, real films."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Full
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from matex.simulation.chest import Lungs, find_lungs
+from matex.simulation.film import SimulatedFilm, simulate
+from matex.simulation.phrases import FINDINGS
+
+SIZE = 112
+"""Height and width of the films as the model sees them, pixels."""
+MASK = 28
+"""Height and width of the coverage maps kept for training."""
+SLOTS = 2
+"""Most findings in one film."""
+
+# What the labels of the real collections say, in the grammar's names; the place is unknown.
+LABELS: dict[str, tuple[str, ...]] = {
+    "No Finding": (),
+    "normal": (),
+    "Infiltration": ("lung opacity",),
+    "Pneumonia": ("pneumonia", "lung opacity"),
+    "bacterial pneumonia": ("pneumonia", "lung opacity"),
+    "viral pneumonia": ("pneumonia", "lung opacity"),
+    "Consolidation": ("consolidation",),
+    "Edema": ("lung opacity",),
+    "Effusion": ("pleural effusion",),
+    "Atelectasis": ("atelectasis",),
+    "Nodule": ("nodule",),
+    "Mass": ("mass",),
+    "Cardiomegaly": ("cardiomegaly",),
+    "Pneumothorax": ("pneumothorax",),
+    "Fibrosis": ("interstitial pattern",),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A finding of a film, as the grammar wants it. Side or zone None where the record does not say."""
+
+    finding: str
+    side: str | None = None
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingFilm:
+    """One film ready for a batch."""
+
+    image: np.ndarray
+    """uint8 [SIZE, SIZE]"""
+    places: tuple[Place, ...]
+    complete: bool
+    """Whether the film shows nothing else."""
+    coverage: np.ndarray | None
+    """uint8 [SLOTS, MASK, MASK], 255 where the finding covers everything; None: it lies somewhere unknown."""
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """A film as uint8 [height, width]."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def squash(pixels: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Resize to a square without cropping, as the model's image processor does."""
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def read_normals(data: Path, split: str) -> list[np.ndarray]:
+    """The normal films of one split at their own size."""
+    rows = [row for row in read_manifest(data / "normals") if row["split"] == split]
+    return [read_grey(data / "normals" / row["image"]) for row in rows]
+
+
+def read_real(data: Path, split: str) -> dict[tuple[str, bool], list[TrainingFilm]]:
+    """Labelled films by (collection, normal or not); films whose labels the grammar lacks are left out."""
+    films: dict[tuple[str, bool], list[TrainingFilm]] = {}
+    for name in ("nih", "kermany"):
+        for row in read_manifest(data / name):
+            if row["split"] != split or row.get("view") == "LATERAL":
+                continue
+            found = tuple(dict.fromkeys(one for label in row["labels"] for one in LABELS.get(label, ())))
+            healthy = row["labels"] in (["No Finding"], ["normal"])
+            if not healthy and not found:
+                continue
+            image = squash(read_grey(data / name / row["image"]))
+            blank = np.zeros((SLOTS, MASK, MASK), np.uint8) if healthy else None
+            film = TrainingFilm(image, tuple(Place(one) for one in found), healthy, blank)
+            films.setdefault((name, healthy), []).append(film)
+    return films
+
+
+def from_simulated(film: SimulatedFilm) -> TrainingFilm:
+    """A simulated film at the model's size, its masks as coverage."""
+    coverage = np.zeros((SLOTS, MASK, MASK), np.uint8)
+    for slot, placed in enumerate(film.findings):
+        mask = Image.fromarray(placed.mask.astype(np.uint8) * 255)
+        coverage[slot] = np.asarray(mask.resize((MASK, MASK), Image.Resampling.BOX))
+    places = tuple(Place(placed.finding, placed.side, placed.zone) for placed in film.findings)
+    return TrainingFilm(squash(film.image), places, True, coverage)
+
+
+def tier_of(progress: float, rng: np.random.Generator) -> str:
+    """High contrast first; moderate and subtle findings join as training goes on."""
+    subtle = 0.22 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
+    moderate = 0.33 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
+    chance = rng.random()
+    return "subtle" if chance < subtle else "moderate" if chance < subtle + moderate else "obvious"
+
+
+Background = tuple[np.ndarray, Lungs]
+"""A normal film and where its lungs lie."""
+
+
+def random_film(backgrounds: Sequence[Background], progress: float, rng: np.random.Generator) -> TrainingFilm:
+    """One or two simulated findings in a random normal film."""
+    normal, lungs = backgrounds[int(rng.integers(len(backgrounds)))]
+    names = list(FINDINGS)
+    weights = np.array([len(FINDINGS[name].sides) * len(FINDINGS[name].zones) for name in names]) ** 0.5
+    name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    entry = FINDINGS[name]
+    film = simulate(
+        normal,
+        int(rng.integers(2**31)),
+        findings=2 if rng.random() < 0.4 else 1,
+        tier=tier_of(progress, rng),
+        finding=name,
+        side=entry.sides[int(rng.integers(len(entry.sides)))],
+        zone=entry.zones[int(rng.integers(len(entry.zones)))],
+        lungs=lungs,
+    )
+    return from_simulated(film)
+
+
+class Simulator:
+    """A process that simulates films from the normals ahead of the trainer; use as a context manager."""
+
+    def __init__(self, normals: Sequence[np.ndarray], seed: int, ahead: int = 512) -> None:
+        context = multiprocessing.get_context("fork")
+        self._queue: Any = context.Queue(maxsize=ahead)
+        self.progress: Any = context.Value("d", 0.0)
+        self._process = context.Process(target=_produce, args=(normals, seed, self._queue, self.progress), daemon=True)
+
+    def __enter__(self) -> Simulator:
+        self._process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join()
+
+    def films(self) -> Iterator[TrainingFilm]:
+        while True:
+            yield self._queue.get()
+
+    def ready(self) -> int:
+        """Films that can be taken without waiting."""
+        return int(self._queue.qsize())
+
+
+def _produce(normals: Sequence[np.ndarray], seed: int, queue: Any, progress: Any) -> None:
+    os.nice(5)
+    rng = np.random.default_rng([seed, 1])
+    backgrounds = [(normal, find_lungs(normal)) for normal in normals]
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():  # a trainer that was killed cannot end this process
+        try:
+            film = random_film(backgrounds, progress.value, rng)
+        except ValueError:  # this film has no room for the finding
+            continue
+        while parent is None or parent.is_alive():
+            try:
+                queue.put(film, timeout=5)
+                break
+            except Full:
+                continue

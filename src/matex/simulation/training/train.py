@@ -1,0 +1,447 @@
+"""The training loop of the bundled model: a CLIP from scratch, with auxiliary heads that are dropped at the end."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+
+from matex.simulation.phrases import FINDINGS, Claim, Sentence, all_canonical, sentence
+from matex.simulation.training import objective
+from matex.simulation.training.pool import (
+    MASK,
+    SIZE,
+    SLOTS,
+    Simulator,
+    TrainingFilm,
+    read_normals,
+    read_real,
+    squash,
+)
+from matex.simulation.training.vocabulary import radiology_words, save_tokenizer, train_tokenizer
+
+log = logging.getLogger(__name__)
+
+PATCH = 8
+GRID = SIZE // PATCH
+LENGTH = 48
+MEAN, STD = 0.5, 0.25
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides the data."""
+
+    seed: int = 0
+    minutes: float = 60.0
+    """Length of the schedule in minutes of training, resumed ones included."""
+    steps: int | None = None
+    """Length of the schedule in steps, instead of minutes."""
+    batch: int = 32
+    simulated: int = 22
+    """Films of a batch with simulated findings; with `real` and plain normal films they fill the batch."""
+    real: int = 7
+    rate: float = 7e-4
+    decay: float = 0.05
+    warmup: float = 0.03
+    average: float = 0.998
+    """Decay of the moving average of the weights, which is what ships."""
+    local: float = 1.0
+    auxiliary: float = 1.0
+    """Weight of the auxiliary heads at the start; it falls to nothing at 60 % of the schedule."""
+    guide: float = 0.4
+    """Weight of the readout's attention on the findings at the start; it falls to nothing at 30 %."""
+    small: float = 0.25
+    """Share of the schedule at 64 px instead of 112."""
+    films: int = 12000
+    """Simulated films kept to draw from; new ones replace the oldest."""
+    fresh: int = 8
+    """Most new ones per step, so that the simulator leaves the processor to the training."""
+
+
+def make_config(tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
+    return CLIPConfig(
+        projection_dim=128,
+        logit_scale_init_value=math.log(1 / 0.07),
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 128,
+            "intermediate_size": 384,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "max_position_embeddings": LENGTH,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "projection_dim": 128,
+        },
+        vision_config={
+            "hidden_size": 192,
+            "intermediate_size": 576,
+            "num_hidden_layers": 6,
+            "num_attention_heads": 4,
+            "image_size": SIZE,
+            "patch_size": PATCH,
+            "projection_dim": 128,
+        },
+    )
+
+
+def make_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """The tokenizer of the grammar and the radiology words."""
+    rng = np.random.default_rng([seed, 2])
+    return train_tokenizer([one.text for one in _examples(rng, 8000)] + radiology_words() * 3, 4000, LENGTH)
+
+
+def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
+    from matex.simulation.training.pool import Place
+
+    places = [Place(*one[1:]) for one in all_canonical()]
+    for _ in range(count):
+        chosen = rng.choice(len(places), size=int(rng.integers(3)), replace=False)
+        yield sentence([places[i] for i in chosen], rng)
+
+
+def make_processor() -> CLIPImageProcessor:
+    """Squash to a square: a radiograph must not be cropped."""
+    size = {"height": SIZE, "width": SIZE}
+    return CLIPImageProcessor(
+        size=size, do_center_crop=False, crop_size=size, image_mean=[MEAN] * 3, image_std=[STD] * 3
+    )
+
+
+def fixed_sentences() -> tuple[list[Sentence], Tensor]:
+    """Phrases that take part in every step, and how much each counts as a positive."""
+    claims = [(phrase, Claim(*place), 1.0) for phrase, *place in all_canonical()]
+    claims += [(name, Claim(name), 0.5) for name in FINDINGS]
+    claims += [("lung opacity", Claim("lung opacity"), 0.5), ("airspace opacity", Claim("lung opacity"), 0.5)]
+    claims += [("pneumonia", Claim("pneumonia"), 0.5)]
+    claims += [(text, Claim("abnormality", negated=True), 1.0) for text in ("no finding", "no acute abnormality")]
+    claims += [("lungs are clear", Claim("lung abnormality", negated=True), 1.0)]
+    claims += [(f"no {name}", Claim(name, negated=True), 0.1) for name in FINDINGS]
+    claims += [("no lung opacity", Claim("lung opacity", negated=True), 0.3)]
+    return [Sentence(text, (claim,)) for text, claim, _ in claims], torch.tensor([w for *_, w in claims])
+
+
+class Heads(nn.Module):
+    """Auxiliary readouts that get training moving and are thrown away."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.patch = nn.Linear(width, len(FINDINGS))
+        self.readout = nn.Linear(width, len(all_canonical()))
+        self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.bias = nn.Parameter(torch.tensor(-4.0))
+
+
+def augment(images: Tensor, coverage: Tensor, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Shift, scale and turn a little, change brightness, contrast and noise; never mirror.
+
+    Args:
+        images: [batch, SIZE, SIZE] in [0, 1].
+        coverage: [batch, slot, MASK, MASK] in [0, 1].
+        size: height and width of the result.
+        generator: of all randomness.
+
+    Returns:
+        Normalised pixels [batch, 3, size, size]; coverage [batch, slot, rows * columns] on the patch grid.
+    """
+    count = len(images)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator) * (high - low) + low
+
+    angle, zoom = uniform(-0.07, 0.07), uniform(0.9, 1.08)
+    rows = [
+        torch.stack([zoom * angle.cos() * uniform(0.95, 1.05), -zoom * angle.sin(), uniform(-0.08, 0.08)], 1),
+        torch.stack([zoom * angle.sin(), zoom * angle.cos(), uniform(-0.08, 0.08)], 1),
+    ]
+    theta = torch.stack(rows, 1)
+    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
+    source = images[:, None]
+    if size < SIZE:
+        source = F.interpolate(source, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    moved = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
+    fine = F.affine_grid(theta, [count, 1, MASK, MASK], align_corners=False)
+    covered = F.grid_sample(coverage, fine, padding_mode="zeros", align_corners=False)
+    covered = F.adaptive_avg_pool2d(covered, size // PATCH).flatten(2)
+    gamma = torch.exp(uniform(-0.35, 0.35))[:, None, None, None]
+    contrast = uniform(0.75, 1.2)[:, None, None, None]
+    shift = uniform(-0.12, 0.12)[:, None, None, None]
+    moved = (moved.clamp(1e-4, 1) ** gamma - 0.5) * contrast + 0.5 + shift
+    noise = uniform(0, 0.03)[:, None, None, None] * torch.randn(moved.shape, generator=generator)
+    moved = (moved + noise).clamp(0, 1)
+    return ((moved - MEAN) / STD).expand(-1, 3, -1, -1), covered
+
+
+def encode_images(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Joint embeddings of films, and what the auxiliary losses need.
+
+    Returns:
+        Unit embeddings of the images [batch, dim] and of their patches [batch, patch, dim], hidden states after the
+        last block [batch, token, width], and the readout's attention to the patches in the upper half of the
+        blocks, heads averaged [batch, block, patch].
+    """
+    vision = model.vision_model
+    resized = pixels.shape[-1] != SIZE
+    output = vision(pixels, interpolate_pos_encoding=resized, output_attentions=True)
+    hidden = output.last_hidden_state
+    joint = F.normalize(model.visual_projection(vision.post_layernorm(hidden)).float(), dim=-1)
+    upper = output.attentions[len(output.attentions) // 2 :]
+    attention = torch.stack([weights[:, :, 0, 1:].float().mean(dim=1) for weights in upper], dim=1)
+    return joint[:, 0], joint[:, 1:], hidden, attention
+
+
+def encode_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
+    """Unit embeddings [text, dim]."""
+    tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+    pooled = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
+    return F.normalize(model.text_projection(pooled).float(), dim=-1)
+
+
+class Films:
+    """Draws batches from the simulated, normal and real films."""
+
+    def __init__(self, data: Path, recipe: Recipe, simulator: Simulator, normals: Sequence[np.ndarray]) -> None:
+        self._recipe = recipe
+        self._simulator = simulator
+        self._fresh = simulator.films()
+        self._ring: list[TrainingFilm] = []
+        self._next = 0
+        self.simulated = 0
+        blank = np.zeros((SLOTS, MASK, MASK), np.uint8)
+        self._normals = [TrainingFilm(squash(one), (), True, blank) for one in normals]
+        self._real = read_real(data, "train")
+
+    def fill(self, count: int) -> None:
+        while len(self._ring) < count:
+            self._take()
+
+    def _take(self) -> None:
+        film = next(self._fresh)
+        if len(self._ring) < self._recipe.films:
+            self._ring.append(film)
+        else:
+            self._ring[self._next] = film
+            self._next = (self._next + 1) % self._recipe.films
+        self.simulated += 1
+
+    def batch(self, rng: np.random.Generator) -> list[TrainingFilm]:
+        for _ in range(min(self._simulator.ready(), self._recipe.fresh)):
+            self._take()
+        sizes = self._recipe.simulated, self._recipe.real
+        films = [self._ring[i] for i in rng.integers(len(self._ring), size=sizes[0])]
+        groups = list(self._real.values())  # as many normal as abnormal films of each collection
+        for index in range(sizes[1]):
+            group = groups[index % len(groups)]
+            films.append(group[int(rng.integers(len(group)))])
+        left = self._recipe.batch - len(films)
+        return films + [self._normals[i] for i in rng.integers(len(self._normals), size=left)]
+
+
+class Trainer:
+    """Holds what a checkpoint needs."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.out = out
+        self.tokenizer = make_tokenizer(recipe.seed)
+        # Eager attention: on a CPU its backward pass is faster than the fused one's, measured.
+        self.model = CLIPModel._from_config(make_config(self.tokenizer), attn_implementation="eager")
+        # Large enough to be seen beside the patches: without it nothing knows where it is for hundreds of steps.
+        nn.init.normal_(self.model.vision_model.embeddings.position_embedding.weight, std=0.2)
+        self.heads = Heads(self.model.config.vision_config.hidden_size)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        parameters = [*self.model.parameters(), *self.heads.parameters()]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98), fused=True)
+        self.fixed, fixed_weights = fixed_sentences()
+        self.weights = torch.cat([torch.ones(recipe.batch), fixed_weights])
+        self.truth = objective.Truth()
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.rng = np.random.default_rng([recipe.seed, 3])
+        self.step = 0
+        self.seconds = 0.0
+        self.canonical = objective_columns()
+
+    def progress(self) -> float:
+        if self.recipe.steps is not None:
+            return self.step / self.recipe.steps
+        return self.seconds / (60 * self.recipe.minutes)
+
+    def train_step(self, films: Sequence[TrainingFilm]) -> dict[str, float]:
+        """One update; returns the losses."""
+        recipe, progress = self.recipe, self.progress()
+        warm = min(1.0, progress / recipe.warmup) if recipe.steps is None else min(1.0, self.step / 100)
+        rate = recipe.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        sentences = [sentence(film.places, self.rng, film.complete) for film in films] + self.fixed
+        true, meant = (torch.from_numpy(table) for table in self.truth.tables(films, sentences))
+        blank = np.zeros((SLOTS, MASK, MASK), np.uint8)
+        images = torch.from_numpy(np.stack([film.image for film in films])).float() / 255
+        covers = np.stack([blank if film.coverage is None else film.coverage for film in films])
+        size = 64 if progress < recipe.small else SIZE
+        pixels, coverage = augment(images, torch.from_numpy(covers).float() / 255, size, self.generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            image, patches, hidden, attention = encode_images(self.model, pixels)
+            texts = encode_texts(self.model, self.tokenizer, [one.text for one in sentences])
+            class_logits = self.heads.readout(hidden[:, 0]).float()
+            patch_logits = self.heads.patch(hidden[:, 1:]).float()
+        scale = self.model.logit_scale.exp()
+        similarity = scale * image @ texts.T
+        losses = {
+            "image": objective.contrastive(similarity, true, self.weights),
+            "text": objective.contrastive(similarity.T, true.T, torch.ones(len(films))),
+        }
+        known = torch.tensor([film.coverage is not None for film in films])
+        own = slice(0, len(films))  # the films' own sentences; the fixed ones would double the cost
+        affirmed = torch.tensor([not all(claim.negated for claim in one.claims) for one in sentences[own]])
+        usable = known[:, None] & affirmed & ~torch.isnan(true[:, own])
+        near = self.heads.scale.exp() * torch.einsum("ind,pd->ipn", patches, texts[own]) + self.heads.bias
+        losses["local"] = recipe.local * objective.local(near, coverage, meant[:, own], usable)
+        fade = recipe.auxiliary * max(0.0, 1 - progress / 0.6)
+        guide = recipe.guide * max(0.0, 1 - progress / 0.3)
+        if guide > 0:
+            losses["guide"] = guide * objective.guide(attention, coverage.amax(dim=1))
+        if fade > 0:
+            self._auxiliary(losses, fade, films, known, true, coverage, class_logits, patch_logits)
+        loss = torch.stack(list(losses.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_([*self.model.parameters(), *self.heads.parameters()], 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(0, math.log(50.0))
+            keep = min(recipe.average, (1 + self.step) / (10 + self.step))
+            current = list(self.model.parameters())
+            torch._foreach_lerp_(list(self.average.parameters()), current, 1 - keep)
+        self.step += 1
+        return {name: value.item() for name, value in losses.items()} | {"norm": norm.item(), "rate": rate}
+
+    def _auxiliary(
+        self,
+        losses: dict[str, Tensor],
+        fade: float,
+        films: Sequence[TrainingFilm],
+        known: Tensor,
+        true: Tensor,
+        coverage: Tensor,
+        class_logits: Tensor,
+        patch_logits: Tensor,
+    ) -> None:
+        columns = true[:, self.recipe.batch : self.recipe.batch + len(self.canonical)]
+        answered = ~torch.isnan(columns)
+        losses["readout"] = 2 * fade * objective.balanced(class_logits[answered], columns[answered], 10.0)
+        names = list(FINDINGS)
+        kinds = torch.zeros(len(films), SLOTS, len(names))
+        for row, film in enumerate(films):
+            for slot, place in enumerate(film.places[:SLOTS]):
+                if place.finding in FINDINGS:
+                    kinds[row, slot, names.index(place.finding)] = 1
+        target = torch.einsum("isf,isn->inf", kinds, coverage).clamp(max=1)
+        losses["patch"] = 2 * fade * objective.balanced(patch_logits[known], target[known], 20.0)
+
+    def save(self, path: Path) -> None:
+        """A checkpoint to go on from, written in one piece."""
+        state = {
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.heads.load_state_dict(state["heads"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.rng = np.random.default_rng([self.recipe.seed, 3, self.step])
+        self.generator.manual_seed(self.recipe.seed + self.step)
+
+    def export(self) -> None:
+        """Write the averaged weights in half precision, with tokenizer and image processor, as Hugging Face does."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        copy.deepcopy(self.average).half().save_pretrained(self.out)
+        save_tokenizer(self.tokenizer, self.out)
+        make_processor().save_pretrained(self.out)
+
+
+def objective_columns() -> list[str]:
+    return [phrase for phrase, *_ in all_canonical()]
+
+
+def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = False, threads: int = 2) -> None:
+    """Train, leaving checkpoints and curves in `work` and the model in `out`.
+
+    Args:
+        data: folder with `normals`, `nih` and `kermany`, each with a manifest.
+        out: where the model goes, in Hugging Face format.
+        recipe: what to do.
+        work: folder for `checkpoint.pt` and `curves.jsonl`.
+        resume: go on from `work/checkpoint.pt` where it exists.
+        threads: of torch.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    normals = read_normals(data, "train")
+    log.info("%d normal films", len(normals))
+    with Simulator(normals, recipe.seed) as simulator:
+        torch.set_num_threads(threads)
+        trainer = Trainer(recipe, out)
+        if resume and (work / "checkpoint.pt").exists():
+            trainer.load(work / "checkpoint.pt")
+            log.info("resumed at step %d", trainer.step)
+        simulator.progress.value = trainer.progress()
+        films = Films(data, recipe, simulator, normals)
+        films.fill(64 * recipe.simulated)
+        _loop(trainer, films, simulator, work)
+    trainer.save(work / "checkpoint.pt")
+    trainer.export()
+
+
+def _loop(trainer: Trainer, films: Films, simulator: Simulator, work: Path) -> None:
+    saved = time.monotonic()
+    sums: dict[str, float] = {}
+    every = 50
+    with (work / "curves.jsonl").open("a", encoding="utf-8") as curves:
+        (work / "recipe.json").write_text(json.dumps(asdict(trainer.recipe)))
+        while trainer.progress() < 1:
+            start = time.monotonic()
+            losses = trainer.train_step(films.batch(trainer.rng))
+            trainer.seconds += time.monotonic() - start
+            simulator.progress.value = trainer.progress()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / every
+            if trainer.step % every == 0:
+                row: dict[str, Any] = {"step": trainer.step, "minutes": round(trainer.seconds / 60, 2)}
+                row |= {"simulated": films.simulated} | {name: round(value, 5) for name, value in sums.items()}
+                curves.write(json.dumps(row) + "\n")
+                curves.flush()
+                log.info("%s", row)
+                sums = {}
+            if time.monotonic() - saved > 240:
+                trainer.save(work / "checkpoint.pt")
+                trainer.export()
+                saved = time.monotonic()
