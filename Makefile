@@ -1,0 +1,42 @@
+# Two commands of the README: `make demo` and `make test`. Each sets itself up on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test test-slow check format bench train-tiny clean
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.ready  ## explain the bundled radiographs with the bundled model
+	$(BIN)/matex demo
+
+test: $(VENV)/.ready  ## what CI runs, without the slow part
+	$(BIN)/python -m pytest -m 'not slow and not gpu and not network' -n 2
+
+test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long tests
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.ready  ## lint, format, types
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix src tests benchmarks examples
+	$(BIN)/ruff format src tests benchmarks examples
+
+bench: $(VENV)/.ready  ## speed and memory as ratios in one run
+	$(BIN)/python benchmarks/speed.py
+
+train-tiny: $(VENV)/.ready  ## train the bundled model again (about an hour on two cores)
+	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0
+
+clean:
+	rm -rf $(VENV) demo build

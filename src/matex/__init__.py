@@ -1,0 +1,72 @@
+"""matex: why a medical vision-language model said what it said.
+
+The public names are loaded when they are first used, so that `import matex` costs nothing. No module of the package
+bears the name of a public function, since importing it would hide the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matex.adapters import CheckpointError, Model, UnsupportedModel, load
+    from matex.catalog import methods, models
+    from matex.geometry import Placement
+    from matex.images import Film, InputError, read
+    from matex.pipeline import attribute, compare, explain, explain_batch, score
+    from matex.saliency import Explanation, SaliencyMap
+    from matex.trace import record
+
+_HOME = {
+    "attribute": "pipeline",
+    "compare": "pipeline",
+    "explain": "pipeline",
+    "explain_batch": "pipeline",
+    "score": "pipeline",
+    "Placement": "geometry",
+    "Film": "images",
+    "InputError": "images",
+    "read": "images",
+    "CheckpointError": "adapters",
+    "Model": "adapters",
+    "UnsupportedModel": "adapters",
+    "load": "adapters",
+    "methods": "catalog",
+    "models": "catalog",
+    "Explanation": "saliency",
+    "SaliencyMap": "saliency",
+    "record": "trace",
+}
+
+__all__ = [
+    "CheckpointError",
+    "Explanation",
+    "Film",
+    "InputError",
+    "Model",
+    "Placement",
+    "SaliencyMap",
+    "UnsupportedModel",
+    "attribute",
+    "compare",
+    "explain",
+    "explain_batch",
+    "load",
+    "methods",
+    "models",
+    "read",
+    "record",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'matex' has no attribute {name!r}. It has {', '.join(__all__)}.")
+    found = globals()[name] = getattr(importlib.import_module(f"matex.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,187 @@
+"""Where original pixels, model pixels and patches lie in each other.
+
+Whoever resizes the image knows the way back: one invertible record serves points, boxes and maps.
+Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[int, int]  # (height, width) in pixels, or (rows, columns) in patches
+Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
+Resize = Literal["model", "squash", "pad", "crop"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One image's way from original pixels through resize, crop and pad to the patch grid, and back.
+
+    The original is resized to `resized`; the model then sees the window of size `model` whose top-left corner
+    lies at `offset` of the resized image (a negative offset is padding, a positive one a crop).
+
+    Args:
+        original: (height, width) of the image as read, pixels.
+        resized: (height, width) after resizing, pixels.
+        offset: (top, left) of the model's window in the resized image, pixels.
+        model: (height, width) of the model's input, pixels.
+        patch: (height, width) of one patch, model pixels.
+    """
+
+    original: Size
+    resized: Size
+    offset: Size
+    model: Size
+    patch: Size
+
+    @classmethod
+    def fit(cls, original: Size, model: Size, patch: Size, resize: Literal["squash", "pad", "crop"]) -> Placement:
+        """Squash to the model's size, pad the longer side to fit, or fill the model's size and crop the centre.
+
+        Raises:
+            ValueError: an unknown way, or an image so narrow that it would resize to nothing.
+        """
+        height, width = original
+        if resize == "squash":
+            return cls(original, model, (0, 0), model, patch)
+        if resize not in ("pad", "crop"):
+            raise ValueError(f"Expected resize 'squash', 'pad' or 'crop', got {resize!r}.")
+        ratios = (model[0] / height, model[1] / width)
+        ratio = min(ratios) if resize == "pad" else max(ratios)
+        # The governing side is exact and the other rounds down, as CLIP's own resizing of the shortest edge does.
+        resized = (
+            model[0] if ratios[0] == ratio else int(height * ratio + 1e-9),
+            model[1] if ratios[1] == ratio else int(width * ratio + 1e-9),
+        )
+        if min(resized) < 1:
+            raise ValueError(
+                f"Expected an image that keeps at least one pixel per side at {model[0]}x{model[1]}, "
+                f"got {height}x{width} (height x width). Use resize='squash' or cut the image."
+            )
+        # int() rounds an odd remainder towards zero for crops and for padding, as the model libraries do.
+        offset = (int((resized[0] - model[0]) / 2), int((resized[1] - model[1]) / 2))
+        return cls(original, resized, offset, model, patch)
+
+    @property
+    def grid(self) -> Size:
+        """(rows, columns) of whole patches; what is left over at the right and bottom the model never reads."""
+        return (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
+
+    @property
+    def _scale(self) -> NDArray[np.float64]:
+        return np.array([self.resized[1] / self.original[1], self.resized[0] / self.original[0]])
+
+    @property
+    def _shift(self) -> NDArray[np.float64]:
+        return np.array([self.offset[1], self.offset[0]], dtype=np.float64)
+
+    def points_to_model(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Original (x, y) [..., 2] to model pixels; may fall outside the model's view."""
+        return np.asarray(points, dtype=np.float64) * self._scale - self._shift
+
+    def points_to_original(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Model (x, y) [..., 2] back to original pixels."""
+        return (np.asarray(points, dtype=np.float64) + self._shift) / self._scale
+
+    def box_to_model(self, box: Box) -> Box:
+        """Original box to model pixels, not clipped."""
+        (x0, y0), (x1, y1) = self.points_to_model(np.array(box).reshape(2, 2)).tolist()
+        return (x0, y0, x1, y1)
+
+    def box_to_original(self, box: Box) -> Box:
+        """Model box back to original pixels."""
+        (x0, y0), (x1, y1) = self.points_to_original(np.array(box).reshape(2, 2)).tolist()
+        return (x0, y0, x1, y1)
+
+    def fractions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(x [width], y [height]): centres of the model's pixels as fractions of the original image.
+
+        Values below 0 or above 1 lie in the padding.
+        """
+        return self._centres(self.model)
+
+    def patch_fractions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(x [columns], y [rows]): centres of the patches as fractions of the original image."""
+        return self._centres(self.grid)
+
+    def map_to_original(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Bilinear map of a patch grid [rows, columns] or a pixel map [height, width] onto the original pixels.
+
+        Cell values sit at cell centres and stay constant from the outermost centres to the edge, as
+        `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` does.
+
+        Returns:
+            float32 [original height, original width]; NaN where the model saw nothing.
+
+        Raises:
+            ValueError: values of neither the grid's nor the model's size.
+        """
+        cell = self._cell(values.shape)
+        bands: list[NDArray[np.float64]] = []
+        for axis in (0, 1):
+            ratio = self.resized[axis] / self.original[axis]
+            centres = (np.arange(self.original[axis]) + 0.5) * ratio - self.offset[axis]
+            bands.append(_bilinear(np.asarray(centres / cell[axis], dtype=np.float64), values.shape[axis]))
+        return (bands[0] @ values @ bands[1].T).astype(np.float32)
+
+    def map_to_grid(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Mean of an original-pixel map [height, width] over each patch; NaN for patches wholly in the padding.
+
+        Raises:
+            ValueError: values of another size than the original image.
+        """
+        if values.shape != self.original:
+            raise ValueError(f"Expected a map of shape {self.original} (height, width), got {values.shape}.")
+        bands: list[NDArray[np.float64]] = []
+        for axis in (0, 1):
+            ratio = self.original[axis] / self.resized[axis]
+            edges = (np.arange(self.grid[axis] + 1) * self.patch[axis] + self.offset[axis]) * ratio
+            bands.append(_overlap(np.asarray(edges, dtype=np.float64), self.original[axis]))
+        area = bands[0].sum(1)[:, None] * bands[1].sum(1)[None, :]
+        total = bands[0] @ values.astype(np.float64) @ bands[1].T
+        return np.divide(total, area, out=np.full(self.grid, np.nan), where=area > 0)
+
+    def pixels_to_grid(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Mean of a model-pixel map [..., height, width] over each patch, [..., rows, columns]."""
+        (rows, columns), (height, width) = self.grid, self.patch
+        seen = values[..., : rows * height, : columns * width]
+        return seen.reshape(*seen.shape[:-2], rows, height, columns, width).mean(axis=(-3, -1))
+
+    def _cell(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        if shape == self.grid:
+            return (float(self.patch[0]), float(self.patch[1]))
+        if shape == self.model:
+            return (1.0, 1.0)
+        raise ValueError(f"Expected a map of shape {self.grid} (patches) or {self.model} (model pixels), got {shape}.")
+
+    def _centres(self, shape: Size) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        cell = self._cell(shape)
+        y, x = (
+            ((np.arange(shape[axis]) + 0.5) * cell[axis] + self.offset[axis]) / self.resized[axis] for axis in (0, 1)
+        )
+        return x, y
+
+
+def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+    """Interpolation weights [position, cell]; position in cell units, NaN rows for positions outside the cells."""
+    below = np.clip(np.floor(position - 0.5), 0, cells - 1).astype(int)
+    above = np.minimum(below + 1, cells - 1)
+    share = np.clip(position - 0.5 - below, 0.0, 1.0)
+    weights = np.zeros((len(position), cells))
+    rows = np.arange(len(position))
+    weights[rows, below] += 1 - share
+    weights[rows, above] += share
+    weights[(position < 0) | (position >= cells)] = np.nan
+    return weights
+
+
+def _overlap(edges: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
+    """Length of each pixel inside each cell [cell, pixel]; cell i lies between edges i and i + 1."""
+    left = np.arange(pixels)
+    start = np.maximum(edges[:-1, None], left[None, :])
+    stop = np.minimum(edges[1:, None], left[None, :] + 1)
+    return np.clip(stop - start, 0.0, None)

@@ -1,0 +1,112 @@
+"""Placement: points, boxes and maps survive the way to the grid and back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matex.geometry import Placement
+
+sizes = st.tuples(st.integers(20, 400), st.integers(20, 400))
+ways = st.sampled_from(["squash", "pad", "crop"])
+
+
+@given(original=sizes, model=sizes, way=ways)
+def test_points_survive_there_and_back(original, model, way):
+    placement = Placement.fit(original, model, (7, 5), way)
+    points = np.array([[0.0, 0.0], [3.5, 7.25], [original[1], original[0]]])
+    np.testing.assert_allclose(placement.points_to_original(placement.points_to_model(points)), points, atol=1e-9)
+    box = (1.0, 2.0, 11.5, 13.25)
+    np.testing.assert_allclose(placement.box_to_original(placement.box_to_model(box)), box, atol=1e-9)
+
+
+@given(original=sizes, way=ways)
+def test_whole_image_is_in_view_unless_cropped(original, way):
+    placement = Placement.fit(original, (64, 96), (16, 12), way)
+    seen = ~np.isnan(placement.map_to_original(np.ones(placement.grid)))
+    assert seen.shape == original
+    if way == "crop":
+        assert seen.any()
+    else:
+        assert seen.all()
+
+
+def test_squash_equals_torch_interpolation():
+    grid = np.random.default_rng(0).normal(size=(3, 5))
+    placement = Placement.fit((61, 47), (48, 80), (16, 16), "squash")
+    expected = torch.nn.functional.interpolate(torch.tensor(grid)[None, None], size=(61, 47), mode="bilinear")[0, 0]
+    np.testing.assert_allclose(placement.map_to_original(grid), expected, atol=1e-6)
+
+
+def test_centre_crop_hides_the_borders():
+    placement = Placement.fit((100, 200), (50, 50), (10, 10), "crop")
+    assert placement.resized == (50, 100)
+    assert placement.offset == (0, 25)
+    seen = ~np.isnan(placement.map_to_original(np.ones((5, 5))))
+    assert seen[:, 50:150].all()
+    assert not seen[:, :50].any()
+    assert not seen[:, 150:].any()
+
+
+@pytest.mark.parametrize("way", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_planted_patch_returns_to_its_corner(way, corner):
+    original = (120, 84)
+    placement = Placement.fit(original, (70, 90), (10, 15), way)
+    image = np.zeros(original)
+    rows, columns = np.arange(120), np.arange(84)
+    # A bright spot a quarter of the way in from one corner stays in view under every way.
+    row, column = (30 if corner[0] == 0 else 89), (25 if corner[1] == 0 else 58)
+    image[np.ix_(abs(rows - row) < 6, abs(columns - column) < 6)] = 1
+    grid = np.nan_to_num(placement.map_to_grid(image))
+    back = np.nan_to_num(placement.map_to_original(grid), nan=-1)
+    peak = np.unravel_index(back.argmax(), back.shape)
+    assert abs(peak[0] - row) < 16
+    assert abs(peak[1] - column) < 16
+
+
+def test_map_to_grid_is_the_mean_over_each_patch():
+    image = np.arange(6 * 8, dtype=float).reshape(6, 8)
+    placement = Placement.fit((6, 8), (6, 8), (3, 2), "squash")
+    expected = [[image[r : r + 3, c : c + 2].mean() for c in range(0, 8, 2)] for r in range(0, 6, 3)]
+    np.testing.assert_allclose(placement.map_to_grid(image), expected)
+
+
+def test_patches_in_the_padding_have_no_mean():
+    placement = Placement.fit((40, 10), (40, 40), (10, 10), "pad")
+    grid = placement.map_to_grid(np.ones((40, 10)))
+    assert np.isnan(grid[:, [0, 3]]).all()
+    np.testing.assert_allclose(grid[:, 1:3], 1)
+
+
+def test_fractions_are_pixel_centres_of_the_original():
+    placement = Placement.fit((100, 50), (10, 10), (5, 5), "squash")
+    x, y = placement.fractions()
+    np.testing.assert_allclose(x, (np.arange(10) + 0.5) / 10)
+    np.testing.assert_allclose(y, (np.arange(10) + 0.5) / 10)
+    x, y = Placement.fit((100, 50), (10, 10), (5, 5), "pad").patch_fractions()
+    np.testing.assert_allclose(x, [(2.5 - 2) / 5, (7.5 - 2) / 5])  # the film is 5 pixels wide, padded by 2 and 3
+    np.testing.assert_allclose(y, [0.25, 0.75])
+
+
+def test_remainder_behind_the_last_whole_patch_is_not_seen():
+    placement = Placement.fit((50, 70), (50, 70), (16, 16), "squash")
+    assert placement.grid == (3, 4)
+    seen = ~np.isnan(placement.map_to_original(np.ones((3, 4))))
+    assert seen[:48, :64].all()
+    assert not seen[48:].any()
+    assert not seen[:, 64:].any()
+
+
+def test_map_of_a_foreign_size_is_refused():
+    placement = Placement.fit((50, 70), (48, 64), (16, 16), "squash")
+    with pytest.raises(ValueError, match=r"Expected a map of shape \(3, 4\)"):
+        placement.map_to_original(np.ones((2, 4)))
+    with pytest.raises(ValueError, match="height, width"):
+        placement.map_to_grid(np.ones((70, 50)))
+
+
+def test_a_line_of_pixels_cannot_be_padded():
+    with pytest.raises(ValueError, match="at least one pixel"):
+        Placement.fit((1000, 1), (64, 64), (16, 16), "pad")
