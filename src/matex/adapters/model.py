@@ -1,0 +1,199 @@
+"""What the rest of the library asks of a model: two towers seen block by block, preprocessing, a tokenizer.
+
+Everything about somebody else's model library (attribute paths, token layout, pooling) stays in the one file of its
+family beside this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from matex.adapters.preprocessing import Preprocessing
+from matex.geometry import Placement, Resize, Size
+from matex.images import Film, InputError
+from matex.registry import Registry
+
+
+class CheckpointError(ValueError):
+    """A file or folder that is not the checkpoint it should be."""
+
+
+class UnsupportedModel(ValueError):
+    """A model outside what the adapters were written for."""
+
+
+class Attended(NamedTuple):
+    """The attention half of one block.
+
+    `query` and `output` hold one row only where the block was run for the readout token alone.
+    """
+
+    query: Tensor  # [batch, heads, query, head_dim]
+    key: Tensor  # [batch, heads, key, head_dim]
+    value: Tensor  # [batch, heads, key, head_dim]
+    output: Tensor  # [batch, query, dim]: heads concatenated, before the output projection
+
+
+class Tower(Protocol):
+    """One encoder as a chain of blocks; stateless, so that threads may share it."""
+
+    @property
+    def kind(self) -> Literal["image", "text"]: ...
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        ...
+
+    @property
+    def causal(self) -> bool:
+        """True when a token attends only to itself and those before it."""
+        ...
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Pixels or token ids to the first block's input, [batch, token, dim]."""
+        ...
+
+    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None) -> Attended:
+        """Attention of block `layer` over its input; with `rows` [batch], for these query rows only."""
+        ...
+
+    def finish(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
+        """The rest of block `layer`: both residual additions and the feed-forward part; rows as in `output`."""
+        ...
+
+    def project(self, readout: Tensor) -> Tensor:
+        """The readout token after the last block [batch, dim] to the joint space [batch, joint], not normalised."""
+        ...
+
+    def readout(self, inputs: Tensor) -> Tensor:
+        """Position of the readout token, [batch]."""
+        ...
+
+    def content(self, inputs: Tensor) -> Tensor:
+        """Which tokens carry content (patches, words), bool [batch, token]; False for CLS, BOS, EOS, padding."""
+        ...
+
+    def grid(self, inputs: Tensor) -> Size | None:
+        """(rows, columns) of the patches; None for text."""
+        ...
+
+
+class Encoded(NamedTuple):
+    """A phrase as the model reads it: token ids and the characters each came from (equal ends for special tokens)."""
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+class Tokenizer(Protocol):
+    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]: ...
+
+
+MODELS: Registry[Any] = Registry("model")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An image tower and a text tower that meet in a joint space, with what they need to read films and phrases.
+
+    Args:
+        name: as given to `matex.load`.
+        module: the network the towers are views of.
+        image: the image tower.
+        text: the text tower.
+        patch: (height, width) of one patch, model pixels.
+        preprocessing: films to pixels; None when the checkpoint came without.
+        tokenizer: a fast Hugging Face tokenizer; None when the checkpoint came without.
+        context: longest token sequence, special tokens included.
+        missing: what `explain` needs and the checkpoint did not bring, as one line each.
+        record: further facts for the provenance (preset, activation, training record).
+    """
+
+    name: str
+    module: nn.Module
+    image: Tower
+    text: Tower
+    patch: Size
+    preprocessing: Preprocessing | None
+    tokenizer: Tokenizer | None
+    context: int
+    missing: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.module.parameters()).dtype
+
+    def prepare(self, film: Film, resize: Resize = "model") -> tuple[Tensor, Placement]:
+        """A film to pixels [1, channel, height, width] on the model's device, and the way back.
+
+        Raises:
+            InputError: the checkpoint came without preprocessing.
+        """
+        if self.preprocessing is None:
+            raise InputError(self._lacks("preprocessing"))
+        pixels, placement = self.preprocessing(film, self.patch, resize)
+        return pixels.to(self.device, self.dtype), placement
+
+    def encode(self, text: str) -> Encoded:
+        """A phrase to token ids, special tokens included, no padding.
+
+        Raises:
+            InputError: no tokenizer, an empty phrase, or one longer than the model reads.
+        """
+        if self.tokenizer is None:
+            raise InputError(self._lacks("tokenizer"))
+        if not text.strip():
+            raise InputError("Expected a phrase such as 'opacity in the left lower lung', got an empty text.")
+        encoded = self.tokenizer(text, return_offsets_mapping=True)
+        ids = tuple(int(i) for i in encoded["input_ids"])
+        if len(ids) > self.context:
+            raise InputError(
+                f"Expected a phrase of at most {self.context} tokens, got {len(ids)}. Shorten it, or explain a whole "
+                "report sentence by sentence (matex explain --report FILE)."
+            )
+        return Encoded(ids, tuple((int(a), int(b)) for a, b in encoded["offset_mapping"]))
+
+    def batch(self, phrases: Sequence[Encoded]) -> Tensor:
+        """Token ids of several phrases as one tensor [phrase, token], padded behind the end by repeating the last id.
+
+        The towers are causal and read the first end token, so what follows it is never seen.
+        """
+        longest = max(len(phrase.ids) for phrase in phrases)
+        rows = [phrase.ids + phrase.ids[-1:] * (longest - len(phrase.ids)) for phrase in phrases]
+        return torch.tensor(rows, device=self.device)
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Hash over names and values of all weights, independent of the file format they came in."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _lacks(self, what: str) -> str:
+        lacking = [line for line in self.missing if what in line] or [f"no {what}"]
+        return f"Cannot explain with {self.name!r}: {'; '.join(lacking)}. matex.attribute takes prepared inputs."
+
+
+def words(text: str, spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    """Token scores summed over the words of the phrase, in reading order; punctuation alone is no word."""
+    found: list[tuple[str, float]] = []
+    for match in re.finditer(r"\w+(?:[-/'.]\w+)*", text):
+        inside = [s for (a, b), s in zip(spans, scores, strict=True) if a < match.end() and b > match.start()]
+        found.append((match.group(), float(sum(inside))))
+    return tuple(found)
