@@ -1,0 +1,49 @@
+"""What a phrase says about places in one image, ready for methods that want a spatial prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.geometry import Placement
+from matex.priors.anatomy import Mention
+from matex.priors.spatial import SpatialPrior, spatial_prior
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The anatomy a phrase mentions, and how the image it is about lies.
+
+    Args:
+        mentions: what the parser understood.
+        placement: original image to patch grid.
+        mirrored: True when the image's left edge is the patient's left.
+        view: the projection as DICOM names it; None when unknown.
+        lung_mask: [height, width] of the original image, 1 right lung, 2 left lung; None to use the atlas.
+        domain: "chest" or "natural"; a natural image has no anatomical prior.
+    """
+
+    mentions: tuple[Mention, ...]
+    placement: Placement
+    mirrored: bool = False
+    view: str | None = None
+    lung_mask: NDArray[np.generic] | None = None
+    domain: str = "chest"
+
+    def prior(self, kind: str, laterality: str) -> SpatialPrior:
+        """The normalised prior on the patch grid, [rows, columns] in [0, 1].
+
+        The paper's parabola is read at patch centres, as printed; the others at every pixel of the model's input and
+        then averaged over each patch, so that a thin region is never missed.
+        """
+        x, y = self.placement.patch_fractions() if kind == "parabola" else self.placement.fractions()
+        settings: dict[str, Any] = {"mirrored": self.mirrored, "view": self.view, "domain": self.domain}
+        found = spatial_prior(
+            self.mentions, x, y, kind=kind, laterality=laterality, lung_mask=self.lung_mask, **settings
+        )
+        if kind == "parabola":
+            return found
+        return SpatialPrior(self.placement.pixels_to_grid(found.values), found.neutral, found.reason)

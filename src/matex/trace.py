@@ -1,0 +1,316 @@
+"""What one pass through a tower saw: the one thing every method reads.
+
+One forward keeps, per block, query, key, value and the attention output; one backward gives the gradient of the score
+at the attention outputs. Attention itself stays fused; its rows are recomputed from query and key where a method reads
+them. Towers are run block by block through the model's own layers, so the model is never patched or switched, and
+threads may share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.adapters.model import Attended, Model, Tower
+from matex.geometry import Size
+from matex.priors.scene import Scene
+from matex.priors.spatial import SpatialPrior
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One forward through a tower for a batch of different inputs, before any question is asked of it.
+
+    Args:
+        tower: what was run.
+        inputs: pixels [item, channel, height, width] or token ids [item, token].
+        hidden: input of each block, [item, token, dim].
+        attended: attention half of each block; the last one for the readout token alone.
+        embedding: unit norm, [item, joint]; carries the graph.
+        readout: position of the readout token, [item].
+        graph_from: first block whose attention output is on the graph; depth when none is.
+    """
+
+    tower: Tower
+    inputs: Tensor
+    hidden: tuple[Tensor, ...]
+    attended: tuple[Attended, ...]
+    embedding: Tensor
+    readout: Tensor
+    graph_from: int
+
+
+def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> Pass:
+    """Run a tower over inputs, the last `gradient_blocks` blocks on the graph and nothing below them.
+
+    Raises:
+        RuntimeError: fewer blocks seen than the tower has.
+    """
+    graph_from = tower.depth - min(gradient_blocks, tower.depth)
+    with torch.inference_mode(False), torch.no_grad():
+        inputs = inputs.clone() if inputs.is_inference() else inputs
+        readout = tower.readout(inputs)
+        return _continue(tower, inputs, tower.embed(inputs), readout, 0, graph_from)
+
+
+def _continue(tower: Tower, inputs: Tensor, hidden: Tensor, readout: Tensor, first: int, graph_from: int) -> Pass:
+    """Run the blocks from `first` on, keeping what each saw."""
+    entered: list[Tensor] = []
+    attended: list[Attended] = []
+    for layer in range(first, tower.depth):
+        last = layer == tower.depth - 1
+        with torch.set_grad_enabled(layer > graph_from):
+            seen = tower.attend(layer, hidden, readout if last else None)
+        if layer == graph_from:  # the graph starts here, at the attention output
+            seen = seen._replace(output=seen.output.detach().requires_grad_())
+        entered.append(hidden)
+        attended.append(seen)
+        with torch.set_grad_enabled(layer >= graph_from):
+            hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, seen.output)
+    if len(attended) != tower.depth - first:
+        raise RuntimeError(f"Expected to see {tower.depth - first} blocks, saw {len(attended)}.")
+    with torch.set_grad_enabled(graph_from < tower.depth):
+        embedding = F.normalize(_float(tower.project(hidden[:, 0])), dim=-1)
+    return Pass(tower, inputs, tuple(entered), tuple(attended), embedding, readout, graph_from)
+
+
+class Trace:
+    """One tower's side of the question "why do this image and this text score as they do?", for a batch of pairs.
+
+    Several pairs may share an input: each input is run once, `item` says which input a pair uses.
+
+    Args:
+        seen: the pass over the different inputs.
+        item: input of each pair, [pair].
+        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+        scenes: what the phrase says about places in the image, one per pair; only text-guided priors read it.
+    """
+
+    def __init__(self, seen: Pass, item: Tensor, target: Tensor, scenes: Sequence[Scene] = ()) -> None:
+        self._seen = seen
+        self._gradients: dict[int, Tensor] = {}
+        self._priors: dict[tuple[str, str], list[SpatialPrior]] = {}
+        self.tower = seen.tower
+        self.item = item
+        self.target = target.detach()
+        self.scenes = tuple(scenes)
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return self.tower.depth
+
+    @property
+    def score(self) -> Tensor:
+        """Cosine similarity, [pair]."""
+        return (self._seen.embedding.detach()[self.item] * self.target).sum(-1)
+
+    @property
+    def readout(self) -> Tensor:
+        """Position of the readout token, [pair]."""
+        return self._seen.readout[self.item]
+
+    @property
+    def grid(self) -> Size | None:
+        """(rows, columns) of the patches; None on the text tower."""
+        return self.tower.grid(self._seen.inputs)
+
+    @property
+    def content(self) -> Tensor:
+        """Tokens that carry content (patches, words), bool [pair, token]."""
+        return self.tower.content(self._seen.inputs)[self.item]
+
+    def query(self, layer: int) -> Tensor:
+        """Query of the readout token in block `layer`, [pair, heads, head_dim]."""
+        query = self._seen.attended[layer].query
+        return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
+
+    def key(self, layer: int) -> Tensor:
+        """[pair, heads, token, head_dim]."""
+        return self._pairs(self._seen.attended[layer].key)
+
+    def value(self, layer: int) -> Tensor:
+        """[pair, heads, token, head_dim]."""
+        return self._pairs(self._seen.attended[layer].value)
+
+    def attention_row(self, layer: int) -> Tensor:
+        """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
+        seen = self._seen.attended[layer]
+        query = seen.query if seen.query.shape[2] == 1 else self._at_readout(seen.query.transpose(1, 2))[:, :, None]
+        row = _attention(query, seen.key, self._reach(seen.key.shape[2])[:, None, None])[:, :, 0]
+        return self._pairs(row)
+
+    def attention(self, layer: int) -> Tensor:
+        """Attention of every token to every token in block `layer`, [pair, heads, query, key]."""
+        seen = self._seen.attended[layer]
+        if seen.query.shape[2] == 1:  # the pass kept one row of the last block: ask the block again
+            with torch.no_grad():
+                seen = self.tower.attend(layer, self._seen.hidden[layer])
+        tokens = seen.key.shape[2]
+        mask = torch.ones(tokens, tokens, dtype=torch.bool, device=seen.key.device)
+        return self._pairs(_attention(seen.query, seen.key, mask.tril() if self.tower.causal else mask))
+
+    def gradient(self, layer: int) -> Tensor:
+        """Gradient of the score at the readout token's attention output in block `layer`, [pair, heads, head_dim].
+
+        That output is the concatenation of the heads before the output projection; METHODS' `G`.
+        """
+        layer = range(self.depth)[layer]
+        if layer not in self._gradients:
+            self._backward(layer)
+        return self._gradients[layer]
+
+    def arrange(self, values: Tensor) -> Tensor:
+        """Values per token [pair, token] as the method's raw result.
+
+        Returns:
+            [pair, rows, columns] on the image tower, special tokens dropped; [pair, token] on the text tower, NaN
+            behind the end of the shorter phrases of a batch.
+        """
+        if self.grid is None:
+            behind = torch.arange(values.shape[1], device=values.device) > self.readout[:, None]
+            return values.masked_fill(behind, torch.nan)
+        return values[self.content].unflatten(0, (len(values), *self.grid))
+
+    def priors(self, kind: str, laterality: str) -> list[SpatialPrior]:
+        """The spatial prior of each pair's phrase on the patch grid, worked out once."""
+        if (kind, laterality) not in self._priors:
+            self._priors[kind, laterality] = [scene.prior(kind, laterality) for scene in self.scenes]
+        return self._priors[kind, laterality]
+
+    def score_inputs(self, inputs: Tensor, pair: int = 0) -> Tensor:
+        """Score of other pixels or token ids of the same kind against one pair's target, [input]; no graph."""
+        return run(self.tower, inputs).embedding @ self.target[pair]
+
+    def score_hidden(self, layer: int, hidden: Tensor, pair: int = 0) -> Tensor:
+        """Score when block `layer` receives these hidden states [batch, token, dim] instead; differentiable, [batch].
+
+        Only the blocks from `layer` on are run.
+        """
+        readout = self.readout[pair].expand(len(hidden))
+        for number in range(layer, self.depth):
+            last = number == self.depth - 1
+            output = self.tower.attend(number, hidden, readout if last else None).output
+            hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
+        return F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1) @ self.target[pair]
+
+    def hidden(self, layer: int) -> Tensor:
+        """Input of block `layer`, [pair, token, dim]."""
+        return self._seen.hidden[layer].detach()[self.item]
+
+    def _backward(self, lowest: int) -> None:
+        """One backward from the score to the attention outputs of all blocks from `lowest` on."""
+        seen = self._seen
+        if lowest < seen.graph_from:  # the pass was not told that a method reads so far down: run from there again
+            with torch.inference_mode(False), torch.no_grad():
+                seen = _continue(seen.tower, seen.inputs, seen.hidden[lowest], seen.readout, lowest, lowest)
+        outputs = [attended.output for attended in seen.attended[-(self.depth - lowest) :]]
+        found = [output.new_zeros(len(self.item), *output.shape[1:]) for output in outputs]
+        # Different inputs do not touch each other: one backward serves one pair of every input.
+        for turn in _turns(self.item):
+            with torch.inference_mode(False), torch.enable_grad():
+                score = (seen.embedding[self.item[turn]] * self.target[turn]).sum()
+                gradients = torch.autograd.grad(score, outputs, retain_graph=True)
+            for whole, gradient in zip(found, gradients, strict=True):
+                whole[turn] = gradient[self.item[turn]]
+        heads = seen.attended[-1].value.shape[1]
+        for layer, gradient in zip(range(lowest, self.depth), found, strict=True):
+            row = gradient if gradient.shape[1] == 1 else _rows(gradient, self.readout)
+            self._gradients[layer] = _float(row[:, 0].unflatten(-1, (heads, -1)))
+
+    def _reach(self, tokens: int) -> Tensor:
+        """Which tokens the readout token may attend to, bool [item, token]."""
+        position = torch.arange(tokens, device=self._seen.readout.device)
+        limit = self._seen.readout[:, None] if self.tower.causal else tokens
+        return (position <= limit).expand(len(self._seen.readout), tokens)
+
+    def _at_readout(self, values: Tensor) -> Tensor:
+        """The readout token's entry of [item, token, ...]."""
+        return values[torch.arange(len(values), device=values.device), self._seen.readout]
+
+    def _pairs(self, values: Tensor) -> Tensor:
+        """Values per input to values per pair, off the graph, at least float32."""
+        values = _float(values.detach())
+        return values if len(self.item) == len(values) and _in_order(self.item) else values[self.item]
+
+
+@dataclass(frozen=True, eq=False)
+class PairTrace:
+    """Both towers' traces of the same pairs."""
+
+    image: Trace
+    text: Trace
+
+
+def record(
+    model: Model,
+    pixels: Tensor,
+    token_ids: Tensor,
+    pairs: Sequence[tuple[int, int]] | None = None,
+    *,
+    image_gradient_blocks: int = 0,
+    text_gradient_blocks: int = 0,
+    scenes: Sequence[Scene] = (),
+) -> PairTrace:
+    """Run both towers once over the different images and phrases and set up the pairs to be explained.
+
+    Args:
+        model: two towers.
+        pixels: [image, channel, height, width], normalised.
+        token_ids: [phrase, token].
+        pairs: (image, phrase) numbers; the i-th with the i-th otherwise.
+        image_gradient_blocks: how many of the last image blocks methods will ask gradients of; a hint that saves time.
+        text_gradient_blocks: the same for the text tower.
+        scenes: one per pair.
+
+    Raises:
+        ValueError: numbers of images and phrases that do not pair up.
+    """
+    if pairs is None:
+        if len(pixels) != len(token_ids):
+            raise ValueError(f"Expected as many phrases as images ({len(pixels)}), got {len(token_ids)}. Give pairs=.")
+        pairs = [(i, i) for i in range(len(pixels))]
+    image, text = (
+        run(model.image, pixels, image_gradient_blocks),
+        run(model.text, token_ids, text_gradient_blocks),
+    )
+    which = torch.tensor(pairs, device=pixels.device).T
+    return PairTrace(
+        Trace(image, which[0], text.embedding[which[1]], scenes),
+        Trace(text, which[1], image.embedding[which[0]], scenes),
+    )
+
+
+def _attention(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(head_dim)) in at least float32, [item, heads, query, key]."""
+    logits = _float(query.detach()) @ _float(key.detach()).transpose(-1, -2) / query.shape[-1] ** 0.5
+    return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+
+
+def _rows(hidden: Tensor, readout: Tensor) -> Tensor:
+    return hidden[torch.arange(len(hidden), device=hidden.device), readout][:, None]
+
+
+def _turns(item: Tensor) -> list[Tensor]:
+    """Pairs grouped so that no input occurs twice in a group."""
+    seen: dict[int, int] = {}
+    turns: list[list[int]] = []
+    for pair, which in enumerate(item.tolist()):
+        turn = seen[which] = seen.get(which, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(pair)
+    return [torch.tensor(turn, device=item.device) for turn in turns]
+
+
+def _in_order(item: Tensor) -> bool:
+    return item.tolist() == list(range(len(item)))
+
+
+def _float(values: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

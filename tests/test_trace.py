@@ -1,0 +1,208 @@
+"""What a pass saw equals CLIP written out slowly, and nothing is left behind."""
+
+import threading
+
+import pytest
+import torch
+from transformers import CLIPModel
+
+import matex
+from matex.adapters.clip import adapt
+from matex.adapters.model import UnsupportedModel
+from matex.trace import Trace, record, run
+from tests.conftest import EOS, small_clip
+from tests.reference import clip
+
+
+def exact(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
+
+
+def reference(module, pixels, ids, which=0):
+    ids = ids[which].tolist()
+    image, text = clip.image(module, pixels[which]), clip.text(module, ids[: ids.index(EOS) + 1])
+    return image, text, clip.cosine(image.embedding, text.embedding)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_the_trace_sees_what_the_slow_twin_sees(module, pixels, token_ids, which, implementation):
+    module.set_attn_implementation(implementation)
+    model = adapt(module, "small", preprocessing=None, tokenizer=None)
+    traces = record(model, pixels, token_ids, image_gradient_blocks=2, text_gradient_blocks=5)
+    image, text, score = reference(module, pixels, token_ids, which)
+    for trace, tower in ((traces.image, image), (traces.text, text)):
+        exact(trace.score[which], score)
+        gradients = torch.autograd.grad(score, tower.outputs, retain_graph=True)
+        heads, tokens = len(tower.probabilities[0]), len(tower.inputs[0])
+        for layer in range(trace.depth):
+            split = {
+                name: value.unflatten(-1, (heads, -1)).transpose(0, 1)
+                for name, value in (
+                    ("key", tower.keys[layer]),
+                    ("value", tower.values[layer]),
+                    ("query", tower.queries[layer]),
+                )
+            }
+            exact(trace.key(layer)[which][:, :tokens], split["key"])
+            exact(trace.value(layer)[which][:, :tokens], split["value"])
+            exact(trace.query(layer)[which], split["query"][:, tower.readout])
+            exact(trace.hidden(layer)[which][:tokens], tower.inputs[layer])
+            probabilities = torch.stack(tower.probabilities[layer])
+            exact(trace.attention_row(layer)[which][:, :tokens], probabilities[:, tower.readout])
+            exact(trace.attention(layer)[which][:, :tokens, :tokens], probabilities)
+            exact(trace.gradient(layer)[which].flatten(), gradients[layer][tower.readout])
+
+
+def test_padding_behind_the_end_token_is_never_attended_to(model, pixels, token_ids):
+    trace = record(model, pixels, token_ids).text
+    assert (trace.attention_row(0)[1][:, 4:] == 0).all()
+    exact(trace.attention_row(0).sum(-1), torch.ones(3, 2, dtype=torch.float64))
+
+
+def test_the_towers_give_the_models_own_embeddings(module, pixels, token_ids):
+    model = adapt(module, "small", preprocessing=None, tokenizer=None)
+    with torch.no_grad():
+        output = module(pixel_values=pixels, input_ids=token_ids)
+    exact(run(model.image, pixels).embedding, output.image_embeds)
+    exact(run(model.text, token_ids).embedding, output.text_embeds)
+    exact(matex.score(model, pixels, token_ids), output.image_embeds @ output.text_embeds.T)
+
+
+def test_the_old_end_token_id_reads_out_at_the_largest_id(pixels, token_ids):
+    module = small_clip(eos=2)
+    model = adapt(module, "old", preprocessing=None, tokenizer=None)
+    with torch.no_grad():
+        expected = module(pixel_values=pixels, input_ids=token_ids).text_embeds
+    exact(run(model.text, token_ids).embedding, expected)
+
+
+def test_an_image_of_another_shape_is_read_with_interpolated_positions(model, module):
+    pixels = torch.randn(1, 3, 28, 49, dtype=torch.float64)
+    with torch.no_grad():
+        features = module.get_image_features(pixels, interpolate_pos_encoding=True).pooler_output
+    exact(run(model.image, pixels).embedding, torch.nn.functional.normalize(features, dim=-1))
+    assert model.image.grid(pixels) == (4, 7)
+
+
+def test_gradients_below_the_announced_blocks_are_found_all_the_same(model, pixels, token_ids):
+    announced = record(model, pixels, token_ids, image_gradient_blocks=4).image
+    surprised = record(model, pixels, token_ids).image
+    for layer in (3, 0, 1):
+        exact(surprised.gradient(layer), announced.gradient(layer))
+    exact(surprised.gradient(-1), announced.gradient(3))
+
+
+def test_nothing_below_the_announced_blocks_is_on_the_graph(model, pixels):
+    seen = run(model.image, pixels, gradient_blocks=2)
+    assert [attended.output.requires_grad for attended in seen.attended] == [False, False, True, True]
+    assert not run(model.image, pixels).embedding.requires_grad
+
+
+def test_several_texts_share_one_image_pass(model, pixels, token_ids, monkeypatch):
+    calls = []
+    tower = type(model.image)
+    embed = tower.embed
+    monkeypatch.setattr(tower, "embed", lambda self, inputs: calls.append(len(inputs)) or embed(self, inputs))
+    pairs = [(0, 0), (0, 1), (1, 2), (0, 2)]
+    shared = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=3, text_gradient_blocks=3)
+    assert calls == [2]
+    for number, (i, t) in enumerate(pairs):
+        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1], image_gradient_blocks=3)
+        exact(shared.image.score[number], alone.image.score[0])
+        for layer in (1, 2, 3):
+            exact(shared.image.gradient(layer)[number], alone.image.gradient(layer)[0])
+            exact(shared.image.attention_row(layer)[number], alone.image.attention_row(layer)[0])
+        exact(shared.text.gradient(4)[number], alone.text.gradient(4)[0])
+
+
+def test_other_pixels_and_tokens_can_be_scored(model, pixels, token_ids):
+    trace = record(model, pixels, token_ids)
+    exact(trace.image.score_inputs(pixels[1:], pair=2), matex.score(model, pixels[1:], token_ids[2:])[:, 0])
+    exact(trace.text.score_inputs(token_ids[:2], pair=1), matex.score(model, pixels[1:2], token_ids[:2])[0])
+
+
+@pytest.mark.parametrize("layer", [0, 2, 3])
+def test_a_tower_continues_from_replaced_hidden_states(model, pixels, token_ids, layer):
+    trace = record(model, pixels, token_ids).image
+    hidden = trace.hidden(layer)[1:2].repeat(5, 1, 1).requires_grad_()
+    scores = trace.score_hidden(layer, hidden, pair=1)
+    exact(scores, trace.score[1].expand(5))
+    (gradient,) = torch.autograd.grad(scores.sum(), hidden)
+    step = torch.randn(hidden.shape[1:], dtype=torch.float64) * 1e-6
+    with torch.no_grad():
+        moved = trace.score_hidden(layer, hidden[:1] + step, pair=1) - scores[:1]
+    torch.testing.assert_close(moved[0], (gradient[0] * step).sum(), rtol=1e-3, atol=1e-12)
+
+
+def test_the_model_is_left_as_it_was_found(module, pixels, token_ids):
+    module.train()
+    module.set_attn_implementation("eager")
+    module.visual_projection.weight.requires_grad_(False)
+    before = {name: (value.requires_grad, value.clone()) for name, value in module.named_parameters()}
+    model = adapt(module, "small", preprocessing=None, tokenizer=None)
+    trace = record(model, pixels, token_ids, image_gradient_blocks=2)
+    trace.image.gradient(0)
+    with pytest.raises(IndexError):
+        trace.image.gradient(9)
+    assert all(part.training for part in module.modules())
+    assert module.config._attn_implementation == "eager"
+    assert all(not part._forward_hooks and not part._forward_pre_hooks for part in module.modules())
+    for name, value in module.named_parameters():
+        assert value.requires_grad == before[name][0]
+        assert value.grad is None
+        assert torch.equal(value, before[name][1])
+
+
+def test_the_callers_no_grad_and_inference_mode_do_not_matter(model, pixels, token_ids):
+    expected = record(model, pixels, token_ids, image_gradient_blocks=1).image.gradient(3)
+    with torch.no_grad():
+        exact(record(model, pixels, token_ids, image_gradient_blocks=1).image.gradient(3), expected)
+    with torch.inference_mode():
+        exact(
+            record(model, pixels.clone(), token_ids.clone(), image_gradient_blocks=1).image.gradient(0)[..., 0],
+            record(model, pixels, token_ids).image.gradient(0)[..., 0],
+        )
+
+
+def test_two_threads_share_a_model(model, pixels, token_ids):
+    expected = [record(model, pixels[i : i + 1], token_ids[i : i + 1]).image.gradient(1) for i in range(3)]
+    wrong = []
+
+    def work(i):
+        for _ in range(10):
+            found = record(model, pixels[i : i + 1], token_ids[i : i + 1], image_gradient_blocks=3).image.gradient(1)
+            if not torch.allclose(found, expected[i], atol=1e-12):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_model_with_missing_blocks_is_refused(module):
+    del module.vision_model.encoder.layers[2]
+    with pytest.raises(UnsupportedModel, match="Expected 4 blocks as the configuration says, got 3"):
+        adapt(module, "small", preprocessing=None, tokenizer=None)
+
+
+def test_images_and_phrases_must_pair_up(model, pixels, token_ids):
+    with pytest.raises(ValueError, match=r"as many phrases as images \(3\), got 2"):
+        record(model, pixels, token_ids[:2])
+
+
+def test_arranging_drops_cls_and_keeps_rows_before_columns(model, token_ids):
+    pixels = torch.randn(1, 3, 14, 28, dtype=torch.float64)
+    trace = record(model, pixels, token_ids[:1]).image
+    numbers = torch.arange(9, dtype=torch.float64)[None]
+    exact(trace.arrange(numbers)[0], torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]], dtype=torch.float64))
+
+
+def test_half_precision_is_explained_in_float32(module, pixels, token_ids):
+    model = adapt(module.bfloat16(), "half", preprocessing=None, tokenizer=None)
+    trace: Trace = record(model, pixels.bfloat16(), token_ids, image_gradient_blocks=2).image
+    assert trace.gradient(2).dtype == trace.attention_row(0).dtype == trace.score.dtype == torch.float32
+    assert isinstance(module, CLIPModel)
