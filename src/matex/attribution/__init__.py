@@ -1,0 +1,11 @@
+"""Attribution methods, one idea per file; every file of this folder is imported and so registers itself."""
+
+import importlib
+import pkgutil
+
+from matex.attribution.method import METHODS, Fused, Method, make
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["METHODS", "Fused", "Method", "make"]

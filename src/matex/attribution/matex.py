@@ -1,0 +1,173 @@
+"""MATEX: gradient, attention over the blocks, their consistency and the phrase's anatomy, fused (arXiv:2601.11666)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from matex.attribution.grad_eclip import key_similarity, value_gradient
+from matex.attribution.method import METHODS, check, minmax
+from matex.attribution.rollout import rollout_row
+from matex.priors.spatial import SpatialPrior
+from matex.trace import Trace
+
+
+def layer_weights(depth: int, temperature: float) -> Tensor:
+    """How much each block counts in the flow: softmax of temperature times its number (eq. 1), float64 [block]."""
+    return (temperature * torch.arange(depth, dtype=torch.float64)).softmax(dim=0)
+
+
+def attention_flow(rows: Sequence[Tensor], temperature: float) -> Tensor:
+    """Weighted sum of the readout token's attention rows (eq. 1); the paper calls it rollout, which it is not.
+
+    Args:
+        rows: head-mean attention of the readout token, one per block, each [pair, token].
+        temperature: tau; 0 weights all blocks alike, large values leave the last one.
+    """
+    weights = layer_weights(len(rows), temperature).to(rows[0])
+    return torch.einsum("l,lpt->pt", weights, torch.stack(list(rows)))
+
+
+def consistency(rows: Sequence[Tensor], relative: bool = False) -> Tensor:
+    """1 / (1 + sigma), sigma the population standard deviation over the blocks (eq. 2), [pair, token] in (0, 1].
+
+    Attention rows are small numbers, so the printed form stays within a few percent of 1. The relative form divides
+    sigma by the mean over the blocks first. Where that mean is 0, the token is never attended to and counts as 1.
+    """
+    stacked = torch.stack(list(rows))
+    sigma = stacked.std(dim=0, correction=0)
+    if relative:
+        sigma = torch.nan_to_num(sigma / stacked.mean(dim=0), nan=0.0)
+    return 1 / (1 + sigma)
+
+
+@METHODS("matex")
+@dataclass(frozen=True)
+class Matex:
+    """Four terms fused: gradient, attention flow, consistent gradient, gradient where the phrase says.
+
+    The map is alpha * A_grad + beta * A_flow + gamma * (C * A_grad) + delta * (M * A_grad), eq. 6. A_grad and A_flow
+    are scaled to [0, 1] first, since the weights would mean nothing otherwise. On the text tower M is 1 and the
+    extremes are taken over the words, without the special tokens.
+
+    Args:
+        alpha: weight of the gradient term.
+        beta: weight of the attention flow.
+        gamma: weight of the consistent gradient (the paper's lambda_c).
+        delta: weight of the gradient under the text's spatial prior.
+        temperature: tau of eq. 1.
+        prior_strength: lambda_s of eq. 5, 1 or more.
+        gradient_layers: how many of the last blocks the gradient term sums.
+        gradient: what weights value times gradient: the attention of each head, or the key similarity of Grad-ECLIP.
+        flow: "weighted" is eq. 1, "rollout" the real attention rollout.
+        consistency: "paper" is eq. 2, "relative" divides the deviation by the mean.
+        prior: shape of the regions; "parabola" is eq. 3-4.
+        laterality: "patient" puts the patient's right on the image's left, as films are displayed; "paper" the other
+            way round, as printed.
+
+    Source:
+        arXiv:2601.11666, eq. 1-6; METHODS 1.2. docs/matex.md lists each deviation and what it was measured to bring.
+    """
+
+    alpha: float = 0.5
+    beta: float = 0.2
+    gamma: float = 0.35
+    delta: float = 0.2
+    temperature: float = 0.5
+    prior_strength: float = 2.5
+    gradient_layers: int = 3
+    gradient: Literal["attention", "similarity"] = "attention"
+    flow: Literal["weighted", "rollout"] = "weighted"
+    consistency: Literal["paper", "relative"] = "paper"
+    prior: Literal["parabola", "gaussian", "box", "atlas"] = "atlas"
+    laterality: Literal["patient", "paper"] = "patient"
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:2601.11666"
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma", "delta", "temperature"):
+            check(0 <= getattr(self, name) < float("inf"), name, "of 0 or more", getattr(self, name))
+        check(1 <= self.prior_strength < float("inf"), "prior_strength", "of 1 or more", self.prior_strength)
+        check(self.gradient_layers >= 1, "gradient_layers", "of 1 or more", self.gradient_layers)
+        for name, choices in (
+            ("gradient", ("attention", "similarity")),
+            ("flow", ("weighted", "rollout")),
+            ("consistency", ("paper", "relative")),
+            ("prior", ("parabola", "gaussian", "box", "atlas")),
+            ("laterality", ("patient", "paper")),
+        ):
+            check(
+                getattr(self, name) in choices,
+                name,
+                f"to be one of {', '.join(choices)}",
+                getattr(self, name),
+            )
+
+    def gradient_blocks(self, kind: str) -> int:
+        return self.gradient_layers
+
+    def weights(self) -> dict[str, float]:
+        return {"gradient": self.alpha, "flow": self.beta, "consistency": self.gamma, "prior": self.delta}
+
+    def components(self, trace: Trace) -> dict[str, Tensor]:
+        """A_grad, A_flow, C * A_grad and M * A_grad, each [pair, rows, columns] or [pair, token]."""
+        rows = [trace.attention_row(layer).mean(dim=1) for layer in range(trace.depth)]
+        gradient = minmax(self._gradient(trace), trace.content)
+        flow = minmax(self._flow(trace, rows), trace.content)
+        stable = consistency(rows, relative=self.consistency == "relative")
+        terms = {"gradient": gradient, "flow": flow, "consistency": stable * gradient}
+        arranged = {name: trace.arrange(term) for name, term in terms.items()}
+        return {**arranged, "prior": self.spatial_weights(trace) * arranged["gradient"]}
+
+    def __call__(self, trace: Trace) -> Tensor:
+        return self.fuse(self.components(trace))
+
+    def fuse(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms, eq. 6, not scaled."""
+        return torch.stack([weight * terms[name] for name, weight in self.weights().items()]).sum(dim=0)
+
+    def spatial_priors(self, trace: Trace) -> list[SpatialPrior]:
+        return trace.priors(self.prior, self.laterality) if trace.grid else []
+
+    def spatial_weights(self, trace: Trace) -> Tensor:
+        """M of eq. 5 on the patch grid [pair, rows, columns]; 1 on the text tower and without a phrase in words."""
+        priors = self.spatial_priors(trace)
+        if not priors:
+            return torch.ones((), dtype=trace.target.dtype, device=trace.target.device)
+        places = torch.stack([torch.from_numpy(prior.values) for prior in priors])
+        return 1 + (self.prior_strength - 1) * places.to(trace.target)
+
+    def _gradient(self, trace: Trace) -> Tensor:
+        """Value times gradient, weighted and cut at zero in each of the last blocks, summed, [pair, token]."""
+        total = torch.zeros_like(trace.content, dtype=trace.target.dtype)
+        for layer in range(max(0, trace.depth - self.gradient_layers), trace.depth):
+            per_head = value_gradient(trace.gradient(layer), trace.value(layer))
+            if self.gradient == "attention":
+                term = (trace.attention_row(layer) * per_head).sum(dim=1)
+            else:
+                term = key_similarity(trace.query(layer), trace.key(layer), trace.content) * per_head.sum(dim=1)
+            total = total + term.relu()
+        return total
+
+    def _flow(self, trace: Trace, rows: Sequence[Tensor]) -> Tensor:
+        if self.flow == "weighted":
+            return attention_flow(rows, self.temperature)
+        return rollout_row(lambda layer: trace.attention(layer).mean(dim=1), rows[-1], trace.readout, trace.depth)
+
+
+@METHODS("matex-paper")
+@dataclass(frozen=True)
+class MatexPaper(Matex):
+    """MATEX with the paper's own prior and its printed laterality, which puts the patient's left on the image's left.
+
+    Source:
+        arXiv:2601.11666, eq. 1-6 as printed. What the paper leaves open (A_grad, tau, scaling) is as in METHODS 1.2.
+    """
+
+    prior: Literal["parabola", "gaussian", "box", "atlas"] = "parabola"
+    laterality: Literal["patient", "paper"] = "paper"

@@ -1,0 +1,94 @@
+"""What a method is: a frozen dataclass whose fields are its parameters and whose call is its formula over a trace."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from matex.priors.spatial import SpatialPrior
+from matex.registry import Registry, UnknownName
+from matex.trace import Trace
+
+
+class Method(Protocol):
+    """An attribution method.
+
+    `towers` names the towers it is defined on ("image", "text"); `source` is the paper.
+    """
+
+    towers: ClassVar[tuple[str, ...]]
+    source: ClassVar[str]
+
+    def gradient_blocks(self, kind: str) -> int:
+        """How many of the last blocks of the "image" or "text" tower it reads gradients of; a hint for the forward."""
+        ...
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """Raw, signed attribution: [pair, rows, columns], or [pair, token] on the text tower."""
+        ...
+
+
+@runtime_checkable
+class Fused(Method, Protocol):
+    """A method that adds up weighted terms, one of them under the text's spatial prior; kept apart in explanations."""
+
+    def components(self, trace: Trace) -> dict[str, Tensor]:
+        """Terms before their weights, each shaped as the map."""
+        ...
+
+    def weights(self) -> dict[str, float]:
+        """Weight of each term."""
+        ...
+
+    def fuse(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of the terms."""
+        ...
+
+    def spatial_priors(self, trace: Trace) -> list[SpatialPrior]:
+        """What the text says about places, one per pair; empty on the text tower."""
+        ...
+
+    def spatial_weights(self, trace: Trace) -> Tensor:
+        """M of eq. 5, [pair, rows, columns]; 1 is neutral."""
+        ...
+
+
+METHODS: Registry[type[Any]] = Registry("method")
+
+
+def make(name: str, parameters: Mapping[str, Any]) -> Any:
+    """The registered method with these parameters.
+
+    Raises:
+        UnknownName: no such method or parameter; the message lists the known ones.
+        ValueError: a parameter outside its range.
+    """
+    kind = METHODS[name]
+    known = tuple(field.name for field in dataclasses.fields(kind))
+    for parameter in parameters:
+        if parameter not in known:
+            raise UnknownName(f"parameter of {name}", parameter, known)
+    return kind(**parameters)
+
+
+def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
+    """Scale [pair, token] to [0, 1] by the extremes among the chosen tokens of each pair; zeros where those are equal.
+
+    Tokens outside `among` are scaled alike and may leave [0, 1].
+    """
+    among = torch.ones_like(values, dtype=torch.bool) if among is None else among
+    low = values.masked_fill(~among, torch.inf).amin(dim=-1, keepdim=True)
+    high = values.masked_fill(~among, -torch.inf).amax(dim=-1, keepdim=True)
+    span = high - low
+    constant = ~(span > 1e-12 * high.abs().clamp(min=1e-12))
+    return torch.where(constant, torch.zeros_like(values), (values - low) / span.masked_fill(constant, 1.0))
+
+
+def check(ok: bool, name: str, expected: str, value: Any) -> None:
+    """Raise a one-line ValueError for a parameter outside its range."""
+    if not ok:
+        raise ValueError(f"Expected {name} {expected}, got {value!r}.")

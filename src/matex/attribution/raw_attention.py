@@ -1,0 +1,30 @@
+"""Raw attention: the readout token's attention in one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from matex.attribution.method import METHODS
+from matex.trace import Trace
+
+
+@METHODS("raw-attention")
+@dataclass(frozen=True)
+class RawAttention:
+    """Where the readout token looks in the last block; blind to the other modality.
+
+    Source:
+        METHODS 13: attention of CLS to patches (EOS to tokens) in the last block, mean over heads.
+    """
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "attention weights of the last block"
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        return trace.arrange(trace.attention_row(-1).mean(dim=1))

@@ -1,0 +1,386 @@
+"""The whole flow: image and text in, explanations out."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from matex.adapters.model import Encoded, Model, words
+from matex.attribution import METHODS, Fused, make
+from matex.geometry import Placement, Resize
+from matex.images import Film, InputError, read
+from matex.priors.anatomy import parse
+from matex.priors.scene import Scene
+from matex.saliency import DISCLAIMER, Explanation, SaliencyMap, Token
+from matex.trace import PairTrace, Trace, record, run
+
+Domain = Literal["chest", "natural"]
+
+
+def explain(
+    model: Model,
+    image: Any,
+    text: str,
+    method: str = "matex",
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    lung_mask: NDArray[np.generic] | None = None,
+    **parameters: Any,
+) -> Explanation:
+    """Why the model gives this image and this phrase its score.
+
+    Args:
+        model: from `matex.load`.
+        image: path, PIL image, array, or a `Film`.
+        text: the phrase.
+        method: a name of `matex.methods()`.
+        resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
+        domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
+        lung_mask: [height, width] of the original image, 1 the patient's right lung, 2 the left; places the prior's
+            zones inside this patient's lungs.
+        **parameters: of the method, see `matex.methods()`.
+
+    Raises:
+        InputError: an image or text that cannot be used.
+        UnknownName: no such method or parameter.
+        ValueError: a parameter outside its range.
+    """
+    return _explain(model, [(image, text)], {method: parameters}, resize, domain, lung_mask)[method][0]
+
+
+def explain_batch(
+    model: Model,
+    pairs: Iterable[tuple[Any, str]],
+    method: str = "matex",
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    batch_size: int = 8,
+    progress: bool = False,
+    **parameters: Any,
+) -> list[Explanation]:
+    """Explain many (image, text) pairs; an image with several texts is read and run through its tower once.
+
+    Args:
+        model: from `matex.load`.
+        pairs: images as in `explain`, each with a phrase.
+        method: a name of `matex.methods()`.
+        resize: see `explain`.
+        domain: see `explain`.
+        batch_size: different images run at once.
+        progress: show a progress bar.
+        **parameters: of the method.
+
+    Returns:
+        Explanations in the order of the pairs.
+    """
+    if batch_size < 1:
+        raise InputError(f"Expected batch_size of 1 or more, got {batch_size}.")
+    todo = list(pairs)
+    done: list[Explanation | None] = [None] * len(todo)
+    bar = tqdm(total=len(todo), disable=not progress, unit="map")
+    with bar:
+        for batch in _batches(todo, batch_size):
+            made = _explain(model, [todo[i] for i in batch], {method: parameters}, resize, domain)[method]
+            for i, explanation in zip(batch, made, strict=True):
+                done[i] = explanation
+            bar.update(len(batch))
+    return [explanation for explanation in done if explanation is not None]
+
+
+def compare(
+    model: Model,
+    image: Any,
+    text: str,
+    methods: Sequence[str] | Mapping[str, Mapping[str, Any]] = (
+        "matex",
+        "grad-eclip",
+        "rollout",
+        "raw-attention",
+    ),
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    lung_mask: NDArray[np.generic] | None = None,
+) -> dict[str, Explanation]:
+    """Explain one pair with many methods over one trace.
+
+    Args:
+        methods: names, or names with parameters; every explanation's provenance says how long its formula took.
+        model, image, text, resize, domain, lung_mask: see `explain`.
+    """
+    chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
+    if not chosen:
+        raise InputError("Expected at least one method, got none. matex.methods() lists them.")
+    made = _explain(model, [(image, text)], chosen, resize, domain, lung_mask)
+    return {name: explanations[0] for name, explanations in made.items()}
+
+
+def attribute(
+    model: Model,
+    pixels: Tensor,
+    token_ids: Tensor,
+    method: str = "matex",
+    *,
+    tower: Literal["image", "text"] = "image",
+    text: str | None = None,
+    **parameters: Any,
+) -> Tensor:
+    """Raw, signed attribution for inputs the caller prepared; nothing is normalised.
+
+    Args:
+        model: from `matex.load`.
+        pixels: [1, channel, height, width], normalised as the model expects.
+        token_ids: [1, token], special tokens included.
+        method: a name of `matex.methods()`.
+        tower: which side to explain.
+        text: the phrase in words; it only feeds MATEX's spatial prior, which is neutral without it.
+        **parameters: of the method.
+
+    Returns:
+        [rows, columns] for patch methods, [height, width] for pixel methods, [token] on the text tower with special
+        tokens included. With a batch of n pairs, [n, ...].
+
+    Raises:
+        InputError: shapes that do not fit, or values that are not finite.
+        UnknownName: no such method or parameter.
+    """
+    _check_inputs(pixels, token_ids)
+    if tower not in ("image", "text"):
+        raise InputError(f"Expected tower 'image' or 'text', got {tower!r}.")
+    chosen = make(method, parameters)
+    if tower not in chosen.towers:
+        others = [name for name, kind in METHODS.items() if tower in kind.towers]
+        raise InputError(f"Expected a method for the {tower} tower, got {method!r}. There are {', '.join(others)}.")
+    pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
+    scenes: list[Scene] = []
+    if text is not None:
+        size = (pixels.shape[-2], pixels.shape[-1])
+        scene = Scene(parse(text), Placement(size, size, (0, 0), size, model.patch))
+        scenes = [scene] * len(pixels)
+    blocks = {f"{tower}_gradient_blocks": chosen.gradient_blocks(tower)}
+    trace: Trace = getattr(record(model, pixels, token_ids, **blocks, scenes=scenes), tower)
+    values: Tensor = chosen(trace)
+    return values[0] if len(values) == 1 else values
+
+
+def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
+    """Cosine similarity of every image with every phrase, [image, phrase], at least float32."""
+    image, text = run(model.image, pixels).embedding, run(model.text, token_ids).embedding
+    return image @ text.T
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Subject:
+    """One pair as it was read."""
+
+    film: Film
+    text: str
+    phrase: Encoded
+    scene: Scene
+
+
+def _explain(
+    model: Model,
+    pairs: Sequence[tuple[Any, str]],
+    methods: Mapping[str, Mapping[str, Any]],
+    resize: Resize,
+    domain: Domain,
+    lung_mask: NDArray[np.generic] | None = None,
+) -> dict[str, list[Explanation]]:
+    """Every method on every pair, over one trace."""
+    for name, value, choices in (
+        ("domain", domain, ("chest", "natural")),
+        ("resize", resize, ("model", "squash", "pad", "crop")),
+    ):
+        if value not in choices:
+            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
+    chosen = {name: make(name, parameters) for name, parameters in methods.items()}
+    images, image_of = _distinct([image for image, _ in pairs], _identity)
+    texts, text_of = _distinct([text for _, text in pairs], str)
+    phrases = [model.encode(text) for text in texts]
+    films = [read(image) for image in images]
+    prepared = [model.prepare(film, resize) for film in films]
+    mentions = [parse(text) if domain == "chest" else () for text in texts]
+    subjects = [
+        _Subject(
+            films[i],
+            texts[t],
+            phrases[t],
+            Scene(mentions[t], prepared[i][1], films[i].mirrored, films[i].view, lung_mask, domain),
+        )
+        for i, t in zip(image_of, text_of, strict=True)
+    ]
+    trace = record(
+        model,
+        torch.cat([pixels for pixels, _ in prepared]),
+        model.batch(phrases),
+        list(zip(image_of, text_of, strict=True)),
+        image_gradient_blocks=_blocks(chosen, "image"),
+        text_gradient_blocks=_blocks(chosen, "text"),
+        scenes=[subject.scene for subject in subjects],
+    )
+    return {name: _apply(model, name, method, trace, subjects, resize) for name, method in chosen.items()}
+
+
+def _apply(
+    model: Model, name: str, method: Any, trace: PairTrace, subjects: Sequence[_Subject], resize: Resize
+) -> list[Explanation]:
+    """One method on the traced pairs."""
+    start = time.perf_counter()
+    fused: Fused | None = method if isinstance(method, Fused) else None
+    terms = fused.components(trace.image) if fused else {}
+    grids = fused.fuse(terms) if fused else method(trace.image)
+    priors = fused.spatial_priors(trace.image) if fused else []
+    strengths = fused.spatial_weights(trace.image) if fused and priors else None
+    tokens = method(trace.text) if "text" in method.towers else None
+    seconds = time.perf_counter() - start
+    made: list[Explanation] = []
+    for i, subject in enumerate(subjects):
+        components = {term: _array(values[i]) for term, values in terms.items()}
+        saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
+        scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
+        notes = [*subject.film.notes]
+        if subject.scene.domain == "chest" and subject.film.view is None and not subject.film.mirrored:
+            notes.append("view and orientation unknown: taken as a frontal film in standard display")
+        if priors and priors[i].neutral:
+            notes.append(f"spatial prior neutral: {priors[i].reason}")
+        notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
+        if saliency.degenerate:
+            notes.append("the map is constant: it says nothing about where")
+        made.append(
+            Explanation(
+                film=subject.film,
+                text=subject.text,
+                method=name,
+                parameters=_parameters(method),
+                score=float(trace.image.score[i]),
+                image=saliency,
+                tokens=scored,
+                words=words(subject.text, [(t.start, t.end) for t in scored], [t.score for t in scored]),
+                components=components,
+                weights=fused.weights() if fused else {},
+                prior=_array(strengths[i]) if strengths is not None else None,
+                regions=subject.scene.mentions,
+                notes=tuple(dict.fromkeys(notes)),
+                provenance=_provenance(model, name, method, subject, resize, seconds / len(subjects)),
+            )
+        )
+    return made
+
+
+def _tokens(subject: _Subject, scores: NDArray[np.float32]) -> tuple[Token, ...]:
+    """Content tokens with their scores; special tokens cover no characters and are left out."""
+    return tuple(
+        Token(subject.text[a:b], a, b, float(score))
+        for (a, b), score in zip(subject.phrase.spans, scores[: len(subject.phrase.spans)], strict=True)
+        if b > a
+    )
+
+
+def _provenance(
+    model: Model, name: str, method: Any, subject: _Subject, resize: Resize, seconds: float
+) -> dict[str, Any]:
+    """Everything needed to run the explanation again, as plain data."""
+    film, placement = subject.film, subject.scene.placement
+    return {
+        "matex": _version("matex"),
+        "method": name,
+        "parameters": _parameters(method),
+        "model": {
+            "name": model.name,
+            "weights_sha256": model.weights_sha256,
+            "preprocessing": model.preprocessing.describe() if model.preprocessing else None,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": str(model.device),
+            **model.record,
+        },
+        "image": {
+            "name": film.name,
+            "sha256": film.sha256,
+            "height": film.pixels.shape[0],
+            "width": film.pixels.shape[1],
+            "view": film.view,
+            "mirrored": film.mirrored,
+        },
+        "text": subject.text,
+        "token_ids": list(subject.phrase.ids),
+        "resize": resize,
+        "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
+        "laterality": getattr(method, "laterality", "patient"),
+        "domain": subject.scene.domain,
+        "lung_mask": subject.scene.lung_mask is not None,
+        "seed": getattr(method, "seed", None),
+        "seconds": seconds,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: _version(package) for package in ("torch", "transformers", "numpy", "pillow")},
+        },
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def _parameters(method: Any) -> dict[str, Any]:
+    return dataclasses.asdict(method)
+
+
+def _blocks(methods: Mapping[str, Any], kind: str) -> int:
+    """How many of a tower's last blocks any of the methods reads gradients of."""
+    return max(method.gradient_blocks(kind) if kind in method.towers else 0 for method in methods.values())
+
+
+def _distinct(values: Sequence[Any], key: Any) -> tuple[list[Any], list[int]]:
+    """The different values in order of first appearance, and for each value its number among them."""
+    number: dict[Any, int] = {}
+    kept: list[Any] = []
+    for value in values:
+        if key(value) not in number:
+            number[key(value)] = len(kept)
+            kept.append(value)
+    return kept, [number[key(value)] for value in values]
+
+
+def _identity(image: Any) -> Any:
+    return str(image) if isinstance(image, (str, Path)) else id(image)
+
+
+def _batches(pairs: Sequence[tuple[Any, str]], size: int) -> list[list[int]]:
+    """Pair numbers in groups of at most `size` different images, all texts of an image in one group."""
+    _, image_of = _distinct([image for image, _ in pairs], _identity)
+    groups: dict[int, list[int]] = {}
+    for pair, image in enumerate(image_of):
+        groups.setdefault(image // size, []).append(pair)
+    return list(groups.values())
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return values.detach().to("cpu", torch.float32).numpy()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _check_inputs(pixels: Tensor, token_ids: Tensor) -> None:
+    if pixels.dim() != 4 or token_ids.dim() != 2 or len(pixels) != len(token_ids):
+        raise InputError(
+            "Expected pixels [1, channel, height, width] and token_ids [1, token], got "
+            f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
+        )
+    if not torch.isfinite(pixels).all():
+        raise InputError("Expected finite pixel values, got NaN or infinity. Check the preprocessing.")

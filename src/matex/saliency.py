@@ -1,0 +1,130 @@
+"""What an explanation consists of: maps in original pixels, word scores, and the record of how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.geometry import Placement
+from matex.images import Film
+from matex.priors.anatomy import Mention
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DISCLAIMER = "Evidence about a model, not a finding about a patient. Not for diagnosis."
+
+
+@dataclass(frozen=True)
+class SaliencyMap:
+    """One attribution on the image: the raw grid and, derived from it, the map in original pixels.
+
+    Args:
+        grid: float32 [rows, columns] for patch methods, [height, width] in model pixels for pixel methods; raw, signed.
+        placement: where the grid lies in the original image.
+    """
+
+    grid: NDArray[np.float32]
+    placement: Placement
+
+    @cached_property
+    def raw(self) -> NDArray[np.float32]:
+        """float32 [height, width], original pixels: the grid interpolated, still signed; NaN where not seen."""
+        return self.placement.map_to_original(self.grid)
+
+    @cached_property
+    def values(self) -> NDArray[np.float32]:
+        """float32 [height, width], original pixels: `raw` scaled to [0, 1] by minimum and maximum; NaN where not seen.
+
+        A constant map is all zeros; `degenerate` says so.
+        """
+        if self.degenerate:
+            return np.where(np.isnan(self.raw), np.nan, np.float32(0))
+        low, high = np.nanmin(self.raw), np.nanmax(self.raw)
+        return (self.raw - low) / (high - low)
+
+    @cached_property
+    def degenerate(self) -> bool:
+        """True when the map is constant: it says nothing about where."""
+        low, high = float(np.nanmin(self.raw)), float(np.nanmax(self.raw))
+        return bool(high - low <= 1e-8 * max(1e-30, abs(low), abs(high)))
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of the phrase as the model read it.
+
+    Args:
+        text: the piece of the phrase.
+        start: first character in the phrase.
+        end: one past the last character.
+        score: raw attribution.
+    """
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why the model gave this image and this text this score: maps, word scores, provenance.
+
+    Args:
+        film: the image as read.
+        text: the phrase.
+        method: registered name.
+        parameters: every parameter of the method, defaults included.
+        score: cosine similarity of image and text.
+        image: the saliency map; None for a method without an image side.
+        tokens: content tokens with their scores, empty for a method without a text side.
+        words: (word, sum of its tokens' scores), in reading order.
+        components: the method's terms before their weights, each [rows, columns]; empty when it has none.
+        weights: the weight of each component in the map.
+        prior: the text's spatial prior M on the grid [rows, columns], 1 = neutral; None for a method without one.
+        regions: what the anatomy parser understood.
+        notes: what a reader must know: assumptions, degenerate terms, neutral prior and why.
+        provenance: everything needed to run it again.
+    """
+
+    film: Film
+    text: str
+    method: str
+    parameters: Mapping[str, Any]
+    score: float
+    image: SaliencyMap
+    tokens: tuple[Token, ...]
+    words: tuple[tuple[str, float], ...]
+    components: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, Any])
+    weights: Mapping[str, float] = field(default_factory=dict[str, Any])
+    prior: NDArray[np.float32] | None = None
+    regions: tuple[Mention, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write explanation.json, image_map.npy, overlay.png, panel.png and report.html into the folder.
+
+        Every file is written under a temporary name and renamed, so that no half-written file is left.
+        """
+        from matex.render.files import save
+
+        return save(self, Path(folder))
+
+    def plot(self) -> Figure:
+        """Film and overlay side by side as a matplotlib figure (extra `plots`)."""
+        from matex.render.plot import plot
+
+        return plot(self)
+
+    def _repr_html_(self) -> str:
+        from matex.render.report import fragment
+
+        return fragment(self)
