@@ -137,9 +137,9 @@ def test_any_text_is_read_without_failing_and_spans_hold(text):
 )
 def test_a_very_long_text_is_read_in_seconds(unit):
     text = unit * (100_000 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     parse(text)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 20  # about one second on an idle machine; quadratic would be minutes
 
 
 def test_empty_text_has_no_mentions_and_no_sentences():

@@ -1,6 +1,7 @@
 """The spatial prior: the paper's formula, the sides, masks, and everything that makes it neutral."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +165,50 @@ def test_lobes_overlap_where_radiologists_place_nodules_in_both():
         + prior("right lower zone", both, both, kind="box").values
     )
     assert zones.max() == 1
+
+
+@pytest.mark.parametrize(("lobe", "mean", "sd"), [("upper", 0.29, 0.11), ("middle", 0.54, 0.07)])
+def test_the_gaussian_of_a_lobe_is_the_measured_spread_of_its_nodules(lobe, mean, sd):
+    y = np.linspace(0, 1, 2001)
+    column = prior(f"right {lobe} lobe", np.array([0.265]), y, kind="gaussian").values[:, 0]
+    assert y[column.argmax()] == pytest.approx(mean, abs=0.01)
+    half = y[column >= np.exp(-0.5)]
+    assert (half[-1] - half[0]) / 2 == pytest.approx(sd, abs=0.01)
+
+
+def test_upper_and_lower_lobe_meet_where_they_part_the_nodules_best():
+    (_, _, _, bottom), (_, top, _, _) = REGIONS["upper lobe"].box, REGIONS["lower lobe"].box
+    assert (top + bottom) / 2 == pytest.approx(0.47, abs=0.01)  # of the lung's height
+
+
+def test_the_heart_lies_towards_the_patients_left_as_measured():
+    found = prior("enlarged heart", COLUMNS, ROWS, kind="box").values
+    columns, rows = COLUMNS[found.any(axis=0)], ROWS[found.any(axis=1)]
+    np.testing.assert_allclose([columns[0], columns[-1]], [0.34, 0.81], atol=1 / 65)
+    np.testing.assert_allclose([rows[0], rows[-1]], [0.38, 0.76], atol=1 / 48)
+
+
+def test_every_box_has_an_inside_and_every_paper_box_lies_in_the_film():
+    for region in REGIONS.values():
+        assert region.box[0] < region.box[2]
+        assert region.box[1] < region.box[3]
+        assert 0 <= region.paper[0] < region.paper[2] <= 1
+        assert 0 <= region.paper[1] < region.paper[3] <= 1
+        assert not region.sided or region.paper[2] <= 0.5
+
+
+def test_the_table_in_the_documentation_is_the_atlas():
+    page = (Path(__file__).parent.parent / "docs" / "anatomy.md").read_text()
+    for region in REGIONS.values():
+        x0, y0, x1, y1 = region.box
+        if region.sided:
+            x0, x1 = 0.08 + 0.37 * x0, 0.08 + 0.37 * x1
+            y0, y1 = 0.08 + 0.76 * y0, 0.08 + 0.76 * y1
+        a0, b0, a1, b1 = region.paper
+        side = region.only or ("both" if region.sided else "midline")
+        codes = ", ".join(dict.fromkeys([*region.radlex.values(), *region.snomed.values()]))
+        row = f"{x0:.2f}-{x1:.2f}, {y0:.2f}-{y1:.2f} | {a0:.2f}-{a1:.2f}, {b0:.2f}-{b1:.2f} | {codes} |"
+        assert f"| {region.key} | {side} | {row}" in page
 
 
 # ------------------------------------------------------------------------------------- weights and neutrality

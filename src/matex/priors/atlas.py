@@ -41,9 +41,9 @@ class Region:
     soft: tuple[float, float] = (0.06, 0.05)
     """Standard deviation of the fall-off outside the box (kind "atlas"), in the units of the box."""
     radlex: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """RadLex ids by side, "" without side; only those that were verified."""
+    """RadLex ids by side, "" without side; only where public term lists agree."""
     snomed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """SNOMED CT ids by side, "" without side; only those that were verified."""
+    """SNOMED CT ids by side, "" without side; from pydicom's code dictionary."""
     source: str = "heuristic"
 
 
@@ -139,6 +139,7 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "pleura",
                 (-0.05, 0, 0.22, 1),
                 (0, 0, 0.25, 1),
+                radlex={"": "RID1362"},
                 snomed={"": "3120008", "right": "44788007", "left": "53727004"},
             ),
             Region("paratracheal", (0.72, 0, 1.1, 0.36), (0.3, 0, 0.5, 0.35)),
