@@ -38,8 +38,8 @@ def save(explanation: Explanation, folder: Path) -> Path:
         temporary("explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
         with temporary("image_map.npy").open("wb") as stream:
             np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
-        overlay(explanation).save(temporary("overlay.png"), "PNG")
-        panel(explanation).save(temporary("panel.png"), "PNG")
+        overlay(explanation).save(temporary("overlay.png"), "PNG", compress_level=4)
+        panel(explanation).save(temporary("panel.png"), "PNG", compress_level=4)
         temporary("report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
     return folder
 

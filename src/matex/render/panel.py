@@ -180,7 +180,7 @@ def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
     frame = max(size[0], 420)
     film = draw_film(explanation.film, size)
     draw_letters(film, letters(explanation), max(size) / 1024)
-    mapped = overlay(explanation).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    mapped = overlay(explanation, max(size))
     for index, (title, picture) in enumerate((("Film", film), ("Map on the film", mapped))):
         x = MARGIN + index * (column + GAP)
         page.write(x, y, title, 26, SOFT)

@@ -26,7 +26,6 @@ from matex.render.overlay import (
     at_size,
     contours,
     draw_film,
-    draw_letters,
     draw_unseen,
     fit,
     letters,
@@ -153,13 +152,14 @@ def _sentences(lines: Sequence[Line]) -> str:
 def _contact_sheet(explanations: Sequence[Explanation]) -> str:
     """Small overlays of all explanations, each a link to its section."""
     cards: list[str] = []
+    one_phrase = len({explanation.text for explanation in explanations}) == 1
     for index, explanation in enumerate(explanations):
         seconds = explanation.provenance.get("seconds")
-        time = f" · {seconds:.2f} s" if isinstance(seconds, float) else ""
+        time = f" · {1000 * seconds:.0f} ms" if isinstance(seconds, float) else ""
+        names = (explanation.method, explanation.text) if one_phrase else (explanation.text, explanation.method)
         cards.append(
             f'<a class="thumb" href="#e{index + 1}"><img alt="" src="{_jpeg(overlay(explanation, 420))}">'
-            f"<b>{escape(explanation.text)}</b>"
-            f"<span>{escape(explanation.method)} · score {number_fixed(explanation.score)}{time}<br>"
+            f"<b>{escape(names[0])}</b><span>{escape(names[1])}<br>score {number_fixed(explanation.score)}{time}<br>"
             f"{escape(explanation.film.name)}</span></a>"
         )
     return f'<nav class="sheet" aria-label="all explanations">{"".join(cards)}</nav>'
@@ -220,7 +220,6 @@ def _viewer(explanation: Explanation, key: str) -> str:
     if not seen.all():
         base.alpha_composite(draw_unseen(seen))
     base = base.convert("RGB")
-    draw_letters(base, letters(explanation))
     small = fit(placement.original, 512, 512)
     picks, images, captions = "", "", ""
     for index, layer in enumerate(shown[:LAYERS]):
@@ -234,12 +233,14 @@ def _viewer(explanation: Explanation, key: str) -> str:
         images += f'<img class="map layer{index}" alt="" src="{_png(paint(values, layer.scale))}">'
         captions += f'<div class="caption layer{index}">{_bar(layer)}</div>'
     lines = contours(final.scale.fractions(at_size(final.grid, placement, size)), 1.6)
+    sides = letters(explanation)
+    marks = f'<b class="mark">{sides[0]}</b><b class="mark right">{sides[1]}</b>' if sides else ""
     told = f"{explanation.method} map for “{explanation.text}”"
     return (
         f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
         f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
         f'<div class="stage"><img class="film" alt="{escape(told)}" src="{_jpeg(base)}">{images}'
-        f'<img class="lines layer0" alt="" src="{_png(lines)}"></div>{captions}'
+        f'<img class="lines layer0" alt="" src="{_png(lines)}">{marks}</div>{captions}'
         '<label class="slider" hidden>Opacity '
         '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
     )
@@ -349,7 +350,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _png(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", compress_level=4)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

@@ -1,0 +1,570 @@
+"""The matex command: a thin door to the library that says in one line what was wrong with a request.
+
+Exit codes: 0 done, 2 the input or the request is at fault, 1 our fault, 130 interrupted. Heavy packages are
+imported inside the commands that need them, so that help and lists answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import types
+import typing
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from matex import Explanation, Film, Model
+
+DEMO_TITLE = "Twelve radiographs, explained"
+DEMO_LEAD = (
+    "Real films that ship with the package (see NOTICE), phrases written for this demonstration, and the "
+    "bundled model, a small CLIP trained on simulated findings. It is for trying things out; some of its maps "
+    "are wrong."
+)
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Explain what a medical vision-language model saw in an image and read in a phrase. "
+    "A map is evidence about a model, not a finding about a patient. Not for diagnosis.",
+)
+
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        envvar="MATEX_MODEL",
+        help="tiny, hf:<hub id or folder> or openai:<file>.",
+        show_default="tiny",
+    ),
+]
+PresetOption = Annotated[str | None, typer.Option(help="For openai: files: clip, chexzero or cxr-repair.")]
+TokenizerOption = Annotated[str | None, typer.Option(help="Folder or hub id, for models without a tokenizer.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ResizeOption = Annotated[
+    Literal["model", "squash", "pad", "crop"], typer.Option(help="model is the checkpoint's own way.")
+]
+DomainOption = Annotated[Literal["chest", "natural"], typer.Option(help="natural for images that are no chest films.")]
+LungMaskOption = Annotated[
+    Path | None,
+    typer.Option(help="Image or .npy of the film's size: 1 the patient's right lung, 2 the left."),
+]
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="Of the method; repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("demo"),
+    method: Annotated[str, typer.Option("-m", "--method", help="See matex methods.")] = "matex",
+    model: ModelOption = None,
+    preset: PresetOption = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Explain the bundled radiographs.
+
+    Writes one page about all of them and a folder for each.
+    """
+    import matex
+    from matex.render.files import check_folder
+    from matex.render.report import write_report
+    from matex.samples import samples
+
+    check_folder(out)
+    loaded = _load(model, preset, tokenizer, device)
+    pairs = [
+        (dataclasses.replace(matex.read(sample.path), view=sample.view), sample.demo_phrase) for sample in samples()
+    ]
+    explanations = matex.explain_batch(loaded, pairs, method, progress=_on_terminal())
+    for explanation in _progress(explanations, "writing"):
+        explanation.save(out / explanation.film.name)
+    page = write_report(explanations, out / "report.html", DEMO_TITLE, DEMO_LEAD)
+    for explanation in explanations:
+        print(f"{explanation.score:6.3f}  {explanation.film.name:24} {explanation.text}")
+    print(f"\nOpen {page}; each film has a folder beside it. Not for diagnosis.")
+    _say_default(model)
+
+
+@app.command()
+def explain(
+    image: ImageArgument,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The phrase.")] = None,
+    method: Annotated[str, typer.Option("-m", "--method", help="See matex methods.")] = "matex",
+    model: ModelOption = None,
+    parameter: ParameterOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
+    json: JsonOption = False,
+    resize: ResizeOption = "model",
+    laterality: Annotated[
+        str | None,
+        typer.Option(help="patient, or paper for the paper's mirrored sides (as -p laterality=...)."),
+    ] = None,
+    domain: DomainOption = "chest",
+    lung_mask: LungMaskOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Text file with a whole report, instead of TEXT: explain every sentence."),
+    ] = None,
+    preset: PresetOption = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Explain why a model gives IMAGE and TEXT their score.
+
+    Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html.
+    """
+    import matex
+    from matex.render.files import check_folder
+
+    if (text is None) == (report is None):
+        raise matex.InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
+    given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
+    settings: dict[str, Any] = {"resize": resize, "domain": domain, **parse_parameters(method, given)}
+    check_folder(out)
+    film = matex.read(image)
+    if report is not None:
+        if lung_mask is not None:
+            raise matex.InputError("Expected --report without --lung-mask. Explain single phrases with the mask.")
+        sentences = _read_text(report)
+        loaded = _load(model, preset, tokenizer, device)
+        _explain_report(loaded, film, sentences, out, json, method, **settings)
+    else:
+        mask = _read_mask(lung_mask, film)
+        loaded = _load(model, preset, tokenizer, device)
+        explanation = matex.explain(loaded, film, text or "", method, lung_mask=mask, **settings)
+        explanation.save(out)
+        if json:
+            _print_json(explanation)
+        else:
+            _print_summary(explanation)
+            print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html")
+    _say_default(model)
+
+
+@app.command()
+def compare(
+    image: ImageArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")],
+    method: Annotated[
+        str, typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all.")
+    ] = "matex,grad-eclip,rollout,raw-attention",
+    model: ModelOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
+    json: JsonOption = False,
+    resize: ResizeOption = "model",
+    domain: DomainOption = "chest",
+    lung_mask: LungMaskOption = None,
+    preset: PresetOption = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Explain with several methods, side by side.
+
+    All read one pass of the model. Writes one page and a folder for each method.
+    """
+    import matex
+    from matex.render.files import check_folder
+    from matex.render.report import write_report
+
+    names = [entry.name for entry in matex.methods() if "image" in entry.towers] if method == "all" else None
+    names = names or list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
+    if not names:
+        raise matex.InputError(f"Expected names of methods with commas between them, got {method!r}.")
+    for name in names:
+        parse_parameters(name, [])
+    check_folder(out)
+    film = matex.read(image)
+    mask = _read_mask(lung_mask, film)
+    loaded = _load(model, preset, tokenizer, device)
+    settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
+    made = matex.compare(loaded, film, text, names, **settings)
+    for name, explanation in _progress(list(made.items()), "writing"):
+        explanation.save(out / name)
+    lead = f"{len(made)} methods on one pass of the model; the score is the model's, the same for all of them."
+    page = write_report(list(made.values()), out / "report.html", f"“{text}”: methods side by side", lead)
+    if json:
+        _print_json(list(made.values()))
+    else:
+        for name, explanation in made.items():
+            strongest = max(explanation.words, key=lambda pair: pair[1], default=("", 0.0))[0]
+            seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
+            note = "constant map" if explanation.image.degenerate else ""
+            print(f"{name:18} {seconds}  score {explanation.score:.3f}  {strongest:16} {note}".rstrip())
+        print(f"\nOpen {page}; each method has a folder beside it. Not for diagnosis.")
+    _say_default(model)
+
+
+@app.command()
+def methods(json: JsonOption = False) -> None:
+    """List the methods with their parameters."""
+    import matex
+
+    entries = matex.methods()
+    if json:
+        _print_plain([dataclasses.asdict(entry) for entry in entries])
+        return
+    for entry in entries:
+        print(f"{entry.name}  [{' and '.join(entry.towers)}]\n    {entry.summary}")
+        if entry.parameters:
+            told = ", ".join(f"{name}={default}" for name, default in entry.parameters.items())
+            print(_indented(told))
+
+
+@app.command()
+def models(json: JsonOption = False) -> None:
+    """List the kinds of models and how to name them."""
+    import matex
+
+    entries = matex.models()
+    if json:
+        _print_plain([dataclasses.asdict(entry) for entry in entries])
+        return
+    for entry in entries:
+        print(f"{entry.name:10} {entry.summary}")
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that matex explain wrote.")],
+    image: Annotated[
+        str | None, typer.Option(help="The image, when it lies neither beside OUT nor in this folder.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model, when it is not where the record says.")] = None,
+    lung_mask: LungMaskOption = None,
+    tolerance: Annotated[float | None, typer.Option(help="Of the map in [0, 1] and of the score.")] = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Run an explanation again and compare.
+
+    The exit code is 2 when another map or score comes out. The image is found by its checksum: beside OUT, in
+    the current folder, or among the bundled films.
+    """
+    import matex
+    from matex.verify import TOLERANCE, compare, find_image, load_saved
+
+    saved = load_saved(out)
+    film = matex.read(image or find_image(saved))
+    film = dataclasses.replace(film, view=saved["film.view"], mirrored=saved["film.mirrored"])
+    if saved["provenance.lung_mask"] and lung_mask is None:
+        raise matex.InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
+    mask = _read_mask(lung_mask, film)
+    recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["parameters"].items()}
+    preset = saved.record["provenance"]["model"].get("preset")
+    loaded = matex.load(model or saved["provenance.model.name"], preset=preset, tokenizer=tokenizer, device=device)
+    again = matex.explain(
+        loaded,
+        film,
+        saved["text"],
+        saved["method"],
+        resize=saved["provenance.resize"],
+        domain=saved["provenance.domain"],
+        lung_mask=mask,
+        **recorded,
+    )
+    verdict = compare(saved, again, TOLERANCE if tolerance is None else tolerance)
+    if json:
+        _print_plain({**dataclasses.asdict(verdict), "same": verdict.same})
+    else:
+        for remark in verdict.remarks:
+            print(f"note: {remark}")
+        if verdict.same:
+            told = f"map within {verdict.map_difference:.1g}, score within {verdict.score_difference:.1g}"
+            print(f"same: {told}")
+    if not verdict.same:
+        raise matex.InputError(f"Expected the recorded explanation, got another: {'; '.join(verdict.differences)}.")
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code; says on stderr what went wrong."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not _on_terminal():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    debug = os.environ.get("MATEX_DEBUG", "") not in ("", "0")
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.simplefilter("ignore")
+            command = typer.main.get_command(app)
+            with command.make_context("matex", list(arguments) or ["--help"]) as context:
+                command.invoke(context)
+            sys.stdout.flush()
+        return 0
+    except BrokenPipeError:
+        # The reader went away, as in `matex methods | head -1`; Python would complain again at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except typer.Exit as request:
+        return request.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        told, code = _told(error)
+        print(f"matex: {' '.join(told.split())}", file=sys.stderr)
+        return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """One line about an error, and whose fault it was as an exit code."""
+    if usage := getattr(error, "format_message", None):
+        return f"{usage().replace('Value error, ', '').rstrip('.')}. Try matex --help.", 2
+    # Errors of the package's own kinds are about the request; a bare ValueError from elsewhere is not.
+    own = isinstance(error, ValueError) and type(error).__module__.startswith("matex.")
+    if own or (isinstance(error, ImportError) and "pip install matex[" in str(error)):
+        return str(error), 2
+    return (
+        f"internal error, {type(error).__name__}: {str(error)[:300]}. Please report it with what MATEX_DEBUG=1 shows.",
+        1,
+    )
+
+
+def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE strings as the types of the method's fields.
+
+    Raises:
+        InputError: not KEY=VALUE, or a value of another type or outside its range.
+        UnknownName: no such method or parameter.
+    """
+    from matex.attribution import METHODS, make
+    from matex.images import InputError
+
+    kind = METHODS[method]
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind)]
+    values: dict[str, Any] = {}
+    if given and not known:
+        raise InputError(f"Expected no parameters, since {method} has none, got {given[0]!r}.")
+    for item in given:
+        name, sign, text = item.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name:
+            raise InputError(f"Expected -p KEY=VALUE, got {item!r}. Known: {', '.join(known)}.")
+        if name in values:
+            raise InputError(f"Expected each parameter once, got {name} twice. Leave one out.")
+        if name in known:
+            values[name] = _typed(name, text.strip(), hints[name])
+        else:
+            make(method, {name: text})  # refuses, naming the known ones
+    try:
+        make(method, values)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return values
+
+
+def _typed(name: str, text: str, hint: Any) -> Any:
+    """A string as a value of an annotated type.
+
+    Raises:
+        InputError: it is none.
+    """
+    from matex.images import InputError
+
+    for option in _options(hint):
+        try:
+            return _read_as(text, option)
+        except ValueError:
+            continue
+    expected = " or ".join(_described(option) for option in _options(hint))
+    raise InputError(f"Expected {name} to be {expected}, got {text!r}.")
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _read_as(text: str, hint: Any) -> Any:
+    """Raises ValueError when the text is no such value."""
+    if hint is types.NoneType:
+        return _choice(text.lower(), {"none": None})
+    if hint is bool:
+        return _choice(text.lower(), {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False})
+    if typing.get_origin(hint) is typing.Literal:
+        return _choice(text, {str(value): value for value in typing.get_args(hint)})
+    if typing.get_origin(hint) is tuple:
+        parts, kinds = (
+            [part.strip() for part in text.strip("()").split(",") if part.strip()],
+            typing.get_args(hint),
+        )
+        kinds = kinds[:1] * len(parts) if kinds[-1] is Ellipsis else kinds
+        return tuple(_read_as(part, kind) for part, kind in zip(parts, kinds, strict=True))
+    if hint in (int, float, str):
+        return hint(text)
+    raise ValueError(text)
+
+
+def _choice(text: str, choices: Mapping[str, Any]) -> Any:
+    if text not in choices:
+        raise ValueError(text)
+    return choices[text]
+
+
+def _described(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(str(value) for value in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return "values with commas between them"
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        types.NoneType: "none",
+        str: "text",
+    }
+    return names.get(hint, str(hint))
+
+
+def _load(model: str | None, preset: str | None, tokenizer: str | None, device: str) -> Model:
+    import matex
+
+    return matex.load(model or "tiny", preset=preset, tokenizer=tokenizer, device=device)
+
+
+def _say_default(model: str | None) -> None:
+    """Said last, so that a refused request stays one line."""
+    if not model:
+        print(
+            "matex: used the bundled model `tiny`, not for diagnosis; name another with --model.",
+            file=sys.stderr,
+        )
+
+
+def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
+    """A lung mask [height, width] of the film's size with values 0, 1 and 2."""
+    if path is None:
+        return None
+    import numpy as np
+    from PIL import Image
+
+    from matex.images import InputError
+
+    try:
+        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(Image.open(path))
+    except (OSError, ValueError, EOFError):
+        raise InputError(f"Expected a lung mask as an image or .npy, could not read {path}. Check the file.") from None
+    if values.shape != film.pixels.shape[:2] or not np.isin(values, (0, 1, 2)).all():
+        raise InputError(
+            f"Expected a lung mask of shape {film.pixels.shape[:2]} of 0, 1 (patient's right) and 2 (left), "
+            f"got shape {values.shape}, values {np.unique(values)[:5].tolist()}. Draw it on the film."
+        )
+    return values
+
+
+def _read_text(path: Path) -> list[str]:
+    """The sentences of a report."""
+    from matex.images import InputError
+    from matex.priors.anatomy import sentences
+
+    try:
+        found = [sentence.text for sentence in sentences(path.read_text(encoding="utf-8-sig"))]
+    except OSError as error:
+        raise InputError(f"Expected a text file for --report, got {path}: {error.strerror}. Check the path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"Expected UTF-8 text in {path}, got other bytes. Save the report as UTF-8.") from None
+    if not found:
+        raise InputError(f"Expected sentences in {path}, found none. Write the report as plain text.")
+    return found
+
+
+def _explain_report(
+    model: Model, film: Film, sentences: Sequence[str], out: Path, json: bool, method: str, **settings: Any
+) -> None:
+    """Every sentence that the model can read, over one pass of the image; one page with all in order."""
+    import matex
+    from matex.priors.anatomy import polarity
+    from matex.render.report import Line, write_report
+
+    lines: list[Line] = []
+    texts: list[str] = []
+    for sentence in sentences:
+        try:
+            model.encode(sentence)
+        except matex.InputError as error:
+            lines.append(Line(sentence, polarity(sentence), why=str(error)))
+        else:
+            lines.append(Line(sentence, polarity(sentence), explanation=len(texts)))
+            texts.append(sentence)
+    if not texts:
+        raise matex.InputError(f"Expected a sentence that the model can read, got none. The first: {lines[0].why}")
+    pairs = [(film, text) for text in texts]
+    explanations = matex.explain_batch(model, pairs, method, progress=_on_terminal(), **settings)
+    for number, explanation in enumerate(_progress(explanations, "writing"), start=1):
+        explanation.save(out / f"sentence-{number:02}")
+    page = write_report(explanations, out / "report.html", f"Report on {film.name}", lines=lines)
+    if json:
+        _print_json(explanations)
+        return
+    for line in lines:
+        told = f"{explanations[line.explanation].score:6.3f}" if line.explanation is not None else "     -"
+        print(f"{told}  {line.kind:9} {line.text}")
+    print(f"\nOpen {page}; each explained sentence has a folder beside it. Not for diagnosis.")
+
+
+def _print_summary(explanation: Explanation) -> None:
+    print(f"score    {explanation.score:.3f} (cosine similarity), method {explanation.method}")
+    if explanation.words:
+        print("words    " + ", ".join(f"{word} {score:.3g}" for word, score in explanation.words))
+    for mention in explanation.regions:
+        meant = [word for word in ("negated", "uncertain", "historical") if getattr(mention, word)]
+        side = f"patient's {mention.side}" if mention.side else "no side"
+        print(f"place    {mention.text!r}: " + ", ".join([mention.region, side, *meant]))
+    for note in explanation.notes:
+        print(f"note     {note}")
+
+
+def _print_json(explanations: Explanation | Sequence[Explanation]) -> None:
+    from matex.render.files import record
+
+    many = isinstance(explanations, Sequence)
+    _print_plain([record(one) for one in explanations] if many else record(explanations))
+
+
+def _print_plain(values: Any) -> None:
+    """JSON on stdout; the catalogue needs nothing more than the standard library for it."""
+    from matex.render.files import strict_json
+
+    print(strict_json(values))
+
+
+def _progress(items: Any, what: str) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(items, desc=what, disable=not _on_terminal(), file=sys.stderr)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _indented(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, 110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+if __name__ == "__main__":
+    main()

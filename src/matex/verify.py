@@ -1,0 +1,145 @@
+"""Run a saved explanation again and say whether the same came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.images import InputError
+from matex.saliency import Explanation
+
+TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
+SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out of running an explanation again.
+
+    Args:
+        differences: what differs beyond the tolerance, one line each; empty when the same came out.
+        remarks: what differs in the surroundings without changing the outcome, such as versions.
+        map_difference: largest absolute difference of the maps in [0, 1].
+        score_difference: absolute difference of the scores.
+    """
+
+    differences: tuple[str, ...]
+    remarks: tuple[str, ...]
+    map_difference: float
+    score_difference: float
+
+    @property
+    def same(self) -> bool:
+        return not self.differences
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An explanation as its folder holds it."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    values: NDArray[np.float32]
+
+    def __getitem__(self, path: str) -> Any:
+        """An entry of explanation.json by its dotted path."""
+        found: Any = self.record
+        for name in path.split("."):
+            if not isinstance(found, Mapping) or name not in found:
+                raise InputError(f"Expected {path} in {self.folder / 'explanation.json'}, found none. Explain again.")
+            found = found[name]
+        return found
+
+
+def load_saved(folder: Path) -> Saved:
+    """Read explanation.json and image_map.npy of a folder.
+
+    Raises:
+        InputError: files that are missing or are not what they should be.
+    """
+    try:
+        record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
+        values = np.load(folder / "image_map.npy", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"Expected a folder that matex explain wrote, but {error.filename} is missing. Check the path."
+        ) from None
+    except OSError as error:
+        raise InputError(f"Could not read {folder}: {error.strerror or error}. Check the path.") from None
+    except (ValueError, EOFError):
+        raise InputError(
+            f"Expected explanation.json and image_map.npy as matex wrote them, those in {folder} are damaged."
+        ) from None
+    if not isinstance(record, Mapping) or record.get("format") != "matex-explanation/1":
+        raise InputError(f"Expected {folder / 'explanation.json'} in the format matex-explanation/1, got another.")
+    return Saved(folder, record, values)
+
+
+def find_image(saved: Saved) -> Path:
+    """The recorded image by its checksum: beside the folder, in the current one, or a bundled film.
+
+    The record holds no path, since paths carry names of people and machines.
+
+    Raises:
+        InputError: no file with that checksum.
+    """
+    wanted, name = saved["film.sha256"], saved["film.name"]
+    candidates = sorted(set(_images(saved.folder)), key=lambda path: (path.stem != name, str(path)))
+    for path in candidates:
+        if hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
+            return path
+    raise InputError(
+        f"Found no image with the recorded checksum {wanted[:12]} ({name}) beside {saved.folder} or in the "
+        "current folder. Name it with --image."
+    )
+
+
+def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> Verdict:
+    """What differs between a saved explanation and one made now."""
+    differences: list[str] = []
+    remarks: list[str] = []
+    for label, path, now in (
+        ("image checksum", "film.sha256", again.film.sha256),
+        ("weights checksum", "provenance.model.weights_sha256", again.provenance["model"]["weights_sha256"]),
+        ("text", "text", again.text),
+    ):
+        if saved[path] != now:
+            differences.append(f"{label}: recorded {saved[path]}, now {now}")
+    values = again.image.values
+    map_difference = np.nan
+    if values.shape != saved.values.shape:
+        differences.append(f"map size: recorded {saved.values.shape}, now {values.shape}")
+    elif not np.array_equal(np.isnan(values), np.isnan(saved.values)):
+        differences.append("the model sees another part of the image")
+    else:
+        known = ~np.isnan(values)
+        map_difference = float(np.abs(values - saved.values)[known].max(initial=0.0))
+        if not map_difference <= tolerance:
+            differences.append(f"map: differs by up to {map_difference:.2g}, tolerance {tolerance:.2g}")
+    score_difference = abs(float(saved["score"] if saved["score"] is not None else np.nan) - again.score)
+    if not score_difference <= tolerance:
+        differences.append(f"score: recorded {saved['score']}, now {again.score}, tolerance {tolerance:.2g}")
+    for package, version in saved["provenance.versions"].items():
+        now = again.provenance["versions"].get(package)
+        if now != version:
+            remarks.append(f"{package} was {version}, is {now}")
+    if saved["provenance.matex"] != again.provenance["matex"]:
+        remarks.append(f"matex was {saved['provenance.matex']}, is {again.provenance['matex']}")
+    return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    from matex.samples import samples
+
+    for place in (folder, folder.parent, Path()):
+        for path in place.iterdir():
+            if path.is_file() and (path.suffix.lower().removeprefix(".") in SUFFIXES or not path.suffix):
+                yield path.resolve()
+    yield from (sample.path for sample in samples())

@@ -1,0 +1,534 @@
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
+
+import matex
+from matex.adapters.openai import tokenizer_from_merges
+from matex.cli import parse_parameters, run
+from matex.images import InputError
+from matex.registry import UnknownName
+from matex.render.files import NAMES
+from matex.samples import samples
+from matex.verify import TOLERANCE, compare, find_image, load_saved
+
+FILM = samples()[1].path
+PHRASE = "opacity in the left lower lung"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A complete small checkpoint with random weights and a grid of 6 x 6."""
+    import gzip
+
+    folder = tmp_path_factory.mktemp("model")
+    merges = folder / "merges.gz"
+    merges.write_bytes(gzip.compress(b"#version: 0.2\no p\nop a\nl u\nn g</w>\nlu ng</w>\n"))
+    tokenizer = tokenizer_from_merges(merges)
+    torch.manual_seed(4)
+    shared = {"intermediate_size": 40, "num_attention_heads": 2, "num_hidden_layers": 3}
+    module = CLIPModel(
+        CLIPConfig(
+            projection_dim=16,
+            vision_config={"hidden_size": 24, "image_size": 48, "patch_size": 8, **shared},
+            text_config={
+                "hidden_size": 20,
+                "max_position_embeddings": 60,
+                "vocab_size": len(tokenizer) + 3,
+                "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "pad_token_id": tokenizer.eos_token_id,
+                **shared,
+            },
+        )
+    )
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    module.eval().save_pretrained(folder / "clip")
+    tokenizer.save_pretrained(folder / "clip")
+    CLIPImageProcessor(size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}).save_pretrained(
+        folder / "clip"
+    )
+    return f"hf:{folder / 'clip'}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_loading_bars():
+    """What the command does by environment variables before transformers is imported, which the tests come after."""
+    transformers.logging.disable_progress_bar()
+    yield
+    transformers.logging.enable_progress_bar()
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch, checkpoint):
+    """Every test in an empty folder, with the small checkpoint as the model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MATEX_MODEL", checkpoint)
+    monkeypatch.delenv("MATEX_DEBUG", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def command(capsys):
+    """Run a command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        code = run([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def refused(outcome, *parts):
+    """True when the command ended with 2 and one line that holds the parts."""
+    code, out, err = outcome
+    assert (code, out) == (2, ""), err
+    assert err.startswith("matex: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    for part in parts:
+        assert re.search(part, err), err
+    return True
+
+
+def fresh(*arguments, **settings):
+    """Run in a process of its own."""
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, **settings)
+
+
+# --------------------------------------------------------------------------------------------------- lists
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], ["methods"], ["models", "--json"], ["explain", "--help"]])
+def test_help_and_lists_answer_without_importing_torch(arguments):
+    code = (
+        "import sys; from matex.cli import run; code = run(sys.argv[1:]); "
+        "sys.exit(code or 10 * any(name in sys.modules for name in ('torch', 'transformers', 'matplotlib')))"
+    )
+    start = time.perf_counter()
+    done = fresh("-c", code, *arguments)
+    seconds = time.perf_counter() - start
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "matex" in done.stdout or "tiny" in done.stdout
+    assert seconds < 5  # half a second on an idle machine; this one may be busy
+
+
+def test_importing_matex_imports_no_torch():
+    assert fresh("-c", "import matex, sys; sys.exit('torch' in sys.modules)").returncode == 0
+
+
+def test_the_lists_agree_with_the_registries():
+    import dataclasses
+
+    from matex.adapters import MODELS
+    from matex.attribution import METHODS
+
+    assert [entry.name for entry in matex.methods()] == list(METHODS)
+    for entry in matex.methods():
+        kind = METHODS[entry.name]
+        assert dict(entry.parameters) == dataclasses.asdict(kind())
+        assert entry.towers == kind.towers
+        assert entry.source == kind.source
+        assert entry.summary.endswith(".")
+    assert [entry.name for entry in matex.models()] == list(MODELS)
+
+
+def test_the_lists_as_json(command):
+    code, out, err = command("methods", "--json")
+    assert (code, err) == (0, "")
+    entries = {entry["name"]: entry for entry in json.loads(out)}
+    assert entries["matex"]["parameters"]["alpha"] == 0.5
+    assert entries["rollout"]["parameters"] == {}
+    assert [entry["name"] for entry in json.loads(command("models", "--json")[1])] == ["hf:", "openai:", "tiny"]
+
+
+# ------------------------------------------------------------------------------------------------- explain
+
+
+def test_explain_writes_the_files_and_says_what_came_out(command):
+    code, out, err = command("explain", FILM, PHRASE)
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(NAMES)
+    record = json.loads(Path("out/explanation.json").read_text())
+    assert f"score    {record['score']:.3f}" in out
+    assert "patient's left" in out
+    assert np.load("out/image_map.npy").shape == (512, 512)
+    assert record["parameters"]["alpha"] == 0.5
+    assert [word["word"] for word in record["words"]] == PHRASE.split()
+
+
+def test_json_is_all_that_stdout_gets_and_is_what_the_file_holds(command):
+    code, out, err = command("explain", FILM, PHRASE, "--json", "-o", "deep/er")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads(Path("deep/er/explanation.json").read_text())
+
+
+def test_parameters_reach_the_method(command):
+    arguments = ["-p", "alpha=0.25", "-p", "prior-strength=1", "-p", "gradient=similarity", "--laterality", "paper"]
+    assert command("explain", FILM, PHRASE, *arguments)[0] == 0
+    parameters = json.loads(Path("out/explanation.json").read_text())["parameters"]
+    assert (parameters["alpha"], parameters["prior_strength"]) == (0.25, 1.0)
+    assert (parameters["gradient"], parameters["laterality"]) == ("similarity", "paper")
+
+
+def test_the_default_model_is_named_on_stderr_and_nowhere_else(command, monkeypatch, checkpoint):
+    monkeypatch.delenv("MATEX_MODEL")
+    real = matex.load
+    asked = []
+
+    def load(name, **settings):
+        asked.append(name)
+        return real(checkpoint, **settings)
+
+    monkeypatch.setattr(matex, "load", load)
+    code, out, err = command("explain", FILM, PHRASE, "--json")
+    assert (code, asked) == (0, ["tiny"])
+    json.loads(out)
+    assert err == "matex: used the bundled model `tiny`, not for diagnosis; name another with --model.\n"
+    assert refused(command("explain", FILM, ""))
+
+
+def test_explain_reads_16_bit_grey_and_crops(command):
+    values = np.linspace(0, 60000, 200 * 330).reshape(200, 330).astype(np.uint16)
+    Image.fromarray(values).save("film.png")
+    assert command("explain", "film.png", PHRASE, "--resize", "crop", "-m", "rollout")[0] == 0
+    assert 0.3 < np.isnan(np.load("out/image_map.npy")).mean() < 0.5
+
+
+def test_a_lung_mask_moves_the_prior(command):
+    mask = np.zeros((512, 512), dtype=np.uint8)
+    mask[100:300, 300:400] = 2
+    Image.fromarray(mask).save("mask.png")
+    np.save("mask.npy", mask)
+    assert command("explain", FILM, PHRASE, "-o", "plain")[0] == 0
+    assert command("explain", FILM, PHRASE, "--lung-mask", "mask.png", "-o", "png")[0] == 0
+    assert command("explain", FILM, PHRASE, "--lung-mask", "mask.npy", "-o", "npy")[0] == 0
+    maps = {name: np.load(f"{name}/image_map.npy") for name in ("plain", "png", "npy")}
+    np.testing.assert_array_equal(maps["png"], maps["npy"])
+    assert np.abs(maps["png"] - maps["plain"]).max() > 1e-3
+
+
+def write_bad_files():
+    Path("text.png").write_text("hello")
+    Path("empty.png").touch()
+    Path("cut.jpg").write_bytes(FILM.read_bytes()[:2000])
+    Path("latin.txt").write_bytes("Lungs cl\xe9ar".encode("latin1"))
+    Path("blank.txt").write_text(" \n ")
+    Path("file").write_text("mine")
+    np.save("nan.npy", np.full((64, 64), np.nan))
+    Image.fromarray(np.ones((12, 12), dtype=np.uint8)).save("mask.png")
+    Image.fromarray(np.full((512, 512), 7, dtype=np.uint8)).save("sevens.png")
+
+
+BAD = [
+    (["nowhere.png", "x"], "nowhere.png"),
+    (["text.png", "x"], "got text"),
+    (["empty.png", "x"], "empty"),
+    (["cut.jpg", "x"], "damaged"),
+    ([".", "x"], "folder"),
+    (["nan.npy", "x"], "NumPy array"),
+    ([FILM, ""], "empty text"),
+    ([FILM, "  \t "], "empty text"),
+    ([FILM, "opacity " * 200], "tokens"),
+    ([FILM], "--report"),
+    ([FILM, "x", "--report", "blank.txt"], "one of them"),
+    ([FILM, "--report", "none.txt"], "none.txt"),
+    ([FILM, "--report", "latin.txt"], "UTF-8"),
+    ([FILM, "--report", "blank.txt"], "none"),
+    ([FILM, "x", "-m", "matx"], "Did you mean 'matex'"),
+    ([FILM, "x", "-p", "alpha"], "KEY=VALUE"),
+    ([FILM, "x", "-p", "alpha=high"], "number"),
+    ([FILM, "x", "-p", "alpha=-1"], "alpha"),
+    ([FILM, "x", "-p", "alpha=1", "-p", "alpha=2"], "twice"),
+    ([FILM, "x", "-p", "alfa=1"], "Known: alpha"),
+    ([FILM, "x", "-p", "gradient=red"], "attention, similarity"),
+    ([FILM, "x", "-p", "gradient_layers=1.5"], "whole number"),
+    ([FILM, "x", "-m", "rollout", "--laterality", "paper"], "has none"),
+    ([FILM, "x", "--laterality", "up"], "patient, paper"),
+    ([FILM, "x", "--resize", "stretch"], "squash"),
+    ([FILM, "x", "--domain", "cat"], "natural"),
+    ([FILM, "x", "--device", "gpu"], "device"),
+    ([FILM, "x", "--model", "nonsense"], "hf:"),
+    ([FILM, "x", "--model", "hf:./missing"], "missing"),
+    ([FILM, "x", "--model", "openai:file"], "preset"),
+    ([FILM, "x", "-o", "file"], "is a file"),
+    ([FILM, "x", "-o", "file/deeper"], "is a file"),
+    ([FILM, "x", "--lung-mask", "mask.png"], r"\(12, 12\)"),
+    ([FILM, "x", "--lung-mask", "sevens.png"], "7"),
+    ([FILM, "x", "--lung-mask", "text.png"], "could not read"),
+    ([FILM, "x", "y"], "unexpected extra argument"),
+    ([FILM, "x", "--nope"], "No such option"),
+    ([FILM, "x", "-p"], "requires an argument"),
+    ([], "Missing argument"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), BAD, ids=[told for _, told in BAD])
+def test_a_bad_request_ends_with_2_one_line_and_no_file(command, arguments, told):
+    write_bad_files()
+    before = sorted(Path().rglob("*"))
+    assert refused(command("explain", *arguments), told)
+    assert sorted(Path().rglob("*")) == before
+    assert Path("file").read_text() == "mine"
+
+
+def test_a_hostile_phrase_is_explained_as_text(command):
+    hostile = '<script>alert(1)</script> & "quotes"'
+    assert command("explain", FILM, hostile)[0] == 0
+    page = Path("out/report.html").read_text()
+    assert "<script>alert" not in page
+    assert json.loads(Path("out/explanation.json").read_text())["text"] == hostile
+
+
+# -------------------------------------------------------------------------------------------------- report
+
+
+def test_a_report_is_explained_sentence_by_sentence(command):
+    sentences = ["No pleural effusion.", "Possible opacity at the left base.", "Lungs are clear. "]
+    Path("report.txt").write_text(
+        f"FINDINGS: {sentences[0]} {'Word ' * 99}.\n{sentences[1]}\nIMPRESSION: {sentences[2]}"
+    )
+    code, out, err = command("explain", FILM, "--report", "report.txt", "-o", "all")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in Path("all").iterdir()) == [
+        "report.html",
+        *(f"sentence-0{i}" for i in (1, 2, 3)),
+    ]
+    kinds = [line.split()[1] for line in out.splitlines()[:4]]
+    assert kinds == ["negated", "positive", "uncertain", "normal"]
+    assert out.splitlines()[1].lstrip().startswith("- ")
+    page = Path("all/report.html").read_text()
+    places = [page.index(sentence.strip()) for sentence in sentences]
+    assert places == sorted(places)
+    assert "not explained: Expected a phrase of at most" in page
+    second = json.loads(Path("all/sentence-02/explanation.json").read_text())
+    assert second["text"] == sentences[1]
+    assert second["regions"][0]["uncertain"]
+    code, out, err = command("explain", FILM, "--report", "report.txt", "-o", "all", "--json")
+    assert [entry["text"] for entry in json.loads(out)] == [sentence.strip() for sentence in sentences]
+
+
+# ------------------------------------------------------------------------------------------ compare and demo
+
+
+def test_compare_puts_methods_side_by_side(command):
+    code, out, err = command("compare", FILM, PHRASE, "-m", "rollout, matex,rollout")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["rollout", "matex"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["matex", "report.html", "rollout"]
+    assert Path("out/report.html").read_text().count('class="thumb"') == 2
+    assert refused(command("compare", FILM, PHRASE, "-m", "rollout,nope"), "'nope'")
+    assert refused(command("compare", FILM, PHRASE, "-m", ","), "names of methods")
+    out = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")[1]
+    image_methods = [entry.name for entry in matex.methods() if "image" in entry.towers]
+    assert [entry["method"] for entry in json.loads(out)] == image_methods
+
+
+def test_demo_explains_the_bundled_films(command, monkeypatch):
+    films = (samples()[0], samples()[-1])
+    monkeypatch.setattr("matex.samples.samples", lambda: films)
+    code, out, err = command("demo", "-m", "raw-attention")
+    assert (code, err) == (0, "")
+    assert {path.name for path in Path("demo").iterdir()} == {"report.html", *(film.name for film in films)}
+    page = Path("demo/report.html").read_text()
+    assert all(film.demo_phrase in page for film in films)
+    assert "demo/report.html" in out
+    assert "Not for diagnosis" in out
+    record = json.loads(Path("demo/right-lower-opacity/explanation.json").read_text())
+    assert record["film"]["view"] == "PA"
+
+
+# -------------------------------------------------------------------------------------------------- verify
+
+
+@pytest.fixture
+def saved(command):
+    assert command("explain", FILM, PHRASE)[0] == 0
+    return Path("out")
+
+
+def test_verify_runs_the_record_again(command, saved):
+    code, out, err = command("verify", saved)
+    assert (code, err) == (0, "")
+    assert out.startswith("same: map within")
+    verdict = json.loads(command("verify", saved, "--json")[1])
+    assert verdict["same"]
+    assert verdict["map_difference"] <= TOLERANCE
+
+
+def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
+    values = np.random.default_rng(2).integers(0, 255, (64, 70), dtype=np.uint8)
+    Image.fromarray(values).save("film.png")
+    assert command("explain", "film.png", PHRASE, "-o", "deep/out")[0] == 0
+    assert refused(command("verify", "deep/out", "--image", FILM), "image checksum")
+    shutil.move("film.png", "deep/renamed.png")
+    assert find_image(load_saved(Path("deep/out"))).name == "renamed.png"
+    assert command("verify", "deep/out")[0] == 0
+    os.remove("deep/renamed.png")
+    assert refused(command("verify", "deep/out"), "--image")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda record: record.update(score=record["score"] + 0.01), "score: recorded"),
+        (lambda record: record.update(text="opacity in the right lower lung"), "map: differs"),
+        (lambda record: record["parameters"].update(alpha=3.0), "map: differs"),
+        (lambda record: record["provenance"]["model"].update(weights_sha256="0" * 64), "weights checksum"),
+        (lambda record: record["parameters"].update(colour=3), "Unknown parameter"),
+        (lambda record: record["provenance"].pop("resize"), "provenance.resize"),
+        (lambda record: record.update(format="other"), "format"),
+        (lambda record: record["provenance"].update(lung_mask=True), "--lung-mask"),
+    ],
+)
+def test_verify_says_what_differs(command, saved, change, told):
+    record = json.loads((saved / "explanation.json").read_text())
+    change(record)
+    (saved / "explanation.json").write_text(json.dumps(record))
+    assert refused(command("verify", saved), told)
+
+
+def test_verify_compares_every_pixel(command, saved):
+    values = np.load(saved / "image_map.npy")
+    values[17, 400] += 0.002
+    np.save(saved / "image_map.npy", values)
+    assert refused(command("verify", saved), r"map: differs by up to 0\.002")
+    assert command("verify", saved, "--tolerance", "0.01")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["explanation.json", "image_map.npy"])
+def test_verify_refuses_missing_and_damaged_files(command, saved, name):
+    (saved / name).write_text("{")
+    assert refused(command("verify", saved), "damaged")
+    (saved / name).unlink()
+    assert refused(command("verify", saved), name)
+
+
+def test_versions_are_remarks_and_no_differences(saved, checkpoint):
+    record = load_saved(saved)
+    model = matex.load(checkpoint)
+    again = matex.explain(model, FILM, PHRASE)
+    record.record["provenance"]["versions"]["torch"] = "0.1"
+    verdict = compare(record, again)
+    assert verdict.same
+    assert any(remark.startswith("torch was 0.1") for remark in verdict.remarks)
+
+
+# ------------------------------------------------------------------------------------- faults and interrupts
+
+
+def test_our_own_faults_end_with_1_and_ask_for_a_report(command, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("operands could not be\nbroadcast")
+
+    monkeypatch.setattr(matex, "explain", broken)
+    code, out, err = command("explain", FILM, PHRASE)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "report it" in err
+    assert not Path("out").exists()
+    monkeypatch.setenv("MATEX_DEBUG", "1")
+    with pytest.raises(ValueError, match="broadcast"):
+        command("explain", FILM, PHRASE)
+
+
+def test_a_missing_extra_is_a_request_that_cannot_be_met(command, monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("Reading DICOM needs pydicom: pip install matex[dicom]")
+
+    monkeypatch.setattr(matex, "read", missing)
+    assert refused(command("explain", FILM, PHRASE), "pip install matex")
+
+
+def test_an_interrupt_ends_with_130(command, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(matex, "read", interrupt)
+    assert command("explain", FILM, PHRASE)[0] == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes differ")
+def test_a_reader_that_goes_away_is_no_error():
+    done = fresh(
+        "-c", "import os, sys; from matex.cli import run; os.close(int(sys.argv[1])); sys.exit(run(['methods']))", "0"
+    )
+    assert done.returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "matex.cli", "methods"], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+# ---------------------------------------------------------------------------------------------- -p KEY=VALUE
+
+
+def test_values_are_read_as_the_type_of_the_field(monkeypatch):
+    from dataclasses import dataclass
+    from typing import ClassVar, Literal
+
+    from matex.attribution import METHODS
+
+    @dataclass(frozen=True)
+    class Odd:
+        """For this test."""
+
+        number: float = 0.5
+        count: int | None = None
+        flag: bool = True
+        scales: tuple[float, ...] = (1.0,)
+        pair: tuple[int, str] = (1, "a")
+        kind: Literal["a", 3] = "a"
+        name: str = ""
+        towers: ClassVar[tuple[str, ...]] = ("image",)
+
+    monkeypatch.setitem(METHODS._entries, "odd", Odd)
+    good = {
+        "number=1e-3": 0.001,
+        "count=7": 7,
+        "count=none": None,
+        "flag=no": False,
+        "flag=True": True,
+        "scales=1,.75, 0.5": (1.0, 0.75, 0.5),
+        "scales=2": (2.0,),
+        "pair=4,b": (4, "b"),
+        "kind=3": 3,
+        "name=a=b": "a=b",
+    }
+    for text, value in good.items():
+        assert list(parse_parameters("odd", [text]).values()) == [value], text
+    for text in ("number=x", "count=1.5", "flag=maybe", "scales=a", "pair=4", "kind=b", "=3", "number"):
+        with pytest.raises(InputError):
+            parse_parameters("odd", [text])
+    with pytest.raises(UnknownName):
+        parse_parameters("odd", ["towers=image"])
+
+
+def test_progress_bars_stay_out_of_pipes(command, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    assert command("compare", FILM, PHRASE, "-m", "rollout")[2] == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    command("compare", FILM, PHRASE, "-m", "rollout")
+    assert "writing" in terminal.getvalue()
