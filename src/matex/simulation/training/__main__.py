@@ -1,4 +1,4 @@
-"""Train the bundled model, or measure one: `python -m matex.simulation.training [evaluate] --data ... `."""
+"""Train the bundled model, or measure one: `python -m matex.simulation.training [evaluate | record] ...`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from matex.simulation.training.train import Recipe, train
 
 def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if arguments[:1] == ["evaluate"]:
-        _evaluate(arguments[1:])
+    if arguments[:1] in (["evaluate"], ["record"]):
+        _evaluate(arguments[0], arguments[1:])
     else:
         _train(arguments)
 
@@ -24,9 +24,9 @@ def _train(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m matex.simulation.training", description="Train the model.")
     parser.add_argument("--data", type=Path, required=True, help="folder with normals, nih and kermany")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
-    length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--minutes", type=float, help="length of the schedule in minutes")
-    length.add_argument("--steps", type=int, help="length of the schedule in steps")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=Recipe.minutes, help="length of the schedule")
+    length.add_argument("--steps", type=int, help="length of the schedule in steps instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", type=float, default=Recipe.small, help="share of the schedule at 64 px")
@@ -35,24 +35,30 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--work", type=Path, default=work, help="checkpoints and curves (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     given = parser.parse_args(arguments)
-    recipe = Recipe(
-        seed=given.seed, minutes=given.minutes or 0.0, steps=given.steps, small=given.small, rate=given.rate
-    )
+    recipe = Recipe(given.seed, given.minutes, given.steps, rate=given.rate, small=given.small)
     train(given.data, given.out, recipe, given.work, given.resume, given.threads)
 
 
-def _evaluate(arguments: list[str]) -> None:
+def _evaluate(verb: str, arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m matex.simulation.training evaluate", description="Measure a model."
+        prog=f"python -m matex.simulation.training {verb}",
+        description="Measure a model; `record` also writes its training record beside the weights.",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with normals, boxes, nih and kermany")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--films", type=int, default=1000, help="simulated films per tier")
     parser.add_argument("--seed", type=int, default=0)
+    if verb == "record":
+        parser.add_argument("--work", type=Path, required=True, help="where the training left its curves")
+        parser.add_argument("--command", required=True, help="how the training was started")
     given = parser.parse_args(arguments)
     from matex.simulation.training.evaluate import evaluate
+    from matex.simulation.training.record import write_record
 
-    json.dump(evaluate(given.data, given.model, given.films, given.seed), sys.stdout, indent=2)
+    evaluation = evaluate(given.data, given.model, given.films, given.seed)
+    if verb == "record":
+        write_record(given.model, given.work, evaluation, given.command)
+    json.dump(evaluation, sys.stdout, indent=2)
     print()
 
 

@@ -134,8 +134,9 @@ def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) 
 def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
     """Whether each finding's phrase beats the same finding on the other side, and all findings that are absent."""
     images, _ = encoder.images([film.image for film in films])
-    candidates = [place for _, *place in all_canonical()]
-    similarity = images @ encoder.texts([canonical(*place) for place in candidates]).T
+    phrases = all_canonical()
+    candidates = [place for _, *place in phrases]
+    similarity = images @ encoder.texts([phrase for phrase, *_ in phrases]).T
     sides: list[bool] = []
     both: list[bool] = []
     for row, film in enumerate(films):

@@ -24,6 +24,7 @@ from matex.simulation.training.pool import (
     MASK,
     SIZE,
     SLOTS,
+    Place,
     Simulator,
     TrainingFilm,
     read_normals,
@@ -106,9 +107,7 @@ def make_tokenizer(seed: int) -> PreTrainedTokenizerFast:
 
 
 def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
-    from matex.simulation.training.pool import Place
-
-    places = [Place(*one[1:]) for one in all_canonical()]
+    places = [Place(name, side, zone) for _, name, side, zone in all_canonical()]
     for _ in range(count):
         chosen = rng.choice(len(places), size=int(rng.integers(3)), replace=False)
         yield sentence([places[i] for i in chosen], rng)
@@ -124,7 +123,7 @@ def make_processor() -> CLIPImageProcessor:
 
 def fixed_sentences() -> tuple[list[Sentence], Tensor]:
     """Phrases that take part in every step, and how much each counts as a positive."""
-    claims = [(phrase, Claim(*place), 1.0) for phrase, *place in all_canonical()]
+    claims = [(phrase, Claim(name, side, zone), 1.0) for phrase, name, side, zone in all_canonical()]
     claims += [(name, Claim(name), 0.5) for name in FINDINGS]
     claims += [("lung opacity", Claim("lung opacity"), 0.5), ("airspace opacity", Claim("lung opacity"), 0.5)]
     claims += [("pneumonia", Claim("pneumonia"), 0.5)]
@@ -260,10 +259,11 @@ class Trainer:
         self.out = out
         self.tokenizer = make_tokenizer(recipe.seed)
         # Eager attention: on a CPU its backward pass is faster than the fused one's, measured.
-        self.model = CLIPModel._from_config(make_config(self.tokenizer), attn_implementation="eager")
+        self.model = CLIPModel(make_config(self.tokenizer))
+        self.model.set_attn_implementation("eager")
         # Large enough to be seen beside the patches: without it nothing knows where it is for hundreds of steps.
         nn.init.normal_(self.model.vision_model.embeddings.position_embedding.weight, std=0.2)
-        self.heads = Heads(self.model.config.vision_config.hidden_size)
+        self.heads = Heads(self.model.visual_projection.in_features)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         parameters = [*self.model.parameters(), *self.heads.parameters()]
         groups = [
@@ -278,7 +278,7 @@ class Trainer:
         self.rng = np.random.default_rng([recipe.seed, 3])
         self.step = 0
         self.seconds = 0.0
-        self.canonical = objective_columns()
+        self.canonical = [phrase for phrase, *_ in all_canonical()]
 
     def progress(self) -> float:
         if self.recipe.steps is not None:
@@ -330,8 +330,8 @@ class Trainer:
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(50.0))
             keep = min(recipe.average, (1 + self.step) / (10 + self.step))
-            current = list(self.model.parameters())
-            torch._foreach_lerp_(list(self.average.parameters()), current, 1 - keep)
+            for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                mean.lerp_(current, 1 - keep)
         self.step += 1
         return {name: value.item() for name, value in losses.items()} | {"norm": norm.item(), "rate": rate}
 
@@ -387,10 +387,6 @@ class Trainer:
         copy.deepcopy(self.average).half().save_pretrained(self.out)
         save_tokenizer(self.tokenizer, self.out)
         make_processor().save_pretrained(self.out)
-
-
-def objective_columns() -> list[str]:
-    return [phrase for phrase, *_ in all_canonical()]
 
 
 def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = False, threads: int = 2) -> None:

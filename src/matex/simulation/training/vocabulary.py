@@ -17,7 +17,7 @@ WORDS = Regex(r"""'s|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+""")
 
 def radiology_words() -> list[str]:
     """Words of radiology reports, beyond those of the grammar."""
-    return files(__package__).joinpath("words.txt").read_text(encoding="utf-8").split()
+    return files("matex.simulation.training").joinpath("words.txt").read_text(encoding="utf-8").split()
 
 
 def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrainedTokenizerFast:
