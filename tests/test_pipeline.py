@@ -1,0 +1,246 @@
+"""The whole flow with the bundled model: what a user gets back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import matex
+from matex.images import InputError
+from matex.samples import samples
+from tests.conftest import small_clip
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return matex.load("tiny")
+
+
+@pytest.fixture(scope="module")
+def film():
+    return next(sample for sample in samples() if not sample.normal)
+
+
+@pytest.fixture(scope="module")
+def explanation(tiny, film):
+    return matex.explain(tiny, film.path, "opacity in the left lower lung")
+
+
+def test_maps_come_back_in_original_pixels(explanation, film):
+    assert explanation.image.values.shape == (film.height, film.width)
+    assert explanation.image.values.dtype == np.float32
+    assert explanation.image.values.min() == 0
+    assert explanation.image.values.max() == 1
+    rows, columns = explanation.image.grid.shape
+    assert list(explanation.components) == ["gradient", "flow", "consistency", "prior"]
+    assert {grid.shape for grid in explanation.components.values()} == {(rows, columns)}
+
+
+def test_the_raw_map_is_the_weighted_sum_of_the_terms(explanation):
+    total = sum(explanation.weights[name] * grid for name, grid in explanation.components.items())
+    np.testing.assert_allclose(explanation.image.grid, total, atol=1e-6)
+    np.testing.assert_allclose(
+        explanation.components["prior"], explanation.prior * explanation.components["gradient"], atol=1e-6
+    )
+
+
+def test_the_high_level_map_is_the_low_level_one(tiny, explanation, film):
+    pixels, _ = tiny.prepare(matex.read(film.path))
+    ids = torch.tensor([tiny.encode(explanation.text).ids])
+    grid = matex.attribute(tiny, pixels, ids, method="matex", text=explanation.text, **explanation.parameters)
+    np.testing.assert_allclose(grid.numpy(), explanation.image.grid, atol=1e-5)
+    assert explanation.score == pytest.approx(matex.score(tiny, pixels, ids).item(), abs=1e-6)
+
+
+def test_words_are_those_of_the_phrase_and_sum_its_tokens(explanation):
+    assert [word for word, _ in explanation.words] == ["opacity", "in", "the", "left", "lower", "lung"]
+    assert sum(s for _, s in explanation.words) == pytest.approx(sum(t.score for t in explanation.tokens), rel=1e-5)
+    assert all(explanation.text[t.start : t.end] == t.text for t in explanation.tokens)
+
+
+def test_regions_say_what_was_understood(explanation):
+    (region,) = explanation.regions
+    assert (region.text, region.region, region.side, region.weight) == ("left lower lung", "lower zone", "left", 1.0)
+
+
+def test_provenance_is_complete_and_plain_data(explanation, tiny):
+    record = json.loads(json.dumps(dict(explanation.provenance)))
+    assert record["method"] == "matex"
+    assert record["parameters"] == dict(explanation.parameters)
+    assert record["model"]["weights_sha256"] == tiny.weights_sha256
+    assert record["model"]["preprocessing"]["size"] == [112, 112]
+    assert record["laterality"] == "patient"
+    assert record["image"]["sha256"] == explanation.film.sha256
+    assert set(record["versions"]) == {"python", "torch", "transformers", "numpy", "pillow"}
+    assert "Not for diagnosis" in record["disclaimer"]
+
+
+def test_the_same_call_gives_the_same_map(tiny, explanation, film):
+    again = matex.explain(tiny, str(film.path), explanation.text)
+    np.testing.assert_array_equal(again.image.grid, explanation.image.grid)
+    assert again.words == explanation.words
+
+
+def test_arrays_pictures_paths_and_films_are_the_same_image(tiny, explanation, film):
+    with Image.open(film.path) as opened:
+        picture = opened.convert("L")
+    for image in (picture, np.asarray(picture), matex.read(film.path)):
+        np.testing.assert_allclose(
+            matex.explain(tiny, image, explanation.text).image.grid, explanation.image.grid, atol=1e-5
+        )
+
+
+def test_a_batch_equals_single_calls_and_keeps_their_order(tiny):
+    films = samples()
+    pairs = [
+        (films[0].path, "opacity in the left lower lung"),
+        (films[1].path, "consolidation"),
+        (films[0].path, "no pleural effusion"),
+        (films[2].path, "opacity in the left lower lung"),
+    ]
+    batch = matex.explain_batch(tiny, pairs, batch_size=2)
+    assert [(e.film.name, e.text) for e in batch] == [(path.stem, text) for path, text in pairs]
+    for (path, text), made in zip(pairs, batch, strict=True):
+        alone = matex.explain(tiny, path, text)
+        assert made.score == pytest.approx(alone.score, abs=1e-5)
+        np.testing.assert_allclose(made.image.grid, alone.image.grid, atol=1e-3)
+
+
+def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatch):
+    import matex.pipeline as pipeline
+
+    reads, runs = [], []
+    read, embed = pipeline.read, type(tiny.image).embed
+    monkeypatch.setattr(pipeline, "read", lambda image: reads.append(image) or read(image))
+    monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
+    assert len(reads) == 1
+    assert runs == [1]
+
+
+def test_methods_are_compared_over_one_trace(tiny, film, monkeypatch):
+    runs = []
+    embed = type(tiny.image).embed
+    monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    with pytest.warns(UserWarning, match="laterality"):
+        made = matex.compare(tiny, film.path, "opacity in the left lower lung", list(matex_methods()))
+    assert runs == [1]
+    assert set(made) == set(matex_methods())
+    assert len({e.score for e in made.values()}) == 1
+    assert all(e.provenance["seconds"] >= 0 for e in made.values())
+    own = matex.compare(tiny, film.path, "opacity", {"matex": {"delta": 0.0}})
+    assert own["matex"].parameters["delta"] == 0.0
+
+
+def matex_methods():
+    from matex.attribution import METHODS
+
+    return list(METHODS)
+
+
+def test_catalog_and_registry_know_the_same_methods():
+    assert sorted(entry.name for entry in matex.methods()) == sorted(matex_methods())
+
+
+def test_left_in_the_phrase_is_the_right_of_the_picture(explanation, tiny, film):
+    columns = explanation.prior.shape[1]
+    weight = explanation.prior - 1
+    assert weight[:, columns // 2 :].sum() > 20 * weight[:, : columns // 2 - 1].sum()
+    with pytest.warns(UserWarning, match="paper"):
+        printed = matex.explain(tiny, film.path, explanation.text, laterality="paper")
+    assert (printed.prior - 1)[:, : columns // 2].sum() > (printed.prior - 1)[:, columns // 2 + 1 :].sum()
+    assert printed.provenance["laterality"] == "paper"
+
+
+def test_a_mirrored_film_turns_the_prior_and_a_lateral_one_silences_it(tiny, film, explanation):
+    import dataclasses
+
+    plain = matex.read(film.path)
+    mirrored = matex.explain(tiny, dataclasses.replace(plain, mirrored=True), explanation.text)
+    np.testing.assert_allclose(mirrored.prior, explanation.prior[:, ::-1], atol=0.02)
+    lateral = matex.explain(tiny, dataclasses.replace(plain, view="LL"), explanation.text)
+    assert (lateral.prior == 1).all()
+    assert any("neutral" in note and "LL" in note for note in lateral.notes)
+
+
+def test_a_natural_image_has_no_patients_side(tiny, film):
+    made = matex.explain(tiny, film.path, "opacity on the left", domain="natural")
+    assert (made.prior == 1).all()
+    assert made.regions == ()
+    assert any("neutral" in note for note in made.notes)
+
+
+def test_a_lung_mask_places_the_zones(tiny, film):
+    mask = np.zeros((film.height, film.width), np.uint8)
+    mask[100:200, 40:160] = 1
+    mask[100:200, 300:420] = 2
+    made = matex.explain(tiny, film.path, "opacity in the right lung", lung_mask=mask)
+    seen = made.image.placement.map_to_original(made.prior) - 1
+    assert seen[100:200, 40:160].mean() > 10 * seen[300:, :].mean()
+    assert made.provenance["lung_mask"] is True
+
+
+def test_a_centre_crop_leaves_the_borders_unseen(tiny):
+    wide = np.random.default_rng(0).integers(0, 255, (120, 200), dtype=np.uint8)
+    made = matex.explain(tiny, wide, "opacity", resize="crop")
+    assert np.isnan(made.image.values[:, :30]).all()
+    assert np.nanmin(made.image.values) == 0
+    assert not np.isnan(matex.explain(tiny, wide, "opacity", resize="pad").image.values).any()
+
+
+def test_a_constant_film_is_explained_and_noted(tiny):
+    made = matex.explain(tiny, np.full((64, 64), 128, np.uint8), "opacity in the right base")
+    assert np.isfinite(made.image.values).all()
+
+
+def test_a_constant_map_is_flagged_and_zero():
+    from matex.geometry import Placement
+    from matex.saliency import SaliencyMap
+
+    flat = SaliencyMap(np.full((2, 3), 7, np.float32), Placement.fit((20, 30), (20, 30), (10, 10), "squash"))
+    assert flat.degenerate
+    assert (flat.values == 0).all()
+    assert not SaliencyMap(
+        np.array([[0, 1e-3]], np.float32), Placement.fit((9, 8), (4, 4), (4, 2), "squash")
+    ).degenerate
+
+
+def test_bad_requests_are_refused_in_one_line(tiny, film):
+    for arguments, message in (
+        ({"text": "   "}, "empty text"),
+        ({"text": "opacity " * 200}, "at most"),
+        ({"domain": "dogs"}, "domain"),
+        ({"resize": "stretch"}, "resize"),
+        ({"image": "nowhere.png"}, "nowhere.png"),
+    ):
+        call = {"image": film.path, "text": "opacity", **arguments}
+        with pytest.raises(InputError, match=message) as caught:
+            matex.explain(tiny, **call)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="at least one method"):
+        matex.compare(tiny, film.path, "opacity", [])
+    with pytest.raises(InputError, match="batch_size"):
+        matex.explain_batch(tiny, [], batch_size=0)
+
+
+def test_public_names_are_not_hidden_by_modules():
+    import importlib
+    import pkgutil
+
+    for module in pkgutil.iter_modules(matex.__path__):
+        assert module.name not in matex.__all__
+    importlib.import_module("matex.pipeline")
+    assert callable(matex.explain)
+    assert callable(matex.models)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        matex.nothing
+
+
+def test_a_double_precision_model_explains_too(tiny, film):
+    double = matex.load("tiny", dtype="float64")
+    made = matex.explain(double, film.path, "opacity in the left lower lung")
+    single = matex.explain(tiny, film.path, "opacity in the left lower lung")
+    np.testing.assert_allclose(made.image.grid, single.image.grid, atol=1e-3)
+    assert small_clip().dtype == torch.float64
