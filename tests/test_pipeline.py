@@ -152,6 +152,7 @@ def test_left_in_the_phrase_is_the_right_of_the_picture(explanation, tiny, film)
         printed = matex.explain(tiny, film.path, explanation.text, laterality="paper")
     assert (printed.prior - 1)[:, : columns // 2].sum() > (printed.prior - 1)[:, columns // 2 + 1 :].sum()
     assert printed.provenance["laterality"] == "paper"
+    assert any("laterality 'paper'" in note for note in printed.notes)
 
 
 def test_a_mirrored_film_turns_the_prior_and_a_lateral_one_silences_it(tiny, film, explanation):

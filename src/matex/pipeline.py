@@ -255,6 +255,8 @@ def _apply(
         notes = [*subject.film.notes]
         if subject.scene.domain == "chest" and subject.film.view is None and not subject.film.mirrored:
             notes.append("view and orientation unknown: taken as a frontal film in standard display")
+        if getattr(method, "laterality", "patient") == "paper":
+            notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
         if priors and priors[i].neutral:
             notes.append(f"spatial prior neutral: {priors[i].reason}")
         notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]

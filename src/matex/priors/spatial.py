@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.images import InputError
 from matex.priors.anatomy import Mention
 from matex.priors.atlas import LUNGS, REGIONS, Box, Region, names
 
@@ -117,7 +118,7 @@ def spatial_prior(
         region, when the view is not frontal, or outside the domain.
 
     Raises:
-        ValueError: an unknown kind, laterality or domain, samples that are no vectors, a mask that is no
+        InputError: an unknown kind, laterality or domain, samples that are no vectors, a mask that is no
             lung mask.
 
     Warns:
@@ -196,13 +197,13 @@ def active_regions(mentions: Sequence[Mention]) -> dict[tuple[str, str | None], 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise ValueError(f"Expected {name} to be one of {', '.join(known)}, got {value!r}.")
+        raise InputError(f"Expected {name} to be one of {', '.join(known)}, got {value!r}.")
 
 
 def _samples(name: str, values: NDArray[Any]) -> Values:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise ValueError(f"Expected {name} to be a vector of finite fractions, got shape {array.shape}.")
+        raise InputError(f"Expected {name} to be a vector of finite fractions, got shape {array.shape}.")
     return array
 
 
@@ -319,7 +320,7 @@ def lung_boxes(mask: NDArray[Any], mirrored: bool = False) -> dict[str, Box]:
         mirrored: the image's left edge is the patient's left.
 
     Raises:
-        ValueError: no lung mask, or one that contradicts `mirrored`.
+        InputError: no lung mask, or one that contradicts `mirrored`.
     """
     return _boxes(_label_lungs(mask, mirrored))
 
@@ -328,25 +329,25 @@ def _label_lungs(mask: NDArray[Any], mirrored: bool) -> NDArray[np.uint8]:
     """[height, width] with 1 for the patient's right lung and 2 for the left."""
     mask = np.asarray(mask)
     if mask.ndim != 2 or not mask.size:
-        raise ValueError(
+        raise InputError(
             f"Expected a lung mask [height, width], got shape {mask.shape}. Pass one channel of one image."
         )
     if mask.dtype != np.bool_:
         found = np.unique(mask)
         if not np.isin(found, (0, 1, 2)).all():
             shown = ", ".join(str(value) for value in found[:4])
-            raise ValueError(
+            raise InputError(
                 f"Expected a lung mask of 0, 1 (patient's right) and 2 (left), got {shown}. "
                 "For both lungs in one value pass booleans (mask > 0)."
             )
     if not mask.any():
-        raise ValueError(
+        raise InputError(
             "Expected a lung mask with lungs in it, got an empty one. Leave lung_mask out to use averages."
         )
     if mask.dtype == np.bool_:
         cut = _gap(mask)
         if cut is None:
-            raise ValueError(
+            raise InputError(
                 "Expected a mask of two lungs side by side, got one that cannot be parted. Label them "
                 "1 (patient's right) and 2 (left)."
             )
@@ -359,12 +360,12 @@ def _label_lungs(mask: NDArray[Any], mirrored: bool) -> NDArray[np.uint8]:
         centre = {label: np.nonzero(labels == label)[1].mean() for label in (1, 2)}
         if (centre[1] < centre[2]) == mirrored:
             wanted = "right" if mirrored else "left"
-            raise ValueError(
+            raise InputError(
                 f"Expected the patient's right lung (1) on the image's {wanted}, got it on the other side. "
                 f"Swap the labels, or say mirrored={not mirrored}."
             )
     elif _gap(labels > 0) is not None:
-        raise ValueError(
+        raise InputError(
             f"Expected one lung with label {labels.max()}, got two. Pass booleans (mask > 0), or label the left lung 2."
         )
     return labels
