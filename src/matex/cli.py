@@ -28,7 +28,7 @@ DEMO_TITLE = "Twelve radiographs, explained"
 DEMO_LEAD = (
     "Real films that ship with the package (see NOTICE), phrases written for this demonstration, and the "
     "bundled model, a small CLIP trained on simulated findings. It is for trying things out; some of its maps "
-    "are wrong."
+    "are wrong. Dashed boxes are what radiologists marked."
 )
 
 app = typer.Typer(
@@ -94,7 +94,8 @@ def demo(
     explanations = matex.explain_batch(loaded, pairs, method, progress=_on_terminal())
     for explanation in _progress(explanations, "writing"):
         explanation.save(out / explanation.film.name)
-    page = write_report(explanations, out / "report.html", DEMO_TITLE, DEMO_LEAD)
+    boxes = [sample.boxes for sample in samples()]
+    page = write_report(explanations, out / "report.html", DEMO_TITLE, DEMO_LEAD, boxes=boxes)
     for explanation in explanations:
         print(f"{explanation.score:6.3f}  {explanation.film.name:24} {explanation.text}")
     print(f"\nOpen {page}; each film has a folder beside it. Not for diagnosis.")

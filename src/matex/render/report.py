@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from matex.geometry import Box
 from matex.render.colormap import ColourScale
 from matex.render.files import record, replacing, strict_json
 from matex.render.overlay import (
@@ -78,6 +79,7 @@ def write_report(
     title: str,
     lead: str = "",
     lines: Sequence[Line] = (),
+    boxes: Sequence[Sequence[Box]] = (),
 ) -> Path:
     """Write one self-contained HTML page about one or several explanations.
 
@@ -87,23 +89,32 @@ def write_report(
         title: heading of the page.
         lead: a sentence under the heading.
         lines: the sentences of a whole report, in order, shown above the explanations.
+        boxes: for each explanation what people marked on its film; drawn dashed, never given to a model.
     """
     target = Path(path)
     with replacing(target) as temporary:
-        temporary.write_text(page(explanations, title, lead, lines), encoding="utf-8")
+        temporary.write_text(page(explanations, title, lead, lines, boxes), encoding="utf-8")
     return target
 
 
-def page(explanations: Sequence[Explanation], title: str, lead: str = "", lines: Sequence[Line] = ()) -> str:
-    """The page as text."""
+def page(
+    explanations: Sequence[Explanation],
+    title: str,
+    lead: str = "",
+    lines: Sequence[Line] = (),
+    boxes: Sequence[Sequence[Box]] = (),
+) -> str:
+    """The page of `write_report` as text."""
+    boxes = boxes or [()] * len(explanations)
+    numbered = list(enumerate(zip(explanations, boxes, strict=True), start=1))
     several = len(explanations) > 1
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(lead)}</p>' if lead else "",
         f'<p class="warning">{escape(DISCLAIMER)}</p></header>',
         _sentences(lines) if lines else "",
-        _contact_sheet(explanations) if several else "",
-        *(_section(explanation, f"e{index + 1}", several) for index, explanation in enumerate(explanations)),
+        _contact_sheet(explanations, boxes) if several else "",
+        *(_section(explanation, f"e{index}", marked) for index, (explanation, marked) in numbered),
         "<footer><p>Colours run from the minimum to the maximum of each map, the numbers under the bar are "
         "raw values; contour lines at 50, 75 and 90 % of the way. R and L are the patient's sides. Made by matex "
         f"{escape(str(explanations[0].provenance.get('matex', '')) if explanations else '')}; "
@@ -149,23 +160,35 @@ def _sentences(lines: Sequence[Line]) -> str:
     return f'<section class="card">{heading}<ol class="lines">{"".join(made)}</ol></section>'
 
 
-def _contact_sheet(explanations: Sequence[Explanation]) -> str:
+def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence[Box]]) -> str:
     """Small overlays of all explanations, each a link to its section."""
     cards: list[str] = []
     one_phrase = len({explanation.text for explanation in explanations}) == 1
-    for index, explanation in enumerate(explanations):
+    for index, (explanation, marked) in enumerate(zip(explanations, boxes, strict=True)):
         seconds = explanation.provenance.get("seconds")
-        time = f" · {1000 * seconds:.0f} ms" if isinstance(seconds, float) else ""
+        time = f" · {1000 * seconds:.0f} ms" if one_phrase and isinstance(seconds, float) else ""
         names = (explanation.method, explanation.text) if one_phrase else (explanation.text, explanation.method)
         cards.append(
-            f'<a class="thumb" href="#e{index + 1}"><img alt="" src="{_jpeg(overlay(explanation, 420))}">'
-            f"<b>{escape(names[0])}</b><span>{escape(names[1])}<br>score {number_fixed(explanation.score)}{time}<br>"
+            f'<a class="thumb" href="#e{index + 1}"><i><img alt="" src="{_jpeg(overlay(explanation, 420))}">'
+            f"{_boxes(explanation, marked)}</i><b>{escape(names[0])}</b><span>{escape(names[1])}<br>"
+            f"score {number_fixed(explanation.score)}{time}<br>"
             f"{escape(explanation.film.name)}</span></a>"
         )
     return f'<nav class="sheet" aria-label="all explanations">{"".join(cards)}</nav>'
 
 
-def _section(explanation: Explanation, key: str, folded: bool) -> str:
+def _boxes(explanation: Explanation, boxes: Sequence[Box]) -> str:
+    """What people marked, as dashed rectangles over the film."""
+    if not boxes:
+        return ""
+    height, width = explanation.film.pixels.shape[:2]
+    shapes = "".join(
+        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"/>' for x0, y0, x1, y1 in boxes
+    )
+    return f'<svg class="boxes" viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
+
+
+def _section(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
     film = explanation.film
     height, width = film.pixels.shape[:2]
     notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
@@ -180,7 +203,7 @@ def _section(explanation: Explanation, key: str, folded: bool) -> str:
         f'<p class="facts">{" · ".join(f"{name} <b>{escape(value)}</b>" for name, value in facts)}</p></div>'
         f'<p class="score"><b>{number_fixed(explanation.score)}</b>cosine similarity</p></div>'
         + (f'<div class="notes"><b>Read this first</b><ul>{notes}</ul></div>' if notes else "")
-        + f'<div class="columns">{_viewer(explanation, key)}<div class="side">{side}</div></div>'
+        + f'<div class="columns">{_viewer(explanation, key, boxes)}<div class="side">{side}</div></div>'
         + f"{_details(explanation, key)}</section>"
     )
 
@@ -203,7 +226,7 @@ def _phrase(explanation: Explanation) -> str:
     return f"“{made}{escape(text[at:])}”"
 
 
-def _viewer(explanation: Explanation, key: str) -> str:
+def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
     """Film with switchable layers: radio buttons and style rules switch, a script sets the opacity."""
     placement, film = explanation.image.placement, explanation.film
     final = Layer(
@@ -235,12 +258,14 @@ def _viewer(explanation: Explanation, key: str) -> str:
     lines = contours(final.scale.fractions(at_size(final.grid, placement, size)), 1.6)
     sides = letters(explanation)
     marks = f'<b class="mark">{sides[0]}</b><b class="mark right">{sides[1]}</b>' if sides else ""
+    marked = '<p class="faint">Dashed: marked by people; the model does not get it.</p>' if boxes else ""
     told = f"{explanation.method} map for “{explanation.text}”"
     return (
         f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
         f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
         f'<div class="stage"><img class="film" alt="{escape(told)}" src="{_jpeg(base)}">{images}'
-        f'<img class="lines layer0" alt="" src="{_png(lines)}">{marks}</div>{captions}'
+        f'<img class="lines layer0" alt="" src="{_png(lines)}">'
+        f"{_boxes(explanation, boxes)}{marks}</div>{captions}{marked}"
         '<label class="slider" hidden>Opacity '
         '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
     )
