@@ -116,6 +116,15 @@ def test_several_texts_share_one_image_pass(model, pixels, token_ids, monkeypatc
         exact(shared.text.gradient(4)[number], alone.text.gradient(4)[0])
 
 
+def test_many_texts_on_one_image_get_the_gradients_each_gets_alone(model, pixels, token_ids):
+    pairs = [(1, 0), (0, 2)] + [(1, 1)] * 9 + [(1, 2)]  # more backwards than run side by side at a time
+    many = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=2).image
+    for number in (0, 1, 5, 11):
+        i, t = pairs[number]
+        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1], image_gradient_blocks=2).image
+        exact(many.gradient(2)[number], alone.gradient(2)[0])
+
+
 def test_other_pixels_and_tokens_can_be_scored(model, pixels, token_ids):
     trace = record(model, pixels, token_ids)
     exact(trace.image.score_inputs(pixels[1:], pair=2), matex.score(model, pixels[1:], token_ids[2:])[:, 0])

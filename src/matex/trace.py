@@ -20,6 +20,8 @@ from matex.geometry import Size
 from matex.priors.scene import Scene
 from matex.priors.spatial import SpatialPrior
 
+_SIDE_BY_SIDE = 8  # backwards at a time; bounds the memory of many phrases on one image
+
 
 @dataclass(frozen=True, eq=False)
 class Pass:
@@ -29,7 +31,8 @@ class Pass:
         tower: what was run.
         inputs: pixels [item, channel, height, width] or token ids [item, token].
         hidden: input of each block, [item, token, dim].
-        attended: attention half of each block; the last one for the readout token alone.
+        attended: attention half of each block; the last one for the readout token alone, and so the output of the
+            first one on the graph.
         embedding: unit norm, [item, joint]; carries the graph.
         readout: position of the readout token, [item].
         graph_from: first block whose attention output is on the graph; depth when none is.
@@ -63,14 +66,19 @@ def _continue(tower: Tower, inputs: Tensor, hidden: Tensor, readout: Tensor, fir
     attended: list[Attended] = []
     for layer in range(first, tower.depth):
         last = layer == tower.depth - 1
+        entered.append(hidden)
         with torch.set_grad_enabled(layer > graph_from):
             seen = tower.attend(layer, hidden, readout if last else None)
-        if layer == graph_from:  # the graph starts here, at the attention output
-            seen = seen._replace(output=seen.output.detach().requires_grad_())
-        entered.append(hidden)
+            asked = _rows(hidden, readout) if last else hidden
+            hidden = tower.finish(layer, asked, seen.output)
+        if layer == graph_from:
+            # The graph starts at the readout token's attention output; what other tokens carry on is a constant.
+            at = torch.zeros_like(readout) if last else readout
+            seen = seen._replace(output=_rows(seen.output, at).detach().requires_grad_())
+            with torch.enable_grad():
+                row = tower.finish(layer, _rows(asked, at), seen.output)[:, 0]
+                hidden = hidden.index_put((torch.arange(len(at), device=at.device), at), row)
         attended.append(seen)
-        with torch.set_grad_enabled(layer >= graph_from):
-            hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, seen.output)
     if len(attended) != tower.depth - first:
         raise RuntimeError(f"Expected to see {tower.depth - first} blocks, saw {len(attended)}.")
     with torch.set_grad_enabled(graph_from < tower.depth):
@@ -161,7 +169,7 @@ class Trace:
         """
         layer = range(self.depth)[layer]
         if layer not in self._gradients:
-            self._backward(layer)
+            self._backward(min(layer, self._seen.graph_from))
         return self._gradients[layer]
 
     def arrange(self, values: Tensor) -> Tensor:
@@ -209,18 +217,21 @@ class Trace:
             with torch.inference_mode(False), torch.no_grad():
                 seen = _continue(seen.tower, seen.inputs, seen.hidden[lowest], seen.readout, lowest, lowest)
         outputs = [attended.output for attended in seen.attended[-(self.depth - lowest) :]]
-        found = [output.new_zeros(len(self.item), *output.shape[1:]) for output in outputs]
-        # Different inputs do not touch each other: one backward serves one pair of every input.
-        for turn in _turns(self.item):
-            with torch.inference_mode(False), torch.enable_grad():
-                score = (seen.embedding[self.item[turn]] * self.target[turn]).sum()
-                gradients = torch.autograd.grad(score, outputs, retain_graph=True)
-            for whole, gradient in zip(found, gradients, strict=True):
-                whole[turn] = gradient[self.item[turn]]
+        found: list[list[Tensor]] = [[] for _ in outputs]
+        # Different inputs do not touch each other: one backward serves one pair of every input. The backwards for the
+        # first, second, ... pair of each input run side by side.
+        turn = (self.item[:, None] == self.item).tril(-1).sum(-1)
+        every = torch.arange(len(seen.readout), device=turn.device)
+        with torch.inference_mode(False), torch.enable_grad():
+            scores = (seen.embedding[self.item.clone()] * self.target.clone()).sum(-1)
+            for some in F.one_hot(turn).T.to(scores).split(_SIDE_BY_SIDE):  # [turn, pair]
+                gradients = torch.autograd.grad(scores, outputs, some, retain_graph=True, is_grads_batched=True)
+                for rows, gradient in zip(found, gradients, strict=True):  # [turn, item, token, dim]
+                    at = torch.zeros_like(seen.readout) if gradient.shape[2] == 1 else seen.readout
+                    rows.append(gradient[:, every, at])
         heads = seen.attended[-1].value.shape[1]
-        for layer, gradient in zip(range(lowest, self.depth), found, strict=True):
-            row = gradient if gradient.shape[1] == 1 else _rows(gradient, self.readout)
-            self._gradients[layer] = _float(row[:, 0].unflatten(-1, (heads, -1)))
+        for layer, rows in zip(range(lowest, self.depth), found, strict=True):
+            self._gradients[layer] = _float(torch.cat(rows)[turn, self.item].unflatten(-1, (heads, -1)))
 
     def _reach(self, tokens: int) -> Tensor:
         """Which tokens the readout token may attend to, bool [item, token]."""
@@ -293,18 +304,6 @@ def _attention(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
 
 def _rows(hidden: Tensor, readout: Tensor) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), readout][:, None]
-
-
-def _turns(item: Tensor) -> list[Tensor]:
-    """Pairs grouped so that no input occurs twice in a group."""
-    seen: dict[int, int] = {}
-    turns: list[list[int]] = []
-    for pair, which in enumerate(item.tolist()):
-        turn = seen[which] = seen.get(which, -1) + 1
-        if turn == len(turns):
-            turns.append([])
-        turns[turn].append(pair)
-    return [torch.tensor(turn, device=item.device) for turn in turns]
 
 
 def _in_order(item: Tensor) -> bool:
