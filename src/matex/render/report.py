@@ -157,7 +157,7 @@ def _sentences(lines: Sequence[Line]) -> str:
             text += f' <span class="faint">not explained: {escape(line.why)}</span>'
         made.append(f'<li class="line {escape(line.kind)}"><span class="kind">{escape(line.kind)}</span> {text}</li>')
     heading = "<h2>The report, sentence by sentence</h2>"
-    return f'<section class="card">{heading}<ol class="lines">{"".join(made)}</ol></section>'
+    return f'<section class="card">{heading}<ol class="sentences">{"".join(made)}</ol></section>'
 
 
 def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence[Box]]) -> str:
@@ -264,7 +264,7 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
         f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
         f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
         f'<div class="stage"><img class="film" alt="{escape(told)}" src="{_jpeg(base)}">{images}'
-        f'<img class="lines layer0" alt="" src="{_png(lines)}">'
+        f'<img class="contours layer0" alt="" src="{_png(lines)}">'
         f"{_boxes(explanation, boxes)}{marks}</div>{captions}{marked}"
         '<label class="slider" hidden>Opacity '
         '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
