@@ -245,3 +245,18 @@ def test_a_double_precision_model_explains_too(tiny, film):
     single = matex.explain(tiny, film.path, "opacity in the left lower lung")
     np.testing.assert_allclose(made.image.grid, single.image.grid, atol=1e-3)
     assert small_clip().dtype == torch.float64
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_the_same_map_in_float32(tiny, film, half):
+    import copy
+
+    from matex.adapters.clip import adapt
+
+    module = copy.deepcopy(tiny.module).to(half)
+    light = adapt(module, "half", preprocessing=tiny.preprocessing, tokenizer=tiny.tokenizer)
+    pixels, _ = tiny.prepare(matex.read(film.path))
+    ids = torch.tensor([tiny.encode("opacity in the left lower lung").ids])
+    grids = [matex.attribute(model, pixels, ids) for model in (tiny, light)]
+    assert grids[1].dtype == torch.float32
+    assert torch.corrcoef(torch.stack([grid.flatten() for grid in grids]))[0, 1] > 0.995
