@@ -156,15 +156,18 @@ def draw_letters(picture: Image.Image, sides: tuple[str, str] | None, scale: flo
         )
 
 
-@cache
 def font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own typeface, or one of the system's when the text has letters that it lacks."""
-    if any(not letter.isascii() and letter not in "·…“”‘’°±" for letter in text):
-        for name in ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf"):
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:
-                continue
+    return _face(size, any(not letter.isascii() and letter not in "·…“”‘’°±" for letter in text))
+
+
+@cache
+def _face(size: int, wide: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    for name in ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf") if wide else ():
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
     return ImageFont.load_default(size)
 
 

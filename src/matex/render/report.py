@@ -139,7 +139,8 @@ def fragment(explanation: Explanation) -> str:
     """For notebooks: the panel as a picture and the words as text, without script or style sheet."""
     told = ", ".join(f"{word} {number(score)}" for word, score in explanation.words)
     alternative = f"{explanation.method} on “{explanation.text}”: score {number_fixed(explanation.score)}. {told}"
-    picture = panel(explanation).resize((1152, round(panel(explanation).height * 0.6)), Image.Resampling.LANCZOS)
+    whole = panel(explanation)
+    picture = whole.resize((1152, round(whole.height * 0.6)), Image.Resampling.LANCZOS)
     return (
         f'<figure><img src="{_png(picture)}" alt="{escape(alternative)}" width="100%">'
         f"<figcaption>{escape(DISCLAIMER)}</figcaption></figure>"
