@@ -12,13 +12,14 @@ from PIL import Image
 
 from matex.geometry import Placement
 from matex.images import InputError
-from matex.priors.anatomy import Mention
+from matex.priors.anatomy import Mention, parse
+from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table
 from matex.render.files import NAMES, check_folder, record, save, strict_json, writing
 from matex.render.overlay import LEVELS, SIDE, at_size, contours, fit, letters, overlay, paint
 from matex.render.panel import layers, panel, wrap
 from matex.render.report import Line, fragment, page, write_report
-from tests.fake_explanation import GRID, blob, fake, film
+from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & 左肺 \u2028"
 
@@ -133,6 +134,15 @@ def test_contours_draw_no_edge_along_the_unseen_part():
 )
 def test_letters_name_the_patients_sides(changes, domain, expected):
     assert letters(fake(film(**changes), provenance={"domain": domain})) == expected
+
+
+@pytest.mark.parametrize(
+    "view", [None, "", "PA", "ap", "AP_SUPINE", "Antero-posterior", "FRONTAL", "LL", "RL", "LATERAL", "RLD", "SWIMMERS"]
+)
+def test_a_film_has_letters_where_it_has_a_spatial_prior(view):
+    centres = (np.arange(9) + 0.5) / 9
+    prior = spatial_prior(parse(PHRASE), centres, centres, view=view)
+    assert (letters(fake(film(view=view))) is None) == prior.neutral
 
 
 def test_interpolating_to_the_drawn_size_agrees_with_the_map_in_original_pixels():
