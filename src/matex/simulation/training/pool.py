@@ -119,21 +119,36 @@ def from_simulated(film: SimulatedFilm) -> TrainingFilm:
 
 def tier_of(progress: float, rng: np.random.Generator) -> str:
     """High contrast first; moderate and subtle findings join as training goes on."""
-    subtle = 0.22 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
-    moderate = 0.33 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
+    subtle = 0.15 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
+    moderate = 0.28 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
     chance = rng.random()
     return "subtle" if chance < subtle else "moderate" if chance < subtle + moderate else "obvious"
 
 
-Background = tuple[np.ndarray, Lungs]
-"""A normal film and where its lungs lie."""
+SMALL = {"nodule": 2.0, "atelectasis": 1.5}
+"""Findings that take longest to learn, and how much more often they are drawn."""
 
 
-def random_film(backgrounds: Sequence[Background], progress: float, rng: np.random.Generator) -> TrainingFilm:
+class Backgrounds:
+    """Normal films and where their lungs lie, found when a film is first drawn."""
+
+    def __init__(self, normals: Sequence[np.ndarray]) -> None:
+        self._normals = normals
+        self._lungs: dict[int, Lungs] = {}
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, Lungs]:
+        index = int(rng.integers(len(self._normals)))
+        if index not in self._lungs:
+            self._lungs[index] = find_lungs(self._normals[index])
+        return self._normals[index], self._lungs[index]
+
+
+def random_film(backgrounds: Backgrounds, progress: float, rng: np.random.Generator) -> TrainingFilm:
     """One or two simulated findings in a random normal film."""
-    normal, lungs = backgrounds[int(rng.integers(len(backgrounds)))]
+    normal, lungs = backgrounds.draw(rng)
     names = list(FINDINGS)
-    weights = np.array([len(FINDINGS[name].sides) * len(FINDINGS[name].zones) for name in names]) ** 0.5
+    places = np.array([len(FINDINGS[name].sides) * len(FINDINGS[name].zones) for name in names])
+    weights = places**0.5 * np.array([SMALL.get(name, 1.0) for name in names])
     name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     entry = FINDINGS[name]
     film = simulate(
@@ -178,7 +193,7 @@ class Simulator:
 def _produce(normals: Sequence[np.ndarray], seed: int, queue: Any, progress: Any) -> None:
     os.nice(5)
     rng = np.random.default_rng([seed, 1])
-    backgrounds = [(normal, find_lungs(normal)) for normal in normals]
+    backgrounds = Backgrounds(normals)
     parent = multiprocessing.parent_process()
     while parent is None or parent.is_alive():  # a trainer that was killed cannot end this process
         try:

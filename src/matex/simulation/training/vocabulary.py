@@ -39,9 +39,7 @@ def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrai
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("</w>", "Ġ"), decoders.ByteLevel(), decoders.Strip(" ", 0, 1)]
-    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("</w>", "Ġ"), decoders.ByteLevel()])
     trainer = trainers.BpeTrainer(
         vocab_size=size - 3,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
