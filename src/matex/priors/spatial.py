@@ -147,7 +147,7 @@ def spatial_prior(
 
     if domain == "natural":
         return neutral("not a chest film (domain 'natural'): left and right are no patient's sides")
-    if not _is_frontal(view):
+    if not is_frontal(view):
         return neutral(f"view {view} is not frontal: the regions are only known on frontal films")
     if not mentions:
         return neutral("the phrase names no region")
@@ -207,7 +207,8 @@ def _samples(name: str, values: NDArray[Any]) -> Values:
     return array
 
 
-def _is_frontal(view: str | None) -> bool:
+def is_frontal(view: str | None) -> bool:
+    """Whether a DICOM ViewPosition is a frontal one, or not known; sides and priors mean nothing on others."""
     words = (view or "").upper().replace("-", " ").replace("_", " ").split()
     return not words or words[0] in _FRONTAL
 

@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from matex.geometry import Placement, Size
 from matex.images import Film
+from matex.priors.spatial import is_frontal
 from matex.render.colormap import ColourScale
 from matex.saliency import Explanation
 
 LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the map between its minimum and its maximum
 SIDE = 1024  # longer side of a rendered film, pixels
-FRONTAL = frozenset({"AP", "PA", "FRONTAL", "ANTEROPOSTERIOR", "POSTEROANTERIOR", "ANTERO", "POSTERO", "UNKNOWN"})
 CROWDED = 0.12  # share of the film above which contour lines would hide more than they show
 
 
@@ -132,8 +132,7 @@ def letters(explanation: Explanation) -> tuple[str, str] | None:
     film = explanation.film
     if explanation.provenance.get("domain", "chest") != "chest":
         return None
-    view = (film.view or "").upper().replace("-", " ").replace("_", " ").split()
-    if view and view[0] not in FRONTAL:
+    if not is_frontal(film.view):
         return None
     return ("L", "R") if film.mirrored else ("R", "L")
 
