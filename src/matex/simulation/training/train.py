@@ -254,11 +254,11 @@ class Films:
 class Trainer:
     """Holds what a checkpoint needs."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Recipe, out: Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.out = out
-        self.tokenizer = make_tokenizer(recipe.seed)
+        self.tokenizer = tokenizer or make_tokenizer(recipe.seed)
         # Eager attention: on a CPU its backward pass is faster than the fused one's, measured.
         self.model = CLIPModel(make_config(self.tokenizer))
         self.model.set_attn_implementation("eager")
@@ -419,16 +419,26 @@ def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = Fals
     log.info("%d normal films", len(normals))
     with Simulator(normals, recipe.seed) as simulator:
         torch.set_num_threads(threads)
-        trainer = Trainer(recipe, out)
-        if resume and (work / "checkpoint.pt").exists():
-            trainer.load(work / "checkpoint.pt")
-            log.info("resumed at step %d", trainer.step)
+        trainer = _start(recipe, out, work, resume)
         simulator.progress.value = trainer.progress()
         films = Films(data, recipe, simulator, normals)
         films.fill(16 * recipe.simulated)
         _loop(trainer, films, simulator, work)
     trainer.save(work / "checkpoint.pt")
     trainer.export()
+
+
+def _start(recipe: Recipe, out: Path, work: Path, resume: bool) -> Trainer:
+    """A new trainer, or the one of the checkpoint with the tokenizer it has learned with."""
+    words = work / "tokenizer"
+    if resume and (work / "checkpoint.pt").exists():
+        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(words))
+        trainer.load(work / "checkpoint.pt")
+        log.info("resumed at step %d", trainer.step)
+        return trainer
+    trainer = Trainer(recipe, out)
+    save_tokenizer(trainer.tokenizer, words)
+    return trainer
 
 
 def _loop(trainer: Trainer, films: Films, simulator: Simulator, work: Path) -> None:

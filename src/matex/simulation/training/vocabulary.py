@@ -26,6 +26,8 @@ def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrai
     The end token has the highest id, so that both ways in which CLIP implementations find it (first end
     token, largest id) agree.
 
+    Equally frequent pairs are numbered by chance: keep the tokenizer that a model was trained with.
+
     Args:
         sentences: texts whose words become whole tokens where possible.
         size: vocabulary size, special tokens included.
