@@ -99,6 +99,24 @@ def balanced(logits: Tensor, target: Tensor, weight: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=logits.new_tensor(weight))
 
 
+def named(similarity: Tensor, coverage: Tensor, meant: Tensor) -> Tensor:
+    """Which canonical phrase each covered patch belongs to: cross-entropy over the phrases.
+
+    Args:
+        similarity: scaled similarities of patches and canonical phrases [image, patch, phrase].
+        coverage: share of each patch that a finding covers [image, slot, patch].
+        meant: 1 for the finding that a phrase names [image, phrase, slot].
+    """
+    amount, slot = coverage.max(dim=1)
+    phrases = meant.max(dim=1)  # per slot: is it named at all, and by which phrase
+    image, patch = ((amount > 0.4) & (phrases.values.gather(1, slot) > 0)).nonzero(as_tuple=True)
+    target = phrases.indices[image, slot[image, patch]]
+    # Every finding counts the same, however many patches it covers.
+    share = 1 / (amount > 0.4).sum(dim=1).clamp(min=1)[image].float()
+    loss = F.cross_entropy(similarity[image, patch], target, reduction="none")
+    return (loss * share).sum() / share.sum().clamp(min=1e-6)
+
+
 def guide(attention: Tensor, covered: Tensor) -> Tensor:
     """How little of its attention the readout gives to the findings: minus the logarithm of their share.
 

@@ -326,6 +326,10 @@ class Trainer:
         usable = known[:, None] & affirmed & ~torch.isnan(true[:, own])
         near = self.heads.scale.exp() * torch.einsum("ind,pd->ipn", patches, texts[own]) + self.heads.bias
         losses["local"] = recipe.local * objective.local(near, coverage, meant[:, own], usable)
+        named = texts[len(films) : len(films) + len(self.canonical)]
+        losses["patches"] = recipe.local * objective.named(
+            scale * patches @ named.T, coverage, meant[:, len(films) : len(films) + len(self.canonical)]
+        )
         fade = recipe.auxiliary * max(0.0, 1 - progress)
         guide = recipe.guide * max(0.0, 1 - progress / 0.9)
         if guide > 0:
