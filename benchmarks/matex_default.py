@@ -119,6 +119,19 @@ def variants() -> dict[str, Formula]:
         "delta 1": {"delta": 1.0},
     }.items():
         listed[name] = of(**{**start, **change})
+    one = {**start, "gradient_layers": 1}
+    for name, change in {
+        "1 block, tau 2": {"temperature": 2.0},
+        "1 block, tau 2, beta 0.1": {"temperature": 2.0, "beta": 0.1},
+        "1 block, beta 0": {"beta": 0.0},
+        "1 block, beta 0, relative": {"beta": 0.0, "consistency": "relative"},
+        "1 block, beta 0, gamma 0": {"beta": 0.0, "gamma": 0.0},
+        "1 block, beta 0, key similarity": {"beta": 0.0, "gradient": "similarity"},
+        "1 block, beta 0, lambda_s 1 (no prior)": {"beta": 0.0, "prior_strength": 1.0},
+        "1 block, beta 0, delta 1": {"beta": 0.0, "delta": 1.0},
+        "2 blocks, beta 0": {"beta": 0.0, "gradient_layers": 2},
+    }.items():
+        listed[name] = of(**{**one, **change})
     for layers in (1, 2, 3, 4, 12):
         for gradient in ("attention", "similarity"):
             listed[f"gradient alone, {layers} blocks, {gradient}"] = of(

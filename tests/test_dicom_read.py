@@ -100,9 +100,7 @@ def shows(film, expected):
 def table(values, first=0, bits=8, vr="OW"):
     item = Dataset()
     item.add_new("LUTDescriptor", "US" if first >= 0 else "SS", [len(values), first, bits])
-    item.add_new(
-        "LUTData", vr, np.asarray(values, "<u2").tobytes() if vr == "OW" else [int(v) for v in values]
-    )
+    item.add_new("LUTData", vr, np.asarray(values, "<u2").tobytes() if vr == "OW" else [int(v) for v in values])
     return item
 
 
@@ -188,18 +186,14 @@ def test_a_voi_table_of_the_wrong_length_is_refused(refuse):
 @pytest.mark.parametrize("shape", [None, "INVERSE", "IDENTITY"])
 def test_monochrome1_is_inverted_once_and_after_the_window(load, shape):
     elements = {"PresentationLUTShape": shape} if shape else {}
-    shown = load(
-        film(PhotometricInterpretation="MONOCHROME1", WindowCenter=1000, WindowWidth=2001, **elements)
-    )
+    shown = load(film(PhotometricInterpretation="MONOCHROME1", WindowCenter=1000, WindowWidth=2001, **elements))
     shows(shown, 255 - np.clip((RAMP - 999.5) / 2000 + 0.5, 0, 1) * 255)
     assert any("inverted" in note for note in shown.notes)
 
 
 def test_monochrome1_is_inverted_after_a_voi_table(load):
     curve = np.rint(255 * (np.arange(4096) / 4095) ** 2)
-    shows(
-        load(film(PhotometricInterpretation="MONOCHROME1", VOILUTSequence=[table(curve)])), 255 - curve[RAMP]
-    )
+    shows(load(film(PhotometricInterpretation="MONOCHROME1", VOILUTSequence=[table(curve)])), 255 - curve[RAMP])
 
 
 def test_without_a_window_outliers_do_not_set_the_scale(load):
@@ -235,9 +229,7 @@ def test_eight_bits_are_read(load):
 
 def test_signed_values_keep_their_order(load):
     values = RAMP.astype(np.int16) - 2048
-    shows(
-        load(film(values, WindowCenter=0, WindowWidth=4096)), np.clip((values + 0.5) / 4095 + 0.5, 0, 1) * 255
-    )
+    shows(load(film(values, WindowCenter=0, WindowWidth=4096)), np.clip((values + 0.5) / 4095 + 0.5, 0, 1) * 255)
 
 
 def test_signed_values_without_sign_extension_are_extended(load):
@@ -335,9 +327,7 @@ def test_a_lateral_film_is_known_by_its_orientation(load, orientation, position,
     assert not shown.mirrored
 
 
-@pytest.mark.parametrize(
-    ("position", "view"), [("AP", "AP"), ("pa ", "PA"), ("LL", "LL"), ("ZZTOP", None), ("", None)]
-)
+@pytest.mark.parametrize(("position", "view"), [("AP", "AP"), ("pa ", "PA"), ("LL", "LL"), ("ZZTOP", None), ("", None)])
 def test_known_views_are_read_and_others_are_not_quoted(load, position, view):
     shown = load(film(ViewPosition=position))
     assert shown.view == view
@@ -345,9 +335,7 @@ def test_known_views_are_read_and_others_are_not_quoted(load, position, view):
     assert not any("ZZTOP" in note for note in shown.notes)
 
 
-@pytest.mark.parametrize(
-    ("code", "view"), [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("1", None)]
-)
+@pytest.mark.parametrize(("code", "view"), [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("1", None)])
 def test_the_view_may_be_a_code(load, code, view):
     item = Dataset()
     item.CodeValue = code

@@ -42,9 +42,7 @@ def refused(source, *words):
     return message
 
 
-@pytest.mark.parametrize(
-    "name", ["film.png", "film.tif", "film.bmp", "film.webp", "film.gif", "film.pgm", "film.jp2"]
-)
+@pytest.mark.parametrize("name", ["film.png", "film.tif", "film.bmp", "film.webp", "film.gif", "film.pgm", "film.jp2"])
 def test_grey_files_come_back_pixel_for_pixel(tmp_path, name):
     options = {"webp": {"lossless": True}, "jp2": {"irreversible": False}}.get(name.split(".")[1], {})
     film = read(saved(tmp_path / name, GREY, **options))
@@ -116,9 +114,7 @@ def tiff16(values, order, photometric=1):
         (273, 4, 8), (277, 3, 1), (278, 3, height), (279, 4, len(strip)),
     ]  # fmt: skip
     end = "little" if order == "<" else "big"
-    body = (
-        (b"II" if order == "<" else b"MM") + (42).to_bytes(2, end) + (8 + len(strip)).to_bytes(4, end) + strip
-    )
+    body = (b"II" if order == "<" else b"MM") + (42).to_bytes(2, end) + (8 + len(strip)).to_bytes(4, end) + strip
     body += len(tags).to_bytes(2, end)
     for tag, kind, value in tags:
         field = value.to_bytes(2, end) + b"\0\0" if kind == 3 else value.to_bytes(4, end)

@@ -47,9 +47,7 @@ class InputError(ValueError):
 class Film:
     """One image as read, ready for display."""
 
-    pixels: (
-        np.ndarray
-    )  # uint8 [height, width] grey or [height, width, 3] colour; on a radiograph dense is bright
+    pixels: np.ndarray  # uint8 [height, width] grey or [height, width, 3] colour; on a radiograph dense is bright
     name: str  # file stem, "array" or "image"; "dicom" and a hash for DICOM, never patient data
     sha256: str  # of the file's bytes, or of the array
     view: str | None = None  # "PA", "AP", "LL", "RL", "LATERAL", ... as DICOM says; None when unknown
@@ -128,17 +126,13 @@ def _file_bytes(path: Path, given: str, where: str) -> bytes:
         raise InputError(f"Expected a path, got one with a null byte: {where}. Check the path.") from None
     except FileNotFoundError:
         advice = "Download it first" if "://" in given else "Check the path"
-        raise InputError(
-            f"Expected an image file, got a path where there is none: {where}. {advice}."
-        ) from None
+        raise InputError(f"Expected an image file, got a path where there is none: {where}. {advice}.") from None
     except OSError as error:
         raise InputError(f"Expected an image file, got {error.strerror}: {where}. Check the path.") from None
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"Expected an image file, got a folder: {where}. Give one file in it.")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(
-            f"Expected a regular file, got a pipe or a device: {where}. Save it as a file first."
-        )
+        raise InputError(f"Expected a regular file, got a pipe or a device: {where}. Save it as a file first.")
     if status.st_size == 0:
         raise InputError(f"Expected an image file, got an empty one: {where}. Copy or export it again.")
     if status.st_size > MAX_BYTES:
@@ -149,15 +143,12 @@ def _file_bytes(path: Path, given: str, where: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"Expected a readable file, got {error.strerror}: {where}. Check its permissions."
-        ) from None
+        raise InputError(f"Expected a readable file, got {error.strerror}: {where}. Check its permissions.") from None
 
 
 def _too_large(where: str) -> InputError:
     return InputError(
-        f"Expected an image of at most {MAX_PIXELS // 1_000_000} megapixels, got a larger one: {where}. "
-        "Scale it down."
+        f"Expected an image of at most {MAX_PIXELS // 1_000_000} megapixels, got a larger one: {where}. Scale it down."
     )
 
 
@@ -327,9 +318,7 @@ def _to_uint8(values: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
         raise InputError(f"Expected finite values, got NaN or infinity: {where}. Replace them first.")
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
-        raise InputError(
-            f"Expected values within a float's range, got {low:g} to {high:g}: {where}. Scale them."
-        )
+        raise InputError(f"Expected values within a float's range, got {low:g} to {high:g}: {where}. Scale them.")
     kind = f"{values.dtype.itemsize * 8}-bit {'float' if values.dtype.kind == 'f' else 'integer'}"
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0

@@ -19,9 +19,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
 _EXPORT = "Export the film again as one grey CR or DX image."
-_VIEWS = frozenset(
-    {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL"}
-)
+_VIEWS = frozenset({"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL"})
 # View Code Sequence, PS3.16 CID 4010: SNOMED CT and the older SNOMED RT codes.
 _VIEW_CODES = {
     "272479007": "PA", "R-40888": "PA", "R-10214": "PA",
@@ -66,9 +64,7 @@ def decode(data: bytes, *, max_pixels: int) -> DicomImage:
             return _decode(data, max_pixels)
         except (UnsupportedDicom, MemoryError):
             raise
-        except (
-            Exception
-        ):  # pydicom's exceptions can quote elements, so not even the chain of causes may keep them
+        except Exception:  # pydicom's exceptions can quote elements, so not even the chain of causes may keep them
             pass
     raise UnsupportedDicom(f"Expected a readable DICOM image, got a damaged or truncated one. {_EXPORT}")
 
@@ -116,21 +112,15 @@ def _decode(data: bytes, max_pixels: int) -> DicomImage:
 def _check_kind(dataset: Dataset, max_pixels: int) -> None:
     """Refuse what is not one grey image, by the header alone."""
     if "PixelData" not in dataset:
-        sop_class = UID(
-            str(dataset.get("SOPClassUID", "") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-        )
+        sop_class = UID(str(dataset.get("SOPClassUID", "") or dataset.file_meta.get("MediaStorageSOPClassUID", "")))
         kind = f" ({sop_class.name})" if sop_class and sop_class.name != sop_class else ""
-        raise UnsupportedDicom(
-            f"Expected a DICOM image, got an object without integer pixel data{kind}. {_EXPORT}"
-        )
+        raise UnsupportedDicom(f"Expected a DICOM image, got an object without integer pixel data{kind}. {_EXPORT}")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     samples = int(dataset.get("SamplesPerPixel", 1))
     photometric = str(dataset.PhotometricInterpretation)
     if frames != 1:
-        raise UnsupportedDicom(
-            f"Expected one DICOM frame, got {frames}. Export the frame to explain by itself."
-        )
+        raise UnsupportedDicom(f"Expected one DICOM frame, got {frames}. Export the frame to explain by itself.")
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise UnsupportedDicom(
             "Expected a grey DICOM image (MONOCHROME1 or MONOCHROME2), got a colour one. "
@@ -138,8 +128,7 @@ def _check_kind(dataset: Dataset, max_pixels: int) -> None:
         )
     if rows * columns > max_pixels:
         raise UnsupportedDicom(
-            f"Expected at most {max_pixels // 1_000_000} megapixels, got {rows} x {columns} pixels. "
-            "Scale it down."
+            f"Expected at most {max_pixels // 1_000_000} megapixels, got {rows} x {columns} pixels. Scale it down."
         )
 
 
@@ -291,18 +280,14 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool]:
     """
     view = _view(dataset, notes)
     orientation = dataset.get("PatientOrientation")
-    parts = (
-        [orientation] if isinstance(orientation, str) else [str(part).strip() for part in orientation or ()]
-    )
+    parts = [orientation] if isinstance(orientation, str) else [str(part).strip() for part in orientation or ()]
     if not any(parts):
         flipped = str(dataset.get("FieldOfViewHorizontalFlip", "") or "").strip() == "YES"
         turned = _numbers(dataset, "FieldOfViewRotation")
         if flipped or any(turned):
             notes.append("the field of view was flipped or turned and PatientOrientation is missing")
         if view is None or view in {"AP", "PA"}:
-            notes.append(
-                "no PatientOrientation: standard display assumed (patient's right on the image's left)"
-            )
+            notes.append("no PatientOrientation: standard display assumed (patient's right on the image's left)")
         return view, False
     if len(parts) != 2 or not all(re.fullmatch(r"[LRAPHF]{1,3}", part) for part in parts):
         raise UnsupportedDicom(

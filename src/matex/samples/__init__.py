@@ -17,9 +17,7 @@ class Annotation:
     """One thing that the data set says about a film."""
 
     phrase: str  # the data set's label, in lower case; it names no side
-    demo_phrase: (
-        str | None
-    )  # written by us from the film and its boxes: for demonstrations, never for evaluation
+    demo_phrase: str | None  # written by us from the film and its boxes: for demonstrations, never for evaluation
     boxes: tuple[Box, ...]  # (x0, y0, x1, y1), pixels of the file, half-open; empty for a normal film
     source: str  # "rsna-opacity", "nih-bbox" or "rsna-normal"
 

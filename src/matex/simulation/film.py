@@ -124,11 +124,7 @@ def _places(finding: str | None, side: str | None, zone: str | None) -> list[lis
     if not options:
         raise ValueError(
             f"Expected a place where {finding or 'a finding'} occurs, got side {side!r} and zone {zone!r}. "
-            + (
-                f"It has sides {FINDINGS[finding].sides}, zones {FINDINGS[finding].zones}. "
-                if finding
-                else ""
-            )
+            + (f"It has sides {FINDINGS[finding].sides}, zones {FINDINGS[finding].zones}. " if finding else "")
             + "Leave side or zone out to have one drawn."
         )
     return options

@@ -53,9 +53,7 @@ FINDINGS: dict[str, Finding] = {
             SIDES,
             ZONES,
             True,
-            _several(
-                "mass, lung mass, pulmonary mass, large rounded mass, mass-like opacity, large mass, tumor"
-            ),
+            _several("mass, lung mass, pulmonary mass, large rounded mass, mass-like opacity, large mass, tumor"),
         ),
         Finding(
             "consolidation",
@@ -298,9 +296,7 @@ WHERE = {  # places with a side, {side} and the zone's own words filled in
 BEFORE = {  # the same places as adjectives
     "upper": _several("{side} upper lung, {side} upper lobe, {side} upper zone, {side} apical, {s}UL"),
     "mid": ("{side} mid lung", "{side} mid zone", "{side} midlung", "{side} middle zone"),
-    "lower": _several(
-        "{side} lower lung, {side} lower lobe, {side} lower zone, {side} basilar, {side} basal, {s}LL"
-    ),
+    "lower": _several("{side} lower lung, {side} lower lobe, {side} lower zone, {side} basilar, {side} basal, {s}LL"),
 }
 SIDE_WHERE = ("on the {side}", "in the {side} lung", "on the {side} side", "in the {side} hemithorax")
 SIDE_BEFORE = ("{side}", "{side}-sided", "{side} sided")
@@ -328,11 +324,7 @@ def _place(words: str, finding: str, side: str | None, zone: str | None, rng: np
     else:
         where, before = WHERE[zone], BEFORE[zone]
         if zone == "mid":
-            where += (
-                ("in the right middle lobe",)
-                if side == "right"
-                else ("in the lingula", "in the left lingula")
-            )
+            where += ("in the right middle lobe",) if side == "right" else ("in the lingula", "in the left lingula")
             before += ("right middle lobe", "RML") if side == "right" else ("lingular", "left lingular")
     text = f"{words} {_pick(where, rng)}" if after else f"{_pick(before, rng)} {words}"
     return text.format(side=side, s=side[0].upper())
@@ -381,9 +373,7 @@ def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
     entry = FINDINGS.get(claim.finding)
     words = _pick(entry.words if entry else FAMILIES[claim.finding].words, rng)
     said = _place(words, claim.finding, claim.side, None, rng) if entry else words
-    others = [
-        one for one in true if one.side is None and one.finding in FINDINGS and one.finding != claim.finding
-    ]
+    others = [one for one in true if one.side is None and one.finding in FINDINGS and one.finding != claim.finding]
     if others and claim.side is None and rng.random() < 0.25:
         other = others[int(rng.integers(len(others)))]
         said += " or " + _pick(FINDINGS[other.finding].words, rng)
@@ -431,10 +421,7 @@ def _is_meant(claim: Claim, placed: Placed) -> bool:
 def _claim_holds(claim: Claim, findings: Sequence[Placed], complete: bool) -> bool | None:
     sides = SIDES if claim.side == "both" else (claim.side,)
     there = _all(
-        [
-            _any([_matches(Claim(claim.finding, side, claim.zone), placed) for placed in findings])
-            for side in sides
-        ]
+        [_any([_matches(Claim(claim.finding, side, claim.zone), placed) for placed in findings]) for side in sides]
     )
     if there is False and not complete:
         there = None

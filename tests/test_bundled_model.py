@@ -1,0 +1,142 @@
+"""The bundled model is a plain Hugging Face CLIP, small, with its record, and it sees what it was trained to see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+
+import matex.models
+from matex import samples
+from matex.simulation import find_lungs
+from matex.simulation.phrases import all_canonical
+from matex.simulation.training.evaluate import (
+    Encoder,
+    auc,
+    evaluate,
+    in_bins,
+    patch_maps,
+    retrieval,
+    simulated_films,
+)
+from matex.simulation.training.pool import read_grey
+
+FOLDER = Path(__file__).parent.parent / "src" / "matex" / "models" / "tiny"
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.load(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def films():
+    """One obvious film per canonical phrase on the normal films of the package, with its phrase's place."""
+    normals = [read_grey(sample.path) for sample in samples.samples() if sample.source == "rsna-normal"]
+    backgrounds = [(normal, find_lungs(normal)) for normal in normals]
+    return simulated_films(backgrounds, 2 * len(all_canonical()), "obvious", 1, seed=11)
+
+
+def test_it_loads_with_plain_transformers_and_every_weight_is_there():
+    model, loading = CLIPModel.from_pretrained(FOLDER, output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+    assert all(torch.isfinite(weights).all() for weights in model.parameters())
+    assert CLIPImageProcessor.from_pretrained(FOLDER).do_center_crop is False
+
+
+def test_it_is_small_and_half_precision():
+    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert files["model.safetensors"] < 8e6
+    assert sum(files.values()) < 8.5e6
+    assert CLIPModel.from_pretrained(FOLDER, dtype="auto").dtype == torch.float16
+
+
+def test_the_record_says_how_it_was_made():
+    record = json.loads((FOLDER / "training.json").read_text())
+    assert {"summary", "data", "seed", "steps", "minutes", "recipe", "curves", "evaluation"} <= set(record)
+    assert "not for diagnosis" in (FOLDER / "TRAINING.md").read_text().lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nodule in the right upper lung",
+        "12 mm ground-glass nodule, RUL; no effusion.",
+        "naïve café 肺炎 😀 <|x|> ~`@#",
+        "",
+    ],
+)
+def test_no_text_is_unknown_to_the_tokenizer(text):
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+    ids = tokenizer(text).input_ids
+    plain = tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "")
+    assert plain == text.lower().replace(" ", "")
+    assert (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    assert tokenizer.eos_token_id == len(tokenizer) - 1
+
+
+def test_words_of_the_grammar_are_single_tokens():
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+    for word in {word for text, *_ in all_canonical() for word in text.split()}:
+        assert len(tokenizer(word).input_ids) == 3, word
+
+
+def test_padding_does_not_change_a_text(encoder):
+    alone = encoder.texts(["left pleural effusion"])
+    beside = encoder.texts(["left pleural effusion", "small nodule in the right upper lung and cardiomegaly"])
+    torch.testing.assert_close(alone[0], beside[0], atol=1e-5, rtol=1e-4)
+
+
+def test_it_finds_the_phrase_of_a_simulated_film(encoder, films):
+    measured, right = retrieval(encoder, films)
+    assert len(right) == len(films) == 68
+    assert measured["top1"] > 0.7
+    assert measured["side"] > 0.9
+    assert measured["zone"] > 0.8
+
+
+def test_its_patches_show_where_the_finding_is(encoder, films):
+    measured = patch_maps(encoder, films)
+    assert measured["patch_auc"] > 0.85
+
+
+def test_mirrored_films_get_the_other_side(encoder, films):
+    sided = [film for film in films if film.findings[0].side in ("right", "left")]
+    phrases = [text for text, *_ in all_canonical()]
+    sides = [side for _, _, side, _ in all_canonical()]
+    images, _ = encoder.images([np.ascontiguousarray(film.image[:, ::-1]) for film in sided])
+    best = (images @ encoder.texts(phrases).T).argmax(dim=1)
+    opposite = {"right": "left", "left": "right"}
+    hits = [sides[i] == opposite[film.findings[0].side] for i, film in zip(best.tolist(), sided, strict=True)]
+    assert np.mean(hits) > 0.8
+
+
+def test_auc_counts_pairs_and_halves_ties():
+    assert auc(np.array([2.0, 1.0]), np.array([0.0, 1.0, 3.0])) == (2 + 1.5) / 6
+
+
+def test_bins_say_none_where_there_is_no_film():
+    bins = in_bins([0.5, 0.6], np.array([True, False]), (0, 1, 2))
+    assert bins == {"0-1": {"films": 2, "top1": 0.5}, "1-2": {"films": 0, "top1": None}}
+
+
+def test_the_package_folder_of_models_is_where_the_test_looks():
+    assert FOLDER.samefile(Path(matex.models.__path__[0]) / "tiny")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="the development data ../shared/data are not here")
+def test_the_full_protocol_gives_the_recorded_numbers():
+    recorded = json.loads((FOLDER / "training.json").read_text())["evaluation"]
+    measured = evaluate(DATA, FOLDER, recorded["obvious"]["films"], recorded["seed"])
+    for tier in ("obvious", "moderate", "subtle"):
+        for name in ("top1", "side", "zone"):
+            assert measured[tier][name] == pytest.approx(recorded[tier][name], abs=0.01)
+    auc_recorded = recorded["real"]["boxes_against_normals"]["auc"]
+    assert measured["real"]["boxes_against_normals"]["auc"] == pytest.approx(auc_recorded, abs=0.01)
