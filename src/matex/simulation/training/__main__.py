@@ -51,13 +51,14 @@ def _evaluate(verb: str, arguments: list[str]) -> None:
     if verb == "record":
         parser.add_argument("--work", type=Path, required=True, help="where the training left its curves")
         parser.add_argument("--command", required=True, help="how the training was started")
+        parser.add_argument("--note", action="append", default=[], help="for the record; may be given again")
     given = parser.parse_args(arguments)
     from matex.simulation.training.evaluate import evaluate
     from matex.simulation.training.record import write_record
 
     evaluation = evaluate(given.data, given.model, given.films, given.seed)
     if verb == "record":
-        write_record(given.model, given.work, evaluation, given.command)
+        write_record(given.model, given.work, evaluation, given.command, given.note)
     json.dump(evaluation, sys.stdout, indent=2)
     print()
 

@@ -191,7 +191,7 @@ class Simulator:
 
 
 def _produce(normals: Sequence[np.ndarray], seed: int, queue: Any, progress: Any) -> None:
-    os.nice(5)
+    os.nice(15)  # the trainer needs both cores more
     rng = np.random.default_rng([seed, 1])
     backgrounds = Backgrounds(normals)
     parent = multiprocessing.parent_process()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ by way of the COVID-19 Radiography Database (Chowdhury et al. 2020; Rahman et al
 - Paediatric films: Kermany et al., "Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep \
 Learning", Cell 2018; Mendeley Data rscbjbr9sj, CC BY 4.0.
 """
-CURVES = ("image", "text", "local", "guide", "readout", "patch")
+CURVES = ("image", "text", "local", "patches", "guide", "readout", "patch", "kind")
 
 
-def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: str) -> None:
+def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: str, notes: Sequence[str] = ()) -> None:
     """Put `training.json` and `TRAINING.md` beside the weights.
 
     Args:
@@ -31,6 +32,7 @@ def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: 
         work: where the training left `recipe.json` and `curves.jsonl`.
         evaluation: what `evaluate` returned for this model.
         command: how the training was started, without paths of this machine.
+        notes: what else somebody must know to make such a model again.
     """
     recipe = json.loads((work / "recipe.json").read_text(encoding="utf-8"))
     curves = [json.loads(line) for line in (work / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -48,6 +50,7 @@ def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: 
         "steps": last["step"],
         "minutes": last["minutes"],
         "command": command,
+        "notes": list(notes),
         "recipe": recipe,
         "weights_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "curves": _thin(curves),
@@ -78,15 +81,16 @@ Not for diagnosis. {record["summary"][0].upper()}{record["summary"][1:]}.
 - Data: {"; ".join(record["data"].values())}. Nothing of the val splits and nothing of the films with boxes.
 - Command: `{record["command"]}`
 - Seed {record["seed"]}, {record["steps"]} steps, {record["minutes"]:.0f} minutes on two processor cores.
-- sha256 of model.safetensors: `{record["weights_sha256"]}`
+{"".join(f"- {note}{chr(10)}" for note in record["notes"])}- sha256 of model.safetensors: `{record["weights_sha256"]}`
 
 ## Numbers
 
 {tables(evaluation)}
 ## Curves
 
-Losses, each averaged over 50 steps. `image` and `text` are the two contrastive directions, `local` compares patches
-with phrases, `guide`, `readout` and `patch` are auxiliary (weighted; they fade out) and leave no weights behind.
+Losses, each averaged over 50 steps. `image` and `text` are the two contrastive directions; `local` asks which
+patches a phrase speaks of, `patches` which phrase a patch belongs to. The others are auxiliary, as weighted at that
+step; they fade out and leave no weights behind.
 
 | step | minutes | films simulated | {" | ".join(CURVES)} |
 | --- | --- | --- | {" | ".join("---" for _ in CURVES)} |
