@@ -37,7 +37,7 @@ def encoder() -> Encoder:
 @pytest.fixture(scope="module")
 def films():
     """One obvious film per canonical phrase on the normal films of the package, with its phrase's place."""
-    normals = [read_grey(sample.path) for sample in samples.samples() if sample.source == "rsna-normal"]
+    normals = [read_grey(sample.path) for sample in samples.samples() if sample.normal]
     backgrounds = [(normal, find_lungs(normal)) for normal in normals]
     return simulated_films(backgrounds, 2 * len(all_canonical()), "obvious", 1, seed=11)
 
