@@ -46,7 +46,7 @@ class Recipe:
     """Everything that decides a training run besides the data."""
 
     seed: int = 0
-    minutes: float = 60.0
+    minutes: float = 72.0
     """Length of the schedule in minutes of training, resumed ones included."""
     steps: int | None = None
     """Length of the schedule in steps, instead of minutes."""
@@ -54,7 +54,7 @@ class Recipe:
     simulated: int = 22
     """Films of a batch with simulated findings; with `real` and plain normal films they fill the batch."""
     real: int = 7
-    rate: float = 7e-4
+    rate: float = 1e-3
     decay: float = 0.05
     warmup: float = 0.03
     average: float = 0.998
@@ -448,7 +448,7 @@ def _start(recipe: Recipe, out: Path, work: Path, resume: bool) -> Trainer:
 def _loop(trainer: Trainer, films: Films, simulator: Simulator, work: Path) -> None:
     saved = time.monotonic()
     sums: dict[str, float] = {}
-    every = 50
+    since = trainer.step  # rows average over the steps since the last row
     with (work / "curves.jsonl").open("a", encoding="utf-8") as curves:
         (work / "recipe.json").write_text(json.dumps(asdict(trainer.recipe)))
         while trainer.progress() < 1:
@@ -457,14 +457,16 @@ def _loop(trainer: Trainer, films: Films, simulator: Simulator, work: Path) -> N
             trainer.seconds += time.monotonic() - start
             simulator.progress.value = trainer.progress()
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value / every
-            if trainer.step % every == 0:
+                sums[name] = sums.get(name, 0.0) + value
+            if trainer.step % 50 == 0:
                 row: dict[str, Any] = {"step": trainer.step, "minutes": round(trainer.seconds / 60, 2)}
-                row |= {"simulated": films.simulated} | {name: round(value, 5) for name, value in sums.items()}
+                row |= {"simulated": films.simulated} | {
+                    name: round(value / (trainer.step - since), 5) for name, value in sums.items()
+                }
                 curves.write(json.dumps(row) + "\n")
                 curves.flush()
                 log.info("%s", row)
-                sums = {}
+                sums, since = {}, trainer.step
             if time.monotonic() - saved > 240:
                 trainer.save(work / "checkpoint.pt")
                 trainer.export()
