@@ -103,7 +103,7 @@ def test_without_tokenizer_and_preprocessing_the_low_level_still_works(tmp_path,
 
 
 def test_a_model_from_memory_works_for_prepared_inputs(pixels, token_ids):
-    model = matex.load(small_clip(), dtype="float64")
+    model = matex.load(small_clip())
     assert matex.attribute(model, pixels[:1], token_ids[:1]).shape == (5, 5)
 
 
@@ -333,3 +333,68 @@ def test_the_true_vit_b_32_architecture_loads_in_both_formats(tmp_path, form):
     }
     same_as(model, module, inputs)
     assert matex.attribute(model, inputs["pixel_values"], inputs["input_ids"]).shape == (7, 7)
+
+
+def test_a_module_that_is_no_clip_is_refused():
+    with pytest.raises(matex.UnsupportedModel, match="Expected a transformers CLIPModel, got Linear"):
+        matex.load(torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match="with a model in memory"):
+        matex.load(small_clip(), dtype="float64")
+
+
+def test_the_weights_hash_follows_changes_in_place(model, module):
+    before = model.weights_sha256
+    with torch.no_grad():
+        module.visual_projection.weight.neg_()
+    changed = model.weights_sha256
+    assert changed != before
+    with torch.no_grad():
+        module.visual_projection.weight.neg_()
+    assert model.weights_sha256 == before
+
+
+def test_special_tokens_in_the_phrase_are_refused(folder):
+    model = matex.load(f"hf:{folder}")
+    with pytest.raises(InputError, match=r"got '<\|endoftext\|>'"):
+        model.encode("opacity <|endoftext|> left lung")
+    with pytest.raises(InputError, match="valid Unicode"):
+        model.encode("opacity \udcff")
+    with pytest.raises(InputError, match="as a string, got NoneType"):
+        model.encode(None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"resample": 17}, {"size": {"longest_edge": 5}}, {"image_mean": [0.5, 0.5]}, {"size": "large"}]
+)
+def test_a_foreign_preprocessor_is_refused_in_one_line(change):
+    with pytest.raises(InputError, match=r"Expected a (CLIP )?preprocessor") as caught:
+        Preprocessing.from_processor({"size": {"shortest_edge": 32}, **change}, (32, 32))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: [w.pop(name) for name in list(w) if "resblocks" in name],
+        lambda w: w.update(text_projection=torch.ones(5)),
+        lambda w: w.update({"visual.positional_embedding": torch.tensor(1.0)}),
+        lambda w: w.update({"transformer.resblocks.foo.weight": torch.ones(1)}),
+    ],
+)
+def test_odd_state_dicts_are_refused_in_one_line(tmp_path, change):
+    weights = state_dict(openai_module())
+    change(weights)
+    torch.save(weights, tmp_path / "clip.pt")
+    with pytest.raises(matex.CheckpointError) as caught:
+        matex.load(f"openai:{tmp_path / 'clip.pt'}", preset="clip")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_refused_whatever_byte_is_wrong(tmp_path):
+    path = tmp_path / "clip.pt"
+    torch.save({"visual.conv1.weight": torch.ones(2)}, path)
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 37):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with pytest.raises(matex.CheckpointError):
+            matex.load(f"openai:{path}", preset="clip")

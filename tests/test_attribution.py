@@ -230,5 +230,16 @@ def test_unknown_names_and_bad_values_are_refused_in_one_line(model, pixels, tok
         matex.attribute(model, pixels[0], token_ids)
     with pytest.raises(matex.InputError, match="finite"):
         matex.attribute(model, pixels * float("nan"), token_ids)
+    for wrong in (pixels[:, :1], pixels[..., :3, :3], pixels.long(), pixels[:0]):
+        with pytest.raises(matex.InputError, match="Expected"):
+            matex.attribute(model, wrong, token_ids[: len(wrong)])
+    for wrong in (token_ids.double(), token_ids - 10, token_ids + 90, token_ids.repeat(1, 3)):
+        with pytest.raises(matex.InputError, match="token ids"):
+            matex.attribute(model, pixels, wrong)
+    with pytest.raises(matex.InputError, match=r"Expected the end token \(id 98\) in every row"):
+        matex.attribute(model, pixels[:1], token_ids[:1, :-1])
+    for parameters in ({"alpha": "a"}, {"gradient_layers": 2.5}):
+        with pytest.raises(ValueError, match="Expected"):
+            make("matex", parameters)
     with pytest.raises(matex.InputError, match="tower"):
         matex.attribute(model, pixels, token_ids, tower="sound")

@@ -166,6 +166,21 @@ def test_a_mirrored_film_turns_the_prior_and_a_lateral_one_silences_it(tiny, fil
     assert any("neutral" in note and "LL" in note for note in lateral.notes)
 
 
+def test_what_the_file_does_not_say_the_caller_can(tiny, film, explanation):
+    mirrored = matex.explain(tiny, film.path, explanation.text, mirrored=True)
+    np.testing.assert_allclose(mirrored.prior, explanation.prior[:, ::-1], atol=0.02)
+    lateral = matex.compare(tiny, film.path, explanation.text, "matex", view="LATERAL")["matex"]
+    assert (lateral.prior == 1).all()
+    assert lateral.provenance["image"]["view"] == "LATERAL"
+
+
+def test_a_single_word_has_nothing_to_be_compared_with(tiny, film):
+    made = matex.explain(tiny, film.path, "nodule")
+    if len(made.tokens) == 1:
+        assert np.isnan(made.words[0][1])
+        assert any("text map is constant" in note for note in made.notes)
+
+
 def test_a_natural_image_has_no_patients_side(tiny, film):
     made = matex.explain(tiny, film.path, "opacity on the left", domain="natural")
     assert (made.prior == 1).all()
@@ -180,7 +195,9 @@ def test_a_lung_mask_places_the_zones(tiny, film):
     made = matex.explain(tiny, film.path, "opacity in the right lung", lung_mask=mask)
     seen = made.image.placement.map_to_original(made.prior) - 1
     assert seen[100:200, 40:160].mean() > 10 * seen[300:, :].mean()
-    assert made.provenance["lung_mask"] is True
+    assert len(made.provenance["lung_mask"]) == 64
+    with pytest.raises(InputError, match="Expected a lung mask of shape"):
+        matex.explain(tiny, film.path, "opacity in the right lung", lung_mask=mask.T[:-1])
 
 
 def test_a_centre_crop_leaves_the_borders_unseen(tiny):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,8 @@ def explain(
     resize: Resize = "model",
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
+    view: str | None = None,
+    mirrored: bool | None = None,
     **parameters: Any,
 ) -> Explanation:
     """Why the model gives this image and this phrase its score.
@@ -49,7 +52,9 @@ def explain(
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
         domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
         lung_mask: [height, width] of the original image, 1 the patient's right lung, 2 the left; places the prior's
-            zones inside this patient's lungs.
+            zones inside this patient's lungs; booleans of both lungs will do.
+        view: the projection ("PA", "AP", "LATERAL", ...) where the file does not say it.
+        mirrored: True when the image's left edge is the patient's left, where the file does not say it.
         **parameters: of the method, see `matex.methods()`.
 
     Raises:
@@ -57,7 +62,8 @@ def explain(
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
     """
-    return _explain(model, [(image, text)], {method: parameters}, resize, domain, lung_mask)[method][0]
+    film = _told(read(image), view, mirrored)
+    return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask)[method][0]
 
 
 def explain_batch(
@@ -114,17 +120,22 @@ def compare(
     resize: Resize = "model",
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
+    view: str | None = None,
+    mirrored: bool | None = None,
 ) -> dict[str, Explanation]:
     """Explain one pair with many methods over one trace.
 
     Args:
-        methods: names, or names with parameters; every explanation's provenance says how long its formula took.
-        model, image, text, resize, domain, lung_mask: see `explain`.
+        methods: names, or names with parameters; every explanation's provenance says how long its formula took, the
+            passes that all of them share not counted.
+        model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
     """
+    methods = [methods] if isinstance(methods, str) else methods
     chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
-    made = _explain(model, [(image, text)], chosen, resize, domain, lung_mask)
+    film = _told(read(image), view, mirrored)
+    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask)
     return {name: explanations[0] for name, explanations in made.items()}
 
 
@@ -157,7 +168,7 @@ def attribute(
         InputError: shapes that do not fit, or values that are not finite.
         UnknownName: no such method or parameter.
     """
-    _check_inputs(pixels, token_ids)
+    _check_inputs(model, pixels, token_ids)
     if tower not in ("image", "text"):
         raise InputError(f"Expected tower 'image' or 'text', got {tower!r}.")
     chosen = make(method, parameters)
@@ -209,9 +220,11 @@ def _explain(
             raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
     chosen = {name: make(name, parameters) for name, parameters in methods.items()}
     images, image_of = _distinct([image for image, _ in pairs], _identity)
-    texts, text_of = _distinct([text for _, text in pairs], str)
+    texts, text_of = _distinct([text for _, text in pairs], lambda text: text)
     phrases = [model.encode(text) for text in texts]
     films = [read(image) for image in images]
+    if lung_mask is not None:
+        lung_mask = _check_mask(lung_mask, films[0])
     prepared = [model.prepare(film, resize) for film in films]
     mentions = [parse(text) if domain == "chest" else () for text in texts]
     subjects = [
@@ -232,7 +245,17 @@ def _explain(
         text_gradient_blocks=_blocks(chosen, "text"),
         scenes=[subject.scene for subject in subjects],
     )
+    for side, kind in ((trace.image, "image"), (trace.text, "text")):
+        if _blocks(chosen, kind):
+            side.gradient(-1)  # the one backward, before any method is timed
     return {name: _apply(model, name, method, trace, subjects, resize) for name, method in chosen.items()}
+
+
+def _told(film: Film, view: str | None, mirrored: bool | None) -> Film:
+    """The film with what the caller knows about it."""
+    if view is not None:
+        film = dataclasses.replace(film, view=view)
+    return film if mirrored is None else dataclasses.replace(film, mirrored=mirrored)
 
 
 def _apply(
@@ -253,13 +276,17 @@ def _apply(
         saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
         scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
         notes = [*subject.film.notes]
-        if subject.scene.domain == "chest" and subject.film.view is None and not subject.film.mirrored:
+        known = subject.film.oriented or subject.film.mirrored
+        if subject.scene.domain == "chest" and subject.film.view is None and not known:
             notes.append("view and orientation unknown: taken as a frontal film in standard display")
         if getattr(method, "laterality", "patient") == "paper":
             notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
         if priors and priors[i].neutral:
             notes.append(f"spatial prior neutral: {priors[i].reason}")
         notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
+        if scored and not any(token.score for token in scored):
+            notes.append("the text map is constant: it does not tell the words apart")
+            scored = tuple(dataclasses.replace(token, score=float("nan")) for token in scored)
         if saliency.degenerate:
             notes.append("the map is constant: it says nothing about where")
         made.append(
@@ -296,7 +323,7 @@ def _provenance(
     model: Model, name: str, method: Any, subject: _Subject, resize: Resize, seconds: float
 ) -> dict[str, Any]:
     """Everything needed to run the explanation again, as plain data."""
-    film, placement = subject.film, subject.scene.placement
+    film, placement, mask = subject.film, subject.scene.placement, subject.scene.lung_mask
     return {
         "matex": _version("matex"),
         "method": name,
@@ -321,9 +348,9 @@ def _provenance(
         "token_ids": list(subject.phrase.ids),
         "resize": resize,
         "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
-        "laterality": getattr(method, "laterality", "patient"),
+        "laterality": getattr(method, "laterality", None),
         "domain": subject.scene.domain,
-        "lung_mask": subject.scene.lung_mask is not None,
+        "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),
         "seed": getattr(method, "seed", None),
         "seconds": seconds,
         "versions": {
@@ -378,11 +405,36 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _check_inputs(pixels: Tensor, token_ids: Tensor) -> None:
-    if pixels.dim() != 4 or token_ids.dim() != 2 or len(pixels) != len(token_ids):
+def _check_inputs(model: Model, pixels: Tensor, token_ids: Tensor) -> None:
+    """Refuse tensors that are no batch of images and phrases for this model."""
+    if pixels.dim() != 4 or token_ids.dim() != 2 or len(pixels) != len(token_ids) or not len(pixels):
         raise InputError(
             "Expected pixels [1, channel, height, width] and token_ids [1, token], got "
             f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
         )
-    if not torch.isfinite(pixels).all():
-        raise InputError("Expected finite pixel values, got NaN or infinity. Check the preprocessing.")
+    if pixels.shape[1] != 3 or pixels.shape[2] < model.patch[0] or pixels.shape[3] < model.patch[1]:
+        raise InputError(
+            f"Expected 3 channels and at least one patch of {model.patch[0]}x{model.patch[1]} pixels, "
+            f"got {tuple(pixels.shape[1:])} (channel, height, width)."
+        )
+    if not pixels.is_floating_point() or not torch.isfinite(pixels).all():
+        raise InputError("Expected finite floating-point pixels, got others. Check the preprocessing.")
+    whole = not (token_ids.is_floating_point() or token_ids.is_complex() or token_ids.dtype == torch.bool)
+    if not whole or not 1 <= token_ids.shape[1] <= model.context or token_ids.min() < 0:
+        raise InputError(
+            f"Expected whole token ids of 0 or more, at most {model.context} in a row, got "
+            f"{token_ids.dtype} {tuple(token_ids.shape)}."
+        )
+    if int(token_ids.max()) >= model.vocabulary:
+        raise InputError(f"Expected token ids below {model.vocabulary}, got {int(token_ids.max())}. Wrong tokenizer?")
+
+
+def _check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
+    """A lung mask that fits the film it is about."""
+    found, size = np.asarray(mask), film.pixels.shape[:2]
+    if found.shape != size:
+        raise InputError(
+            f"Expected a lung mask of shape {size} (height, width of the image), got {found.shape}. "
+            "Draw it on the original image."
+        )
+    return found

@@ -83,7 +83,7 @@ class Explanation:
         method: registered name.
         parameters: every parameter of the method, defaults included.
         score: cosine similarity of image and text.
-        image: the saliency map; None for a method without an image side.
+        image: the saliency map.
         tokens: content tokens with their scores, empty for a method without a text side.
         words: (word, sum of its tokens' scores), in reading order.
         components: the method's terms before their weights, each [rows, columns]; empty when it has none.

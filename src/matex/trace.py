@@ -190,9 +190,10 @@ class Trace:
             self._priors[kind, laterality] = [scene.prior(kind, laterality) for scene in self.scenes]
         return self._priors[kind, laterality]
 
-    def score_inputs(self, inputs: Tensor, pair: int = 0) -> Tensor:
+    def score_inputs(self, inputs: Tensor, pair: int = 0, batch_size: int = 64) -> Tensor:
         """Score of other pixels or token ids of the same kind against one pair's target, [input]; no graph."""
-        return run(self.tower, inputs).embedding @ self.target[pair]
+        parts = [run(self.tower, some).embedding @ self.target[pair] for some in inputs.split(batch_size)]
+        return torch.cat(parts)
 
     def score_hidden(self, layer: int, hidden: Tensor, pair: int = 0) -> Tensor:
         """Score when block `layer` receives these hidden states [batch, token, dim] instead; differentiable, [batch].
@@ -289,7 +290,7 @@ def record(
         run(model.image, pixels, image_gradient_blocks),
         run(model.text, token_ids, text_gradient_blocks),
     )
-    which = torch.tensor(pairs, device=pixels.device).T
+    which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
         Trace(image, which[0], text.embedding[which[1]], scenes),
         Trace(text, which[1], image.embedding[which[0]], scenes),

@@ -42,11 +42,13 @@ def load(
     if dtype in ("float16", "bfloat16") and where.type == "cpu":
         raise InputError(f"Expected float32 or float64 on the CPU, got {dtype}. Half precision needs device='cuda'.")
     if isinstance(name, torch.nn.Module):
+        if preset is not None or device != "auto" or dtype != "float32":
+            raise InputError("Expected no preset, device or dtype with a model in memory. Move it before it is given.")
         return clip.adapt(
             name,
             type(name).__name__,
             preprocessing=None,
-            tokenizer=clip.load_tokenizer(tokenizer) if tokenizer else None,
+            tokenizer=clip.given_tokenizer(tokenizer) if tokenizer else None,
             missing=("a model from memory has no preprocessing", "a model from memory has no tokenizer"),
         )
     prefix = next((p for p in MODELS if str(name) == p or (p.endswith(":") and str(name).startswith(p))), None)
@@ -67,7 +69,8 @@ def _device(device: str) -> torch.device:
         found = torch.device(device)
     except RuntimeError:
         raise InputError(f"Expected device 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.") from None
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    cuda = (found.index or 0) < torch.cuda.device_count()
+    there = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
     if not there.get(found.type, False):
         raise InputError(f"Expected a device that this machine has, got {device!r}. Use device='auto'.")
     return found

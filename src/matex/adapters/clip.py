@@ -107,7 +107,10 @@ class TextTower(_Blocks):
     def readout(self, inputs: Tensor) -> Tensor:
         if self.end == 2:
             return inputs.argmax(dim=-1)
-        return (inputs == self.end).int().argmax(dim=-1)
+        ends = inputs == self.end
+        if not bool(ends.any(dim=-1).all()):
+            raise InputError(f"Expected the end token (id {self.end}) in every row of token_ids. Add it last.")
+        return ends.int().argmax(dim=-1)
 
     def content(self, inputs: Tensor) -> Tensor:
         position = torch.arange(inputs.shape[1], device=inputs.device)
@@ -136,6 +139,10 @@ def adapt(
     Raises:
         UnsupportedModel: not a CLIPModel, or one with other blocks than its configuration says.
     """
+    if not (hasattr(module, "vision_model") and hasattr(module, "text_model") and hasattr(module, "visual_projection")):
+        raise UnsupportedModel(
+            f"Expected a transformers CLIPModel, got {type(module).__name__}. Other families are not supported yet."
+        )
     vision, text = module.vision_model, module.text_model
     vision, text = getattr(vision, "vision_model", vision), getattr(text, "text_model", text)
     for part, config in ((vision, module.config.vision_config), (text, module.config.text_config)):
@@ -174,6 +181,7 @@ def adapt(
         preprocessing=preprocessing,
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
+        vocabulary=module.config.text_config.vocab_size,
         missing=tuple(missing),
         record=record or {},
     )
@@ -234,10 +242,25 @@ def load_hf(source: str, *, name: str | None = None, preset: str | None = None, 
         missing.append("it has no preprocessing (preprocessor_config.json)")
     else:
         preprocessing = Preprocessing.from_processor(preprocessor, _pair(module.config.vision_config.image_size))
-    words = load_tokenizer(tokenizer or where)
+    words = given_tokenizer(tokenizer) if tokenizer else load_tokenizer(where)
     if words is None:
         missing.append("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
     return adapt(module, name or f"hf:{source}", preprocessing=preprocessing, tokenizer=words, missing=missing)
+
+
+def given_tokenizer(source: str) -> Tokenizer:
+    """The tokenizer that the caller named.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(source).expanduser()
+    found = load_tokenizer(path if path.is_dir() else source)
+    if found is None:
+        raise CheckpointError(
+            f"Expected a folder or hub id with a tokenizer (vocab.json and merges.txt), found none in {source!r}."
+        )
+    return found
 
 
 def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
@@ -258,8 +281,8 @@ def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[
         )
 
 
-def load_tokenizer(source: str | Path) -> Tokenizer | None:
-    """The fast tokenizer of a folder or hub id; None when there is none.
+def load_tokenizer(source: str | Path, cached_only: bool = False) -> Tokenizer | None:
+    """The fast tokenizer of a folder or hub id (from its cache alone, if asked); None when there is none.
 
     Raises:
         CheckpointError: tokenizer files that cannot be read.
@@ -269,7 +292,7 @@ def load_tokenizer(source: str | Path) -> Tokenizer | None:
     if isinstance(source, Path) and not any((source / f).exists() for f in ("tokenizer.json", "vocab.json")):
         return None
     try:
-        return AutoTokenizer.from_pretrained(source, use_fast=True)
+        return AutoTokenizer.from_pretrained(source, use_fast=True, local_files_only=cached_only)
     except OSError as error:
         if isinstance(source, Path):
             raise CheckpointError(f"Expected a tokenizer in {str(source)!r}, got: {_first_line(error)}") from error

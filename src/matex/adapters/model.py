@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -95,6 +94,13 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer(Protocol):
+    """What is used of a fast Hugging Face tokenizer."""
+
+    @property
+    def all_special_ids(self) -> Sequence[int]: ...
+
+    def convert_ids_to_tokens(self, ids: int) -> str | list[str]: ...
+
     def __call__(self, text: str, **options: Any) -> Mapping[str, Any]: ...
 
 
@@ -114,6 +120,7 @@ class Model:
         preprocessing: films to pixels; None when the checkpoint came without.
         tokenizer: a fast Hugging Face tokenizer; None when the checkpoint came without.
         context: longest token sequence, special tokens included.
+        vocabulary: number of token ids.
         missing: what `explain` needs and the checkpoint did not bring, as one line each.
         record: further facts for the provenance (preset, activation, training record).
     """
@@ -126,8 +133,10 @@ class Model:
     preprocessing: Preprocessing | None
     tokenizer: Tokenizer | None
     context: int
+    vocabulary: int
     missing: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -156,10 +165,20 @@ class Model:
         """
         if self.tokenizer is None:
             raise InputError(self._lacks("tokenizer"))
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"Expected a phrase as a string, got {type(text).__name__}.")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InputError("Expected a phrase in valid Unicode, got bytes that are none. Check its encoding.")
         if not text.strip():
             raise InputError("Expected a phrase such as 'opacity in the left lower lung', got an empty text.")
         encoded = self.tokenizer(text, return_offsets_mapping=True)
         ids = tuple(int(i) for i in encoded["input_ids"])
+        special = set(self.tokenizer.all_special_ids) & set(ids[1:-1])
+        if special:
+            raise InputError(
+                f"Expected plain words, got {self.tokenizer.convert_ids_to_tokens(min(special))!r}, which the model "
+                "reads as a special token. Leave it out."
+            )
         if len(ids) > self.context:
             raise InputError(
                 f"Expected a phrase of at most {self.context} tokens, got {len(ids)}. Shorten it, or explain a whole "
@@ -176,14 +195,20 @@ class Model:
         rows = [phrase.ids + phrase.ids[-1:] * (longest - len(phrase.ids)) for phrase in phrases]
         return torch.tensor(rows, device=self.device)
 
-    @cached_property
+    @property
     def weights_sha256(self) -> str:
         """Hash over names and values of all weights, independent of the file format they came in."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        weights = sorted(self.module.state_dict().items())
+        # Kept until a tensor is changed in place or replaced.
+        state = tuple((name, tensor.data_ptr(), tensor._version) for name, tensor in weights)
+        if state not in self._hashes:
+            digest = hashlib.sha256()
+            for name, tensor in weights:
+                digest.update(name.encode())
+                digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+            self._hashes.clear()
+            self._hashes[state] = digest.hexdigest()
+        return self._hashes[state]
 
     def _lacks(self, what: str) -> str:
         lacking = [line for line in self.missing if what in line] or [f"no {what}"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matex.adapters.clip import adapt, load_tokenizer, refuse_incomplete
+from matex.adapters.clip import adapt, given_tokenizer, load_tokenizer, refuse_incomplete
 from matex.adapters.model import MODELS, CheckpointError, Model, Tokenizer, UnsupportedModel
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.registry import Registry
@@ -35,7 +34,8 @@ class Preset:
 
 
 PRESETS: Registry[Preset] = Registry("preset")
-# Raw 0-255 values, padded to a square of 320 on the way, as rajpurkarlab's CheXzero and CXR-RePaiR prepare films.
+# Raw 0-255 values by way of a square of 320, as rajpurkarlab's CheXzero and CXR-RePaiR prepare films. They pad at 320
+# and we at 224, so the film may lie a third of a pixel apart.
 _MEAN, _STD = 101.48761, 83.43944
 _RAJPURKAR = Preprocessing((224, 224), "pad", "bicubic", 1.0, (_MEAN, _MEAN, _MEAN), (_STD, _STD, _STD), by_way_of=320)
 PRESETS("clip")(Preset("quick_gelu", Preprocessing((224, 224), "crop", "bicubic", 1 / 255, CLIP_MEAN, CLIP_STD)))
@@ -105,7 +105,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"Expected a checkpoint file, found none at {str(path)!r}. Check the path.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file can fail in any way
         kind = "a TorchScript archive" if "TorchScript" in str(error) else "something else or a broken file"
         raise CheckpointError(
             f"Expected a file of tensors alone in {str(path)!r}, got {kind}, which is not opened since it could run "
@@ -139,6 +139,13 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
             f"Expected an OpenAI CLIP state dict in {source!r}, got one without {', '.join(absent)}. "
             "Hugging Face folders load with hf:."
         )
+    depths = [_depth(weights, tower) for tower in ("visual.transformer.", "transformer.")]
+    ranks = [weights[name].dim() for name in (*landmarks, "token_embedding.weight")]
+    if min(depths) < 1 or ranks != [4, 2, 2, 2, 2]:
+        raise CheckpointError(
+            f"Expected an OpenAI CLIP state dict in {source!r}, got {depths[0]} image and {depths[1]} text blocks and "
+            f"weights of ranks {ranks} where {[4, 2, 2, 2, 2]} belong. Use a complete ViT checkpoint."
+        )
     conv, positions = weights["visual.conv1.weight"], weights["visual.positional_embedding"]
     text_width, joint = weights["text_projection"].shape
     patch, side = conv.shape[-1], round((len(positions) - 1) ** 0.5)
@@ -148,7 +155,7 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
         "vision_config": {
             "hidden_size": conv.shape[0],
             "intermediate_size": _width(weights, "visual.transformer."),
-            "num_hidden_layers": _depth(weights, "visual.transformer."),
+            "num_hidden_layers": depths[0],
             "num_attention_heads": max(1, conv.shape[0] // 64),
             "image_size": side * patch,
             "patch_size": patch,
@@ -157,7 +164,7 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
         "text_config": {
             "hidden_size": text_width,
             "intermediate_size": _width(weights, "transformer."),
-            "num_hidden_layers": _depth(weights, "transformer."),
+            "num_hidden_layers": depths[1],
             "num_attention_heads": max(1, text_width // 64),
             "max_position_embeddings": len(weights["positional_embedding"]),
             "vocab_size": vocabulary,
@@ -172,7 +179,8 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
 
 def _depth(weights: dict[str, Tensor], tower: str) -> int:
     start = f"{tower}resblocks."
-    return 1 + max((int(n[len(start) :].split(".")[0]) for n in weights if n.startswith(start)), default=-1)
+    numbers = [n[len(start) :].split(".")[0] for n in weights if n.startswith(start)]
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
 def _width(weights: dict[str, Tensor], tower: str) -> int:
@@ -252,13 +260,7 @@ def _restore_positions(module: Any) -> None:
 def find_clip_tokenizer(given: str | None, folder: Path) -> Tokenizer | None:
     """CLIP's tokenizer: as given, beside the checkpoint, from an installed open_clip, or from the hub's cache."""
     if given is not None:
-        path = Path(given).expanduser()
-        found = load_tokenizer(path if path.is_dir() else given)
-        if found is None:
-            raise CheckpointError(
-                f"Expected a folder or hub id with a tokenizer (vocab.json and merges.txt), found none in {given!r}."
-            )
-        return found
+        return given_tokenizer(given)
     found = load_tokenizer(folder)
     if found is not None:
         return found
@@ -267,7 +269,7 @@ def find_clip_tokenizer(given: str | None, folder: Path) -> Tokenizer | None:
         merges = Path(package.origin).parent / "bpe_simple_vocab_16e6.txt.gz"
         if merges.is_file():
             return tokenizer_from_merges(merges)
-    return load_tokenizer("openai/clip-vit-base-patch32")
+    return load_tokenizer("openai/clip-vit-base-patch32", cached_only=True)
 
 
 def tokenizer_from_merges(path: Path) -> Tokenizer:

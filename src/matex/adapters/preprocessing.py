@@ -35,7 +35,7 @@ class Preprocessing:
         scale: factor on the 0-255 values before normalisation; 1/255, or 1 where a model takes raw values.
         mean: per channel, after scaling.
         std: per channel, after scaling.
-        by_way_of: size of a square the film is padded and resized to first, as some checkpoints were trained; None.
+        by_way_of: size of a square the film is fitted into first (Lanczos), as some checkpoints were trained; None.
     """
 
     size: Size
@@ -61,7 +61,7 @@ class Preprocessing:
         image = Image.fromarray(film.pixels)
         if self.by_way_of and resize == "model":
             stop = Placement.fit(_extent(film), (self.by_way_of, self.by_way_of), patch, "pad")
-            image = image.resize((stop.resized[1], stop.resized[0]), filter)
+            image = image.resize((stop.resized[1], stop.resized[0]), Image.Resampling.LANCZOS)
         image = image.resize((placement.resized[1], placement.resized[0]), filter)
         top, left = placement.offset
         window = image.crop((left, top, left + self.size[1], top + self.size[0]))  # outside is black
@@ -82,8 +82,20 @@ class Preprocessing:
             size: (height, width) the model takes.
 
         Raises:
-            InputError: a configuration whose result would not have the model's size.
+            InputError: a configuration that cannot be read, or whose result would not have the model's size.
         """
+        try:
+            return cls._read(config, size)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"Expected a CLIP preprocessor_config.json, got one with {type(error).__name__}: {error}. "
+                "Correct size, crop_size, resample, image_mean or image_std."
+            ) from None
+
+    @classmethod
+    def _read(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
         resize: Literal["squash", "pad", "crop"] = "crop"
         asked = _size(config.get("size", {"shortest_edge": size[0]}), shortest=True)
         cropped = _size(config["crop_size"]) if config.get("do_center_crop", True) and "crop_size" in config else None

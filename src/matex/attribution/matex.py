@@ -93,7 +93,8 @@ class Matex:
         for name in ("alpha", "beta", "gamma", "delta", "temperature"):
             check(0 <= getattr(self, name) < float("inf"), name, "of 0 or more", getattr(self, name))
         check(1 <= self.prior_strength < float("inf"), "prior_strength", "of 1 or more", self.prior_strength)
-        check(self.gradient_layers >= 1, "gradient_layers", "of 1 or more", self.gradient_layers)
+        whole = self.gradient_layers == int(self.gradient_layers)
+        check(whole and self.gradient_layers >= 1, "gradient_layers", "to be whole, 1 or more", self.gradient_layers)
         for name, choices in (
             ("gradient", ("attention", "similarity")),
             ("flow", ("weighted", "rollout")),

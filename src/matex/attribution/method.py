@@ -72,7 +72,10 @@ def make(name: str, parameters: Mapping[str, Any]) -> Any:
     for parameter in parameters:
         if parameter not in known:
             raise UnknownName(f"parameter of {name}", parameter, known)
-    return kind(**parameters)
+    try:
+        return kind(**parameters)
+    except TypeError as error:  # a number was asked for and something else given
+        raise ValueError(f"Expected parameters of {name} as matex.methods() shows them, got {error}.") from None
 
 
 def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
