@@ -25,6 +25,8 @@ from pydicom.uid import (  # noqa: E402
 
 from matex.dicom import read as dicom_read  # noqa: E402
 from matex.images import InputError, read  # noqa: E402
+from matex.priors.anatomy import parse  # noqa: E402
+from matex.priors.spatial import is_frontal, spatial_prior  # noqa: E402
 
 SECRET = "ZZTOP^SECRETA"
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -177,6 +179,22 @@ def test_a_voi_table_that_declares_too_many_bits_is_not_shown_black(load):
     assert "VOI LUT declares 16 bits and uses 12" in shown.notes
 
 
+@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_voi_table_that_declares_too_few_bits_does_not_wrap(load, bits, photometric):
+    item = table(np.arange(4096), bits=bits)
+    shown = load(film(VOILUTSequence=[item], PhotometricInterpretation=photometric))
+    expected = RAMP * (255 / 4095)
+    shows(shown, expected if photometric == "MONOCHROME2" else 255 - expected)
+    assert f"VOI LUT declares {bits} bits and uses 12" in shown.notes
+
+
+def test_display_values_out_of_range_are_clipped_not_wrapped(load, monkeypatch):
+    monkeypatch.setattr(dicom_read, "_voi", lambda values, *_: values / 2000 - 0.5)
+    shows(load(film()), np.clip(RAMP / 2000 - 0.5, 0, 1) * 255)
+    shows(load(film(PhotometricInterpretation="MONOCHROME1")), 255 - np.clip(RAMP / 2000 - 0.5, 0, 1) * 255)
+
+
 def test_a_voi_table_of_the_wrong_length_is_refused(refuse):
     item = table(np.arange(4096), bits=12)
     item.LUTDescriptor = [5000, 0, 12]
@@ -280,6 +298,7 @@ def test_a_constant_film_is_read_and_noted(load):
 def test_a_mirrored_film_is_flagged_and_its_pixels_are_left_alone(load):
     shown = load(film(PatientOrientation=["R", "F"]))
     assert shown.mirrored
+    assert shown.oriented
     assert shown.view == "PA"
     shows(shown, RAMP * (255 / 4095))
     assert any("mirrored" in note for note in shown.notes)
@@ -289,6 +308,7 @@ def test_a_mirrored_film_is_flagged_and_its_pixels_are_left_alone(load):
 def test_a_standard_film_needs_no_remark(load, orientation):
     shown = load(film(PatientOrientation=orientation))
     assert not shown.mirrored
+    assert shown.oriented
     assert not any("rientation" in note for note in shown.notes)
 
 
@@ -296,6 +316,7 @@ def test_a_standard_film_needs_no_remark(load, orientation):
 def test_a_missing_orientation_is_assumed_and_said(load, orientation):
     shown = load(film(PatientOrientation=orientation))
     assert not shown.mirrored
+    assert not shown.oriented
     assert any("no PatientOrientation: standard display assumed" in note for note in shown.notes)
 
 
@@ -319,6 +340,7 @@ def test_unreadable_orientations_are_refused_and_not_quoted(refuse, orientation)
         (["P", "F"], "LL", "LL"),
         (["A", "F"], "PA", "LATERAL"),
         (["P", "F"], "LATERAL", "LATERAL"),
+        (["A", "F"], "ZZTOP", "LATERAL"),
     ],
 )
 def test_a_lateral_film_is_known_by_its_orientation(load, orientation, position, view):
@@ -327,19 +349,57 @@ def test_a_lateral_film_is_known_by_its_orientation(load, orientation, position,
     assert not shown.mirrored
 
 
-@pytest.mark.parametrize(("position", "view"), [("AP", "AP"), ("pa ", "PA"), ("LL", "LL"), ("ZZTOP", None), ("", None)])
+@pytest.mark.parametrize(
+    ("position", "view"),
+    [
+        *[("AP", "AP"), ("pa ", "PA"), ("PA ERECT", "PA"), ("CHEST_AP_PORTABLE", "AP"), ("AP/SUPINE", "AP")],
+        *[("POSTERO-ANTERIOR", "PA"), ("FRONTAL", "FRONTAL"), ("", None)],
+        *[("LL", "LL"), ("RLD", "RLD"), ("LEFT LATERAL", "LATERAL"), ("LLAT", "LATERAL"), ("LAT L", "LATERAL")],
+        *[
+            ("AP FLAT", "AP"),
+            ("AP LAT", "LATERAL"),
+            ("RLATERAL", "LATERAL"),
+            ("PA OBLIQUE", "OBLIQUE"),
+            ("R OBL", "OBLIQUE"),
+        ],
+        *[("DECUBITUS AP", "DECUBITUS"), ("LEFT LATERAL DECUB", "DECUBITUS"), (["PA", "LL"], "LL")],
+        *[("ZZTOP", "UNRECOGNISED"), ("UNKNOWN", "UNRECOGNISED"), ("12", "UNRECOGNISED"), ("PAZZTOP", "UNRECOGNISED")],
+    ],
+)
 def test_known_views_are_read_and_others_are_not_quoted(load, position, view):
     shown = load(film(ViewPosition=position))
     assert shown.view == view
-    assert any("ViewPosition" in note for note in shown.notes) == (view is None)
+    assert is_frontal(shown.view) == (view in {"AP", "PA", "FRONTAL", None})
+    assert any("ViewPosition" in note for note in shown.notes) == (view in {None, "UNRECOGNISED"})
+    assert any("frontal assumed" in note for note in shown.notes) == (view is None)
     assert not any("ZZTOP" in note for note in shown.notes)
 
 
-@pytest.mark.parametrize(("code", "view"), [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("1", None)])
-def test_the_view_may_be_a_code(load, code, view):
+@pytest.mark.parametrize("position", ["LEFT LATERAL", "LLAT", "LAT L", "ZZTOP"])
+def test_a_view_that_is_not_known_as_frontal_has_no_prior_and_says_why(load, position):
+    centres = (np.arange(7) + 0.5) / 7
+    shown = load(film(ViewPosition=position, PatientOrientation=None))
+    prior = spatial_prior(parse("opacity in the left base"), centres, centres, view=shown.view)
+    assert prior.neutral
+    assert "not frontal" in prior.reason
+    assert not any("assumed" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize("view", ["UNKNOWN", "AP LATERAL", "UNRECOGNISED", "PA oblique", "LEFT", "SWIMMERS"])
+def test_a_view_is_frontal_only_where_every_word_allows_it(view):
+    assert not is_frontal(view)
+
+
+@pytest.mark.parametrize(
+    ("code", "view"),
+    [("272479007", "PA"), ("R-10206", "AP"), ("399173006", "LL"), ("1", "UNRECOGNISED"), ("", None)],
+)
+@pytest.mark.parametrize("position", [None, "", "ZZTOP"])
+def test_the_view_may_be_a_code(load, code, view, position):
     item = Dataset()
     item.CodeValue = code
-    assert load(film(ViewPosition=None, ViewCodeSequence=[item])).view == view
+    expected = "UNRECOGNISED" if position == "ZZTOP" and view is None else view
+    assert load(film(ViewPosition=position, ViewCodeSequence=[item])).view == expected
 
 
 def test_a_flipped_field_of_view_without_orientation_is_noted(load):

@@ -50,6 +50,7 @@ def test_grey_files_come_back_pixel_for_pixel(tmp_path, name):
     assert film.pixels.dtype == np.uint8
     assert film.pixels.flags.c_contiguous
     assert (film.name, film.view, film.mirrored, film.notes) == ("film", None, False, ())
+    assert not film.oriented
 
 
 @pytest.mark.parametrize("name", ["film.png", "film.tif", "film.bmp", "film.webp"])

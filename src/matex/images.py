@@ -50,9 +50,12 @@ class Film:
     pixels: np.ndarray  # uint8 [height, width] grey or [height, width, 3] colour; on a radiograph dense is bright
     name: str  # file stem, "array" or "image"; "dicom" and a hash for DICOM, never patient data
     sha256: str  # of the file's bytes, or of the array
-    view: str | None = None  # "PA", "AP", "LL", "RL", "LATERAL", ... as DICOM says; None when unknown
+    view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.views); None when nothing is known
     mirrored: bool = False  # True when the image's left edge is the patient's left
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
+    oriented: bool = (
+        False  # True when the file says how the patient lies in the image; else standard display is assumed
+    )
 
 
 def read(source: object) -> Film:
@@ -206,7 +209,9 @@ def _read_dicom(data: bytes, whole: str) -> Film:
     except UnsupportedDicom as error:
         raise InputError(str(error)) from None
     _check_size(image.pixels.shape[0], image.pixels.shape[1], "this DICOM file")
-    return Film(image.pixels, f"dicom{whole[:8]}", whole, image.view, image.mirrored, image.notes)
+    return Film(
+        image.pixels, f"dicom{whole[:8]}", whole, image.view, image.mirrored, image.notes, oriented=image.oriented
+    )
 
 
 def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:

@@ -18,8 +18,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
+from matex.views import UNRECOGNISED, is_frontal, view_name
+
 _EXPORT = "Export the film again as one grey CR or DX image."
-_VIEWS = frozenset({"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAO", "RAO", "LPO", "RPO", "LAT", "LATERAL"})
 # View Code Sequence, PS3.16 CID 4010: SNOMED CT and the older SNOMED RT codes.
 _VIEW_CODES = {
     "272479007": "PA", "R-40888": "PA", "R-10214": "PA",
@@ -43,6 +44,7 @@ class DicomImage:
     pixels: np.ndarray  # uint8 [height, width], dense = bright
     view: str | None
     mirrored: bool  # the image's left edge is the patient's left
+    oriented: bool  # the file says how the patient lies in the image
     notes: tuple[str, ...]
 
 
@@ -94,7 +96,7 @@ def _decode(data: bytes, max_pixels: int) -> DicomImage:
     stored = _stored_values(dataset, notes)
     padding = _padding(stored, dataset, notes)
     values = _modality(stored, dataset)
-    display = _voi(values, padding, dataset, notes)
+    display = np.clip(_voi(values, padding, dataset, notes), 0, 1)
     shape = str(dataset.get("PresentationLUTShape", "") or "").strip()
     if dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE":
         # One inversion: on CR and DX, INVERSE is how MONOCHROME1 is said again (PS3.3 C.8.11.3.1.2).
@@ -104,9 +106,9 @@ def _decode(data: bytes, max_pixels: int) -> DicomImage:
     pixels[padding] = 0
     if pixels.min() == pixels.max():
         notes.append("constant image: nothing to see in it")
-    view, mirrored = _orientation(dataset, notes)
+    view, mirrored, oriented = _orientation(dataset, notes)
     _note_the_rest(dataset, notes)
-    return DicomImage(pixels, view, mirrored, tuple(notes))
+    return DicomImage(pixels, view, mirrored, oriented, tuple(notes))
 
 
 def _check_kind(dataset: Dataset, max_pixels: int) -> None:
@@ -206,12 +208,13 @@ def _voi(values: np.ndarray, padding: np.ndarray, dataset: Dataset, notes: list[
     if dataset.get("VOILUTSequence"):
         table, first = _table(dataset.VOILUTSequence[0], dataset)
         bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-        used = max(8, int(table.max()).bit_length())  # some vendors declare 16 bits over a 12-bit table
+        # Some vendors declare 16 bits over a 12-bit table, or fewer than the table has.
+        used = max(int(table.max()).bit_length(), min(8, bits), 1)
         count = len(dataset.VOILUTSequence)
         notes.append("VOI LUT applied" + (f" (first of {count})" if count > 1 else ""))
-        if used < bits:
+        if used != bits:
             notes.append(f"VOI LUT declares {bits} bits and uses {used}")
-        return _look_up(values, table, first) / (2 ** min(used, bits) - 1)
+        return _look_up(values, table, first) / (2**used - 1)
     centers, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
     exposed = values[~padding]
     if centers and widths:
@@ -272,8 +275,8 @@ def _look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
     return table[np.clip(index, 0, len(table) - 1)]
 
 
-def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool]:
-    """The view, and whether the film lies mirrored (Patient Orientation, PS3.3 C.7.6.1.1.1).
+def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool, bool]:
+    """The view, whether the film lies mirrored, and whether the file says so (Patient Orientation, PS3.3 C.7.6.1.1.1).
 
     The first value says where the image's right edge lies in the patient, the second its bottom; of a pair
     such as "LF" the first letter weighs most. A frontal film for display is L\\F.
@@ -286,9 +289,9 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool]:
         turned = _numbers(dataset, "FieldOfViewRotation")
         if flipped or any(turned):
             notes.append("the field of view was flipped or turned and PatientOrientation is missing")
-        if view is None or view in {"AP", "PA"}:
+        if is_frontal(view):
             notes.append("no PatientOrientation: standard display assumed (patient's right on the image's left)")
-        return view, False
+        return view, False, False
     if len(parts) != 2 or not all(re.fullmatch(r"[LRAPHF]{1,3}", part) for part in parts):
         raise UnsupportedDicom(
             r"Expected PatientOrientation L\F (or R\F, mirrored), got an unreadable one. Correct the element."
@@ -300,24 +303,29 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, bool]:
             "Turn the pixels upright, correct the element, and give it again."
         )
     if row in "AP":
-        if view in {None, "AP", "PA"}:
+        if is_frontal(view) or view == UNRECOGNISED:
             notes.append(rf"PatientOrientation {parts[0]}\{parts[1]}: a lateral view")
             view = "LATERAL"
-        return view, False
+        return view, False, True
     if row == "R":
         notes.append(r"PatientOrientation R\F: mirrored, the patient's left is on the image's left")
-    return view, row == "R"
+    return view, row == "R", True
 
 
 def _view(dataset: Dataset, notes: list[str]) -> str | None:
-    position = str(dataset.get("ViewPosition", "") or "").strip().upper()
-    if position in _VIEWS:
-        return position
-    codes = [str(item.get("CodeValue", "")) for item in dataset.get("ViewCodeSequence", None) or ()]
-    view = next((_VIEW_CODES[code] for code in codes if code in _VIEW_CODES), None)
-    if view is None:
-        notes.append("no known ViewPosition: frontal assumed")
-    return view
+    """ViewPosition by its known words, else the view code; what neither of them knows is not taken as frontal."""
+    view = view_name(str(dataset.get("ViewPosition", "") or ""))
+    if view not in {None, UNRECOGNISED}:
+        return view
+    codes = [str(item.get("CodeValue", "") or "") for item in dataset.get("ViewCodeSequence", None) or ()]
+    coded = next((_VIEW_CODES[code] for code in codes if code in _VIEW_CODES), None)
+    if coded is not None:
+        return coded
+    if view is None and not any(codes):
+        notes.append("no ViewPosition: frontal assumed")
+        return None
+    notes.append("ViewPosition or view code not recognised: not taken as frontal")
+    return UNRECOGNISED
 
 
 def _note_the_rest(dataset: Dataset, notes: list[str]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from matex.images import InputError
 from matex.priors.anatomy import Mention
 from matex.priors.atlas import LUNGS, REGIONS, Box, Region, names
+from matex.views import is_frontal
 
 Values = NDArray[np.float64]
 
@@ -79,7 +80,6 @@ def plateau(x: Values, y: Values, box: Box, soft: tuple[float, float]) -> Values
 # -------------------------------------------------------------------------------------------------- the prior
 
 KINDS = ("parabola", "gaussian", "box", "atlas")
-_FRONTAL = frozenset({"", "AP", "PA", "FRONTAL", "ANTEROPOSTERIOR", "POSTEROANTERIOR", "ANTERO", "POSTERO", "UNKNOWN"})
 
 
 def spatial_prior(
@@ -205,12 +205,6 @@ def _samples(name: str, values: NDArray[Any]) -> Values:
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise InputError(f"Expected {name} to be a vector of finite fractions, got shape {array.shape}.")
     return array
-
-
-def is_frontal(view: str | None) -> bool:
-    """Whether a DICOM ViewPosition is a frontal one, or not known; sides and priors mean nothing on others."""
-    words = (view or "").upper().replace("-", " ").replace("_", " ").split()
-    return not words or words[0] in _FRONTAL
 
 
 # ------------------------------------------------------------------------------------------ this film's lungs
