@@ -6,6 +6,7 @@ from PIL import Image
 
 from matex.samples import samples
 from matex.simulation import FINDINGS, all_canonical, find_lungs, simulate
+from matex.simulation import film as simulation_film
 from matex.simulation.findings import TIERS
 
 NORMALS = [sample for sample in samples() if sample.normal]
@@ -267,6 +268,9 @@ def test_drawn_findings_cover_the_table(film, lungs):
             "Expected two findings in different thirds",
         ),
         ({"seed": -1}, "Expected a seed of 0 or more, got -1"),
+        ({"findings": 0, "finding": "nodule"}, "with findings=0, got 'nodule'"),
+        ({"findings": 0, "side": "left"}, "with findings=0, got 'left'"),
+        ({"findings": 0, "zone": ("upper",)}, "with findings=0, got"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(film, options, message):
@@ -282,3 +286,38 @@ def test_what_cannot_be_is_refused_in_one_line(film, options, message):
 def test_other_than_a_grey_film_is_refused(film):
     with pytest.raises(ValueError, match="Expected a grey film"):
         simulate(film, 1)
+
+
+@pytest.mark.parametrize("grey", [250, 255])
+@pytest.mark.parametrize("finding", [None, *FINDINGS])
+def test_a_film_on_which_nothing_can_show_is_refused_in_one_line(grey, finding):
+    with pytest.raises(ValueError, match="grey levels of change") as caught:
+        simulate(np.full((128, 128), grey, np.uint8), 1, finding=finding)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_claimed_is_in_the_pixels():
+    """From black to white, a finding is refused or changes its mask by half a grey level, rounding included."""
+    for grey in range(0, 256, 3):
+        film = np.full((96, 96), grey, np.uint8)
+        try:
+            made = simulate(film, grey, tier="subtle")
+        except ValueError:
+            assert grey > 200
+            continue
+        (one,) = made.findings
+        assert one.contrast > 0
+        assert np.abs(made.image.astype(int) - film)[one.mask].mean() > 0.25
+
+
+@pytest.mark.parametrize("index", range(len(NORMALS)))
+def test_the_floor_changes_no_finding_on_a_bundled_film(index, monkeypatch):
+    film = load(index, (224, 224))
+    lungs = find_lungs(film)
+    settings = [{"seed": seed, "tier": tier, "findings": 1 + seed % 2} for seed in range(8) for tier in TIERS]
+    with_floor = [simulate(film, lungs=lungs, **one) for one in settings]
+    monkeypatch.setattr(simulation_film, "FAINTEST", -1.0)
+    for made, one in zip(with_floor, settings, strict=True):
+        before = simulate(film, lungs=lungs, **one)
+        assert made.image.tobytes() == before.image.tobytes()
+        assert made.phrase == before.phrase

@@ -12,6 +12,7 @@ from matex.simulation.findings import DRAWINGS, TIERS, Change, View, broad, view
 from matex.simulation.phrases import FINDINGS, ZONES, phrase
 
 TRIES = 12  # at one place on one film, and choices of places
+FAINTEST = 0.5  # grey levels of 8 bits, mean change in the mask; less is lost when the film is rounded
 Choice = str | None | Sequence[str | None]
 
 
@@ -64,11 +65,14 @@ def simulate(
 
     Raises:
         ValueError: not a grey uint8 film of at least 64 x 64, an unknown name, a place the finding cannot
-            have, or no room for it on this film.
+            have, no room for it on this film (nor any range of grey to show it in), or a wish with findings=0.
     """
     _check(normal, seed, findings, tier)
     rng = np.random.default_rng((seed, 0x6D61746578))
     if findings == 0:
+        wished = [choice for choice in (finding, side, zone) if choice]
+        if wished:
+            raise ValueError(f"Expected no finding, side or zone with findings=0, got {wished[0]!r}. Leave it out.")
         return SimulatedFilm(normal.copy(), (), phrase((), rng), seed)
     wishes = list(zip(_each(finding, findings), _each(side, findings), _each(zone, findings), strict=True))
     for wish in wishes:
@@ -205,7 +209,14 @@ def _put(
     after = _expose(film, seen.lungs, change, ~taken)
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     area = float(mask.sum()) * seen.pixel**2
-    contrast = float(np.abs(after - film)[mask].mean()) / (seen.lungs.tissue - seen.lungs.air)
+    reach = seen.lungs.tissue - seen.lungs.air
+    shown = float(np.abs(np.clip(after[mask], 0, 255) - np.clip(film[mask], 0, 255)).mean())
+    if reach <= 0 or shown < FAINTEST:
+        raise _NoRoom(
+            f"Expected a film on which {finding} can show, got {shown:.1f} grey levels of change and {reach:.0f} from "
+            "lung air to soft tissue. Take a film with dark lungs in brighter tissue."
+        )
+    contrast = float(np.abs(after - film)[mask].mean()) / reach
     box = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1)
     return after, PlacedFinding(finding, side, zone, mask, box, contrast, 2 * (area / np.pi) ** 0.5, tier)
 
