@@ -133,6 +133,8 @@ def test_any_text_is_read_without_failing_and_spans_hold(text):
         "lungs: ",
         "\n",
         "bilateral effusions, right greater than left, ",
+        "left base shows no opacity ",
+        "unlike the right ",
     ],
 )
 def test_a_very_long_text_is_read_in_seconds(unit):
@@ -191,6 +193,10 @@ def test_a_report_is_split_into_its_sentences():
         ("left base opacity may represent pneumonia", "positive"),
         ("lungs are clear except for a right base scar", "positive"),
         ("right effusion has resolved", "negated"),
+        ("left base shows no opacity", "negated"),
+        ("Right lung without consolidation.", "negated"),
+        ("opacity in the right base without pleural effusion", "positive"),
+        ("unlike the right, the left base is opacified", "positive"),
         ("pleural effusion", "positive"),
         ("no change", "positive"),
         ("", "positive"),

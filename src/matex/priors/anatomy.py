@@ -37,7 +37,7 @@ class Mention:
     side: Side | None
     """The patient's side; None for a midline region, or when the phrase gives none."""
     negated: bool
-    """Said to be absent, resolved or normal."""
+    """Said to be absent, resolved or normal, or only compared with ("unlike the right")."""
     uncertain: bool
     historical: bool
     """About the past: status post, history of, lobectomy."""
@@ -211,7 +211,9 @@ class _SideWord:
     weights: dict[str, float]
     compares: bool = False
     behind: bool = False
-    """Stands after what it is about: "on the right", "bilaterally"."""
+    """Stands after what it is about: "on the right", "bilaterally", "opacity right, ..."."""
+    against: bool = False
+    """Only compared with, or said to have none: "unlike the right", "none on the right"."""
 
 
 def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
@@ -254,6 +256,7 @@ def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
         ("status", lexicon.STATUS),
         ("and", ("and", "as well as")),
         ("or", ("or", "nor", "versus", "vs")),
+        ("against", lexicon.AGAINST),
     ):
         yield kind, "", phrases
 
@@ -332,13 +335,13 @@ class _Reading:
         self.anchors_at: dict[int, list[_Anchor]] = {}
         for anchor in self.anchors:
             self.anchors_at.setdefault(anchor.item, []).append(anchor)
-        self.side_words: list[_SideWord] = []
-        self._collect_side_words()
-        self._assign_sides()
         self.denied: set[int] = set()
         self.normal: set[int] = set()
         self.doubted: set[int] = set()
         self.past: set[int] = set()
+        self.side_words: list[_SideWord] = []
+        self._collect_side_words()
+        self._assign_sides()
         self._spread_polarity()
 
     def _word(self, i: int) -> str:
@@ -404,8 +407,18 @@ class _Reading:
                 item.used = True
                 skipping = ("other", "status", "level", "place", "weak", "head", "body", "device")
                 self._take_sides_before(i, skipping, reach=7)
-            elif "side" in item.kinds and i - directed < 8 and self._word(i - 1) in ("to", "toward", "towards"):
+            elif "side" in item.kinds and self._is_direction(i, directed):
                 item.used = True
+
+    def _is_direction(self, i: int, directed: int) -> bool:
+        """ "shifted to the right", "shift left", "left shift": the side says where to, not where."""
+        if i - directed < 8 and self._word(i - 1) in ("to", "toward", "towards"):
+            return True
+        if self._word(i + 1) in lexicon.SHIFTS:
+            return True
+        return directed == i - 1 and not self._is(
+            i + 1, "level", "head", "place", "weak", "several", "finding", "device", "body", "other", "status"
+        )
 
     def _take_sides_before(self, i: int, skipping: tuple[str, ...], reach: int) -> None:
         """Give the side words in front of item i to it, with the words between them."""
@@ -545,10 +558,22 @@ class _Reading:
                 self.side_words.append(_SideWord(start, i, weights, True, True))
                 continue
             weights = {side: scale.get(i, 1.0) for side in _weights(self.items[i].value)}
-            self.side_words.append(_SideWord(i, i, weights, behind=self._is_behind(i)))
+            self.side_words.append(_SideWord(i, i, weights, behind=self._is_behind(i), against=self._is_against(i)))
 
     def _is_behind(self, i: int) -> bool:
-        return self._word(i - 1) == "on" or self._word(i) in ("bilaterally", "on each side")
+        if self._word(i - 1) == "on" or self._word(i) in ("bilaterally", "on each side"):
+            return True
+        return self._is(i - 1, "finding") and self._is(i + 1, "comma", "boundary") and not self._is(i + 2, "side")
+
+    def _is_against(self, i: int) -> bool:
+        """ "unlike the right", "none in the right lung", "not right": nothing is said to be there."""
+        k = i - 1
+        while k >= max(0, i - 3) and self._is(k, "preposition"):
+            k -= 1
+        if self._is(k, "against"):
+            return True
+        ends = i + 1 == len(self.items) or self._is(i + 1, "comma", "boundary")
+        return self._is(k, "not") and ends and not self._is(i + 2, "side")
 
     def _lesser_of(self, i: int, following: int) -> int | None:
         """The side item that is said to have less, if the words between two sides compare them."""
@@ -606,7 +631,11 @@ class _Reading:
                 start = self.side_words[number - 1].last + 1
             if word.compares and self._override_both(word):
                 continue
-            ahead = self._look_ahead(word, stop)
+            if word.against:
+                if not (number and self.side_words[number - 1].compares):  # "worse on the left compared to the right"
+                    self._set_against(word, stop)
+                continue
+            ahead = [] if self._is_called_normal(word) else self._look_ahead(word, stop)
             places_ahead = any(anchor.takes_side and not anchor.weak for anchor in ahead)
             if word.behind and self._look_back(word, start, findings=not places_ahead):
                 continue
@@ -622,17 +651,43 @@ class _Reading:
             elif not self._look_back(word, start, findings=not self._is(word.last + 1, "normal")) and (
                 not self._is_of_device(word)
             ):
-                alone = self._side_alone(word)
+                alone = self._side_alone(word, ahead=following is not None and following.against)
                 self.anchors.append(alone)
                 self.anchors_at.setdefault(alone.item, []).append(alone)
         self.anchors.sort(key=lambda anchor: anchor.item)
 
-    def _side_alone(self, word: _SideWord) -> _Anchor:
+    def _is_called_normal(self, word: _SideWord) -> bool:
+        """ "the right is clear, ...": it has been spoken of, and what comes next belongs to another side."""
+        k = word.last + 1
+        while self._is(k, "singular verb", "plural verb") or self._word(k) in lexicon.NEUTRAL:
+            k += 1
+        return k > word.last + 1 and self._is(k, "normal")
+
+    def _set_against(self, word: _SideWord, stop: int) -> None:
+        """The place right after the side, else what was named last, else what is named next: denied."""
+        ahead: list[_Anchor] = []
+        for i in range(word.last + 1, min(stop, word.last + REACH)):
+            if self._is(i, "comma", "or", "with", "boundary", "colon", "preposition", "singular verb", "plural verb"):
+                break
+            ahead += [anchor for anchor in self.anchors_at.get(i, ()) if not anchor.sides]
+        if ahead:
+            self._give(word, ahead, ahead[-1].item)
+            self.denied.update(anchor.item for anchor in ahead)
+            return
+        alone = self._side_alone(word, ahead=True)
+        self.anchors.append(alone)
+        self.anchors_at.setdefault(alone.item, []).append(alone)
+        self.denied.add(alone.item)
+
+    def _side_alone(self, word: _SideWord, ahead: bool = False) -> _Anchor:
         """ "the left is sharp", "small on the left" speak of what was named last; otherwise it is the lung."""
         alone = _Anchor(word.first, (("lung", None),), weak=True, last=word.last, sides=word.weights)
         if not self._is(word.last + 1, "normal"):
             before = self._anchors_in(range(word.first - 1, max(-1, word.first - REACH), -1))
             last = next((a for a in before if a.is_sided or a.finding in lexicon.USUAL_PLACES), None)
+            if last is None and ahead:
+                after = self._anchors_in(range(word.last + 1, min(len(self.items), word.last + REACH)))
+                last = next((a for a in after if a.is_sided or a.finding in lexicon.USUAL_PLACES), None)
             if last is not None:
                 usual = lexicon.USUAL_PLACES.get(last.finding or "", ("lung",))
                 alone.regions = tuple((key, None) for key in ([key for key, _ in last.regions] or usual))
@@ -646,6 +701,7 @@ class _Reading:
             not following.behind
             and any(item.is_any("and", "or", "comma") for item in between)
             and all(item.is_any("and", "or", "comma", "other", "status", "not") for item in between)
+            and not any(item.words in lexicon.ONLY for item in between)
         )
 
     def _override_both(self, word: _SideWord) -> bool:
@@ -752,6 +808,8 @@ class _Reading:
                     self._forward(i, self.denied)
             elif "not" in kinds:
                 self._forward(i, self.denied)
+                if "against" not in kinds or item.words == "none":
+                    self._deny_subject(i)
             elif "uncertain behind" in kinds:
                 self._backward(i, self.doubted, over_findings=True)
                 self._forward(i, self.doubted)
@@ -790,6 +848,52 @@ class _Reading:
             marks.add(k)
         if self._is(i - 1, "colon"):  # "Lungs: no consolidation"
             marks.update(k for k in range(max(0, i - 5), i - 1) if self.statement[k] == self.statement[i])
+
+    def _deny_subject(self, i: int) -> None:
+        """ "the right lung shows no opacity": the places right before a denial, when nothing else is said of them.
+
+        A finding, a device, or an unknown word before "without" may be what is seen there: then nothing is denied.
+        """
+        if not (self._word(i) == "none" or self._denies_a_finding(i)):
+            return
+        k = i - 1
+        while self._is(k, "singular verb", "plural verb") or self._word(k) in lexicon.NEUTRAL:
+            k -= 1
+        if k == i - 1 and self._is(k, "with"):  # "with no" is "without"
+            k -= 1
+        allowed = ("head", "level", "side", "preposition", "other")
+        if self._is(0, "preposition"):  # "in the right lung, there is no opacity"
+            allowed = (*allowed, "comma")
+        part: list[int] = []
+        named = joined = False
+        has_verb = self._is(k + 1, "singular verb", "plural verb")
+        near = k
+        for k in range(near, max(-1, near - REACH), -1):
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or item.is_any("boundary", "with", "not", "normal", "free of"):
+                break
+            if named and (item.is_any("singular verb", "plural verb") or ("comma" in item.kinds and not joined)):
+                break
+            if item.is_any("device", "finding") or item.words in lexicon.FINDING_PLACES:
+                return
+            unknown = "other" in item.kinds and item.words not in lexicon.NEUTRAL
+            if unknown and (not named or not has_verb or self._is(k + 1, "preposition")):
+                return
+            if not (named or k in self.anchors_at or item.is_any(*allowed)):
+                return
+            joined = joined or item.is_any("and", "or")
+            named = named or k in self.anchors_at
+            part.append(k)
+        if named:
+            self.denied.update(part)
+
+    def _denies_a_finding(self, i: int) -> bool:
+        for k in range(i + 1, min(len(self.items), i + REACH)):
+            if k not in self.denied:
+                return False
+            if "finding" in self.items[k].kinds:
+                return True
+        return False
 
     def _is_list(self, comma: int) -> bool:
         """Whether an "or" follows in the same statement: "no effusion, consolidation, or pneumothorax"."""

@@ -175,7 +175,8 @@ FINDINGS: Mapping[str, tuple[str, ...]] = {
         "tumor, tumour, cancer, carcinoma, metastasis, metastases, contusion, hemorrhage, aspiration, "
         "pneumonitis, infection, free air, air, gas, shadow, shadowing, pneumonectomy, "
         "pneumonectomies, tb, tuberculosis, dilatation, dilated, tortuous, tortuosity, infarct, "
-        "infarction, change, changes, redistribution"
+        "infarction, change, changes, redistribution, opaque, white out, whiteout, ground glass, "
+        "air bronchogram, air bronchograms, foreign body, lucency, hyperlucent, neoplasm"
     ),
 }
 """What can be somewhere; "effusion" and "pneumothorax" have a usual place."""
@@ -219,7 +220,7 @@ NOT_A_SIDE = _several(
     "left in place, left in situ, left the department, left the room, left the hospital, "
     "left the building, patient left, patient has left, has left, have left, left against, "
     "was left without, right away, right now, what is left, left over, left main coronary, "
-    "from right to left, from left to right"
+    "from right to left, from left to right, right to left, left to right"
 )
 
 DIRECTIONS = _several(
@@ -229,13 +230,39 @@ DIRECTIONS = _several(
 )
 """After these, "to the right" is a direction."""
 
+SHIFTS = frozenset(_several("shift, shifts, deviation, displacement"))
+"""Directions that name themselves: "left shift", "right to left shift"."""
+
 NEGATIONS = _several(
     "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, "
     "neither, nor, never, denies, no longer, rather than, resolution of, resolved, cleared, "
     "clearance of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, "
-    "spares, no suspicious, no new, zero"
+    "spares, no suspicious, no new, zero, "
+    "none, nothing, lacks, lacking, lack, fails to show"
 )
 """Forward: what follows is not there."""
+
+AGAINST = _several(
+    "unlike, compared to, compared with, in comparison to, in comparison with, relative to, rather than, "
+    "instead of, as opposed to, opposed to, in contrast to, contrasted with, none, nothing"
+)
+"""A side (and its place) right after these is what the other one is held against: weight 0."""
+
+ONLY = frozenset(("only", "just", "solely", "instead"))
+"""Between two sides, these part them: "no evidence of right, only left effusion"."""
+
+NEUTRAL = frozenset(
+    _several(
+        "still, again, now, currently, itself, otherwise, clearly, does, do, did, already, specifically, "
+        "visualized, visualised, visible, remaining, rest, entire, whole, imaged, aerated"
+    )
+)
+"""Words between a place and its denial, or before it, that name nothing seen there."""
+
+FINDING_PLACES = frozenset(
+    _several("cardiomegaly, heart failure, pneumomediastinum, pericardial effusion, lung volume, lung volumes")
+)
+"""Places that are findings too: "cardiomegaly without edema" keeps them."""
 
 NEGATIONS_BEHIND = _several(
     "has resolved, have resolved, had resolved, is resolved, are resolved, now resolved, resolved, "
@@ -324,7 +351,9 @@ BOUNDARIES = _several(
 )
 """A new statement begins: no scope crosses these."""
 
-WITHS = _several("with, with associated, along with, together with, accompanied by, due to, secondary to, from")
+WITHS = _several(
+    "with, compared with, with associated, along with, together with, accompanied by, due to, secondary to, from"
+)
 
 PREPOSITIONS = _several(
     "of, in, at, on, within, to, toward, towards, over, overlying, under, below, above, near, along, "
