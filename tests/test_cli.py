@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from matex.adapters.openai import tokenizer_from_merges
 from matex.cli import parse_parameters, run
 from matex.images import InputError
 from matex.registry import UnknownName
-from matex.render.files import NAMES
+from matex.render.files import NAMES, RUN
 from matex.samples import samples
 from matex.verify import TOLERANCE, compare, find_image, load_saved
 
@@ -232,6 +233,15 @@ def write_bad_files():
     np.save("nan.npy", np.full((64, 64), np.nan))
     Image.fromarray(np.ones((12, 12), dtype=np.uint8)).save("mask.png")
     Image.fromarray(np.full((512, 512), 7, dtype=np.uint8)).save("sevens.png")
+    with Path("zip.npy").open("wb") as stream:
+        np.savez(stream, a=np.zeros(3))
+    np.save("pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
+    head = bytearray(Path("nan.npy").read_bytes())
+    Path("huge.npy").write_bytes(head.replace(b"(64, 64), }" + b" " * 20, b"(99999999999, 99999999), }     "))
+    # A PNG of 2^30 pixels: header, no data.
+    size = b"IHDR" + (1 << 15).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0"
+    png = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + size + zlib.crc32(size).to_bytes(4, "big")
+    Path("bomb.png").write_bytes(png + b"\0\0\0\0IDAT" + zlib.crc32(b"IDAT").to_bytes(4, "big"))
 
 
 BAD = [
@@ -270,6 +280,12 @@ BAD = [
     ([FILM, "x", "--lung-mask", "mask.png"], r"\(12, 12\)"),
     ([FILM, "x", "--lung-mask", "sevens.png"], "7"),
     ([FILM, "x", "--lung-mask", "text.png"], "could not read"),
+    ([FILM, "x", "--lung-mask", "zip.npy"], "could not read zip.npy"),
+    ([FILM, "x", "--lung-mask", "bomb.png"], "megapixels|could not read bomb.png"),
+    ([FILM, "x", "--lung-mask", "pickle.npy"], "could not read pickle.npy"),
+    ([FILM, "x", "--lung-mask", "huge.npy"], "could not read huge.npy"),
+    ([FILM, "x", "--lung-mask", "."], "regular file"),
+    ([FILM, "opacity \udcff"], "udcff|characters|Unicode"),
     ([FILM, "x", "y"], "unexpected extra argument"),
     ([FILM, "x", "--nope"], "No such option"),
     ([FILM, "x", "-p"], "requires an argument"),
@@ -284,6 +300,73 @@ def test_a_bad_request_ends_with_2_one_line_and_no_file(command, arguments, told
     assert refused(command("explain", *arguments), told)
     assert sorted(Path().rglob("*")) == before
     assert Path("file").read_text() == "mine"
+
+
+def test_masks_of_both_lungs_in_one_value_are_parted(command):
+    both = np.zeros((512, 512), dtype=np.uint8)
+    both[100:400, 60:220] = both[100:400, 300:460] = 1
+    labelled = both.copy()
+    labelled[:, 256:] *= 2
+    Image.fromarray(labelled).save("labelled.png")
+    Image.fromarray(both * 255).save("bytes.png")
+    Image.fromarray(both > 0).save("bits.png")
+    Image.fromarray(np.repeat(both[:, :, None] * 255, 3, axis=2)).save("colour.png")
+    np.save("booleans.npy", both > 0)
+    maps = []
+    for name in ("labelled.png", "bytes.png", "bits.png", "colour.png", "booleans.npy"):
+        assert command("explain", FILM, PHRASE, "--lung-mask", name, "-o", name.split(".")[0])[0] == 0, name
+        maps.append(np.load(f"{name.split('.')[0]}/image_map.npy"))
+    for other in maps[1:]:
+        np.testing.assert_array_equal(other, maps[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_no_lung_mask(command):
+    os.mkfifo("pipe")
+    assert refused(command("explain", FILM, PHRASE, "--lung-mask", "pipe"), "regular file")
+
+
+def test_view_and_mirrored_reach_the_film(command):
+    assert command("explain", FILM, PHRASE, "--view", "LATERAL", "-m", "matex")[0] == 0
+    record = json.loads(Path("out/explanation.json").read_text())
+    assert record["provenance"]["image"]["view"] == "LATERAL"
+    assert any("not frontal" in note for note in record["notes"])
+    assert command("explain", FILM, PHRASE, "--mirrored")[0] == 0
+    assert json.loads(Path("out/explanation.json").read_text())["provenance"]["image"]["mirrored"]
+    assert command("verify", "out")[0] == 0
+    out = command("compare", FILM, PHRASE, "-m", "matex,rollout", "--mirrored", "--view", "AP", "--json")[1]
+    images = [entry["provenance"]["image"] for entry in json.loads(out)]
+    assert [(image["view"], image["mirrored"]) for image in images] == [("AP", True)] * 2
+
+
+def test_an_undefined_word_is_said_to_be(command):
+    out = command("explain", FILM, "opacity")[1]
+    record = json.loads(Path("out/explanation.json").read_text())
+    undefined = [word["word"] for word in record["words"] if word["score"] is None]
+    assert all(f"{word} undefined" in out for word in undefined)
+    assert command("compare", FILM, "opacity", "-m", "rollout,matex")[0] == 0
+
+
+def test_results_of_two_films_never_mix(command):
+    other = samples()[2].path
+    Path("three.txt").write_text("Opacity on the left. Opacity on the right. No effusion.")
+    Path("one.txt").write_text("Opacity on the left.")
+    first, second = (json.loads(command("explain", film, "x", "--json")[1]) for film in (FILM, other))
+    sums = [record["provenance"]["image"]["sha256"] for record in (first, second)]
+    assert sums[0] != sums[1]
+    runs = (
+        ["explain", FILM, "--report", "three.txt"],
+        ["explain", other, "--report", "one.txt"],
+        ["compare", FILM, PHRASE, "-m", "rollout,raw-attention"],
+        ["explain", other, PHRASE],
+        ["compare", FILM, PHRASE, "-m", "rollout"],
+    )
+    for arguments in runs:
+        assert command(*arguments, "-o", "rep")[0] == 0
+        wanted = sums[0] if arguments[1] == FILM else sums[1]
+        records = [json.loads(path.read_text()) for path in Path("rep").rglob("explanation.json")]
+        assert {record["provenance"]["image"]["sha256"] for record in records} == {wanted}, arguments
+    assert sorted(path.name for path in Path("rep").iterdir()) == [RUN, "report.html", "rollout"]
 
 
 def test_a_hostile_phrase_is_explained_as_text(command):
@@ -305,6 +388,7 @@ def test_a_report_is_explained_sentence_by_sentence(command):
     code, out, err = command("explain", FILM, "--report", "report.txt", "-o", "all")
     assert (code, err) == (0, "")
     assert sorted(path.name for path in Path("all").iterdir()) == [
+        RUN,
         "report.html",
         *(f"sentence-0{i}" for i in (1, 2, 3)),
     ]
@@ -329,10 +413,15 @@ def test_compare_puts_methods_side_by_side(command):
     code, out, err = command("compare", FILM, PHRASE, "-m", "rollout, matex,rollout")
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["rollout", "matex"]
-    assert sorted(path.name for path in Path("out").iterdir()) == ["matex", "report.html", "rollout"]
-    assert Path("out/report.html").read_text().count('class="thumb"') == 2
+    assert sorted(path.name for path in Path("compare").iterdir()) == ["matex", RUN, "report.html", "rollout"]
+    assert Path("compare/report.html").read_text().count('class="thumb"') == 2
     assert refused(command("compare", FILM, PHRASE, "-m", "rollout,nope"), "'nope'")
     assert refused(command("compare", FILM, PHRASE, "-m", ","), "names of methods")
+    for odd in ("matex.alpha", "alpha=1", "rollout.alpha=1", "matex.alpha=x"):
+        assert refused(command("compare", FILM, PHRASE, "-m", "matex", "-p", odd), "alpha")
+    arguments = ["-m", "matex,grad-eclip", "-p", "matex.alpha=0.25", "--json"]
+    entries = {entry["method"]: entry for entry in json.loads(command("compare", FILM, PHRASE, *arguments)[1])}
+    assert entries["matex"]["parameters"]["alpha"] == 0.25
     out = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")[1]
     image_methods = [entry.name for entry in matex.methods() if "image" in entry.towers]
     assert [entry["method"] for entry in json.loads(out)] == image_methods
@@ -343,13 +432,16 @@ def test_demo_explains_the_bundled_films(command, monkeypatch):
     monkeypatch.setattr("matex.samples.samples", lambda: films)
     code, out, err = command("demo", "-m", "raw-attention")
     assert (code, err) == (0, "")
-    assert {path.name for path in Path("demo").iterdir()} == {"report.html", *(film.name for film in films)}
+    assert {path.name for path in Path("demo").iterdir()} == {RUN, "report.html", *(film.name for film in films)}
     page = Path("demo/report.html").read_text()
     assert all(film.demo_phrase in page for film in films)
     assert "demo/report.html" in out
     assert "Not for diagnosis" in out
     record = json.loads(Path("demo/right-lower-opacity/explanation.json").read_text())
-    assert record["film"]["view"] == "PA"
+    assert record["provenance"]["image"]["view"] == "PA"
+    assert "2 radiographs, explained" in page
+    assert "the model hf:clip" in page
+    assert "bundled model" not in page
 
 
 # -------------------------------------------------------------------------------------------------- verify
@@ -392,7 +484,18 @@ def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
         (lambda record: record["parameters"].update(colour=3), "Unknown parameter"),
         (lambda record: record["provenance"].pop("resize"), "provenance.resize"),
         (lambda record: record.update(format="other"), "format"),
-        (lambda record: record["provenance"].update(lung_mask=True), "--lung-mask"),
+        (lambda record: record["provenance"].update(lung_mask="ab" * 32), "--lung-mask"),
+        (lambda record: record["provenance"]["token_ids"].reverse(), "token ids: recorded"),
+        (lambda record: record["provenance"]["model"].update(dtype="float16"), "float32 or float64"),
+        (lambda record: record.update(parameters=[]), "parameters in .* to be dict, got list"),
+        (lambda record: record.update(score="abc"), "score in .* to be float or null, got str"),
+        (lambda record: record.update(text=3), "text in .* to be str"),
+        (lambda record: record["parameters"].update(alpha={}), "alpha to be a number"),
+        (lambda record: record["parameters"].update(gradient=None), "gradient"),
+        (lambda record: record["provenance"].update(model=[]), "provenance.model"),
+        (lambda record: record["provenance"].update(image="film.png"), "provenance.image"),
+        (lambda record: record["provenance"].update(versions=None), "versions"),
+        (lambda record: record["provenance"].update(domain=["chest"]), "domain"),
     ],
 )
 def test_verify_says_what_differs(command, saved, change, told):
@@ -408,6 +511,62 @@ def test_verify_compares_every_pixel(command, saved):
     np.save(saved / "image_map.npy", values)
     assert refused(command("verify", saved), r"map: differs by up to 0\.002")
     assert command("verify", saved, "--tolerance", "0.01")[0] == 0
+
+
+def test_verify_loads_with_the_recorded_precision(command, saved, monkeypatch):
+    asked = []
+    real = matex.load
+
+    def load(name, **settings):
+        asked.append(settings["dtype"])
+        return real(name, **settings)
+
+    monkeypatch.setattr(matex, "load", load)
+    record = json.loads((saved / "explanation.json").read_text())
+    record["provenance"]["model"]["dtype"] = "float64"
+    (saved / "explanation.json").write_text(json.dumps(record))
+    assert command("verify", saved)[0] == 0
+    assert asked == ["float64"]
+
+
+def test_verify_wants_the_same_lung_mask(command):
+    mask = np.zeros((512, 512), dtype=np.uint8)
+    mask[100:300, 300:400] = 2
+    np.save("mask.npy", mask)
+    np.save("other.npy", np.roll(mask, 9, axis=0))
+    assert command("explain", FILM, PHRASE, "--lung-mask", "mask.npy")[0] == 0
+    assert command("verify", "out", "--lung-mask", "mask.npy")[0] == 0
+    assert refused(command("verify", "out"), "--lung-mask")
+    assert refused(command("verify", "out", "--lung-mask", "other.npy"), "lung mask checksum")
+
+
+def test_the_search_for_the_image_skips_what_it_should_not_open(command, monkeypatch):
+    Image.fromarray(np.random.default_rng(2).integers(0, 255, (64, 70), dtype=np.uint8)).save("film.png")
+    assert command("explain", "film.png", PHRASE)[0] == 0
+    shutil.move("film.png", "zz.png")
+    os.mkfifo("film")
+    Path("gone.png").symlink_to("nowhere")
+    with Path("aa.png").open("wb") as stream:
+        stream.truncate(1 << 40)  # sparse
+    Path("bb.png").write_bytes(b"unreadable")
+    real = Path.open
+
+    def denied(path, *arguments, **settings):
+        if path.name == "bb.png":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **settings)
+
+    monkeypatch.setattr(Path, "open", denied)
+    assert find_image(load_saved(Path("out"))).name == "zz.png"
+
+
+@pytest.mark.parametrize("values", [np.zeros((2, 2, 2)), np.zeros((2, 2), dtype=int), np.array("a")])
+def test_verify_refuses_what_is_no_map(command, saved, values):
+    np.save(saved / "image_map.npy", values)
+    assert refused(command("verify", saved), "map of floats")
+    with (saved / "image_map.npy").open("wb") as stream:
+        np.savez(stream, a=values)
+    assert refused(command("verify", saved), "map of floats")
 
 
 @pytest.mark.parametrize("name", ["explanation.json", "image_map.npy"])

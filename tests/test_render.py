@@ -15,9 +15,9 @@ from matex.images import InputError
 from matex.priors.anatomy import Mention, parse
 from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table
-from matex.render.files import NAMES, check_folder, record, save, strict_json, writing
+from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing
 from matex.render.overlay import LEVELS, SIDE, at_size, contours, fit, letters, overlay, paint
-from matex.render.panel import layers, panel, wrap
+from matex.render.panel import layers, model_name, panel, understood, wrap
 from matex.render.report import Line, fragment, page, write_report
 from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 
@@ -189,6 +189,7 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN")
 @pytest.mark.parametrize("case", CASES)
 def test_panel_page_and_fragment_cope_with(case):
     explanation = fake(**CASES[case])
@@ -257,8 +258,8 @@ def test_the_phrase_shows_what_the_parser_understood():
         Mention("right apex", 45, 55, "apex", "right", False, True, False, 0.5),
     )
     made = page([fake(text=text, regions=regions)], "title")
-    assert '<u class="off" title="base, patient&#x27;s left">left base</u>' in made
-    assert '<u class="on" title="apex, patient&#x27;s right">right apex</u>' in made
+    assert '<u class="off" title="base, patient&#x27;s left, negated">left base</u>' in made
+    assert '<u class="on" title="apex, patient&#x27;s right, uncertain">right apex</u>' in made
     assert "<td>negated</td><td>0</td>" in made
     assert "<td>uncertain</td><td>0.5</td>" in made
 
@@ -328,7 +329,7 @@ def test_the_record_is_strict_json_with_sorted_keys():
 def test_the_record_holds_no_path():
     text = strict_json(record(fake()))
     assert str(Path.cwd()) not in text
-    assert "/" not in json.loads(text)["film"]["name"]
+    assert "/" not in json.loads(text)["provenance"]["image"]["name"]
 
 
 @pytest.mark.parametrize("stage", ["overlay", "panel", "page"])
@@ -385,16 +386,128 @@ def test_a_folder_without_permission_is_refused(tmp_path):
 def test_writing_renames_all_files_or_none(tmp_path):
     def interrupted():
         with writing(tmp_path) as temporary:
-            temporary("a").write_text("1")
+            (temporary / "a").write_text("1")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert list(tmp_path.iterdir()) == []
     with writing(tmp_path) as temporary:
-        temporary("a").write_text("1")
+        (temporary / "a").write_text("1")
         assert not (tmp_path / "a").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_holds_one_run(tmp_path):
+    other = film(name="other", sha256="cd" * 32)
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "mine.txt").write_text("mine")
+    save_run({"one": fake(), "two": fake(method="rollout"), "three": fake()}, tmp_path, "page")
+    assert json.loads((tmp_path / RUN).read_text())["folders"]["two"]["method"] == "rollout"
+    save_run({"one": fake(other)}, tmp_path, "page")
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {"notes.txt", "one/mine.txt", RUN, "report.html", *(f"one/{name}" for name in NAMES)}
+    save(fake(), tmp_path)
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {"notes.txt", "one/mine.txt", *NAMES}
+    save_run({"four": fake(other)}, tmp_path, "page")
+    assert not (tmp_path / "explanation.json").exists()
+
+
+def test_a_folder_of_folders_that_no_run_named_is_left_alone(tmp_path):
+    save(fake(), tmp_path / "patient")
+    kept = sorted(tmp_path.rglob("*"))
+    (tmp_path / RUN).write_text(json.dumps({"format": "matex-run/1", "folders": {"..": {}, "": {}, ".": {}}}))
+    save(fake(), tmp_path)
+    assert set(kept) < set(tmp_path.rglob("*"))
+    for odd in ("[]", "{", '{"format": "matex-run/1", "folders": 3}', "[" * 100_000):
+        (tmp_path / RUN).write_text(odd)
+        save(fake(), tmp_path)
+    assert set(kept) < set(tmp_path.rglob("*"))
+
+
+def test_a_run_that_fails_midway_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
+    from matex.render import panel as room
+
+    save_run({"one": fake()}, tmp_path, "page")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    real, calls = room.panel, []
+
+    def second_fails(explanation):
+        calls.append(explanation)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(explanation)
+
+    monkeypatch.setattr(room, "panel", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        save_run({"one": fake(text="other"), "two": fake()}, tmp_path, "other page")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_file_or_link_where_a_folder_should_be_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "two").write_text("mine")
+    for name in ("one", "two"):
+        with pytest.raises(InputError, match="Move it away"):
+            save_run({name: fake()}, tmp_path / "out", "page")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("tiny", "tiny"),
+        ("hf:openai/clip-vit-base-patch32", "hf:openai/clip-vit-base-patch32"),
+        ("hf:/home/doe/patients/clip/", "hf:clip"),
+        ("hf:~/models/clip", "hf:clip"),
+        ("hf:../clip", "hf:clip"),
+        ("openai:models/chexzero.pt", "openai:chexzero.pt"),
+        (r"openai:C:\Users\doe\chexzero.pt", "openai:chexzero.pt"),
+    ],
+)
+def test_titles_name_no_folder_of_a_local_model(name, shown):
+    explanation = fake(provenance={"model": {"name": name}})
+    assert model_name(explanation) == shown
+    assert f"model <b>{shown}</b>" in page([explanation], "title")
+
+
+def test_the_footer_speaks_of_sides_only_where_letters_are_drawn():
+    lateral = fake(film(view="LATERAL"))
+    assert "R and L" in page([fake(), lateral], "title")
+    assert "R and L" not in page([lateral], "title")
+
+
+def test_words_without_a_score_are_undefined_in_pictures_and_null_in_the_record():
+    explanation = fake(words=(("opacity", float("nan")),))
+    assert 'class="chip plus0">opacity<small>undefined</small>' in page([explanation], "title")
+    assert json.loads(strict_json(record(explanation)))["words"] == [{"word": "opacity", "score": None}]
+
+
+def test_a_constant_map_is_called_so_everywhere():
+    constant = fake(grid=np.full(GRID, 0.3, dtype=np.float32))
+    assert record(constant)["image"]["degenerate"] is True
+    assert record(fake())["image"]["degenerate"] is False
+
+
+def test_mentions_are_worded_in_one_place():
+    plain, past = (
+        Mention("base", 0, 4, "base", None, False, False, False, 1.0),
+        Mention("left base", 0, 9, "base", "left", True, False, True, 0.0),
+    )
+    assert understood(plain) == ("base", "no side", "stated")
+    assert understood(past) == ("base", "patient's left", "negated and historical")
+
+
+def test_the_record_tells_the_film_once():
+    text = strict_json(record(fake()))
+    assert text.count(fake().film.sha256) == 1
+    assert {"score", "words", "regions", "parameters", "provenance"} <= json.loads(text).keys()
 
 
 def test_plotting_shows_film_map_and_disclaimer():

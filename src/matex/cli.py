@@ -7,7 +7,9 @@ imported inside the commands that need them, so that help and lists answer at on
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import stat
 import sys
 import types
 import typing
@@ -21,14 +23,16 @@ import typer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from matex import Explanation, Film, Model
 
-DEMO_TITLE = "Twelve radiographs, explained"
 DEMO_LEAD = (
-    "Real films that ship with the package (see NOTICE), phrases written for this demonstration, and the "
-    "bundled model, a small CLIP trained on simulated findings. It is for trying things out; some of its maps "
-    "are wrong. Dashed boxes are what radiologists marked."
+    "Real films that ship with the package (see NOTICE), phrases written for this demonstration, and {model}. "
+    "Dashed boxes are what radiologists marked."
+)
+TINY = (
+    "the bundled model, a small CLIP trained on simulated findings: for trying things out, some of its maps are wrong"
 )
 
 app = typer.Typer(
@@ -59,7 +63,20 @@ ResizeOption = Annotated[
 DomainOption = Annotated[Literal["chest", "natural"], typer.Option(help="natural for images that are no chest films.")]
 LungMaskOption = Annotated[
     Path | None,
-    typer.Option(help="Image or .npy of the film's size: 1 the patient's right lung, 2 the left."),
+    typer.Option(
+        help="Image or .npy of the film's size: 1 the patient's right lung, 2 the left; or 0 and 255 for both lungs."
+    ),
+]
+ViewOption = Annotated[
+    str | None, typer.Option(help="Projection (PA, AP, LATERAL ...) where the file does not say it or is wrong.")
+]
+MirroredOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirrored/--not-mirrored",
+        help="The image's left edge is the patient's left, or is not.",
+        show_default="as the file says",
+    ),
 ]
 ParameterOption = Annotated[
     list[str] | None,
@@ -82,23 +99,23 @@ def demo(
     Writes one page about all of them and a folder for each.
     """
     import matex
-    from matex.render.files import check_folder
-    from matex.render.report import write_report
+    from matex.render.files import check_folder, save_run
+    from matex.render.panel import model_name, number_fixed
+    from matex.render.report import page
     from matex.samples import samples
 
     check_folder(out)
     loaded = _load(model, preset, tokenizer, device)
-    pairs = [
-        (dataclasses.replace(matex.read(sample.path), view=sample.view), sample.demo_phrase) for sample in samples()
-    ]
+    pairs = [(_read_film(str(sample.path), sample.view), sample.demo_phrase) for sample in samples()]
     explanations = matex.explain_batch(loaded, pairs, method, progress=_on_terminal())
-    for explanation in _progress(explanations, "writing"):
-        explanation.save(out / explanation.film.name)
-    boxes = [sample.boxes for sample in samples()]
-    page = write_report(explanations, out / "report.html", DEMO_TITLE, DEMO_LEAD, boxes=boxes)
+    lead = DEMO_LEAD.format(model=TINY if loaded.name == "tiny" else f"the model {model_name(explanations[0])}")
+    title = f"{len(explanations)} radiographs, explained"
+    whole = page(explanations, title, lead, boxes=[sample.boxes for sample in samples()])
+    named = {explanation.film.name: explanation for explanation in explanations}
+    save_run(named, out, whole, progress=_on_terminal())
     for explanation in explanations:
-        print(f"{explanation.score:6.3f}  {explanation.film.name:24} {explanation.text}")
-    print(f"\nOpen {page}; each film has a folder beside it. Not for diagnosis.")
+        print(f"{number_fixed(explanation.score):>6}  {explanation.film.name:24} {explanation.text}")
+    print(f"\nOpen {out / 'report.html'}; each film has a folder beside it. Not for diagnosis.")
     _say_default(model)
 
 
@@ -117,6 +134,8 @@ def explain(
         typer.Option(help="patient, or paper for the paper's mirrored sides (as -p laterality=...)."),
     ] = None,
     domain: DomainOption = "chest",
+    view: ViewOption = None,
+    mirrored: MirroredOption = None,
     lung_mask: LungMaskOption = None,
     report: Annotated[
         Path | None,
@@ -138,7 +157,7 @@ def explain(
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     settings: dict[str, Any] = {"resize": resize, "domain": domain, **parse_parameters(method, given)}
     check_folder(out)
-    film = matex.read(image)
+    film = _read_film(image, view, mirrored)
     if report is not None:
         if lung_mask is not None:
             raise matex.InputError("Expected --report without --lung-mask. Explain single phrases with the mask.")
@@ -166,10 +185,16 @@ def compare(
         str, typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all.")
     ] = "matex,grad-eclip,rollout,raw-attention",
     model: ModelOption = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="METHOD.KEY=VALUE", help="Of one of the methods; repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("compare"),
     json: JsonOption = False,
     resize: ResizeOption = "model",
     domain: DomainOption = "chest",
+    view: ViewOption = None,
+    mirrored: MirroredOption = None,
     lung_mask: LungMaskOption = None,
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
@@ -180,34 +205,34 @@ def compare(
     All read one pass of the model. Writes one page and a folder for each method.
     """
     import matex
-    from matex.render.files import check_folder
-    from matex.render.report import write_report
+    from matex.render.files import check_folder, save_run
+    from matex.render.panel import number_fixed
+    from matex.render.report import page
 
     names = [entry.name for entry in matex.methods() if "image" in entry.towers] if method == "all" else None
     names = names or list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
     if not names:
         raise matex.InputError(f"Expected names of methods with commas between them, got {method!r}.")
-    for name in names:
-        parse_parameters(name, [])
+    chosen = _by_method(names, parameter or [])
     check_folder(out)
-    film = matex.read(image)
+    film = _read_film(image, view, mirrored)
     mask = _read_mask(lung_mask, film)
     loaded = _load(model, preset, tokenizer, device)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
-    made = matex.compare(loaded, film, text, names, **settings)
-    for name, explanation in _progress(list(made.items()), "writing"):
-        explanation.save(out / name)
+    made = matex.compare(loaded, film, text, chosen, **settings)
     lead = f"{len(made)} methods on one pass of the model; the score is the model's, the same for all of them."
-    page = write_report(list(made.values()), out / "report.html", f"“{text}”: methods side by side", lead)
+    whole = page(list(made.values()), f"“{text}”: methods side by side", lead)
+    save_run(made, out, whole, progress=_on_terminal())
     if json:
         _print_json(list(made.values()))
     else:
         for name, explanation in made.items():
-            strongest = max(explanation.words, key=lambda pair: pair[1], default=("", 0.0))[0]
+            known = [(score, word) for word, score in explanation.words if math.isfinite(score)]
+            strongest = max(known, default=(0.0, ""))[1]
             seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
             note = "constant map" if explanation.image.degenerate else ""
-            print(f"{name:18} {seconds}  score {explanation.score:.3f}  {strongest:16} {note}".rstrip())
-        print(f"\nOpen {page}; each method has a folder beside it. Not for diagnosis.")
+            print(f"{name:18} {seconds}  score {number_fixed(explanation.score)}  {strongest:16} {note}".rstrip())
+        print(f"\nOpen {out / 'report.html'}; each method has a folder beside it. Not for diagnosis.")
     _say_default(model)
 
 
@@ -262,14 +287,19 @@ def verify(
     from matex.verify import TOLERANCE, compare, find_image, load_saved
 
     saved = load_saved(out)
-    film = matex.read(image or find_image(saved))
-    film = dataclasses.replace(film, view=saved["film.view"], mirrored=saved["film.mirrored"])
+    given = [f"{name}={_as_text(value)}" for name, value in saved["parameters"].items()]
+    recorded = parse_parameters(saved["method"], given)
+    film = _read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
     if saved["provenance.lung_mask"] and lung_mask is None:
         raise matex.InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
     mask = _read_mask(lung_mask, film)
-    recorded = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["parameters"].items()}
-    preset = saved.record["provenance"]["model"].get("preset")
-    loaded = matex.load(model or saved["provenance.model.name"], preset=preset, tokenizer=tokenizer, device=device)
+    loaded = matex.load(
+        model or saved["provenance.model.name"],
+        preset=saved["provenance.model"].get("preset"),
+        tokenizer=tokenizer,
+        device=device,
+        dtype=saved["provenance.model.dtype"],
+    )
     again = matex.explain(
         loaded,
         film,
@@ -377,6 +407,29 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """METHOD.KEY=VALUE strings as the parameters of each of the methods named.
+
+    Raises:
+        InputError: no such string, or of a method that is not among them; and what `parse_parameters` raises.
+    """
+    from matex.images import InputError
+
+    sorted_out: dict[str, list[str]] = {name: [] for name in names}
+    for item in given:
+        key, sign, text = item.partition("=")
+        method, _, name = key.strip().rpartition(".")
+        if not sign or method not in sorted_out:
+            raise InputError(f"Expected -p METHOD.KEY=VALUE with METHOD one of {', '.join(names)}, got {item!r}.")
+        sorted_out[method].append(f"{name}={text}")
+    return {name: parse_parameters(name, items) for name, items in sorted_out.items()}
+
+
+def _as_text(value: Any) -> str:
+    """A recorded parameter as it would be given with -p."""
+    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
 def _typed(name: str, text: str, hint: Any) -> Any:
     """A string as a value of an annotated type.
 
@@ -439,6 +492,15 @@ def _described(hint: Any) -> str:
     return names.get(hint, str(hint))
 
 
+def _read_film(image: str | Path, view: str | None, mirrored: bool | None = None) -> Film:
+    """The film, with what the user knows about it."""
+    import matex
+
+    known = {"view": view, "mirrored": mirrored}
+    changes: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+    return dataclasses.replace(matex.read(image), **changes)
+
+
 def _load(model: str | None, preset: str | None, tokenizer: str | None, device: str) -> Model:
     import matex
 
@@ -455,24 +517,57 @@ def _say_default(model: str | None) -> None:
 
 
 def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
-    """A lung mask [height, width] of the film's size with values 0, 1 and 2."""
+    """A lung mask [height, width] of the film's size: 0, 1 and 2, or booleans of both lungs."""
     if path is None:
         return None
     import numpy as np
-    from PIL import Image
 
     from matex.images import InputError
 
     try:
-        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.asarray(Image.open(path))
-    except (OSError, ValueError, EOFError):
-        raise InputError(f"Expected a lung mask as an image or .npy, could not read {path}. Check the file.") from None
+        values = _mask_values(path)
+    except Exception as error:  # readers raise nearly every built-in exception on a damaged file
+        raise InputError(
+            f"Expected a lung mask as an image or .npy, could not read {path}: {str(error)[:150]}. Check the file."
+        ) from None
+    if values.dtype != np.bool_ and 255 in values and np.isin(values, (0, 255)).all():
+        values = values == 255
     if values.shape != film.pixels.shape[:2] or not np.isin(values, (0, 1, 2)).all():
         raise InputError(
-            f"Expected a lung mask of shape {film.pixels.shape[:2]} of 0, 1 (patient's right) and 2 (left), "
-            f"got shape {values.shape}, values {np.unique(values)[:5].tolist()}. Draw it on the film."
+            f"Expected a lung mask of shape {film.pixels.shape[:2]} of 0, 1 (patient's right) and 2 (left), or of 0 "
+            f"and 255, got shape {values.shape}, values {np.unique(values)[:5].tolist()}. Draw it on the film."
         )
     return values
+
+
+def _mask_values(path: Path) -> NDArray[np.generic]:
+    """The numbers of an image or .npy file as they are stored; pipes and devices are never opened."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    from matex.images import MAX_BYTES, MAX_PIXELS
+
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        raise ValueError(f"not a regular file of at most {MAX_BYTES >> 20} MiB")
+    data = path.read_bytes()
+    if data.startswith(b"\x93NUMPY"):
+        return np.load(BytesIO(data), allow_pickle=False)
+    image = Image.open(BytesIO(data))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+    upright = ImageOps.exif_transpose(image)
+    return np.asarray(upright if upright.mode in ("1", "L", "P", "F") else _one_channel(upright))
+
+
+def _one_channel(image: Image) -> Image:
+    """Grey without transparency where the three colours are the same; integers of more bits as they are."""
+    if image.mode.startswith("I"):
+        return image
+    red, green, blue = image.convert("RGB").split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
 def _read_text(path: Path) -> list[str]:
@@ -497,7 +592,9 @@ def _explain_report(
     """Every sentence that the model can read, over one pass of the image; one page with all in order."""
     import matex
     from matex.priors.anatomy import polarity
-    from matex.render.report import Line, write_report
+    from matex.render.files import save_run
+    from matex.render.panel import number_fixed
+    from matex.render.report import Line, page
 
     lines: list[Line] = []
     texts: list[str] = []
@@ -513,26 +610,25 @@ def _explain_report(
         raise matex.InputError(f"Expected a sentence that the model can read, got none. The first: {lines[0].why}")
     pairs = [(film, text) for text in texts]
     explanations = matex.explain_batch(model, pairs, method, progress=_on_terminal(), **settings)
-    for number, explanation in enumerate(_progress(explanations, "writing"), start=1):
-        explanation.save(out / f"sentence-{number:02}")
-    page = write_report(explanations, out / "report.html", f"Report on {film.name}", lines=lines)
+    named = {f"sentence-{number:02}": explanation for number, explanation in enumerate(explanations, start=1)}
+    save_run(named, out, page(explanations, f"Report on {film.name}", lines=lines), progress=_on_terminal())
     if json:
         _print_json(explanations)
         return
     for line in lines:
-        told = f"{explanations[line.explanation].score:6.3f}" if line.explanation is not None else "     -"
-        print(f"{told}  {line.kind:9} {line.text}")
-    print(f"\nOpen {page}; each explained sentence has a folder beside it. Not for diagnosis.")
+        told = number_fixed(explanations[line.explanation].score) if line.explanation is not None else "-"
+        print(f"{told:>6}  {line.kind:9} {line.text}")
+    print(f"\nOpen {out / 'report.html'}; each explained sentence has a folder beside it. Not for diagnosis.")
 
 
 def _print_summary(explanation: Explanation) -> None:
-    print(f"score    {explanation.score:.3f} (cosine similarity), method {explanation.method}")
+    from matex.render.panel import number, number_fixed, understood
+
+    print(f"score    {number_fixed(explanation.score)} (cosine similarity), method {explanation.method}")
     if explanation.words:
-        print("words    " + ", ".join(f"{word} {score:.3g}" for word, score in explanation.words))
+        print("words    " + ", ".join(f"{word} {number(score)}" for word, score in explanation.words))
     for mention in explanation.regions:
-        meant = [word for word in ("negated", "uncertain", "historical") if getattr(mention, word)]
-        side = f"patient's {mention.side}" if mention.side else "no side"
-        print(f"place    {mention.text!r}: " + ", ".join([mention.region, side, *meant]))
+        print(f"place    {mention.text!r}: {', '.join(understood(mention))}")
     for note in explanation.notes:
         print(f"note     {note}")
 
@@ -549,12 +645,6 @@ def _print_plain(values: Any) -> None:
     from matex.render.files import strict_json
 
     print(strict_json(values))
-
-
-def _progress(items: Any, what: str) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(items, desc=what, disable=not _on_terminal(), file=sys.stderr)
 
 
 def _on_terminal() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.images import InputError
+from matex.images import MAX_BYTES, InputError
 from matex.saliency import Explanation
 
 TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
+# What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
+KINDS: Mapping[str, tuple[type[Any], ...]] = {
+    "text": (str,),
+    "method": (str,),
+    "parameters": (dict,),
+    "score": (float, type(None)),
+    "provenance.matex": (str,),
+    "provenance.image.name": (str,),
+    "provenance.image.sha256": (str,),
+    "provenance.image.view": (str, type(None)),
+    "provenance.image.mirrored": (bool,),
+    "provenance.model.name": (str,),
+    "provenance.model.preset": (str, type(None)),
+    "provenance.model.dtype": (str,),
+    "provenance.model.weights_sha256": (str, type(None)),
+    "provenance.token_ids": (list,),
+    "provenance.resize": (str,),
+    "provenance.domain": (str,),
+    "provenance.lung_mask": (str, bool, type(None)),
+    "provenance.versions": (dict,),
+}
+MAY_LACK = frozenset({"provenance.model.preset"})
 SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
 
 
@@ -73,13 +96,25 @@ def load_saved(folder: Path) -> Saved:
         ) from None
     except OSError as error:
         raise InputError(f"Could not read {folder}: {error.strerror or error}. Check the path.") from None
-    except (ValueError, EOFError):
+    except (ValueError, EOFError, RecursionError, MemoryError):
         raise InputError(
             f"Expected explanation.json and image_map.npy as matex wrote them, those in {folder} are damaged."
         ) from None
     if not isinstance(record, Mapping) or record.get("format") != "matex-explanation/1":
         raise InputError(f"Expected {folder / 'explanation.json'} in the format matex-explanation/1, got another.")
-    return Saved(folder, record, values)
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
+        raise InputError(f"Expected a map of floats [height, width] in {folder / 'image_map.npy'}. Explain again.")
+    saved = Saved(folder, record, values)
+    for path, kinds in KINDS.items():
+        if path in MAY_LACK and path.rpartition(".")[2] not in saved[path.rpartition(".")[0]]:
+            continue
+        if not isinstance(saved[path], kinds):
+            wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise InputError(
+                f"Expected {path} in {folder / 'explanation.json'} to be {wanted}, got {type(saved[path]).__name__}. "
+                "Explain again."
+            )
+    return saved
 
 
 def find_image(saved: Saved) -> Path:
@@ -90,10 +125,15 @@ def find_image(saved: Saved) -> Path:
     Raises:
         InputError: no file with that checksum.
     """
-    wanted, name = saved["film.sha256"], saved["film.name"]
+    wanted, name = saved["provenance.image.sha256"], saved["provenance.image.name"]
     candidates = sorted(set(_images(saved.folder)), key=lambda path: (path.stem != name, str(path)))
     for path in candidates:
-        if hashlib.sha256(path.read_bytes()).hexdigest() == wanted:
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            continue
+        if found == wanted:
             return path
     raise InputError(
         f"Found no image with the recorded checksum {wanted[:12]} ({name}) beside {saved.folder} or in the "
@@ -106,9 +146,11 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     differences: list[str] = []
     remarks: list[str] = []
     for label, path, now in (
-        ("image checksum", "film.sha256", again.film.sha256),
+        ("image checksum", "provenance.image.sha256", again.film.sha256),
         ("weights checksum", "provenance.model.weights_sha256", again.provenance["model"]["weights_sha256"]),
         ("text", "text", again.text),
+        ("token ids", "provenance.token_ids", list(again.provenance["token_ids"])),
+        ("lung mask checksum", "provenance.lung_mask", again.provenance["lung_mask"]),
     ):
         if saved[path] != now:
             differences.append(f"{label}: recorded {saved[path]}, now {now}")
@@ -139,7 +181,19 @@ def _images(folder: Path) -> Iterator[Path]:
     from matex.samples import samples
 
     for place in (folder, folder.parent, Path()):
-        for path in place.iterdir():
-            if path.is_file() and (path.suffix.lower().removeprefix(".") in SUFFIXES or not path.suffix):
-                yield path.resolve()
+        try:
+            found = list(place.iterdir())
+        except OSError:
+            continue
+        yield from (path.resolve() for path in found if _may_be_image(path))
     yield from (sample.path for sample in samples())
+
+
+def _may_be_image(path: Path) -> bool:
+    """By its name and size; pipes, devices and what cannot be asked are none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    suffix = path.suffix.lower().removeprefix(".")
+    return stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES and (not suffix or suffix in SUFFIXES)

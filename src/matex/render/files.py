@@ -1,4 +1,4 @@
-"""The files of an explanation, written whole or not at all."""
+"""The files of an explanation, written whole or not at all; one folder holds one run."""
 
 from __future__ import annotations
 
@@ -6,87 +6,148 @@ import dataclasses
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from matex.images import InputError
-from matex.render.colormap import ColourScale
 from matex.saliency import DISCLAIMER, Explanation
 
 FORMAT = "matex-explanation/1"
 NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html")
+RUN_FORMAT = "matex-run/1"
+RUN = "matex-run.json"  # in a folder with several explanations: which folders beside it belong to the run
 
 
 def save(explanation: Explanation, folder: Path) -> Path:
     """Write the five files of an explanation into a folder, which is made when it is missing.
 
-    All of them are written under temporary names first and then renamed: when something fails, the folder
-    holds what it held before.
+    All of them are written in a temporary folder first: when something fails, the folder holds what it held
+    before. What an earlier run left in the folder goes, so that it never holds results of two films.
 
     Raises:
         InputError: a folder that cannot be made or written to.
     """
+    with writing(folder, alone=True) as temporary:
+        _write(explanation, temporary)
+    return folder
+
+
+def save_run(explanations: Mapping[str, Explanation], folder: Path, page: str, progress: bool = False) -> Path:
+    """Write several explanations of one command, a folder for each name, with one page about all: all or nothing.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    with writing(folder, alone=True) as temporary:
+        for name, explanation in tqdm(explanations.items(), desc="writing", disable=not progress):
+            (temporary / name).mkdir()
+            _write(explanation, temporary / name)
+        (temporary / "report.html").write_text(page, encoding="utf-8")
+        index = {
+            name: {"film": one.film.sha256, "text": one.text, "method": one.method, "score": one.score}
+            for name, one in explanations.items()
+        }
+        text = strict_json({"format": RUN_FORMAT, "disclaimer": DISCLAIMER, "folders": index})
+        (temporary / RUN).write_text(text + "\n", encoding="utf-8")
+    return folder
+
+
+def _write(explanation: Explanation, folder: Path) -> None:
     from matex.render.overlay import overlay
     from matex.render.panel import panel
     from matex.render.report import page
 
-    with writing(folder) as temporary:
-        temporary("explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
-        with temporary("image_map.npy").open("wb") as stream:
-            np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
-        overlay(explanation).save(temporary("overlay.png"), "PNG", compress_level=4)
-        panel(explanation).save(temporary("panel.png"), "PNG", compress_level=4)
-        temporary("report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
-    return folder
+    (folder / "explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
+    with (folder / "image_map.npy").open("wb") as stream:
+        np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
+    overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=4)
+    panel(explanation).save(folder / "panel.png", "PNG", compress_level=4)
+    (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
 
 
 @contextmanager
-def writing(folder: Path) -> Generator[Any]:
-    """A function from file names to temporary paths; on success all are renamed, on failure removed.
+def writing(folder: Path, alone: bool = False) -> Generator[Path]:
+    """A temporary folder inside the folder; on success its files move into the folder, on failure it goes.
+
+    Args:
+        folder: made when it is missing.
+        alone: remove what an earlier run left, before the new files move in. Other files are left alone.
 
     Raises:
-        InputError: a folder that cannot be made or written to.
+        InputError: a folder that cannot be made or written to, or something in the way of a new file.
     """
     made = _make(folder)
-    mark = secrets.token_hex(4)
-    begun: dict[Path, Path] = {}
-
-    def temporary(name: str) -> Path:
-        path = folder / f".{name}.{mark}"
-        begun[path] = folder / name
-        return path
-
+    temporary = folder / f".matex-{secrets.token_hex(4)}"
     try:
+        temporary.mkdir()
         yield temporary
-        if taken := [target for target in begun.values() if target.is_dir()]:
-            raise InputError(f"Expected to write the file {taken[0]}, got a folder of that name. Move it away.")
-        for source, target in begun.items():
-            os.replace(source, target)
+        files = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
+        for file in files:
+            _check_free(folder, file)
+        if alone:
+            _clear(folder)
+        for file in files:
+            (folder / file).parent.mkdir(exist_ok=True)
+            os.replace(temporary / file, folder / file)
+        shutil.rmtree(temporary)
     except OSError as error:
-        _tidy(begun, made)
-        raise InputError(
-            f"Could not write to {folder}: {error.strerror or error}. Nothing there was changed."
-        ) from error
+        _tidy(temporary, made)
+        raise InputError(f"Could not write to {folder}: {error.strerror or error}. Name another folder.") from error
     except BaseException:
-        _tidy(begun, made)
+        _tidy(temporary, made)
         raise
 
 
 @contextmanager
 def replacing(target: Path) -> Generator[Path]:
-    """One temporary path beside the target, renamed to it on success."""
+    """One temporary path, renamed to the target on success."""
     with writing(target.parent) as temporary:
-        yield temporary(target.name)
+        yield temporary / target.name
+
+
+def _check_free(folder: Path, file: Path) -> None:
+    """Raises InputError when a folder lies where the file should be, or a file or link where its folder should be."""
+    if (folder / file).is_dir():
+        raise InputError(f"Expected to write the file {folder / file}, got a folder of that name. Move it away.")
+    above = folder / file.parent
+    if file.parent != Path() and (above.is_symlink() or (above.exists() and not above.is_dir())):
+        raise InputError(f"Expected to make the folder {above}, got a file or link of that name. Move it away.")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run wrote: the files of an explanation, and the folders that its index names."""
+    index = _json(folder / RUN)
+    if index.get("format") == RUN_FORMAT and isinstance(index.get("folders"), dict):
+        for below in list(folder.iterdir()):
+            if below.name in index["folders"] and below.is_dir() and not below.is_symlink():
+                _clear(below)
+                if not any(below.iterdir()):
+                    below.rmdir()
+        for name in (RUN, "report.html"):
+            (folder / name).unlink(missing_ok=True)
+    if _json(folder / "explanation.json").get("format") == FORMAT:
+        for name in NAMES:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one for whatever else lies there."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def record(explanation: Explanation) -> dict[str, Any]:
     """explanation.json: plain values, the numbers without the maps."""
     image = explanation.image
-    film = explanation.film
     return {
         "format": FORMAT,
         "disclaimer": DISCLAIMER,
@@ -98,22 +159,13 @@ def record(explanation: Explanation) -> dict[str, Any]:
         "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
         "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
         "notes": list(explanation.notes),
-        "film": {
-            "name": film.name,
-            "sha256": film.sha256,
-            "height": film.pixels.shape[0],
-            "width": film.pixels.shape[1],
-            "view": film.view,
-            "mirrored": film.mirrored,
-            "notes": list(film.notes),
-        },
         "image": {
             "file": "image_map.npy",
             "normalisation": "minimum to maximum over what the model saw, to [0, 1]; not seen is NaN",
             "grid": list(image.grid.shape),
             **_span(image.raw),
             "not_seen": float(np.isnan(image.raw).mean()),
-            "degenerate": ColourScale.spanning(image.raw).constant,
+            "degenerate": image.degenerate,
         },
         "components": {
             name: {**_span(grid), "weight": explanation.weights.get(name)}
@@ -179,10 +231,9 @@ def _make(folder: Path) -> list[Path]:
     return missing
 
 
-def _tidy(begun: Mapping[Path, Path], made: list[Path]) -> None:
-    """Remove the temporary files, and the folders that were made for them."""
-    for path in begun:
-        path.unlink(missing_ok=True)
+def _tidy(temporary: Path, made: list[Path]) -> None:
+    """Remove the temporary folder, and the folders that were made for it."""
+    shutil.rmtree(temporary, ignore_errors=True)
     for path in made:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -92,7 +92,7 @@ def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
     scale = ColourScale.spanning(image.raw)
     picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
     draw_letters(picture, letters(explanation), side / SIDE)
-    if scale.constant:
+    if explanation.image.degenerate:
         _label(
             picture,
             "constant map: it says nothing about where",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from matex.priors.anatomy import Mention
 from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
 from matex.render.overlay import LEVELS, draw_film, draw_letters, fit, font, layered, letters, overlay
 from matex.saliency import DISCLAIMER, Explanation
@@ -78,8 +80,13 @@ def number(value: float) -> str:
 
 
 def model_name(explanation: Explanation) -> str:
-    """The model as the record names it."""
-    return str(explanation.provenance.get("model", {}).get("name", "unknown model"))
+    """The model as the record names it, of a local path only the last part: folders carry names of people."""
+    name = str(explanation.provenance.get("model", {}).get("name", "unknown model"))
+    prefix, colon, source = name.partition(":")
+    if not colon or (prefix == "hf" and re.fullmatch(r"\w[\w.-]*/[\w.-]+", source)):
+        return name
+    parts = [part for part in re.split(r"[/\\]", source) if part]
+    return f"{prefix}:{parts[-1] if parts else ''}"
 
 
 def panel(explanation: Explanation) -> Image.Image:
@@ -296,7 +303,8 @@ def _understood(page: _Page, explanation: Explanation, x: float, y: float, width
         return page.paragraph(x, y, "no anatomical place", 22, width, FAINT)
     for mention in explanation.regions:
         y = page.paragraph(x, y, f"“{mention.text}”", 24, width, BRIGHT, 2)
-        y = page.paragraph(x, y, understood(mention), 22, width, SOFT, 2) + 8
+        told = f"{', '.join(understood(mention))}, weight {number(mention.weight)}"
+        y = page.paragraph(x, y, told, 22, width, SOFT, 2) + 8
     return y
 
 
@@ -311,14 +319,11 @@ def _notes(page: _Page, explanation: Explanation, y: float) -> float:
     return y
 
 
-def understood(mention: object) -> str:
-    """What the parser made of one mention, in words: place, the patient's side, how it was meant, weight."""
-    parts = [str(getattr(mention, "region", ""))]
-    side = getattr(mention, "side", None)
-    parts.append(f"patient's {side}" if side else "no side")
-    parts += [word for word in ("negated", "uncertain", "historical") if getattr(mention, word, False)]
-    parts.append(f"weight {number(getattr(mention, 'weight', np.nan))}")
-    return ", ".join(parts)
+def understood(mention: Mention) -> tuple[str, str, str]:
+    """What the parser made of a mention, in words: place, the patient's side, how it was meant."""
+    meant = [word for word in ("negated", "uncertain", "historical") if getattr(mention, word)]
+    side = f"patient's {mention.side}" if mention.side else "no side"
+    return (mention.region, side, " and ".join(meant) or "stated")
 
 
 def _footer(page: _Page, explanation: Explanation, y: float) -> float:

@@ -43,8 +43,8 @@ def plot_map(explanation: Explanation, ax: Axes) -> Axes:
     ax.imshow(overlay(explanation), extent=(0, width, height, 0), interpolation="antialiased")
     ax.set_axis_off()
     ax.set_title(explanation.method)
-    scale = ColourScale.spanning(explanation.image.raw)
-    if not scale.constant:
+    if not explanation.image.degenerate:
+        scale = ColourScale.spanning(explanation.image.raw)
         colours = ListedColormap((scale.colours / 255).tolist())
         bar = ScalarMappable(Normalize(scale.low, scale.high), colours)
         ax.figure.colorbar(bar, ax=ax, fraction=0.046, label="raw value, coloured min to max")

@@ -33,7 +33,7 @@ from matex.render.overlay import (
     overlay,
     paint,
 )
-from matex.render.panel import Layer, layers, model_name, number, number_fixed, panel
+from matex.render.panel import Layer, layers, model_name, number, number_fixed, panel, understood
 from matex.saliency import DISCLAIMER, Explanation
 
 STEPS = 10  # shades of a word chip on either side of zero
@@ -108,6 +108,7 @@ def page(
     boxes = boxes or [()] * len(explanations)
     numbered = list(enumerate(zip(explanations, boxes, strict=True), start=1))
     several = len(explanations) > 1
+    sides = "R and L are the patient's sides. " if any(letters(explanation) for explanation in explanations) else ""
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(lead)}</p>' if lead else "",
@@ -116,7 +117,7 @@ def page(
         _contact_sheet(explanations, boxes) if several else "",
         *(_section(explanation, f"e{index}", marked) for index, (explanation, marked) in numbered),
         "<footer><p>Colours run from the minimum to the maximum of each map, the numbers under the bar are "
-        "raw values; contour lines at 50, 75 and 90 % of the way. R and L are the patient's sides. Made by matex "
+        f"raw values; contour lines at 50, 75 and 90 % of the way. {sides}Made by matex "
         f"{escape(str(explanations[0].provenance.get('matex', '')) if explanations else '')}; "
         "this file loads nothing from the network.</p></footer>",
     ]
@@ -215,8 +216,7 @@ def _phrase(explanation: Explanation) -> str:
     marks: dict[tuple[int, int], list[str]] = {}
     for mention in explanation.regions:
         kind = "off" if mention.weight == 0 else "on"
-        side = f", patient's {mention.side}" if mention.side else ""
-        marks.setdefault((mention.start, mention.end), [kind]).append(f"{mention.region}{side}")
+        marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
     made, at = "", 0
     for (start, end), (kind, *places) in sorted(marks.items()):
         if start < at:
@@ -310,13 +310,7 @@ def _regions(explanation: Explanation) -> str:
         return '<h3>Places the words name</h3><p class="faint">No anatomical place: the prior is neutral.</p>'
     rows = ""
     for mention in explanation.regions:
-        cells = (
-            mention.text,
-            mention.region,
-            f"patient's {mention.side}" if mention.side else "none",
-            ", ".join(word for word in ("negated", "uncertain", "historical") if getattr(mention, word)) or "stated",
-            number(mention.weight),
-        )
+        cells = (mention.text, *understood(mention), number(mention.weight))
         rows += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
     return (
         "<h3>Places the words name</h3><table><thead><tr><th>words</th><th>region</th><th>side</th>"
