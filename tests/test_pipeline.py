@@ -174,6 +174,15 @@ def test_what_the_file_does_not_say_the_caller_can(tiny, film, explanation):
     assert lateral.provenance["image"]["view"] == "LATERAL"
 
 
+def test_the_note_on_orientation_appears_only_where_it_is_unknown(tiny, film):
+    import dataclasses
+
+    plain = matex.read(film.path)
+    for oriented in (False, True):
+        made = matex.explain(tiny, dataclasses.replace(plain, oriented=oriented), "nodule")
+        assert any("orientation unknown" in note for note in made.notes) is not oriented
+
+
 def test_a_single_word_has_nothing_to_be_compared_with(tiny, film):
     made = matex.explain(tiny, film.path, "nodule")
     if len(made.tokens) == 1:

@@ -10,7 +10,7 @@ from matex.adapters.clip import load_hf
 from matex.adapters.model import MODELS, Model
 from matex.images import InputError
 
-FOLDER = Path(__file__).parent.parent / "models" / "tiny"
+FOLDER = Path(__file__).parent / "tiny"
 
 
 @MODELS("tiny")
@@ -28,9 +28,5 @@ def load_tiny(
     if source or preset or tokenizer:
         raise InputError("Expected 'tiny' alone: the bundled model takes no path, preset or tokenizer.")
     model = load_hf(str(FOLDER), name=name or "tiny")
-    training = json.loads((FOLDER / "training.json").read_text(encoding="utf-8")) if _recorded() else {}
-    return replace(model, record={"training": training.get("summary", training)})
-
-
-def _recorded() -> bool:
-    return (FOLDER / "training.json").is_file()
+    training = json.loads((FOLDER / "training.json").read_text(encoding="utf-8"))
+    return replace(model, record={"training": training["summary"]})
