@@ -165,9 +165,20 @@ def measure(values: np.ndarray, case: Case) -> dict[str, float]:
         "pointing": float(named[best].mean()),
         "pointing other": float(other[best].mean()) if rivals else np.nan,
         "energy": float(positive[named].sum() / total) if total > 0 else np.nan,
+        "overlap": overlap(values, named),
         "named over other": float(positive[named].mean() > positive[other].mean()) if rivals else np.nan,
         "area": float(named.mean()),
     }
+
+
+def overlap(values: np.ndarray, named: np.ndarray) -> float:
+    """Share of the finding among the brightest pixels, as many as the finding has; ties count in proportion."""
+    count = int(named.sum())
+    if not count:
+        return np.nan
+    limit = np.partition(values.ravel(), -count)[-count]
+    above, level = values > limit, values == limit
+    return float((named[above].sum() + (count - above.sum()) * named[level].mean()) / count)
 
 
 def _shrink(mask: np.ndarray) -> np.ndarray:

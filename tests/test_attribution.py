@@ -116,7 +116,7 @@ def test_matex_paper_is_equations_one_to_six_as_printed(model, twin):
 
 
 def test_matex_prior_lies_on_the_patients_side(model, twin):
-    weights = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, "delta": 1.0}
+    weights = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, "delta": 1.0, "gradient_layers": 4}
     plain = matex.attribute(model, *twin[0], method="matex", **weights)
     for text, near, far in (("opacity in the right lung", slice(0, 2), slice(3, 5)),
                             ("opacity in the left lung", slice(3, 5), slice(0, 2))):  # fmt: skip

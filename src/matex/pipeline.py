@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import platform
 import time
@@ -398,6 +399,7 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return values.detach().to("cpu", torch.float32).numpy()
 
 
+@functools.cache
 def _version(package: str) -> str:
     try:
         return version(package)

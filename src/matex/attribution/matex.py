@@ -56,7 +56,7 @@ class Matex:
 
     Args:
         alpha: weight of the gradient term.
-        beta: weight of the attention flow.
+        beta: weight of the attention flow; 0, since attention does not know which finding the phrase names.
         gamma: weight of the consistent gradient (the paper's lambda_c).
         delta: weight of the gradient under the text's spatial prior.
         temperature: tau of eq. 1.
@@ -74,7 +74,7 @@ class Matex:
     """
 
     alpha: float = 0.5
-    beta: float = 0.2
+    beta: float = 0.0
     gamma: float = 0.35
     delta: float = 0.2
     temperature: float = 0.5
@@ -170,5 +170,6 @@ class MatexPaper(Matex):
         arXiv:2601.11666, eq. 1-6 as printed. What the paper leaves open (A_grad, tau, scaling) is as in METHODS 1.2.
     """
 
+    beta: float = 0.2
     prior: Literal["parabola", "gaussian", "box", "atlas"] = "parabola"
     laterality: Literal["patient", "paper"] = "paper"
