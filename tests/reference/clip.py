@@ -17,6 +17,7 @@ class Tower:
     values: list = field(default_factory=list)
     outputs: list = field(default_factory=list)  # before the output projection [token, dim]
     inputs: list = field(default_factory=list)  # hidden state entering the block [token, dim]
+    normed: list = field(default_factory=list)  # after the first layer norm of the block [token, dim]
     embedding: torch.Tensor | None = None
     readout: int = 0
 
@@ -51,6 +52,7 @@ def blocks(weights, prefix, x, config, causal):
 
         tower.inputs.append(x)
         normed = norm("layer_norm1", x)
+        tower.normed.append(normed)
         q, k, v = (linear(f"self_attn.{letter}_proj", normed) for letter in "qkv")
         parts, probabilities = [], []
         for head in range(heads):
