@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from matex.adapters.model import Encoded, Model, words
-from matex.attribution import METHODS, Fused, make
+from matex.attribution import METHODS, Fused, Reporting, make
 from matex.geometry import Placement, Resize
 from matex.images import Film, InputError, read
 from matex.priors.anatomy import parse
@@ -246,6 +246,9 @@ def _apply(
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     tokens = method(trace.text) if "text" in method.towers else None
+    reports = {}
+    if isinstance(method, Reporting):
+        reports = {kind: method.report(getattr(trace, kind)) for kind in method.towers}
     seconds = time.perf_counter() - start
     made: list[Explanation] = []
     for i, subject in enumerate(subjects):
@@ -277,7 +280,10 @@ def _apply(
                 prior=_array(strengths[i]) if strengths is not None else None,
                 regions=subject.scene.mentions,
                 notes=tuple(dict.fromkeys(notes)),
-                provenance=_provenance(model, name, method, subject, resize, seconds / len(subjects)),
+                provenance={
+                    **_provenance(model, name, method, subject, resize, seconds / len(subjects)),
+                    "report": {kind: rows[i] for kind, rows in reports.items()},
+                },
             )
         )
     return made
