@@ -74,6 +74,7 @@ def test_gradients_of_all_tokens_are_those_of_the_slow_twin(module, model, pixel
             exact(trace.gradient_normed(layer)[which][:tokens], normed[layer])
             exact(trace.normed(layer)[which][:tokens], tower.normed[layer].detach())
             heads = len(tower.probabilities[0])
+            exact(trace.outputs(layer)[which][:tokens], tower.outputs[layer].detach())
             queries = tower.queries[layer].detach().unflatten(-1, (heads, -1)).transpose(0, 1)
             exact(trace.queries(layer)[which][:, :tokens], queries)
         exact(trace.embedding[which], (tower.embedding / tower.embedding.norm()).detach())

@@ -198,6 +198,14 @@ class Trace:
         """[pair, heads, token, head_dim]."""
         return self._pairs(self._seen.attended[layer].value)
 
+    def outputs(self, layer: int) -> Tensor:
+        """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
+        seen = self._seen.attended[layer]
+        if seen.output.shape[1] == 1:  # the pass kept one row, of the last block or where its graph starts
+            with torch.no_grad():
+                seen = self.tower.attend(layer, self._seen.hidden[layer])
+        return self._pairs(seen.output)
+
     def attention_row(self, layer: int) -> Tensor:
         """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
         seen = self._seen.attended[layer]

@@ -138,3 +138,35 @@ def text(module, ids):
 
 def cosine(a, b):
     return (a @ b) / (torch.sqrt(a @ a) * torch.sqrt(b @ b))
+
+
+class Parts:
+    """Pieces of one tower by themselves, for methods that read tokens along another way than the model."""
+
+    def __init__(self, module, tower):
+        weights = {name: value.double() for name, value in module.state_dict().items()}
+        self.config = getattr(module.config, "vision_config" if tower == "vision_model" else "text_config")
+        self.weights, self.prefix, self.tower = weights, prefix_of(weights, tower), tower
+
+    def linear(self, layer, name, x):
+        here = f"{self.prefix}encoder.layers.{layer}.{name}"
+        return self.weights[here + ".weight"] @ x + self.weights[here + ".bias"]
+
+    def feed_forward(self, layer, x):
+        here = f"{self.prefix}encoder.layers.{layer}.layer_norm2"
+        normed = layer_norm(x, self.weights[here + ".weight"], self.weights[here + ".bias"], self.config.layer_norm_eps)
+        return x + self.linear(
+            layer, "mlp.fc2", activation(self.linear(layer, "mlp.fc1", normed), self.config.hidden_act)
+        )
+
+    def joint(self, x):
+        """One token after the last block in the joint space, unit norm."""
+        norm, projection = (
+            ("post_layernorm", "visual_projection")
+            if self.tower == "vision_model"
+            else ("final_layer_norm", "text_projection")
+        )
+        here = self.prefix + norm
+        x = layer_norm(x, self.weights[here + ".weight"], self.weights[here + ".bias"], self.config.layer_norm_eps)
+        x = self.weights[projection + ".weight"] @ x
+        return x / torch.sqrt(x @ x)
