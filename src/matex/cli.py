@@ -163,7 +163,8 @@ def compare(
     image: ImageArgument,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")],
     method: Annotated[
-        str, typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all.")
+        str,
+        typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all that the model can serve."),
     ] = "matex,grad-eclip,rollout,raw-attention",
     model: ModelOption = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
@@ -177,7 +178,7 @@ def compare(
 ) -> None:
     """Explain with several methods, side by side.
 
-    All read one pass of the model. Writes one page and a folder for each method.
+    Methods that read a pass of the model share one. Writes one page and a folder for each method.
     """
     import matex
     from matex.render.files import check_folder
@@ -194,10 +195,10 @@ def compare(
     mask = _read_mask(lung_mask, film)
     loaded = _load(model, preset, tokenizer, device)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
-    made = matex.compare(loaded, film, text, names, **settings)
+    made = matex.compare(loaded, film, text, names, skip_unsupported=method == "all", **settings)
     for name, explanation in _progress(list(made.items()), "writing"):
         explanation.save(out / name)
-    lead = f"{len(made)} methods on one pass of the model; the score is the model's, the same for all of them."
+    lead = f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them."
     page = write_report(list(made.values()), out / "report.html", f"“{text}”: methods side by side", lead)
     if json:
         _print_json(list(made.values()))

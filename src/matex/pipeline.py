@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model, words
+from matex.adapters.model import Encoded, Model, UnsupportedModel, words
 from matex.attribution import METHODS, Fused, Reporting, make
 from matex.geometry import Placement, Resize
 from matex.images import Film, InputError, read
@@ -114,17 +114,19 @@ def compare(
     resize: Resize = "model",
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
+    skip_unsupported: bool = False,
 ) -> dict[str, Explanation]:
     """Explain one pair with many methods over one trace.
 
     Args:
         methods: names, or names with parameters; every explanation's provenance says how long its formula took.
+        skip_unsupported: leave out methods that this model cannot serve, instead of raising UnsupportedModel.
         model, image, text, resize, domain, lung_mask: see `explain`.
     """
     chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
-    made = _explain(model, [(image, text)], chosen, resize, domain, lung_mask)
+    made = _explain(model, [(image, text)], chosen, resize, domain, lung_mask, skip_unsupported)
     return {name: explanations[0] for name, explanations in made.items()}
 
 
@@ -199,8 +201,9 @@ def _explain(
     resize: Resize,
     domain: Domain,
     lung_mask: NDArray[np.generic] | None = None,
+    skip_unsupported: bool = False,
 ) -> dict[str, list[Explanation]]:
-    """Every method on every pair, over one trace."""
+    """Every method on every pair, over one trace; without those that refuse the model when they are to be skipped."""
     for name, value, choices in (
         ("domain", domain, ("chest", "natural")),
         ("resize", resize, ("model", "squash", "pad", "crop")),
@@ -232,7 +235,14 @@ def _explain(
         text_gradient_blocks=_blocks(chosen, "text"),
         scenes=[subject.scene for subject in subjects],
     )
-    return {name: _apply(model, name, method, trace, subjects, resize) for name, method in chosen.items()}
+    made: dict[str, list[Explanation]] = {}
+    for name, method in chosen.items():
+        try:
+            made[name] = _apply(model, name, method, trace, subjects, resize)
+        except UnsupportedModel:
+            if not skip_unsupported:
+                raise
+    return made
 
 
 def _apply(
