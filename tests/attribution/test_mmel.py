@@ -50,6 +50,12 @@ def test_the_papers_gate_hardly_moves_and_the_spatial_one_does(model, pixels, to
     assert ((factor["spatial"] >= 1) & (factor["spatial"] <= 3)).all()
 
 
+def test_random_weights_are_reported(model, pixels, token_ids):
+    trace = matex.record(model, pixels, token_ids).image
+    assert make("mmel", {"mode": "paper"}).report(trace) == [{"untrained_transform": True}] * 3
+    assert make("mmel", {}).report(trace) == [{"untrained_transform": False}] * 3
+
+
 def test_contrast_scales_and_bends_the_map(model, pixels, token_ids):
     plain = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel")
     bent = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel", contrast=2.0)
