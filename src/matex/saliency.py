@@ -51,9 +51,12 @@ class SaliencyMap:
 
     @cached_property
     def degenerate(self) -> bool:
-        """True when the map is constant: it says nothing about where."""
-        low, high = float(np.nanmin(self.raw)), float(np.nanmax(self.raw))
-        return bool(high - low <= 1e-8 * max(1e-30, abs(low), abs(high)))
+        """True when the map is constant or nowhere defined: it says nothing about where."""
+        seen = self.raw[np.isfinite(self.raw)]
+        if not seen.size:
+            return True
+        low, high = float(seen.min()), float(seen.max())
+        return high - low <= 1e-8 * max(1e-30, abs(low), abs(high))
 
 
 @dataclass(frozen=True)
