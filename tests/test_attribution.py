@@ -87,6 +87,8 @@ def test_matex_agrees_with_its_twin(model, twin, gradient, flow, steady, layers,
     compare(model, twin, "matex", {**settings, "gradient_layers": layers, **PAPER_WEIGHTS}, formula, formula)
 
 
+WITHOUT_RELU = [name for name in METHODS if name != "guided-backprop"]  # the small model has GELUs
+TEXT_BLIND = ("rollout", "raw-attention", "attention-flow")
 PAPER_WEIGHTS = {"alpha": 0.5, "beta": 0.2, "gamma": 0.35, "delta": 0.2}
 
 
@@ -181,9 +183,11 @@ def test_key_similarity_reaches_from_zero_to_one_among_the_chosen(model, pixels,
     exact(similarity[:, 1:].amax(1), torch.ones(3))
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", WITHOUT_RELU)
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_a_batch_equals_its_items(model, pixels, token_ids, name, tower):
+    if tower not in METHODS[name].towers:
+        pytest.skip(f"{name} is not defined on the {tower} tower")
     batch = matex.attribute(model, pixels, token_ids, method=name, tower=tower)
     assert len(batch) == 3
     for i in range(3):
@@ -194,7 +198,7 @@ def test_a_batch_equals_its_items(model, pixels, token_ids, name, tower):
         exact(batch[i] if tower == "image" else batch[i][:length], alone)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("rollout", "raw-attention")])
+@pytest.mark.parametrize("name", [name for name in WITHOUT_RELU if name not in TEXT_BLIND])
 def test_another_text_and_other_weights_change_the_map(model, pixels, token_ids, name):
     first = matex.attribute(model, pixels[:1], token_ids[:1], method=name)
     other_text = matex.attribute(model, pixels[:1], token_ids[2:], method=name)
@@ -211,7 +215,7 @@ def test_a_model_whose_patches_do_not_matter_gets_zeros_not_nan(module, model, p
         module.visual_projection.weight[0, 0] = 1.0
         for block in module.vision_model.encoder.layers:
             block.self_attn.out_proj.weight.zero_()
-    for name in METHODS:
+    for name in WITHOUT_RELU:
         assert torch.isfinite(matex.attribute(model, pixels[:1], token_ids[:1], method=name)).all()
     terms = make("matex", {}).components(matex.record(model, pixels[:1], token_ids[:1]).image)
     assert (terms["gradient"] == 0).all()

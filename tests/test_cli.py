@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -422,9 +423,16 @@ def test_compare_puts_methods_side_by_side(command):
     arguments = ["-m", "matex,grad-eclip", "-p", "matex.alpha=0.25", "--json"]
     entries = {entry["method"]: entry for entry in json.loads(command("compare", FILM, PHRASE, *arguments)[1])}
     assert entries["matex"]["parameters"]["alpha"] == 0.25
-    out = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")[1]
-    image_methods = [entry.name for entry in matex.methods() if "image" in entry.towers]
-    assert [entry["method"] for entry in json.loads(out)] == image_methods
+
+
+def test_compare_all_leaves_out_what_the_model_cannot_serve(command, monkeypatch):
+    entries = [entry for entry in matex.methods() if entry.name in ("gradient", "guided-backprop", "rollout")]
+    monkeypatch.setattr(
+        matex, "methods", lambda: (*entries, dataclasses.replace(entries[0], name="x", towers=("text",)))
+    )
+    code, out, _ = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")
+    assert (code, [entry["method"] for entry in json.loads(out)]) == (0, ["gradient", "rollout"])
+    assert refused(command("compare", FILM, PHRASE, "-m", "rollout,guided-backprop"), "GELU")
 
 
 def test_demo_explains_the_bundled_films(command, monkeypatch):

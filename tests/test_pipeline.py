@@ -1,6 +1,7 @@
 """The whole flow with the bundled model: what a user gets back."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -120,14 +121,59 @@ def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatc
     assert runs == [1]
 
 
+OWN_RUNS = {
+    "gradient": {},
+    "saliency": {},
+    "integrated-gradients": {"steps": 2, "baseline": "black"},
+    "gradient-shap": {"samples": 2, "baseline": "blur"},
+    "occlusion": {"window": 56},
+    "kernel-shap": {"samples": 16},
+    "rise": {"masks": 16},
+    "embedding-space": {},
+}
+
+
+def test_methods_that_run_inputs_of_their_own_explain_image_and_words(tiny, film):
+    made = matex.compare(tiny, film.path, "opacity in the left lower lung", OWN_RUNS)
+    for name, explanation in made.items():
+        assert explanation.image.grid.shape == ((14, 14) if name == "kernel-shap" else (112, 112)), name
+        assert explanation.image.values.shape == made["gradient"].image.values.shape
+        assert not explanation.image.degenerate, name
+        assert [word for word, _ in explanation.words] == ["opacity", "in", "the", "left", "lower", "lung"]
+        assert any(score for _, score in explanation.words), name
+
+
+def test_a_method_without_a_text_side_scores_no_words(tiny, film):
+    made = matex.compare(tiny, film.path, "opacity in the left lower lung", ["legrad", "grad-eclip"])
+    assert made["legrad"].tokens == made["legrad"].words == ()
+    assert not any("text map" in note for note in made["legrad"].notes)
+    assert len(made["grad-eclip"].words) == 6
+
+
+def test_what_cannot_be_served_is_left_out_only_when_asked_to(tiny, film, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    with pytest.raises(ImportError, match=r"pip install matex\[train\]"):
+        matex.explain(tiny, film.path, "opacity", "attention-flow")
+    made = matex.compare(
+        tiny, film.path, "opacity", ["attention-flow", "rollout", "guided-backprop"], skip_unsupported=True
+    )
+    assert list(made) == ["rollout"]
+
+
+def test_a_method_the_model_cannot_serve_is_refused(tiny, film):
+    with pytest.raises(matex.UnsupportedModel, match="GELU"):
+        matex.explain(tiny, film.path, "opacity", "guided-backprop")
+
+
 def test_methods_are_compared_over_one_trace(tiny, film, monkeypatch):
     runs = []
+    names = [name for name in matex_methods() if name not in {*OWN_RUNS, "guided-backprop"}]
     embed = type(tiny.image).embed
     monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
     with pytest.warns(UserWarning, match="laterality"):
-        made = matex.compare(tiny, film.path, "opacity in the left lower lung", list(matex_methods()))
+        made = matex.compare(tiny, film.path, "opacity in the left lower lung", names)
     assert runs == [1]
-    assert set(made) == set(matex_methods())
+    assert set(made) == set(names)
     assert len({e.score for e in made.values()}) == 1
     assert all(e.provenance["seconds"] >= 0 for e in made.values())
     own = matex.compare(tiny, film.path, "opacity", {"matex": {"delta": 0.0}})

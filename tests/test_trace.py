@@ -10,7 +10,7 @@ import matex
 from matex.adapters.clip import adapt
 from matex.adapters.model import UnsupportedModel
 from matex.trace import Trace, record, run
-from tests.conftest import EOS, small_clip
+from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
 
 
@@ -52,6 +52,65 @@ def test_the_trace_sees_what_the_slow_twin_sees(module, pixels, token_ids, which
             exact(trace.attention_row(layer)[which][:, :tokens], probabilities[:, tower.readout])
             exact(trace.attention(layer)[which][:, :tokens, :tokens], probabilities)
             exact(trace.gradient(layer)[which].flatten(), gradients[layer][tower.readout])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("first", [0, 2, 3])
+def test_gradients_of_all_tokens_are_those_of_the_slow_twin(module, model, pixels, token_ids, which, first):
+    traces = record(model, pixels, token_ids)
+    image, text, score = reference(module, pixels, token_ids, which)
+    for trace, tower in ((traces.image, image), (traces.text, text)):
+        outputs, inputs, normed = (
+            torch.autograd.grad(score, points, retain_graph=True)
+            for points in (tower.outputs, tower.inputs, tower.normed)
+        )
+        tokens = len(tower.inputs[0])
+        for layer in range(first, trace.depth):
+            rows = trace.gradient_rows(layer)[which]
+            exact(rows.transpose(0, 1).flatten(1)[:tokens], outputs[layer])
+            assert (rows[:, tokens:] == 0).all()
+            exact(rows[:, tower.readout], trace.gradient(layer)[which])
+            exact(trace.gradient_hidden(layer)[which][:tokens], inputs[layer])
+            exact(trace.gradient_normed(layer)[which][:tokens], normed[layer])
+            exact(trace.normed(layer)[which][:tokens], tower.normed[layer].detach())
+            heads = len(tower.probabilities[0])
+            exact(trace.outputs(layer)[which][:tokens], tower.outputs[layer].detach())
+            queries = tower.queries[layer].detach().unflatten(-1, (heads, -1)).transpose(0, 1)
+            exact(trace.queries(layer)[which][:, :tokens], queries)
+        exact(trace.embedding[which], (tower.embedding / tower.embedding.norm()).detach())
+
+
+def test_several_texts_on_one_image_get_the_gradients_of_all_tokens_each_gets_alone(model, pixels, token_ids):
+    pairs = [(0, 0), (0, 1), (1, 2), (0, 2)]
+    shared = record(model, pixels[:2], token_ids, pairs).image
+    for number, (i, t) in enumerate(pairs):
+        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1]).image
+        exact(shared.gradient_rows(1)[number], alone.gradient_rows(1)[0])
+        exact(shared.gradient_hidden(2)[number], alone.gradient_hidden(2)[0])
+        exact(shared.embedding[number], alone.embedding[0])
+
+
+@pytest.mark.parametrize("first", [0, 3])
+def test_running_the_same_blocks_again_changes_nothing(model, pixels, token_ids, first):
+    pairs = [(0, 0), (1, 2), (0, 2)]
+    trace = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=4).image
+    again = trace.rerun(model.image, first)
+    exact(again.score, trace.score)
+    for layer in range(4):
+        exact(again.gradient(layer), trace.gradient(layer))
+        exact(again.attention_row(layer), trace.attention_row(layer))
+
+
+def test_further_phrases_are_read_on_the_text_tower_of_either_trace(model, pixels, token_ids):
+    traces = record(model, pixels, token_ids)
+    expected = run(model.text, torch.tensor([[BOS, 7, EOS], [BOS, EOS, 0]])).embedding
+    for trace in (traces.image, traces.text):
+        exact(trace.embed_text((BOS, 7, EOS)), expected[0])
+        exact(trace.embed_text(""), expected[1])
+        with pytest.raises(matex.InputError, match="tokenizer"):
+            trace.embed_text("opacity")
+    with pytest.raises(ValueError, match=r"made by matex\.record"):
+        Trace(run(model.image, pixels), torch.arange(3), traces.text.embedding).embed_text("")
 
 
 def test_padding_behind_the_end_token_is_never_attended_to(model, pixels, token_ids):
@@ -142,6 +201,45 @@ def test_a_tower_continues_from_replaced_hidden_states(model, pixels, token_ids,
     with torch.no_grad():
         moved = trace.score_hidden(layer, hidden[:1] + step, pair=1) - scores[:1]
     torch.testing.assert_close(moved[0], (gradient[0] * step).sum(), rtol=1e-3, atol=1e-12)
+
+
+def test_hidden_states_of_several_pairs_are_embedded_at_once(model, pixels, token_ids):
+    trace = record(model, pixels, token_ids).text
+    embedding = trace.embed_hidden(2, trace.hidden(2), trace.readout)
+    exact((embedding * trace.target).sum(-1), trace.score)
+
+
+def test_the_target_can_be_seen_token_by_token(module, model, pixels, token_ids):
+    """METHODS 4.2: patches through LN_post and the projection, words and EOS through theirs."""
+    pairs = [(2, 0), (0, 1), (1, 0)]
+    traces = record(model, pixels, token_ids, pairs)
+    with torch.no_grad():
+        vision = module.vision_model(pixels).last_hidden_state
+        patches = module.visual_projection(module.vision_model.post_layernorm(vision))
+        words = module.text_projection(module.text_model(token_ids).last_hidden_state)
+    for trace, every, which, readout in ((traces.text, patches, 0, 0), (traces.image, words, 1, -1)):
+        for special in (True, False):
+            tokens, counts = trace.target_tokens(readout=special)
+            for number, pair in enumerate(pairs):
+                expected = torch.nn.functional.normalize(every[pair[which]], dim=-1)
+                if which == 1:
+                    expected = expected[1 : token_ids[pair[1]].tolist().index(EOS) + special]
+                elif not special:
+                    expected = expected[1:]
+                exact(tokens[number][counts[number]], expected)
+                if special:
+                    exact(tokens[number][counts[number]][readout], trace.target[number])
+    assert traces.image.logit_scale == pytest.approx(module.logit_scale.exp().item())
+    alone = Trace(run(model.image, pixels), torch.arange(3), traces.image.target)
+    with pytest.raises(RuntimeError, match=r"matex\.record"):
+        alone.target_tokens(readout=True)
+
+
+def test_what_was_worked_out_once_is_kept(model, pixels, token_ids):
+    trace, calls = record(model, pixels, token_ids).image, []
+    assert [trace.once("a", lambda: calls.append(0) or 7) for _ in range(2)] == [7, 7]
+    assert trace.once("b", lambda: 8) == 8
+    assert calls == [0]
 
 
 def test_the_model_is_left_as_it_was_found(module, pixels, token_ids):

@@ -182,7 +182,8 @@ def compare(
     image: ImageArgument,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")],
     method: Annotated[
-        str, typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all.")
+        str,
+        typer.Option("-m", "--method", "--methods", help="Names separated by commas, or all that the model can serve."),
     ] = "matex,grad-eclip,rollout,raw-attention",
     model: ModelOption = None,
     parameter: Annotated[
@@ -202,7 +203,7 @@ def compare(
 ) -> None:
     """Explain with several methods, side by side.
 
-    All read one pass of the model. Writes one page and a folder for each method.
+    Methods that read a pass of the model share one. Writes one page and a folder for each method.
     """
     import matex
     from matex.render.files import check_folder, save_run
@@ -219,8 +220,8 @@ def compare(
     mask = _read_mask(lung_mask, film)
     loaded = _load(model, preset, tokenizer, device)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
-    made = matex.compare(loaded, film, text, chosen, **settings)
-    lead = f"{len(made)} methods on one pass of the model; the score is the model's, the same for all of them."
+    made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", **settings)
+    lead = f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them."
     whole = page(list(made.values()), f"“{text}”: methods side by side", lead)
     save_run(made, out, whole, progress=_on_terminal())
     if json:
@@ -232,6 +233,8 @@ def compare(
             seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
             note = "constant map" if explanation.image.degenerate else ""
             print(f"{name:18} {seconds}  score {number_fixed(explanation.score)}  {strongest:16} {note}".rstrip())
+        if left := [name for name in names if name not in made]:
+            print(f"Left out, as the model or this installation cannot serve them: {', '.join(left)}.")
         print(f"\nOpen {out / 'report.html'}; each method has a folder beside it. Not for diagnosis.")
     _say_default(model)
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model, words
-from matex.attribution import METHODS, Fused, make
+from matex.adapters.model import Encoded, Model, UnsupportedModel, words
+from matex.attribution import METHODS, Fused, Reporting, make
 from matex.geometry import Placement, Resize
 from matex.images import Film, InputError, read
 from matex.priors.anatomy import parse
@@ -123,12 +123,15 @@ def compare(
     lung_mask: NDArray[np.generic] | None = None,
     view: str | None = None,
     mirrored: bool | None = None,
+    skip_unsupported: bool = False,
 ) -> dict[str, Explanation]:
     """Explain one pair with many methods over one trace.
 
     Args:
         methods: names, or names with parameters; every explanation's provenance says how long its formula took, the
             passes that all of them share not counted.
+        skip_unsupported: leave out methods that this model cannot serve or that need a package which is not
+            installed, instead of raising.
         model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
     """
     methods = [methods] if isinstance(methods, str) else methods
@@ -136,7 +139,7 @@ def compare(
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
     film = _told(read(image), view, mirrored)
-    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask)
+    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask, skip_unsupported)
     return {name: explanations[0] for name, explanations in made.items()}
 
 
@@ -211,8 +214,9 @@ def _explain(
     resize: Resize,
     domain: Domain,
     lung_mask: NDArray[np.generic] | None = None,
+    skip_unsupported: bool = False,
 ) -> dict[str, list[Explanation]]:
-    """Every method on every pair, over one trace."""
+    """Every method on every pair, over one trace; without those that cannot be served when they are to be skipped."""
     for name, value, choices in (
         ("domain", domain, ("chest", "natural")),
         ("resize", resize, ("model", "squash", "pad", "crop")),
@@ -249,7 +253,14 @@ def _explain(
     for side, kind in ((trace.image, "image"), (trace.text, "text")):
         if _blocks(chosen, kind):
             side.gradient(-1)  # the one backward, before any method is timed
-    return {name: _apply(model, name, method, trace, subjects, resize) for name, method in chosen.items()}
+    made: dict[str, list[Explanation]] = {}
+    for name, method in chosen.items():
+        try:
+            made[name] = _apply(model, name, method, trace, subjects, resize)
+        except (UnsupportedModel, ImportError):
+            if not skip_unsupported:
+                raise
+    return made
 
 
 def _told(film: Film, view: str | None, mirrored: bool | None) -> Film:
@@ -270,6 +281,9 @@ def _apply(
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     tokens = method(trace.text) if "text" in method.towers else None
+    reports = {}
+    if isinstance(method, Reporting):
+        reports = {kind: method.report(getattr(trace, kind)) for kind in method.towers}
     seconds = time.perf_counter() - start
     made: list[Explanation] = []
     for i, subject in enumerate(subjects):
@@ -299,13 +313,16 @@ def _apply(
                 score=float(trace.image.score[i]),
                 image=saliency,
                 tokens=scored,
-                words=words(subject.text, [(t.start, t.end) for t in scored], [t.score for t in scored]),
+                words=_words(subject, scored),
                 components=components,
                 weights=fused.weights() if fused else {},
                 prior=_array(strengths[i]) if strengths is not None else None,
                 regions=subject.scene.mentions,
                 notes=tuple(dict.fromkeys(notes)),
-                provenance=_provenance(model, name, method, subject, resize, seconds / len(subjects)),
+                provenance={
+                    **_provenance(model, name, method, subject, resize, seconds / len(subjects)),
+                    "report": {kind: rows[i] for kind, rows in reports.items()},
+                },
             )
         )
     return made
@@ -318,6 +335,11 @@ def _tokens(subject: _Subject, scores: NDArray[np.float32]) -> tuple[Token, ...]
         for (a, b), score in zip(subject.phrase.spans, scores[: len(subject.phrase.spans)], strict=True)
         if b > a
     )
+
+
+def _words(subject: _Subject, tokens: Sequence[Token]) -> tuple[tuple[str, float], ...]:
+    """The words of the phrase with their scores; none from a method without a text side."""
+    return words(subject.text, [(t.start, t.end) for t in tokens], [t.score for t in tokens]) if tokens else ()
 
 
 def _provenance(

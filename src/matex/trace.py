@@ -8,8 +8,9 @@ threads may share it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from matex.adapters.model import Attended, Model, Tower
 from matex.geometry import Size
 from matex.priors.scene import Scene
 from matex.priors.spatial import SpatialPrior
+
+T = TypeVar("T")
 
 _SIDE_BY_SIDE = 8  # backwards at a time; bounds the memory of many phrases on one image
 
@@ -86,6 +89,14 @@ def _continue(tower: Tower, inputs: Tensor, hidden: Tensor, readout: Tensor, fir
     return Pass(tower, inputs, tuple(entered), tuple(attended), embedding, readout, graph_from)
 
 
+class _Wide(NamedTuple):
+    """Gradients of the score in one block for all tokens, each [pair, token, dim]."""
+
+    hidden: Tensor
+    normed: Tensor
+    output: Tensor
+
+
 class Trace:
     """One tower's side of the question "why do this image and this text score as they do?", for a batch of pairs.
 
@@ -96,11 +107,25 @@ class Trace:
         item: input of each pair, [pair].
         target: the other side's embedding, unit norm, [pair, joint]; a constant.
         scenes: what the phrase says about places in the image, one per pair; only text-guided priors read it.
+        model: what the towers belong to; only methods that read further phrases need it.
+        other: the other side's pass, and which of its inputs each pair uses; likewise.
     """
 
-    def __init__(self, seen: Pass, item: Tensor, target: Tensor, scenes: Sequence[Scene] = ()) -> None:
+    def __init__(
+        self,
+        seen: Pass,
+        item: Tensor,
+        target: Tensor,
+        scenes: Sequence[Scene] = (),
+        model: Model | None = None,
+        other: tuple[Pass, Tensor] | None = None,
+    ) -> None:
         self._seen = seen
+        self._model = model
+        self._other = other
+        self._known: dict[Hashable, Any] = {}
         self._gradients: dict[int, Tensor] = {}
+        self._wide: dict[int, _Wide] = {}
         self._priors: dict[tuple[str, str], list[SpatialPrior]] = {}
         self.tower = seen.tower
         self.item = item
@@ -113,9 +138,33 @@ class Trace:
         return self.tower.depth
 
     @property
+    def inputs(self) -> Tensor:
+        """The different inputs, pixels [item, channel, height, width] or token ids [item, token]."""
+        return self._seen.inputs
+
+    @property
+    def levels(self) -> Tensor | None:
+        """Black and white after the model's normalisation, [2, channel]; None when the model does not say."""
+        if self._model is None or self._model.preprocessing is None:
+            return None
+        way = self._model.preprocessing
+        ends = torch.tensor([[0.0], [255 * way.scale]], dtype=torch.float64)
+        return (ends - torch.tensor(way.mean)) / torch.tensor(way.std)
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies the score with, its inverse temperature; CLIP's 100 when it does not say."""
+        return 100.0 if self._model is None else self._model.logit_scale
+
+    @property
     def score(self) -> Tensor:
         """Cosine similarity, [pair]."""
         return (self._seen.embedding.detach()[self.item] * self.target).sum(-1)
+
+    @property
+    def embedding(self) -> Tensor:
+        """This tower's embedding, unit norm, off the graph, [pair, joint]."""
+        return self._pairs(self._seen.embedding)
 
     @property
     def readout(self) -> Tensor:
@@ -137,6 +186,10 @@ class Trace:
         query = self._seen.attended[layer].query
         return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
 
+    def queries(self, layer: int) -> Tensor:
+        """Query of every token in block `layer`, [pair, heads, token, head_dim]."""
+        return self._pairs(self._all_rows(layer).query)
+
     def key(self, layer: int) -> Tensor:
         """[pair, heads, token, head_dim]."""
         return self._pairs(self._seen.attended[layer].key)
@@ -144,6 +197,14 @@ class Trace:
     def value(self, layer: int) -> Tensor:
         """[pair, heads, token, head_dim]."""
         return self._pairs(self._seen.attended[layer].value)
+
+    def outputs(self, layer: int) -> Tensor:
+        """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
+        seen = self._seen.attended[layer]
+        if seen.output.shape[1] == 1:  # the pass kept one row, of the last block or where its graph starts
+            with torch.no_grad():
+                seen = self.tower.attend(layer, self._seen.hidden[layer])
+        return self._pairs(seen.output)
 
     def attention_row(self, layer: int) -> Tensor:
         """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
@@ -154,10 +215,7 @@ class Trace:
 
     def attention(self, layer: int) -> Tensor:
         """Attention of every token to every token in block `layer`, [pair, heads, query, key]."""
-        seen = self._seen.attended[layer]
-        if seen.query.shape[2] == 1:  # the pass kept one row of the last block: ask the block again
-            with torch.no_grad():
-                seen = self.tower.attend(layer, self._seen.hidden[layer])
+        seen = self._all_rows(layer)
         tokens = seen.key.shape[2]
         mask = torch.ones(tokens, tokens, dtype=torch.bool, device=seen.key.device)
         return self._pairs(_attention(seen.query, seen.key, mask.tril() if self.tower.causal else mask))
@@ -171,6 +229,22 @@ class Trace:
         if layer not in self._gradients:
             self._backward(min(layer, self._seen.graph_from))
         return self._gradients[layer]
+
+    def gradient_rows(self, layer: int) -> Tensor:
+        """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
+
+        In the last block only the readout token's row reaches the score; the others are zero.
+        """
+        heads = self._seen.attended[layer].value.shape[1]
+        return self._gradients_wide(layer).output.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    def gradient_hidden(self, layer: int) -> Tensor:
+        """Gradient of the score at the input of block `layer`, [pair, token, dim]."""
+        return self._gradients_wide(layer).hidden
+
+    def gradient_normed(self, layer: int) -> Tensor:
+        """Gradient of the score at the first norm's output in block `layer`, [pair, token, dim]."""
+        return self._gradients_wide(layer).normed
 
     def arrange(self, values: Tensor) -> Tensor:
         """Values per token [pair, token] as the method's raw result.
@@ -200,16 +274,101 @@ class Trace:
 
         Only the blocks from `layer` on are run.
         """
-        readout = self.readout[pair].expand(len(hidden))
+        return self.embed_hidden(layer, hidden, self.readout[pair].expand(len(hidden))) @ self.target[pair]
+
+    def embed_hidden(self, layer: int, hidden: Tensor, readout: Tensor) -> Tensor:
+        """Embedding when block `layer` receives these hidden states [batch, token, dim]; differentiable.
+
+        Args:
+            layer: first block that is run.
+            hidden: what it receives, of any pairs.
+            readout: position of the readout token, [batch].
+
+        Returns:
+            Unit norm, [batch, joint].
+        """
         for number in range(layer, self.depth):
             last = number == self.depth - 1
             output = self.tower.attend(number, hidden, readout if last else None).output
             hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
-        return F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1) @ self.target[pair]
+        return F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1)
+
+    def target_tokens(self, readout: bool) -> tuple[Tensor, Tensor]:
+        """The single tokens behind `target`: each token of the other side, after its last block, in the joint space.
+
+        Args:
+            readout: count the readout token (CLS, EOS) among them.
+
+        Returns:
+            Embeddings [pair, token, joint], unit norm, no graph; and which of them count, bool [pair, token].
+
+        Raises:
+            RuntimeError: a trace that was set up without the other side.
+        """
+        if self._other is None:
+            raise RuntimeError("Expected a trace that knows the other side's tokens. Set it up with matex.record.")
+        seen, item = self._other
+        with torch.no_grad():
+            last = seen.tower.depth - 1  # the pass kept one row of this block: ask it again
+            hidden = seen.hidden[last]
+            hidden = seen.tower.finish(last, hidden, seen.tower.attend(last, hidden).output)
+            embeddings = F.normalize(_float(seen.tower.project(hidden.flatten(0, 1))), dim=-1)
+        counts = seen.tower.content(seen.inputs)
+        if readout:
+            counts = counts | F.one_hot(seen.readout, counts.shape[1]).bool()
+        return embeddings.unflatten(0, hidden.shape[:2])[item], counts[item]
+
+    def once(self, key: Hashable, work: Callable[[], T]) -> T:
+        """What `work` returns, worked out the first time this key is asked for."""
+        if key not in self._known:
+            self._known[key] = work()
+        return self._known[key]
 
     def hidden(self, layer: int) -> Tensor:
         """Input of block `layer`, [pair, token, dim]."""
         return self._seen.hidden[layer].detach()[self.item]
+
+    def normed(self, layer: int) -> Tensor:
+        """What the attention of block `layer` reads of its input: the first norm's output, [pair, token, dim]."""
+        with torch.no_grad():
+            return self._pairs(self.tower.norm(layer, self._seen.hidden[layer]))
+
+    def rerun(self, tower: Tower, first: int) -> Trace:
+        """The same pairs, the blocks from `first` on run by another tower, all of them on the graph."""
+        seen = self._seen
+        with torch.inference_mode(False), torch.no_grad():
+            above = _continue(tower, seen.inputs, seen.hidden[first], seen.readout, first, first)
+        whole = replace(
+            above, hidden=seen.hidden[:first] + above.hidden, attended=seen.attended[:first] + above.attended
+        )
+        return Trace(whole, self.item, self.target, self.scenes, self._model, self._other)
+
+    def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
+        """Unit-norm embedding of another phrase in the same joint space, [joint]; worked out once.
+
+        Args:
+            phrase: words, which need the model's tokenizer; or token ids, special tokens included. Empty words are the
+                tokens that begin and end every phrase, which the pairs' own phrases show without a tokenizer.
+
+        Raises:
+            InputError: words, and a model without a tokenizer.
+            ValueError: a trace that was not made by `record`.
+        """
+        if self._model is None or self._other is None:
+            raise ValueError(
+                "Expected a trace made by matex.record, got one without its model: it cannot read phrases."
+            )
+        model, texts = self._model, self._seen if self.grid is None else self._other[0]
+
+        def embed() -> Tensor:
+            if phrase == "":
+                ids = texts.inputs[:1, [0, int(texts.readout[0])]]
+            else:
+                read = model.encode(phrase).ids if isinstance(phrase, str) else phrase
+                ids = torch.tensor([list(read)], device=texts.inputs.device)
+            return run(model.text, ids).embedding[0]
+
+        return self.once(("text", phrase if isinstance(phrase, str) else tuple(phrase)), embed)
 
     def _backward(self, lowest: int) -> None:
         """One backward from the score to the attention outputs of all blocks from `lowest` on."""
@@ -219,20 +378,66 @@ class Trace:
                 seen = _continue(seen.tower, seen.inputs, seen.hidden[lowest], seen.readout, lowest, lowest)
         outputs = [attended.output for attended in seen.attended[-(self.depth - lowest) :]]
         found: list[list[Tensor]] = [[] for _ in outputs]
-        # Different inputs do not touch each other: one backward serves one pair of every input. The backwards for the
-        # first, second, ... pair of each input run side by side.
-        turn = (self.item[:, None] == self.item).tril(-1).sum(-1)
-        every = torch.arange(len(seen.readout), device=turn.device)
-        with torch.inference_mode(False), torch.enable_grad():
-            scores = (seen.embedding[self.item.clone()] * self.target.clone()).sum(-1)
-            for some in F.one_hot(turn).T.to(scores).split(_SIDE_BY_SIDE):  # [turn, pair]
-                gradients = torch.autograd.grad(scores, outputs, some, retain_graph=True, is_grads_batched=True)
-                for rows, gradient in zip(found, gradients, strict=True):  # [turn, item, token, dim]
-                    at = torch.zeros_like(seen.readout) if gradient.shape[2] == 1 else seen.readout
-                    rows.append(gradient[:, every, at])
+        every = torch.arange(len(seen.readout), device=self.item.device)
+        for gradients in self._turns(seen.embedding, outputs):
+            for rows, gradient in zip(found, gradients, strict=True):  # [turn, item, token, dim]
+                at = torch.zeros_like(seen.readout) if gradient.shape[2] == 1 else seen.readout
+                rows.append(gradient[:, every, at])
         heads = seen.attended[-1].value.shape[1]
         for layer, rows in zip(range(lowest, self.depth), found, strict=True):
-            self._gradients[layer] = _float(torch.cat(rows)[turn, self.item].unflatten(-1, (heads, -1)))
+            self._gradients[layer] = _float(torch.cat(rows)[self._turn, self.item].unflatten(-1, (heads, -1)))
+
+    def _gradients_wide(self, layer: int) -> _Wide:
+        """Gradients for all tokens of block `layer`; found for the blocks above it on the way."""
+        layer = range(self.depth)[layer]
+        if layer in self._wide:
+            return self._wide[layer]
+        points: list[Tensor] = []
+        with torch.inference_mode(False), torch.enable_grad():
+            readout = self._seen.readout
+            hidden = self._seen.hidden[layer].detach().clone().requires_grad_()
+            for number in range(layer, self.depth):
+                last = number == self.depth - 1
+                normed = self.tower.norm(number, hidden)
+                output = self.tower.attend_normed(number, normed, readout if last else None).output
+                points += [hidden, normed, output]
+                hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
+            embedding = F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1)
+        found: list[list[Tensor]] = [[] for _ in points]
+        for gradients in self._turns(embedding, points):
+            for some, gradient in zip(found, gradients, strict=True):
+                some.append(gradient)
+        each = [_float(torch.cat(some)[self._turn, self.item]) for some in found]
+        row = torch.zeros_like(each[-2])
+        each[-1] = row.index_put((torch.arange(len(row), device=row.device), self.readout), each[-1][:, 0])
+        for number in range(layer, self.depth):
+            at = 3 * (number - layer)
+            self._wide[number] = _Wide(*each[at : at + 3])
+        return self._wide[layer]
+
+    @property
+    def _turn(self) -> Tensor:
+        """Which backward serves a pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
+        return (self.item[:, None] == self.item).tril(-1).sum(-1)
+
+    def _turns(self, embedding: Tensor, points: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+        """Gradients of the scores at points of the graph, each [turn, item, ...], some turns at a time.
+
+        Different inputs do not touch each other: one backward serves one pair of every input. The backwards for the
+        first, second, ... pair of each input run side by side.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            scores = (embedding[self.item.clone()] * self.target.clone()).sum(-1)
+            for some in F.one_hot(self._turn).T.to(scores).split(_SIDE_BY_SIDE):  # [turn, pair]
+                yield torch.autograd.grad(scores, points, some, retain_graph=True, is_grads_batched=True)
+
+    def _all_rows(self, layer: int) -> Attended:
+        """The attention half of a block for every query row; the pass may have kept one row of the last block."""
+        seen = self._seen.attended[layer]
+        if seen.query.shape[2] > 1:
+            return seen
+        with torch.no_grad():
+            return self.tower.attend(layer, self._seen.hidden[layer])
 
     def _reach(self, tokens: int) -> Tensor:
         """Which tokens the readout token may attend to, bool [item, token]."""
@@ -292,8 +497,8 @@ def record(
     )
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
-        Trace(image, which[0], text.embedding[which[1]], scenes),
-        Trace(text, which[1], image.embedding[which[0]], scenes),
+        Trace(image, which[0], text.embedding[which[1]], scenes, model, (text, which[1])),
+        Trace(text, which[1], image.embedding[which[0]], scenes, model, (image, which[0])),
     )
 
 

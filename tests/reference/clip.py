@@ -17,6 +17,7 @@ class Tower:
     values: list = field(default_factory=list)
     outputs: list = field(default_factory=list)  # before the output projection [token, dim]
     inputs: list = field(default_factory=list)  # hidden state entering the block [token, dim]
+    normed: list = field(default_factory=list)  # after the first layer norm of the block [token, dim]
     embedding: torch.Tensor | None = None
     readout: int = 0
 
@@ -51,6 +52,7 @@ def blocks(weights, prefix, x, config, causal):
 
         tower.inputs.append(x)
         normed = norm("layer_norm1", x)
+        tower.normed.append(normed)
         q, k, v = (linear(f"self_attn.{letter}_proj", normed) for letter in "qkv")
         parts, probabilities = [], []
         for head in range(heads):
@@ -136,3 +138,35 @@ def text(module, ids):
 
 def cosine(a, b):
     return (a @ b) / (torch.sqrt(a @ a) * torch.sqrt(b @ b))
+
+
+class Parts:
+    """Pieces of one tower by themselves, for methods that read tokens along another way than the model."""
+
+    def __init__(self, module, tower):
+        weights = {name: value.double() for name, value in module.state_dict().items()}
+        self.config = getattr(module.config, "vision_config" if tower == "vision_model" else "text_config")
+        self.weights, self.prefix, self.tower = weights, prefix_of(weights, tower), tower
+
+    def linear(self, layer, name, x):
+        here = f"{self.prefix}encoder.layers.{layer}.{name}"
+        return self.weights[here + ".weight"] @ x + self.weights[here + ".bias"]
+
+    def feed_forward(self, layer, x):
+        here = f"{self.prefix}encoder.layers.{layer}.layer_norm2"
+        normed = layer_norm(x, self.weights[here + ".weight"], self.weights[here + ".bias"], self.config.layer_norm_eps)
+        return x + self.linear(
+            layer, "mlp.fc2", activation(self.linear(layer, "mlp.fc1", normed), self.config.hidden_act)
+        )
+
+    def joint(self, x):
+        """One token after the last block in the joint space, unit norm."""
+        norm, projection = (
+            ("post_layernorm", "visual_projection")
+            if self.tower == "vision_model"
+            else ("final_layer_norm", "text_projection")
+        )
+        here = self.prefix + norm
+        x = layer_norm(x, self.weights[here + ".weight"], self.weights[here + ".bias"], self.config.layer_norm_eps)
+        x = self.weights[projection + ".weight"] @ x
+        return x / torch.sqrt(x @ x)

@@ -31,10 +31,16 @@ class _Blocks:
     def depth(self) -> int:
         return len(self.layers)
 
+    def norm(self, layer: int, hidden: Tensor) -> Tensor:
+        block: Any = self.layers[layer]
+        return block.layer_norm1(hidden)
+
     def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None) -> Attended:
+        return self.attend_normed(layer, self.norm(layer, hidden), rows)
+
+    def attend_normed(self, layer: int, normed: Tensor, rows: Tensor | None = None) -> Attended:
         block: Any = self.layers[layer]
         attention = block.self_attn
-        normed = block.layer_norm1(hidden)
         asked = normed if rows is None else _take(normed, rows)
         heads = attention.num_heads
         query, key, value = (
@@ -48,16 +54,20 @@ class _Blocks:
         # One row attends to nothing behind it: the mask leaves out the tokens behind the row.
         mask = None
         if self.causal and rows is not None:
-            mask = torch.arange(hidden.shape[1], device=rows.device) <= rows[:, None]
+            mask = torch.arange(normed.shape[1], device=rows.device) <= rows[:, None]
             mask = mask[:, None, None, :]
         output = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=self.causal and rows is None, scale=attention.scale
         )
         return Attended(query, key, value, output.transpose(1, 2).flatten(2))
 
+    def mix(self, layer: int, output: Tensor) -> Tensor:
+        block: Any = self.layers[layer]
+        return block.self_attn.out_proj(output)
+
     def finish(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
         block: Any = self.layers[layer]
-        hidden = hidden + block.self_attn.out_proj(output)
+        hidden = hidden + self.mix(layer, output)
         return hidden + block.mlp(block.layer_norm2(hidden))
 
     def project(self, readout: Tensor) -> Tensor:
@@ -78,6 +88,9 @@ class ImageTower(_Blocks):
         # Another size than the checkpoint's own is read with interpolated position embeddings.
         other = tuple(inputs.shape[-2:]) != self.size
         return self.pre_norm(self.embeddings(inputs, interpolate_pos_encoding=other))
+
+    def blank(self, inputs: Tensor) -> Tensor:
+        return self.embed(torch.zeros_like(inputs))
 
     def readout(self, inputs: Tensor) -> Tensor:
         return torch.zeros(len(inputs), dtype=torch.long, device=inputs.device)
@@ -103,6 +116,10 @@ class TextTower(_Blocks):
 
     def embed(self, inputs: Tensor) -> Tensor:
         return self.embeddings(input_ids=inputs)
+
+    def blank(self, inputs: Tensor) -> Tensor:
+        embeddings: Any = self.embeddings
+        return embeddings(input_ids=inputs, inputs_embeds=torch.zeros_like(embeddings.token_embedding(inputs)))
 
     def readout(self, inputs: Tensor) -> Tensor:
         if self.end == 2:
@@ -182,6 +199,7 @@ def adapt(
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
         vocabulary=module.config.text_config.vocab_size,
+        logit_scale=float(module.logit_scale.detach().exp()),
         missing=tuple(missing),
         record=record or {},
     )

@@ -61,8 +61,24 @@ class Tower(Protocol):
         """Pixels or token ids to the first block's input, [batch, token, dim]."""
         ...
 
+    def norm(self, layer: int, hidden: Tensor) -> Tensor:
+        """What the attention of block `layer` reads of its input: the first norm's output, [batch, token, dim]."""
+        ...
+
+    def blank(self, inputs: Tensor) -> Tensor:
+        """As `embed`, of an image of the mean colour or of tokens that carry nothing but their places."""
+        ...
+
     def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None) -> Attended:
         """Attention of block `layer` over its input; with `rows` [batch], for these query rows only."""
+        ...
+
+    def attend_normed(self, layer: int, normed: Tensor, rows: Tensor | None = None) -> Attended:
+        """The same from the first norm's output on."""
+        ...
+
+    def mix(self, layer: int, output: Tensor) -> Tensor:
+        """The output projection of block `layer` over its concatenated heads, [batch, query, dim]."""
         ...
 
     def finish(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
@@ -121,6 +137,7 @@ class Model:
         tokenizer: a fast Hugging Face tokenizer; None when the checkpoint came without.
         context: longest token sequence, special tokens included.
         vocabulary: number of token ids.
+        logit_scale: what the model multiplies cosines with, its inverse temperature.
         missing: what `explain` needs and the checkpoint did not bring, as one line each.
         record: further facts for the provenance (preset, activation, training record).
     """
@@ -134,6 +151,7 @@ class Model:
     tokenizer: Tokenizer | None
     context: int
     vocabulary: int
+    logit_scale: float = 100.0
     missing: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)

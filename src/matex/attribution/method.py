@@ -57,6 +57,15 @@ class Fused(Method, Protocol):
         ...
 
 
+@runtime_checkable
+class Reporting(Method, Protocol):
+    """A method that measures its own run: what a reader of the map should know goes into the provenance."""
+
+    def report(self, trace: Trace) -> list[dict[str, float | None]]:
+        """Names to plain numbers, one mapping per pair; None for what is undefined."""
+        ...
+
+
 METHODS: Registry[type[Any]] = Registry("method")
 
 

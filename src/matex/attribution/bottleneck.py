@@ -1,0 +1,242 @@
+"""An information bottleneck behind one block: how much of each token must get through for the embeddings to agree.
+
+M2IB and CA-M2IB share everything but what the noisy embedding is to agree with. Only the blocks behind the bottleneck
+are run, for all noisy copies of all pairs side by side.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.attribution.batching import batches
+from matex.attribution.method import check
+from matex.images import InputError
+from matex.trace import Trace
+
+_OPEN = 5.0  # where alpha starts: sigmoid(5) = 0.993 of every element gets through
+
+
+def information(alpha: Tensor, hidden: Tensor) -> Tensor:
+    """KL(N(lambda h, (1 - lambda)^2) || N(0, 1)) per element in nats, lambda = sigmoid(alpha).
+
+    Written with log(1 - lambda) = log sigmoid(-alpha), so that it stays finite however open the bottleneck is.
+    """
+    mean, log_deviation = torch.sigmoid(alpha) * hidden, F.logsigmoid(-alpha)
+    return 0.5 * (mean.square() + (2 * log_deviation).exp() - 2 * log_deviation - 1)
+
+
+def noisy(alpha: Tensor, hidden: Tensor, noise: Tensor) -> Tensor:
+    """What gets through: lambda h + (1 - lambda) noise."""
+    return torch.sigmoid(alpha) * hidden + torch.sigmoid(-alpha) * noise
+
+
+def noise_steps(
+    seeds: Sequence[int], lengths: Sequence[int], samples: int, dim: int, dtype: torch.dtype
+) -> Iterator[Tensor]:
+    """Standard normal noise for step after step, zero behind the end of a row, [row, sample, token, dim], on the CPU.
+
+    Each row has the random stream of its seed as if it were alone: after `torch.manual_seed(seed)` one draw of
+    [sample, token, dim] per step. Rows of one seed and one length therefore get the same noise.
+    """
+    streams = {key: torch.Generator().manual_seed(key[0]) for key in zip(seeds, lengths, strict=True)}
+    longest = max(lengths)
+    while True:
+        drawn = {
+            (seed, length): F.pad(
+                torch.empty(samples, length, dim, dtype=dtype).normal_(generator=stream), (0, 0, 0, longest - length)
+            )
+            for (seed, length), stream in streams.items()
+        }
+        yield torch.stack([drawn[key] for key in zip(seeds, lengths, strict=True)])
+
+
+class Adam:
+    """arXiv:1412.6980 in place, with its usual constants.
+
+    torch.optim's imports its compiler when it is first used, which took 7.5 s where this was written.
+    """
+
+    def __init__(self, parameter: Tensor, learning_rate: float) -> None:
+        self._parameter, self._learning_rate, self._step = parameter, learning_rate, 0
+        self._first, self._second = torch.zeros_like(parameter), torch.zeros_like(parameter)
+
+    def __call__(self, gradient: Tensor) -> None:
+        self._step += 1
+        self._first.lerp_(gradient, 0.1)
+        self._second.lerp_(gradient.square(), 0.001)
+        spread = (self._second / (1 - 0.999**self._step)).sqrt().add_(1e-8)
+        with torch.no_grad():
+            self._parameter.addcdiv_(self._first, spread, value=-self._learning_rate / (1 - 0.9**self._step))
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What the noisy embeddings of some rows should agree with.
+
+    Args:
+        target: what each of the noisy embeddings [row, sample, joint] is drawn to, same shape.
+        moves: whether that depends on the embedding.
+        weight: of the agreement in the objective; gamma.
+        learned: parameters with the row first that are optimised as well.
+        learning_rate: theirs.
+    """
+
+    target: Callable[[Tensor], Tensor]
+    moves: bool = True
+    weight: float = 1.0
+    learned: tuple[Tensor, ...] = ()
+    learning_rate: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Squeezed:
+    """What the optimisation found.
+
+    Args:
+        information: nats per token that get through, mean over the seeds, [pair, token].
+        spread: standard deviation over the seeds, [pair, token]; NaN for a single seed.
+        target_cosine: cosine of what the embedding was drawn to and the other side's embedding, in the last step, mean
+            over copies and seeds, [pair]; 1 when the aim is that embedding itself.
+    """
+
+    information: Tensor
+    spread: Tensor
+    target_cosine: Tensor
+
+
+@dataclass(frozen=True)
+class Bottleneck(ABC):
+    """What M2IB and CA-M2IB share.
+
+    Args:
+        layer: number of the block whose output passes the bottleneck, from 0; None for the reference's 9 of 12 blocks,
+            at the same relative depth in other towers.
+        beta: weight of the compression, a mean over samples, tokens and channels.
+        steps: of the optimiser.
+        samples: noisy copies per step.
+        learning_rate: of the bottleneck's Adam.
+        seed: of the noise.
+        n: how many seeds, from `seed` on, are averaged.
+        batch_size: noisy copies run at once; fewer when memory runs out.
+    """
+
+    layer: int | None = None
+    beta: float = 0.1
+    steps: int = 10
+    samples: int = 10
+    learning_rate: float = 1.0
+    seed: int = 0
+    n: int = 1
+    batch_size: int = 80
+
+    def __post_init__(self) -> None:
+        check(self.layer is None or self.layer >= 0, "layer", "of 0 or more", self.layer)
+        check(self.beta >= 0, "beta", "of 0 or more", self.beta)
+        check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        for name in ("steps", "samples", "n", "batch_size"):
+            check(getattr(self, name) >= 1, name, "of 1 or more", getattr(self, name))
+
+    @abstractmethod
+    def aim(self, trace: Trace, pairs: Tensor) -> Aim:
+        """What the embeddings of these rows, each belonging to a pair, should agree with, [row]."""
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        return trace.arrange(self.squeeze(trace).information)
+
+    def squeeze(self, trace: Trace) -> Squeezed:
+        """Optimise the bottleneck of every pair, once per trace."""
+        return trace.once(("squeeze", self), lambda: self._squeeze(trace))
+
+    def report(self, trace: Trace) -> list[dict[str, float | None]]:
+        """What a reader of the map should know, per pair.
+
+        Returns:
+            `target_cosine`: of what the embedding was drawn to and the other side's embedding. `seed_spread`: largest
+            standard deviation over the seeds among content tokens, in parts of the map's range there; None for a
+            single seed or a constant map.
+        """
+        found = self.squeeze(trace)
+        rows: list[dict[str, float | None]] = []
+        for pair, content in enumerate(trace.content):
+            values, spread = found.information[pair, content], found.spread[pair, content]
+            known = self.n > 1 and len(values) > 0 and bool(values.max() > values.min())
+            share = float(spread.max() / (values.max() - values.min())) if known else None
+            rows.append({"target_cosine": float(found.target_cosine[pair]), "seed_spread": share})
+        return rows
+
+    def _behind(self, depth: int) -> int:
+        """The block whose output passes the bottleneck.
+
+        Raises:
+            InputError: no block follows it, so that nothing but the readout token would reach the score.
+        """
+        layer = min(round(depth * 10 / 12) - 1, depth - 2) if self.layer is None else self.layer
+        if not 0 <= layer <= depth - 2:
+            raise InputError(
+                f"Expected a layer from 0 to {depth - 2} on this tower of {depth} blocks, since one block must follow "
+                f"the bottleneck, got {layer}. Choose another layer."
+            )
+        return layer
+
+    def _squeeze(self, trace: Trace) -> Squeezed:
+        behind = self._behind(trace.depth)
+        with torch.inference_mode(False):
+            pair = torch.arange(len(trace.item), device=trace.readout.device).repeat_interleave(self.n)
+        seeds = [self.seed + i for i in range(self.n)] * len(trace.item)
+
+        def run(start: int, stop: int) -> tuple[Tensor, Tensor]:
+            return self._optimise(trace, behind + 1, pair[start:stop], seeds[start:stop])
+
+        with torch.inference_mode(False):
+            done = list(batches(run, len(pair), max(1, self.batch_size // self.samples)))
+        tokens = trace.content.shape[1]
+        information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _ in done]).unflatten(0, (-1, self.n))
+        cosine = torch.cat([cosine for _, cosine in done]).unflatten(0, (-1, self.n))
+        spread = information.std(dim=1) if self.n > 1 else torch.full_like(information[:, 0], torch.nan)
+        return Squeezed(information.mean(dim=1), spread, cosine.mean(dim=1))
+
+    def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Nats per token [row, token], as of the last forward; and the cosine of attended and given target, [row]."""
+        readout, given = trace.readout[pairs], trace.target[pairs][:, None]
+        # No padding: on the text tower nothing behind the readout token is seen, compressed or given noise.
+        lengths = (readout + 1).tolist() if trace.tower.causal else [trace.hidden(layer).shape[1]] * len(pairs)
+        entering = trace.hidden(layer)[pairs, : max(lengths)]
+        hidden = entering.to(torch.promote_types(entering.dtype, torch.float32))
+        real = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).to(hidden)
+        parts = real / (real.sum(dim=1, keepdim=True) * hidden.shape[2])  # weights of a mean over tokens and channels
+        noise = noise_steps(seeds, lengths, self.samples, hidden.shape[2], hidden.dtype)
+
+        def agreement(aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
+            copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden)).to(entering.dtype)
+            each = readout.repeat_interleave(self.samples)
+            embedding = trace.embed_hidden(layer, copies.flatten(0, 1), each).unflatten(0, (-1, self.samples))
+            target = aim.target(embedding)
+            return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
+
+        with torch.enable_grad():
+            aim = self.aim(trace, pairs)
+            alpha = torch.full_like(hidden, _OPEN).requires_grad_()
+            parameters = [alpha, *aim.learned]
+            updates = [Adam(alpha, self.learning_rate), *(Adam(part, aim.learning_rate) for part in aim.learned)]
+            for _ in range(self.steps - 1):
+                compression = (information(alpha, hidden).sum(dim=2) * parts).sum(dim=1)
+                fit, _ = agreement(aim, alpha)
+                loss = (self.beta * compression - aim.weight * fit).sum()
+                gradients = torch.autograd.grad(loss, parameters)
+                for update, gradient in zip(updates, gradients, strict=True):
+                    update(gradient)
+        # The map is of the last forward, before its update: that update and what leads to it are never needed.
+        with torch.no_grad():
+            cosine = torch.ones_like(real[:, 0])
+            if aim.moves:
+                cosine = F.cosine_similarity(agreement(aim, alpha)[1], given, dim=-1).mean(dim=1)
+            return information(alpha, hidden).sum(dim=2) * real, cosine

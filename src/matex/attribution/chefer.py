@@ -1,0 +1,57 @@
+"""Chefer et al.: gradient times attention, carried down through the blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.attribution.grad_eclip import value_gradient
+from matex.attribution.method import METHODS, check
+from matex.trace import Trace
+
+
+@METHODS("chefer")
+@dataclass(frozen=True)
+class Chefer:
+    """Positive part of gradient times attention, in the last block or multiplied through all of them (GAME).
+
+    R starts as the identity, each block adds Abar R with Abar = mean over heads of ReLU(dS'/da * a), and the readout
+    token's row of R is the map. S' is the cosine times the model's logit scale, as in the reference.
+
+    Args:
+        layers: "last" is what the authors' CLIP notebook runs and other papers compare with, gradient times attention
+            of one block; "all" is the rule of the paper.
+
+    Source:
+        "Generic Attention-model Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers",
+        arXiv:2103.15679, eq. 5-6; METHODS 12. Two towers without cross attention need none of its bi-modal rules. With
+        layers="all" the scale of S' matters: it weighs each gradient against the residual stream's identity.
+    """
+
+    layers: Literal["last", "all"] = "last"
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:2103.15679"
+
+    def __post_init__(self) -> None:
+        check(self.layers in ("last", "all"), "layers", "to be one of last, all", self.layers)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 1  # "all" needs every query row, which the trace finds by itself
+
+    def __call__(self, trace: Trace) -> Tensor:
+        readout = F.one_hot(trace.readout, trace.content.shape[1])
+        gradient = trace.logit_scale * value_gradient(trace.gradient(-1), trace.value(-1))
+        row = readout + (gradient * trace.attention_row(-1)).relu().mean(dim=1)
+        if self.layers == "all":
+            trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
+            for layer in reversed(range(trace.depth - 1)):
+                rows, value = trace.gradient_rows(layer), trace.value(layer)
+                gradient = trace.logit_scale * torch.einsum("phqd,phkd->phqk", rows, value)
+                relevance = (gradient * trace.attention(layer)).relu().mean(dim=1)
+                row = row + torch.einsum("pq,pqk->pk", row, relevance)
+        return trace.arrange(row)

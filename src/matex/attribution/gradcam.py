@@ -1,0 +1,80 @@
+"""GradCAM on the tokens of one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from matex.attribution.method import METHODS, check
+from matex.trace import Trace
+
+
+def gradcam(tokens: Tensor, gradient: Tensor, among: Tensor) -> Tensor:
+    """ReLU(sum over channels of w X), w the mean gradient over the chosen tokens, [pair, token].
+
+    Args:
+        tokens: X, [pair, token, dim].
+        gradient: of the score at X.
+        among: tokens the gradient is averaged over, bool [pair, token].
+    """
+    chosen = among.to(gradient)
+    weight = torch.einsum("pt,ptd->pd", chosen, gradient) / chosen.sum(dim=1, keepdim=True)
+    return torch.einsum("pd,ptd->pt", weight, tokens).relu()
+
+
+@METHODS("gradcam")
+@dataclass(frozen=True)
+class GradCam:
+    """Tokens of one block weighted by the mean gradient of the score, per channel.
+
+    Args:
+        layer: block, negative from the end.
+        at: "norm" is the first layer norm's output, as pytorch-grad-cam does for transformers; "input" is the block's
+            input, as Grad-ECLIP's baseline does. There is no "output" of the last block: only its readout token
+            reaches the score, so every patch has gradient zero there. A lower block's output is the next one's input.
+        over: what the gradient is averaged over: the "patches", or "all" tokens with CLS (Grad-ECLIP's baseline). On
+            the text tower: tokens 1 to the end token, or from 0.
+
+    Source:
+        "Grad-CAM", arXiv:1610.02391, eq. 1-2; METHODS 7. The ReLU is part of the formula. Published text forms cannot
+        be traced (one of them averages over the wrong axis); the text form here is the same formula over tokens.
+    """
+
+    layer: int = -1
+    at: Literal["norm", "input"] = "norm"
+    over: Literal["patches", "all"] = "patches"
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1610.02391"
+
+    def __post_init__(self) -> None:
+        check(
+            self.at in ("norm", "input"),
+            "at",
+            "to be norm or input (patches of the last block's output do not reach the score, their gradient is zero)",
+            self.at,
+        )
+        check(self.over in ("patches", "all"), "over", "to be one of patches, all", self.over)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0  # gradients at a block's tokens are no gradients at attention outputs
+
+    def __call__(self, trace: Trace) -> Tensor:
+        check(-trace.depth <= self.layer < trace.depth, "layer", f"among the {trace.depth} blocks", self.layer)
+        if self.at == "norm":
+            tokens, gradient = trace.normed(self.layer), trace.gradient_normed(self.layer)
+        else:
+            tokens, gradient = trace.hidden(self.layer).to(trace.target), trace.gradient_hidden(self.layer)
+        return trace.arrange(gradcam(tokens, gradient, self._among(trace)))
+
+    def _among(self, trace: Trace) -> Tensor:
+        """Tokens the gradient is averaged over, bool [pair, token]."""
+        if self.over == "patches" and trace.grid:
+            return trace.content
+        position = torch.arange(trace.content.shape[1], device=trace.readout.device)
+        last = trace.readout[:, None] if trace.grid is None else position[-1]
+        read = (position <= last).expand_as(trace.content)
+        return read & (position > 0) if self.over == "patches" else read

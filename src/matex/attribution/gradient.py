@@ -1,0 +1,75 @@
+"""The gradient of the score at what enters the tower: pixels, or the embeddings of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from matex.attribution.method import METHODS
+from matex.attribution.scoring import entry, gate_relus, gradients, questions
+from matex.trace import Trace
+
+
+def input_gradients(trace: Trace, asked: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
+    """Gradients of questions [question, item, joint] at pixels [question, item, channel, height, width] or at token
+    embeddings [question, item, token, dim]."""
+    tower, inputs = trace.tower, trace.inputs
+    watch = gate_relus if guided else None
+    return gradients(tower, entry(tower, inputs), tower.readout(inputs), asked, unit, watch)
+
+
+def gradient_elements(trace: Trace, asked: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
+    """Signed contributions before they are added up over channels: the gradient on the image; on the text the gradient
+    times the token's embedding without its place. Shapes as `input_gradients`.
+
+    A plain sum over the dimensions of a token's gradient is zero in a pre-norm transformer, which removes the mean of
+    the residual stream wherever it reads it.
+    """
+    found = input_gradients(trace, asked, unit, guided)
+    return found if trace.tower.kind == "image" else found * word_embeddings(trace)
+
+
+def word_embeddings(trace: Trace) -> Tensor:
+    """Token embeddings without the embeddings of their places, [item, token, dim]."""
+    with torch.inference_mode(False), torch.no_grad():
+        return trace.tower.embed(trace.inputs) - trace.tower.blank(trace.inputs)
+
+
+def add_up(trace: Trace, elements: Tensor) -> Tensor:
+    """Sum over channels [..., channel, height, width] or embedding dimensions [..., token, dim]."""
+    return elements.sum(-3 if trace.tower.kind == "image" else -1)
+
+
+def per_pair(trace: Trace, values: Tensor, turn: Tensor) -> Tensor:
+    """Values [turn, item, ...] as a method's raw result: pixels [pair, height, width] or tokens [pair, token]."""
+    chosen = values[turn, trace.item]
+    return chosen if trace.tower.kind == "image" else trace.arrange(chosen)
+
+
+@METHODS("gradient")
+@dataclass(frozen=True)
+class Gradient:
+    """Signed gradient of the score with respect to each pixel, channels added up.
+
+    On the text tower: gradient times the token's embedding, summed, a first-order guess of what the word adds.
+
+    Source:
+        "Deep Inside Convolutional Networks", arXiv:1312.6034, without the absolute value; METHODS 8.
+    """
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1312.6034, signed"
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
+        """See `gradient_elements`."""
+        return gradient_elements(trace, asked, unit)
+
+    def __call__(self, trace: Trace) -> Tensor:
+        asked, turn = questions(trace)
+        return per_pair(trace, add_up(trace, self.elements(trace, asked)), turn)

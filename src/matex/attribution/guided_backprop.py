@@ -1,0 +1,34 @@
+"""Guided backpropagation, refused where there is no ReLU to guide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from matex.attribution.gradient import add_up, gradient_elements, per_pair
+from matex.attribution.method import METHODS
+from matex.attribution.scoring import questions
+from matex.trace import Trace
+
+
+@METHODS("guided-backprop")
+@dataclass(frozen=True)
+class GuidedBackprop:
+    """The gradient with negative parts stopped at every ReLU; only for models that have ReLUs.
+
+    Source:
+        "Striving for Simplicity", arXiv:1412.6806, section 3.4; METHODS 8. Where a model has no ReLU the result would
+        be the plain gradient: captum and pytorch-grad-cam return that without a word, here it is refused.
+    """
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1412.6806"
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        asked, turn = questions(trace)
+        return per_pair(trace, add_up(trace, gradient_elements(trace, asked, guided=True)), turn)

@@ -1,0 +1,121 @@
+"""KernelSHAP: Shapley values of patches or words, by weighted least squares over subsets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from matex.attribution.method import METHODS, check
+from matex.attribution.removal import all_subsets, encode_subsets, features
+from matex.attribution.scoring import questions
+from matex.trace import Trace
+
+_EXACT = 10  # up to so many features every subset is run
+
+
+def kernel(count: int, sizes: Tensor) -> Tensor:
+    """Weight of a subset of each size, (F - 1) / (C(F, z) z (F - z)), [subset]; sizes between 1 and F - 1."""
+    by_size = [0.0] + [(count - 1) / (math.comb(count, z) * z * (count - z)) for z in range(1, count)]
+    return torch.tensor(by_size, dtype=torch.float64)[sizes]
+
+
+def draw(count: int, samples: int, seed: int) -> Tensor:
+    """Subsets whose sizes follow the kernel, each followed by its complement, bool [sample, count].
+
+    Drawn like this they are weighed equally in the least squares.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.arange(1, count, dtype=torch.float64)
+    half = -(-samples // 2)
+    sizes = torch.multinomial(1 / (size * (count - size)), half, replacement=True, generator=generator) + 1
+    order = torch.rand(half, count, generator=generator, dtype=torch.float64).argsort(dim=1)
+    kept = order.argsort(dim=1) < sizes[:, None]
+    return torch.stack([kept, ~kept], dim=1).flatten(0, 1)[:samples]
+
+
+def shapley(kept: Tensor, weight: Tensor, gain: Tensor, total: Tensor) -> Tensor:
+    """Values of features that add up to `total` and, within subsets, come closest to their gains.
+
+    Args:
+        kept: bool [subset, feature].
+        weight: of each subset, [subset].
+        gain: score of each subset minus that of the empty one, [subset, question].
+        total: gain of the full set, [question].
+
+    Returns:
+        float64 [question, feature]; of least norm where the subsets leave a choice.
+    """
+    count = kept.shape[1]
+    mask = kept.to(torch.float64)
+    even = total.double() / count
+    if not len(kept):
+        return even.expand(count, -1).T
+    left = gain.double() - mask.sum(1, keepdim=True) * even
+    # What is left adds up to zero: rows are projected onto that plane, where the least-norm answer lies.
+    plane = mask - mask.mean(1, keepdim=True)
+    root = weight.double().sqrt()[:, None]
+    return (torch.linalg.lstsq(root * plane, root * left, driver="gelsd").solution + even).T
+
+
+@METHODS("kernel-shap")
+@dataclass(frozen=True)
+class KernelShap:
+    """Shapley values of patches or words; they add up to the score minus the score with everything removed.
+
+    Args:
+        samples: subsets run besides the empty and the full one; all there are when that is not more, and always up to
+            10 features, which is exact.
+        seed: of the subsets.
+        batch_size: subsets run at once.
+        progress: show a bar.
+
+    Source:
+        "A Unified Approach to Interpreting Model Predictions", arXiv:1705.07874, theorem 2; METHODS 10. The empty and
+        the full subset hold exactly, not by a large weight as in captum; subsets are drawn with their complements, as
+        in "Improving KernelSHAP", arXiv:2012.01536. Removed patches take the mean colour, removed words leave the
+        phrase.
+    """
+
+    samples: int = 2048
+    seed: int = 0
+    batch_size: int = 64
+    progress: bool = False
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1705.07874"
+
+    def __post_init__(self) -> None:
+        check(self.samples >= 1, "samples", "of 1 or more", self.samples)
+        check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        asked, turn = questions(trace)
+        each = [self._one(trace, item, asked[:, item]) for item in range(len(trace.inputs))]
+        return trace.arrange(torch.stack(each, dim=1)[turn, trace.item])
+
+    def _one(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
+        """[question, token]; zero for special tokens, which are never removed."""
+        inputs = trace.inputs[item : item + 1]
+        content = trace.tower.content(inputs)[0]
+        values = asked.new_zeros(len(asked), len(content))
+        count = features(trace.tower, inputs)
+        if count <= _EXACT or 2**count - 2 <= self.samples:
+            inner = all_subsets(count)[1:-1]
+            weight = kernel(count, inner.sum(1))
+        else:
+            inner = draw(count, self.samples, self.seed)
+            weight = torch.ones(len(inner))
+        ends = torch.tensor([[False], [True]]).expand(2, count)
+        kept = torch.cat([ends, inner])
+        seen = encode_subsets(trace.tower, inputs, kept, batch_size=self.batch_size, progress=self.progress)
+        gain = ((seen - seen[:1]) @ asked.T).cpu()
+        if count:
+            values[:, content] = shapley(inner, weight, gain[2:], gain[1]).to(values)
+        return values

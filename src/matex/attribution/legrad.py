@@ -1,0 +1,58 @@
+"""LeGrad: how each block's own attention carries the score of that block's tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.attribution.method import METHODS, check
+from matex.trace import Trace
+
+
+@METHODS("legrad")
+@dataclass(frozen=True)
+class LeGrad:
+    """Gradient of each block's own score with respect to its attention, summed over the last blocks.
+
+    A block's score is the cosine of the phrase and the mean of all its output tokens, read through the final norm and
+    the projection; its map is the mean over heads and query tokens of the gradient's positive part.
+
+    Args:
+        layers: how many of the last blocks are summed.
+
+    Source:
+        "LeGrad: An Explainability Method for Vision Transformers via Feature Formation Sensitivity", arXiv:2404.03214,
+        with the reference's pooling (all tokens, CLS included, also where CLIP pools CLS); METHODS 16.
+    """
+
+    layers: int = 2
+
+    towers: ClassVar[tuple[str, ...]] = ("image",)
+    source: ClassVar[str] = "arXiv:2404.03214"
+
+    def __post_init__(self) -> None:
+        check(self.layers >= 1, "layers", "of 1 or more", self.layers)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0  # its scores are not the trace's
+
+    def __call__(self, trace: Trace) -> Tensor:
+        terms = [_block(trace, layer) for layer in range(max(0, trace.depth - self.layers), trace.depth)]
+        return trace.arrange(torch.stack(terms).sum(dim=0))
+
+
+def _block(trace: Trace, layer: int) -> Tensor:
+    """One block's map over all tokens, [pair, token]."""
+    with torch.inference_mode(False), torch.enable_grad():
+        hidden = trace.hidden(layer).clone()
+        output = trace.outputs(layer).to(hidden, copy=True).requires_grad_()
+        pooled = trace.tower.finish(layer, hidden, output).mean(dim=1)
+        embedding = F.normalize(trace.tower.project(pooled).to(trace.target), dim=-1)
+        (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
+    value = trace.value(layer)
+    rows = gradient.to(value).unflatten(-1, (value.shape[1], -1)).transpose(1, 2)
+    return torch.einsum("phqd,phkd->phqk", rows, value).relu().mean(dim=(1, 2))

@@ -1,0 +1,38 @@
+"""M2IB: the multi-modal information bottleneck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from matex.attribution.bottleneck import Aim, Bottleneck
+from matex.attribution.method import METHODS
+from matex.trace import Trace
+
+
+@METHODS("m2ib")
+@dataclass(frozen=True)
+class M2IB(Bottleneck):
+    """What must get through a noisy bottleneck for the embedding to keep agreeing with the other side's.
+
+    Args: see `Bottleneck`. The map is in nats per token, all tokens included; it is never negative.
+
+    Cost: a ViT-B/32 image map with both towers' passes takes 15.4 plain image forwards (CPU time, one thread; whole
+    towers in every step were measured at 84), a text map of 12 tokens 3.2.
+
+    Source:
+        "Visual Explanations of Image-Text Representations via Multi-Modal Information Bottleneck Attribution"
+        (NeurIPS 2023); METHODS 5. Same schedule and random stream as the reference for a seed. The reference's stored
+        mean and variance never enter its forward and are left out. Its wrapper for OpenAI weights runs the text tower
+        without the causal mask, projects twice and reads the last position: numbers published with it explain another
+        text vector than this does. 1 - lambda is computed as sigmoid(-alpha), which loses no digits.
+    """
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "M2IB, NeurIPS 2023"
+
+    def aim(self, trace: Trace, pairs: Tensor) -> Aim:
+        given = trace.target[pairs][:, None]
+        return Aim(lambda embedding: given.expand_as(embedding), moves=False)

@@ -1,0 +1,57 @@
+"""MaskCLIP: what each patch's own value says, read as if it were the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.attribution.method import METHODS
+from matex.trace import Trace
+
+
+@METHODS("maskclip")
+@dataclass(frozen=True)
+class MaskClip:
+    """Cosine of the phrase and each patch's value of the last block, carried to the joint space; signed.
+
+    Args:
+        residual: add the block's input and its feed-forward part, as the official code for transformers does; False
+            keeps the output projection alone, as the paper's text says.
+        key_similarity: weight by the cosine of CLS's and each patch's key behind the output projection, an addition of
+            Grad-ECLIP's baseline that is in no MaskCLIP text.
+
+    Source:
+        "Extract Free Dense Labels from CLIP", arXiv:2112.01071; METHODS 15. No attention is used, so the number of
+        heads does not matter.
+    """
+
+    residual: bool = True
+    key_similarity: bool = False
+
+    towers: ClassVar[tuple[str, ...]] = ("image",)
+    source: ClassVar[str] = "arXiv:2112.01071"
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        tower, last, hidden = trace.tower, trace.depth - 1, trace.hidden(-1)
+        with torch.no_grad():
+            value = _whole(trace.value(last)).to(hidden)
+            read = tower.finish(last, hidden, value) if self.residual else tower.mix(last, value)
+            patches = F.normalize(tower.project(read).to(trace.target), dim=-1)
+            scores = torch.einsum("ptj,pj->pt", patches, trace.target)
+            if self.key_similarity:
+                key = tower.mix(last, _whole(trace.key(last)).to(hidden)).to(trace.target)
+                own = key[torch.arange(len(key), device=key.device), trace.readout]
+                scores = scores * F.cosine_similarity(own[:, None], key, dim=-1)
+        return trace.arrange(scores)
+
+
+def _whole(heads: Tensor) -> Tensor:
+    """[pair, heads, token, head_dim] to [pair, token, dim]."""
+    return heads.transpose(1, 2).flatten(2)

@@ -1,0 +1,108 @@
+"""Occlusion: how much of the score goes when a window is covered, or a word is left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from matex.attribution.batching import batches
+from matex.attribution.gradient import per_pair
+from matex.attribution.method import METHODS, check
+from matex.attribution.removal import encode_subsets, features
+from matex.attribution.scoring import encode, questions
+from matex.images import InputError
+from matex.trace import Trace
+
+
+def windows(length: int, window: int, stride: int, like: Tensor) -> Tensor:
+    """Which pixels each window covers along one axis, 0 or 1, [window, length]; the last one may be cut off."""
+    first = torch.arange(-(-(length - window) // stride) + 1, device=like.device)[:, None] * stride
+    pixel = torch.arange(length, device=like.device)
+    return ((pixel >= first) & (pixel < first + window)).to(like)
+
+
+@METHODS("occlusion")
+@dataclass(frozen=True)
+class Occlusion:
+    """Fall of the score when a window is covered with the mean colour; on the text, when a token is left out.
+
+    A pixel gets the average over the windows that cover it.
+
+    Args:
+        window: side of the square, model pixels; None for the model's patch.
+        stride: from window to window, model pixels; None for the window's own size on each axis.
+        batch_size: covered images run at once.
+        progress: show a bar.
+
+    Source:
+        "Visualizing and Understanding Convolutional Networks", arXiv:1311.2901, section 4.2, as captum does it: windows
+        at the right and bottom border are cut off, not shifted; METHODS 9.
+    """
+
+    window: int | None = None
+    stride: int | None = None
+    batch_size: int = 64
+    progress: bool = False
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1311.2901"
+
+    def __post_init__(self) -> None:
+        check(self.window is None or self.window >= 1, "window", "of 1 or more", self.window)
+        check(self.stride is None or self.stride >= 1, "stride", "of 1 or more", self.stride)
+        if self.window and self.stride:
+            check(
+                self.stride <= self.window, "stride", "no larger than window, so that no pixel is missed", self.stride
+            )
+        check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
+        """Answers to questions [question, item, joint]: [question, item, height, width] or [question, item, token]."""
+        one = self._pixels if trace.tower.kind == "image" else self._tokens
+        return torch.stack([one(trace, i, asked[:, i], unit) for i in range(len(trace.inputs))], dim=1)
+
+    def __call__(self, trace: Trace) -> Tensor:
+        asked, turn = questions(trace)
+        return per_pair(trace, self.elements(trace, asked), turn)
+
+    def _pixels(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
+        """[question, height, width]"""
+        pixels, grid = trace.inputs[item : item + 1], trace.grid
+        assert grid is not None
+        axes: list[Tensor] = []
+        for length, patches in zip(pixels.shape[-2:], grid, strict=True):
+            window = self.window or length // patches
+            if window > length:
+                raise InputError(f"Expected a window of at most {length} pixels, the image's side, got {window}.")
+            axes.append(windows(length, window, min(self.stride or window, window), pixels))
+        vertical, horizontal = axes
+        columns = len(horizontal)
+
+        def run(start: int, stop: int) -> Tensor:
+            which = torch.arange(start, stop, device=pixels.device)
+            covered = vertical[which // columns, :, None] * horizontal[which % columns, None, :]
+            return encode(trace.tower, pixels * (1 - covered[:, None]), unit) @ asked.T
+
+        count = len(vertical) * columns
+        scores = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
+        fall = (encode(trace.tower, pixels, unit) @ asked.T - scores).T.unflatten(1, (len(vertical), columns))
+        vertical, horizontal = vertical.to(fall), horizontal.to(fall)
+        times = vertical.sum(0)[:, None] * horizontal.sum(0)
+        return vertical.T @ fall @ horizontal / times.clamp(min=1)
+
+    def _tokens(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
+        """[question, token]; zero for special tokens, which are never left out."""
+        ids = trace.inputs[item : item + 1]
+        count = features(trace.tower, ids)
+        kept = torch.cat([~torch.eye(count, dtype=torch.bool), torch.ones(1, count, dtype=torch.bool)])
+        seen = encode_subsets(trace.tower, ids, kept, unit, self.batch_size, self.progress)
+        scores = seen @ asked.T
+        fall = asked.new_zeros(len(asked), ids.shape[1])
+        fall[:, trace.tower.content(ids)[0]] = (scores[-1] - scores[:-1]).T.to(fall)
+        return fall

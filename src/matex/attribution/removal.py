@@ -1,0 +1,91 @@
+"""Embeddings of an input with parts of it taken away: patches become the mean colour, words leave the phrase."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from matex.adapters.model import Tower
+from matex.attribution.batching import batches
+from matex.attribution.scoring import encode
+
+
+def encode_subsets(
+    tower: Tower, inputs: Tensor, kept: Tensor, unit: bool = True, batch_size: int = 64, progress: bool = False
+) -> Tensor:
+    """Embeddings of one input with only some of its patches or content tokens left.
+
+    Removed patches are 0 in normalised space, the mean colour; removed tokens are taken out of the phrase, which
+    becomes shorter, begin and end tokens stay (METHODS 17.2, `delete`). Equal subsets are run once.
+
+    Args:
+        tower: to run.
+        inputs: pixels [1, channel, height, width] or token ids [1, token].
+        kept: which features stay, bool [subset, feature]: patches row by row, or content tokens in reading order.
+        unit: normalise the embedding.
+        batch_size: rows run at once.
+        progress: show a bar.
+
+    Returns:
+        [subset, joint].
+    """
+    if not kept.shape[1]:
+        return encode(tower, inputs, unit).expand(len(kept), -1)
+    different, back = kept.unique(dim=0, return_inverse=True)
+    if tower.kind == "image":
+
+        def run(start: int, stop: int) -> Tensor:
+            return encode(tower, inputs * patch_masks(tower, inputs, different[start:stop]).to(inputs), unit)
+
+        return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
+    found: dict[int, Tensor] = {}
+    sizes = different.sum(1)
+    for size in sizes.unique().tolist():
+        which = (sizes == size).nonzero()[:, 0]
+        ids = shortened(tower, inputs, different[which])
+
+        def run_tokens(start: int, stop: int, ids: Tensor = ids) -> Tensor:
+            return encode(tower, ids[start:stop], unit)
+
+        rows = torch.cat(list(batches(run_tokens, len(ids), batch_size, progress)))
+        found |= dict(zip(which.tolist(), rows, strict=True))
+    return torch.stack([found[i] for i in range(len(different))])[back]
+
+
+def patch_masks(tower: Tower, pixels: Tensor, kept: Tensor) -> Tensor:
+    """Kept patches [subset, patch] as masks [subset, 1, height, width]; pixels that no patch reads are kept."""
+    grid = tower.grid(pixels)
+    if grid is None:
+        raise ValueError("Expected a tower of images, got one without a patch grid.")
+    height, width = pixels.shape[-2:]
+    rows, columns = height // grid[0], width // grid[1]
+    masks = kept.unflatten(1, grid).repeat_interleave(rows, 1).repeat_interleave(columns, 2)
+    whole = kept.new_ones(len(kept), 1, height, width)
+    whole[:, 0, : masks.shape[1], : masks.shape[2]] = masks
+    return whole
+
+
+def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
+    """Token ids [1, token] without the content tokens that are not kept [subset, content], all as many: [subset, left].
+
+    What lies behind the readout token is left out.
+    """
+    end = int(tower.readout(ids)[0]) + 1
+    content = tower.content(ids)[0, :end]
+    stays = torch.ones(len(kept), end, dtype=torch.bool, device=ids.device)
+    stays[:, content] = kept.to(ids.device)
+    return ids[0, :end].expand(len(kept), end)[stays].unflatten(0, (len(kept), -1))
+
+
+def features(tower: Tower, inputs: Tensor) -> int:
+    """How many patches or content tokens one input [1, ...] has."""
+    grid = tower.grid(inputs)
+    return math.prod(grid) if grid is not None else int(tower.content(inputs).sum())
+
+
+def all_subsets(count: int) -> Tensor:
+    """Every subset of `count` features, the empty one first and the full one last, bool [2 ** count, count]."""
+    return torch.tensor(list(itertools.product((False, True), repeat=count)), dtype=torch.bool).reshape(2**count, count)

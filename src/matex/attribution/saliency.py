@@ -1,0 +1,57 @@
+"""Saliency: how much the score reacts to each pixel or token, whatever the direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from matex.attribution.gradient import add_up, gradient_elements, input_gradients, per_pair
+from matex.attribution.method import METHODS, check
+from matex.attribution.scoring import questions
+from matex.trace import Trace
+
+_REDUCTIONS = ("max_abs", "sum_abs", "l2", "signed")
+
+
+@METHODS("saliency")
+@dataclass(frozen=True)
+class Saliency:
+    """Size of the gradient of the score at each pixel or token embedding.
+
+    Args:
+        reduce: how channels or embedding dimensions become one number: "max_abs" (the paper's), "sum_abs", "l2" or
+            "signed" (the method `gradient`); None for max_abs on the image and l2 on the text.
+
+    Source:
+        "Deep Inside Convolutional Networks", arXiv:1312.6034, section 3.1; METHODS 8.
+    """
+
+    reduce: Literal["max_abs", "sum_abs", "l2", "signed"] | None = None
+
+    towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    source: ClassVar[str] = "arXiv:1312.6034"
+
+    def __post_init__(self) -> None:
+        known = self.reduce is None or self.reduce in _REDUCTIONS
+        check(known, "reduce", f"to be one of {', '.join(_REDUCTIONS)}", self.reduce)
+
+    def gradient_blocks(self, kind: str) -> int:
+        return 0
+
+    def __call__(self, trace: Trace) -> Tensor:
+        asked, turn = questions(trace)
+        reduce = self.reduce or ("max_abs" if trace.tower.kind == "image" else "l2")
+        if reduce == "signed":
+            return per_pair(trace, add_up(trace, gradient_elements(trace, asked)), turn)
+        found = input_gradients(trace, asked)
+        found = found.movedim(2, -1) if trace.tower.kind == "image" else found
+        match reduce:
+            case "max_abs":
+                values = found.abs().amax(-1)
+            case "sum_abs":
+                values = found.abs().sum(-1)
+            case _:
+                values = found.norm(dim=-1)
+        return per_pair(trace, values, turn)

@@ -1,0 +1,140 @@
+"""Embeddings of inputs that no trace has seen, and their gradients at what enters a tower.
+
+What enters is the pixels on the image tower and the token embeddings on the text tower. A question is a vector of the
+joint space: its product with the embedding is the scalar that is explained. The other side's unit-norm embedding asks
+for the score, a unit vector for one coordinate of the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.adapters.model import Tower, UnsupportedModel
+from matex.trace import Trace
+
+_SIDE_BY_SIDE = 8  # backwards at a time
+
+
+def embed(tower: Tower, hidden: Tensor, readout: Tensor, unit: bool = True) -> Tensor:
+    """What the tower makes of its first block's input [row, token, dim]; keeps nothing, differentiable.
+
+    Args:
+        tower: to run.
+        hidden: as `tower.embed` returns it.
+        readout: position of the readout token, [row].
+        unit: normalise to unit length; False leaves the projection as it is.
+
+    Returns:
+        [row, joint], at least float32.
+    """
+    for layer in range(tower.depth):
+        last = layer == tower.depth - 1
+        output = tower.attend(layer, hidden, readout if last else None).output
+        hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, output)
+    embedding = at_least_float32(tower.project(hidden[:, 0]))
+    return F.normalize(embedding, dim=-1) if unit else embedding
+
+
+def encode(tower: Tower, inputs: Tensor, unit: bool = True) -> Tensor:
+    """Embeddings of pixels or token ids without a graph, [row, joint]."""
+    with torch.inference_mode(False), torch.no_grad():
+        return embed(tower, tower.embed(inputs), tower.readout(inputs), unit)
+
+
+def entry(tower: Tower, inputs: Tensor) -> Tensor:
+    """What gradients are taken at: pixels as they are, token ids as the first block's input [row, token, dim]."""
+    if tower.kind == "image":
+        return inputs
+    with torch.inference_mode(False), torch.no_grad():
+        return tower.embed(inputs)
+
+
+def gradients(
+    tower: Tower,
+    entries: Tensor,
+    readout: Tensor,
+    questions: Tensor,
+    unit: bool = True,
+    watch: Callable[[Tensor], None] | None = None,
+) -> Tensor:
+    """Gradient of question . embedding at the entries; one forward, and one backward per question.
+
+    Args:
+        tower: to run.
+        entries: pixels [row, channel, height, width] or token embeddings [row, token, dim].
+        readout: position of the readout token, [row].
+        questions: [question, row, joint].
+        unit: see `embed`.
+        watch: is shown the embedding on its graph before any backward.
+
+    Returns:
+        [question, row, ...], at least float32.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        point = entries.detach().clone().requires_grad_()
+        hidden = tower.embed(point) if tower.kind == "image" else point
+        embedding = embed(tower, hidden, readout.clone(), unit)
+        if watch:
+            watch(embedding)
+        asked = questions.to(embedding).clone()
+        if len(asked) == 1:
+            return at_least_float32(torch.autograd.grad(embedding, point, asked[0])[0][None])
+        parts: list[Tensor] = [
+            torch.autograd.grad(embedding, point, some, retain_graph=True, is_grads_batched=True)[0]
+            for some in asked.split(_SIDE_BY_SIDE)
+        ]
+        return at_least_float32(torch.cat(parts))
+
+
+def questions(trace: Trace) -> tuple[Tensor, Tensor]:
+    """The pairs of a trace, arranged so that inputs shared by several pairs are run once.
+
+    Returns:
+        Questions [turn, item, joint], the t-th pair of each input in turn t, zeros for inputs with fewer pairs; and
+        the turn of each pair, [pair]. Values [turn, item, ...] become values per pair with `values[turn, trace.item]`.
+    """
+    turn = (trace.item[:, None] == trace.item).tril(-1).sum(-1)
+    asked = trace.target.new_zeros(int(turn.max()) + 1, len(trace.inputs), trace.target.shape[-1])
+    asked[turn, trace.item] = trace.target
+    return asked, turn
+
+
+def gate_relus(embedding: Tensor) -> None:
+    """Let only positive gradients into every ReLU of a graph; it passes them on where its input was positive.
+
+    Acts on the nodes of this one graph, so that the model is not touched and ReLUs are found however they are called.
+
+    Raises:
+        UnsupportedModel: the graph has no ReLU.
+    """
+    seen: set[Any] = set()
+    waiting: list[Any] = [embedding.grad_fn]
+    found = 0
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().startswith("ReluBackward"):
+            node.register_prehook(lambda arriving: tuple(None if g is None else g.clamp(min=0) for g in arriving))
+            found += 1
+        waiting.extend(upstream for upstream, _ in node.next_functions)
+    if not found:
+        raise UnsupportedModel(
+            "Expected a model with ReLU activations for guided-backprop, got one without (CLIP transformers use GELU): "
+            "it would equal the plain gradient. Use 'gradient' or 'saliency'."
+        )
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision to float32; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _rows(hidden: Tensor, readout: Tensor) -> Tensor:
+    return hidden[torch.arange(len(hidden), device=hidden.device), readout][:, None]

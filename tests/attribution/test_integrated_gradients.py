@@ -1,0 +1,85 @@
+"""Integrated Gradients: twin, completeness, baselines, captum."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import matex
+from matex.adapters.clip import adapt
+from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from matex.attribution.integrated_gradients import gauss_legendre
+from matex.attribution.path import starts
+from matex.attribution.scoring import embed
+from tests.attribution.subjects import Subject, exact
+from tests.reference import path
+
+
+@pytest.fixture(params=[0, 1])
+def subject(request, module, pixels, token_ids):
+    return Subject(module, pixels[request.param], token_ids[request.param])
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+def test_it_agrees_with_its_twin(model, subject, steps):
+    nodes, weights = path.legendre(steps)
+    begins = [torch.zeros_like(subject.pixels)] * steps
+    found = matex.attribute(model, *subject.inputs, method="integrated-gradients", steps=steps, batch_size=4)
+    exact(found, path.image(subject.module, subject.pixels, subject.text, begins, nodes, weights))
+    found = matex.attribute(model, *subject.inputs, method="integrated-gradients", steps=steps, tower="text")
+    exact(found, path.text(subject.module, subject.ids, subject.image, nodes, weights))
+
+
+def test_nodes_are_those_of_newtons_method():
+    for found, expected in zip(gauss_legendre(50), path.legendre(50), strict=True):
+        exact(found, expected[::-1])
+
+
+def test_the_map_sums_to_the_change_of_score(model, subject):
+    pixels, ids = subject.inputs
+    found = matex.attribute(model, pixels, ids, method="integrated-gradients", steps=300)
+    change = matex.score(model, pixels, ids) - matex.score(model, torch.zeros_like(pixels), ids)
+    assert found.sum().item() == pytest.approx(change.item(), abs=1e-6)
+    found = matex.attribute(model, pixels, ids, method="integrated-gradients", steps=300, tower="text")
+    assert found[0] == found[-1] == 0
+    with torch.no_grad():
+        embedded = model.text.embed(ids)
+        embedded[:, 1:-1] = model.text.blank(ids)[:, 1:-1]
+        trace = matex.record(model, pixels, ids).text
+        change = trace.score - trace.score_hidden(0, embedded)
+    assert found.sum().item() == pytest.approx(change.item(), abs=1e-6)
+
+
+def test_baselines_are_what_they_are_called(module, model, pixels, token_ids):
+    way = Preprocessing((35, 35), "squash", "bicubic", 1 / 255, CLIP_MEAN, CLIP_STD)
+    trace = matex.record(dataclasses.replace(model, preprocessing=way), pixels, token_ids).image
+    mean, std = torch.tensor(CLIP_MEAN).double()[:, None, None], torch.tensor(CLIP_STD).double()[:, None, None]
+    exact(starts(trace, "black", 0)[0], ((0 - mean) / std).expand_as(pixels), atol=1e-6)
+    exact(starts(trace, "white", 0)[0], ((1 - mean) / std).expand_as(pixels), atol=1e-6)
+    assert (starts(trace, "mean", 0) == 0).all()
+    noise = starts(trace, "noise", 3, 2)
+    assert torch.equal(noise, starts(trace, "noise", 3, 2))
+    assert not torch.equal(noise, starts(trace, "noise", 4, 2))
+    assert (noise[:, 0] == noise[:, 1]).all()
+    assert noise.std().item() == pytest.approx(1, abs=0.05)
+    constant = matex.record(model, torch.full_like(pixels, 0.7), token_ids).image
+    exact(starts(constant, "blur", 0)[0], torch.full_like(pixels, 0.7))
+    assert starts(trace, "blur", 0)[0].std() < 0.5 * pixels.std()
+
+
+def test_black_needs_to_know_the_models_normalisation(module, pixels, token_ids):
+    bare = adapt(module, "bare", preprocessing=None, tokenizer=None)
+    with pytest.raises(matex.InputError, match="baseline 'black'"):
+        matex.attribute(bare, pixels[:1], token_ids[:1], method="integrated-gradients", baseline="black")
+    with pytest.raises(ValueError, match="Expected baseline to be one of mean"):
+        matex.attribute(bare, pixels[:1], token_ids[:1], method="integrated-gradients", baseline="grey")
+
+
+def test_captum_agrees(model, subject):
+    captum = pytest.importorskip("captum.attr")
+    pixels, ids = subject.inputs
+    target = matex.record(model, pixels, ids).image.target[0]
+    tower = model.image
+    theirs = captum.IntegratedGradients(lambda x: embed(tower, tower.embed(x), tower.readout(x)) @ target)
+    expected = theirs.attribute(pixels, n_steps=20, internal_batch_size=20)[0].sum(0)
+    exact(matex.attribute(model, pixels, ids, method="integrated-gradients", steps=20), expected.detach())

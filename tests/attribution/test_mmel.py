@@ -1,0 +1,71 @@
+"""MMEL agrees with its twin, and its gates are as flat or as wide as METHODS 2.3 says."""
+
+import pytest
+import torch
+
+import matex
+from matex.attribution import make
+from tests.attribution.pairs import exact
+from tests.reference import methods
+from tests.reference.mmel import mmel
+
+
+@pytest.mark.parametrize(
+    ("mode", "parameters", "twin"),
+    [
+        ("spatial", {}, {}),
+        ("spatial", {"relation": "to-salient", "alpha": 0.7}, {"salient": True, "alpha": 0.7}),
+        ("spatial", {"scales": (0.6, 0.1), "temperature": 0.3}, {"scales": (0.6, 0.1), "temperature": 0.3}),
+        ("spatial", {"semantic_layers": 2, "theta": (0.2, 1.5)}, {"layers": 2, "theta": (0.2, 1.5)}),
+        ("paper", {}, {}),
+        ("paper", {"seed": 3, "temperature": 0.1, "semantic_layers": 1}, {"seed": 3, "temperature": 0.1, "layers": 1}),
+    ],
+)  # fmt: skip
+def test_mmel_agrees_with_its_twin(pair, mode, parameters, twin):
+    image = methods.grad_eclip(pair.image, pair.score, pair.patches, pair.patches, 1)
+    text = methods.grad_eclip(pair.text, pair.score, pair.words, range(pair.words.stop + 1), 8, relu_each=False)
+    pair.check(
+        "mmel",
+        mmel(pair.image, pair.patches, (5, 5), image, mode, **twin),
+        mmel(pair.text, pair.words, (1, len(pair.words)), text, mode, **twin),
+        mode=mode,
+        **parameters,
+    )
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+@pytest.mark.parametrize("off", [{"mode": "off"}, {"alpha": 0.0}])
+def test_off_is_grad_eclip(model, pixels, token_ids, tower, off):
+    expected = matex.attribute(model, pixels, token_ids, method="grad-eclip", tower=tower)
+    found = matex.attribute(model, pixels, token_ids, method="mmel", tower=tower, **off)
+    assert torch.equal(found.nan_to_num(-1), expected.nan_to_num(-1))
+
+
+def test_the_papers_gate_hardly_moves_and_the_spatial_one_does(model, pixels, token_ids):
+    trace = matex.record(model, pixels, token_ids).image
+    base = make("grad-eclip", {})(trace)
+    factor = {mode: (make("mmel", {"mode": mode})(trace) / base)[base > 0] for mode in ("paper", "spatial")}
+    assert factor["paper"].max() / factor["paper"].min() < 1.4
+    assert factor["spatial"].max() / factor["spatial"].min() > 1.4
+    assert ((factor["spatial"] >= 1) & (factor["spatial"] <= 3)).all()
+
+
+def test_random_weights_are_reported(model, pixels, token_ids):
+    trace = matex.record(model, pixels, token_ids).image
+    assert make("mmel", {"mode": "paper"}).report(trace) == [{"untrained_transform": True}] * 3
+    assert make("mmel", {}).report(trace) == [{"untrained_transform": False}] * 3
+
+
+def test_contrast_scales_and_bends_the_map(model, pixels, token_ids):
+    plain = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel")
+    bent = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel", contrast=2.0)
+    exact(bent, ((plain - plain.min()) / (plain.max() - plain.min())) ** 0.5)
+
+
+def test_bad_values_are_refused(model, pixels, token_ids):
+    with pytest.raises(ValueError, match="Expected mode to be one of spatial, paper, off, got 'on'"):
+        make("mmel", {"mode": "on"})
+    with pytest.raises(ValueError, match="Expected scales to be one or more numbers above 0 and up to 1"):
+        make("mmel", {"scales": (2.0,)})
+    with pytest.raises(ValueError, match=r"Expected theta to be one number or 4, one per block"):
+        matex.attribute(model, pixels, token_ids, method="mmel", theta=(1.0, 2.0))
