@@ -499,9 +499,7 @@ def _read_film(image: str | Path, view: str | None, mirrored: bool | None = None
     """The film, with what the user knows about it."""
     import matex
 
-    known = {"view": view, "mirrored": mirrored}
-    changes: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
-    return dataclasses.replace(matex.read(image), **changes)
+    return matex.read(image).known_as(view, mirrored)
 
 
 def _load(model: str | None, preset: str | None, tokenizer: str | None, device: str) -> Model:

@@ -9,9 +9,10 @@ import threading
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -53,9 +54,12 @@ class Film:
     view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.views); None when nothing is known
     mirrored: bool = False  # True when the image's left edge is the patient's left
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
-    oriented: bool = (
-        False  # True when the file says how the patient lies in the image; else standard display is assumed
-    )
+    oriented: bool = False  # True when the file says how the patient lies in it; else standard display is assumed
+
+    def known_as(self, view: str | None, mirrored: bool | None) -> Self:
+        """The film with what somebody knows about it; None leaves what the file says."""
+        view = self.view if view is None else view
+        return replace(self, view=view, mirrored=self.mirrored if mirrored is None else mirrored)
 
 
 def read(source: object) -> Film:

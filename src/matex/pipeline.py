@@ -63,7 +63,7 @@ def explain(
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
     """
-    film = _told(read(image), view, mirrored)
+    film = read(image).known_as(view, mirrored)
     return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask)[method][0]
 
 
@@ -138,7 +138,7 @@ def compare(
     chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
-    film = _told(read(image), view, mirrored)
+    film = read(image).known_as(view, mirrored)
     made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask, skip_unsupported)
     return {name: explanations[0] for name, explanations in made.items()}
 
@@ -261,13 +261,6 @@ def _explain(
             if not skip_unsupported:
                 raise
     return made
-
-
-def _told(film: Film, view: str | None, mirrored: bool | None) -> Film:
-    """The film with what the caller knows about it."""
-    if view is not None:
-        film = dataclasses.replace(film, view=view)
-    return film if mirrored is None else dataclasses.replace(film, mirrored=mirrored)
 
 
 def _apply(
