@@ -1,0 +1,83 @@
+"""What every data set is turned into: one image, one phrase, and where the phrase is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.geometry import Box
+from matex.images import Film
+from matex.registry import Registry
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One question to a model: does this image fit this phrase, and where?
+
+    Args:
+        id: unique in its data set and the same in every run; names no file path and no patient.
+        image: file to read, or a film made in memory.
+        text: the phrase.
+        boxes: where the phrase is true, (x0, y0, x1, y1) in pixels of the image as read; empty when unknown.
+        mask: the same to the pixel, bool [height, width]; None when unknown.
+        other: where something else lies that the phrase does not name, bool [height, width]; None when unknown.
+        label: class of the image, for data sets of classes.
+        captions: all phrases of the image, for retrieval; empty when `text` is the only one.
+        group: what results are broken down by, such as the finding.
+        split: "train", "val", "test" or None.
+        view: projection where the data set says it.
+        attributes: further facts about the sample, plain values; results can be broken down by them.
+    """
+
+    id: str
+    image: Path | Film
+    text: str
+    boxes: tuple[Box, ...] = ()
+    mask: NDArray[np.bool_] | None = None
+    other: NDArray[np.bool_] | None = None
+    label: str | None = None
+    captions: tuple[str, ...] = ()
+    group: str = ""
+    split: str | None = None
+    view: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something of a data set that could not be used; the run goes on without it and the report names it."""
+
+    file: str
+    row: int | None  # line of the file, the header is 1; None: the file as a whole
+    said: str
+
+
+class Dataset(Protocol):
+    """Samples in a fixed order. Opening one reads its tables, not its images.
+
+    A frozen dataclass whose fields are what a benchmark's configuration may set; `root` is always the first.
+    """
+
+    domain: ClassVar[str]  # "chest" or "natural"
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Rows and files that were left out, and why."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """Phrases of each class for zero-shot classification, by label; empty for data sets without classes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+DATASETS: Registry[type[Any]] = Registry("data set")

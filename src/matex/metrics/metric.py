@@ -1,0 +1,84 @@
+"""What a metric is: a frozen dataclass whose fields are its parameters, called on the maps that one method made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.adapters.model import Model
+from matex.datasets.sample import Sample
+from matex.registry import Registry
+from matex.saliency import Explanation
+
+Need = Literal["image", "text", "boxes", "other", "label", "captions", "gradient"]
+"""What a metric needs of a sample or a method; cases that lack it get NaN, which is counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One sample with the explanation that one method gave for it.
+
+    Args:
+        model: that was explained.
+        sample: image, phrase and truth.
+        explanation: as `matex.explain` returned it.
+        labels: phrases of each class, for data sets of classes.
+    """
+
+    model: Model
+    sample: Sample
+    explanation: Explanation
+    labels: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """The image as the model sees it, [channel, height, width], normalised."""
+        pixels, _ = self.model.prepare(self.explanation.film, self.explanation.provenance["resize"])
+        return pixels[0]
+
+    @cached_property
+    def token_ids(self) -> tuple[int, ...]:
+        """The phrase as the model reads it, special tokens included."""
+        return tuple(self.explanation.provenance["token_ids"])
+
+    @cached_property
+    def raw(self) -> Tensor:
+        """The raw signed map at the model's resolution, float32 [height, width]."""
+        grid = torch.from_numpy(np.asarray(self.explanation.image.grid))[None, None]
+        size = self.explanation.image.placement.model
+        return F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0, 0]
+
+    @cached_property
+    def heat(self) -> Tensor:
+        """`raw` scaled to [0, 1] by its extremes, float32 [height, width]; zeros for a constant map."""
+        low, high = self.raw.min(), self.raw.max()
+        return torch.zeros_like(self.raw) if high <= low else (self.raw - low) / (high - low)
+
+
+class Metric(Protocol):
+    """A measure of explanations.
+
+    `needs` says what a case must have; `whole` is True for measures that compare all cases of a method with each
+    other (retrieval, retraining) instead of judging each by itself; `better` says which way is up for each column;
+    `source` is the paper.
+    """
+
+    needs: ClassVar[tuple[Need, ...]]
+    whole: ClassVar[bool]
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]]
+    source: ClassVar[str]
+
+    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+        """Columns of one value per case (per seed for measures of the whole), NaN where undefined."""
+        ...
+
+
+METRICS: Registry[type[Any]] = Registry("metric")
