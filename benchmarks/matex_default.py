@@ -11,7 +11,6 @@ of the other side, a model with random weights, a uniform map. Real films with r
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import json
 import warnings
@@ -25,7 +24,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 import matex
-from matex.adapters.clip import adapt
+from matex.adapters.randomise import randomised
 from matex.attribution import make
 from matex.attribution.matex import Matex
 from matex.geometry import Box
@@ -208,16 +207,6 @@ def summary(rows: list[dict[str, float]]) -> dict[str, float]:
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     means = {key: float(np.nanmean(v)) if not np.isnan(v).all() else np.nan for key, v in columns.items()}
     return {"n": len(rows), **means, "undefined": int(np.isnan(columns["energy"]).sum())}
-
-
-def randomised(model: matex.Model, seed: int = 0) -> matex.Model:
-    """The same architecture with every tensor drawn anew from a normal of its own mean and deviation."""
-    module = copy.deepcopy(model.module)
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        draw = torch.randn(parameter.shape, generator=generator)
-        parameter.copy_(parameter.mean() + draw * parameter.std(correction=0))
-    return adapt(module, "random weights", preprocessing=model.preprocessing, tokenizer=model.tokenizer)
 
 
 def table(results: dict[str, dict[str, float]]) -> str:

@@ -73,6 +73,11 @@ class _Blocks:
     def project(self, readout: Tensor) -> Tensor:
         return self.projection(self.final_norm(readout))
 
+    def _stages(self, *embeddings: nn.Module) -> dict[str, list[nn.Parameter]]:
+        blocks = {f"block {layer}": [self.layers[layer]] for layer in reversed(range(self.depth))}
+        parts = {"projection": [self.projection], "norm": [self.final_norm], **blocks, "embeddings": embeddings}
+        return {name: [weight for part in some for weight in part.parameters()] for name, some in parts.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class ImageTower(_Blocks):
@@ -105,6 +110,9 @@ class ImageTower(_Blocks):
         height, width = inputs.shape[-2:]
         return (height // self.patch[0], width // self.patch[1])
 
+    def stages(self) -> dict[str, list[nn.Parameter]]:
+        return self._stages(self.embeddings, self.pre_norm)
+
 
 @dataclass(frozen=True, eq=False)
 class TextTower(_Blocks):
@@ -135,6 +143,9 @@ class TextTower(_Blocks):
 
     def grid(self, inputs: Tensor) -> None:
         return None
+
+    def stages(self) -> dict[str, list[nn.Parameter]]:
+        return self._stages(self.embeddings)
 
 
 def _take(hidden: Tensor, rows: Tensor) -> Tensor:

@@ -101,6 +101,10 @@ class Tower(Protocol):
         """(rows, columns) of the patches; None for text."""
         ...
 
+    def stages(self) -> dict[str, list[nn.Parameter]]:
+        """The tower's weights by stage, from the output back: projection, norm, block L-1, ..., block 0, embeddings."""
+        ...
+
 
 class Encoded(NamedTuple):
     """A phrase as the model reads it: token ids and the characters each came from (equal ends for special tokens)."""
