@@ -207,23 +207,57 @@ class _Subject:
     scene: Scene
 
 
-def _explain(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Traced:
+    """Pairs that both towers have run over, ready for any number of methods.
+
+    Args:
+        model: two towers.
+        trace: of the pairs.
+        subjects: the pairs as they were read.
+        resize: see `explain`.
+    """
+
+    model: Model
+    trace: PairTrace
+    subjects: tuple[_Subject, ...]
+    resize: Resize
+
+    def explain(self, method: str, parameters: Mapping[str, Any]) -> list[Explanation]:
+        """One method on every pair, in their order.
+
+        Raises:
+            UnknownName: no such method or parameter.
+            ValueError: a parameter outside its range.
+            UnsupportedModel: a model that the method cannot serve.
+        """
+        return _apply(self.model, method, make(method, parameters), self.trace, self.subjects, self.resize)
+
+
+def trace_pairs(
     model: Model,
     pairs: Sequence[tuple[Any, str]],
-    methods: Mapping[str, Mapping[str, Any]],
-    resize: Resize,
-    domain: Domain,
+    methods: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
-    skip_unsupported: bool = False,
-) -> dict[str, list[Explanation]]:
-    """Every method on every pair, over one trace; without those that cannot be served when they are to be skipped."""
+) -> Traced:
+    """Run both towers once over the different images and phrases, for methods that share what was seen.
+
+    Args:
+        pairs: images as in `explain`, each with a phrase; an image given twice is one object or one path.
+        methods: names and parameters that will be asked for; a hint that says how far down gradients are needed. What
+            is not announced works as well, and takes another pass where it reads further down.
+        model, resize, domain, lung_mask: see `explain`; the mask is of the first image.
+    """
     for name, value, choices in (
         ("domain", domain, ("chest", "natural")),
         ("resize", resize, ("model", "squash", "pad", "crop")),
     ):
         if value not in choices:
             raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
-    chosen = {name: make(name, parameters) for name, parameters in methods.items()}
+    chosen = [make(name, parameters) for name, parameters in methods]
     images, image_of = _distinct([image for image, _ in pairs], _identity)
     texts, text_of = _distinct([text for _, text in pairs], lambda text: text)
     phrases = [model.encode(text) for text in texts]
@@ -253,10 +287,24 @@ def _explain(
     for side, kind in ((trace.image, "image"), (trace.text, "text")):
         if _blocks(chosen, kind):
             side.gradient(-1)  # the one backward, before any method is timed
+    return Traced(model, trace, tuple(subjects), resize)
+
+
+def _explain(
+    model: Model,
+    pairs: Sequence[tuple[Any, str]],
+    methods: Mapping[str, Mapping[str, Any]],
+    resize: Resize,
+    domain: Domain,
+    lung_mask: NDArray[np.generic] | None = None,
+    skip_unsupported: bool = False,
+) -> dict[str, list[Explanation]]:
+    """Every method on every pair, over one trace; without those that cannot be served when they are to be skipped."""
+    traced = trace_pairs(model, pairs, methods.items(), resize=resize, domain=domain, lung_mask=lung_mask)
     made: dict[str, list[Explanation]] = {}
-    for name, method in chosen.items():
+    for name, parameters in methods.items():
         try:
-            made[name] = _apply(model, name, method, trace, subjects, resize)
+            made[name] = traced.explain(name, parameters)
         except (UnsupportedModel, ImportError):
             if not skip_unsupported:
                 raise
@@ -381,9 +429,9 @@ def _parameters(method: Any) -> dict[str, Any]:
     return dataclasses.asdict(method)
 
 
-def _blocks(methods: Mapping[str, Any], kind: str) -> int:
+def _blocks(methods: Sequence[Any], kind: str) -> int:
     """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(method.gradient_blocks(kind) if kind in method.towers else 0 for method in methods.values())
+    return max(method.gradient_blocks(kind) if kind in method.towers else 0 for method in methods)
 
 
 def _distinct(values: Sequence[Any], key: Any) -> tuple[list[Any], list[int]]:
