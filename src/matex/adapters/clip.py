@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ class _Blocks:
     final_norm: nn.LayerNorm
     projection: nn.Linear
     causal: bool
+    lacks: Mapping[str, str]
 
     @property
     def depth(self) -> int:
@@ -186,6 +187,7 @@ def adapt(
         final_norm=vision.post_layernorm,
         projection=module.visual_projection,
         causal=False,
+        lacks=_lacks(vision),
         embeddings=vision.embeddings,
         pre_norm=vision.pre_layrnorm,
         patch=patch,
@@ -197,6 +199,7 @@ def adapt(
         final_norm=text.final_layer_norm,
         projection=module.text_projection,
         causal=True,
+        lacks=_lacks(text),
         embeddings=text.embeddings,
         end=end[0] if isinstance(end, list) else end,
     )
@@ -214,6 +217,12 @@ def adapt(
         missing=tuple(missing),
         record=record or {},
     )
+
+
+def _lacks(part: Any) -> dict[str, str]:
+    """What one of CLIP's towers has not; everything that methods may need is there but, as a rule, a ReLU."""
+    activation: str = part.config.hidden_act
+    return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}
 
 
 def _pair(value: Any) -> Size:

@@ -57,6 +57,11 @@ class Tower(Protocol):
         """True when a token attends only to itself and those before it."""
         ...
 
+    @property
+    def lacks(self) -> Mapping[str, str]:
+        """Which of `matex.attribution.NEEDS` it has not, each with the reason as half a sentence."""
+        ...
+
     def embed(self, inputs: Tensor) -> Tensor:
         """Pixels or token ids to the first block's input, [batch, token, dim]."""
         ...

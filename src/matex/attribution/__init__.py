@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from matex.attribution.method import METHODS, Fused, Method, Reporting, make
+from matex.attribution.method import METHODS, NEEDS, Fused, Method, Reporting, make, require
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METHODS", "Fused", "Method", "Reporting", "make"]
+__all__ = ["METHODS", "NEEDS", "Fused", "Method", "Reporting", "make", "require"]

@@ -9,15 +9,33 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from matex.adapters.model import Tower, UnsupportedModel
+from matex.images import InputError
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, UnknownName
 from matex.trace import Trace
 
 
+# What a method may need of a tower. A tower says in `lacks` which of these it has not, and why.
+NEEDS: Mapping[str, str] = {
+    "readout": "a readout token (CLS, the end token, a pooling query)",
+    "attention": "query, key and value over all tokens in every block",
+    "gradient": "gradients through the tower",
+    "relu": "ReLU activations",
+    "joint tokens": "tokens that the readout's own norm and projection carry to the joint space",
+    "black box": "scores of other inputs, nothing from inside",
+}
+
+
 class Method(Protocol):
     """An attribution method.
 
-    `towers` names the towers it is defined on ("image", "text"); `source` is the paper.
+    The constants below are literals, since `matex.catalog` reads them without running the file.
+
+    `towers` names the towers it is defined on ("image", "text"). `source` is the paper with its equations. A method
+    may further declare: `needs`, what it asks of a tower, keys of `NEEDS`; `passes`, what a map costs in forwards and
+    backwards; `equation`, the formula; `errors`, known errors and gaps of the source, each with what is done about it;
+    and, when it has a `seed`, `draws`: what the seed draws.
     """
 
     towers: ClassVar[tuple[str, ...]]
@@ -85,6 +103,31 @@ def make(name: str, parameters: Mapping[str, Any]) -> Any:
         return kind(**parameters)
     except TypeError as error:  # a number was asked for and something else given
         raise ValueError(f"Expected parameters of {name} as matex.methods() shows them, got {error}.") from None
+
+
+def unserved(method: Any, tower: Tower) -> str | None:
+    """Why a tower cannot serve a method, as half a sentence; None when it can."""
+    if tower.kind not in method.towers:
+        return f"it explains the {' and '.join(method.towers)} tower alone"
+    for need in getattr(method, "needs", ()):
+        if need in tower.lacks:
+            return f"it needs {NEEDS[need]}, and {tower.lacks[need]}"
+    return None
+
+
+def require(name: str, method: Any, tower: Tower) -> None:
+    """Refuse a method that a tower cannot serve, naming those that it can.
+
+    Raises:
+        InputError: a method that is not defined on this kind of tower.
+        UnsupportedModel: a tower that lacks what the method needs.
+    """
+    why = unserved(method, tower)
+    if why is None:
+        return
+    others = [other for other, kind in METHODS.items() if unserved(kind, tower) is None]
+    refusal = InputError if tower.kind not in method.towers else UnsupportedModel
+    raise refusal(f"Expected a method for this {tower.kind} tower, got {name!r}: {why}. There are {', '.join(others)}.")
 
 
 def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
