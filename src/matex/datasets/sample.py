@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,10 @@ class Dataset(Protocol):
     A frozen dataclass whose fields are what a benchmark's configuration may set; `root` is always the first.
     """
 
-    domain: ClassVar[str]  # "chest" or "natural"
+    @property
+    def domain(self) -> str:
+        """ "chest" or "natural": on natural images a spatial prior is neutral."""
+        ...
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -76,6 +79,8 @@ class Dataset(Protocol):
         ...
 
     def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
 

@@ -1,0 +1,70 @@
+"""Data sets, one layout per file; every file of this folder is imported and so registers itself.
+
+A layout is how a collection lies on the disk as its makers hand it out. docs/datasets.md shows each.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
+from matex.images import InputError
+from matex.registry import UnknownName
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["DATASETS", "Dataset", "Problem", "Sample", "open_dataset"]
+
+
+def open_dataset(name: str, **fields: Any) -> Dataset:
+    """Open a data set and read its tables; images are read when samples are asked for.
+
+    Args:
+        name: as registered, such as "ms-cxr".
+        **fields: of that data set, as a configuration file has them: paths as text, lists for tuples.
+
+    Raises:
+        UnknownName: no such data set or field; the message lists the known ones.
+        InputError: a field of the wrong type, a path where there is nothing, a table without its columns, or a data
+            set without a single usable sample.
+    """
+    kind = DATASETS[name]
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    for field in fields:
+        if field not in known:
+            raise UnknownName(f"field of {name}", field, tuple(known))
+    for field, entry in known.items():
+        if field not in fields and entry.default is dataclasses.MISSING:
+            raise InputError(
+                f"Expected {field} for {name}, got none. Name the folder; docs/datasets.md says what is in it."
+            )
+    types_of = typing.get_type_hints(kind)
+    dataset = kind(**{field: _converted(name, field, types_of[field], value) for field, value in fields.items()})
+    len(dataset)  # reads the tables, so that what is wrong with them is said here
+    return dataset
+
+
+def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
+    """A value out of a configuration file as the field wants it."""
+    if typing.get_origin(expected) is types.UnionType:
+        if value is None:
+            return None
+        expected = next(kind for kind in typing.get_args(expected) if kind is not type(None))
+    if expected is Path and isinstance(value, str | Path):
+        path = Path(value).expanduser()
+        if not path.exists():
+            raise InputError(f"Expected {field} of {name}, got a path where there is nothing: {str(path)!r}. Check it.")
+        return path
+    if typing.get_origin(expected) is tuple:
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            return tuple(value)
+        raise InputError(f"Expected {field} of {name} as a list of texts, got {value!r}.")
+    if type(value) is expected:
+        return value
+    wanted = {Path: "a path", str: "text", int: "a whole number", bool: "true or false"}[expected]
+    raise InputError(f"Expected {field} of {name} as {wanted}, got {value!r}.")

@@ -1,0 +1,74 @@
+"""Boxes and masks as data sets write them, made the ones of this package: (x0, y0, x1, y1) in pixels, half-open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from matex.datasets.tables import Unusable
+from matex.geometry import Box, Size
+
+FORMATS = ("xyxy", "xywh", "cxcywh")
+TOLERANCE = 1.0  # pixels beyond the edge that are rounding; such a box is cut to the image
+
+
+def box_of(values: Sequence[float], form: str = "xyxy") -> Box:
+    """Four numbers as a box.
+
+    Args:
+        values: two corners, corner and size, or centre and size.
+        form: "xyxy", "xywh" or "cxcywh".
+
+    Raises:
+        Unusable: not four numbers, or no area.
+    """
+    if len(values) != 4:
+        raise Unusable(f"Expected four numbers for a box, got {len(values)}.")
+    a, b, c, d = values
+    if form == "xywh":
+        c, d = a + c, b + d
+    elif form == "cxcywh":
+        a, b, c, d = a - c / 2, b - d / 2, a + c / 2, b + d / 2
+    if c <= a or d <= b:
+        raise Unusable(f"Expected a box with an area, got {_said((a, b, c, d))}.")
+    return (a, b, c, d)
+
+
+def scaled(box: Box, size: Size, drawn_on: Size) -> Box:
+    """A box that was drawn on the image at another size."""
+    down, across = size[0] / drawn_on[0], size[1] / drawn_on[1]
+    return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+
+
+def within(box: Box, size: Size) -> Box:
+    """The box cut to the image where it leaves it by rounding alone.
+
+    Raises:
+        Unusable: it leaves the image by more than TOLERANCE.
+    """
+    height, width = size
+    x0, y0, x1, y1 = box
+    if min(x0, y0) < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
+        raise Unusable(f"Expected a box within the image of {height} x {width} (height x width), got {_said(box)}.")
+    return box_of((max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))))
+
+
+def mask_of_polygons(polygons: Sequence[Sequence[Sequence[float]]], size: Size) -> NDArray[np.bool_]:
+    """The pixels [height, width] within polygons of (x, y) corners, their outlines included."""
+    canvas = Image.new("1", (size[1], size[0]))
+    for polygon in polygons:
+        ImageDraw.Draw(canvas).polygon([(x, y) for x, y in polygon], fill=1, outline=1)
+    return np.array(canvas, dtype=bool)
+
+
+def box_of_mask(mask: NDArray[np.bool_]) -> Box:
+    """The smallest box around a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+
+
+def _said(box: Box) -> str:
+    return "({:g}, {:g}, {:g}, {:g})".format(*box)

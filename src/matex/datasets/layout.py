@@ -1,0 +1,87 @@
+"""What all layouts share: samples known once the tables are read, in a fixed order, made when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+from matex.datasets.sample import Problem, Sample
+from matex.images import InputError
+
+Entry = Sample | Callable[[], Sample]
+"""A sample, or how to make it where that takes memory or time."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came out of the tables of a data set."""
+
+    entries: Sequence[Entry]
+    problems: Sequence[Problem] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Phrases of each class, by label."""
+
+
+class Layout(ABC):
+    """A data set that is read from tables: a subclass is a frozen dataclass with `read`."""
+
+    domain: ClassVar[str]  # "chest" or "natural"
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """Read the tables.
+
+        Raises:
+            InputError: a table is missing, is not what it should be, or lacks a column.
+        """
+
+    @cached_property
+    def reading(self) -> Reading:
+        reading = self.read()
+        if not reading.entries:
+            first = reading.problems[0] if reading.problems else None
+            reason = f" First of {len(reading.problems)} problems, {_place(first)}: {first.said}" if first else ""
+            raise InputError(f"Expected at least one usable sample, got none. Check root and split.{reason}")
+        return reading
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(self.reading.problems)
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        return self.reading.labels
+
+    def __len__(self) -> int:
+        return len(self.reading.entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self.reading.entries[index]
+        return entry if isinstance(entry, Sample) else entry()
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+
+def identity(*parts: str) -> str:
+    """Twelve hexadecimal digits for what a sample is made of, the same in every run and for every split.
+
+    File names and identifiers of medical collections are made from those of patients and studies. Only this digest
+    of them goes into results. It is a short name, not anonymity: who has the data set can compute it again.
+    """
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def check_choice(name: str, value: str | None, choices: Sequence[str | None]) -> None:
+    """Raise InputError for a field outside its choices."""
+    if value not in choices:
+        known = ", ".join("none" if choice is None else choice for choice in choices)
+        raise InputError(f"Expected {name} among {known}, got {value!r}.")
+
+
+def _place(problem: Problem) -> str:
+    return problem.file if problem.row is None else f"{problem.file} row {problem.row}"

@@ -1,0 +1,179 @@
+"""Simulated films: findings at places that are known to the pixel, in real normal films."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.pictures import inside, size_of
+from matex.datasets.sample import DATASETS, Problem, Sample
+from matex.datasets.tables import leaving_out, read_rows
+from matex.images import InputError, read
+from matex.samples import samples
+from matex.simulation import (
+    FINDINGS,
+    Lungs,
+    PlacedFinding,
+    SimulatedFilm,
+    all_canonical,
+    canonical,
+    find_lungs,
+    simulate,
+)
+from matex.simulation.findings import TIERS
+from matex.simulation.phrases import FAMILIES
+
+TRIES = 60  # normal films, until one has room for the finding
+_OPAQUE = FAMILIES["lung opacity"].members | FAMILIES["lung opacity"].possible
+
+
+@DATASETS("simulated")
+@dataclass(frozen=True)
+class Simulated(Layout):
+    """Normal films with one or two simulated findings, and a phrase that names one of them.
+
+    Sample i is the same whatever else is read: it depends on the normal films, the seed and i alone. Findings and
+    places come in turn, each equally often.
+
+    Args:
+        root: folder of normal films with manifest.jsonl (image, split); None: the few that ship with the package.
+        films: how many.
+        tier: how easy the findings are to see: "obvious", "moderate" or "subtle".
+        findings: in each film, 1 or 2. With 2 each film gives two samples, one phrase each: `mask` and `boxes` are
+            the finding it names, `other` the one it does not.
+        placed: whether the phrase says where ("nodule in the left upper lung") or only what ("nodule").
+        seed: of everything drawn.
+        split: of the normal films in root; None: all of them.
+    """
+
+    domain: ClassVar[str] = "chest"
+
+    root: Path | None = None
+    films: int = 100
+    tier: str = "obvious"
+    findings: int = 1
+    placed: bool = True
+    seed: int = 0
+    split: str | None = "val"
+
+    def __post_init__(self) -> None:
+        check_choice("tier", self.tier, TIERS)
+        if self.findings not in (1, 2):
+            raise InputError(f"Expected 1 or 2 findings in each film, got {self.findings}.")
+        if self.films < 1 or self.seed < 0:
+            raise InputError(f"Expected films of 1 or more and a seed of 0 or more, got {self.films} and {self.seed}.")
+
+    def read(self) -> Reading:
+        problems: list[Problem] = []
+        normals = self._normals(problems)
+
+        @lru_cache(maxsize=512)
+        def background(index: int) -> tuple[np.ndarray, Lungs]:
+            pixels = read(normals[index]).pixels
+            return pixels, find_lungs(pixels)
+
+        @lru_cache(maxsize=2)
+        def film(index: int) -> SimulatedFilm:
+            """The film of this index: on the first drawn background that has room for its finding."""
+            finding, side, zone = places[index % len(places)]
+            reason = ""
+            for attempt in range(TRIES):
+                rng = np.random.default_rng((self.seed, index, attempt))
+                normal = int(rng.integers(len(normals)))
+                second = self._second(finding, rng)
+                try:
+                    pixels, lungs = background(normal)
+                    return simulate(
+                        pixels,
+                        int(rng.integers(2**62)),
+                        findings=self.findings,
+                        tier=self.tier,
+                        finding=(finding, *second),
+                        side=(side, *[None] * len(second)),
+                        zone=(zone, *[None] * len(second)),
+                        lungs=lungs,
+                    )
+                except ValueError as error:  # no room on this film
+                    reason = str(error)
+            raise InputError(
+                f"Expected normal films with room for {finding}, got none in {TRIES}. The last said: {reason}"
+            )
+
+        def sample(index: int, named: int) -> Sample:
+            return self._sample(film(index), index, named)
+
+        places = [(finding, side, zone) for _, finding, side, zone in all_canonical()]
+        entries = [
+            partial(sample, index, named)
+            for index in range(self.films if normals else 0)
+            for named in range(self.findings)
+        ]
+        labels = {(phrase := self._phrase(*place)): (phrase,) for place in places}
+        return Reading(entries, problems, labels)
+
+    def _normals(self, problems: list[Problem]) -> list[Path]:
+        """Files of the normal films."""
+        if self.root is None:
+            return [one.path for one in samples() if one.normal]
+        found: list[Path] = []
+        columns = ("image",) if self.split is None else ("image", "split")
+        for row in read_rows(self.root / "manifest.jsonl", columns, problems):
+            if self.split is None or row.optional("split") == self.split:
+                with leaving_out(row, problems):
+                    path = inside(self.root, row.text("image"))
+                    size_of(path)
+                    found.append(path)
+        return found
+
+    def _second(self, finding: str, rng: np.random.Generator) -> list[str | None]:
+        """What else the film shows. Where the phrase names no place it must be something else, and not akin."""
+        if self.findings == 1:
+            return []
+        if self.placed:
+            return [None]
+        apart = [other for other in FINDINGS if _can_stand_apart(finding, other)]
+        return [apart[int(rng.integers(len(apart)))]]
+
+    def _phrase(self, finding: str, side: str | None, zone: str | None) -> str:
+        return canonical(finding, side, zone) if self.placed else canonical(finding)
+
+    def _sample(self, film: SimulatedFilm, index: int, named: int) -> Sample:
+        placed: PlacedFinding = film.findings[named]
+        others = [one.mask for one in film.findings if one is not placed]
+        image = replace(read(film.image), name=f"simulated-{index}", view="FRONTAL")
+        x0, y0, x1, y1 = placed.box
+        phrase = self._phrase(placed.finding, placed.side, placed.zone)
+        return Sample(
+            id=identity("simulated", image.sha256, phrase, str(named)),
+            image=image,
+            text=phrase,
+            boxes=((float(x0), float(y0), float(x1), float(y1)),),
+            mask=placed.mask,
+            other=others[0] if others else None,
+            label=phrase,
+            group=placed.finding,
+            split=self.split if self.root is not None else None,
+            view="FRONTAL",
+            attributes={
+                "film": index,
+                "finding": placed.finding,
+                "side": placed.side,
+                "zone": placed.zone,
+                "size": round(placed.size, 3),
+                "contrast": round(placed.contrast, 4),
+                "tier": placed.tier,
+            },
+        )
+
+
+def _can_stand_apart(finding: str, other: str) -> bool:
+    """Whether both fit into one film, and no reader would call them by the same name."""
+    pair = {finding, other}
+    akin = finding == other or pair == {"nodule", "mass"} or ("opacity" in pair and pair <= _OPAQUE)
+    spread = any("both" in FINDINGS[name].sides for name in pair)  # takes all of the lungs, and leaves the heart
+    return not akin and (not spread or any(FINDINGS[name].sides == (None,) for name in pair))

@@ -1,0 +1,227 @@
+"""Tables as people keep them: CSV with any of the usual separators, JSON lines, JSON; plain or gzipped.
+
+A table that is not what it should be ends the reading with one line; a row that is not is noted and left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import zlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from matex.datasets.sample import Problem
+from matex.images import InputError
+
+SEPARATORS = (",", ";", "\t", "|")
+
+
+class Unusable(ValueError):
+    """Why one row cannot be used: the row is left out, the rest goes on."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, or one entry of a JSON list, with its values by column."""
+
+    file: str
+    number: int  # line of the file, the header is 1; in a JSON list the entry, from 1
+    cells: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        """A cell that must hold something, runs of white space made one blank."""
+        found = self.optional(column)
+        if found is None:
+            raise Unusable(f"Expected something in column {column!r}, got nothing.")
+        return found
+
+    def optional(self, column: str) -> str | None:
+        """The same, None where the column or its content is missing."""
+        value = self.cells.get(column)
+        if value is None or isinstance(value, bool | list | dict):
+            return None
+        return clean(str(value)) or None
+
+    def number_in(self, column: str) -> float:
+        """A finite number."""
+        return number(self.cells.get(column), f"column {column!r}")
+
+
+def clean(text: str) -> str:
+    """Text on one line that can be written to any file."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unusable("Expected text, got halves of characters (lone surrogates).") from None
+    return " ".join(text.replace("\0", " ").split())
+
+
+def number(value: Any, where: str) -> float:
+    """A finite number out of a cell."""
+    try:
+        found = math.nan if isinstance(value, bool) or value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise Unusable(f"Expected a number in {where}, got {'nothing' if value in (None, '') else 'something else'}.")
+    return found
+
+
+@contextmanager
+def leaving_out(row: Row, problems: list[Problem]) -> Generator[None]:
+    """What makes the row unusable becomes a problem, and the caller's loop goes on."""
+    try:
+        yield
+    except Unusable as error:
+        problems.append(Problem(row.file, row.number, str(error)))
+
+
+def read_rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
+    """The rows of a table one by one, by what its name ends with: .csv, .tsv, .txt, .jsonl or .json, also .gz.
+
+    Args:
+        path: the table.
+        columns: that it must have; others are kept too.
+        problems: gets the rows that are damaged.
+
+    Raises:
+        InputError: no such file, not such a table, or a column is missing.
+    """
+    suffix = Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
+    if suffix == ".json":
+        rows = as_rows(path.name, read_json(path, list), problems)
+        return _with_keys(path.name, rows, columns)
+    if suffix == ".jsonl":
+        return _with_keys(path.name, _json_lines(path, problems), columns)
+    return _separated(path, columns, problems)
+
+
+def read_json(path: Path, expected: type) -> Any:
+    """A whole JSON file.
+
+    Raises:
+        InputError: not there, not JSON, or its top is no dict (object) or list (array), whichever is expected.
+    """
+    with open_text(path) as file:
+        try:
+            found = json.load(file)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, UnicodeDecodeError):
+                raise
+            said = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
+            raise InputError(f"Expected JSON in {path.name}, got something else ({said}). Copy it again.") from None
+    if not isinstance(found, expected):
+        words = {list: "a list", dict: "an object"}
+        raise InputError(
+            f"Expected {words[expected]} at the top of {path.name}, got {words.get(type(found), 'a single value')}."
+        )
+    return found
+
+
+def as_rows(file: str, entries: Sequence[Any], problems: list[Problem]) -> Iterator[Row]:
+    """Entries of a JSON list as rows, those that are no objects noted."""
+    for index, entry in enumerate(entries, start=1):
+        if isinstance(entry, dict):
+            yield Row(file, index, entry)
+        else:
+            problems.append(Problem(file, index, "Expected an object with named values, got something else."))
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Line numbers and lines without their ends.
+
+    Raises:
+        InputError: no such file, or not UTF-8 text.
+    """
+    with open_text(path) as file:
+        for index, line in enumerate(file, start=1):
+            yield index, line.rstrip("\r\n")
+
+
+@contextmanager
+def open_text(path: Path) -> Generator[TextIO]:
+    """A text file, unpacked where its name ends with .gz, a byte order mark dropped."""
+    try:
+        with (
+            gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw,
+            io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+        ):
+            yield file
+    except UnicodeDecodeError:
+        raise InputError(f"Expected UTF-8 text in {path.name}, got other bytes. Save it as UTF-8.") from None
+    except FileNotFoundError:
+        raise InputError(f"Expected the file {path.name}, got none in {str(path.parent)!r}. Check root.") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError):
+        raise InputError(f"Expected a gzip file, got a damaged one: {path.name}. Copy it again.") from None
+    except OSError as error:
+        raise InputError(f"Expected a readable file, got {error.strerror}: {path.name}.") from None
+
+
+def missing_columns(file: str, expected: Sequence[str], found: Sequence[str]) -> InputError:
+    """The refusal of a table that lacks a column."""
+    missing = [column for column in expected if column not in found]
+    return InputError(
+        f"Expected columns {', '.join(expected)} in {file}, got {', '.join(found) or 'none'}: "
+        f"no {', '.join(missing)}. Rename the columns or take the file as it was handed out."
+    )
+
+
+def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
+    with open_text(path) as file:
+        head = file.readline()
+        if not head.strip():
+            raise InputError(f"Expected a table with columns {', '.join(columns)}, got an empty file: {path.name}.")
+        separator = max(SEPARATORS, key=head.count)
+        names = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+        if not set(columns) <= set(names):
+            raise missing_columns(path.name, columns, [name for name in names if name])
+        needed = 1 + max(names.index(column) for column in columns)
+        lines = csv.reader(file, delimiter=separator)
+        while True:
+            try:
+                cells = next(lines)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise InputError(
+                    f"Expected a table, got a damaged line {lines.line_num + 1} in {path.name}: {error}."
+                ) from None
+            if not any(cell.strip() for cell in cells):
+                continue
+            place = lines.line_num + 1
+            if len(cells) < needed or any(cell.strip() for cell in cells[len(names) :]):
+                said = f"Expected {len(names)} cells as in the header, got {len(cells)}."
+                problems.append(Problem(path.name, place, f"{said} Quote cells that hold a {separator!r}."))
+                continue
+            yield Row(path.name, place, dict(zip(names, cells, strict=False)))
+
+
+def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Row]:
+    for index, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict):
+            yield Row(path.name, index, entry)
+        else:
+            problems.append(Problem(path.name, index, "Expected a JSON object on this line, got something else."))
+
+
+def _with_keys(file: str, rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
+    """The rows; refused in the end when a column was in none of them."""
+    found: dict[str, None] = {}
+    for row in rows:
+        found.update(dict.fromkeys(str(key) for key in row.cells))
+        yield row
+    if not set(columns) <= set(found):
+        raise missing_columns(file, columns, tuple(found))
