@@ -1,12 +1,18 @@
 """KernelSHAP: Shapley's definition where exact, least squares where sampled, efficiency always."""
 
+import sys
+from functools import cache
+
 import pytest
 import torch
 
 import matex
+from matex.attribution import make
 from matex.attribution.kernel_shap import draw, kernel, shapley
 from matex.attribution.removal import patch_masks
 from matex.attribution.scoring import encode
+from matex.attribution.superpixels import superpixels
+from matex.samples import samples
 from tests.attribution.subjects import Subject, exact
 from tests.reference import removal
 
@@ -102,3 +108,91 @@ def test_pixels_that_no_patch_reads_are_kept(model):
     assert masks[5, 0, :8, :9].sum() == 12
     assert masks[:, 0, 8].all()
     assert masks[:, 0, :, 9].all()
+
+
+@pytest.fixture
+def striped(pixels):
+    """An image with smooth regions that lie across the patches: a disc, a bar and two halves of the ground."""
+    row, column = torch.meshgrid(torch.arange(35), torch.arange(35), indexing="ij")
+    image = torch.where(column < 17, -0.5, 0.2).double()
+    image[(row - 12) ** 2 + (column - 20) ** 2 < 40] = 1.5
+    image[28:, 3:25] = -2.0
+    return image.expand(3, -1, -1) + 0.02 * pixels[0]
+
+
+def test_few_superpixels_get_shapley_values(module, model, striped, token_ids):
+    subject = Subject(module, striped, token_ids[0])
+    segments = superpixels(striped, 9)
+    count = int(segments.max()) + 1
+    assert 4 <= count <= 10
+
+    @cache
+    def score(kept):
+        return removal.image_score(module, removal.without_segments(striped, segments, kept), subject.text)
+
+    found = matex.attribute(model, *subject.inputs, "kernel-shap", features="superpixels", segments=9, samples=1)
+    assert found.shape == (35, 35)
+    expected = removal.spread(segments, removal.shapley(count, score))
+    exact(found, expected)
+
+
+def test_many_superpixels_solve_the_least_squares_also_for_several_phrases_and_images(module, model, pixels, token_ids):
+    pixels = torch.stack([torch.nn.functional.avg_pool2d(pixels[i], 5, 1, 2) for i in (0, 1)])
+    pairs = [(0, 0), (1, 2), (0, 1)]
+    trace = matex.record(model, pixels, token_ids, pairs).image
+    found = make("kernel-shap", {"features": "superpixels", "segments": 25, "samples": 60, "seed": 3})(trace)
+    for number, (image, phrase) in enumerate(pairs):
+        subject = Subject(module, pixels[image], token_ids[phrase])
+        segments = superpixels(pixels[image], 25)
+        count = int(segments.max()) + 1
+        assert count > 10
+        subsets = draw(count, 60, seed=3).tolist()
+        scores = [
+            removal.image_score(module, removal.without_segments(pixels[image], segments, kept), subject.text)
+            for kept in [[False] * count, [True] * count, *subsets]
+        ]
+        gains = [score - scores[0] for score in scores[2:]]
+        expected = removal.least_squares(subsets, [1.0] * 60, gains, scores[1] - scores[0])
+        exact(found[number], removal.spread(segments, expected))
+
+
+def test_the_words_do_not_care_about_superpixels(model, subject):
+    plain = matex.attribute(model, *subject.inputs, "kernel-shap", tower="text")
+    exact(matex.attribute(model, *subject.inputs, "kernel-shap", tower="text", features="superpixels"), plain)
+
+
+def test_superpixels_follow_edges_whatever_the_normalisation(striped):
+    segments = superpixels(striped, 12)
+    assert segments.unique().tolist() == list(range(int(segments.max()) + 1))
+    row, column = torch.meshgrid(torch.arange(35), torch.arange(35), indexing="ij")
+    disc = (row - 12) ** 2 + (column - 20) ** 2 < 25
+    outside = (row - 12) ** 2 + (column - 20) ** 2 > 64
+    assert not set(segments[disc].tolist()) & set(segments[outside].tolist())
+    way = torch.tensor([0.5, 2.0, 7.0])[:, None, None], torch.tensor([1.0, -3.0, 0.2])[:, None, None]
+    assert torch.equal(
+        superpixels(striped[:1].expand(3, -1, -1) * way[0] + way[1], 12), superpixels(striped[:1].expand(3, -1, -1), 12)
+    )
+    assert (superpixels(torch.full((3, 8, 8), 0.3), 1) == 0).all()
+
+
+def test_on_a_film_there_are_about_as_many_superpixels_as_asked_for():
+    film = samples()[0]
+    model = matex.load("tiny")
+    pixels, _ = model.prepare(matex.read(film.path))
+    sizes = torch.bincount(superpixels(pixels[0], 50).flatten())
+    assert 40 <= len(sizes) <= 60
+    assert sizes.max() < 0.06 * sizes.sum()
+
+
+def test_without_scikit_image_it_says_what_to_install(model, subject, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
+    with pytest.raises(ImportError, match=r"pip install matex\[superpixels\]"):
+        matex.attribute(model, *subject.inputs, "kernel-shap", features="superpixels")
+    assert matex.attribute(model, *subject.inputs, "kernel-shap", samples=3).shape == (5, 5)
+
+
+def test_what_is_no_feature_is_refused():
+    with pytest.raises(ValueError, match="Expected features to be one of patches, superpixels, got 'pixels'"):
+        make("kernel-shap", {"features": "pixels"})
+    with pytest.raises(ValueError, match="Expected segments of 1 or more, got 0"):
+        make("kernel-shap", {"segments": 0})

@@ -28,6 +28,21 @@ def without_patches(pixels, patch, kept):
     return pixels
 
 
+def without_segments(pixels, segments, kept):
+    """kept: list of bools, one per segment number; segments: [height, width]."""
+    pixels = pixels.clone()
+    for y in range(pixels.shape[1]):
+        for x in range(pixels.shape[2]):
+            if not kept[int(segments[y, x])]:
+                pixels[:, y, x] = 0
+    return pixels
+
+
+def spread(segments, values):
+    """Every pixel with the value of its segment, [height, width]."""
+    return torch.tensor([[float(values[number]) for number in row] for row in segments.tolist()], dtype=torch.float64)
+
+
 def without_words(ids, kept):
     """kept: list of bools for ids[1:-1]."""
     return [ids[0], *[i for i, stays in zip(ids[1:-1], kept, strict=True) if stays], ids[-1]]

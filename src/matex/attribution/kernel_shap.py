@@ -1,17 +1,19 @@
-"""KernelSHAP: Shapley values of patches or words, by weighted least squares over subsets."""
+"""KernelSHAP: Shapley values of patches, superpixels or words, by weighted least squares over subsets."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from matex.attribution.gradient import per_pair
 from matex.attribution.method import METHODS, check
 from matex.attribution.removal import all_subsets, encode_subsets, features
 from matex.attribution.scoring import questions
+from matex.attribution.superpixels import superpixels
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many features every subset is run
@@ -64,9 +66,12 @@ def shapley(kept: Tensor, weight: Tensor, gain: Tensor, total: Tensor) -> Tensor
 @METHODS("kernel-shap")
 @dataclass(frozen=True)
 class KernelShap:
-    """Shapley values of patches or words; they add up to the score minus the score with everything removed.
+    """Shapley values of patches, superpixels or words; they add up to the score minus that of everything removed.
 
     Args:
+        features: of the image: the model's "patches", or "superpixels", pieces that follow the film's own edges (needs
+            scikit-image). Every pixel of a superpixel carries the value of the whole, so that the map has pixels.
+        segments: about how many superpixels; some are joined to their neighbours.
         samples: subsets run besides the empty and the full one; all there are when that is not more, and always up to
             10 features, which is exact.
         seed: of the subsets.
@@ -76,10 +81,12 @@ class KernelShap:
     Source:
         "A Unified Approach to Interpreting Model Predictions", arXiv:1705.07874, theorem 2; METHODS 10. The empty and
         the full subset hold exactly, not by a large weight as in captum; subsets are drawn with their complements, as
-        in "Improving KernelSHAP", arXiv:2012.01536. Removed patches take the mean colour, removed words leave the
-        phrase.
+        in "Improving KernelSHAP", arXiv:2012.01536. Removed pixels take the mean colour, removed words leave the
+        phrase. Superpixels are SLIC's, found on the pixels that the model is given.
     """
 
+    features: Literal["patches", "superpixels"] = "patches"
+    segments: int = 50
     samples: int = 2048
     seed: int = 0
     batch_size: int = 64
@@ -89,6 +96,9 @@ class KernelShap:
     source: ClassVar[str] = "arXiv:1705.07874"
 
     def __post_init__(self) -> None:
+        known = ("patches", "superpixels")
+        check(self.features in known, "features", f"to be one of {', '.join(known)}", self.features)
+        check(self.segments >= 1, "segments", "of 1 or more", self.segments)
         check(self.samples >= 1, "samples", "of 1 or more", self.samples)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
@@ -97,15 +107,31 @@ class KernelShap:
 
     def __call__(self, trace: Trace) -> Tensor:
         asked, turn = questions(trace)
-        each = [self._one(trace, item, asked[:, item]) for item in range(len(trace.inputs))]
-        return trace.arrange(torch.stack(each, dim=1)[turn, trace.item])
+        by_pixel = trace.tower.kind == "image" and self.features == "superpixels"
+        one = self._superpixels if by_pixel else self._tokens
+        each = torch.stack([one(trace, item, asked[:, item]) for item in range(len(trace.inputs))], dim=1)
+        return per_pair(trace, each, turn) if by_pixel else trace.arrange(each[turn, trace.item])
 
-    def _one(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
+    def _superpixels(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
+        """[question, height, width]"""
+        inputs = trace.inputs[item : item + 1]
+        segments = superpixels(inputs[0], self.segments)
+        return self._values(trace, inputs, asked, int(segments.max()) + 1, segments)[:, segments]
+
+    def _tokens(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
         """[question, token]; zero for special tokens, which are never removed."""
         inputs = trace.inputs[item : item + 1]
         content = trace.tower.content(inputs)[0]
         values = asked.new_zeros(len(asked), len(content))
-        count = features(trace.tower, inputs)
+        values[:, content] = self._values(trace, inputs, asked, features(trace.tower, inputs))
+        return values
+
+    def _values(
+        self, trace: Trace, inputs: Tensor, asked: Tensor, count: int, segments: Tensor | None = None
+    ) -> Tensor:
+        """Shapley values of the features of one input, [question, feature]."""
+        if not count:
+            return asked.new_zeros(len(asked), 0)
         if count <= _EXACT or 2**count - 2 <= self.samples:
             inner = all_subsets(count)[1:-1]
             weight = kernel(count, inner.sum(1))
@@ -113,9 +139,13 @@ class KernelShap:
             inner = draw(count, self.samples, self.seed)
             weight = torch.ones(len(inner))
         ends = torch.tensor([[False], [True]]).expand(2, count)
-        kept = torch.cat([ends, inner])
-        seen = encode_subsets(trace.tower, inputs, kept, batch_size=self.batch_size, progress=self.progress)
+        seen = encode_subsets(
+            trace.tower,
+            inputs,
+            torch.cat([ends, inner]),
+            batch_size=self.batch_size,
+            progress=self.progress,
+            segments=segments,
+        )
         gain = ((seen - seen[:1]) @ asked.T).cpu()
-        if count:
-            values[:, content] = shapley(inner, weight, gain[2:], gain[1]).to(values)
-        return values
+        return shapley(inner, weight, gain[2:], gain[1]).to(asked)

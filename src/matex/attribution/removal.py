@@ -1,4 +1,4 @@
-"""Embeddings of an input with parts of it taken away: patches become the mean colour, words leave the phrase."""
+"""Embeddings of an input with parts of it taken away: pixels become the mean colour, words leave the phrase."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from matex.attribution.scoring import encode
 
 
 def encode_subsets(
-    tower: Tower, inputs: Tensor, kept: Tensor, unit: bool = True, batch_size: int = 64, progress: bool = False
+    tower: Tower,
+    inputs: Tensor,
+    kept: Tensor,
+    unit: bool = True,
+    batch_size: int = 64,
+    progress: bool = False,
+    segments: Tensor | None = None,
 ) -> Tensor:
-    """Embeddings of one input with only some of its patches or content tokens left.
+    """Embeddings of one input with only some of its patches, segments or content tokens left.
 
-    Removed patches are 0 in normalised space, the mean colour; removed tokens are taken out of the phrase, which
+    Removed pixels are 0 in normalised space, the mean colour; removed tokens are taken out of the phrase, which
     becomes shorter, begin and end tokens stay (METHODS 17.2, `delete`). Equal subsets are run once.
 
     Args:
         tower: to run.
         inputs: pixels [1, channel, height, width] or token ids [1, token].
-        kept: which features stay, bool [subset, feature]: patches row by row, or content tokens in reading order.
+        kept: which features stay, bool [subset, feature]: patches row by row, segments by number, or content tokens in
+            reading order.
         unit: normalise the embedding.
         batch_size: rows run at once.
         progress: show a bar.
+        segments: which segment each pixel belongs to, from 0, [height, width]; the patches otherwise.
 
     Returns:
         [subset, joint].
@@ -38,7 +46,9 @@ def encode_subsets(
     if tower.kind == "image":
 
         def run(start: int, stop: int) -> Tensor:
-            return encode(tower, inputs * patch_masks(tower, inputs, different[start:stop]).to(inputs), unit)
+            some = different[start:stop]
+            masks = patch_masks(tower, inputs, some) if segments is None else segment_masks(segments, some)
+            return encode(tower, inputs * masks.to(inputs), unit)
 
         return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
     found: dict[int, Tensor] = {}
@@ -66,6 +76,11 @@ def patch_masks(tower: Tower, pixels: Tensor, kept: Tensor) -> Tensor:
     whole = kept.new_ones(len(kept), 1, height, width)
     whole[:, 0, : masks.shape[1], : masks.shape[2]] = masks
     return whole
+
+
+def segment_masks(segments: Tensor, kept: Tensor) -> Tensor:
+    """Kept segments [subset, segment] as masks [subset, 1, height, width]."""
+    return kept.to(segments.device)[:, None, segments]
 
 
 def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
