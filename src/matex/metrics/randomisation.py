@@ -1,0 +1,91 @@
+"""The sanity check by randomised weights: a map that stays when the model forgets is no map of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from matex.adapters.model import Model
+from matex.adapters.randomise import Scheme, randomised
+from matex.attribution.method import check
+from matex.metrics.again import Maps, explain_again, original
+from matex.metrics.embedding import model_of
+from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.similarity import MEASURES, spearman
+
+Order = Literal["cascade", "independent"]
+
+
+@METRICS("randomisation")
+@dataclass(frozen=True)
+class Randomisation:
+    """Likeness of the map to itself after the image tower's weights were drawn anew, from the output back.
+
+    Columns are `<order>/<stage>/<measure>`, with stages projection, norm, block L-1, ..., block 0, embeddings and
+    measures spearman, spearman_abs, ssim and overlap of the highest tenth; `<order>/<stage>/<component>/spearman`
+    for each term of methods that have terms, as the spatial prior survives randomisation. `spearman`, `spearman_abs`,
+    `ssim` and `overlap` without a stage are those of the whole tower drawn anew. NaN where a map is constant.
+
+    Args:
+        orders: "cascade" draws a stage together with all those nearer to the output, "independent" each by itself.
+        seed: of the draw.
+        scheme: "normal" draws from a normal of the tensor's own mean and deviation, "permute" shuffles its entries.
+        batch_size: images run at once.
+
+    Source:
+        "Sanity Checks for Saliency Maps", arXiv:1810.03292; METHODS 17.7. The phrase's embedding stays what it was.
+    """
+
+    orders: tuple[Order, ...] = ("cascade", "independent")
+    seed: int = 0
+    scheme: Scheme = "normal"
+    batch_size: int = 16
+
+    needs: ClassVar[tuple[Need, ...]] = ("image",)
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = dict.fromkeys(MEASURES, "lower")
+    source: ClassVar[str] = "arXiv:1810.03292"
+
+    def __post_init__(self) -> None:
+        known = {"cascade", "independent"}
+        check(
+            bool(self.orders) and set(self.orders) <= known, "orders", "to be of cascade and independent", self.orders
+        )
+        check(self.scheme in ("normal", "permute"), "scheme", "to be one of normal, permute", self.scheme)
+        check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+        if not cases:
+            return {}
+        model = model_of(cases)
+        kept = original(cases)
+        names = list(model.image.stages())
+        found: dict[str, NDArray[np.float64]] = {}
+        for order in self.orders:
+            for number, stage in enumerate(names):
+                drawn = names[: number + 1] if order == "cascade" else [stage]
+                made = self._maps(model, cases, drawn)
+                found |= {f"{order}/{stage}/{name}": values for name, values in _likeness(kept, made).items()}
+        last = f"cascade/{names[-1]}"
+        if "cascade" not in self.orders:
+            whole = _likeness(kept, self._maps(model, cases, names))
+            return {name: whole[name] for name in MEASURES} | found
+        return {name: found[f"{last}/{name}"] for name in MEASURES} | found
+
+    def _maps(self, model: Model, cases: Sequence[Case], names: Sequence[str]) -> Maps:
+        other = randomised(model, self.seed, [f"image {name}" for name in names], self.scheme)
+        return explain_again(other, cases, torch.stack([case.pixels for case in cases]), self.batch_size)
+
+
+def _likeness(kept: Maps, made: Maps) -> dict[str, NDArray[np.float64]]:
+    """Every measure of the map and the rank correlation of every component, one value per case."""
+    device = made.whole.device
+    found = {name: measure(kept.whole.to(device), made.whole) for name, measure in MEASURES.items()}
+    for name, component in made.components.items():
+        found[f"{name}/spearman"] = spearman(kept.components[name].to(device), component)
+    return {name: values.cpu().numpy() for name, values in found.items()}
