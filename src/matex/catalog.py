@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from matex.plugins import announced, origin
 
 PACKAGE = Path(__file__).parent
 
@@ -21,7 +25,14 @@ class MethodEntry:
         summary: first line of its docstring.
         parameters: name to default, in the order of its fields.
         towers: "image", "text" or both: what it explains.
-        source: the paper.
+        source: the paper with its equations.
+        needs: what it asks of a tower: "readout", "attention", "gradient", "relu", "joint tokens", "black box".
+        passes: what a map costs in forwards and backwards of the tower.
+        equation: its formula.
+        errors: known errors and gaps of the source, each with what is done about it.
+        deterministic: True when it takes no seed.
+        draws: what its seed draws; empty for a deterministic method.
+        plugin: the file or module it came from; None for what ships with the package.
     """
 
     name: str
@@ -29,6 +40,13 @@ class MethodEntry:
     parameters: Mapping[str, Any]
     towers: tuple[str, ...]
     source: str
+    needs: tuple[str, ...] = ()
+    passes: str = ""
+    equation: str = ""
+    errors: tuple[str, ...] = ()
+    deterministic: bool = True
+    draws: str = ""
+    plugin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,28 +62,17 @@ class ModelEntry:
     summary: str
 
 
-@cache
 def methods() -> tuple[MethodEntry, ...]:
-    """All methods that ship with the package, by name."""
-    classes: dict[str, ast.ClassDef] = {}
-    registered: dict[str, ast.ClassDef] = {}
-    for name, node in _registered("attribution", "METHODS", classes):
-        if isinstance(node, ast.ClassDef):
-            registered[name] = node
-    entries: list[MethodEntry] = []
-    for name, node in sorted(registered.items()):
-        fields = _fields(node, classes)
-        constants = {key: value for key, (value, constant) in fields.items() if constant}
-        entries.append(
-            MethodEntry(
-                name=name,
-                summary=_summary(node),
-                parameters={key: value for key, (value, constant) in fields.items() if not constant},
-                towers=tuple(constants.get("towers", ())),
-                source=str(constants.get("source", "")),
-            )
-        )
-    return tuple(entries)
+    """All methods by name: those of the package, of installed plug-ins, and what else has registered itself.
+
+    torch is imported only where there are plug-ins.
+    """
+    if announced():
+        pass
+    registry = getattr(sys.modules.get("matex.attribution.method"), "METHODS", {})
+    shipped = _shipped()
+    foreign = [_of_class(name, registry[name]) for name in registry if name not in shipped]
+    return tuple(sorted([*shipped.values(), *foreign], key=lambda entry: entry.name))
 
 
 @cache
@@ -73,6 +80,54 @@ def models() -> tuple[ModelEntry, ...]:
     """All kinds of models, by name."""
     found = {name: ModelEntry(name, _summary(node)) for name, node in _registered("adapters", "MODELS", {})}
     return tuple(found[name] for name in sorted(found))
+
+
+@cache
+def _shipped() -> Mapping[str, MethodEntry]:
+    """The methods of the package by name, from their source."""
+    classes: dict[str, ast.ClassDef] = {}
+    registered: dict[str, ast.ClassDef] = {}
+    for name, node in _registered("attribution", "METHODS", classes):
+        if isinstance(node, ast.ClassDef):
+            registered[name] = node
+    entries: dict[str, MethodEntry] = {}
+    for name, node in registered.items():
+        fields = _fields(node, classes)
+        constants = {key: value for key, (value, constant) in fields.items() if constant}
+        parameters = {key: value for key, (value, constant) in fields.items() if not constant}
+        entries[name] = _entry(name, _summary(node), parameters, constants)
+    return entries
+
+
+def _of_class(name: str, kind: type[Any]) -> MethodEntry:
+    """An entry of a class that some plug-in registered."""
+    parameters = {
+        field.name: field.default_factory() if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+    }
+    summary = (kind.__doc__ or "").strip().partition("\n")[0]
+    constants = {constant: getattr(kind, constant) for constant in _CONSTANTS if hasattr(kind, constant)}
+    return dataclasses.replace(_entry(name, summary, parameters, constants), plugin=origin(kind))
+
+
+_CONSTANTS = ("towers", "source", "needs", "passes", "equation", "errors", "draws")
+
+
+def _entry(name: str, summary: str, parameters: Mapping[str, Any], constants: Mapping[str, Any]) -> MethodEntry:
+    return MethodEntry(
+        name=name,
+        summary=summary,
+        parameters=parameters,
+        towers=tuple(constants.get("towers", ())),
+        source=str(constants.get("source", "")),
+        needs=tuple(constants.get("needs", ())),
+        passes=str(constants.get("passes", "")),
+        equation=str(constants.get("equation", "")),
+        errors=tuple(constants.get("errors", ())),
+        deterministic="seed" not in parameters,
+        draws=str(constants.get("draws", "")),
+    )
 
 
 def _registered(

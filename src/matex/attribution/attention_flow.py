@@ -66,7 +66,18 @@ class AttentionFlow:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:2005.00928"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    passes: ClassVar[str] = "1 forward, then 1 maximum flow per token on the CPU"
+    source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928, section 3"
+    equation: ClassVar[str] = (
+        "A_i = maximum flow from the readout token above the last block to token i below the first, capacities "
+        "(mean_h a + I) / 2"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "Every token has a maximum flow of its own, so the values are no distribution. They are not divided "
+        "by their sum here.",
+        "MMEL names it and shows rollout in its tables. Both are here under their own names.",
+    )
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

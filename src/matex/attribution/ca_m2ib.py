@@ -84,7 +84,23 @@ class CaM2IB(Bottleneck):
     readout_key: bool | None = None
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "CA-M2IB"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = (
+        "1 forward, then 10 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
+    )
+    source: ClassVar[str] = "CA-M2IB, eq. 4-12, in our reading"
+    equation: ClassVar[str] = (
+        "as `m2ib` with T replaced by softmax(Q(e) K(E)^T) V(E), E the other side's tokens in the joint space"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The public repository lacks the method. Our reading.",
+        "Eq. 5 feeds a vector of the joint space into a block. Here the block's own output passes, as in M2IB.",
+        "Its dot products of unit vectors over sqrt(d) make attention uniform. logits='clip' takes the "
+        "model's own scale; 'paper' is as printed.",
+        "Learned attention can turn any token onto the embedding, agreement without evidence. The default has "
+        "no parameters; the record says how far the target moved.",
+    )
+    draws: ClassVar[str] = "the noise of every step, and the matrices of attention='random' and 'learned'"
 
     def __post_init__(self) -> None:
         super().__post_init__()

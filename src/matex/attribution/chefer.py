@@ -35,7 +35,15 @@ class Chefer:
     layers: Literal["last", "all"] = "last"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:2103.15679"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    passes: ClassVar[str] = "1 forward, 1 backward over the last block (all with layers='all')"
+    source: ClassVar[str] = "Chefer et al., ICCV 2021, arXiv:2103.15679, eq. 5-6"
+    equation: ClassVar[str] = "R = I; per block R <- R + Abar R, Abar = mean_h ReLU(dS/da * a); A_i = R[readout, i]"
+    errors: ClassVar[tuple[str, ...]] = (
+        "The CLIP notebook runs the last block alone, which other papers compare with. That is the default; "
+        "layers='all' is the paper's rule.",
+        "Papers cite CVPR 2021 (relevance propagation) for what is this method of ICCV 2021.",
+    )
 
     def __post_init__(self) -> None:
         check(self.layers in ("last", "all"), "layers", "to be one of last, all", self.layers)

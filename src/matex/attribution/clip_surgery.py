@@ -69,7 +69,19 @@ class ClipSurgery:
     layers: int = 6
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    source: ClassVar[str] = "arXiv:2304.05653"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "joint tokens")
+    passes: ClassVar[str] = "1 forward, 1 short text forward"
+    source: ClassVar[str] = "CLIP Surgery, arXiv:2304.05653"
+    equation: ClassVar[str] = (
+        "A_i = f_i . (T - T_redundant), f_i of a second path through the last 6 blocks whose attention is "
+        "softmax(v v^T)"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The multi-text form depends on the set of labels. The single-text form is the default; `labels` "
+        "gives the other.",
+        "85 templates such as 'a photo of a ...' mean nothing for films. Phrases are read as they are.",
+        "Grad-ECLIP's copy normalised over tokens by mistake. Here over channels.",
+    )
 
     def __post_init__(self) -> None:
         check(self.layers >= 1, "layers", "of 1 or more", self.layers)

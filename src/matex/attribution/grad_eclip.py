@@ -49,7 +49,19 @@ class GradEclip:
     qk: Literal["raw", "projected"] = "raw"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    passes: ClassVar[str] = "1 forward, 1 backward over the last block (8 on the text)"
     source: ClassVar[str] = "Grad-ECLIP, ICML 2024"
+    equation: ClassVar[str] = (
+        "E_i = sum over blocks of ReLU((G . v_i) minmax(cos(q_readout, k_i))); on the text ReLU of the sum"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The reference runs the explained blocks with one head as wide as all, another network with another "
+        "score. Here the model's own heads are used; heads='single' is the reference.",
+        "Notebooks compare raw query and key, the evaluation script projects both first; which gave the "
+        "tables is unknown. Raw is the default, qk='projected' the other.",
+        "0/0 where all keys are alike gives NaN there. Here the weight is zero.",
+    )
 
     def __post_init__(self) -> None:
         check(self.layers is None or self.layers >= 1, "layers", "of 1 or more", self.layers)

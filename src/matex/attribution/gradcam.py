@@ -48,7 +48,16 @@ class GradCam:
     over: Literal["patches", "all"] = "patches"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1610.02391"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "1 forward, and 1 forward and 1 backward of the last block"
+    source: ClassVar[str] = "Grad-CAM, arXiv:1610.02391, eq. 1-2"
+    equation: ClassVar[str] = "A_i = ReLU(sum_c w_c X_ic), w_c the mean over patches of dS/dX_c"
+    errors: ClassVar[tuple[str, ...]] = (
+        "On the last block's output all patches have gradient zero. Here the layer is the last block's first "
+        "norm, as in pytorch-grad-cam; at='input' is Grad-ECLIP's baseline.",
+        "Published text forms average over the wrong axis and cannot be traced. Here it is the same formula "
+        "over tokens.",
+    )
 
     def __post_init__(self) -> None:
         check(

@@ -61,7 +61,10 @@ class Gradient:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1312.6034, signed"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "2 forwards, 1 backward"
+    source: ClassVar[str] = "Simonyan et al., arXiv:1312.6034, signed"
+    equation: ClassVar[str] = "A = sum over channels of dS/dx; on the text dS/de . e"
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -39,7 +39,14 @@ class GradientShap:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1705.07874"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "1 forward, then 1 forward and 1 backward per sample (50)"
+    source: ClassVar[str] = "Lundberg and Lee, arXiv:1705.07874, as expected gradients"
+    equation: ClassVar[str] = (
+        "A = mean over samples of (x - x') * dS/dx at x' + u (x - x'), u uniform in [0, 1], summed over channels"
+    )
+    errors: ClassVar[tuple[str, ...]] = ("Captum's default of 5 samples is noise. Here 50.",)
+    draws: ClassVar[str] = "places on the way, and the baseline 'noise'"
 
     def __post_init__(self) -> None:
         check(self.samples >= 1, "samples", "of 1 or more", self.samples)

@@ -24,7 +24,14 @@ class GuidedBackprop:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1412.6806"
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "relu")
+    passes: ClassVar[str] = "2 forwards, 1 backward"
+    source: ClassVar[str] = "Springenberg et al., arXiv:1412.6806, section 3.4"
+    equation: ClassVar[str] = "as `gradient`, the backward cut at zero in every ReLU"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Libraries return the plain gradient without a word where there is no ReLU, as in every CLIP "
+        "transformer. Here such a model is refused.",
+    )
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -47,7 +47,15 @@ class IntegratedGradients:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1703.01365"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "1 forward, then 1 forward and 1 backward per step (50)"
+    source: ClassVar[str] = "Sundararajan et al., arXiv:1703.01365, eq. 1"
+    equation: ClassVar[str] = "A = (x - x') * integral from 0 to 1 of dS/dx at x' + t (x - x') dt, summed over channels"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Sums of rectangles need many steps. Gauss-Legendre nodes are used instead.",
+        "The embedding-space paper's baselines, noise or pure white, are unusual. The mean colour is the default.",
+    )
+    draws: ClassVar[str] = "the baseline 'noise'; nothing with the other baselines"
 
     def __post_init__(self) -> None:
         check(self.steps >= 1, "steps", "of 1 or more", self.steps)

@@ -93,7 +93,19 @@ class KernelShap:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1705.07874"
+    needs: ClassVar[tuple[str, ...]] = ("black box",)
+    passes: ClassVar[str] = "1 forward, then 1 per subset (2048); all subsets up to 10 features"
+    source: ClassVar[str] = "Lundberg and Lee, arXiv:1705.07874, theorem 2"
+    equation: ClassVar[str] = (
+        "A = argmin over phi of sum_z k(z) (S(z) - S(empty) - sum_i z_i phi_i)^2 with sum phi = S(x) - S(empty), "
+        "k(z) = (F - 1) / (C(F, |z|) |z| (F - |z|))"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "Papers that compare with it state neither features nor samples nor what removal means. Patches (or "
+        "superpixels) and words, 2048, mean colour or left out.",
+        "Captum holds the two ends with a large weight. Here they hold exactly.",
+    )
+    draws: ClassVar[str] = "the subsets; nothing up to 10 features"
 
     def __post_init__(self) -> None:
         known = ("patches", "superpixels")

@@ -32,7 +32,17 @@ class LeGrad:
     layers: int = 2
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    source: ClassVar[str] = "arXiv:2404.03214"
+    needs: ClassVar[tuple[str, ...]] = ("attention", "gradient", "joint tokens")
+    passes: ClassVar[str] = "1 forward, and 1 backward of each of the last 2 blocks"
+    source: ClassVar[str] = "LeGrad, arXiv:2404.03214"
+    equation: ClassVar[str] = (
+        "A_j = sum over the last blocks l of mean_h,q ReLU(ds_l / da_l[h, q, j]), s_l = cos(text, block l's mean "
+        "token read through the final norm and projection)"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The number of blocks varies within the paper. Two, as the reference; `layers` sets it.",
+        "Tokens are pooled as a mean also where CLIP pools CLS. Kept as in the reference.",
+    )
 
     def __post_init__(self) -> None:
         check(self.layers >= 1, "layers", "of 1 or more", self.layers)

@@ -31,7 +31,23 @@ class M2IB(Bottleneck):
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "M2IB, NeurIPS 2023"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = (
+        "1 forward, then 10 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
+    )
+    source: ClassVar[str] = "M2IB, Wang, Rudner and Wilson, NeurIPS 2023"
+    equation: ClassVar[str] = (
+        "A_i = sum_c KL(N(lambda h, (1 - lambda)^2) || N(0, 1)) after maximising mean cos(e(z), T) - beta mean KL "
+        "over lambda, z = lambda h + (1 - lambda) noise"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The variance it takes as a parameter is never used. Left out.",
+        "Its wrapper for OpenAI weights drops the causal mask, projects twice and reads the last position: "
+        "numbers published with it explain another text vector. Here the text tower is run as it is.",
+        "beta weighs a mean over samples, tokens and channels and does not compare with other bottlenecks'. Kept.",
+        "Text maps are scaled over special tokens too. Here over words; the raw vector has all.",
+    )
+    draws: ClassVar[str] = "the noise of every step"
 
     def aim(self, trace: Trace, pairs: Tensor) -> Aim:
         given = trace.target[pairs][:, None]

@@ -33,7 +33,18 @@ class MaskClip:
     key_similarity: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    source: ClassVar[str] = "arXiv:2112.01071"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "joint tokens")
+    passes: ClassVar[str] = "1 forward"
+    source: ClassVar[str] = "MaskCLIP, arXiv:2112.01071"
+    equation: ClassVar[str] = (
+        "A_i = cos(text, projection of block(v_i)): the last block with each patch's own value in place of its "
+        "attention"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "Paper and official code differ in the residual path. residual=True is the code, False the paper's text.",
+        "Grad-ECLIP's baseline multiplies by a similarity of keys that is in no MaskCLIP text. Off; "
+        "`key_similarity` sets it.",
+    )
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -87,7 +87,26 @@ class Matex:
     laterality: Literal["patient", "paper"] = "patient"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:2601.11666"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    passes: ClassVar[str] = "1 forward, 1 backward over the last 3 blocks"
+    source: ClassVar[str] = "MATEX, arXiv:2601.11666, eq. 1-6"
+    equation: ClassVar[str] = (
+        "A = alpha A_grad + beta A_flow + gamma (C * A_grad) + delta (M * A_grad); A_grad_i = sum over the last "
+        "blocks of ReLU(sum_h a_h[readout, i] (G_h . v_h,i)), A_flow = sum_l softmax(tau l) a_l[readout], C = 1 / "
+        "(1 + sd over blocks of a_l[readout]), M = 1 + (lambda_s - 1) prior"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "Sides are printed mirrored, the patient's right on the picture's right. Here sides are the patient's.",
+        "A_grad, tau and the text map have no formula or value. Here they are our reading, see docs/matex.md.",
+        "Terms of different scale are added up, and a constant one is 0/0. Here gradient and flow are scaled "
+        "to [0, 1] first, and a constant term becomes zero and is noted.",
+        "Eq. 1 is called rollout and multiplies no matrices. Here it is the flow; flow='rollout' is the real one.",
+        "C is nearly constant, 2/3 to 1 at most. It is kept; consistency='relative' has more range.",
+        "The prior is a parabola that is zero at its region's edge, where effusions lie. The default prior is "
+        "an atlas.",
+        "Localisation is measured against boxes of the place that the prior was told. `delta=0` and the prior "
+        "alone are its controls.",
+    )
 
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma", "delta", "temperature"):
@@ -173,3 +192,9 @@ class MatexPaper(Matex):
     beta: float = 0.2
     prior: Literal["parabola", "gaussian", "box", "atlas"] = "parabola"
     laterality: Literal["patient", "paper"] = "paper"
+
+    source: ClassVar[str] = "MATEX, arXiv:2601.11666, eq. 1-6 as printed"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Kept as printed: mirrored sides, with a warning; the parabola as prior, read at patch centres.",
+        "What the paper leaves open (A_grad, tau, scales, the text map) is our reading, as in `matex`.",
+    )

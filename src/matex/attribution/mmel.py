@@ -101,7 +101,22 @@ class Mmel:
     seed: int = 0
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:2509.15243"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    passes: ClassVar[str] = "1 forward, 1 backward over the last block (8 on the text)"
+    source: ClassVar[str] = "MMEL, arXiv:2509.15243, eq. 1-9"
+    equation: ClassVar[str] = (
+        "E_i = E_base,i (1 + alpha sigmoid(level_i / temperature)); level_i = sum over blocks and scales of "
+        "softplus(theta) times the mean cosine of q_i and the other queries at that scale"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "The transform called learned is never trained: random weights enter the map. `mode='paper'` keeps "
+        "it, seeded, and the record says so; the default has no transform.",
+        "Its scales cancel in the cosine and its gate is nearly constant, so the printed map is Grad-ECLIP's. "
+        "The default pools to real scales and standardises the level.",
+        "SemanticLevel, temperature, beta and the text form are not defined. Our reading.",
+        "Numbers in its text contradict its tables. Neither is a target here.",
+    )
+    draws: ClassVar[str] = "the untrained transform of mode='paper'; nothing in the other modes"
 
     def __post_init__(self) -> None:
         check(self.mode in ("spatial", "paper", "off"), "mode", "to be one of spatial, paper, off", self.mode)

@@ -48,7 +48,14 @@ class Occlusion:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1311.2901"
+    needs: ClassVar[tuple[str, ...]] = ("black box",)
+    passes: ClassVar[str] = "1 forward, then 1 per window (one per patch)"
+    source: ClassVar[str] = "Zeiler and Fergus, arXiv:1311.2901, section 4.2"
+    equation: ClassVar[str] = "A_p = mean over windows that cover p of S(x) - S(x with the window in the mean colour)"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Window and stride are rarely stated where it is compared with. The default is the model's patch, "
+        "without overlap.",
+    )
 
     def __post_init__(self) -> None:
         check(self.window is None or self.window >= 1, "window", "of 1 or more", self.window)

@@ -21,7 +21,13 @@ class RawAttention:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "attention weights of the last block"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    passes: ClassVar[str] = "1 forward"
+    source: ClassVar[str] = "the attention of the last block"
+    equation: ClassVar[str] = "A_i = mean_h a_h[readout, i] in the last block"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Grad-ECLIP's baseline recomputes it with a single head. Here it is the model's own attention.",
+    )
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -47,7 +47,16 @@ class Rollout:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:2005.00928"
+    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    passes: ClassVar[str] = "1 forward"
+    source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928"
+    equation: ClassVar[str] = "A = R[readout], R = A~_L ... A~_1, A~ = (mean_h a + I) / 2"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Grad-ECLIP's baseline of this name takes the last block alone, which is raw attention. Here all "
+        "blocks are multiplied.",
+        "On the text the begin token takes most of the row. Scores are given for words; special tokens stay "
+        "in the raw vector.",
+    )
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -31,7 +31,14 @@ class Saliency:
     reduce: Literal["max_abs", "sum_abs", "l2", "signed"] | None = None
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    source: ClassVar[str] = "arXiv:1312.6034"
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "2 forwards, 1 backward"
+    source: ClassVar[str] = "Simonyan et al., arXiv:1312.6034, section 3.1"
+    equation: ClassVar[str] = "A = max over channels of |dS/dx|; on the text the length of dS/de"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Papers that compare with it do not say how channels become one number. `reduce` sets it; the default "
+        "is the source's.",
+    )
 
     def __post_init__(self) -> None:
         known = self.reduce is None or self.reduce in _REDUCTIONS
