@@ -167,7 +167,11 @@ def mass(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) 
 
 
 def consolidation(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """Filled airspaces: dense, vessels hidden, ill-defined within the lung, ending where the lung ends."""
+    """Filled airspaces: vessels hidden, ill-defined within the lung, ending where the lung ends.
+
+    Denser than the haze of any `opacity`, also where it is small: what is faint and lets vessels through is no
+    consolidation to a reader.
+    """
     radius = _level(tier, ((3.6, 4.8), (3.1, 4.2), (2.6, 3.6)), rng)
     x, y = spot(view, side, zone, 0.65 * radius, rng)
     rho = _radial(view, x, y, radius, 0.25, rng, stretch=float(rng.uniform(1.0, 1.25)))
@@ -176,7 +180,7 @@ def consolidation(view: View, side: str, zone: str, tier: str, rng: np.random.Ge
     inside = broad(view.field(side), view.lungs.width, 0.8)
     body = (0.5 * _ramp(shape / 0.6) + 0.5 * _ramp((shape + 0.3) / 1.05)) * _ramp(inside * 1.4)
     body *= np.clip(0.95 + 0.07 * noise(view, 1.3, rng) + 0.06 * noise(view, 0.5, rng), 0.5, 1.3)
-    strength = _level(tier, ((1.0, 1.4), (0.6, 0.8), (0.32, 0.45)), rng)
+    strength = _level(tier, ((1.0, 1.4), (0.82, 1.0), (0.68, 0.82)), rng)
     return Change(body * strength, 0.75, (shape > 0.1) & (inside > 0.35))
 
 
@@ -197,7 +201,7 @@ def opacity(view: View, side: str, zone: str, tier: str, rng: np.random.Generato
     inside = broad(view.field(side), view.lungs.width, 1.2)
     body = _ramp(shape / 0.9) * _ramp(inside * 1.4)
     body *= np.clip(1 + 0.1 * noise(view, 1.0, rng) + 0.08 * noise(view, 0.45, rng), 0.4, 1.6)
-    strength = _level(tier, ((0.55, 0.75), (0.36, 0.48), (0.22, 0.3)), rng)
+    strength = _level(tier, ((0.48, 0.62), (0.34, 0.44), (0.22, 0.3)), rng)
     return Change(body * strength, 0.1, (shape > 0.26) & (inside > 0.4))
 
 

@@ -119,8 +119,8 @@ def from_simulated(film: SimulatedFilm) -> TrainingFilm:
 
 def tier_of(progress: float, rng: np.random.Generator) -> str:
     """High contrast first; moderate and subtle findings join as training goes on."""
-    subtle = 0.15 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
-    moderate = 0.28 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
+    subtle = 0.1 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
+    moderate = 0.22 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
     chance = rng.random()
     return "subtle" if chance < subtle else "moderate" if chance < subtle + moderate else "obvious"
 

@@ -66,9 +66,11 @@ class Recipe:
     """Weight of the readout's attention on the findings at the start; it falls to nothing at 90 %."""
     small: float = 0.25
     """Share of the schedule at 64 px instead of 112."""
+    first: int = 4000
+    """Simulated films to begin with."""
     films: int = 12000
     """Simulated films kept to draw from; new ones replace the oldest."""
-    fresh: int = 8
+    fresh: int = 12
     """Most new ones per step, so that the simulator leaves the processor to the training."""
 
 
@@ -426,7 +428,7 @@ def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = Fals
         trainer = _start(recipe, out, work, resume)
         simulator.progress.value = trainer.progress()
         films = Films(data, recipe, simulator, normals)
-        films.fill(16 * recipe.simulated)
+        films.fill(recipe.first)
         _loop(trainer, films, simulator, work)
     trainer.save(work / "checkpoint.pt")
     trainer.export()
