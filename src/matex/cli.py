@@ -430,7 +430,9 @@ def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str
 
 def _as_text(value: Any) -> str:
     """A recorded parameter as it would be given with -p."""
-    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    return (";" if any(isinstance(part, str) for part in value) else ",").join(str(part) for part in value)
 
 
 def _typed(name: str, text: str, hint: Any) -> Any:
@@ -463,10 +465,9 @@ def _read_as(text: str, hint: Any) -> Any:
     if typing.get_origin(hint) is typing.Literal:
         return _choice(text, {str(value): value for value in typing.get_args(hint)})
     if typing.get_origin(hint) is tuple:
-        parts, kinds = (
-            [part.strip() for part in text.strip("()").split(",") if part.strip()],
-            typing.get_args(hint),
-        )
+        kinds = typing.get_args(hint)
+        pieces = text.split(";") if kinds[0] is str else text.strip("()").split(",")  # phrases have commas of their own
+        parts = [part.strip() for part in pieces if part.strip()]
         kinds = kinds[:1] * len(parts) if kinds[-1] is Ellipsis else kinds
         return tuple(_read_as(part, kind) for part, kind in zip(parts, kinds, strict=True))
     if hint in (int, float, str):
@@ -484,7 +485,11 @@ def _described(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(str(value) for value in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return "values with commas between them"
+        return (
+            "texts with semicolons between them"
+            if typing.get_args(hint)[0] is str
+            else "values with commas between them"
+        )
     names = {
         int: "a whole number",
         float: "a number",

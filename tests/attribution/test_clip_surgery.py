@@ -8,7 +8,7 @@ import torch
 import matex
 from matex.attribution import make
 from matex.attribution.clip_surgery import feature_surgery
-from tests.attribution.pairs import exact
+from tests.attribution.pairs import Numbers, exact
 from tests.conftest import BOS, EOS
 from tests.reference import clip
 from tests.reference.clip_surgery import several, single, surgical_tokens
@@ -24,16 +24,6 @@ def test_a_single_phrase_agrees_with_the_twin(pair, redundant, layers):
     other = unit(clip.text(pair.module, list(redundant or (BOS, EOS))).embedding)
     expected = single([tokens[i] for i in pair.patches], unit(pair.text.embedding), other)
     pair.check("clip-surgery", expected, redundant=redundant, layers=layers)
-
-
-class Numbers:
-    """A tokenizer that reads numbers."""
-
-    all_special_ids = (BOS, EOS)
-
-    def __call__(self, text, return_offsets_mapping=True):
-        ids = [BOS, *map(int, text.split()), EOS]
-        return {"input_ids": ids, "offset_mapping": [(0, 0)] * len(ids)}
 
 
 def test_a_label_set_agrees_with_the_twin(pair):

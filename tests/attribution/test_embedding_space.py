@@ -1,13 +1,19 @@
 """Embedding-space XAI: the loop over coordinates is the twin of the one product that replaces it."""
 
+import dataclasses
+import json
+
 import pytest
 import torch
 
 import matex
 from matex.attribution import make
 from matex.attribution.scoring import questions
+from matex.cli import parse_parameters, run
+from matex.samples import samples
+from tests.attribution.pairs import Numbers
 from tests.attribution.subjects import Subject, exact
-from tests.reference import embedding_space
+from tests.reference import clip, embedding_space
 
 OPERATORS = ["gradient", "integrated-gradients", "gradient-shap", "occlusion"]
 
@@ -77,6 +83,75 @@ def test_one_phrase_costs_one_forward_and_one_backward(model, subject, monkeypat
     assert (forwards, backwards) == ([1], [1])
 
 
+PROMPTS = ("4 11", "62", "30 7 7")
+
+
+@pytest.fixture
+def reader(model):
+    """The small model with a tokenizer."""
+    return dataclasses.replace(model, tokenizer=Numbers())
+
+
+@pytest.mark.parametrize("per_dimension", ["signed", "absolute"])
+@pytest.mark.parametrize("embed", ["normalized", "raw"])
+def test_a_set_of_prompts_gives_the_average_of_their_maps(module, reader, subject, per_dimension, embed):
+    settings = {"method": "embedding-space", "per_dimension": per_dimension, "embed": embed, "prompts": PROMPTS}
+    targets = [subject.text, *(clip.text(module, Numbers()(text)["input_ids"]).embedding for text in PROMPTS)]
+    expected = embedding_space.image_gradients_of_a_set(
+        module, subject.pixels, [target.detach() for target in targets], per_dimension == "absolute", embed == "raw"
+    )
+    exact(matex.attribute(reader, *subject.inputs, **settings), expected)
+    plain = {name: value for name, value in settings.items() if name != "prompts"}
+    words = matex.attribute(reader, *subject.inputs, tower="text", **settings)
+    exact(words, matex.attribute(reader, *subject.inputs, tower="text", **plain))
+
+
+def test_the_score_of_a_set_is_reported(module, reader, subject):
+    traces = matex.record(reader, *subject.inputs)
+    method = make("embedding-space", {"prompts": PROMPTS})
+    texts = [subject.text, *(clip.text(module, Numbers()(text)["input_ids"]).embedding for text in PROMPTS)]
+    mean = sum(float(clip.cosine(subject.image, text.detach())) for text in texts) / 4
+    assert method.report(traces.image) == [{"mean_score": pytest.approx(mean, abs=1e-12)}]
+    assert method.report(traces.text) == make("embedding-space", {}).report(traces.image) == [{}]
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+@pytest.mark.parametrize("per_dimension", ["signed", "absolute"])
+@pytest.mark.parametrize("operator", ["gradient", "occlusion"])
+def test_kept_maps_give_the_same_and_serve_every_further_set(
+    reader, pixels, token_ids, monkeypatch, operator, tower, per_dimension
+):
+    settings = {"operator": operator, "per_dimension": per_dimension}
+    pairs = [(0, 0), (1, 2), (0, 1)]
+    trace = getattr(matex.record(reader, pixels, token_ids, pairs), tower)
+    sets = [(), PROMPTS, PROMPTS[:1]]
+    expected = [make("embedding-space", {**settings, "prompts": prompts})(trace) for prompts in sets]
+    kept = [make("embedding-space", {**settings, "prompts": prompts, "keep_maps": True}) for prompts in sets]
+    exact(kept[0](trace).nan_to_num(), expected[0].nan_to_num())
+    runs, embed = [], type(trace.tower).embed
+    monkeypatch.setattr(type(trace.tower), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    for method, map in zip(kept[1:], expected[1:], strict=True):
+        exact(method(trace).nan_to_num(), map.nan_to_num())
+    assert runs == []
+    assert kept[0].coordinates(trace).shape[:2] == (20, len(trace.inputs))
+
+
+def test_prompts_are_given_on_the_command_line_with_semicolons(tmp_path, capsys):
+    given = ["prompts=opacity, left base; a film with consolidation (left)", "per_dimension=signed"]
+    prompts = ("opacity, left base", "a film with consolidation (left)")
+    assert parse_parameters("embedding-space", given) == {"prompts": prompts, "per_dimension": "signed"}
+    film, out = str(samples()[0].path), str(tmp_path / "out")
+    parameters = [part for item in given for part in ("-p", item)]
+    assert run(["explain", film, "opacity", "-m", "embedding-space", *parameters, "-o", out, "--model", "tiny"]) == 0
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text())
+    assert record["parameters"]["prompts"] == list(prompts)
+    assert record["provenance"]["report"]["image"]["mean_score"] != record["score"]
+    assert run(["verify", out, "--image", film]) == 0
+    assert "same" in capsys.readouterr().out
+
+
 def test_bad_values_are_refused():
     with pytest.raises(ValueError, match="Expected operator to be one of gradient, integrated-gradients"):
         make("embedding-space", {"operator": "rise"})
+    with pytest.raises(ValueError, match="Expected prompts to be a tuple of texts, got 'opacity'"):
+        make("embedding-space", {"prompts": "opacity"})

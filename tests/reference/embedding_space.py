@@ -13,6 +13,14 @@ def image_gradients(module, pixels, target, absolute, raw):
     return _weighed(embedding, pixels, target, lambda g: g, absolute).sum(0)
 
 
+def image_gradients_of_a_set(module, pixels, targets, absolute, raw):
+    """Average of the maps of several prompts, one loop over the coordinates for each."""
+    total = 0
+    for target in targets:
+        total = total + image_gradients(module, pixels, target, absolute, raw)
+    return total / len(targets)
+
+
 def text_gradients(module, ids, target, absolute, raw):
     """[token]"""
     words, places = gradient.token_parts(module, ids)

@@ -91,16 +91,21 @@ def gradients(
         return at_least_float32(torch.cat(parts))
 
 
-def questions(trace: Trace) -> tuple[Tensor, Tensor]:
+def questions(trace: Trace, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The pairs of a trace, arranged so that inputs shared by several pairs are run once.
+
+    Args:
+        trace: gives the pairs.
+        target: what is asked of each pair's embedding, [pair, joint]; the other side's embedding otherwise.
 
     Returns:
         Questions [turn, item, joint], the t-th pair of each input in turn t, zeros for inputs with fewer pairs; and
         the turn of each pair, [pair]. Values [turn, item, ...] become values per pair with `values[turn, trace.item]`.
     """
     turn = (trace.item[:, None] == trace.item).tril(-1).sum(-1)
-    asked = trace.target.new_zeros(int(turn.max()) + 1, len(trace.inputs), trace.target.shape[-1])
-    asked[turn, trace.item] = trace.target
+    target = trace.target if target is None else target
+    asked = target.new_zeros(int(turn.max()) + 1, len(trace.inputs), target.shape[-1])
+    asked[turn, trace.item] = target
     return asked, turn
 
 
