@@ -9,6 +9,7 @@ import torch
 import matex
 from matex.attribution import make
 from matex.attribution.bottleneck import Adam, information, noise_steps, noisy
+from matex.cli import run
 from matex.samples import samples
 from tests.conftest import EOS
 from tests.reference import clip
@@ -122,6 +123,30 @@ def test_what_the_method_measured_is_in_the_provenance_as_plain_numbers(tmp_path
     assert set(report) == {"image", "text"}
     assert report["image"]["target_cosine"] == 1
     assert 0 <= report["image"]["seed_spread"] < 1
+
+
+@pytest.mark.parametrize("method", ["m2ib", "ca-m2ib"])
+def test_seeds_are_averaged_from_the_command_line_with_their_spread_in_the_record(method, tmp_path, capfd):
+    film = str(next(sample for sample in samples() if not sample.normal).path)
+    given = [
+        "-p",
+        "n=2",
+        "-p",
+        "steps=4",
+        "-p",
+        "seed=5",
+        "-p",
+        "progress=true",
+        "--model",
+        "tiny",
+        "-o",
+        str(tmp_path),
+    ]
+    assert run(["explain", film, "opacity in the left lung", "-m", method, *given]) == 0
+    record = json.loads((tmp_path / "explanation.json").read_text())
+    assert (record["parameters"]["n"], record["parameters"]["seed"]) == (2, 5)
+    assert all(0 < record["provenance"]["report"][side]["seed_spread"] < 1 for side in ("image", "text"))
+    assert capfd.readouterr().err.count("2/2") >= 2
 
 
 def test_copies_run_in_pieces_give_the_same_map(model, pixels, token_ids):

@@ -124,6 +124,7 @@ class Bottleneck(ABC):
         seed: of the noise.
         n: how many seeds, from `seed` on, are averaged.
         batch_size: noisy copies run at once; fewer when memory runs out.
+        progress: show a bar, of optimised maps: one per pair and seed.
     """
 
     layer: int | None = None
@@ -134,6 +135,7 @@ class Bottleneck(ABC):
     seed: int = 0
     n: int = 1
     batch_size: int = 80
+    progress: bool = False
 
     def __post_init__(self) -> None:
         check(self.layer is None or self.layer >= 0, "layer", "of 0 or more", self.layer)
@@ -197,7 +199,8 @@ class Bottleneck(ABC):
             return self._optimise(trace, behind + 1, pair[start:stop], seeds[start:stop])
 
         with torch.inference_mode(False):
-            done = list(batches(run, len(pair), max(1, self.batch_size // self.samples)))
+            at_once = max(1, self.batch_size // self.samples)
+            done = list(batches(run, len(pair), at_once, self.progress))
         tokens = trace.content.shape[1]
         information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _ in done]).unflatten(0, (-1, self.n))
         cosine = torch.cat([cosine for _, cosine in done]).unflatten(0, (-1, self.n))
