@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,10 +59,22 @@ class Case:
         return F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0, 0]
 
     @cached_property
+    def constant(self) -> bool:
+        """True when the grid holds one value; asked of the grid, as interpolation adds rounding noise to a constant."""
+        return bool(np.ptp(self.explanation.image.grid) == 0)
+
+    @cached_property
     def heat(self) -> Tensor:
         """`raw` scaled to [0, 1] by its extremes, float32 [height, width]; zeros for a constant map."""
         low, high = self.raw.min(), self.raw.max()
-        return torch.zeros_like(self.raw) if high <= low else (self.raw - low) / (high - low)
+        return torch.zeros_like(self.raw) if self.constant or high <= low else (self.raw - low) / (high - low)
+
+    @cached_property
+    def token_scores(self) -> tuple[float, ...] | None:
+        """Scores of the tokens between begin and end, in reading order; None where the text map is undefined."""
+        scores = tuple(token.score for token in self.explanation.tokens)
+        defined = scores and len(scores) == len(self.token_ids) - 2 and all(math.isfinite(s) for s in scores)
+        return scores if defined else None
 
 
 class Metric(Protocol):

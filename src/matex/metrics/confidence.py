@@ -1,0 +1,241 @@
+"""Confidence drop and increase: what happens to the score when only what the map calls salient is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matex.adapters.model import Model, Tower
+from matex.attribution.batching import batches
+from matex.attribution.method import check
+from matex.attribution.scoring import embed
+from matex.images import InputError
+from matex.metrics.embedding import embed_images, embed_texts, model_of
+from matex.metrics.metric import METRICS, Case, Need
+
+Columns = dict[str, NDArray[np.float64]]
+
+
+def confidence(before: NDArray[np.float64], after: NDArray[np.float64]) -> Columns:
+    """Drop and increase of scores, one value per case.
+
+    Args:
+        before: cosine of the whole input.
+        after: cosine of what was left of it; NaN where undefined.
+
+    Returns:
+        `drop`: 100 max(0, before - after), hundredths of cosine. `drop_relative`: the same in percent of the score,
+        NaN where that is not above 0. `increase`: 100 where the score rose, else 0.
+
+    Source:
+        CA-M2IB eq. 13 and 14; the relative form is Grad-CAM++'s, arXiv:1710.11063, section 4.1.
+    """
+    lost = np.where(np.isnan(after), np.nan, np.maximum(0.0, before - after))
+    relative = np.divide(100 * lost, before, out=np.full_like(lost, np.nan), where=before > 0)
+    increase = np.where(np.isnan(after), np.nan, 100.0 * (after > before))
+    return {"drop": 100 * lost, "drop_relative": relative, "increase": increase}
+
+
+@METRICS("confidence-image")
+@dataclass(frozen=True)
+class ConfidenceImage:
+    """Score lost when the image is multiplied, in normalised space, by its own map scaled to [0, 1].
+
+    What the map calls 0 becomes the mean colour. A constant map above 0 keeps everything; any other constant map says
+    nothing and is undefined. Diffuse maps are rewarded: read `mass`, the mean of the mask, beside the drop.
+
+    Args:
+        mode: "keep" what is salient, as the formula does; or "remove" it, which multiplies by one minus the map and
+            has columns of its own, since there a large drop is good.
+        batch_size: images run at once.
+
+    Source:
+        CA-M2IB eq. 13 and 14, METHODS 17.1. Prose in MATEX and CA-M2IB describes removal; the formula keeps.
+    """
+
+    mode: Literal["keep", "remove"] = "keep"
+    batch_size: int = 64
+
+    needs: ClassVar[tuple[Need, ...]] = ("image",)
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "drop": "lower",
+        "drop_relative": "lower",
+        "increase": "higher",
+        "removed_drop": "higher",
+        "removed_drop_relative": "higher",
+        "removed_increase": "lower",
+        "mass": "neither",
+    }
+    source: ClassVar[str] = "CA-M2IB eq. 13, 14"
+
+    def __post_init__(self) -> None:
+        check(self.mode in ("keep", "remove"), "mode", "'keep' or 'remove'", self.mode)
+        check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        mass = np.array([float("nan") if (mask := soft_mask(c)) is None else float(mask.mean()) for c in cases])
+        defined = [case for case, value in zip(cases, mass, strict=True) if not math.isnan(value)]
+        before, after = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
+        if defined:
+            at = ~np.isnan(mass)
+            before[at], after[at] = self._scores(model_of(cases), defined)
+        prefix = "" if self.mode == "keep" else "removed_"
+        return {**{prefix + name: values for name, values in confidence(before, after).items()}, "mass": mass}
+
+    def _scores(self, model: Model, cases: Sequence[Case]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Cosines of the whole images and of what is left of them; both run in the same batches, so that equal
+        pixels have equal scores."""
+
+        def left(i: int) -> Tensor:
+            mask = soft_mask(cases[i])
+            assert mask is not None
+            mask = mask.to(cases[i].pixels)
+            return cases[i].pixels * (mask if self.mode == "keep" else 1 - mask)
+
+        texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
+        before = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
+        after = embed_images(model, len(cases), left, self.batch_size)
+        return cosine(before, texts), cosine(after, texts)
+
+
+@METRICS("confidence-text")
+@dataclass(frozen=True)
+class ConfidenceText:
+    """Score lost when only the highest-scored tokens of the phrase are left.
+
+    Args:
+        removal: "delete" takes the others out, the phrase becomes shorter; "blank" puts `blank_id` in their place;
+            "paper" puts token id 0 there; in all three the begin and end tokens stay and ceil(fraction n) of n tokens
+            are kept, ties in reading order. "reference" does what M2IB's eval.py does: begin and end tokens are taken
+            off both phrases, the scores above the percentile are kept, the other ids become 0, and the model pools
+            where transformers does when there is no end token: at the first token, or at the largest id in checkpoints
+            with the old end id 2. For comparison with numbers of that script only.
+        fraction: of the tokens to keep.
+        blank_id: neutral token for "blank"; CLIP has none, so the choice is yours.
+        batch_size: phrases run at once.
+
+    Source:
+        CA-M2IB section on Confidence Drop for text, METHODS 17.2; M2IB's scripts/eval.py for "reference".
+    """
+
+    removal: Literal["delete", "blank", "paper", "reference"] = "delete"
+    fraction: float = 0.5
+    blank_id: int | None = None
+    batch_size: int = 64
+
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "drop": "lower",
+        "drop_relative": "lower",
+        "increase": "higher",
+        "kept": "neither",
+    }
+    source: ClassVar[str] = "CA-M2IB eq. 13, 14"
+
+    def __post_init__(self) -> None:
+        known = ("delete", "blank", "paper", "reference")
+        check(self.removal in known, "removal", f"among {', '.join(known)}", self.removal)
+        check(0 <= self.fraction <= 1, "fraction", "in [0, 1]", self.fraction)
+        check(
+            (self.removal == "blank") == (self.blank_id is not None), "blank_id", "with removal='blank'", self.blank_id
+        )
+        check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        before, after = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
+        kept = np.full(len(cases), np.nan)
+        at = [i for i, case in enumerate(cases) if case.token_scores is not None]
+        if at:
+            some = [cases[i] for i in at]
+            stays = [self._stays(case.token_scores or ()) for case in some]
+            kept[at] = [float(np.mean(mask)) for mask in stays]
+            before[at], after[at] = self._scores(model_of(cases), some, stays)
+        return {**confidence(before, after), "kept": kept}
+
+    def _stays(self, scores: Sequence[float]) -> NDArray[np.bool_]:
+        """Which tokens are kept, bool [token]."""
+        if self.removal == "reference":
+            values = np.array(scores, dtype=np.float32)
+            return values > np.percentile(values, 100 * (1 - self.fraction))
+        keep = np.zeros(len(scores), dtype=bool)
+        keep[highest_first(scores)[: math.ceil(self.fraction * len(scores) - 1e-9)]] = True
+        return keep
+
+    def _scores(
+        self, model: Model, cases: Sequence[Case], stays: Sequence[NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        images = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
+        whole = [case.token_ids for case in cases]
+        if self.removal == "reference":
+            whole = [ids[1:-1] for ids in whole]
+            left = [
+                [i * int(k) for i, k in zip(ids, keep, strict=True)] for ids, keep in zip(whole, stays, strict=True)
+            ]
+            texts = [_embed_endless(model, phrases, self.batch_size) for phrases in (whole, left)]
+            return cosine(images, texts[0]), cosine(images, texts[1])
+        left = [self._left(ids, keep) for ids, keep in zip(whole, stays, strict=True)]
+        both = embed_texts(model, [*whole, *left], self.batch_size)
+        return cosine(images, both[: len(cases)]), cosine(images, both[len(cases) :])
+
+    def _left(self, ids: Sequence[int], keep: NDArray[np.bool_]) -> list[int]:
+        """What is left of a phrase, begin and end tokens included."""
+        filler = {"delete": None, "blank": self.blank_id, "paper": 0}[self.removal]
+        if filler is not None and filler == ids[-1]:
+            raise InputError(
+                f"Expected a filler other than the end token (id {filler}), which would cut the phrase off. "
+                "Use removal='delete', or 'blank' with another blank_id."
+            )
+        inner = [i if k else filler for i, k in zip(ids[1:-1], keep, strict=True)]
+        return [ids[0], *(i for i in inner if i is not None), ids[-1]]
+
+
+def soft_mask(case: Case) -> Tensor | None:
+    """The map as a mask in [0, 1] at the model's resolution [height, width]; None where it says nothing.
+
+    A constant map above 0 is a mask of ones: everything is as salient as can be.
+    """
+    if not bool(case.raw.isfinite().all()):
+        return None
+    if not case.constant:
+        return case.heat
+    return torch.ones_like(case.raw) if float(case.raw.max()) > 0 else None
+
+
+def highest_first(scores: Sequence[float]) -> NDArray[np.intp]:
+    """Positions by falling score, equal scores in reading order."""
+    return np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+
+
+def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
+    """Products of unit vectors [row, joint], row by row, [row]."""
+    return (first.double() * second.double()).sum(-1).cpu().numpy()
+
+
+def _embed_endless(model: Model, phrases: Sequence[Sequence[int]], batch_size: int) -> Tensor:
+    """Embeddings of token ids without begin and end tokens, pooled where transformers pools them, [phrase, joint]."""
+    longest = max(len(phrase) for phrase in phrases)
+    ids = torch.tensor([[*phrase, *[0] * (longest - len(phrase))] for phrase in phrases], device=model.device)
+
+    def run(start: int, stop: int) -> Tensor:
+        rows = ids[start:stop]
+        with torch.inference_mode(False), torch.no_grad():
+            return embed(model.text, model.text.embed(rows), _pooled(model.text, rows))
+
+    return torch.cat(list(batches(run, len(ids), batch_size)))
+
+
+def _pooled(tower: Tower, ids: Tensor) -> Tensor:
+    """Where transformers pools phrases [phrase, token] that have no end token, [phrase]."""
+    try:
+        return tower.readout(ids)  # the largest id, in checkpoints with the old end id
+    except InputError:
+        return torch.zeros(len(ids), dtype=torch.long, device=ids.device)  # argmax over "is the end token": all False

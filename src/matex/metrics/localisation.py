@@ -1,0 +1,389 @@
+"""Where the map points, against boxes and masks: all of it at the resolution of the original image.
+
+Pixels that the model does not see, such as those beyond a centre crop, take part in nothing; `outside_view` says which
+share of the truth lies there. The truth is the sample's mask, or else the union of its boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.attribution.method import check
+from matex.geometry import Box
+from matex.images import InputError
+from matex.metrics.confidence import Columns
+from matex.metrics.metric import METRICS, Case, Need
+
+Mask = NDArray[np.bool_]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A map and the truth over the pixels that the model sees.
+
+    Args:
+        values: the raw map, float64 [height, width]; -inf where the model saw nothing.
+        seen: bool [height, width].
+        truth: where the phrase is true, among the seen pixels.
+        other: where something else lies that the phrase does not name, among the seen pixels outside of the truth.
+        outside: share of the truth that the model does not see; NaN for a sample without truth.
+        constant: the map has one value everywhere.
+    """
+
+    values: Values
+    seen: Mask
+    truth: Mask
+    other: Mask
+    outside: float
+    constant: bool
+
+    @classmethod
+    def of(cls, case: Case) -> View:
+        """Raises InputError for a mask of another size than the image."""
+        raw = case.explanation.image.raw
+        seen = np.isfinite(raw)
+        truth = truth_of(case)
+        area = int(truth.sum())
+        outside = float((truth & ~seen).sum() / area) if area else float("nan")
+        values = np.where(seen, raw.astype(np.float64), -np.inf)
+        other = np.zeros_like(truth)
+        if case.sample.other is not None:
+            other = _fits(case.sample.other, truth.shape, case.sample.id) & seen & ~truth
+        return cls(values, seen, truth & seen, other, outside, case.constant)
+
+    def scaled(self) -> Values:
+        """The map scaled to [0, 1] by its extremes over what is seen; -inf elsewhere."""
+        low, high = self.values[self.seen].min(), self.values[self.seen].max()
+        return (self.values - low) / (high - low)
+
+
+def truth_of(case: Case) -> Mask:
+    """Where the phrase is true, bool [height, width]: the mask, or the union of the boxes."""
+    sample, size = case.sample, case.explanation.film.pixels.shape[:2]
+    if sample.mask is not None:
+        return _fits(sample.mask, size, sample.id)
+    return union(sample.boxes, (size[0], size[1]))
+
+
+def union(boxes: Sequence[Box], size: tuple[int, int]) -> Mask:
+    """Pixels whose centre lies in any of the boxes, bool [height, width]."""
+    inside = np.zeros(size, dtype=bool)
+    y, x = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
+    for x0, y0, x1, y1 in boxes:
+        inside |= ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))
+    return inside
+
+
+def iou(predicted: Mask, truth: Mask) -> float:
+    """Intersection over union, in [0, 1]; NaN where both are empty."""
+    whole = int((predicted | truth).sum())
+    return float((predicted & truth).sum() / whole) if whole else float("nan")
+
+
+def hit(values: Values, truth: Mask, within: int = 0) -> float:
+    """Whether the map's highest pixel lies in the truth, or no further from a pixel of it than `within` pixels.
+
+    Several highest pixels count by their share of hits, so that a constant map gets what chance would.
+    """
+    top = values == values.max()
+    if within:
+        down, across = top.any(1).nonzero()[0], top.any(0).nonzero()[0]
+        rows = slice(max(0, down[0] - within), down[-1] + within + 1)
+        columns = slice(max(0, across[0] - within), across[-1] + within + 1)
+        top, truth = top[rows, columns], grown(truth[rows, columns], within)
+    return float(truth[top].mean())
+
+
+def grown(mask: Mask, radius: int) -> Mask:
+    """Pixels at most `radius` pixels away from one of the mask, by the distance of their centres."""
+    height, width = mask.shape
+    counts = np.zeros((height, width + 1), dtype=np.int64)
+    np.cumsum(mask, axis=1, out=counts[:, 1:])
+    result = np.zeros_like(mask)
+    for down in range(-radius, radius + 1):
+        reach = int((radius**2 - down**2) ** 0.5)
+        left = np.clip(np.arange(width) - reach, 0, width)
+        right = np.clip(np.arange(width) + reach + 1, 0, width)
+        near = counts[:, right] > counts[:, left]  # anything in this row of the disc
+        top, bottom = max(0, -down), min(height, height - down)
+        result[top:bottom] |= near[top + down : bottom + down]
+    return result
+
+
+def energy(values: Values, truth: Mask) -> float:
+    """Share of the positive part of the map that lies in the truth; NaN where nothing is positive."""
+    positive = np.maximum(values, 0)
+    total = positive.sum()
+    return float(positive[truth].sum() / total) if total > 0 else float("nan")
+
+
+@METRICS("iou")
+@dataclass(frozen=True)
+class IoU:
+    """Overlap of the truth with what lies above a fixed threshold of the map, x100.
+
+    Args:
+        threshold: 75 means the highest quarter of the pixels, or three quarters of the way from the lowest to the
+            highest value.
+        by: "percentile" of the seen pixels (linear between two of them), or "value". Both are strict: above, not at.
+            The first gives every map the same area, whatever the size of the finding; the second is a contest of
+            how peaked maps are.
+
+    Source:
+        CA-M2IB eq. 12; the paper does not say which of the two is meant. METHODS 17.4.
+    """
+
+    threshold: float = 75
+    by: Literal["percentile", "value"] = "percentile"
+
+    needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "iou": "higher",
+        "outside_view": "neither",
+    }
+    source: ClassVar[str] = "CA-M2IB eq. 12"
+
+    def __post_init__(self) -> None:
+        check(0 <= self.threshold < 100, "threshold", "in [0, 100)", self.threshold)
+        check(self.by in ("percentile", "value"), "by", "'percentile' or 'value'", self.by)
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        return _table(cases, self.better, self._one)
+
+    def _one(self, view: View) -> dict[str, float]:
+        if view.constant:
+            return {}
+        if self.by == "percentile":
+            above = view.values > np.percentile(view.values[view.seen], self.threshold)
+        else:
+            above = view.scaled() > self.threshold / 100
+        return {"iou": 100 * iou(above, view.truth)}
+
+
+@METRICS("miou")
+@dataclass(frozen=True)
+class MeanIoU:
+    """IoU of each case at a ladder of thresholds, x100, for `tune_thresholds` to choose from; and the hit rate.
+
+    Args:
+        thresholds: percent of the way from the map's lowest to its highest value, whole numbers from 1 to 99; a column
+            `iou_at_<threshold>` for each.
+
+    Source:
+        CheXlocalize, "Benchmarking saliency methods for chest X-ray interpretation", doi:10.1038/s42256-022-00536-x,
+        and its tune_heatmap_threshold.py and eval.py. There the first of several highest pixels is taken for the hit;
+        here each counts by its share.
+    """
+
+    thresholds: Sequence[int] = (20, 30, 40, 50, 60, 70, 80)
+
+    needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        **{f"iou_at_{threshold}": "higher" for threshold in range(1, 100)},
+        "hit": "higher",
+        "outside_view": "neither",
+    }
+    source: ClassVar[str] = "CheXlocalize, doi:10.1038/s42256-022-00536-x"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", tuple(self.thresholds))
+        known = bool(self.thresholds) and all(threshold in range(1, 100) for threshold in self.thresholds)
+        check(known, "thresholds", "whole numbers from 1 to 99", self.thresholds)
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        names = [*[f"iou_at_{threshold}" for threshold in self.thresholds], "hit", "outside_view"]
+        return _table(cases, names, self._one)
+
+    def _one(self, view: View) -> dict[str, float]:
+        found = {"hit": hit(view.values, view.truth)}
+        if not view.constant:
+            scaled = view.scaled()
+            found |= {f"iou_at_{t}": 100 * iou(scaled > t / 100, view.truth) for t in self.thresholds}
+        return found
+
+
+@METRICS("pointing")
+@dataclass(frozen=True)
+class Pointing:
+    """Whether the highest pixel of the map lies in the truth; ties count by their share of hits.
+
+    Args:
+        within: pixels of the original image that the highest pixel may be away from the truth, in `pointing_within`.
+
+    Source:
+        "Top-down Neural Attention by Excitation Backprop", arXiv:1608.00507, section 4.2, with 15 pixels on images
+        of some 500. METHODS 17.8.
+    """
+
+    within: int = 15
+
+    needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "pointing": "higher",
+        "pointing_within": "higher",
+        "outside_view": "neither",
+    }
+    source: ClassVar[str] = "arXiv:1608.00507"
+
+    def __post_init__(self) -> None:
+        check(self.within >= 0, "within", "of 0 or more", self.within)
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        return _table(cases, self.better, self._one)
+
+    def _one(self, view: View) -> dict[str, float]:
+        return {"pointing": hit(view.values, view.truth), "pointing_within": hit(view.values, view.truth, self.within)}
+
+
+@METRICS("energy")
+@dataclass(frozen=True)
+class Energy:
+    """Share of the positive part of the raw map that lies in the truth; NaN for a map without any.
+
+    Source:
+        Energy-based pointing game of Score-CAM, arXiv:1910.01279, section 4.3. METHODS 17.8: on the raw map, as scaling
+        by minimum and maximum turns a signed map's background into energy.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "energy": "higher",
+        "outside_view": "neither",
+    }
+    source: ClassVar[str] = "arXiv:1910.01279"
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        return _table(cases, self.better, lambda view: {"energy": energy(view.values, view.truth)})
+
+
+@METRICS("named-over-other")
+@dataclass(frozen=True)
+class NamedOverOther:
+    """Of two findings in one film, does the map mark the one that the phrase names?
+
+    A map of whatever is odd marks both alike: `points_named` and `points_other` are the pointing game on each,
+    `named_above_other` is 1 where the map's mean over the named finding exceeds that over the other (ties 0.5),
+    `energy_share` is the named finding's share of the positive part of the map that lies in either. Pixels of both
+    belong to the named one. Chance is 0.5 for `named_above_other`, and for a constant map the share of the areas for
+    `energy_share`.
+
+    Source:
+        ours.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("image", "boxes", "other")
+    whole: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+        "points_named": "higher",
+        "points_other": "lower",
+        "named_above_other": "higher",
+        "energy_share": "higher",
+        "outside_view": "neither",
+    }
+    source: ClassVar[str] = "matex"
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        return _table(cases, self.better, self._one)
+
+    def _one(self, view: View) -> dict[str, float]:
+        other = view.other
+        if not other.any():
+            return {}
+        named_mean, other_mean = (float(view.values[mask].mean()) for mask in (view.truth, other))
+        above = 0.5 if view.constant else 0.5 * (1 + np.sign(named_mean - other_mean))
+        return {
+            "points_named": hit(view.values, view.truth),
+            "points_other": hit(view.values, other),
+            "named_above_other": float(above),
+            "energy_share": energy(np.where(view.truth | other, view.values, 0), view.truth),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """Thresholds chosen on one split and what they give on another.
+
+    Args:
+        thresholds: of each group; a group without a defined case to choose by has none.
+        values: IoU of each case at its group's threshold, [case]; NaN outside of the evaluated split.
+    """
+
+    thresholds: dict[str, int]
+    values: Values
+
+
+def tune_thresholds(
+    ious: Mapping[int, Values],
+    groups: Sequence[str],
+    splits: Sequence[str | None],
+    choose: str = "val",
+    evaluate: str = "test",
+) -> Tuned:
+    """For each group the threshold with the highest mean IoU on the validation split, and its IoU on the test split.
+
+    A method is judged at its own best threshold that way, instead of by how peaked its maps happen to be.
+
+    Args:
+        ious: the columns of `miou`, by threshold, each [case].
+        groups: finding of each case.
+        splits: split of each case.
+        choose: split to choose on.
+        evaluate: split to evaluate on.
+
+    Raises:
+        ValueError: the two splits are one, or columns of different lengths.
+
+    Source:
+        CheXlocalize, tune_heatmap_threshold.py: per finding, the lowest of equally good thresholds.
+    """
+    if choose == evaluate:
+        raise ValueError(f"Expected two different splits, got {choose!r} for both. Tune on 'val', evaluate on 'test'.")
+    lengths = {len(column) for column in [*ious.values(), groups, splits]}
+    if len(lengths) != 1:
+        raise ValueError(f"Expected one entry per case in all arguments, got lengths {sorted(lengths)}.")
+    of_group, of_split = np.array(groups, dtype=object), np.array(splits, dtype=object)
+    thresholds: dict[str, int] = {}
+    values = np.full(len(groups), np.nan)
+    for group in dict.fromkeys(groups):
+        means: dict[int, float] = {}
+        for threshold in sorted(ious):
+            chosen = ious[threshold][(of_group == group) & (of_split == choose)]
+            if not np.isnan(chosen).all():
+                means[threshold] = float(np.nanmean(chosen))
+        if means:
+            thresholds[group] = max(means, key=lambda threshold: means[threshold])
+            at = (of_group == group) & (of_split == evaluate)
+            values[at] = ious[thresholds[group]][at]
+    return Tuned(thresholds, values)
+
+
+def _table(cases: Sequence[Case], names: Iterable[str], one: Callable[[View], Mapping[str, float]]) -> Columns:
+    """The columns of these names, `outside_view` filled in; NaN where `one` says nothing or no truth is in view."""
+    found = {name: np.full(len(cases), np.nan) for name in names}
+    for i, case in enumerate(cases):
+        view = View.of(case)
+        found["outside_view"][i] = view.outside
+        if view.truth.any():
+            for name, value in one(view).items():
+                found[name][i] = value
+    return found
+
+
+def _fits(mask: NDArray[np.bool_], size: tuple[int, ...], sample: str) -> Mask:
+    """The mask itself, when it has the image's size."""
+    if mask.shape != tuple(size[:2]):
+        raise InputError(
+            f"Expected a mask of the image's size {tuple(size[:2])} (height, width), got {mask.shape} for sample "
+            f"{sample!r}. Resize the mask."
+        )
+    return mask.astype(bool)
