@@ -432,7 +432,7 @@ def test_compare_all_leaves_out_what_the_model_cannot_serve(command, monkeypatch
     )
     code, out, _ = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")
     assert (code, [entry["method"] for entry in json.loads(out)]) == (0, ["gradient", "rollout"])
-    assert refused(command("compare", FILM, PHRASE, "-m", "rollout,guided-backprop"), "GELU")
+    assert refused(command("compare", FILM, PHRASE, "-m", "rollout,guided-backprop"), "quick_gelu")
 
 
 def test_demo_explains_the_bundled_films(command, monkeypatch):

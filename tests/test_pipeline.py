@@ -161,7 +161,7 @@ def test_what_cannot_be_served_is_left_out_only_when_asked_to(tiny, film, monkey
 
 
 def test_a_method_the_model_cannot_serve_is_refused(tiny, film):
-    with pytest.raises(matex.UnsupportedModel, match="GELU"):
+    with pytest.raises(matex.UnsupportedModel, match="quick_gelu"):
         matex.explain(tiny, film.path, "opacity", "guided-backprop")
 
 

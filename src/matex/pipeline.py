@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model, UnsupportedModel, words
-from matex.attribution import METHODS, Fused, Reporting, make
+from matex.adapters.model import Encoded, Model, Tower, UnsupportedModel, words
+from matex.attribution import Fused, Reporting, make, require
+from matex.attribution.method import unserved
 from matex.geometry import Placement, Resize
 from matex.images import Film, InputError, read
+from matex.plugins import describe
 from matex.priors.anatomy import parse
 from matex.priors.scene import Scene
 from matex.saliency import DISCLAIMER, Explanation, SaliencyMap, Token
@@ -41,6 +43,7 @@ def explain(
     lung_mask: NDArray[np.generic] | None = None,
     view: str | None = None,
     mirrored: bool | None = None,
+    progress: bool = False,
     **parameters: Any,
 ) -> Explanation:
     """Why the model gives this image and this phrase its score.
@@ -56,15 +59,19 @@ def explain(
             zones inside this patient's lungs; booleans of both lungs will do.
         view: the projection ("PA", "AP", "LATERAL", ...) where the file does not say it.
         mirrored: True when the image's left edge is the patient's left, where the file does not say it.
+        progress: show a progress bar, for methods that run the model many times.
         **parameters: of the method, see `matex.methods()`.
 
     Raises:
         InputError: an image or text that cannot be used.
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
+        UnsupportedModel: a model without what the method needs; the message names methods that do work.
     """
     film = read(image).known_as(view, mirrored)
-    return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask)[method][0]
+    return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask, progress=progress)[method][
+        0
+    ]
 
 
 def explain_batch(
@@ -124,6 +131,7 @@ def compare(
     view: str | None = None,
     mirrored: bool | None = None,
     skip_unsupported: bool = False,
+    progress: bool = False,
 ) -> dict[str, Explanation]:
     """Explain one pair with many methods over one trace.
 
@@ -132,6 +140,7 @@ def compare(
             passes that all of them share not counted.
         skip_unsupported: leave out methods that this model cannot serve or that need a package which is not
             installed, instead of raising.
+        progress: show which method is at work, and a bar of its own for one that runs the model many times.
         model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
     """
     methods = [methods] if isinstance(methods, str) else methods
@@ -139,7 +148,7 @@ def compare(
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
     film = read(image).known_as(view, mirrored)
-    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask, skip_unsupported)
+    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask, skip_unsupported, progress)
     return {name: explanations[0] for name, explanations in made.items()}
 
 
@@ -169,16 +178,15 @@ def attribute(
         tokens included. With a batch of n pairs, [n, ...].
 
     Raises:
-        InputError: shapes that do not fit, or values that are not finite.
+        InputError: shapes that do not fit, values that are not finite, or a method of the other tower.
         UnknownName: no such method or parameter.
+        UnsupportedModel: a tower without what the method needs; the message names methods that do work.
     """
     _check_inputs(model, pixels, token_ids)
     if tower not in ("image", "text"):
         raise InputError(f"Expected tower 'image' or 'text', got {tower!r}.")
     chosen = make(method, parameters)
-    if tower not in chosen.towers:
-        others = [name for name, kind in METHODS.items() if tower in kind.towers]
-        raise InputError(f"Expected a method for the {tower} tower, got {method!r}. There are {', '.join(others)}.")
+    require(method, chosen, getattr(model, tower))
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
     scenes: list[Scene] = []
     if text is not None:
@@ -223,15 +231,18 @@ class Traced:
     subjects: tuple[_Subject, ...]
     resize: Resize
 
-    def explain(self, method: str, parameters: Mapping[str, Any]) -> list[Explanation]:
+    def explain(self, method: str, parameters: Mapping[str, Any], progress: bool = False) -> list[Explanation]:
         """One method on every pair, in their order.
 
         Raises:
             UnknownName: no such method or parameter.
             ValueError: a parameter outside its range.
-            UnsupportedModel: a model that the method cannot serve.
+            UnsupportedModel: a model without what the method needs.
         """
-        return _apply(self.model, method, make(method, parameters), self.trace, self.subjects, self.resize)
+        chosen = make(method, parameters)
+        if progress and hasattr(chosen, "progress"):
+            chosen = dataclasses.replace(chosen, progress=True)
+        return _apply(self.model, method, chosen, self.trace, self.subjects, self.resize)
 
 
 def trace_pairs(
@@ -280,12 +291,12 @@ def trace_pairs(
         torch.cat([pixels for pixels, _ in prepared]),
         model.batch(phrases),
         list(zip(image_of, text_of, strict=True)),
-        image_gradient_blocks=_blocks(chosen, "image"),
-        text_gradient_blocks=_blocks(chosen, "text"),
+        image_gradient_blocks=_blocks(chosen, model.image),
+        text_gradient_blocks=_blocks(chosen, model.text),
         scenes=[subject.scene for subject in subjects],
     )
-    for side, kind in ((trace.image, "image"), (trace.text, "text")):
-        if _blocks(chosen, kind):
+    for side in (trace.image, trace.text):
+        if _blocks(chosen, side.tower):
             side.gradient(-1)  # the one backward, before any method is timed
     return Traced(model, trace, tuple(subjects), resize)
 
@@ -298,13 +309,16 @@ def _explain(
     domain: Domain,
     lung_mask: NDArray[np.generic] | None = None,
     skip_unsupported: bool = False,
+    progress: bool = False,
 ) -> dict[str, list[Explanation]]:
     """Every method on every pair, over one trace; without those that cannot be served when they are to be skipped."""
     traced = trace_pairs(model, pairs, methods.items(), resize=resize, domain=domain, lung_mask=lung_mask)
     made: dict[str, list[Explanation]] = {}
-    for name, parameters in methods.items():
+    bar = tqdm(methods.items(), disable=not progress or len(methods) == 1, unit="method")
+    for name, parameters in bar:
+        bar.set_description(name)
         try:
-            made[name] = traced.explain(name, parameters)
+            made[name] = traced.explain(name, parameters, progress)
         except (UnsupportedModel, ImportError):
             if not skip_unsupported:
                 raise
@@ -315,16 +329,19 @@ def _apply(
     model: Model, name: str, method: Any, trace: PairTrace, subjects: Sequence[_Subject], resize: Resize
 ) -> list[Explanation]:
     """One method on the traced pairs."""
+    require(name, method, model.image)
     start = time.perf_counter()
     fused: Fused | None = method if isinstance(method, Fused) else None
     terms = fused.components(trace.image) if fused else {}
     grids = fused.fuse(terms) if fused else method(trace.image)
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
-    tokens = method(trace.text) if "text" in method.towers else None
+    wordless = unserved(method, model.text)
+    tokens = None if wordless else method(trace.text)
     reports = {}
     if isinstance(method, Reporting):
-        reports = {kind: method.report(getattr(trace, kind)) for kind in method.towers}
+        sides = (trace.image,) if wordless else (trace.image, trace.text)
+        reports = {side.tower.kind: method.report(side) for side in sides}
     seconds = time.perf_counter() - start
     made: list[Explanation] = []
     for i, subject in enumerate(subjects):
@@ -339,6 +356,8 @@ def _apply(
             notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
         if priors and priors[i].neutral:
             notes.append(f"spatial prior neutral: {priors[i].reason}")
+        if wordless and "text" in method.towers:
+            notes.append(f"no word scores: {wordless}")
         notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
         if scored and not any(token.score for token in scored):
             notes.append("the text map is constant: it does not tell the words apart")
@@ -392,6 +411,7 @@ def _provenance(
         "matex": _version("matex"),
         "method": name,
         "parameters": _parameters(method),
+        "plugin": describe(type(method)),
         "model": {
             "name": model.name,
             "weights_sha256": model.weights_sha256,
@@ -426,12 +446,13 @@ def _provenance(
 
 
 def _parameters(method: Any) -> dict[str, Any]:
-    return dataclasses.asdict(method)
+    """All that the map depends on: a record is the same with and without a progress bar."""
+    return {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
 
 
-def _blocks(methods: Sequence[Any], kind: str) -> int:
+def _blocks(methods: Sequence[Any], tower: Tower) -> int:
     """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(method.gradient_blocks(kind) if kind in method.towers else 0 for method in methods)
+    return max(0 if unserved(method, tower) else method.gradient_blocks(tower.kind) for method in methods)
 
 
 def _distinct(values: Sequence[Any], key: Any) -> tuple[list[Any], list[int]]:

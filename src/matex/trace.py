@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Attended, Model, Tower
 from matex.geometry import Size
+from matex.images import InputError
 from matex.priors.scene import Scene
 from matex.priors.spatial import SpatialPrior
 
@@ -359,6 +360,8 @@ class Trace:
                 "Expected a trace made by matex.record, got one without its model: it cannot read phrases."
             )
         model, texts = self._model, self._seen if self.grid is None else self._other[0]
+        if isinstance(phrase, str) and phrase and model.tokenizer is None:
+            raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
 
         def embed() -> Tensor:
             if phrase == "":

@@ -17,13 +17,16 @@ from matex.trace import Trace
 _UNIT = 10**9  # capacity 1 as an integer; flows add up to at most 1, so 32 bits suffice
 
 
-def attention_flow(attention: NDArray[np.float64], readout: int, tokens: list[int]) -> NDArray[np.float64]:
+def attention_flow(
+    attention: NDArray[np.float64], readout: int, tokens: list[int], progress: bool = False
+) -> NDArray[np.float64]:
     """Maximum flow from the readout token after the last block to each token before the first.
 
     Args:
         attention: head-mean attention with the residual counted in, rows summing to 1, [block, query, key].
         readout: position of the readout token.
         tokens: sinks, one maximum flow each.
+        progress: show a bar.
 
     Returns:
         [token], in [0, 1], exact to about 1e-8: capacities are integers of 1e-9.
@@ -44,7 +47,8 @@ def attention_flow(attention: NDArray[np.float64], readout: int, tokens: list[in
         (capacity, ((block + 1) * count + query, block * count + key)),
         shape=((depth + 1) * count, (depth + 1) * count),
     )
-    return np.array([maximum_flow(graph, source, token).flow_value / _UNIT for token in tokens])
+    sinks = tqdm(tokens, disable=not progress, unit="flow", leave=None)
+    return np.array([maximum_flow(graph, source, token).flow_value / _UNIT for token in sinks])
 
 
 @METHODS("attention-flow")
@@ -86,9 +90,9 @@ class AttentionFlow:
         flows = torch.full(trace.content.shape, torch.nan, dtype=trace.target.dtype)
         maps = torch.stack([trace.attention(layer).mean(dim=1) for layer in range(trace.depth)], dim=1)
         maps = (maps + torch.eye(maps.shape[-1], device=maps.device, dtype=maps.dtype)) / 2
-        for pair in tqdm(range(len(flows)), disable=not self.progress, unit="map"):
+        for pair in range(len(flows)):
             end = int(trace.readout[pair])
             tokens = trace.content[pair].nonzero()[:, 0].tolist() if trace.grid else list(range(end + 1))
-            found = attention_flow(maps[pair].double().cpu().numpy(), end, tokens)
+            found = attention_flow(maps[pair].double().cpu().numpy(), end, tokens, self.progress)
             flows[pair, tokens] = torch.from_numpy(found).to(flows)
         return trace.arrange(flows.to(trace.target.device))

@@ -24,7 +24,7 @@ def batches(run: Callable[[int, int], T], rows: int, size: int, progress: bool =
         RuntimeError: out of memory with a single row.
     """
     start = 0
-    with tqdm(total=rows, disable=not progress, unit="run") as bar:
+    with tqdm(total=rows, disable=not progress, unit="run", leave=None) as bar:
         while start < rows:
             stop = min(start + size, rows)
             try:

@@ -65,7 +65,21 @@ class EmbeddingSpace:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
+    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    passes: ClassVar[str] = "2 forwards, 1 backward (as the operator where another is chosen)"
     source: ClassVar[str] = "embedding-space XAI on MedCLIP"
+    equation: ClassVar[str] = (
+        "A = sum_c T_c M(I_c): an operator M on every coordinate c of the embedding, weighed by the other side's "
+        "embedding T"
+    )
+    errors: ClassVar[tuple[str, ...]] = (
+        "With a signed operator the sum over 512 maps is that operator on the score, so it is not another "
+        "method. One backward is run; per_dimension='absolute' is where it differs.",
+        "It does not say whether its gradients are guided or absolute, nor which embedding is meant. Signed "
+        "gradients of the normalised embedding; options for the others.",
+        "Its evaluation is by eye.",
+    )
+    draws: ClassVar[str] = "the draws of operator='gradient-shap'; nothing with the other operators"
 
     def __post_init__(self) -> None:
         for name, known in (
