@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from matex.datasets.tables import Unusable
+from matex.datasets.sample import Problem
+from matex.datasets.tables import Row, Unusable, leaving_out, numbers
 from matex.geometry import Box, Size
 
+Key = TypeVar("Key", bound=Hashable)
+Polygon = list[tuple[float, float]]  # corners (x, y), pixels
 FORMATS = ("xyxy", "xywh", "cxcywh")
 TOLERANCE = 1.0  # pixels beyond the edge that are rounding; such a box is cut to the image
 
@@ -43,6 +47,11 @@ def scaled(box: Box, size: Size, drawn_on: Size) -> Box:
     return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
 
 
+def corners(row: Row, columns: Sequence[str], form: str = "xyxy") -> Box:
+    """The box in four columns of a row."""
+    return box_of([row.number_in(column) for column in columns], form)
+
+
 def within(box: Box, size: Size) -> Box:
     """The box cut to the image where it leaves it by rounding alone.
 
@@ -56,11 +65,50 @@ def within(box: Box, size: Size) -> Box:
     return box_of((max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))))
 
 
-def mask_of_polygons(polygons: Sequence[Sequence[Sequence[float]]], size: Size) -> NDArray[np.bool_]:
+def gather(
+    rows: Iterable[Row],
+    key_of: Callable[[Row], Key],
+    boxes_of: Callable[[Row], Sequence[Box]],
+    problems: list[Problem],
+) -> dict[Key, list[Box]]:
+    """The boxes of all rows by what they belong to, in the order of the table.
+
+    A row that cannot be used becomes a problem and takes its whole group with it: a phrase that has lost one of its
+    boxes would call a correct map wrong.
+    """
+    found: dict[Key, list[Box]] = {}
+    spoilt: set[Key] = set()
+    for row in rows:
+        with leaving_out(row, problems):
+            key = key_of(row)
+            try:
+                found.setdefault(key, []).extend(boxes_of(row))
+            except Unusable:
+                spoilt.add(key)
+                raise
+    return {key: boxes for key, boxes in found.items() if key not in spoilt}
+
+
+def outline(values: Any, size: Size) -> Polygon:
+    """A list of [x, y] as the corners of an outline on the image.
+
+    Raises:
+        Unusable: fewer than three corners, or one of them beyond the image.
+    """
+    if not isinstance(values, list) or len(values) < 3:
+        raise Unusable("Expected an outline of at least three corners, got something else.")
+    points = [numbers(point, "an outline") for point in values]
+    height, width = size[0] + TOLERANCE, size[1] + TOLERANCE
+    if not all(len(at) == 2 and -TOLERANCE <= at[0] <= width and -TOLERANCE <= at[1] <= height for at in points):
+        raise Unusable(f"Expected an outline of (x, y) within the image of {size[0]} x {size[1]} (height x width).")
+    return [(x, y) for x, y in points]
+
+
+def mask_of_polygons(polygons: Sequence[Polygon], size: Size) -> NDArray[np.bool_]:
     """The pixels [height, width] within polygons of (x, y) corners, their outlines included."""
     canvas = Image.new("1", (size[1], size[0]))
     for polygon in polygons:
-        ImageDraw.Draw(canvas).polygon([(x, y) for x, y in polygon], fill=1, outline=1)
+        ImageDraw.Draw(canvas).polygon(polygon, fill=1, outline=1)
     return np.array(canvas, dtype=bool)
 
 

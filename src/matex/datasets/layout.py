@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
 
 from matex.datasets.sample import Problem, Sample
 from matex.images import InputError
@@ -27,9 +26,7 @@ class Reading:
 
 
 class Layout(ABC):
-    """A data set that is read from tables: a subclass is a frozen dataclass with `read`."""
-
-    domain: ClassVar[str]  # "chest" or "natural"
+    """A data set that is read from tables: a subclass is a frozen dataclass with `domain` and `read`."""
 
     @abstractmethod
     def read(self) -> Reading:
@@ -81,6 +78,12 @@ def check_choice(name: str, value: str | None, choices: Sequence[str | None]) ->
     if value not in choices:
         known = ", ".join("none" if choice is None else choice for choice in choices)
         raise InputError(f"Expected {name} among {known}, got {value!r}.")
+
+
+def check_template(template: str) -> None:
+    """Raise InputError for a template without the place for the name."""
+    if "{}" not in template:
+        raise InputError(f"Expected a template with {{}} where the name goes, got {template!r}.")
 
 
 def _place(problem: Problem) -> str:

@@ -53,6 +53,13 @@ class Row:
         """A finite number."""
         return number(self.cells.get(column), f"column {column!r}")
 
+    def pixels(self, column: str) -> int:
+        """A length of at least one pixel."""
+        found = round(self.number_in(column))
+        if found < 1:
+            raise Unusable(f"Expected a number of pixels in column {column!r}, got {found}.")
+        return found
+
 
 def clean(text: str) -> str:
     """Text on one line that can be written to any file."""
@@ -72,6 +79,13 @@ def number(value: Any, where: str) -> float:
     if not math.isfinite(found):
         raise Unusable(f"Expected a number in {where}, got {'nothing' if value in (None, '') else 'something else'}.")
     return found
+
+
+def numbers(values: Any, where: str) -> list[float]:
+    """A list of finite numbers."""
+    if not isinstance(values, list):
+        raise Unusable(f"Expected numbers in {where}, got something else.")
+    return [number(value, where) for value in values]
 
 
 @contextmanager

@@ -1,0 +1,71 @@
+"""COCO with Karpathy's splits: five captions for each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.pictures import inside
+from matex.datasets.sample import DATASETS, Problem, Sample
+from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, read_json
+
+SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}
+
+
+@DATASETS("coco")
+@dataclass(frozen=True)
+class Coco(Layout):
+    """One sample per image: the phrase is the first caption, `captions` holds all.
+
+    Args:
+        root: folder with dataset_coco.json, and train2014/ and val2014/ unless `images` says otherwise.
+        images: folder with train2014/ and val2014/; None: root.
+        split: Karpathy's "train", "restval", "val" or "test"; None: all. Samples of restval count as "train".
+
+    Source:
+        "Deep Visual-Semantic Alignments for Generating Image Descriptions", CVPR 2015, arXiv:1412.2306.
+    """
+
+    domain: ClassVar[str] = "natural"
+
+    root: Path
+    images: Path | None = None
+    split: str | None = "test"
+
+    def __post_init__(self) -> None:
+        check_choice("split", self.split, (None, *SPLITS))
+
+    def read(self) -> Reading:
+        table = self.root / "dataset_coco.json"
+        problems: list[Problem] = []
+        whole = read_json(table, dict)
+        if not isinstance(whole.get("images"), list):
+            raise missing_columns(table.name, ("images",), tuple(whole))
+        samples: list[Sample] = []
+        found: set[str] = set()
+        for row in as_rows(table.name, whole["images"], problems):
+            found.update(row.cells)
+            if self.split in (None, row.optional("split")):
+                with leaving_out(row, problems):
+                    samples.append(self._sample(row))
+        expected = ("filepath", "filename", "split", "sentences", "cocoid")
+        if not set(expected) <= found:
+            raise missing_columns(table.name, expected, sorted(found))
+        return Reading(samples, problems)
+
+    def _sample(self, row: Row) -> Sample:
+        sentences = row.cells.get("sentences")
+        if not isinstance(sentences, list) or not all(isinstance(one, dict) and "raw" in one for one in sentences):
+            raise Unusable("Expected sentences with their raw text, got something else.")
+        captions = tuple(caption for one in sentences if (caption := clean(str(one["raw"]))))
+        if not captions:
+            raise Unusable("Expected at least one caption, got none.")
+        return Sample(
+            id=identity("coco", row.text("cocoid")),
+            image=inside(self.images or self.root, f"{row.text('filepath')}/{row.text('filename')}"),
+            text=captions[0],
+            captions=captions,
+            split=SPLITS.get(row.text("split")),
+        )

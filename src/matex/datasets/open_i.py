@@ -1,0 +1,117 @@
+"""Open-i, the Indiana University chest films: free to use, with reports; as Kaggle or as the NLM hands them out."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.pictures import folder_of, inside
+from matex.datasets.sample import DATASETS, Problem, Sample
+from matex.datasets.tables import Row, Unusable, clean, leaving_out, read_rows
+from matex.images import InputError
+
+SECTIONS = ("findings", "impression")
+MAX_XML = 1 << 20  # bytes; a report is some thousands
+REPORTS, PROJECTIONS = "indiana_reports.csv", "indiana_projections.csv"
+
+
+@DATASETS("open-i")
+@dataclass(frozen=True)
+class OpenI(Layout):
+    """Films and a section of their report, without boxes. Words that were made anonymous read XXXX.
+
+    Args:
+        root: Kaggle's folder with indiana_reports.csv, indiana_projections.csv and images/images_normalized, or the
+            NLM's with ecgen-radiology/*.xml and NLMCXR_png.
+        section: of the report, "findings" or "impression".
+        frontal: only frontal films. The NLM's files do not say which are; with those it must be false.
+
+    Source:
+        "Preparing a collection of radiology examinations for distribution and retrieval", JAMIA 2016;
+        openi.nlm.nih.gov.
+    """
+
+    domain: ClassVar[str] = "chest"
+
+    root: Path
+    section: str = "findings"
+    frontal: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("section", self.section, SECTIONS)
+
+    def read(self) -> Reading:
+        problems: list[Problem] = []
+        if (self.root / REPORTS).exists():
+            films = self._kaggle(problems)
+        elif self.frontal:
+            raise InputError(
+                f"Expected {REPORTS} in {str(self.root)!r}, got none. For the NLM's XML files set frontal = false: "
+                "they do not say which films are frontal."
+            )
+        else:
+            films = self._nlm(problems)
+        return Reading(list(films), problems)
+
+    def _kaggle(self, problems: list[Problem]) -> Iterator[Sample]:
+        reports = {
+            str(row.cells["uid"]).strip(): row
+            for row in read_rows(self.root / REPORTS, ("uid", "Problems", *SECTIONS), problems)
+        }
+        folder = folder_of(self.root, ("images/images_normalized", "images_normalized", "images"))
+        for row in read_rows(self.root / PROJECTIONS, ("uid", "filename", "projection"), problems):
+            with leaving_out(row, problems):
+                view, report = row.text("projection").upper(), reports.get(row.text("uid"))
+                if self.frontal and view != "FRONTAL":
+                    continue
+                if report is None:
+                    raise Unusable(f"Expected a report of this uid in {REPORTS}, found none.")
+                group = (report.optional("Problems") or "").split(";")[0]
+                yield self._sample(inside(folder, row.text("filename")), report, group, view)
+
+    def _nlm(self, problems: list[Problem]) -> Iterator[Sample]:
+        texts = folder_of(self.root, ("ecgen-radiology",))
+        images = folder_of(self.root, ("NLMCXR_png", "images"))
+        files = sorted(texts.glob("*.xml"))
+        if not files:
+            raise InputError(
+                f"Expected {REPORTS} or ecgen-radiology/*.xml in {str(self.root)!r}, got none. Check root."
+            )
+        for file in files:
+            nothing = Row(file.name, 1, {})
+            with leaving_out(nothing, problems):
+                tree = _parsed(file)
+                sections = {
+                    (part.get("Label") or "").lower(): "".join(part.itertext()) for part in tree.iter("AbstractText")
+                }
+                subject = next((clean("".join(part.itertext())) for part in tree.findall("MeSH/major")), "")
+                for image in tree.iter("parentImage"):
+                    with leaving_out(nothing, problems):
+                        path = inside(images, f"{image.get('id')}.png")
+                        yield self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None)
+
+    def _sample(self, path: Path, report: Row, group: str, view: str | None) -> Sample:
+        return Sample(
+            id=identity("open-i", path.name, self.section),
+            image=path,
+            text=report.text(self.section),
+            group=group,
+            view=view,
+        )
+
+
+def _parsed(file: Path) -> ElementTree.Element:
+    """A small XML file without declarations of its own: entities could unpack to any size or read other files."""
+    if file.stat().st_size > MAX_XML:
+        raise Unusable(f"Expected a report of at most {MAX_XML >> 10} KiB, got a larger file.")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise Unusable("Expected a plain XML report, got one that declares entities.")
+        return ElementTree.fromstring(text)
+    except (UnicodeDecodeError, ElementTree.ParseError):
+        raise Unusable("Expected an XML report in UTF-8, got a damaged one.") from None
