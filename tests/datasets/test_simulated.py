@@ -1,0 +1,97 @@
+"""Simulated films: fixed by seed and index, the truth to the pixel, one finding named and the other known."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from matex.datasets import open_dataset
+from matex.images import InputError
+from matex.samples import samples
+from matex.simulation import all_canonical, canonical
+from tests.datasets import layouts
+
+
+def test_a_film_depends_on_seed_and_index_alone():
+    many = open_dataset("simulated", films=6, findings=2)
+    few = open_dataset("simulated", films=3, findings=2)
+    last = many[5]  # of film 2, made without those before it
+    other = list(few)[5]
+    assert last.id == other.id
+    assert last.image.sha256 == other.image.sha256
+    np.testing.assert_array_equal(last.mask, other.mask)
+    changed = open_dataset("simulated", films=3, findings=2, seed=1)
+    assert not {sample.id for sample in changed} & {sample.id for sample in many}
+
+
+def test_findings_and_places_come_equally_often():
+    count = len(all_canonical())
+    dataset = open_dataset("simulated", films=2 * count)
+    phrases = Counter(sample.text for sample in dataset)
+    assert set(phrases) == {phrase for phrase, *_ in all_canonical()} == set(dataset.labels)
+    assert set(phrases.values()) == {2}
+
+
+def test_the_phrase_names_the_finding_under_the_mask():
+    for sample in open_dataset("simulated", films=12, tier="moderate"):
+        facts = sample.attributes
+        assert sample.text == sample.label == canonical(facts["finding"], facts["side"], facts["zone"])
+        assert sample.group == facts["finding"]
+        assert facts["tier"] == "moderate"
+        assert sample.mask.shape == sample.image.pixels.shape
+        rows, columns = np.nonzero(sample.mask)
+        assert sample.boxes == ((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1),)
+        assert sample.other is None
+        if facts["side"] in ("right", "left"):  # the patient's right is on the image's left
+            assert (columns.mean() < sample.mask.shape[1] / 2) == (facts["side"] == "right")
+        assert sample.image.view == sample.view == "FRONTAL"
+        assert sample.split is None
+
+
+def test_two_findings_make_two_samples_of_one_film():
+    dataset = open_dataset("simulated", films=4, findings=2)
+    assert len(dataset) == 8
+    for first, second in zip(list(dataset)[::2], list(dataset)[1::2], strict=True):
+        assert first.image.sha256 == second.image.sha256
+        assert first.attributes["film"] == second.attributes["film"]
+        assert first.id != second.id
+        assert first.text != second.text
+        np.testing.assert_array_equal(first.mask, second.other)
+        np.testing.assert_array_equal(first.other, second.mask)
+        assert not (first.mask & first.other).any()
+
+
+def test_without_a_place_the_phrase_fits_one_of_the_two_alone():
+    akin = [{"nodule", "mass"}, {"opacity", "consolidation"}, {"opacity", "nodule"}, {"opacity", "atelectasis"}]
+    dataset = open_dataset("simulated", films=34, findings=2, placed=False)
+    groups = [sample.group for sample in dataset]
+    for pair in zip(groups[::2], groups[1::2], strict=True):
+        assert len(set(pair)) == 2
+        assert set(pair) not in akin
+    assert all(sample.text == sample.group for sample in dataset)
+    assert set(dataset.labels) == set(groups)
+
+
+def test_normal_films_come_from_the_split_of_the_root(tmp_path):
+    normal = next(sample for sample in samples() if sample.normal)
+    with Image.open(normal.path) as image:
+        for name in ("val.png", "train.png"):
+            image.resize((120, 100)).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"x")
+    rows = [("val.png", "val"), ("train.png", "train"), ("broken.png", "val"), ("gone.png", "val")]
+    layouts.text(tmp_path / "manifest.jsonl", *(f'{{"image": "{name}", "split": "{split}"}}' for name, split in rows))
+    dataset = open_dataset("simulated", root=tmp_path, films=3)
+    assert [problem.row for problem in dataset.problems] == [3, 4]
+    assert {sample.split for sample in dataset} == {"val"}
+    assert {sample.image.pixels.shape for sample in dataset} == {(100, 120)}
+    with pytest.raises(InputError, match="Expected at least one usable sample"):
+        open_dataset("simulated", root=tmp_path, split="test")
+
+
+def test_films_without_room_for_findings_are_refused_when_they_are_made(tmp_path):
+    layouts.picture(tmp_path / "a.png", 16, 16)
+    layouts.text(tmp_path / "manifest.jsonl", '{"image": "a.png", "split": "val"}')
+    dataset = open_dataset("simulated", root=tmp_path, films=1)
+    with pytest.raises(InputError, match="Expected normal films with room for nodule, got none in 60"):
+        dataset[0]
