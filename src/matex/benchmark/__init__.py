@@ -1,0 +1,35 @@
+"""Benchmark runs: data sets x models x methods x metrics into a run folder, with controls, and the tuning of methods.
+
+The public names are loaded when they are first used, so that the command line need not import them for its help.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matex.benchmark.config import Config, load_config, parse_config, read_preset
+    from matex.benchmark.runner import merge, run
+    from matex.benchmark.store import Store
+    from matex.benchmark.tuning import tune
+
+_HOME = {
+    "Config": "config",
+    "load_config": "config",
+    "parse_config": "config",
+    "read_preset": "config",
+    "merge": "runner",
+    "run": "runner",
+    "Store": "store",
+    "tune": "tuning",
+}
+
+__all__ = ["Config", "Store", "load_config", "merge", "parse_config", "read_preset", "run", "tune"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'matex.benchmark' has no attribute {name!r}. It has {', '.join(__all__)}.")
+    found = globals()[name] = getattr(importlib.import_module(f"matex.benchmark.{_HOME[name]}"), name)
+    return found

@@ -1,0 +1,272 @@
+"""One chunk of a run: some samples, every method and control on them, every metric on every map.
+
+The methods of a chunk share one trace, its controls come from the same films, and its files depend on nothing but the
+configuration and its number. Whoever works it out, when, and after which others makes no difference, which is what
+resuming, shards and executors rest on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.adapters import Model, UnsupportedModel
+from matex.benchmark.controls import Cell, cells, control_map, measured
+from matex.benchmark.plan import Films, Opened, Plan
+from matex.benchmark.store import (
+    RESULTS,
+    ChunkKey,
+    chunk_file,
+    map_file,
+    pack,
+    results_table,
+    table_bytes,
+    values_file,
+)
+from matex.datasets import Dataset, Sample
+from matex.images import Film, InputError
+from matex.metrics import Case, make_metric
+from matex.pipeline import Traced, trace_pairs
+from matex.saliency import Explanation
+
+Told = Callable[[str, int], None]
+"""Is told a label and a number of maps whenever some are done and measured."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a chunk came to.
+
+    Args:
+        files: to write, by name in the run folder; the last one says that the chunk is done.
+        log: seconds and counts.
+    """
+
+    files: Mapping[str, bytes]
+    log: Mapping[str, Any]
+
+
+def compute(plan: Plan, opened: Opened, chunk: ChunkKey, told: Told) -> Outcome:
+    """Everything about one chunk.
+
+    Raises:
+        InputError: a method or a metric that cannot be used on these samples.
+    """
+    return _Chunk(plan, opened, chunk, told).outcome()
+
+
+def append(
+    rows: dict[str, list[Any]], key: tuple[Any, ...], column: str, samples: Sequence[str], values: NDArray[np.float64]
+) -> None:
+    """One row per value: of each sample, or of the whole when `samples` are empty names."""
+    for name, part in zip(RESULTS, (*key, column), strict=False):
+        rows[name] += [part] * len(values)
+    rows["sample"] += samples
+    rows["value"] += [float(value) for value in values]
+
+
+class _Chunk:
+    """One chunk while it is worked on."""
+
+    def __init__(self, plan: Plan, opened: Opened, chunk: ChunkKey, told: Told) -> None:
+        self.plan = plan
+        self.opened = opened
+        self.chunk = chunk
+        self.told = told
+        self.cells = cells(plan.config)
+        made = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
+        self.between = [(choice, metric) for choice, metric in made if hasattr(metric, "between")]
+        self.metrics = [pair for pair in made if not pair[1].whole and pair not in self.between]
+        self.files: dict[str, bytes] = {}
+        self.rows: dict[str, list[Any]] = {name: [] for name in RESULTS}
+        self.problems: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, Any]] = []
+        self.seconds: dict[str, dict[str, float]] = {"reading": {}, "methods": {}, "metrics": {}}
+        self.numbers: dict[str, int] = {}
+        self.samples: list[Sample] = []
+        self.films: list[Film] = []
+        self.like: list[Explanation] = []  # one of each sample, with token scores where a method has them
+        self.compared: dict[str, tuple[Cell, list[Case]]] = {}
+
+    def outcome(self) -> Outcome:
+        start = time.perf_counter()
+        with self._timed("reading", "samples"):
+            self._read()
+        if self.samples:
+            self._explain("method", self.opened.model(self.chunk.model), "model")
+            self._compare()
+            for seed in sorted({cell.seed for cell in self.cells if cell.made == "random weights"}):
+                with self._timed("methods", "random weights drawn"):
+                    other = self.opened.random_model(self.chunk.model, seed)
+                self._explain("random weights", other, "random weights", seed)
+            self._maps_without_a_model()
+        self.files[values_file(self.chunk)] = table_bytes(results_table(self.rows))
+        self.files[chunk_file(self.chunk)] = json.dumps(self._record(), ensure_ascii=False).encode()
+        total = time.perf_counter() - start
+        inside = sum(seconds for some in self.seconds.values() for seconds in some.values())
+        facts = {"dataset": self.chunk.dataset, "model": self.chunk.model, "number": self.chunk.number}
+        log = {**facts, "samples": len(self.samples), "seconds": total, "overhead": total - inside, **self.seconds}
+        return Outcome(self.files, log)
+
+    def _read(self) -> None:
+        """The samples whose image can be read and whose phrase the model can read; the others are problems."""
+        films = Films(self.opened.model(self.chunk.model))
+        for number in self.plan.numbers(self.chunk):
+            sample: Sample | None = None
+            try:
+                sample = self.opened.sample(self.chunk.dataset, number)
+                film = films.of(sample)
+            except InputError as error:
+                self._problem(number, sample, error)
+                continue
+            self.numbers[sample.id] = number
+            self.samples.append(sample)
+            self.films.append(film)
+
+    def _problem(self, number: int, sample: Sample | None, error: InputError) -> None:
+        said, file = str(error), ""
+        if sample is not None and isinstance(sample.image, Path):
+            file = sample.image.name
+            said = said.replace(str(sample.image), file)
+        self.problems.append(
+            {
+                "dataset": self.chunk.dataset,
+                "model": self.chunk.model,
+                "sample": sample.id if sample else f"number {number}",
+                "file": file,
+                "row": None,
+                "said": said,
+            }
+        )
+
+    def _explain(self, made: str, model: Model, name: str, seed: int | None = None) -> None:
+        """The methods on one model, all over one trace, and what the metrics say of them."""
+        todo = [cell for cell in self.cells if cell.made == made and seed in (None, cell.seed)]
+        dataset = self.opened.dataset(self.chunk.dataset)
+        with self._timed("methods", f"trace of the {name}"):
+            traced = trace_pairs(
+                model,
+                [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)],
+                [(cell.name, cell.parameters) for cell in todo],
+                resize=self.opened.choice(self.chunk.model).resize,
+                domain=_domain(dataset),
+            )
+        for cell in todo:
+            explanations = self._map(traced, cell)
+            if not explanations:
+                continue
+            if made == "method" and (not self.like or (explanations[0].tokens and not self.like[0].tokens)):
+                self.like = explanations
+            cases = self._keep(cell, model, explanations)
+            if cell.kind == "method" and self.between:
+                self.compared.setdefault(cell.label, (cell, cases))
+
+    def _map(self, traced: Traced, cell: Cell) -> list[Explanation]:
+        """The maps of a method; none where the model cannot serve it, nor of its controls."""
+        if cell.of not in {row["method"] for row in self.left_out}:
+            try:
+                with self._timed("methods", cell.label):
+                    return traced.explain(cell.name, cell.parameters)
+            except UnsupportedModel as error:
+                where = {"dataset": self.chunk.dataset, "model": self.chunk.model, "method": cell.label}
+                self.left_out.append({**where, "file": "", "row": None, "said": str(error)})
+            except InputError as error:
+                raise InputError(f"Method {cell.label!r}: {error}") from None
+        self.told(cell.label, len(self.plan.numbers(self.chunk)))
+        return []
+
+    def _maps_without_a_model(self) -> None:
+        model = self.opened.model(self.chunk.model)
+        for cell in (cell for cell in self.cells if cell.made == "map"):
+            with self._timed("methods", cell.label):
+                made = [
+                    control_map(cell, like, self.chunk.dataset, sample.id)
+                    for like, sample in zip(self.like, self.samples, strict=False)
+                ]
+            if made:
+                self._keep(cell, model, made)
+
+    def _keep(self, cell: Cell, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
+        """Keep the maps of a cell, measure them, and say so."""
+        arrays: dict[str, NDArray[np.float32]] = {}
+        for sample, explanation in zip(self.samples, explanations, strict=True):
+            arrays[sample.id] = explanation.image.grid
+            if explanation.tokens:
+                scores = [token.score for token in explanation.tokens]
+                arrays[f"t:{sample.id}"] = np.asarray(scores, dtype=np.float32)
+        self.files[map_file(self.chunk, cell.label, cell.seed)] = pack(arrays)
+        labels = self.opened.dataset(self.chunk.dataset).labels
+        cases = [Case(model, *pair, labels) for pair in zip(self.samples, explanations, strict=True)]
+        for choice, metric in self.metrics:
+            if not measured(cell, choice):
+                continue
+            try:
+                with self._timed("metrics", choice.label):
+                    columns = metric(cases)
+            except InputError as error:
+                raise InputError(f"Metric {choice.label!r}: {error}") from None
+            self._add(cell, choice.label, columns)
+        self.told(cell.label, len(self.plan.numbers(self.chunk)))
+        return cases
+
+    def _compare(self) -> None:
+        """Metrics that judge the methods against each other, one run of each."""
+        for choice, metric in self.between if len(self.compared) > 1 else ():
+            with self._timed("metrics", choice.label):
+                found = metric.between({label: cases for label, (_, cases) in self.compared.items()})
+            for label, columns in found.items():
+                self._add(self.compared[label][0], choice.label, columns)
+
+    def _add(self, cell: Cell, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
+        key = (self.chunk.dataset, self.chunk.model, cell.label, cell.seed, metric)
+        for column, values in columns.items():
+            append(self.rows, key, column, [sample.id for sample in self.samples], values)
+
+    def _record(self) -> dict[str, Any]:
+        """What of the chunk is no number of a metric."""
+        pairs = list(zip(self.samples, self.films, strict=True))
+        where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
+        return {
+            "samples": [{"dataset": self.chunk.dataset, **_row(sample, film)} for sample, film in pairs],
+            "scores": [
+                {**where, "sample": sample.id, "score": like.score}
+                for sample, like in zip(self.samples, self.like, strict=False)
+            ],
+            "numbers": self.numbers,
+            "problems": self.problems,
+            "left out": self.left_out,
+        }
+
+    @contextlib.contextmanager
+    def _timed(self, kind: str, label: str) -> Generator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[kind][label] = self.seconds[kind].get(label, 0.0) + time.perf_counter() - start
+
+
+def _row(sample: Sample, film: Film) -> dict[str, Any]:
+    """A sample as samples.parquet holds it."""
+    return {
+        "sample": sample.id,
+        "text": sample.text,
+        "group": sample.group,
+        "split": sample.split,
+        "boxes": [[float(edge) for edge in box] for box in sample.boxes],
+        "label": sample.label,
+        "attributes": json.dumps(dict(sample.attributes), sort_keys=True, ensure_ascii=False),
+        "height": film.pixels.shape[0],
+        "width": film.pixels.shape[1],
+        "sha256": film.sha256,
+    }
+
+
+def _domain(dataset: Dataset) -> Literal["chest", "natural"]:
+    return "natural" if dataset.domain == "natural" else "chest"

@@ -1,0 +1,104 @@
+"""The commands that run, merge and tune; the report's is here too. Heavy packages are imported inside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+commands = typer.Typer(help="Added to the matex command.")
+
+ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file, see docs/benchmark-runs.md.")]
+
+
+@commands.command()
+def benchmark(
+    config: ConfigArgument,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Run folder.", show_default="runs/ and the name of CONFIG")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Do the I-th of N parts, from 1; matex merge puts them together."),
+    ] = None,
+    executor: Annotated[Literal["serial", "ray"], typer.Option(help="ray: on all cores or on a cluster.")] = "serial",
+) -> None:
+    """Measure methods on data sets, with their controls.
+
+    Writes a run folder. A run may be stopped at any moment and goes on with --resume.
+    """
+    from matex.benchmark import load_config, run
+
+    chosen = load_config(config)
+    part = _shard(shard)
+    folder = out or Path("runs") / config.stem
+    try:
+        written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        print(f"matex: stopped; go on with: matex benchmark {config} -o {folder} --resume", file=sys.stderr)
+        raise
+    _say_done(written)
+
+
+@commands.command()
+def merge(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of shards, or the folder above them.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Run folder to write.", show_default="the folder above")
+    ] = None,
+) -> None:
+    """Put the shards of a benchmark together."""
+    from matex.benchmark import merge
+
+    _say_done(merge(runs, out, progress=sys.stderr.isatty()))
+
+
+@commands.command()
+def tune(
+    config: ConfigArgument,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Preset to write.", show_default="CONFIG's name .preset.toml")
+    ] = None,
+) -> None:
+    """Search a method's parameters on a validation split.
+
+    Writes a preset for matex explain -p @PRESET and for benchmark configurations. Never looks at a test split.
+    """
+    from matex.benchmark.config import load_search
+    from matex.benchmark.tuning import tune_file, write_preset
+
+    dataset, model, search = load_search(config)
+    tuned = tune_file(dataset, model, search, progress=sys.stderr.isatty())
+    written = write_preset(tuned, out or Path(f"{config.stem}.preset.toml"))
+    for trial in tuned.best(5):
+        told = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
+        print(f"{trial.value:10.4f}  {told}")
+    print(f"{tuned.default.value:10.4f}  as it was")
+    print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples; the best is in {written}.")
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    from matex.images import InputError
+
+    which, slash, shards = text.partition("/")
+    if not (slash and which.isdigit() and shards.isdigit() and 1 <= int(which) <= int(shards)):
+        raise InputError(f"Expected --shard I/N with I from 1 to N, such as 1/4, got {text!r}.")
+    return int(which), int(shards)
+
+
+def _say_done(folder: Path) -> None:
+    """What was written, and what to do next."""
+    import json
+
+    if not (folder / "run.json").exists():
+        print(f"Shard done: {folder}. When all are, put them together: matex merge {folder.parent.parent}")
+        return
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    left_out = record["problems"]
+    told = f"; {left_out} problems, see {folder / 'problems.jsonl'}" if left_out else ""
+    print(f"Run complete: {folder}{told}.\nRead it with: matex report {folder}")

@@ -1,0 +1,440 @@
+"""What a benchmark runs: a TOML file as frozen dataclasses, every mistake in it one line that names the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from matex.adapters import DTypeName
+from matex.attribution import METHODS, make
+from matex.datasets import DATASETS
+from matex.geometry import Resize
+from matex.images import InputError
+from matex.metrics import METRICS, make_metric
+
+CHUNK = 16
+"""Samples that are explained together; part of what the bytes of a run depend on."""
+
+
+@dataclass(frozen=True)
+class DatasetChoice:
+    """A data set of a run.
+
+    Args:
+        name: as registered.
+        label: what results call it.
+        parameters: its fields.
+        limit: use this many samples, evenly spread; None for all.
+    """
+
+    name: str
+    label: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model of a run; the fields are those of `matex.load` and `matex.explain`."""
+
+    name: str
+    label: str
+    preset: str | None = None
+    tokenizer: str | None = None
+    device: str = "auto"
+    dtype: DTypeName = "float32"
+    resize: Resize = "model"
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method of a run under the label that results call it."""
+
+    name: str
+    label: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class MetricChoice:
+    """A metric of a run under the label that results call it."""
+
+    name: str
+    label: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every method on every sample of every data set with every model, measured by every metric.
+
+    Args:
+        datasets: one or more.
+        models: one or more.
+        methods: one or more.
+        metrics: one or more.
+        seeds: of everything that draws random numbers: methods, random maps, random weights.
+        chunk: samples explained together, and lost at most when a run is stopped.
+    """
+
+    datasets: tuple[DatasetChoice, ...]
+    models: tuple[ModelChoice, ...]
+    methods: tuple[MethodChoice, ...]
+    metrics: tuple[MetricChoice, ...]
+    seeds: tuple[int, ...] = (0,)
+    chunk: int = CHUNK
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `matex tune` tries, and by what it judges.
+
+    Args:
+        method: name as registered.
+        metric: by which settings are judged, on single maps.
+        column: of the metric.
+        values: those to try, by parameter.
+        fixed: parameters that stay as they are.
+        trials: None tries every combination, a number that many drawn at random.
+        seed: of the draw.
+        split: whose samples are used. "none" for data sets without splits, whose samples the user has set apart.
+    """
+
+    method: str
+    metric: MetricChoice
+    column: str
+    values: Mapping[str, tuple[Any, ...]]
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    trials: int | None = None
+    seed: int = 0
+    split: str = "val"
+
+
+def load_config(path: str | Path) -> Config:
+    """Read the configuration of `matex benchmark`.
+
+    Raises:
+        InputError: no such file, no TOML, or a mistake in it.
+    """
+    return parse_config(_read(Path(path)), str(path))
+
+
+def parse_config(content: Mapping[str, Any], source: str = "configuration") -> Config:
+    """A configuration from plain values, as TOML gives them; `source` is named in errors."""
+    at = _Place(source)
+    at.known(content, ("seeds", "chunk", "datasets", "models", "methods", "metrics"))
+    config = Config(
+        datasets=_unique(at / "datasets", [_dataset(*entry) for entry in at.entries(content, "datasets")]),
+        models=_unique(at / "models", [_model(*entry) for entry in at.entries(content, "models")]),
+        methods=_unique(at / "methods", [_method(*entry) for entry in at.entries(content, "methods")]),
+        metrics=_unique(at / "metrics", [_metric(*entry) for entry in at.entries(content, "metrics")]),
+        seeds=(at / "seeds").typed(content.get("seeds", [0]), tuple[int, ...]),
+        chunk=(at / "chunk").typed(content.get("chunk", CHUNK), int),
+    )
+    if not config.seeds or min(config.seeds) < 0 or len(set(config.seeds)) < len(config.seeds):
+        raise (at / "seeds").refusal("different whole numbers of 0 or more", list(config.seeds))
+    if config.chunk < 1:
+        raise (at / "chunk").refusal("1 or more", config.chunk)
+    return config
+
+
+def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
+    """Read the configuration of `matex tune`: one data set, one model, and what to try.
+
+    Raises:
+        InputError: no such file, no TOML, or a mistake in it.
+    """
+    content, at = _read(Path(path)), _Place(str(path))
+    at.known(content, ("dataset", "model", "tune"))
+    for key in ("dataset", "tune"):
+        if key not in content:
+            raise (at / key).refusal(f"a table [{key}]", None)
+    dataset = _dataset(at / "dataset", content["dataset"])
+    model = _model(at / "model", content.get("model", "tiny"))
+    return dataset, model, _search(at / "tune", content["tune"])
+
+
+def read_preset(path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Method and parameters that `matex tune` found.
+
+    Raises:
+        InputError: no such file, no TOML, or no preset.
+    """
+    content, at = _read(Path(path)), _Place(str(path))
+    at.known(content, ("method", "parameters", "evidence"))
+    if "method" not in content:
+        raise (at / "method").refusal("the name of a method", None)
+    name = at.name(METHODS, "method", content["method"])
+    return name, _parameters(at / "parameters", METHODS[name], make, name, content.get("parameters", {}))
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration as `parse_config` reads it, every default written out."""
+    return {
+        name: [_bare(entry) for entry in value] if name in ("datasets", "models", "methods", "metrics") else value
+        for name, value in ((item.name, getattr(config, item.name)) for item in dataclasses.fields(config))
+    }
+
+
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """What has changed between two plain configurations, as "key: before -> after"."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = dict.fromkeys((*before, *after))
+        return [
+            line
+            for name in keys
+            for line in differences(before.get(name), after.get(name), f"{key}.{name}" if key else str(name))
+        ]
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [line for number, (old, new) in pairs for line in differences(old, new, f"{key}[{number}]")]
+    return [] if before == after else [f"{key}: {_short(before)} -> {_short(after)}"]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A key of a configuration, for errors."""
+
+    source: str
+    key: str = ""
+
+    def __truediv__(self, key: str) -> _Place:
+        return _Place(self.source, f"{self.key}.{key}" if self.key else key)
+
+    def item(self, number: int) -> _Place:
+        return _Place(self.source, f"{self.key}[{number}]")
+
+    def refusal(self, expected: str, value: Any) -> InputError:
+        got = "nothing" if value is None else _short(value)
+        return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
+
+    def known(self, table: Any, keys: Sequence[str]) -> None:
+        """Refuse what is no table, and unknown keys."""
+        if not isinstance(table, Mapping):
+            raise self.refusal("a table", table)
+        for key in table:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                where = (self / key).key
+                raise InputError(f"{self.source}: unknown key {where!r}. Known here: {', '.join(keys)}.{hint}")
+
+    def entries(self, table: Mapping[str, Any], key: str) -> list[tuple[_Place, Any]]:
+        """The tables or names of a list that must not be empty."""
+        found = table.get(key)
+        if not isinstance(found, list) or not found:
+            raise (self / key).refusal(f"one or more tables [[{key}]] or names", found)
+        return [((self / key).item(number), entry) for number, entry in enumerate(found)]
+
+    def name(self, registry: Mapping[str, Any], key: str, value: Any) -> str:
+        """A registered name."""
+        if not isinstance(value, str):
+            raise (self / key).refusal("a name", value)
+        try:
+            registry[value]
+        except ValueError as error:
+            raise InputError(f"{self.source}: {(self / key).key}: {error}") from None
+        return value
+
+    def typed(self, value: Any, hint: Any) -> Any:
+        """A value of TOML as an annotated type: lists become tuples, whole numbers floats."""
+        for option in typing.get_args(hint) if _is_union(hint) else (hint,):
+            try:
+                return _as(value, option)
+            except ValueError:
+                continue
+        raise self.refusal(_described(hint), value)
+
+
+def _dataset(at: _Place, entry: Any) -> DatasetChoice:
+    table = _table(at, entry, ("name", "label", "parameters", "limit"))
+    name = at.name(DATASETS, "name", table["name"])
+    limit = (at / "limit").typed(table.get("limit"), int | None)
+    if limit is not None and limit < 1:
+        raise (at / "limit").refusal("1 or more", limit)
+    given = table.get("parameters", {})
+    (at / "parameters").known(given, [item.name for item in dataclasses.fields(DATASETS[name])])
+    return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
+
+
+def _model(at: _Place, entry: Any) -> ModelChoice:
+    hints = typing.get_type_hints(ModelChoice)
+    table = _table(at, entry, tuple(hints))
+    values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
+    last = str(values["name"]).rpartition(":")[2].rstrip("/\\")
+    return ModelChoice(**{**values, "label": _label(at, table, Path(last).name or values["name"])})
+
+
+def _method(at: _Place, entry: Any) -> MethodChoice:
+    if isinstance(entry, Mapping) and "preset" in entry:
+        at.known(entry, ("preset", "label"))
+        path = (at / "preset").typed(entry["preset"], str)
+        name, parameters = read_preset(path)
+        return MethodChoice(name, _label(at, entry, Path(path).stem), parameters)
+    table = _table(at, entry, ("name", "label", "parameters", "preset"))
+    name = at.name(METHODS, "name", table["name"])
+    if "image" not in METHODS[name].towers:
+        raise (at / "name").refusal("a method that makes a map of the image", name)
+    parameters = _parameters(at / "parameters", METHODS[name], make, name, table.get("parameters", {}))
+    return MethodChoice(name, _label(at, table, name), parameters)
+
+
+def _metric(at: _Place, entry: Any) -> MetricChoice:
+    table = _table(at, entry, ("name", "label", "parameters"))
+    name = at.name(METRICS, "name", table["name"])
+    parameters = _parameters(at / "parameters", METRICS[name], make_metric, name, table.get("parameters", {}))
+    return MetricChoice(name, _label(at, table, name), parameters)
+
+
+def _search(at: _Place, table: Any) -> Search:
+    at.known(table, ("method", "metric", "column", "values", "fixed", "trials", "seed", "split"))
+    for key in ("method", "metric", "values"):
+        if key not in table:
+            raise (at / key).refusal("given", None)
+    method = at.name(METHODS, "method", table["method"])
+    hints = typing.get_type_hints(METHODS[method])
+    (at / "values").known(table["values"], [item.name for item in dataclasses.fields(METHODS[method])])
+    values: dict[str, tuple[Any, ...]] = {}
+    for key, tried in table["values"].items():
+        here = at / "values" / key
+        if not isinstance(tried, list) or not tried:
+            raise here.refusal("a list of values to try", tried)
+        values[key] = tuple(here.item(number).typed(value, hints[key]) for number, value in enumerate(tried))
+        for number, value in enumerate(values[key]):
+            _parameters(here.item(number), METHODS[method], make, method, {key: value}, whole=True)
+    metric = _metric(at / "metric", table["metric"])
+    columns = tuple(METRICS[metric.name].better)
+    column = table.get("column", columns[0])
+    if column not in columns or METRICS[metric.name].better[column] == "neither":
+        raise (at / "column").refusal(
+            f"a column of {metric.name} that has a better end, of {', '.join(columns)}", column
+        )
+    split = (at / "split").typed(table.get("split", "val"), str)
+    if split == "test":
+        raise (at / "split").refusal(
+            "'val' or 'train', as parameters chosen on the test split say nothing there", split
+        )
+    trials = (at / "trials").typed(table.get("trials"), int | None)
+    if trials is not None and trials < 1:
+        raise (at / "trials").refusal("1 or more", trials)
+    fixed = _parameters(at / "fixed", METHODS[method], make, method, table.get("fixed", {}))
+    if both := set(fixed) & set(values):
+        raise (at / "fixed").refusal("without the parameters that are tried", sorted(both))
+    return Search(method, metric, column, values, fixed, trials, (at / "seed").typed(table.get("seed", 0), int), split)
+
+
+def _table(at: _Place, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
+    """A name alone is a table with that name."""
+    if isinstance(entry, str):
+        return {"name": entry}
+    at.known(entry, keys)
+    if "name" not in entry:
+        raise (at / "name").refusal("a name", None)
+    return entry
+
+
+def _label(at: _Place, table: Mapping[str, Any], default: str) -> str:
+    label = (at / "label").typed(table.get("label", default), str)
+    if not label.strip() or label != label.strip() or not label.isprintable() or label.startswith("control: "):
+        raise (at / "label").refusal("printable text that does not begin with 'control: '", label)
+    return label
+
+
+def _parameters(at: _Place, kind: Any, make_one: Any, name: str, given: Any, whole: bool = False) -> dict[str, Any]:
+    """Parameters of a method or metric, checked by making one; `whole` when `at` is the parameter itself."""
+    at.known(given, [item.name for item in dataclasses.fields(kind)])
+    values = given if whole else _typed_fields(at, kind, given)
+    try:
+        make_one(name, values)
+    except ValueError as error:
+        raise InputError(f"{at.source}: {at.key}: {error}") from None
+    return dict(values)
+
+
+def _typed_fields(at: _Place, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {key: (at / key).typed(value, hints[key]) for key, value in given.items()}
+
+
+Choice = typing.TypeVar("Choice", DatasetChoice, ModelChoice, MethodChoice, MetricChoice)
+
+
+def _unique(at: _Place, entries: list[Choice]) -> tuple[Choice, ...]:
+    """Refuse two entries of one label."""
+    labels = [entry.label for entry in entries]
+    for number, label in enumerate(labels):
+        if label in labels[:number]:
+            raise (at.item(number) / "label").refusal("another than those before it; give it a label", label)
+    return tuple(entries)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"Expected a TOML file, got {str(path)!r}: {error.strerror}. Check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected TOML, got what is none: {error}.") from None
+
+
+def _bare(entry: Any) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(entry).items() if value is not None}
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _as(value: Any, hint: Any) -> Any:
+    """Raises ValueError when the value is no such thing."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if hint is types.NoneType:
+        fits = value is None
+    elif typing.get_origin(hint) is Literal:
+        fits = value in typing.get_args(hint) and not isinstance(value, bool)
+    elif typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        if not isinstance(value, list | tuple):
+            raise ValueError
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        return tuple(_as(one, kind) for one, kind in zip(value, kinds, strict=True))
+    elif hint is float:
+        if not whole and not isinstance(value, float):
+            raise ValueError
+        return float(value)
+    elif hint is Path:
+        fits = isinstance(value, str)
+    elif hint in (bool, str):
+        fits = isinstance(value, hint)
+    else:
+        fits = whole if hint is int else True  # other types are checked by whoever takes them
+    if not fits:
+        raise ValueError
+    return value
+
+
+def _described(hint: Any) -> str:
+    """An annotated type in words."""
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+    told: list[str] = []
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            told.append("one of " + ", ".join(str(value) for value in typing.get_args(option)))
+        elif typing.get_origin(option) is tuple:
+            told.append("a list of " + _described(typing.get_args(option)[0]).removeprefix("a ") + "s")
+        elif option is not types.NoneType:
+            told.append(names.get(option, str(option)))
+    return " or ".join(told)
+
+
+def _short(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 80 else told[:77] + "..."

@@ -1,0 +1,217 @@
+"""What stands beside the methods of a run, so that a good number can be told from a flattering one.
+
+A map may point at the right place because the phrase says where to look, because a finding stands out whatever the
+phrase, or because most of the film is right. Each control has one of these reasons and nothing of the model's training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.attribution import Fused, make
+from matex.attribution.embedding_space import EmbeddingSpace
+from matex.attribution.integrated_gradients import IntegratedGradients
+from matex.attribution.mmel import Mmel
+from matex.benchmark.config import Config, MethodChoice, MetricChoice
+from matex.images import InputError
+from matex.metrics import METRICS
+from matex.priors.scene import Scene
+from matex.saliency import Explanation, SaliencyMap
+
+PRIOR = "atlas"  # shape of the regions in the prior's controls, MATEX's own default
+DETERMINISTIC = -1  # the seed of what draws nothing
+
+MAPS: Mapping[str, str] = {
+    "control: uniform": "The same value everywhere: what a map that says nothing scores.",
+    "control: random": "Independent random values on the patch grid: what noise scores.",
+    "control: prior alone": "MATEX's spatial prior of the phrase, without image or model.",
+    "control: mirrored prior": "The same prior with left and right exchanged.",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method or control as it is run: with one seed, on all samples of a data set with one model.
+
+    Args:
+        label: in results.
+        kind: "method" is what the configuration asks for; controls come by themselves.
+        made: how: by a method on the model, by a method on the model with random weights, or as a map without either.
+        name: registered method; the label for maps.
+        parameters: of the method, the seed included.
+        seed: DETERMINISTIC where nothing is drawn.
+        of: label of the method that a control belongs to; None for those that serve all.
+        description: one sentence.
+    """
+
+    label: str
+    kind: Literal["method", "control"]
+    made: Literal["method", "random weights", "map"]
+    name: str
+    parameters: Mapping[str, Any]
+    seed: int
+    of: str | None
+    description: str
+
+
+def cells(config: Config) -> tuple[Cell, ...]:
+    """Everything that a configuration runs on each sample, once per seed where numbers are drawn.
+
+    Uniform and random maps always come along. The prior alone, the mirrored prior, the model with random weights and
+    the methods without their prior or gate come along whenever a metric reads boxes or masks.
+
+    Raises:
+        InputError: a method's label that a control has.
+    """
+    methods = [cell for choice in config.methods for cell in _runs(choice, config.seeds)]
+    names = list(MAPS)
+    controls: list[Cell] = []
+    if any(localises(metric) for metric in config.metrics):
+        without = [cell for choice in config.methods for cell in _without(choice, config)]
+        random = [cell for choice in config.methods for cell in _random_weights(choice, config.seeds)]
+        controls = [*without, *random]
+    else:
+        names = names[:2]
+    for name in names:
+        seeds = config.seeds if name == "control: random" else (DETERMINISTIC,)
+        controls += [Cell(name, "control", "map", name, {}, seed, None, MAPS[name]) for seed in seeds]
+    labels = {cell.label for cell in methods}
+    for cell in controls:
+        if cell.label in labels:
+            raise InputError(f"Expected labels of methods that no control has, got {cell.label!r}. Choose another.")
+    return (*methods, *controls)
+
+
+def localises(metric: MetricChoice) -> bool:
+    """Whether a metric compares maps with places that are known."""
+    return bool({"boxes", "other"} & set(METRICS[metric.name].needs))
+
+
+def measured(cell: Cell, metric: MetricChoice) -> bool:
+    """Whether a metric is taken of a cell.
+
+    Methods get every metric. Controls get those that judge a finished map by itself, and maps made with random weights
+    only those of place: what the true model thinks of them is another question.
+    """
+    kind = METRICS[metric.name]
+    if cell.kind == "method":
+        return True
+    if kind.whole or (cell.made == "map" and getattr(kind, "explains_again", False)):
+        return False
+    return cell.made != "random weights" or localises(metric)
+
+
+def control_map(cell: Cell, like: Explanation, dataset: str, sample: str) -> Explanation:
+    """A map without a model, for the film and phrase of an explanation.
+
+    Args:
+        cell: whose `made` is "map".
+        like: any explanation of the sample.
+        dataset: label, and
+        sample: id: the random map depends on them and the seed, not on the order of the run.
+    """
+    placement = like.image.placement
+    words = like.tokens
+    if cell.name == "control: uniform":
+        grid, words = np.ones(placement.grid, dtype=np.float32), ()
+    elif cell.name == "control: random":
+        digest = hashlib.sha256(f"{cell.seed}\n{dataset}\n{sample}".encode()).digest()
+        rng = np.random.default_rng(list(digest))
+        grid = rng.random(placement.grid, dtype=np.float32)
+        words = tuple(dataclasses.replace(token, score=float(rng.random())) for token in words)
+    else:
+        grid, words = _prior(like, exchanged=cell.name == "control: mirrored prior"), ()
+    return dataclasses.replace(
+        like,
+        method=cell.label,
+        parameters={},
+        image=SaliencyMap(grid, placement),
+        tokens=words,
+        words=(),
+        components={},
+        weights={},
+        prior=None,
+        notes=(),
+    )
+
+
+def draws(name: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether the map depends on the method's seed; some methods read theirs in one of their settings only."""
+    method = make(name, parameters)
+    if isinstance(method, Mmel):
+        return bool(method.mode == "paper")
+    if isinstance(method, IntegratedGradients):
+        return bool(method.baseline == "noise")
+    if isinstance(method, EmbeddingSpace):
+        return bool(method.operator == "gradient-shap")
+    return hasattr(method, "seed")
+
+
+def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+    """A method of the configuration, once or once per seed."""
+    about = (type(make(choice.name, choice.parameters)).__doc__ or "").partition("\n")[0]
+    return [
+        Cell(choice.label, "method", "method", choice.name, parameters, seed, None, about)
+        for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
+    ]
+
+
+def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+    """The same method asked of a model whose weights are drawn anew."""
+    label, about = f"{choice.label} (random weights)", f"{choice.label} on the same architecture with random weights."
+    made: list[Cell] = []
+    for seed in seeds:
+        parameters = {**choice.parameters, **({"seed": seed} if draws(choice.name, choice.parameters) else {})}
+        made.append(Cell(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
+    return made
+
+
+def _without(choice: MethodChoice, config: Config) -> list[Cell]:
+    """The method without its prior or gate; nothing where it has none or the configuration lists that already."""
+    method = make(choice.name, choice.parameters)
+    if isinstance(method, Mmel) and method.mode != "off":
+        name, change = "off", {"mode": "off"}
+        about = f"{choice.label} without its gate, which is Grad-ECLIP."
+    elif isinstance(method, Fused) and getattr(method, "prior_strength", 1) != 1:
+        name, change = "no prior", {"prior_strength": 1.0}
+        about = f"{choice.label} with a neutral prior: what its map owes to the model alone."
+    else:
+        return []
+    parameters = {**choice.parameters, **change}
+    if any(make(other.name, other.parameters) == make(choice.name, parameters) for other in config.methods):
+        return []
+    label = f"{choice.label} ({name})"
+    return [
+        Cell(label, "control", "method", choice.name, with_seed, seed, choice.label, about)
+        for seed, with_seed in _seeded(choice.name, parameters, config.seeds)
+    ]
+
+
+def _seeded(name: str, parameters: Mapping[str, Any], seeds: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+    """(seed, parameters) for every run of a method; a seed that the configuration fixes is the only one."""
+    if not draws(name, parameters):
+        return [(DETERMINISTIC, dict(parameters))]
+    if "seed" in parameters:
+        return [(int(parameters["seed"]), dict(parameters))]
+    return [(seed, {**parameters, "seed": seed}) for seed in seeds]
+
+
+def _prior(like: Explanation, exchanged: bool) -> NDArray[np.float32]:
+    """What the phrase says about places, on the patch grid; the same everywhere where it says nothing.
+
+    Args:
+        like: an explanation of the sample.
+        exchanged: take the patient's left for the right.
+    """
+    film, placement = like.film, like.image.placement
+    mirrored = film.mirrored != exchanged
+    scene = Scene(like.regions, placement, mirrored, film.view, None, like.provenance["domain"])
+    found = scene.prior(PRIOR, "patient")
+    return np.ones(placement.grid, np.float32) if found.neutral else found.values.astype(np.float32)

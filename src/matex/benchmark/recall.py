@@ -1,0 +1,97 @@
+"""Maps of a run read back as cases, for measures that compare all maps of a method with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.adapters.model import words
+from matex.benchmark.controls import Cell
+from matex.benchmark.plan import Opened, Plan
+from matex.benchmark.store import Store
+from matex.datasets import Sample
+from matex.images import read
+from matex.metrics import Case
+from matex.saliency import Explanation, SaliencyMap, Token
+
+_KEPT = 256  # cases held in memory; the others are made again when they are asked for
+
+
+class Recalled(Sequence[Case]):
+    """Every case of one method on one data set with one model, in the order of the samples.
+
+    Maps and token scores are the kept ones; films are read again. Components, the prior and the score are not kept.
+    """
+
+    def __init__(self, store: Store, plan: Plan, opened: Opened, dataset: str, model: str, cell: Cell) -> None:
+        self._opened = opened
+        self._dataset = dataset
+        self._model = model
+        self._cell = cell
+        self._maps = [
+            (sample, grid, scores) for sample, grid, scores in store.maps(dataset, model, cell.label, cell.seed)
+        ]
+        self._numbers = _numbers(store, plan, dataset, model)
+        self._case = lru_cache(maxsize=_KEPT)(self._make)
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Case]: ...
+
+    def __getitem__(self, index: int | slice) -> Case | Sequence[Case]:
+        if isinstance(index, slice):
+            return [self._case(number) for number in range(len(self))[index]]
+        return self._case(range(len(self))[index])
+
+    def _make(self, number: int) -> Case:
+        name, grid, scores = self._maps[number]
+        sample = self._opened.sample(self._dataset, self._numbers[name])
+        model = self._opened.model(self._model)
+        labels = self._opened.dataset(self._dataset).labels
+        return Case(model, sample, self._explanation(sample, grid, scores), labels)
+
+    def _explanation(
+        self, sample: Sample, grid: NDArray[np.float32], scores: NDArray[np.float32] | None
+    ) -> Explanation:
+        model, resize = self._opened.model(self._model), self._opened.choice(self._model).resize
+        film = read(sample.image).known_as(sample.view, None)
+        _, placement = model.prepare(film, resize)
+        phrase = model.encode(sample.text)
+        spans = [(start, end) for start, end in phrase.spans if end > start]
+        known = [] if scores is None else [float(score) for score in scores]
+        tokens = tuple(
+            Token(sample.text[start:end], start, end, score) for (start, end), score in zip(spans, known, strict=False)
+        )
+        return Explanation(
+            film=film,
+            text=sample.text,
+            method=self._cell.name,
+            parameters=self._cell.parameters,
+            score=float("nan"),
+            image=SaliencyMap(grid, placement),
+            tokens=tokens,
+            words=words(sample.text, spans, known) if known else (),
+            provenance={
+                "resize": resize,
+                "token_ids": list(phrase.ids),
+                "domain": self._opened.dataset(self._dataset).domain,
+            },
+        )
+
+
+def _numbers(store: Store, plan: Plan, dataset: str, model: str) -> Mapping[str, int]:
+    """Which of the used samples each id is, as the chunks recorded them."""
+    found: dict[str, int] = {}
+    for chunk in plan.chunks():
+        if (chunk.dataset, chunk.model) == (dataset, model):
+            found.update(store.chunk(chunk)["numbers"])
+    return found

@@ -1,0 +1,246 @@
+"""The run folder: what a benchmark writes and a report reads.
+
+    run.json          resolved configuration, versions, hashes of weights, fingerprints of data sets; written last
+    samples.parquet   what was explained: dataset, sample, text, group, split, boxes, label, attributes (JSON), height,
+                      width, sha256 of the image
+    scores.parquet    cosine of image and phrase: dataset, model, sample, score
+    results.parquet   one row per value: dataset, model, method, seed (-1 where nothing is drawn), metric, column,
+                      sample ("" for a measure of the whole), value (NaN where undefined)
+    cells.json        what the methods and controls are, and which way each column of a metric is better
+    problems.jsonl    what was left out, and why
+    maps/<dataset>/<model>/<method>/<seed>/<chunk>.npz   raw grids by sample, token scores under "t:<sample>"
+    log.jsonl         times and events; the only file that differs from run to run
+    work/             what a stopped run needs to go on; gone when the run is complete
+
+Every file is written under a temporary name and renamed, so a run may be stopped at any moment. Tables are sorted and
+a chunk depends on nothing but its number, so that the bytes are the same however the run was cut up.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.images import InputError
+from matex.render.files import strict_json
+
+FORMAT = "matex-benchmark/1"
+RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
+SAMPLES = (
+    "dataset",
+    "sample",
+    "text",
+    "group",
+    "split",
+    "boxes",
+    "label",
+    "attributes",
+    "height",
+    "width",
+    "sha256",
+)
+SCORES = ("dataset", "model", "sample", "score")
+_TEMPORARY = ".part"
+
+
+@dataclass(frozen=True, order=True)
+class ChunkKey:
+    """Which samples of which data set with which model.
+
+    Args:
+        dataset: label.
+        model: label.
+        number: from 0.
+    """
+
+    dataset: str
+    model: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """Reads and writes one run folder."""
+
+    path: Path
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def complete(self) -> bool:
+        return (self.path / "run.json").exists()
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """What an unfinished run set out to do; None when there is none."""
+        file = self.work / "plan.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def start(self, plan: Mapping[str, Any]) -> None:
+        """Make the folder and write down what is about to be done."""
+        self.write("work/plan.json", as_json(plan))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file whole or not at all.
+
+        Raises:
+            InputError: a folder that cannot be written to, or a full disk.
+        """
+        file = self.path / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_name(f"{file.name}.{os.getpid()}{_TEMPORARY}")
+            temporary.write_bytes(data)
+            os.replace(temporary, file)
+        except OSError as error:
+            raise InputError(
+                f"Expected to write {name} in the run folder {str(self.path)!r}, got {error.strerror}. "
+                "Make room or name another folder, then go on with --resume."
+            ) from None
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Add a line to log.jsonl."""
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
+
+    def has(self, chunk: ChunkKey) -> bool:
+        return (self.path / chunk_file(chunk)).exists()
+
+    def chunk(self, chunk: ChunkKey) -> dict[str, Any]:
+        """Samples, scores, problems, left-out cells and values of a chunk, as its file holds them."""
+        return json.loads((self.path / chunk_file(chunk)).read_text(encoding="utf-8"))
+
+    def values(self, chunk: ChunkKey) -> Any:
+        """The chunk's rows of results, a pyarrow table."""
+        return read_table((self.path / values_file(chunk)).read_bytes())
+
+    def maps(
+        self, dataset: str, model: str, method: str, seed: int
+    ) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]]:
+        """(sample, raw grid, token scores or None) of every map that one method made, in the order of the samples."""
+        folder = self.path / map_folder(dataset, model, method, seed)
+        for file in sorted(folder.glob("*.npz"), key=lambda file: int(file.stem)):
+            with np.load(file, allow_pickle=False) as arrays:
+                names = set(arrays.files)
+                for name in arrays.files:
+                    if not name.startswith("t:"):
+                        yield name, arrays[name], arrays[f"t:{name}"] if f"t:{name}" in names else None
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs, and what a killed process left half-written."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for folder in (self.path, *(self.path / "maps").rglob("*")):
+            if folder.is_dir():
+                for file in folder.glob(f"*{_TEMPORARY}"):
+                    file.unlink(missing_ok=True)
+
+
+def map_folder(dataset: str, model: str, method: str, seed: int) -> str:
+    """Where the maps of one method lie in the run folder."""
+    return "/".join(("maps", *(as_folder(label) for label in (dataset, model, method)), str(seed)))
+
+
+def map_file(chunk: ChunkKey, method: str, seed: int) -> str:
+    return f"{map_folder(chunk.dataset, chunk.model, method, seed)}/{chunk.number}.npz"
+
+
+def chunk_file(chunk: ChunkKey) -> str:
+    """The file whose presence says that a chunk is done: it is written last."""
+    return f"work/chunks/{as_folder(chunk.dataset)}/{as_folder(chunk.model)}/{chunk.number}.json"
+
+
+def values_file(chunk: ChunkKey) -> str:
+    return chunk_file(chunk).removesuffix(".json") + ".parquet"
+
+
+def as_folder(label: str) -> str:
+    """A label as the name of a folder on every file system."""
+    return quote(label, safe=" ()+,=-_")
+
+
+def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """Arrays as .npz, the same bytes for the same arrays; numpy's own writer cannot name an array "file"."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            part = io.BytesIO()
+            np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue())
+    return stream.getvalue()
+
+
+def as_json(value: Any) -> bytes:
+    """Readable JSON, the same bytes for the same value."""
+    return (strict_json(value) + "\n").encode()
+
+
+def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """One JSON object per line."""
+    return b"".join((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows)
+
+
+def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """Rows of results as a pyarrow table; NaN stays NaN."""
+    pa = arrow()
+    kinds = {"seed": pa.int64(), "value": pa.float64()}
+    return pa.table({name: pa.array(columns[name], kinds.get(name, pa.string())) for name in RESULTS})
+
+
+def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    pa = arrow()
+    kinds = {"boxes": pa.list_(pa.list_(pa.float64())), "height": pa.int64(), "width": pa.int64()}
+    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.string())) for name in SAMPLES})
+
+
+def scores_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    pa = arrow()
+    kinds = {"score": pa.float64()}
+    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.string())) for name in SCORES})
+
+
+def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
+    """A table as Parquet, sorted by these columns; rows that are equal in all of them keep their order."""
+    arrow()
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    pq.write_table(table.sort_by([(name, "ascending") for name in order]) if order else table, stream)
+    return stream.getvalue()
+
+
+def read_table(data: bytes) -> Any:
+    arrow()
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(data))
+
+
+def join(tables: Sequence[Any]) -> Any:
+    """Tables one below the other."""
+    return arrow().concat_tables(tables)
+
+
+def arrow() -> Any:
+    """pyarrow.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError:
+        raise ImportError("Benchmark runs need pyarrow: pip install matex[benchmark]") from None
+    return pyarrow

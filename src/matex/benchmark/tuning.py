@@ -1,0 +1,280 @@
+"""Search of a method's parameters by a metric, on samples that no result is reported on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from matex.adapters import Model
+from matex.attribution import make
+from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search
+from matex.benchmark.plan import Films, open_model
+from matex.datasets import Sample, open_dataset
+from matex.geometry import Resize
+from matex.images import Film, InputError
+from matex.metrics import METRICS, Case, make_metric
+from matex.pipeline import Domain, trace_pairs
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and what it came to.
+
+    Args:
+        parameters: those that were tried.
+        value: mean of the metric's column over the samples where it is defined; NaN where it never is.
+        undefined: samples where it is not.
+    """
+
+    parameters: Mapping[str, Any]
+    value: float
+    undefined: int
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Every setting that was tried, on the same samples.
+
+    Args:
+        method: registered name.
+        metric: by which settings were judged.
+        column: of the metric.
+        better: which way is up.
+        trials: in the order they were tried.
+        default: the method as it was, with the fixed parameters alone.
+        fixed: parameters that were not tried.
+        samples: how many were used.
+        left_out: how many could not be read.
+        split: of the samples.
+        about: model and data set, for the record.
+    """
+
+    method: str
+    metric: str
+    column: str
+    better: str
+    trials: tuple[Trial, ...]
+    default: Trial
+    fixed: Mapping[str, Any]
+    samples: int
+    left_out: int
+    split: str
+    about: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def best(self, count: int = 1) -> list[Trial]:
+        """The best settings, the first tried of equals first."""
+        sign = -1 if self.better == "higher" else 1
+        known = [trial for trial in self.trials if not np.isnan(trial.value)]
+        return sorted(known, key=lambda trial: sign * trial.value)[:count]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The best setting with the fixed parameters.
+
+        Raises:
+            InputError: the metric is undefined on every sample.
+        """
+        found = self.best()
+        if not found:
+            raise InputError(
+                f"Expected {self.metric} to be defined on some of the {self.samples} samples, got NaN everywhere. "
+                "Choose a metric that this data set allows."
+            )
+        return {**self.fixed, **found[0].parameters}
+
+
+def tune(
+    model: Model,
+    samples: Iterable[Sample],
+    method: str,
+    values: Mapping[str, Sequence[Any]],
+    metric: str,
+    column: str | None = None,
+    *,
+    metric_parameters: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    seed: int = 0,
+    split: str = "val",
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    batch_size: int = CHUNK,
+    progress: bool = False,
+) -> Tuned:
+    """Try settings of a method on validation samples; all settings read one trace of each sample.
+
+    Args:
+        model: from `matex.load`.
+        samples: of a data set; those of `split` are used.
+        method: registered name.
+        values: those to try, by parameter.
+        metric: registered name of one that judges single maps.
+        column: of the metric; None for its first.
+        metric_parameters: of the metric.
+        fixed: parameters of the method that stay as they are.
+        trials: None tries every combination; a number, that many different ones drawn at random.
+        seed: of the draw.
+        split: "val" or "train"; "none" takes samples that belong to no split, which the caller has set apart.
+        labels: phrases of each class, for data sets of classes.
+        resize: see `matex.explain`.
+        domain: see `matex.explain`.
+        batch_size: samples that are explained together.
+        progress: show a bar.
+
+    Raises:
+        InputError: the test split, no sample of the split, or a metric that judges no single maps.
+        UnknownName: no such method, metric or parameter.
+        ValueError: a parameter outside its range.
+    """
+    measure = make_metric(metric, metric_parameters or {})
+    kind = METRICS[metric]
+    column = next(iter(kind.better)) if column is None else column
+    better = kind.better.get(column, "neither")
+    if kind.whole or hasattr(measure, "between") or better == "neither":
+        raise InputError(
+            f"Expected a column of a metric that judges single maps and has a better end, got {metric}, {column}. "
+            f"Columns of {metric}: {', '.join(kind.better) or 'none'}."
+        )
+    if split == "test":
+        raise InputError("Expected split 'val' or 'train', got 'test'. Parameters chosen there say nothing there.")
+    kept = dict(fixed or {})
+    settings = [kept, *({**kept, **some} for some in _settings(values, trials, seed))]
+    for some in settings:
+        make(method, some)
+    found: list[list[NDArray[np.float64]]] = [[] for _ in settings]
+    left_out: list[str] = []
+    for batch in _batches(model, _of_split(samples, split), batch_size, left_out, progress):
+        traced = trace_pairs(
+            model,
+            [(film, sample.text) for sample, film in batch],
+            [(method, some) for some in settings],
+            resize=resize,
+            domain=domain,
+        )
+        for of_setting, some in zip(found, settings, strict=True):
+            pairs = zip(batch, traced.explain(method, some), strict=True)
+            cases = [Case(model, sample, explanation, labels or {}) for (sample, _), explanation in pairs]
+            of_setting.append(measure(cases).get(column, np.full(len(cases), np.nan)))
+    if not found[0]:
+        raise InputError(f"Expected samples of split {split!r}, got none. Name the split that they belong to.")
+    default, *tried = (
+        _trial({key: value for key, value in some.items() if key in values}, np.concatenate(parts))
+        for some, parts in zip(settings, found, strict=True)
+    )
+    used = sum(len(part) for part in found[0])
+    return Tuned(method, metric, column, better, tuple(tried), default, kept, used, len(left_out), split)
+
+
+def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, progress: bool = False) -> Tuned:
+    """What the configuration of `matex tune` asks for."""
+    opened = open_dataset(dataset.name, **dataset.parameters)
+    count = min(len(opened), dataset.limit or len(opened))
+    metric: MetricChoice = search.metric
+    tuned = tune(
+        loaded := open_model(model),
+        (opened[number * len(opened) // count] for number in range(count)),
+        search.method,
+        search.values,
+        metric.name,
+        search.column,
+        metric_parameters=metric.parameters,
+        fixed=search.fixed,
+        trials=search.trials,
+        seed=search.seed,
+        split=search.split,
+        labels=opened.labels,
+        resize=model.resize,
+        domain="natural" if opened.domain == "natural" else "chest",
+        progress=progress,
+    )
+    return replace(tuned, about={"model": model.label, "weights": loaded.weights_sha256, "dataset": dataset.label})
+
+
+def write_preset(tuned: Tuned, path: str | Path) -> Path:
+    """Write the best setting as TOML: `matex explain -p @FILE`, or `preset = "FILE"` for a method of a benchmark.
+
+    Raises:
+        InputError: a file that cannot be written.
+    """
+    best = tuned.best(1)
+    parameters = tuned.parameters
+    evidence = {
+        "metric": tuned.metric,
+        "column": tuned.column,
+        "better": tuned.better,
+        "value": best[0].value,
+        "default": tuned.default.value,
+        "undefined": best[0].undefined,
+        "samples": tuned.samples,
+        "split": tuned.split,
+        "settings": len(tuned.trials),
+        **tuned.about,
+    }
+    lines = [f"method = {_toml(tuned.method)}", "", "[parameters]"]
+    lines += [f"{name} = {_toml(value)}" for name, value in parameters.items() if value is not None]
+    lines += ["", "[evidence]", *(f"{name} = {_toml(value)}" for name, value in evidence.items())]
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"Expected to write {str(path)!r}, got {error.strerror}. Name another file.") from None
+    return path
+
+
+def _settings(values: Mapping[str, Sequence[Any]], trials: int | None, seed: int) -> list[dict[str, Any]]:
+    """Every combination in order, or some of them in a drawn order, none twice."""
+    if not values or not all(values.values()):
+        raise InputError(f"Expected values to try for one or more parameters, got {dict(values)}.")
+    every = [dict(zip(values, some, strict=True)) for some in itertools.product(*values.values())]
+    if trials is None or trials >= len(every):
+        return every
+    drawn = np.random.default_rng(seed).choice(len(every), trials, replace=False)
+    return [every[number] for number in drawn]
+
+
+def _of_split(samples: Iterable[Sample], split: str) -> Iterable[Sample]:
+    return (sample for sample in samples if sample.split == (None if split == "none" else split))
+
+
+def _batches(
+    model: Model, samples: Iterable[Sample], size: int, left_out: list[str], progress: bool
+) -> Iterator[list[tuple[Sample, Film]]]:
+    """Samples with their films, some at a time; those that cannot be read are named in `left_out`."""
+    with tqdm(unit="sample", disable=not progress) as bar:
+        waiting = iter(samples)
+        while some := list(itertools.islice(waiting, size)):
+            films = Films(model)
+            batch: list[tuple[Sample, Film]] = []
+            for sample in some:
+                try:
+                    batch.append((sample, films.of(sample)))
+                except InputError:
+                    left_out.append(sample.id)
+            if batch:
+                yield batch
+            bar.update(len(some))
+
+
+def _trial(parameters: Mapping[str, Any], values: NDArray[np.float64]) -> Trial:
+    known = values[~np.isnan(values)]
+    return Trial(parameters, float(known.mean()) if len(known) else float("nan"), len(values) - len(known))
+
+
+def _toml(value: Any) -> str:
+    """A plain value as TOML; JSON's strings, numbers and lists are TOML's."""
+    if isinstance(value, float) and not np.isfinite(value):
+        return "nan" if np.isnan(value) else f"{'-' if value < 0 else ''}inf"
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
