@@ -121,8 +121,20 @@ def page(
         f"{escape(str(explanations[0].provenance.get('matex', '')) if explanations else '')}; "
         "this file loads nothing from the network.</p></footer>",
     ]
+    return document(title, [part for part in body if part])
+
+
+def document(title: str, parts: Sequence[str], style: str = STYLE, script: str = SCRIPT) -> str:
+    """A whole HTML page that loads nothing: HTML in, with what it may run and how it looks allowed by their hashes.
+
+    Args:
+        title: of the window; escaped here.
+        parts: HTML, already escaped.
+        style: the only style sheet.
+        script: the only script.
+    """
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(STYLE)}'; script-src '{_hash(SCRIPT)}'; "
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     return (
@@ -130,9 +142,9 @@ def page(
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(part for part in body if part)
-        + f"\n</main><script>{SCRIPT}</script></body></html>\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + f"\n</main><script>{script}</script></body></html>\n"
     )
 
 
@@ -143,7 +155,7 @@ def fragment(explanation: Explanation) -> str:
     whole = panel(explanation)
     picture = whole.resize((1152, round(whole.height * 0.6)), Image.Resampling.LANCZOS)
     return (
-        f'<figure><img src="{_png(picture)}" alt="{escape(alternative)}" width="100%">'
+        f'<figure><img src="{png(picture)}" alt="{escape(alternative)}" width="100%">'
         f"<figcaption>{escape(DISCLAIMER)}</figcaption></figure>"
     )
 
@@ -171,7 +183,7 @@ def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence
         time = f" · {1000 * seconds:.0f} ms" if one_phrase and isinstance(seconds, float) else ""
         names = (explanation.method, explanation.text) if one_phrase else (explanation.text, explanation.method)
         cards.append(
-            f'<a class="thumb" href="#e{index + 1}"><i><img alt="" src="{_jpeg(overlay(explanation, 420))}">'
+            f'<a class="thumb" href="#e{index + 1}"><i><img alt="" src="{jpeg(overlay(explanation, 420))}">'
             f"{_boxes(explanation, marked)}</i><b>{escape(names[0])}</b><span>{escape(names[1])}<br>"
             f"score {number_fixed(explanation.score)}{time}<br>"
             f"{escape(explanation.film.name)}</span></a>"
@@ -254,7 +266,7 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
             f'<label><input type="radio" name="{key}-layer" class="pick{index}"{checked}>'
             f"{escape(layer.name)}<small>{escape(weight)}</small></label>"
         )
-        images += f'<img class="map layer{index}" alt="" src="{_png(paint(values, layer.scale))}">'
+        images += f'<img class="map layer{index}" alt="" src="{png(paint(values, layer.scale))}">'
         captions += f'<div class="caption layer{index}">{_bar(layer)}</div>'
     lines = contours(final.scale.fractions(at_size(final.grid, placement, size)), 1.6)
     sides = letters(explanation)
@@ -264,8 +276,8 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
     return (
         f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
         f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
-        f'<div class="stage"><img class="film" alt="{escape(told)}" src="{_jpeg(base)}">{images}'
-        f'<img class="contours layer0" alt="" src="{_png(lines)}">'
+        f'<div class="stage"><img class="film" alt="{escape(told)}" src="{jpeg(base)}">{images}'
+        f'<img class="contours layer0" alt="" src="{png(lines)}">'
         f"{_boxes(explanation, boxes)}{marks}</div>{captions}{marked}"
         '<label class="slider" hidden>Opacity '
         '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
@@ -282,7 +294,7 @@ def _bar(layer: Layer) -> str:
     bar = Image.fromarray(scale.colours[None, :, :])
     middle = 0.0 if scale.signed else (scale.low + scale.high) / 2
     return (
-        f'<img class="bar" alt="" src="{_png(bar)}"><p class="ends"><span>{scale.tell(scale.low)}</span>'
+        f'<img class="bar" alt="" src="{png(bar)}"><p class="ends"><span>{scale.tell(scale.low)}</span>'
         f"<span>{scale.tell(middle)}</span><span>{scale.tell(scale.high)}</span></p>"
         f"<p>{meaning}. Raw values.</p>"
     )
@@ -368,13 +380,15 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return made
 
 
-def _png(image: Image.Image) -> str:
+def png(image: Image.Image) -> str:
+    """A picture as the address of an img element."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=4)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _jpeg(image: Image.Image) -> str:
+def jpeg(image: Image.Image) -> str:
+    """A picture without transparency as the address of an img element."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
