@@ -112,6 +112,7 @@ class SensitivityMax:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     whole: ClassVar[bool] = False
+    explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {"sensitivity_max": "lower"}
     source: ClassVar[str] = "arXiv:1901.09392"
 

@@ -82,7 +82,8 @@ class Metric(Protocol):
 
     `needs` says what a case must have; `whole` is True for measures that compare all cases of a method with each
     other (retrieval, retraining) instead of judging each by itself; `better` says which way is up for each column;
-    `source` is the paper.
+    `source` is the paper. A metric that asks the method for further maps says so with `explains_again = True`: it is
+    not taken of maps that no method made.
     """
 
     needs: ClassVar[tuple[Need, ...]]

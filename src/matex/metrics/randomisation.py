@@ -48,6 +48,7 @@ class Randomisation:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     whole: ClassVar[bool] = False
+    explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = dict.fromkeys(MEASURES, "lower")
     source: ClassVar[str] = "arXiv:1810.03292"
 

@@ -51,6 +51,7 @@ class Stability:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     whole: ClassVar[bool] = False
+    explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "stability": "higher",
         **{f"stability_{kind}": "higher" for kind in KINDS},
