@@ -293,6 +293,15 @@ def test_rsna_names_a_dicom_that_cannot_be_read(tmp_path):
 # ChestX-Det, VinDr-CXR
 
 
+@pytest.mark.parametrize("folder", ["test_data/test", "test"])
+def test_chestx_det_finds_images_wherever_the_archive_was_unpacked(tmp_path, folder):
+    layouts.chestx_det(tmp_path)
+    (tmp_path / "test_data").rename(tmp_path / "moved")
+    (tmp_path / folder).parent.mkdir(exist_ok=True)
+    (tmp_path / "moved").rename(tmp_path / folder)
+    assert len(open_dataset("chestx-det", root=tmp_path)) == 2
+
+
 def test_chestx_det_gives_boxes_and_a_mask_for_each_finding(tmp_path):
     layouts.chestx_det(tmp_path)
     dataset = open_dataset("chestx-det", root=tmp_path)
@@ -345,6 +354,9 @@ def test_chestx_det_names_entries_that_cannot_be_used(tmp_path, change, message)
 def test_vindr_unites_readers_in_both_forms(tmp_path):
     layouts.vindr(tmp_path / "physionet")
     layouts.vindr(tmp_path / "kaggle", kaggle=True)
+    tables = sorted((tmp_path / "physionet").glob("*.csv"))
+    (tmp_path / "physionet/annotations").mkdir()
+    tables[0].rename(tmp_path / "physionet/annotations" / tables[0].name)
     for name in ("physionet", "kaggle"):
         dataset = open_dataset("vindr", root=tmp_path / name, split="train")
         assert dataset.problems == ()
@@ -356,7 +368,7 @@ def test_vindr_unites_readers_in_both_forms(tmp_path):
     assert [sample.split for sample in both] == ["train", "train", "test"]
     assert both[2].text == "interstitial lung disease"
     assert len(open_dataset("vindr", root=tmp_path / "kaggle", split=None)) == 2
-    with pytest.raises(InputError, match=r"Expected annotations_test.csv in "):
+    with pytest.raises(InputError, match=r"or annotations_test\.csv in "):
         open_dataset("vindr", root=tmp_path / "kaggle")
 
 
@@ -412,6 +424,12 @@ def test_run_lengths_written_by_hand():
     # 40 takes two characters: 8 and "more follows" (48 + 8 + 32 is X), then 1 of 32; the fourth number, 1, is written
     # as its difference to the second, -2, which is 30 in five bits (48 + 30 is N)
     np.testing.assert_array_equal(run_lengths("X131N", (5, 9)), [40, 3, 1, 1])
+
+
+def test_run_lengths_of_the_published_sample_fill_their_films():
+    # empty masks out of sample/gt_segmentations_val.json of rajpurkarlab/cheXlocalize
+    for counts, size in (("PVWX6", (2320, 2828)), ("nefl3", (2022, 2021))):
+        np.testing.assert_array_equal(run_lengths(counts, size), [size[0] * size[1]])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -38,7 +38,8 @@ class ChestxDet(Layout):
     """One sample per film and finding: all boxes of the finding, and a mask of its outlines.
 
     Args:
-        root: folder with ChestX_Det_train.json and ChestX_Det_test.json, images in train_data/ and test_data/.
+        root: folder with ChestX_Det_train.json and ChestX_Det_test.json, images in train_data/ and
+            test_data/, train_data/train/ and test_data/test/, or train/ and test/.
         template: of the phrase, {} is the finding.
         split: "train" or "test"; None: both.
 
@@ -79,7 +80,9 @@ class ChestxDet(Layout):
             or len({len(part) for part in parts if part is not None}) != 1
         ):
             raise Unusable("Expected as many syms as boxes and polygons.")
-        image = first_inside(self.root, [f"{split}_data/{name}", f"{split}/{name}", name])
+        image = first_inside(
+            self.root, [f"{folder}/{name}" for folder in (f"{split}_data/{split}", f"{split}_data", split)]
+        )
         size = size_of(image) if parts[0] else (0, 0)
         found: dict[str, tuple[list[Box], list[Polygon]]] = {}
         for label, corners, polygon in zip(*parts, strict=True):

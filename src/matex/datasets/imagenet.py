@@ -15,6 +15,7 @@ from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, r
 from matex.images import InputError
 
 _CLASS = re.compile(r"n\d{8}")
+FOLDERS = ("val", "ILSVRC/Data/CLS-LOC/val")
 CLASSES = ("LOC_synset_mapping.txt", "synset_words.txt", "imagenet_class_index.json", "classes.txt")
 TRUTHS = ("LOC_val_solution.csv", "val.txt", "ILSVRC2012_validation_ground_truth.txt")
 TEMPLATES = (
@@ -39,7 +40,8 @@ class ImageNet(Layout):
     numbers from 1 are ILSVRC2012_ID and need `classes` in that order.
 
     Args:
-        root: folder of the folders, or of the flat images; either may also be in val/.
+        root: folder of the folders, or of the flat images; either may also be in val/ or
+            ILSVRC/Data/CLS-LOC/val/.
         classes: file with a line for each class, "n01440764 tench, Tinca tinca", or imagenet_class_index.json; None:
             LOC_synset_mapping.txt, synset_words.txt, imagenet_class_index.json or classes.txt in root.
         truth: file that says what flat images show; None: one of the three names in root.
@@ -66,7 +68,7 @@ class ImageNet(Layout):
     def read(self) -> Reading:
         problems: list[Problem] = []
         names = self._names()
-        base = folder_of(self.root, ("val",))
+        base = folder_of(self.root, FOLDERS)
         folders = [path for path in sorted(base.iterdir()) if path.is_dir() and path.name in names]
         samples: list[Sample] = []
         if folders:

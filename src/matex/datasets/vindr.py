@@ -29,8 +29,9 @@ class Vindr(Layout):
     test films carry the consensus of five.
 
     Args:
-        root: folder with annotations_train.csv, annotations_test.csv (PhysioNet) or train.csv (Kaggle), and the films
-            in train/ and test/ as .dicom or .dcm. Boxes are in their pixels, so that converted films are not taken.
+        root: folder with annotations_train.csv and annotations_test.csv, in it or in annotations/ (PhysioNet), or
+            train.csv (Kaggle), and the films in train/ and test/ as .dicom or .dcm. Boxes are in their pixels, so that
+            converted films are not taken.
         template: of the phrase, {} is the finding.
         split: "train" or "test"; None: both.
 
@@ -59,7 +60,8 @@ class Vindr(Layout):
 
     def _table(self, split: str) -> Path | None:
         """The table of a split; None where both were asked for and Kaggle's form has one."""
-        names = [f"annotations_{split}.csv", *(["train.csv"] if split == "train" else [])]
+        names = [f"annotations/annotations_{split}.csv", f"annotations_{split}.csv"]
+        names += ["train.csv"] if split == "train" else []
         found = next((self.root / name for name in names if (self.root / name).is_file()), None)
         if found is None and (self.split is not None or split == "train"):
             raise InputError(f"Expected {' or '.join(names)} in {str(self.root)!r}, got none. Check root and split.")
