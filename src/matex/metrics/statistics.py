@@ -187,7 +187,8 @@ def _bca(sums: Values, counts: Values, level: float, resamples: int, seed: int) 
     if means[0] == means[-1]:
         return (float(mean), float(mean))
     normal = NormalDist()
-    below = ((means < mean).sum() + (means <= mean).sum()) / 2 / resamples
+    rounding = 1e-12 * np.abs(means).max()  # a sum in another order is still the same mean
+    below = ((means < mean - rounding).sum() + (means <= mean + rounding).sum()) / 2 / resamples
     bias = normal.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))
     without = (sums.sum() - sums) / (counts.sum() - counts)  # jackknife
     apart = without.mean() - without
