@@ -18,13 +18,14 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import matex
+from matex.adapters.clip import describe_tokenizer
 from matex.adapters.openai import tokenizer_from_merges
 from matex.cli import parse_parameters, run
 from matex.images import InputError
 from matex.registry import UnknownName
 from matex.render.files import NAMES, RUN
 from matex.samples import samples
-from matex.verify import TOLERANCE, compare, find_image, load_saved
+from matex.verify import TOLERANCE, compare, find_image, load_saved, recorded_parameters
 
 FILM = samples()[1].path
 PHRASE = "opacity in the left lower lung"
@@ -498,7 +499,13 @@ def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
         (lambda record: record.update(parameters=[]), "parameters in .* to be dict, got list"),
         (lambda record: record.update(score="abc"), "score in .* to be float or null, got str"),
         (lambda record: record.update(text=3), "text in .* to be str"),
-        (lambda record: record["parameters"].update(alpha={}), "alpha to be a number"),
+        (lambda record: record["parameters"].update(alpha={}), "recorded alpha of matex"),
+        (lambda record: record["parameters"].update(alpha=-1.0), "Expected alpha of 0 or more"),
+        (lambda record: record.update(method="mine"), "Unknown method 'mine'"),
+        (
+            lambda record: (record.update(method="mine"), record["provenance"].update(plugin={"name": "mine.py"})),
+            r"plug-in mine\.py\. Name it with --plugin",
+        ),
         (lambda record: record["parameters"].update(gradient=None), "gradient"),
         (lambda record: record["provenance"].update(model=[]), "provenance.model"),
         (lambda record: record["provenance"].update(image="film.png"), "provenance.image"),
@@ -535,6 +542,52 @@ def test_verify_loads_with_the_recorded_precision(command, saved, monkeypatch):
     (saved / "explanation.json").write_text(json.dumps(record))
     assert command("verify", saved)[0] == 0
     assert asked == ["float64"]
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("clip-surgery", ["redundant=261,10,262"]),
+        ("clip-surgery", ["redundant=clear lungs, no 3", "layers=2"]),
+        ("clip-surgery", ["labels=nodule, small;mass"]),
+        ("mmel", ["scales=1,0.5", "theta=1,2,3"]),
+        ("mmel", ["theta=2", "contrast=2"]),
+        ("saliency", ["reduce=none"]),
+    ],
+)
+def test_verify_reads_every_kind_of_parameter_back(command, method, given):
+    parameters = [part for item in given for part in ("-p", item)]
+    assert command("explain", FILM, PHRASE, "-m", method, *parameters)[::2] == (0, "")
+    values = recorded_parameters(load_saved(Path("out")))
+    assert values == {**values, **parse_parameters(method, given)}
+    assert command("verify", "out")[::2] == (0, "")
+
+
+def test_verify_finds_the_tokenizer_that_was_given(command, checkpoint, workplace):
+    shutil.copytree(checkpoint.removeprefix("hf:"), "clip")
+    Path("words").mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.move(f"clip/{name}", f"words/{name}")
+    for name in ("vocab.json", "merges.txt"):
+        Path("clip", name).unlink(missing_ok=True)
+    given = ["--model", "hf:clip", "--tokenizer", workplace / "words"]
+    assert refused(command("explain", FILM, PHRASE, *given[:2]), "no tokenizer")
+    assert command("explain", FILM, PHRASE, *given)[0] == 0
+    record = Path("out/explanation.json").read_text()
+    assert json.loads(record)["provenance"]["model"]["tokenizer"]["source"] == "words"
+    assert str(workplace) not in record
+    assert command("verify", "out")[0] == 0
+    shutil.move("words", "others")
+    assert refused(command("verify", "out"), "--tokenizer")
+    assert command("verify", "out", "--tokenizer", "others")[0] == 0
+    shutil.copytree("others", "words")
+    settings = Path("words/tokenizer_config.json")
+    settings.write_text(settings.read_text() + "\n")
+    assert refused(command("verify", "out"), "checksum")
+
+
+def test_a_hub_id_is_recorded_as_it_was_given():
+    assert describe_tokenizer("somebody/clip") == {"source": "somebody/clip", "sha256": None}
 
 
 def test_verify_wants_the_same_lung_mask(command):

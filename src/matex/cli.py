@@ -82,6 +82,26 @@ ParameterOption = Annotated[
     list[str] | None,
     typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="Of the method; repeatable."),
 ]
+
+
+def _use_plugins(files: list[Path] | None) -> list[Path] | None:
+    """Make the methods of a user's files known before anything asks for a method."""
+    if files:
+        from matex.plugins import use_files
+
+        use_files(files)
+    return files
+
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=_use_plugins,
+        help="Python file with methods of your own; repeatable. MATEX_PLUGINS does the same.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -93,6 +113,7 @@ def demo(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
 ) -> None:
     """Explain the bundled radiographs.
 
@@ -144,6 +165,7 @@ def explain(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
 ) -> None:
     """Explain why a model gives IMAGE and TEXT their score.
 
@@ -155,7 +177,8 @@ def explain(
     if (text is None) == (report is None):
         raise matex.InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
-    settings: dict[str, Any] = {"resize": resize, "domain": domain, **parse_parameters(method, given)}
+    shown = {"resize": resize, "domain": domain, "progress": _on_terminal()}
+    settings: dict[str, Any] = {**shown, **parse_parameters(method, given)}
     check_folder(out)
     film = _read_film(image, view, mirrored)
     if report is not None:
@@ -200,6 +223,7 @@ def compare(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
 ) -> None:
     """Explain with several methods, side by side.
 
@@ -220,7 +244,8 @@ def compare(
     mask = _read_mask(lung_mask, film)
     loaded = _load(model, preset, tokenizer, device)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
-    made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", **settings)
+    shown = _on_terminal()
+    made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", progress=shown, **settings)
     lead = f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them."
     whole = page(list(made.values()), f"“{text}”: methods side by side", lead)
     save_run(made, out, whole, progress=_on_terminal())
@@ -240,7 +265,7 @@ def compare(
 
 
 @app.command()
-def methods(json: JsonOption = False) -> None:
+def methods(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """List the methods with their parameters."""
     import matex
 
@@ -279,6 +304,7 @@ def verify(
     tolerance: Annotated[float | None, typer.Option(help="Of the map in [0, 1] and of the score.")] = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run an explanation again and compare.
@@ -287,11 +313,10 @@ def verify(
     the current folder, or among the bundled films.
     """
     import matex
-    from matex.verify import TOLERANCE, compare, find_image, load_saved
+    from matex.verify import TOLERANCE, compare, find_image, find_tokenizer, load_saved, recorded_parameters
 
     saved = load_saved(out)
-    given = [f"{name}={_as_text(value)}" for name, value in saved["parameters"].items()]
-    recorded = parse_parameters(saved["method"], given)
+    recorded = recorded_parameters(saved)
     film = _read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
     if saved["provenance.lung_mask"] and lung_mask is None:
         raise matex.InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
@@ -299,7 +324,7 @@ def verify(
     loaded = matex.load(
         model or saved["provenance.model.name"],
         preset=saved["provenance.model"].get("preset"),
-        tokenizer=tokenizer,
+        tokenizer=tokenizer or find_tokenizer(saved),
         device=device,
         dtype=saved["provenance.model.dtype"],
     )
@@ -428,13 +453,6 @@ def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str
     return {name: parse_parameters(name, items) for name, items in sorted_out.items()}
 
 
-def _as_text(value: Any) -> str:
-    """A recorded parameter as it would be given with -p."""
-    if not isinstance(value, list):
-        return str(value)
-    return (";" if any(isinstance(part, str) for part in value) else ",").join(str(part) for part in value)
-
-
 def _typed(name: str, text: str, hint: Any) -> Any:
     """A string as a value of an annotated type.
 
@@ -443,17 +461,22 @@ def _typed(name: str, text: str, hint: Any) -> Any:
     """
     from matex.images import InputError
 
-    for option in _options(hint):
+    options = _options(hint)
+    if not text and str in options:
+        return text
+    for option in options:
         try:
             return _read_as(text, option)
         except ValueError:
             continue
-    expected = " or ".join(_described(option) for option in _options(hint))
+    expected = " or ".join(_described(option) for option in options)
     raise InputError(f"Expected {name} to be {expected}, got {text!r}.")
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    """The types of a union, text last: any value could be read as text."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return tuple(sorted(options, key=lambda option: option is str))
 
 
 def _read_as(text: str, hint: Any) -> Any:
@@ -615,7 +638,7 @@ def _explain_report(
     if not texts:
         raise matex.InputError(f"Expected a sentence that the model can read, got none. The first: {lines[0].why}")
     pairs = [(film, text) for text in texts]
-    explanations = matex.explain_batch(model, pairs, method, progress=_on_terminal(), **settings)
+    explanations = matex.explain_batch(model, pairs, method, **settings)
     named = {f"sentence-{number:02}": explanation for number, explanation in enumerate(explanations, start=1)}
     save_run(named, out, page(explanations, f"Report on {film.name}", lines=lines), progress=_on_terminal())
     if json:

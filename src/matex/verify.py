@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import types
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.adapters.clip import describe_tokenizer
+from matex.attribution import METHODS, make
 from matex.images import MAX_BYTES, InputError
 from matex.saliency import Explanation
 
@@ -30,15 +34,17 @@ KINDS: Mapping[str, tuple[type[Any], ...]] = {
     "provenance.image.mirrored": (bool,),
     "provenance.model.name": (str,),
     "provenance.model.preset": (str, type(None)),
+    "provenance.model.tokenizer": (dict, type(None)),
     "provenance.model.dtype": (str,),
     "provenance.model.weights_sha256": (str, type(None)),
     "provenance.token_ids": (list,),
     "provenance.resize": (str,),
     "provenance.domain": (str,),
     "provenance.lung_mask": (str, bool, type(None)),
+    "provenance.plugin": (dict, type(None)),
     "provenance.versions": (dict,),
 }
-MAY_LACK = frozenset({"provenance.model.preset"})
+MAY_LACK = frozenset({"provenance.model.preset", "provenance.model.tokenizer", "provenance.plugin"})
 SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
 
 
@@ -117,6 +123,56 @@ def load_saved(folder: Path) -> Saved:
     return saved
 
 
+def recorded_parameters(saved: Saved) -> dict[str, Any]:
+    """The method's parameters as it takes them: JSON has neither tuples nor types.
+
+    Raises:
+        InputError: a method of a plug-in that is not there, or a value of another type or outside its range.
+        UnknownName: no such method or parameter.
+    """
+    name, plugin = saved["method"], saved.record["provenance"].get("plugin")
+    if name not in METHODS and plugin is not None:
+        raise InputError(f"The method {name!r} came from the plug-in {plugin.get('name')}. Name it with --plugin.")
+    hints = typing.get_type_hints(METHODS[name])
+    values: dict[str, Any] = {}
+    for key, value in saved["parameters"].items():
+        try:
+            values[key] = _typed(value, hints[key]) if key in hints else value
+        except ValueError:
+            raise InputError(
+                f"Expected the recorded {key} of {name} as matex.methods() shows it, got {value!r}. Explain again."
+            ) from None
+    try:
+        make(name, values)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return values
+
+
+def find_tokenizer(saved: Saved) -> str | None:
+    """The tokenizer that was given besides the model: a hub id, or the recorded folder by its name and checksum.
+
+    Looked for beside the explanation and in the current folder; None when none was given.
+
+    Raises:
+        InputError: no such folder.
+    """
+    recorded = saved.record["provenance"]["model"].get("tokenizer")
+    if recorded is None:
+        return None
+    source, wanted = (saved[f"provenance.model.tokenizer.{name}"] for name in ("source", "sha256"))
+    if wanted is None:
+        return str(source)
+    for place in (saved.folder, saved.folder.parent, Path()):
+        folder = place / str(source)
+        if folder.is_dir() and describe_tokenizer(str(folder))["sha256"] == wanted:
+            return str(folder)
+    raise InputError(
+        f"Found no tokenizer with the recorded checksum {str(wanted)[:12]} in a folder {source} beside {saved.folder} "
+        "or in the current folder. Name it with --tokenizer."
+    )
+
+
 def find_image(saved: Saved) -> Path:
     """The recorded image by its checksum: beside the folder, in the current one, or a bundled film.
 
@@ -172,9 +228,34 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
         now = again.provenance["versions"].get(package)
         if now != version:
             remarks.append(f"{package} was {version}, is {now}")
+    if (was := saved.record["provenance"].get("plugin")) != (now := again.provenance["plugin"]):
+        remarks.append(f"the method's plug-in was {was}, is {now}")
     if saved["provenance.matex"] != again.provenance["matex"]:
         remarks.append(f"matex was {saved['provenance.matex']}, is {again.provenance['matex']}")
     return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """A value read from JSON as an annotated type.
+
+    Raises:
+        ValueError: it is none.
+    """
+    kind, among = typing.get_origin(hint), typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        for option in among:
+            try:
+                return _typed(value, option)
+            except ValueError:
+                continue
+    elif kind is tuple and isinstance(value, list):
+        kinds = among[:1] * len(value) if among[-1] is Ellipsis else among
+        return tuple(_typed(part, each) for part, each in zip(value, kinds, strict=True))
+    elif kind is typing.Literal:
+        return among[among.index(value)]
+    elif type(value) in ((int, float) if hint is float else (hint,)):
+        return value
+    raise ValueError(value)
 
 
 def _images(folder: Path) -> Iterator[Path]:

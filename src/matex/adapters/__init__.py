@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import torch
@@ -44,13 +45,14 @@ def load(
     if isinstance(name, torch.nn.Module):
         if preset is not None or device != "auto" or dtype != "float32":
             raise InputError("Expected no preset, device or dtype with a model in memory. Move it before it is given.")
-        return clip.adapt(
+        model = clip.adapt(
             name,
             type(name).__name__,
             preprocessing=None,
             tokenizer=clip.given_tokenizer(tokenizer) if tokenizer else None,
             missing=("a model from memory has no preprocessing", "a model from memory has no tokenizer"),
         )
+        return _recorded(model, tokenizer)
     prefix = next((p for p in MODELS if str(name) == p or (p.endswith(":") and str(name).startswith(p))), None)
     if prefix is None:
         raise InputError(
@@ -59,7 +61,14 @@ def load(
         )
     model: Model = MODELS[prefix](str(name).removeprefix(prefix), name=str(name), preset=preset, tokenizer=tokenizer)
     model.module.to(where, getattr(torch, dtype))
-    return model
+    return _recorded(model, tokenizer)
+
+
+def _recorded(model: Model, tokenizer: str | None) -> Model:
+    """The model with the tokenizer that it was given in its record, so that it can be loaded again."""
+    if tokenizer is None:
+        return model
+    return dataclasses.replace(model, record={**model.record, "tokenizer": clip.describe_tokenizer(tokenizer)})
 
 
 def _device(device: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -299,6 +300,18 @@ def given_tokenizer(source: str) -> Tokenizer:
             f"Expected a folder or hub id with a tokenizer (vocab.json and merges.txt), found none in {source!r}."
         )
     return found
+
+
+def describe_tokenizer(source: str) -> dict[str, str | None]:
+    """What a record says of a tokenizer that was given: the hub id, or a folder's name and checksum, never its path."""
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return {"source": source, "sha256": None}
+    digest = hashlib.sha256()
+    for name in ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
+        if (path / name).is_file():
+            digest.update(name.encode() + (path / name).read_bytes())
+    return {"source": path.resolve().name, "sha256": digest.hexdigest()}
 
 
 def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
