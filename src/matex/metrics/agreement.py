@@ -26,8 +26,8 @@ def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, N
         maps: raw maps of each method, one per sample in the same order; patch grids or pixel maps, of any sizes.
 
     Returns:
-        "spearman", "overlap" and "ssim", each [method, method, sample] in the order of `maps`; symmetric but for
-        ties, 1 on the diagonal, NaN where one of the two maps is constant.
+        "spearman", "overlap" and "ssim", each [method, method, sample] in the order of `maps`; symmetric, 1 on
+        the diagonal (overlap a little less where values are equal), NaN where one of the two maps is constant.
 
     Raises:
         ValueError: methods with different numbers of samples.

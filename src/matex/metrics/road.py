@@ -102,7 +102,7 @@ def fill(image: Tensor, missing: Tensor) -> Tensor:
     """
     sparse, linalg = _scipy("scipy.sparse"), _scipy("scipy.sparse.linalg")
     hole = missing.cpu().numpy()
-    values = image.double().cpu().numpy()
+    values = image.detach().cpu().numpy().astype(np.float64)  # a copy
     number = np.full(hole.shape, -1)
     number[hole] = np.arange(hole.sum())
     total, known = np.zeros(hole.sum()), np.zeros((hole.sum(), len(values)))

@@ -1,6 +1,7 @@
 """How alike two maps are: rank correlation, structural similarity, overlap of their highest parts.
 
-All are undefined (NaN) where one of the two maps is constant or not finite: such a map has no order.
+All are undefined (NaN) where one of the two maps is constant or not finite: such a map has no order. Values that are
+alike to a millionth of a map's range count as equal, since interpolation leaves them so at the borders.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _RADIUS, _SIGMA, _K1, _K2 = 5, 1.5, 0.01, 0.03
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
     """Correlation of the ranks of two maps [map, height, width], equal values sharing their mean rank, [map]."""
-    a, b = (ranks(values.flatten(1)) for values in (first, second))
+    a, b = (ranks(_snapped(values)) for values in (first, second))
     a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
     return _defined(first, second, (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt())
 
@@ -41,10 +42,10 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
         return torch.full((len(first),), torch.nan, dtype=torch.float64, device=first.device)
     offset = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64, device=first.device)
     line = torch.exp(-0.5 * (offset / _SIGMA) ** 2)
-    kernel = torch.outer(line, line)[None, None] / line.sum() ** 2
+    line = line / line.sum()
 
     def local(values: Tensor) -> Tensor:
-        return F.conv2d(values[:, None], kernel)[:, 0]
+        return F.conv2d(F.conv2d(values[:, None], line[None, None, :, None]), line[None, None, None])[:, 0]
 
     a, b = (unit(values.double()) for values in (first, second))
     mean_a, mean_b = local(a), local(b)
@@ -60,7 +61,7 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
 
     Equal values at the edge of the tenth count in proportion, as if ties were broken at random.
     """
-    a, b = (highest(values.flatten(1)) for values in (first, second))
+    a, b = (highest(_snapped(values)) for values in (first, second))
     return _defined(first, second, (a * b).sum(dim=1) / a.sum(dim=1))
 
 
@@ -98,6 +99,11 @@ def constant(values: Tensor) -> Tensor:
     """Which of the maps [map, height, width] tell no place from another: equal but for rounding, or not finite."""
     low, high = values.amin(dim=(1, 2)), values.amax(dim=(1, 2))
     return ~(high - low > 1e-6 * torch.maximum(low.abs(), high.abs()))
+
+
+def _snapped(values: Tensor) -> Tensor:
+    """Maps [map, height, width] as whole millionths of their range, [map, value]."""
+    return (unit(values.double()) * 1e6).round().flatten(1)
 
 
 def _defined(first: Tensor, second: Tensor, values: Tensor) -> Tensor:
