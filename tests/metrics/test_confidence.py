@@ -71,6 +71,14 @@ def test_the_script_measures_nothing_where_the_first_token_is_kept(model):
     assert removed["drop"][0] != 0 or removed["increase"][0] == 100
 
 
+def test_the_script_keeps_what_is_strictly_above_the_median(model):
+    scores = {"3 14 15": [3, 1, 2], "3 14 15 9": [2, 1, 2, 1], "7 7 8 1 30": [1, 1, 1, 1, 5]}
+    cases = [make_case(model, i, text=text, scores=values) for i, (text, values) in enumerate(scores.items())]
+    kept = make_metric("confidence-text", {"removal": "reference"})(cases)["kept"]
+    assert kept == pytest.approx([1 / 3, 2 / 4, 1 / 5])
+    assert make_metric("confidence-text", {})(cases)["kept"] == pytest.approx([2 / 3, 2 / 4, 3 / 5])
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [("confidence-image", {"batch_size": 3}), ("confidence-text", {}), ("confidence-text", {"removal": "reference"})],
