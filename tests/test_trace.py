@@ -1,7 +1,9 @@
 """What a pass saw equals CLIP written out slowly, and nothing is left behind."""
 
+import dataclasses
 import threading
 
+import numpy as np
 import pytest
 import torch
 from transformers import CLIPModel
@@ -9,9 +11,14 @@ from transformers import CLIPModel
 import matex
 from matex.adapters.clip import adapt
 from matex.adapters.model import UnsupportedModel
-from matex.trace import Trace, record, run
+from matex.adapters.preprocessing import Preprocessing
+from matex.geometry import Placement
+from matex.priors.anatomy import parse
+from matex.priors.scene import Scene
+from matex.trace import ENTRY, Trace, record, run
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
+from tests.reference import gradient as slow
 
 
 def exact(actual, expected):
@@ -78,6 +85,116 @@ def test_gradients_of_all_tokens_are_those_of_the_slow_twin(module, model, pixel
             queries = tower.queries[layer].detach().unflatten(-1, (heads, -1)).transpose(0, 1)
             exact(trace.queries(layer)[which][:, :tokens], queries)
         exact(trace.embedding[which], (tower.embedding / tower.embedding.norm()).detach())
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("announced", [True, False])
+def test_gradients_at_what_enters_are_those_of_the_slow_twin(module, model, pixels, token_ids, which, announced):
+    blocks = {"image_gradient_blocks": ENTRY, "text_gradient_blocks": ENTRY} if announced else {}
+    traces = record(model, pixels, token_ids, **blocks)
+    image, text, _ = reference(module, pixels, token_ids, which)
+    found = traces.image.gradient_entry()
+    assert found.shape == pixels.shape
+    exact(found[which], slow.image_gradient(module, pixels[which], text.embedding.detach()))
+    ids = token_ids[which].tolist()[: text.readout + 1]
+    words, places = slow.token_parts(module, ids)
+    expected = slow.text_gradient(module, words + places, text.readout, image.embedding.detach())
+    found = traces.text.gradient_entry()
+    exact(found[which, : len(ids)], expected)
+    assert (found[which, len(ids) :] == 0).all()
+
+
+def test_a_pass_down_to_what_enters_serves_blocks_and_phrases_alike(model, pixels, token_ids, monkeypatch):
+    pairs = [(0, 0), (1, 2), (0, 1)]
+    plain = record(model, pixels[:2], token_ids, pairs).image
+    expected = [plain.gradient(layer) for layer in range(4)], plain.gradient_entry(), plain.attention_row(1)
+    calls, embed = [], type(model.image).embed
+    monkeypatch.setattr(type(model.image), "embed", lambda self, x: calls.append(len(x)) or embed(self, x))
+    trace = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=ENTRY).image
+    exact(trace.gradient_entry(), expected[1])
+    for layer in range(4):
+        exact(trace.gradient(layer), expected[0][layer])
+    exact(trace.attention_row(1), expected[2])
+    exact(trace.gradient_rows(2), plain.gradient_rows(2))
+    exact(trace.rerun(model.image, 1).gradient(2), expected[0][2])
+    assert calls == [2]
+    assert not any(value.requires_grad for value in (trace.score, trace.embedding, trace.hidden(2), trace.value(1)))
+    for number, (i, t) in enumerate(pairs):
+        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1], image_gradient_blocks=ENTRY).image
+        exact(trace.gradient_entry()[number], alone.gradient_entry()[0])
+
+
+@pytest.mark.parametrize("blocks", [0, ENTRY])
+def test_another_target_gives_the_gradient_of_its_own_product(model, pixels, token_ids, blocks):
+    trace = record(model, pixels, token_ids, image_gradient_blocks=blocks).image
+    other = record(model, pixels, token_ids.flip(0), image_gradient_blocks=blocks).image
+    own = trace.gradient_entry()
+    exact(trace.gradient_entry(other.target), other.gradient_entry())
+    exact(trace.gradient_entry(2 * trace.target - other.target), 2 * own - other.gradient_entry())
+    exact(trace.gradient_entry(), own)
+
+
+def test_inputs_are_the_different_ones_as_they_were_given(model, pixels, token_ids):
+    pairs = [(0, 0), (1, 2), (0, 1)]
+    traces = record(model, pixels[:2], token_ids, pairs)
+    assert torch.equal(traces.image.inputs, pixels[:2])
+    assert torch.equal(traces.text.inputs, token_ids)
+    assert (traces.image.item.tolist(), traces.text.item.tolist()) == ([0, 1, 0], [0, 2, 1])
+    with torch.inference_mode():
+        inside = record(model, pixels.clone(), token_ids.clone()).image.inputs
+    assert torch.equal(inside, pixels)
+    assert not inside.is_inference()
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1.0])
+def test_levels_are_what_a_black_and_a_white_film_become(model, token_ids, scale):
+    way = Preprocessing((35, 35), "squash", "bilinear", scale, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
+    model = dataclasses.replace(model, preprocessing=way)
+    films = [np.tile(np.uint8([[level] * 40]), (40, 1)) for level in (0, 255)]
+    pixels = torch.cat([way(matex.read(film), (7, 7))[0] for film in films]).double()
+    trace = record(model, pixels, token_ids[:2]).image
+    assert trace.levels.shape == (2, 3)
+    torch.testing.assert_close(trace.levels, pixels[:, :, 17, 17], rtol=1e-6, atol=0)
+    torch.testing.assert_close(trace.levels[0], -torch.tensor([2.0, 2.0, 2.0]).double(), rtol=1e-6, atol=0)
+
+
+def test_levels_are_unknown_where_the_model_does_not_say_how_it_normalises(model, pixels, token_ids):
+    trace = record(model, pixels, token_ids).image
+    assert trace.levels is None
+    assert Trace(run(model.image, pixels), torch.arange(3), trace.target).levels is None
+
+
+def test_a_trace_without_its_model_takes_clips_temperature(model, pixels, token_ids):
+    target = record(model, pixels, token_ids).image.target
+    assert Trace(run(model.image, pixels), torch.arange(3), target).logit_scale == 100
+
+
+def test_content_is_patches_or_words_of_each_pair(model, pixels, token_ids):
+    pairs = [(0, 0), (1, 1), (0, 1)]
+    traces = record(model, pixels[:2], token_ids, pairs)
+    assert traces.image.grid == (5, 5)
+    assert traces.text.grid is None
+    assert (traces.image.depth, traces.text.depth) == (4, 5)
+    assert traces.image.content.tolist() == [[False] + [True] * 25] * 3
+    words = {0: [0, 1, 1, 1, 1, 1, 0], 1: [0, 1, 1, 0, 0, 0, 0]}
+    assert traces.text.content.int().tolist() == [words[phrase] for _, phrase in pairs]
+    assert traces.text.readout.tolist() == [6, 3, 3]
+
+
+def test_the_prior_of_each_pair_is_worked_out_once(model, pixels, token_ids, monkeypatch):
+    placement = Placement.fit((35, 35), (35, 35), (7, 7), "squash")
+    scenes = [Scene(parse(text), placement) for text in ("right apex", "left base", "")]
+    trace = record(model, pixels, token_ids, scenes=scenes).image
+    first = trace.priors("box", "patient")
+    assert [prior.neutral for prior in first] == [False, False, True]
+    for prior, scene in zip(first, scenes, strict=True):
+        assert np.array_equal(prior.values, scene.prior("box", "patient").values)
+    calls, work = [], Scene.prior
+    monkeypatch.setattr(Scene, "prior", lambda self, *asked: calls.append(asked) or work(self, *asked))
+    assert trace.priors("box", "patient") is first
+    trace.priors("gaussian", "patient")
+    assert calls == [("gaussian", "patient")] * 3
+    assert record(model, pixels, token_ids).image.priors("box", "patient") == []
 
 
 def test_several_texts_on_one_image_get_the_gradients_of_all_tokens_each_gets_alone(model, pixels, token_ids):

@@ -8,6 +8,7 @@ threads may share it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +25,7 @@ from matex.priors.spatial import SpatialPrior
 
 T = TypeVar("T")
 
+ENTRY = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of what enters the first
 _SIDE_BY_SIDE = 8  # backwards at a time; bounds the memory of many phrases on one image
 
 
@@ -40,6 +42,8 @@ class Pass:
         embedding: unit norm, [item, joint]; carries the graph.
         readout: position of the readout token, [item].
         graph_from: first block whose attention output is on the graph; depth when none is.
+        entry: what enters the tower, when all of it is on the graph: pixels as `inputs`, or the first block's input on
+            the text tower.
     """
 
     tower: Tower
@@ -49,10 +53,13 @@ class Pass:
     embedding: Tensor
     readout: Tensor
     graph_from: int
+    entry: Tensor | None = None
 
 
 def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> Pass:
     """Run a tower over inputs, the last `gradient_blocks` blocks on the graph and nothing below them.
+
+    `ENTRY` blocks are all of it, with the pixels or token embeddings that enter.
 
     Raises:
         RuntimeError: fewer blocks seen than the tower has.
@@ -61,21 +68,28 @@ def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> Pass:
     with torch.inference_mode(False), torch.no_grad():
         inputs = inputs.clone() if inputs.is_inference() else inputs
         readout = tower.readout(inputs)
+        if gradient_blocks == ENTRY:
+            entry = (inputs if tower.kind == "image" else tower.embed(inputs)).detach().clone().requires_grad_()
+            with torch.enable_grad():
+                hidden = tower.embed(entry) if tower.kind == "image" else entry
+            return replace(_continue(tower, inputs, hidden, readout, 0, 0, cut=False), entry=entry)
         return _continue(tower, inputs, tower.embed(inputs), readout, 0, graph_from)
 
 
-def _continue(tower: Tower, inputs: Tensor, hidden: Tensor, readout: Tensor, first: int, graph_from: int) -> Pass:
-    """Run the blocks from `first` on, keeping what each saw."""
+def _continue(
+    tower: Tower, inputs: Tensor, hidden: Tensor, readout: Tensor, first: int, graph_from: int, cut: bool = True
+) -> Pass:
+    """Run the blocks from `first` on, keeping what each saw; the graph is cut off below `graph_from`, or goes on."""
     entered: list[Tensor] = []
     attended: list[Attended] = []
     for layer in range(first, tower.depth):
         last = layer == tower.depth - 1
         entered.append(hidden)
-        with torch.set_grad_enabled(layer > graph_from):
+        with torch.set_grad_enabled(layer > graph_from or not cut):
             seen = tower.attend(layer, hidden, readout if last else None)
             asked = _rows(hidden, readout) if last else hidden
             hidden = tower.finish(layer, asked, seen.output)
-        if layer == graph_from:
+        if layer == graph_from and cut:
             # The graph starts at the readout token's attention output; what other tokens carry on is a constant.
             at = torch.zeros_like(readout) if last else readout
             seen = seen._replace(output=_rows(seen.output, at).detach().requires_grad_())
@@ -126,6 +140,7 @@ class Trace:
         self._other = other
         self._known: dict[Hashable, Any] = {}
         self._gradients: dict[int, Tensor] = {}
+        self._entered: Tensor | None = None
         self._wide: dict[int, _Wide] = {}
         self._priors: dict[tuple[str, str], list[SpatialPrior]] = {}
         self.tower = seen.tower
@@ -230,6 +245,26 @@ class Trace:
         if layer not in self._gradients:
             self._backward(min(layer, self._seen.graph_from))
         return self._gradients[layer]
+
+    def gradient_entry(self, target: Tensor | None = None) -> Tensor:
+        """Gradient of the score at what enters the tower: pixels [pair, channel, height, width], or the first block's
+        input [pair, token, dim] on the text tower.
+
+        Args:
+            target: what the embedding's product is taken with instead of `target`, [pair, joint].
+        """
+        if target is None and self._entered is not None:
+            return self._entered
+        seen = self._seen
+        if seen.entry is None:  # the pass was not told
+            seen = run(seen.tower, seen.inputs, ENTRY)
+        assert seen.entry is not None
+        if target is None:
+            self._backward(0, seen)
+            assert self._entered is not None
+            return self._entered
+        turns = self._turns(seen.embedding, [seen.entry], target)
+        return _float(torch.cat([gradient for (gradient,) in turns])[self._turn, self.item])
 
     def gradient_rows(self, layer: int) -> Tensor:
         """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
@@ -373,22 +408,27 @@ class Trace:
 
         return self.once(("text", phrase if isinstance(phrase, str) else tuple(phrase)), embed)
 
-    def _backward(self, lowest: int) -> None:
-        """One backward from the score to the attention outputs of all blocks from `lowest` on."""
-        seen = self._seen
+    def _backward(self, lowest: int, seen: Pass | None = None) -> None:
+        """One backward from the score to the attention outputs of all blocks from `lowest` on, and to what entered."""
+        seen = seen or self._seen
         if lowest < seen.graph_from:  # the pass was not told that a method reads so far down: run from there again
             with torch.inference_mode(False), torch.no_grad():
                 seen = _continue(seen.tower, seen.inputs, seen.hidden[lowest], seen.readout, lowest, lowest)
         outputs = [attended.output for attended in seen.attended[-(self.depth - lowest) :]]
         found: list[list[Tensor]] = [[] for _ in outputs]
+        entered: list[Tensor] = []
         every = torch.arange(len(seen.readout), device=self.item.device)
-        for gradients in self._turns(seen.embedding, outputs):
-            for rows, gradient in zip(found, gradients, strict=True):  # [turn, item, token, dim]
+        points = outputs if seen.entry is None else [*outputs, seen.entry]
+        for gradients in self._turns(seen.embedding, points):
+            for rows, gradient in zip(found, gradients, strict=False):  # [turn, item, token, dim]
                 at = torch.zeros_like(seen.readout) if gradient.shape[2] == 1 else seen.readout
                 rows.append(gradient[:, every, at])
+            entered += gradients[len(outputs) :]
         heads = seen.attended[-1].value.shape[1]
         for layer, rows in zip(range(lowest, self.depth), found, strict=True):
             self._gradients[layer] = _float(torch.cat(rows)[self._turn, self.item].unflatten(-1, (heads, -1)))
+        if entered:
+            self._entered = _float(torch.cat(entered)[self._turn, self.item])
 
     def _gradients_wide(self, layer: int) -> _Wide:
         """Gradients for all tokens of block `layer`; found for the blocks above it on the way."""
@@ -423,15 +463,22 @@ class Trace:
         """Which backward serves a pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
         return (self.item[:, None] == self.item).tril(-1).sum(-1)
 
-    def _turns(self, embedding: Tensor, points: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+    def _turns(
+        self, embedding: Tensor, points: Sequence[Tensor], target: Tensor | None = None
+    ) -> Iterator[Sequence[Tensor]]:
         """Gradients of the scores at points of the graph, each [turn, item, ...], some turns at a time.
 
         Different inputs do not touch each other: one backward serves one pair of every input. The backwards for the
         first, second, ... pair of each input run side by side.
         """
         with torch.inference_mode(False), torch.enable_grad():
-            scores = (embedding[self.item.clone()] * self.target.clone()).sum(-1)
-            for some in F.one_hot(self._turn).T.to(scores).split(_SIDE_BY_SIDE):  # [turn, pair]
+            target = self.target if target is None else target
+            scores = (embedding[self.item.clone()] * target.clone()).sum(-1)
+            turns = F.one_hot(self._turn).T.to(scores)  # [turn, pair]
+            if len(turns) == 1:
+                yield tuple(found[None] for found in torch.autograd.grad(scores, points, turns[0], retain_graph=True))
+                return
+            for some in turns.split(_SIDE_BY_SIDE):
                 yield torch.autograd.grad(scores, points, some, retain_graph=True, is_grads_batched=True)
 
     def _all_rows(self, layer: int) -> Attended:

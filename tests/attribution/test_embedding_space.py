@@ -8,7 +8,6 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.attribution.scoring import questions
 from matex.cli import parse_parameters, run
 from matex.samples import samples
 from tests.attribution.pairs import Numbers
@@ -72,14 +71,13 @@ def test_many_phrases_share_the_maps_of_an_image(model, pixels, token_ids, monke
     assert runs == [1]
 
 
-def test_one_phrase_costs_one_forward_and_one_backward(model, subject, monkeypatch):
-    trace = matex.record(model, *subject.inputs).image
-    assert len(questions(trace)[0]) == 1
+@pytest.mark.parametrize("method", ["embedding-space", "gradient", "saliency"])
+def test_one_phrase_costs_one_forward_and_one_backward_with_its_trace(model, subject, monkeypatch, method):
     forwards, backwards = [], []
     embed, grad = type(model.image).embed, torch.autograd.grad
     monkeypatch.setattr(type(model.image), "embed", lambda self, x: forwards.append(len(x)) or embed(self, x))
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: backwards.append(1) or grad(*a, **k))
-    make("embedding-space", {})(trace)
+    matex.attribute(model, *subject.inputs, method=method)
     assert (forwards, backwards) == ([1], [1])
 
 

@@ -9,13 +9,13 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from matex.attribution.gradient import Gradient, per_pair
+from matex.attribution.gradient import Gradient, add_up, per_pair, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
 from matex.attribution.method import METHODS, check
 from matex.attribution.occlusion import Occlusion
 from matex.attribution.scoring import questions
-from matex.trace import Trace
+from matex.trace import ENTRY, Trace
 
 _AT_ONCE = 64  # coordinates per run of a gradient operator; bounds the memory of their maps
 
@@ -66,7 +66,7 @@ class EmbeddingSpace:
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("gradient",)
-    passes: ClassVar[str] = "2 forwards, 1 backward (as the operator where another is chosen)"
+    passes: ClassVar[str] = "1 forward, 1 backward (as the operator where another is chosen)"
     source: ClassVar[str] = "embedding-space XAI on MedCLIP"
     equation: ClassVar[str] = (
         "A = sum_c T_c M(I_c): an operator M on every coordinate c of the embedding, weighed by the other side's "
@@ -79,7 +79,7 @@ class EmbeddingSpace:
         "gradients of the normalised embedding; options for the others.",
         "Its evaluation is by eye.",
     )
-    draws: ClassVar[str] = "the draws of operator='gradient-shap'; nothing with the other operators"
+    draws: ClassVar[str] = "the places of operator='gradient-shap'; nothing with the other operators"
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -93,9 +93,12 @@ class EmbeddingSpace:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def gradient_blocks(self, kind: str) -> int:
-        return 0
+        return ENTRY if self._of_the_score else 0
 
     def __call__(self, trace: Trace) -> Tensor:
+        if self._of_the_score:
+            target = self._target(trace) if self.prompts else None
+            return raw(trace, add_up(trace, score_elements(trace, target)))
         asked, turn = questions(trace, self._target(trace))
         if self.keep_maps:
             maps = self.coordinates(trace)
@@ -123,6 +126,12 @@ class EmbeddingSpace:
         if not self.prompts or trace.tower.kind == "text":
             return [{} for _ in trace.item]
         return [{"mean_score": float(score)} for score in (trace.embedding * self._target(trace)).sum(-1)]
+
+    @property
+    def _of_the_score(self) -> bool:
+        """Whether the map is the plain gradient of a score, for which the trace's own pass will do."""
+        plain = self.operator == "gradient" and self.per_dimension == "signed" and self.embed == "normalized"
+        return plain and not self.keep_maps
 
     def _target(self, trace: Trace) -> Tensor:
         """What the coordinates are weighed with: the mean embedding of the set of prompts, [pair, joint]."""

@@ -9,27 +9,35 @@ import torch
 from torch import Tensor
 
 from matex.attribution.method import METHODS
-from matex.attribution.scoring import entry, gate_relus, gradients, questions
-from matex.trace import Trace
-
-
-def input_gradients(trace: Trace, asked: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
-    """Gradients of questions [question, item, joint] at pixels [question, item, channel, height, width] or at token
-    embeddings [question, item, token, dim]."""
-    tower, inputs = trace.tower, trace.inputs
-    watch = gate_relus if guided else None
-    return gradients(tower, entry(tower, inputs), tower.readout(inputs), asked, unit, watch)
+from matex.attribution.scoring import entry, gate_relus, gradients
+from matex.trace import ENTRY, Trace
 
 
 def gradient_elements(trace: Trace, asked: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
-    """Signed contributions before they are added up over channels: the gradient on the image; on the text the gradient
-    times the token's embedding without its place. Shapes as `input_gradients`.
+    """Signed contributions to questions [question, item, joint] before they are added up over channels, by a pass of
+    their own: the gradient on the image; on the text the gradient times the token's embedding without its place.
 
     A plain sum over the dimensions of a token's gradient is zero in a pre-norm transformer, which removes the mean of
     the residual stream wherever it reads it.
+
+    Returns:
+        [question, item, channel, height, width] or [question, item, token, dim].
     """
-    found = input_gradients(trace, asked, unit, guided)
-    return found if trace.tower.kind == "image" else found * word_embeddings(trace)
+    tower, inputs = trace.tower, trace.inputs
+    watch = gate_relus if guided else None
+    found = gradients(tower, entry(tower, inputs), tower.readout(inputs), asked, unit, watch)
+    return found if tower.kind == "image" else found * word_embeddings(trace)
+
+
+def score_elements(trace: Trace, target: Tensor | None = None) -> Tensor:
+    """The same for the score, from the trace's own pass, [pair, ...].
+
+    Args:
+        trace: recorded down to what enters, or it is run again.
+        target: asks for another product with the embedding than the score, [pair, joint].
+    """
+    found = trace.gradient_entry(target)
+    return found if trace.tower.kind == "image" else found * word_embeddings(trace)[trace.item]
 
 
 def word_embeddings(trace: Trace) -> Tensor:
@@ -45,8 +53,12 @@ def add_up(trace: Trace, elements: Tensor) -> Tensor:
 
 def per_pair(trace: Trace, values: Tensor, turn: Tensor) -> Tensor:
     """Values [turn, item, ...] as a method's raw result: pixels [pair, height, width] or tokens [pair, token]."""
-    chosen = values[turn, trace.item]
-    return chosen if trace.tower.kind == "image" else trace.arrange(chosen)
+    return raw(trace, values[turn, trace.item])
+
+
+def raw(trace: Trace, values: Tensor) -> Tensor:
+    """Values per pixel [pair, height, width] as they are, values per token [pair, token] arranged."""
+    return values if trace.tower.kind == "image" else trace.arrange(values)
 
 
 @METHODS("gradient")
@@ -62,17 +74,16 @@ class Gradient:
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("gradient",)
-    passes: ClassVar[str] = "2 forwards, 1 backward"
+    passes: ClassVar[str] = "1 forward, 1 backward"
     source: ClassVar[str] = "Simonyan et al., arXiv:1312.6034, signed"
     equation: ClassVar[str] = "A = sum over channels of dS/dx; on the text dS/de . e"
 
     def gradient_blocks(self, kind: str) -> int:
-        return 0
+        return ENTRY
 
     def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
         """See `gradient_elements`."""
         return gradient_elements(trace, asked, unit)
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
-        return per_pair(trace, add_up(trace, self.elements(trace, asked)), turn)
+        return raw(trace, add_up(trace, score_elements(trace)))

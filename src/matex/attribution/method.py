@@ -42,7 +42,10 @@ class Method(Protocol):
     source: ClassVar[str]
 
     def gradient_blocks(self, kind: str) -> int:
-        """How many of the last blocks of the "image" or "text" tower it reads gradients of; a hint for the forward."""
+        """How many of the last blocks of the "image" or "text" tower it reads gradients of; a hint for the forward.
+
+        `matex.trace.ENTRY` when it reads those at what enters the tower.
+        """
         ...
 
     def __call__(self, trace: Trace) -> Tensor:

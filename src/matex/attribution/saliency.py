@@ -7,10 +7,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from matex.attribution.gradient import add_up, gradient_elements, input_gradients, per_pair
+from matex.attribution.gradient import add_up, raw, score_elements
 from matex.attribution.method import METHODS, check
-from matex.attribution.scoring import questions
-from matex.trace import Trace
+from matex.trace import ENTRY, Trace
 
 _REDUCTIONS = ("max_abs", "sum_abs", "l2", "signed")
 
@@ -32,7 +31,7 @@ class Saliency:
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("gradient",)
-    passes: ClassVar[str] = "2 forwards, 1 backward"
+    passes: ClassVar[str] = "1 forward, 1 backward"
     source: ClassVar[str] = "Simonyan et al., arXiv:1312.6034, section 3.1"
     equation: ClassVar[str] = "A = max over channels of |dS/dx|; on the text the length of dS/de"
     errors: ClassVar[tuple[str, ...]] = (
@@ -45,15 +44,14 @@ class Saliency:
         check(known, "reduce", f"to be one of {', '.join(_REDUCTIONS)}", self.reduce)
 
     def gradient_blocks(self, kind: str) -> int:
-        return 0
+        return ENTRY
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
         reduce = self.reduce or ("max_abs" if trace.tower.kind == "image" else "l2")
         if reduce == "signed":
-            return per_pair(trace, add_up(trace, gradient_elements(trace, asked)), turn)
-        found = input_gradients(trace, asked)
-        found = found.movedim(2, -1) if trace.tower.kind == "image" else found
+            return raw(trace, add_up(trace, score_elements(trace)))
+        found = trace.gradient_entry()
+        found = found.movedim(1, -1) if trace.tower.kind == "image" else found
         match reduce:
             case "max_abs":
                 values = found.abs().amax(-1)
@@ -61,4 +59,4 @@ class Saliency:
                 values = found.abs().sum(-1)
             case _:
                 values = found.norm(dim=-1)
-        return per_pair(trace, values, turn)
+        return raw(trace, values)
