@@ -196,11 +196,19 @@ def test_a_name_may_not_leave_the_folder_and_links_within_it_may(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_the_size_is_that_of_the_image_as_read(tmp_path, orientation):
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
+def test_the_size_is_that_of_the_image_as_read(tmp_path, name, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("L", (60, 40), 9).save(tmp_path / "a.jpg", exif=exif)
-    assert size_of(tmp_path / "a.jpg") == read(tmp_path / "a.jpg").pixels.shape
+    Image.fromarray(np.arange(2400, dtype=np.uint8).reshape(40, 60)).save(tmp_path / name, exif=exif)
+    assert size_of(tmp_path / name) == read(tmp_path / name).pixels.shape[:2]
+    assert size_of(tmp_path / name) == ((60, 40) if orientation > 4 else (40, 60))
+
+
+def test_the_size_of_a_png_is_read_from_its_header_alone(tmp_path):
+    path = layouts.picture(tmp_path / "a.png", 512, 512)
+    path.write_bytes(path.read_bytes()[:100])
+    assert size_of(path) == (512, 512)
 
 
 def test_the_size_of_a_dicom_film_is_read_from_its_header(tmp_path):

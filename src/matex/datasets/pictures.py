@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from matex.datasets.tables import Unusable
 from matex.geometry import Size
@@ -63,7 +64,11 @@ def size_of(path: Path) -> Size:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 width, height = image.size
-                turned = image.getexif().get(0x0112, 1) in _TURNED
+                if isinstance(image, TiffImageFile):  # whose size Pillow gives as turned already, from some release on
+                    width, height = (int(image.tag_v2[tag]) for tag in (256, 257))
+                # asking a PNG for EXIF decodes all of it, so only where it announced some
+                asked = image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info
+                turned = asked and image.getexif().get(0x0112, 1) in _TURNED
     except Exception:  # Pillow's readers raise nearly every built-in exception on a damaged header
         raise Unusable("Expected an image, got a file that cannot be read as one.") from None
     return (width, height) if turned else (height, width)
