@@ -62,9 +62,10 @@ class Row:
 class Workloads:
     """The model and what is timed on it."""
 
-    def __init__(self, small: bool) -> None:
+    def __init__(self, small: bool, activation: str = "quick_gelu") -> None:
         torch.manual_seed(0)
         config = _small_config() if small else CLIPConfig()
+        config.vision_config.hidden_act = config.text_config.hidden_act = activation
         self.module = CLIPModel(config).eval().requires_grad_(False)
         self.module.set_attn_implementation("sdpa")
         self.model = adapt(self.module, "random", preprocessing=None, tokenizer=None)
@@ -93,7 +94,7 @@ class Workloads:
         """One method on the image, the phrase's embedding given."""
         chosen = make(method, {})
         seen = run(self.model.image, self.pixels, chosen.gradient_blocks("image"))
-        chosen(Trace(seen, torch.zeros(1, dtype=torch.long), self.embedding, [self._scene()]))
+        chosen(Trace(seen, torch.zeros(1, dtype=torch.long), self.embedding, [self.scene()]))
 
     def both(self, methods: tuple[str, ...], phrases: int = 1) -> None:
         """Methods on image and text over one trace, the terms kept apart, one image with one or more phrases."""
@@ -105,16 +106,17 @@ class Workloads:
             [(0, phrase) for phrase in range(phrases)],
             image_gradient_blocks=max(method.gradient_blocks("image") for method in chosen),
             text_gradient_blocks=max(method.gradient_blocks("text") for method in chosen),
-            scenes=[self._scene() for _ in range(phrases)],
+            scenes=[self.scene() for _ in range(phrases)],
         )
         for method in chosen:
             if hasattr(method, "components"):
                 method.fuse(method.components(traces.image))
             else:
                 method(traces.image)
-            method(traces.text)
+            if "text" in method.towers:
+                method(traces.text)
 
-    def _scene(self) -> Scene:
+    def scene(self) -> Scene:
         return Scene(parse(PHRASE), self.placement)
 
 

@@ -1,4 +1,4 @@
-"""The speed benchmark runs and reports every row; its numbers are for docs/speed.md, not for a test."""
+"""The benchmarks run and report every row; their numbers are for docs/speed.md, not for a test."""
 
 import importlib.util
 import json
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "speed.py"
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+SCRIPT = FOLDER / "speed.py"
 TIMED = {
     "trace of the image tower, no gradients",
     "matex, image map",
@@ -26,6 +27,69 @@ MEMORY = {
     "peak of tensors and weights",
     "peak of tensors alone",
 }
+
+
+@pytest.fixture
+def methods(monkeypatch):
+    """The module benchmarks/methods.py, found as it finds its neighbour."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield importlib.import_module("methods")
+    for name in ("methods", "speed"):
+        sys.modules.pop(name, None)
+
+
+class Clock:
+    """Time passes by one second whenever somebody looks."""
+
+    def __init__(self):
+        self.seconds = 0
+
+    def __call__(self):
+        self.seconds += 1
+        return self.seconds
+
+
+def test_every_target_of_the_methods_benchmark_has_its_ratio(methods):
+    costs = methods.Costs(small=True)
+    seconds = methods.measure(methods.targets(costs), 1, Clock())
+    assert set(seconds.values()) == {1}
+    found = methods.ratios(seconds)
+    assert [target for _, target in found.values()] == [1.3, 20, 20, 1.053, 1.053, 1.053, 1.0]
+    assert {ratio for ratio, _ in found.values()} == {1}
+
+
+def test_one_prompt_of_embedding_space_is_one_forward_and_one_backward(methods):
+    assert methods.Costs(small=True).calls() == {"forwards": 1, "backwards": 1}
+
+
+def test_a_method_run_with_fewer_inputs_is_charged_for_all_of_them(methods):
+    costs = methods.Costs(small=True)
+    found = methods.cost_of_each(costs, 1, Clock(), only="rise")
+    assert found == {"rise, image": 4000 / methods.ROWS * methods.PLAINS, "rise, text": methods.PLAINS}
+    assert methods.by_method(found) == {"rise": {"image": 625, "text": 10}}
+
+
+@pytest.mark.filterwarnings("ignore:.*laterality.*")
+def test_the_methods_benchmark_knows_every_method_on_every_tower(methods):
+    from matex.attribution import METHODS
+
+    work, times = methods.each(methods.Costs(small=True))
+    assert set(work) == set(times) == {f"{name}, {tower}" for name, kind in METHODS.items() for tower in kind.towers}
+    for name in ("matex, image", "guided-backprop, text", "ca-m2ib, image", "clip-surgery, image"):
+        work[name]()
+
+
+@pytest.mark.slow
+def test_the_methods_benchmark_reports_every_cost_and_the_machine(tmp_path):
+    file = tmp_path / "methods.json"
+    command = [sys.executable, str(FOLDER / "methods.py"), "--small", "--quick", "--threads", "1", "--json", str(file)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert content["machine"]["threads"] == 1
+    assert all(cost > 0 for method in content["methods"].values() for cost in method.values())
+    assert content["methods"]["legrad"].keys() == {"image"}
+    for row in content["rows"]:
+        assert f"| {row['name']} | {row['against']} | {row['ratio']:.3f} |" in output
 
 
 @pytest.mark.filterwarnings("ignore:.*laterality.*")
