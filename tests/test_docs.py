@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from matex.attribution import METHODS
+from matex.datasets import DATASETS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,6 +29,7 @@ def test_snippets_run(page, tmp_path, monkeypatch):
         pytest.skip("no Python on this page")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(METHODS, "_entries", {**METHODS})  # a page may register a method of its own
+    monkeypatch.setattr(DATASETS, "_entries", {**DATASETS})
     namespace: dict[str, object] = {"__name__": "__docs__"}
     for line, code in found:
         source = "\n" * (line - 1) + code  # so that a failure names the line of the page
