@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from matex.benchmark.commands import commands
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -80,7 +82,9 @@ MirroredOption = Annotated[
 ]
 ParameterOption = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="Of the method; repeatable."),
+    typer.Option(
+        "-p", "--parameter", metavar="KEY=VALUE", help="Of the method; repeatable. @FILE: a preset of matex tune."
+    ),
 ]
 
 
@@ -351,6 +355,9 @@ def verify(
         raise matex.InputError(f"Expected the recorded explanation, got another: {'; '.join(verdict.differences)}.")
 
 
+app.add_typer(commands)
+
+
 def main() -> None:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
@@ -402,14 +409,17 @@ def _told(error: Exception) -> tuple[str, int]:
 
 
 def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE strings as the types of the method's fields.
+    """KEY=VALUE strings as the types of the method's fields; @FILE takes those of a preset, which KEY=VALUE override.
 
     Raises:
-        InputError: not KEY=VALUE, or a value of another type or outside its range.
+        InputError: not KEY=VALUE, a value of another type or outside its range, or a preset of another method.
         UnknownName: no such method or parameter.
     """
     from matex.attribution import METHODS, make
     from matex.images import InputError
+
+    presets = [_preset(item, method) for item in given if item.startswith("@")]
+    given = [item for item in given if not item.startswith("@")]
 
     kind = METHODS[method]
     hints = typing.get_type_hints(kind)
@@ -428,6 +438,8 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             values[name] = _typed(name, text.strip(), hints[name])
         else:
             make(method, {name: text})  # refuses, naming the known ones
+    for preset in reversed(presets):
+        values = {**preset, **values}
     try:
         make(method, values)
     except ValueError as error:
@@ -447,10 +459,33 @@ def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str
     for item in given:
         key, sign, text = item.partition("=")
         method, _, name = key.strip().rpartition(".")
-        if not sign or method not in sorted_out:
+        if preset := item.startswith("@"):
+            method = _read_preset(item)[0]
+        if not (sign or preset) or method not in sorted_out:
             raise InputError(f"Expected -p METHOD.KEY=VALUE with METHOD one of {', '.join(names)}, got {item!r}.")
-        sorted_out[method].append(f"{name}={text}")
+        sorted_out[method].append(item if preset else f"{name}={text}")
     return {name: parse_parameters(name, items) for name, items in sorted_out.items()}
+
+
+def _preset(item: str, method: str) -> dict[str, Any]:
+    """The parameters that -p @FILE names.
+
+    Raises:
+        InputError: no preset, or one of another method.
+    """
+    from matex.images import InputError
+
+    found, values = _read_preset(item)
+    if found != method:
+        raise InputError(f"Expected a preset of {method}, got one of {found}: {item[1:]}. Add -m {found}.")
+    return values
+
+
+def _read_preset(item: str) -> tuple[str, dict[str, Any]]:
+    """Method and parameters of @FILE."""
+    from matex.benchmark.config import read_preset
+
+    return read_preset(item[1:])
 
 
 def _typed(name: str, text: str, hint: Any) -> Any:
