@@ -1,8 +1,9 @@
-"""The commands that run, merge and tune; the report's is here too. Heavy packages are imported inside."""
+"""The commands that run, merge, report and tune. Heavy packages are imported inside."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -57,6 +58,28 @@ def merge(
 
 
 @commands.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that matex benchmark wrote.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write to.", show_default="RUN")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Report what there is of a run that was stopped or not merged.")
+    ] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=FOLDER", help="Where a data set of the run lies, to show its films; repeatable."),
+    ] = None,
+) -> None:
+    """Write the tables and figures of a run, beside the published numbers.
+
+    Writes report.html, report.tex and report.csv. Localisation is never reported without its controls.
+    """
+    from matex.benchmark.report import write_report
+
+    written = write_report(run, out, partial=partial, roots=_roots(data or ()), progress=sys.stderr.isatty())
+    print(f"Open {written}; the tables are in report.tex and report.csv beside it too. Not for diagnosis.")
+
+
+@commands.command()
 def tune(
     config: ConfigArgument,
     out: Annotated[
@@ -78,6 +101,19 @@ def tune(
         print(f"{trial.value:10.4f}  {told}")
     print(f"{tuned.default.value:10.4f}  as it was")
     print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples; the best is in {written}.")
+
+
+def _roots(given: Sequence[str]) -> dict[str, Path]:
+    """LABEL=FOLDER strings as folders by label."""
+    from matex.images import InputError
+
+    found: dict[str, Path] = {}
+    for item in given:
+        label, sign, folder = item.partition("=")
+        if not (label and sign and Path(folder).is_dir()):
+            raise InputError(f"Expected --data LABEL=FOLDER with a folder that exists, got {item!r}. Check the path.")
+        found[label] = Path(folder)
+    return found
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

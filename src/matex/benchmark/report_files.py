@@ -1,0 +1,215 @@
+"""The tables of a report as LaTeX (booktabs) and as one CSV of a row per number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Row, Table
+from matex.saliency import DISCLAIMER
+
+COLUMNS = (
+    "section",
+    "table",
+    "kind",
+    "row",
+    "of",
+    "group",
+    "heading",
+    "metric",
+    "column",
+    "method",
+    "against",
+    "value",
+    "low",
+    "high",
+    "error",
+    "n",
+    "undefined",
+    "draws",
+    "spread",
+    "p_holm",
+    "better",
+    "source",
+)
+WIDE = 6  # columns from which a table is shrunk to the width of the text
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "–": "--",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "≤": r"$\leq$",
+}
+
+_HEAD = r"""% Written by matex report. Tables stand alone: copy what you need, with \usepackage{booktabs,graphicx}.
+% Quoted lines are as published, on other models and other data: not comparable with the lines of this run.
+\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs,graphicx,longtable}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\begin{document}
+"""
+
+
+def as_latex(sections: Sequence[tuple[str, Sequence[Table]]], title: str) -> str:
+    """A document that compiles by itself; each table between comments that name it."""
+    parts = [_HEAD, f"\\section*{{{escape(title)}}}\n\\noindent {escape(DISCLAIMER)}\n"]
+    for name, tables in sections:
+        parts.append(f"\n\\subsection*{{{escape(name)}}}\n")
+        parts += [latex_table(table) for table in tables]
+    return "".join(parts) + "\\end{document}\n"
+
+
+def latex_table(table: Table) -> str:
+    """One table; one of many lines runs over several pages, one of many columns is made smaller."""
+    spec = "l" + "r" * len(table.columns)
+    heads = [*_group_line(table.columns), _line([table.corner, *(_head(column) for column in table.columns)])]
+    body = "".join(_latex_rows(table.rows, len(table.columns)))
+    caption = escape(" ".join(part for part in (f"{table.title}.", table.lead) if part))
+    notes = "".join(f"\\par\\footnotesize {escape(note)}\n" for note in table.notes)
+    start = f"\n% --- {table.key}\n"
+    if len(table.rows) > 36:
+        return (
+            f"{start}{{\\scriptsize\\begin{{longtable}}{{{spec}}}\n\\caption{{{caption}}}\\\\\n\\toprule\n"
+            f"{''.join(heads)}\\midrule\\endhead\n{body}\\bottomrule\n\\end{{longtable}}\n{notes}}}\n"
+        )
+    tabular = (
+        f"\\begin{{tabular}}{{{spec}}}\n\\toprule\n{''.join(heads)}\\midrule\n{body}\\bottomrule\n\\end{{tabular}}"
+    )
+    if len(table.columns) >= WIDE:
+        tabular = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}"
+    opened = f"{start}\\begin{{table}}[ht]\\centering\\footnotesize\n\\caption{{{caption}}}\n"
+    return f"{opened}{tabular}\n{notes}\\end{{table}}\n"
+
+
+def as_csv(sections: Sequence[tuple[str, Sequence[Table]]]) -> str:
+    """Every number of every table, as printed but in full precision; empty where there is none."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for name, tables in sections:
+        for table in tables:
+            for row in table.rows:
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    if cell is not None and not isinstance(cell, str):
+                        writer.writerow({**_where(name, table, row, column), **_facts(cell)})
+    return stream.getvalue()
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX prints it."""
+    return "".join(_ESCAPES.get(letter, letter) for letter in text)
+
+
+def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, Any]:
+    return {
+        "section": section,
+        "table": table.key,
+        "kind": row.kind,
+        "row": row.label,
+        "of": row.of,
+        "group": " ".join(part for part in (row.group, column.group) if part),
+        "heading": column.label,
+    }
+
+
+def _facts(cell: Measured | Quoted | Compared) -> dict[str, Any]:
+    if isinstance(cell, Quoted):
+        return {
+            "metric": cell.column.metric,
+            "column": cell.column.column,
+            "method": cell.row,
+            "value": cell.value,
+            "error": "" if cell.error is None else cell.error,
+            "better": cell.column.better,
+            "source": f"{cell.table.source}, table {cell.table.number}: {cell.table.data}",
+        }
+    facts = {"metric": cell.measure.metric, "column": cell.measure.column, "better": cell.measure.better}
+    scale = cell.style.scale
+    if isinstance(cell, Compared):
+        found = cell.comparison
+        ends = {"value": found.difference, "low": found.low, "high": found.high}
+        facts |= {"method": cell.first, "against": cell.against, "n": found.pairs, "undefined": found.undefined}
+        facts |= {"p_holm": "" if math.isnan(cell.p) else repr(cell.p), "source": "this run"}
+    else:
+        found = cell.summary
+        ends = {"value": found.mean, "low": found.low, "high": found.high, "spread": cell.spread}
+        facts |= {"method": cell.method, "n": found.defined, "undefined": found.undefined, "draws": cell.draws}
+        facts["source"] = "this run"
+    return {**facts, **{name: "" if math.isnan(value) else repr(scale * value) for name, value in ends.items()}}
+
+
+def _group_line(columns: Sequence[Column]) -> list[str]:
+    """A line of headings over several columns, with rules under them; nothing when no column has one."""
+    if not any(column.group for column in columns):
+        return []
+    cells, rules, at = [""], "", 2
+    for group, some in groupby(column.group for column in columns):
+        width = len(list(some))
+        cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
+        rules += f"\\cmidrule(lr){{{at}-{at + width - 1}}}" if group else ""
+        at += width
+    return [" & ".join(cells) + " \\\\\n", f"{rules}\n"]
+
+
+def _head(column: Column) -> str:
+    return f"{column.label} {ARROWS[column.better]}".strip()
+
+
+def _latex_rows(rows: Sequence[Row], columns: int) -> Iterator[str]:
+    group = ""
+    for row in rows:
+        if row.group and row.group != group:
+            yield f"\\multicolumn{{{columns + 1}}}{{l}}{{\\textbf{{{escape(row.group)}}}}} \\\\\n"
+        group = row.group or group
+        label = escape(row.label)
+        if row.kind == "control":
+            label = f"\\quad\\textit{{{label}}}"
+        elif row.kind == "quoted":
+            label = f"\\quad {label}"
+        yield " & ".join([label, *(_latex_cell(cell) for cell in row.cells)]) + " \\\\\n"
+
+
+def _latex_cell(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        return escape(cell)
+    if isinstance(cell, Quoted):
+        error = "" if cell.error is None else f" ± {cell.error:.{cell.decimals}f}"
+        return escape(f"{cell.value:.{cell.decimals}f}{error}")
+    if isinstance(cell, Compared):
+        found = cell.comparison
+        interval = cell.style.interval(found.low, found.high, signed=True)
+        return escape(f"{cell.style.number(found.difference, signed=True)} {interval}".strip())
+    return escape(
+        f"{cell.style.number(cell.summary.mean)} {cell.style.interval(cell.summary.low, cell.summary.high)}".strip()
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(escape(cell) for cell in cells) + " \\\\\n"

@@ -1,0 +1,489 @@
+"""A run folder as a report reads it: values by method, controls by method, and what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.benchmark.config import Config, MetricChoice, parse_config
+from matex.benchmark.controls import MAPS, cells, localises, measured
+from matex.benchmark.store import Store, read_table
+from matex.images import InputError
+from matex.metrics import METRICS, make_metric
+from matex.metrics.localisation import tune_thresholds
+
+Values = NDArray[np.float64]
+Key = tuple[str, str, str, str, str]  # dataset, model, method, metric, column
+_KEY = ("dataset", "model", "method", "metric", "column")
+TUNED = "miou"  # column that is made here, of the columns of the metric miou
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method or control of a data set and model, as cells.json has it.
+
+    Args:
+        label: in results.
+        kind: "method" or "control".
+        of: label of the method that a control belongs to; None for those that serve all.
+        name: registered method, or the label of a control without one.
+        description: one sentence.
+        parameters: without the seed.
+        seeds: of its runs; -1 where nothing is drawn.
+    """
+
+    label: str
+    kind: Literal["method", "control"]
+    of: str | None
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of one metric of the run.
+
+    Args:
+        metric: label.
+        column: name.
+        name: registered metric.
+        better: which way is up.
+        localises: whether the metric compares maps with places that are known.
+        whole: whether it judges all maps of a method at once, so that it has one value per repetition.
+        parameters: of the metric, defaults included.
+    """
+
+    metric: str
+    column: str
+    name: str
+    better: Literal["higher", "lower", "neither"]
+    localises: bool
+    whole: bool
+    parameters: Mapping[str, Any] = field(compare=False, default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What one model did on one data set.
+
+    Args:
+        dataset: label.
+        model: label.
+        samples: rows of samples.parquet, attributes decoded, in the order of every array of values.
+        entries: methods and controls by label, methods first.
+        measures: every column that has a value, metrics in the order of the configuration.
+        scores: cosine of image and phrase [sample].
+    """
+
+    dataset: str
+    model: str
+    samples: tuple[Mapping[str, Any], ...]
+    entries: Mapping[str, Entry]
+    measures: tuple[Measure, ...]
+    scores: Values
+    _arrays: Mapping[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = field(repr=False)
+    _whole: Mapping[tuple[str, str, str], Values] = field(repr=False)
+
+    @property
+    def methods(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries.values() if entry.kind == "method")
+
+    @property
+    def shared(self) -> tuple[Entry, ...]:
+        """Controls that serve every method, in the order in which they are explained."""
+        return tuple(self.entries[label] for label in MAPS if label in self.entries)
+
+    def controls_of(self, method: str) -> tuple[Entry, ...]:
+        """Controls made of one method: random weights, and without its prior or gate."""
+        return tuple(entry for entry in self.entries.values() if entry.of == method)
+
+    @cached_property
+    def clusters(self) -> tuple[str, ...]:
+        """The film of each sample: phrases of one film are no independent evidence."""
+        return tuple(str(sample["sha256"]) for sample in self.samples)
+
+    def has(self, method: str, measure: Measure) -> bool:
+        key = (method, measure.metric, measure.column)
+        return key in self._arrays or key in self._whole
+
+    def values(self, method: str, measure: Measure) -> Values:
+        """One value per sample, the mean over the seeds where it is defined, NaN where undefined or missing.
+
+        Of a measure of the whole: one value per repetition.
+        """
+        key = (method, measure.metric, measure.column)
+        if measure.whole:
+            return self._whole.get(key, np.empty(0))
+        if key not in self._arrays:
+            return np.full(len(self.samples), np.nan)
+        runs = self._arrays[key][0]
+        known = ~np.isnan(runs)
+        total = np.where(known, runs, 0.0).sum(axis=0)
+        return np.divide(total, known.sum(axis=0), out=np.full(runs.shape[1], np.nan), where=known.any(axis=0))
+
+    def seed_means(self, method: str, measure: Measure) -> Values:
+        """The mean over the samples, of each seed."""
+        runs = self._arrays.get((method, measure.metric, measure.column), (np.empty((0, 0)), None))[0]
+        return np.array([float(np.nanmean(run)) for run in runs if not np.isnan(run).all()])
+
+    def missing(self, method: str, measure: Measure) -> int:
+        """Samples that have no row at all; an undefined value is a row and not missing."""
+        if (method, measure.metric, measure.column) not in self._arrays:
+            return len(self.samples)
+        return int((~self._arrays[method, measure.metric, measure.column][1]).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything a report says about a run.
+
+    Args:
+        store: the folder.
+        record: run.json, or the plan of a run that is not finished.
+        config: resolved.
+        sections: one per data set and model.
+        problems: rows of problems.jsonl.
+        events: rows of log.jsonl.
+        unfinished: what is missing, in words; empty for a whole run.
+    """
+
+    store: Store
+    record: Mapping[str, Any]
+    config: Config
+    sections: tuple[Section, ...]
+    problems: tuple[Mapping[str, Any], ...]
+    events: tuple[Mapping[str, Any], ...]
+    unfinished: str
+
+
+def read_run(folder: str | Path, partial: bool = False) -> Run:
+    """Read a run folder.
+
+    Args:
+        folder: that `matex benchmark` wrote.
+        partial: take what there is of a run that was stopped, or of shards that were not merged.
+
+    Raises:
+        InputError: no run folder; a run that is not finished, without `partial`; controls that are missing.
+    """
+    store = Store(Path(folder))
+    if store.complete:
+        return _finished(store)
+    if not partial:
+        raise InputError(_refusal(store))
+    return _unfinished(store)
+
+
+def check_controls(section: Section, config: Config) -> None:
+    """Refuse localisation without what stands beside it.
+
+    Raises:
+        InputError: a control that the configuration calls for is missing, or lacks samples that its methods have.
+    """
+    wanted = dict.fromkeys((cell.label, cell.of) for cell in cells(config) if cell.kind == "control")
+    methods = [entry.label for entry in section.methods]
+    needed = {label: of for label, of in wanted if of is None or of in methods}
+    for measure in section.measures:
+        if not measure.localises:
+            continue
+        for label in needed:
+            lacking = section.missing(label, measure)
+            if label not in section.entries or lacking:
+                raise InputError(
+                    f"Expected the control {label!r} on every sample of {section.dataset} with {section.model}, got "
+                    f"none for {lacking} of {len(section.samples)} samples in {measure.metric}. Run the benchmark "
+                    "again: a localisation table is not made without its controls."
+                )
+
+
+def curve_of(column: str) -> tuple[str, int] | None:
+    """(name, percent) of a column that is one point of a curve, such as deletion_at_25."""
+    name, joint, percent = column.rpartition("_at_")
+    return (name, int(percent)) if joint and percent.isdigit() else None
+
+
+def stage_of(column: str) -> tuple[str, str, str] | None:
+    """(order, stage, measure) of a column of the randomisation check, such as cascade/block 3/spearman."""
+    order, slash, rest = column.partition("/")
+    stage, second, measure = rest.partition("/")
+    return (order, stage, measure) if slash and second else None
+
+
+def _finished(store: Store) -> Run:
+    try:
+        record = _json(store.path / "run.json")
+        config = parse_config(record["config"], "run.json")
+        described = _json(store.path / "cells.json")
+        tables = {name: read_table((store.path / f"{name}.parquet").read_bytes()) for name in _TABLES}
+        problems, events = (_lines(store.path / name) for name in ("problems.jsonl", "log.jsonl"))
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"Expected the run folder {str(store.path)!r} as matex benchmark wrote it, got a damaged one: {error}. "
+            "Copy the whole folder, or run it again."
+        ) from None
+    sections = _sections(config, described, tables)
+    for section in sections:
+        check_controls(section, config)
+    return Run(store, record, config, sections, problems, events, unfinished="")
+
+
+def _unfinished(store: Store) -> Run:
+    """What the chunks that are done hold; controls that are missing are missing in the tables too."""
+    from matex.benchmark.store import join
+
+    stores = [Store(path) for path in sorted((store.path / "shards").glob("*-of-*"))] or [store]
+    plans = [one.plan for one in stores]
+    first = next((plan for plan in plans if plan is not None), None)
+    files = [file for one in stores for file in sorted((one.work / "chunks").rglob("*.json"))]
+    if first is None or not files:
+        raise InputError(
+            f"Expected a run folder with at least one finished chunk, got {str(store.path)!r}. Run it first."
+        )
+    config = parse_config(first["config"], "plan.json")
+    parts = [_json(file) for file in files]
+    samples = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
+    tables = {
+        "results": join([read_table(file.with_suffix(".parquet").read_bytes()) for file in files]),
+        "samples": [samples[key] for key in sorted(samples)],
+        "scores": [row for part in parts for row in part["scores"]],
+    }
+    left_out = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
+    sections = _sections(config, _describe(config, left_out), tables)
+    chunks = sum(-(-count // config.chunk) for count in first["counts"].values()) * len(config.models)
+    problems = [*first["problems"], *(row for part in parts for key in ("problems", "left out") for row in part[key])]
+    events = tuple(event for one in stores for event in _lines(one.path / "log.jsonl"))
+    told = f"{len(files)} of {chunks} chunks are done; measures of the whole are taken when a run is finished"
+    return Run(store, first, config, sections, tuple(problems), events, unfinished=told)
+
+
+_TABLES = ("results", "samples", "scores")
+
+
+def _refusal(store: Store) -> str:
+    path = str(store.path)
+    if (store.path / "shards").is_dir():
+        return f"Expected a whole run, got shards in {path!r}. Put them together with matex merge, or add --partial."
+    if store.plan is not None:
+        return f"Expected a finished run, got a stopped one in {path!r}. Finish it with --resume, or add --partial."
+    return f"Expected a folder that matex benchmark wrote, got {path!r}, which holds no run. Check the path."
+
+
+@dataclass(frozen=True, eq=False)
+class _Results:
+    """results.parquet by what was measured.
+
+    Args:
+        rows: places of the rows of each column of each metric of each method.
+        values: [row].
+        seeds: [row].
+        samples: numbers among `names`, [row].
+        names: of the samples, "" for measures of the whole.
+    """
+
+    rows: Mapping[Key, NDArray[np.intp]]
+    values: Values
+    seeds: NDArray[np.int64]
+    samples: NDArray[np.intp]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: Any) -> _Results:
+        """From a pyarrow table."""
+        encoded = {name: table[name].combine_chunks().dictionary_encode() for name in (*_KEY, "sample")}
+        words = {name: tuple(column.dictionary.to_pylist()) for name, column in encoded.items()}
+        numbers = {name: column.indices.to_numpy().astype(np.intp) for name, column in encoded.items()}
+        code = np.zeros(len(table), dtype=np.int64)
+        for name in _KEY:
+            code = code * len(words[name]) + numbers[name]
+        order = np.argsort(code, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if len(order) else []
+        rows = {tuple(words[name][numbers[name][part[0]]] for name in _KEY): part for part in parts}
+        values, seeds = table["value"].to_numpy(), table["seed"].to_numpy()
+        return cls(cast(dict[Key, NDArray[np.intp]], rows), values, seeds, numbers["sample"], words["sample"])
+
+
+def _sections(config: Config, described: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> tuple[Section, ...]:
+    samples, scores = (
+        table if isinstance(table, list) else table.to_pylist() for table in (tables["samples"], tables["scores"])
+    )
+    results = _Results.of(tables["results"])
+    return tuple(
+        _section(dataset.label, model.label, config, described, results, samples, scores)
+        for dataset in config.datasets
+        for model in config.models
+    )
+
+
+def _section(
+    dataset: str,
+    model: str,
+    config: Config,
+    described: Sequence[Mapping[str, Any]],
+    results: _Results,
+    samples: Sequence[Mapping[str, Any]],
+    scores: Sequence[Mapping[str, Any]],
+) -> Section:
+    score_of = {row["sample"]: row["score"] for row in scores if (row["dataset"], row["model"]) == (dataset, model)}
+    rows = [
+        {**row, "attributes": json.loads(row["attributes"] or "{}")}
+        for row in samples
+        if row["dataset"] == dataset and row["sample"] in score_of
+    ]
+    place = {row["sample"]: number for number, row in enumerate(rows)}
+    entries = {
+        cell["method"]: Entry(
+            cell["method"],
+            cell["kind"],
+            cell["of"],
+            cell["name"],
+            cell["description"],
+            cell["parameters"],
+            tuple(cell["seeds"]),
+        )
+        for cell in described
+        if (cell["dataset"], cell["model"]) == (dataset, model)
+    }
+    number_of = np.array([place.get(name, -1) for name in results.names], dtype=np.intp)
+    arrays: dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = {}
+    whole: dict[tuple[str, str, str], Values] = {}
+    found: dict[tuple[str, str], None] = {}
+    for (of_dataset, of_model, method, metric, column), at in results.rows.items():
+        if (of_dataset, of_model) != (dataset, model) or method not in entries:
+            continue
+        found[metric, column] = None
+        values, samples_of = results.values[at], results.samples[at]
+        if results.names[samples_of[0]] == "":
+            whole[method, metric, column] = values
+        else:
+            arrays[method, metric, column] = _by_seed(number_of[samples_of], results.seeds[at], values, len(place))
+    for choice in config.metrics:
+        if choice.name == "miou":
+            tuned = _tuned(choice.label, arrays, rows)
+            arrays |= tuned
+            found |= dict.fromkeys((choice.label, TUNED) for _ in tuned)
+    measures = [
+        _measure(choice, column, any((label, choice.label, column) in whole for label in entries))
+        for choice in config.metrics
+        for column in _in_order(choice, [column for metric, column in found if metric == choice.label])
+    ]
+    return Section(
+        dataset,
+        model,
+        tuple(rows),
+        entries,
+        tuple(measures),
+        np.array([score_of[row["sample"]] for row in rows], dtype=np.float64),
+        arrays,
+        whole,
+    )
+
+
+def _measure(choice: MetricChoice, column: str, whole: bool) -> Measure:
+    better = "higher" if column == TUNED else METRICS[choice.name].better.get(column, "neither")
+    metric = make_metric(choice.name, choice.parameters)
+    parameters = {item.name: getattr(metric, item.name) for item in dataclasses.fields(metric)}
+    return Measure(choice.label, column, choice.name, better, localises(choice), whole, parameters)
+
+
+def _in_order(choice: MetricChoice, columns: Sequence[str]) -> list[str]:
+    """Columns as the metric lists them; those that it cannot list before it has seen the data come last."""
+    known = list(METRICS[choice.name].better)
+    return sorted(columns, key=lambda column: (known.index(column) if column in known else len(known), column))
+
+
+def _tuned(
+    metric: str,
+    arrays: Mapping[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]],
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]]:
+    """IoU of each sample at a threshold of its finding that was chosen on other films.
+
+    With samples of a validation and a test split, thresholds are chosen on the first and samples of the second have a
+    value, as CheXlocalize does. Otherwise the films are dealt into two halves and each is evaluated at the thresholds
+    chosen on the other.
+    """
+    splits = [row["split"] for row in rows]
+    dealt = [("second", "first")[int(str(row["sha256"])[:8], 16) % 2] for row in rows]
+    ways = [(splits, "val", "test")] if {"val", "test"} <= set(splits) else []
+    ways = ways or [(dealt, "first", "second"), (dealt, "second", "first")]
+    groups = [str(row["group"]) for row in rows]
+    ladders: dict[str, dict[int, tuple[Values, NDArray[np.bool_]]]] = {}
+    for (method, of_metric, column), found in arrays.items():
+        if of_metric == metric and (point := curve_of(column)):
+            ladders.setdefault(method, {})[point[1]] = found
+    tuned: dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = {}
+    for method, ladder in ladders.items():
+        runs, there = next(iter(ladder.values()))
+        values = np.full_like(runs, np.nan)
+        for seed in range(len(runs)):
+            ious = {threshold: column[seed] for threshold, (column, _) in ladder.items()}
+            for split, choose, evaluate in ways:
+                one = tune_thresholds(ious, groups, split, choose, evaluate).values
+                values[seed] = np.where(np.isnan(one), values[seed], one)
+        tuned[method, metric, TUNED] = values, there
+    return tuned
+
+
+def _by_seed(
+    numbers: NDArray[np.intp], seeds: NDArray[np.int64], values: Values, samples: int
+) -> tuple[Values, NDArray[np.bool_]]:
+    """Values [seed, sample] and which samples have a row at all [sample]; the number -1 is no sample of the section."""
+    drawn = np.unique(seeds)
+    runs = np.full((len(drawn), samples), np.nan)
+    there = np.zeros(samples, dtype=bool)
+    known = numbers >= 0
+    runs[np.searchsorted(drawn, seeds[known]), numbers[known]] = values[known]
+    there[numbers[known]] = True
+    return runs, there
+
+
+def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """What cells.json will hold when the run is finished."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for dataset in config.datasets:
+        for model in config.models:
+            for cell in cells(config):
+                key = (dataset.label, model.label, cell.label)
+                if key in left_out or not any(measured(cell, metric) for metric in config.metrics):
+                    continue
+                known = found.setdefault(
+                    key,
+                    {
+                        **dict(zip(("dataset", "model", "method"), key, strict=True)),
+                        "kind": cell.kind,
+                        "of": cell.of,
+                        "name": cell.name,
+                        "description": cell.description,
+                        "parameters": {name: value for name, value in cell.parameters.items() if name != "seed"},
+                        "seeds": [],
+                    },
+                )
+                known["seeds"].append(cell.seed)
+    return list(found.values())
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _lines(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """Rows of a file of JSON lines; a line that was being written when the run was killed is left out."""
+    found: list[Mapping[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return tuple(found)
