@@ -20,6 +20,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 import matex
 from matex.adapters.clip import describe_tokenizer
 from matex.adapters.openai import tokenizer_from_merges
+from matex.attribution import METHODS
 from matex.cli import parse_parameters, run
 from matex.images import InputError
 from matex.registry import UnknownName
@@ -434,6 +435,48 @@ def test_compare_all_leaves_out_what_the_model_cannot_serve(command, monkeypatch
     code, out, _ = command("compare", FILM, PHRASE, "-m", "all", "--json", "-o", "all")
     assert (code, [entry["method"] for entry in json.loads(out)]) == (0, ["gradient", "rollout"])
     assert refused(command("compare", FILM, PHRASE, "-m", "rollout,guided-backprop"), "quick_gelu")
+
+
+FEWER = {
+    "rise": ["masks=8"],
+    "kernel-shap": ["samples=8"],
+    "integrated-gradients": ["steps=2"],
+    "gradient-shap": ["samples=2"],
+    "occlusion": ["window=28"],
+    "m2ib": ["steps=2", "samples=2"],
+    "ca-m2ib": ["steps=2", "samples=2"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_runs_on_both_towers_of_the_bundled_model(command, name):
+    parameters = [part for item in FEWER.get(name, ()) for part in ("-p", item)]
+    outcome = command("explain", FILM, PHRASE, "-m", name, "--model", "tiny", *parameters, "--json")
+    if name == "guided-backprop":
+        assert refused(outcome, "quick_gelu", "gradient, ")
+        return
+    code, out, err = outcome
+    assert code == 0, err
+    record = json.loads(out)
+    values = np.load("out/image_map.npy")
+    assert values.shape == (512, 512)
+    assert (np.nanmin(values), np.nanmax(values)) == (0, 1)
+    words = {word["word"]: word["score"] for word in record["words"]}
+    if "text" in METHODS[name].towers:
+        assert list(words) == PHRASE.split()
+        assert len(set(words.values())) > 1
+    else:
+        assert words == {}
+
+
+@pytest.mark.slow
+def test_compare_all_finishes_and_says_what_it_left_out(command):
+    arguments = [part for name, items in FEWER.items() for item in items for part in ("-p", f"{name}.{item}")]
+    code, out, err = command("compare", FILM, PHRASE, "-m", "all", "--model", "tiny", *arguments)
+    assert code == 0, err
+    assert "Left out, as the model or this installation cannot serve them: guided-backprop." in out
+    assert {path.name for path in Path("compare").iterdir() if path.is_dir()} == set(METHODS) - {"guided-backprop"}
 
 
 def test_demo_explains_the_bundled_films(command, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def methods() -> tuple[MethodEntry, ...]:
     torch is imported only where there are plug-ins.
     """
     if announced():
-        pass
+        importlib.import_module("matex.attribution")
     registry = getattr(sys.modules.get("matex.attribution.method"), "METHODS", {})
     shipped = _shipped()
     foreign = [_of_class(name, registry[name]) for name in registry if name not in shipped]
