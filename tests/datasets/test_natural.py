@@ -70,6 +70,16 @@ def test_coco_gives_one_sample_with_all_captions(tmp_path, split, count):
     assert {sample.split for sample in dataset} <= {"train", "test"}
 
 
+def test_coco_gives_one_sample_per_caption_when_asked(tmp_path):
+    layouts.coco(tmp_path)
+    dataset = list(open_dataset("coco", root=tmp_path, split=None, captions="each"))
+    assert len({sample.id for sample in dataset}) == len(dataset) == 15
+    assert [sample.text for sample in dataset[:5]] == list(dataset[0].captions)
+    assert len({sample.image for sample in dataset[:5]}) == 1
+    with pytest.raises(ValueError, match="captions"):
+        open_dataset("coco", root=tmp_path, captions="all")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,5 +1,7 @@
 """Retrieval under deletion and insertion of words, against queries asked one by one."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -63,12 +65,13 @@ def test_without_words_recall_is_chance(cases):
 def test_words_go_by_score_and_equal_scores_in_reading_order(model):
     case = make_case(model, 0, text="3 14 15 9 26", scores=[0.1, 0.9, 0.5, 0.9, -2])
     bos, *words, eos = case.token_ids
-    assert degraded(case, 0, False) == case.token_ids == degraded(case, 100, True)
-    assert degraded(case, 20, False) == (bos, 3, 15, 9, 26, eos)
-    assert degraded(case, 20, True) == (bos, 14, eos)
-    assert degraded(case, 40, False) == (bos, 3, 15, 26, eos)
-    assert degraded(case, 50, True) == (bos, 14, 15, 9, eos)  # two and a half: halves up
-    assert degraded(case, 100, False) == (bos, eos) == degraded(case, 0, True)
+    phrase = (case.token_ids, case.token_scores)
+    assert degraded(*phrase, 0, False) == case.token_ids == degraded(*phrase, 100, True)
+    assert degraded(*phrase, 20, False) == (bos, 3, 15, 9, 26, eos)
+    assert degraded(*phrase, 20, True) == (bos, 14, eos)
+    assert degraded(*phrase, 40, False) == (bos, 3, 15, 26, eos)
+    assert degraded(*phrase, 50, True) == (bos, 14, 15, 9, eos)  # two and a half: halves up
+    assert degraded(*phrase, 100, False) == (bos, eos) == degraded(*phrase, 0, True)
     assert words == [3, 14, 15, 9, 26]
 
 
@@ -85,6 +88,25 @@ def test_no_scores_at_all_are_undefined(model):
     assert set(found) == set(make_metric("retrieval", {}).better)
     assert found.pop("cases")[0] == 0
     assert all(np.isnan(values[0]) for values in found.values())
+
+
+def test_cases_of_two_models_are_refused(model, cases):
+    with pytest.raises(ValueError, match="one model"):
+        make_metric("retrieval", {})([*cases, make_case(small_model(), 9)])
+
+
+def test_cases_may_be_made_as_they_are_asked_for(cases):
+    """A run does not hold a whole data set: what a case is read from may be gone when the next is looked at."""
+
+    class Fresh(list):
+        def __iter__(self):
+            return (self[i] for i in range(len(self)))
+
+        def __getitem__(self, i):
+            return dataclasses.replace(super().__getitem__(i))
+
+    metric = make_metric("retrieval", {})
+    same(metric(Fresh(cases)), metric(cases))
 
 
 def test_chance_among_equals():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,11 +17,12 @@ SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}
 @DATASETS("coco")
 @dataclass(frozen=True)
 class Coco(Layout):
-    """One sample per image: the phrase is the first caption, `captions` holds all.
+    """One sample per image, the phrase its first caption, or one per caption; `captions` holds all of the image.
 
     Args:
         root: folder with dataset_coco.json, and train2014/ and val2014/ unless `images` says otherwise.
         images: folder with train2014/ and val2014/; None: root.
+        captions: "first" for one sample per image; "each" for one per caption, as retrieval wants it.
         split: Karpathy's "train", "restval", "val" or "test"; None: all. Samples of restval count as "train".
 
     Source:
@@ -33,8 +34,10 @@ class Coco(Layout):
     root: Path
     images: Path | None = None
     split: str | None = "test"
+    captions: str = "first"
 
     def __post_init__(self) -> None:
+        check_choice("captions", self.captions, ("first", "each"))
         check_choice("split", self.split, (None, *SPLITS))
 
     def read(self) -> Reading:
@@ -49,23 +52,27 @@ class Coco(Layout):
             found.update(row.cells)
             if self.split in (None, row.optional("split")):
                 with leaving_out(row, problems):
-                    samples.append(self._sample(row))
+                    samples += self._samples(row)
         expected = ("filepath", "filename", "split", "sentences", "cocoid")
         if not set(expected) <= found:
             raise missing_columns(table.name, expected, sorted(found))
         return Reading(samples, problems)
 
-    def _sample(self, row: Row) -> Sample:
+    def _samples(self, row: Row) -> list[Sample]:
         sentences = row.cells.get("sentences")
         if not isinstance(sentences, list) or not all(isinstance(one, dict) and "raw" in one for one in sentences):
             raise Unusable("Expected sentences with their raw text, got something else.")
         captions = tuple(caption for one in sentences if (caption := clean(str(one["raw"]))))
         if not captions:
             raise Unusable("Expected at least one caption, got none.")
-        return Sample(
-            id=identity("coco", row.text("cocoid")),
+        name = row.text("cocoid")
+        first = Sample(
+            id=identity("coco", name),
             image=inside(self.images or self.root, f"{row.text('filepath')}/{row.text('filename')}"),
             text=captions[0],
             captions=captions,
             split=SPLITS.get(row.text("split")),
         )
+        if self.captions == "first":
+            return [first]
+        return [replace(first, id=identity("coco", name, str(n)), text=text) for n, text in enumerate(captions)]

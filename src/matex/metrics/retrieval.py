@@ -14,11 +14,12 @@ from torch import Tensor
 from matex.attribution.method import check
 from matex.metrics.confidence import Columns, highest_first
 from matex.metrics.deletion import area_under
-from matex.metrics.embedding import embed_images, embed_texts, model_of
+from matex.metrics.embedding import embed_images, embed_texts
 from matex.metrics.metric import METRICS, Case, Need
 
 RECALL = (1, 5)
 PERCENTS = tuple(range(0, 101, 10))
+_Phrase = tuple[tuple[int, ...], tuple[float, ...]]  # token ids, special tokens included; scores of those between
 _ROWS = 512  # queries compared with all candidates at a time
 
 
@@ -27,10 +28,10 @@ _ROWS = 512  # queries compared with all candidates at a time
 class Retrieval:
     """Recall at 1 and 5 while the tokens of all phrases go (deletion), or come (insertion), highest-scored first.
 
-    Every case is one phrase of one image; cases of the same film share it. Phrases look for their image among all
-    images (`ir`), images for any of their phrases among all phrases, all degraded alike (`tr`). Columns are
-    `deletion_ir1_auc`, the curves `deletion_ir1_at_<percent of tokens>`, and so on, as shares in [0, 1], and `cases`,
-    how many took part: those without token scores are neither asked nor looked for.
+    Every case is one phrase of one image; cases of the same film share it (data set `coco` with captions="each").
+    Phrases look for their image among all images (`ir`), images for any of their phrases among all phrases, all
+    degraded alike (`tr`). Columns are `deletion_ir1_auc`, the curves `deletion_ir1_at_<percent of tokens>`, and so on,
+    as shares in [0, 1], and `cases`, how many took part: those without token scores are neither asked nor looked for.
 
     Candidates with equal scores, as all phrases have when no words are left, count as in random order: the recall is
     its expectation. Phrases that occur with several images can find one of them only by chance; a data set of few
@@ -65,45 +66,70 @@ class Retrieval:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
-        some = [case for case in cases if case.token_scores is not None]
+        phrases, owner, shown = _gather(cases)
         found = {name: np.array([np.nan]) for name in self.better}
-        found["cases"] = np.array([float(len(some))])
-        if some:
-            found |= self._recalls(some)
+        found["cases"] = np.array([float(len(phrases))])
+        if phrases:
+            found |= self._recalls(cases, phrases, owner, shown)
         return found
 
-    def _recalls(self, cases: Sequence[Case]) -> Columns:
-        model = model_of(cases)
-        films = list({case.explanation.film.sha256: case for case in cases}.values())
-        number = {case.explanation.film.sha256: i for i, case in enumerate(films)}
-        owner = torch.tensor([number[case.explanation.film.sha256] for case in cases], device=model.device)
+    def _recalls(
+        self, cases: Sequence[Case], phrases: Sequence[_Phrase], owner: Sequence[int], shown: Sequence[int]
+    ) -> Columns:
+        model = cases[shown[0]].model
+        owners = torch.tensor(owner, device=model.device)
 
         def image(i: int) -> Tensor:  # not Case.pixels, which would keep every image of the data set
-            return model.prepare(films[i].explanation.film, films[i].explanation.provenance["resize"])[0][0]
+            explanation = cases[shown[i]].explanation
+            return model.prepare(explanation.film, explanation.provenance["resize"])[0][0]
 
-        images = embed_images(model, len(films), image, self.batch_size)
+        images = embed_images(model, len(shown), image, self.batch_size)
         found: Columns = {}
         curves: dict[str, list[float]] = {}
         for percent in PERCENTS:
             for side in ("deletion", "insertion"):
-                phrases = [degraded(case, percent, side == "insertion") for case in cases]
-                different = list(dict.fromkeys(phrases))
+                left = [degraded(ids, scores, percent, side == "insertion") for ids, scores in phrases]
+                different = list(dict.fromkeys(left))
                 place = {ids: i for i, ids in enumerate(different)}
                 texts = embed_texts(model, different, self.batch_size)
-                which = torch.tensor([place[ids] for ids in phrases], device=model.device)
-                for name, value in _recall(images, texts, which, owner).items():
+                which = torch.tensor([place[ids] for ids in left], device=model.device)
+                for name, value in _recall(images, texts, which, owners).items():
                     curves.setdefault(f"{side}_{name}", []).append(value)
                     found[f"{side}_{name}_at_{percent}"] = np.array([value])
         return found | {f"{name}_auc": np.array([area_under(np.array(c))]) for name, c in curves.items()}
 
 
-def degraded(case: Case, percent: int, insertion: bool) -> tuple[int, ...]:
-    """Token ids of the phrase with its highest-scored tokens gone, or with them alone; begin and end tokens stay."""
-    scores = case.token_scores or ()
+def _gather(cases: Sequence[Case]) -> tuple[list[_Phrase], list[int], list[int]]:
+    """Phrases with token scores, the image of each, and for each image a case that shows it.
+
+    Cases are looked at one at a time: a whole data set may be made as it is asked for.
+    """
+    phrases: list[_Phrase] = []
+    owner: list[int] = []
+    shown: list[int] = []
+    number: dict[str, int] = {}
+    models: set[int] = set()
+    for i, case in enumerate(cases):
+        scores = case.token_scores
+        if scores is None:
+            continue
+        models.add(id(case.model))
+        film = case.explanation.film.sha256
+        if film not in number:
+            number[film] = len(number)
+            shown.append(i)
+        owner.append(number[film])
+        phrases.append((case.token_ids, scores))
+    if len(models) > 1:
+        raise ValueError(f"Expected cases of one model, got {len(models)} models. Call the metric once per model.")
+    return phrases, owner, shown
+
+
+def degraded(ids: Sequence[int], scores: Sequence[float], percent: int, insertion: bool) -> tuple[int, ...]:
+    """Token ids of a phrase with its highest-scored tokens gone, or with them alone; begin and end tokens stay."""
     count = int(percent * len(scores) / 100 + 0.5)
     chosen = np.zeros(len(scores), dtype=bool)
     chosen[highest_first(scores)[:count]] = True
-    ids = case.token_ids
     return (ids[0], *(i for i, taken in zip(ids[1:-1], chosen, strict=True) if taken == insertion), ids[-1])
 
 

@@ -164,8 +164,9 @@ def _by_cluster(values: Values, clusters: Sequence[Hashable]) -> tuple[Values, V
     """Sum and number of the values of each cluster."""
     number = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
     which = np.array([number[cluster] for cluster in clusters], dtype=np.intp)
-    sums = np.bincount(which, weights=values, minlength=len(number))
-    counts = np.bincount(which, weights=np.ones_like(values), minlength=len(number))
+    sums, counts = np.zeros(len(number)), np.zeros(len(number))
+    np.add.at(sums, which, values)
+    np.add.at(counts, which, 1)
     return sums, counts
 
 
