@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matex.adapters import CheckpointError, Model, UnsupportedModel, load
+    from matex.auditing import Audit, audit
     from matex.catalog import methods, models
     from matex.geometry import Placement
     from matex.images import Film, InputError, read
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "attribute": "pipeline",
+    "audit": "auditing",
     "compare": "pipeline",
     "explain": "pipeline",
     "explain_batch": "pipeline",
@@ -28,6 +30,7 @@ _HOME = {
     "Film": "images",
     "InputError": "images",
     "read": "images",
+    "Audit": "auditing",
     "CheckpointError": "adapters",
     "Model": "adapters",
     "UnsupportedModel": "adapters",
@@ -40,6 +43,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Audit",
     "CheckpointError",
     "Explanation",
     "Film",
@@ -49,6 +53,7 @@ __all__ = [
     "SaliencyMap",
     "UnsupportedModel",
     "attribute",
+    "audit",
     "compare",
     "explain",
     "explain_batch",

@@ -269,6 +269,54 @@ def compare(
 
 
 @app.command()
+def audit(
+    image: ImageArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")],
+    method: Annotated[str, typer.Option("-m", "--method", help="See matex methods.")] = "matex",
+    model: ModelOption = None,
+    parameter: ParameterOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("audit"),
+    json: JsonOption = False,
+    unrelated: Annotated[
+        str | None, typer.Option(help="A phrase that has nothing to do with the image.", show_default="the weather")
+    ] = None,
+    regions: Annotated[int, typer.Option(help="Random regions to compare the highlighted one with.")] = 40,
+    repeats: Annotated[int, typer.Option(help="Seeds, for methods that draw random numbers.")] = 5,
+    resize: ResizeOption = "model",
+    domain: DomainOption = "chest",
+    view: ViewOption = None,
+    mirrored: MirroredOption = None,
+    lung_mask: LungMaskOption = None,
+    preset: PresetOption = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+) -> None:
+    """Ask whether a map is about the model, or about the prior.
+
+    Holds the map against controls and gives a verdict in words. Writes audit.json and audit.html.
+    """
+    import matex
+    from matex.render.files import check_folder
+
+    settings: dict[str, Any] = {"resize": resize, "domain": domain, **parse_parameters(method, parameter or [])}
+    check_folder(out)
+    film = _read_film(image, view, mirrored)
+    mask = _read_mask(lung_mask, film)
+    loaded = _load(model, preset, tokenizer, device)
+    asked = {"unrelated": unrelated, "regions": regions, "repeats": repeats, "progress": _on_terminal()}
+    made = matex.audit(loaded, film, text, method, lung_mask=mask, **asked, **settings)
+    made.save(out)
+    if json:
+        _print_plain(made.record())
+    else:
+        for check in made.checks.values():
+            print(f"{check.state:9} {check.question}\n{_indented(check.answer, 10)}")
+        print(f"\n{_indented(made.summary, 0)}\n\nOpen {out / 'audit.html'}. Not for diagnosis.")
+    _say_default(model)
+
+
+@app.command()
 def methods(plugin: PluginOption = None, json: JsonOption = False) -> None:
     """List the methods with their parameters."""
     import matex
@@ -715,10 +763,11 @@ def _on_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def _indented(text: str) -> str:
+def _indented(text: str, by: int = 4) -> str:
     import textwrap
 
-    return textwrap.fill(text, 110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    space = " " * by
+    return textwrap.fill(text, 110, initial_indent=space, subsequent_indent=space, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

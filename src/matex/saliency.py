@@ -18,6 +18,9 @@ from matex.priors.anatomy import Mention
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from matex.adapters.model import Model
+    from matex.auditing import Audit
+
 DISCLAIMER = "Evidence about a model, not a finding about a patient. Not for diagnosis."
 
 
@@ -120,6 +123,18 @@ class Explanation:
         from matex.render.files import save
 
         return save(self, Path(folder))
+
+    def audit(self, model: Model, lung_mask: NDArray[np.generic] | None = None) -> Audit:
+        """Hold the map against controls: is it about the model, or about the prior? See `matex.audit`.
+
+        Args:
+            model: the one that was explained.
+            lung_mask: the one it was explained with; explanations do not keep it.
+        """
+        from matex.auditing import audit
+
+        settings: dict[str, Any] = {"resize": self.provenance["resize"], "domain": self.provenance["domain"]}
+        return audit(model, self.film, self.text, self.method, lung_mask=lung_mask, **settings, **self.parameters)
 
     def plot(self) -> Figure:
         """Film and overlay side by side as a matplotlib figure (extra `plots`)."""

@@ -1,0 +1,588 @@
+"""Is a map about the model, or about the prior, the film, or nothing? The controls of one explanation, and a verdict.
+
+The room is not called audit, since importing it would hide the function `matex.audit`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from matex.adapters.model import Model
+from matex.adapters.randomise import randomised
+from matex.attribution import make
+from matex.attribution.batching import batches
+from matex.attribution.scoring import encode
+from matex.geometry import Placement, Resize
+from matex.images import Film, InputError, read
+from matex.metrics.similarity import highest, spearman
+from matex.pipeline import Domain, explain
+from matex.priors.anatomy import Mention, parse
+from matex.priors.atlas import LUNGS, REGIONS
+from matex.priors.scene import Scene
+from matex.priors.sides import other_side
+from matex.saliency import DISCLAIMER, Explanation, SaliencyMap
+from matex.trace import record
+from matex.views import is_frontal
+
+State = Literal["good", "doubtful", "bad", "open"]
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "prior_share": (0.25, 0.5),
+    "side": (0.1, 0.2),
+    "unrelated_phrase": (0.8, 0.95),
+    "random_weights": (0.5, 0.8),
+    "seeds": (0.9, 0.7),
+    "deletion": (0.95, 0.8),
+    "corners": (2.0, 4.0),
+}
+"""Where each check turns doubtful, and where bad; docs/audit.md says what each number means."""
+
+UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
+HIGHLIGHTED = 0.1  # share of what the model sees that counts as highlighted
+CORNER = 0.15  # of the film's sides: where side markers and labels sit
+MODELS = 3  # draws of random weights
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about the map, answered by a control.
+
+    Args:
+        question: in plain words.
+        state: "good", "doubtful", "bad", or "open" where the question cannot be asked.
+        answer: a sentence with the number that decided.
+        values: the numbers.
+        rule: when it is doubtful, and when bad.
+    """
+
+    question: str
+    state: State
+    answer: str
+    values: Mapping[str, float | str | None]
+    rule: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """Another map of the same film, to be held against the explanation's.
+
+    Args:
+        title: what was changed.
+        text: the phrase it was made with.
+        score: cosine similarity; of the randomised model where that was changed.
+        image: the map.
+        likeness: rank correlation with the explanation's map; NaN where one of them is constant.
+    """
+
+    title: str
+    text: str
+    score: float
+    image: SaliencyMap
+    likeness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What the controls say about one explanation.
+
+    Args:
+        explanation: that was audited.
+        checks: by name.
+        controls: maps by name.
+    """
+
+    explanation: Explanation
+    checks: Mapping[str, Check]
+    controls: Mapping[str, Control]
+
+    @property
+    def verdict(self) -> Literal["good", "doubtful", "bad"]:
+        """The worst state among the checks that could be asked."""
+        states = {check.state for check in self.checks.values()}
+        return "bad" if "bad" in states else "doubtful" if "doubtful" in states else "good"
+
+    @property
+    def summary(self) -> str:
+        """The verdict in words."""
+        against = [check.answer for check in self.checks.values() if check.state == self.verdict]
+        if self.verdict == "bad":
+            return " ".join(["This map should not be taken for what the model saw.", *against])
+        if self.verdict == "doubtful":
+            return " ".join(["Read this map with caution.", *against])
+        asked = sum(check.state != "open" for check in self.checks.values())
+        return f"None of the {asked} checks that could be made speaks against this map. That does not make it right."
+
+    @property
+    def prior_share(self) -> float:
+        """Share of the map that the phrase's place made, whatever the model saw, in [0, 1]."""
+        share = self.checks["prior_share"].values["prior_share"]
+        return float(share) if isinstance(share, (int, float)) else math.nan
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for audit.json."""
+        return {
+            "format": "matex-audit/1",
+            "disclaimer": DISCLAIMER,
+            "verdict": self.verdict,
+            "summary": self.summary,
+            "text": self.explanation.text,
+            "method": self.explanation.method,
+            "score": self.explanation.score,
+            "notes": list(self.explanation.notes),
+            "checks": {name: dataclasses.asdict(check) for name, check in self.checks.items()},
+            "controls": {
+                name: {"title": c.title, "text": c.text, "score": c.score, "likeness": c.likeness}
+                for name, c in self.controls.items()
+            },
+            "provenance": dict(self.explanation.provenance),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write audit.json and audit.html into the folder, both or neither."""
+        from matex.render.audit import save
+
+        return save(self, Path(folder))
+
+
+def audit(
+    model: Model,
+    image: Any,
+    text: str,
+    method: str = "matex",
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    lung_mask: NDArray[np.generic] | None = None,
+    view: str | None = None,
+    mirrored: bool | None = None,
+    unrelated: str | None = None,
+    regions: int = 40,
+    repeats: int = 5,
+    progress: bool = False,
+    **parameters: Any,
+) -> Audit:
+    """Explain, and hold the map against controls: is it about the model, or about the prior, the film, or nothing?
+
+    Args:
+        unrelated: a phrase that has nothing to do with the image; a sentence about the weather for chest films.
+        regions: how many random regions the highlighted one is compared with.
+        repeats: how many seeds, for methods that draw random numbers.
+        progress: show a progress bar.
+        model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
+
+    Raises:
+        InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats.
+        UnknownName: no such method or parameter.
+        ValueError: a parameter outside its range.
+    """
+    if regions < 10 or repeats < 2:
+        raise InputError(f"Expected regions of 10 or more and repeats of 2 or more, got {regions} and {repeats}.")
+    film = read(image).known_as(view, mirrored)
+    given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
+    explanation = explain(model, film, text, method, **given, **parameters)
+    subject = _Subject(model, explanation, lung_mask, unrelated or UNRELATED[domain])
+    steps = {
+        "phrases": subject.controls,
+        "random weights": subject.random_weights,
+        "seeds": lambda: subject.seeds(repeats),
+        "deletion": lambda: subject.deletion(regions),
+    }
+    found: dict[str, Any] = {}
+    for name, step in tqdm(steps.items(), desc="controls", disable=not progress):
+        found[name] = step()
+    controls = {**found["phrases"], **found["random weights"]}
+    checks = {
+        "map": _check_map(explanation),
+        "prior_share": subject.check_prior(controls),
+        "side": subject.check_side(controls),
+        "unrelated_phrase": subject.check_unrelated(controls),
+        "score": _check_score(explanation, controls),
+        "random_weights": _check_random(controls),
+        "seeds": found["seeds"],
+        "deletion": found["deletion"],
+        "lungs": subject.check_lungs(),
+        "corners": subject.check_corners(),
+    }
+    return Audit(explanation, checks, controls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """The explanation with what its controls need; maps are compared in model pixels."""
+
+    model: Model
+    explanation: Explanation
+    lung_mask: NDArray[np.generic] | None
+    unrelated: str
+
+    @property
+    def film(self) -> Film:
+        return self.explanation.film
+
+    @property
+    def placement(self) -> Placement:
+        return self.explanation.image.placement
+
+    @property
+    def guided(self) -> bool:
+        """Whether the phrase's place entered the map."""
+        prior = self.explanation.prior
+        return prior is not None and bool(np.ptp(prior) > 0)
+
+    # ------------------------------------------------------------------------------------------------- controls
+
+    def controls(self) -> dict[str, Control]:
+        """The maps of other phrases and other priors, over one trace."""
+        text = self.explanation.text
+        other = other_side(text) if self.explanation.provenance["domain"] == "chest" else None
+        asked: dict[str, tuple[str, str, tuple[Mention, ...]]] = {}
+        if self.guided:
+            asked["no_prior"] = ("without the prior", text, ())
+        if self.guided and other:
+            asked["mirrored_prior"] = ("prior on the other side", text, parse(other))
+        if other:
+            asked["other_side"] = ("phrase with the other side", other, parse(other))
+        if self.guided and other:
+            asked["other_side_no_prior"] = ("other side, without the prior", other, ())
+        asked["unrelated"] = ("unrelated phrase, without the prior", self.unrelated, ())
+        grids, scores = self._maps(self.model, [(phrase, mentions) for _, phrase, mentions in asked.values()])
+        return {
+            name: self._control(title, phrase, grid, score)
+            for (name, (title, phrase, _)), grid, score in zip(asked.items(), grids, scores, strict=True)
+        }
+
+    def random_weights(self) -> dict[str, Control]:
+        """The map of the same question asked of models that learned nothing."""
+        made: dict[str, Control] = {}
+        for seed in range(MODELS):
+            other = randomised(self.model, seed)
+            (grid,), (score,) = self._maps(other, [(self.explanation.text, self.explanation.regions)])
+            title = f"random weights, draw {seed + 1}"
+            made[f"random_weights_{seed + 1}"] = self._control(title, self.explanation.text, grid, score)
+        return made
+
+    def seeds(self, repeats: int) -> Check:
+        """How far the map depends on the random numbers that the method draws."""
+        question = "Does the map depend on chance?"
+        if "seed" not in self.explanation.parameters:
+            return Check(question, "good", "The method draws no random numbers.", {"seeds": 0.0})
+        asked = [(self.explanation.text, self.explanation.regions)]
+        grids = [self._maps(self.model, asked, seed=seed)[0][0] for seed in range(repeats)]
+        maps = [self._whole(SaliencyMap(grid, self.placement)) for grid in grids]
+        pairs = [_likeness(a, b) for a, b in itertools.combinations(maps, 2)]
+        lowest = min(pairs) if not any(math.isnan(value) for value in pairs) else math.nan
+        values = {"seeds": float(repeats), "lowest_likeness": lowest, "mean_likeness": float(np.mean(pairs))}
+        state = _below(lowest, "seeds")
+        says = "hardly changes" if state == "good" else "changes"
+        answer = f"Drawn again with {repeats} seeds the map {says}: the two least alike correlate at {lowest:.2f}."
+        return Check(
+            question, state, answer, values, _rule("seeds", "rank correlation of the least alike two", "below")
+        )
+
+    def deletion(self, regions: int) -> Check:
+        """Whether the score depends more on the highlighted region than on others of the same shape."""
+        question = "Does the model need the highlighted region?"
+        rule = _rule("deletion", "share of random regions that matter less", "below")
+        if self.explanation.image.degenerate:
+            return Check(question, "open", "A constant map highlights nothing.", {}, rule)
+        pixels, _ = self.model.prepare(self.film, self.explanation.provenance["resize"])
+        region = self._highlighted() > 0.5
+        generator = torch.Generator().manual_seed(0)
+        height, width = region.shape
+        moves = [
+            (int(torch.randint(height, (), generator=generator)), int(torch.randint(width, (), generator=generator)))
+            for _ in range(regions)
+        ]
+        masks = torch.stack([region, *(region.roll(move, dims=(0, 1)) for move in moves)])[:, None].to(pixels.device)
+        images = torch.where(masks, pixels.mean(dim=(2, 3), keepdim=True), pixels)
+        with torch.inference_mode(False), torch.no_grad():
+            ids = torch.tensor([self.explanation.provenance["token_ids"]], device=self.model.device)
+            target = encode(self.model.text, ids)[0]
+            inputs = torch.cat([pixels, images])
+            parts = batches(lambda a, b: encode(self.model.image, inputs[a:b]) @ target, len(inputs), 32)
+            scores = torch.cat(list(parts)).double()
+        drops = scores[0] - scores[1:]
+        mine, others = float(drops[0]), drops[1:]
+        quantile = float((others < mine).double().mean() + (others == mine).double().mean() / 2)
+        values = {
+            "drop": mine,
+            "random_drop_median": float(others.median()),
+            "random_drop_largest": float(others.max()),
+            "quantile": quantile,
+            "regions": float(regions),
+        }
+        answer = (
+            f"Painting over the highlighted tenth changes the score by {-mine:+.3f}; that is a larger loss than for "
+            f"{100 * quantile:.0f} % of {regions} regions of the same shape elsewhere."
+        )
+        return Check(question, _below(quantile, "deletion"), answer, values, rule)
+
+    # --------------------------------------------------------------------------------------------------- checks
+
+    def check_prior(self, controls: Mapping[str, Control]) -> Check:
+        question = "How much of the map did the words alone make?"
+        rule = _rule("prior_share", "share of the map that goes when the prior is off", "from")
+        if not self.guided:
+            why = "this method has no prior" if self.explanation.prior is None else "the prior is neutral here"
+            return Check(question, "good", f"Nothing: {why}.", {"prior_share": 0.0}, rule)
+        without = controls["no_prior"]
+        share = prior_share(self._whole(self.explanation.image), self._whole(without.image))
+        here, there = self._highlighted(), self._highlighted(without.image)
+        stays = float((here * there).sum() / here.sum())
+        values = {"prior_share": share, "likeness_without_prior": without.likeness, "highlighted_stays": stays}
+        answer = (
+            f"{100 * share:.0f} % of the map comes from the place that the phrase names, whatever the film shows; "
+            f"without it {100 * stays:.0f} % of the highlighted region stays where it is."
+        )
+        if math.isnan(share):
+            return Check(question, "open", "The map is constant: there is nothing to share out.", values, rule)
+        return Check(question, _above(share, "prior_share"), answer, values, rule)
+
+    def check_side(self, controls: Mapping[str, Control]) -> Check:
+        """Whether the map goes to the other side because the model reads the word, or because the prior does."""
+        question = "Who follows the word “left” or “right”: the model or the prior?"
+        rule = (
+            "Doubtful when exchanging the sides moves the highlighted region by "
+            f"{LIMITS['side'][0]:g} of the film's width or more and less than half of it without the prior; bad from "
+            f"{LIMITS['side'][1]:g}."
+        )
+        if "other_side" not in controls:
+            return Check(question, "open", "The phrase names no side that could be exchanged.", {}, rule)
+        here, there = self._across(self.explanation.image), self._across(controls["other_side"].image)
+        values = {"across": here, "across_other_side": there, "shift": there - here}
+        if not self.guided:
+            values["shift_without_prior"] = there - here
+            answer = f"With the other side in the phrase the highlighted region {_moved(there - here)}; no prior acts."
+            return Check(question, "open" if math.isnan(there - here) else "good", answer, values, rule)
+        apart = self._across(controls["other_side_no_prior"].image) - self._across(controls["no_prior"].image)
+        alone = self._across(controls["mirrored_prior"].image) - here
+        values |= {"shift_without_prior": apart, "shift_by_prior_alone": alone}
+        shift = there - here
+        if math.isnan(shift) or math.isnan(apart):
+            return Check(question, "open", "One of the maps is constant and has no side.", values, rule)
+        follows = apart * math.copysign(1, shift) < abs(shift) / 2
+        state: State = _above(abs(shift), "side") if follows else "good"
+        because = "" if state == "good" else " The side of this map is the prior's, not the model's."
+        answer = (
+            f"With the other side in the phrase the highlighted region {_moved(shift)}, and without the prior it "
+            f"{_moved(apart)}.{because}"
+        )
+        return Check(question, state, answer, values, rule)
+
+    def check_unrelated(self, controls: Mapping[str, Control]) -> Check:
+        """Compared without the prior, which says nothing for an unrelated phrase."""
+        question = "Would another phrase have the same map?"
+        quantity = "rank correlation with the map of an unrelated phrase, no prior in either"
+        rule = _rule("unrelated_phrase", quantity, "from")
+        unrelated = controls["unrelated"]
+        base = controls["no_prior"].image if "no_prior" in controls else self.explanation.image
+        likeness = _likeness(self._whole(base), self._whole(unrelated.image))
+        values = {"likeness": likeness, "phrase": unrelated.text}
+        if math.isnan(likeness):
+            return Check(question, "open", "One of the two maps is constant.", values, rule)
+        state = _above(likeness, "unrelated_phrase")
+        says = {"good": "is another", "doubtful": "is much the same"}.get(state, "is the same")
+        answer = f"The map for “{unrelated.text}” {says}: the two correlate at {likeness:.2f}."
+        if state == "bad":
+            answer += " It shows what stands out in the film, not what the phrase says."
+        return Check(question, state, answer, values, rule)
+
+    def check_lungs(self) -> Check:
+        question = "Does the map lie in the lungs?"
+        rule = "Doubtful when the share outside the lungs is at least that of a map that is the same everywhere."
+        if (why := self._no_lungs()) is not None:
+            return Check(question, "open", why, {}, rule)
+        if any(m.weight > 0 and not REGIONS[m.region].inside for m in self.explanation.regions):
+            return Check(question, "open", "The phrase names a place outside the lungs.", {}, rule)
+        share, even = self._share(~self._lungs())
+        by = "the atlas' average lungs" if self.lung_mask is None else "the lung mask"
+        values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": by}
+        if math.isnan(share):
+            return Check(question, "open", "The map is nowhere above zero.", values, rule)
+        answer = (
+            f"{100 * share:.0f} % of the map lies outside the lungs by {by}; a map that is the same everywhere would "
+            f"have {100 * even:.0f} % there."
+        )
+        return Check(question, "doubtful" if share >= even else "good", answer, values, rule)
+
+    def check_corners(self) -> Check:
+        """Side markers and burnt-in labels sit in the corners: a model may read those."""
+        question = "Does the map point at the corners, where markers sit?"
+        rule = _rule("corners", "share of the map in the corners over their share of the film", "from")
+        x, y = self.placement.fractions()
+        edges = [(z < CORNER) | (z > 1 - CORNER) for z in (y, x)]
+        share, even = self._share(np.logical_and.outer(*edges))
+        values = {"corners": share, "corners_of_an_even_map": even, "times": share / even if even else math.nan}
+        if math.isnan(share) or not even:
+            return Check(question, "open", "The model sees no corners, or the map is nowhere above zero.", values, rule)
+        answer = f"{100 * share:.0f} % of the map lies in the four corners, which are {100 * even:.0f} % of the film."
+        return Check(question, _above(share / even, "corners"), answer, values, rule)
+
+    # ------------------------------------------------------------------------------------------------ measuring
+
+    def _maps(
+        self, model: Model, asked: Sequence[tuple[str, tuple[Mention, ...]]], **changes: Any
+    ) -> tuple[list[NDArray[np.float32]], list[float]]:
+        """Raw grids and scores for phrases with what is taken to be said about places, over one trace."""
+        chosen = make(self.explanation.method, {**self.explanation.parameters, **changes})
+        pixels, placement = model.prepare(self.film, self.explanation.provenance["resize"])
+        phrases = [model.encode(text) for text, _ in asked]
+        domain = self.explanation.provenance["domain"]
+        trace = record(
+            model,
+            pixels,
+            model.batch(phrases),
+            [(0, number) for number in range(len(asked))],
+            image_gradient_blocks=chosen.gradient_blocks("image"),
+            scenes=[
+                Scene(mentions, placement, self.film.mirrored, self.film.view, self.lung_mask, domain)
+                for _, mentions in asked
+            ],
+        ).image
+        grids = chosen(trace).detach().to("cpu", torch.float32).numpy()
+        return list(grids), trace.score.tolist()
+
+    def _control(self, title: str, text: str, grid: NDArray[np.float32], score: float) -> Control:
+        image = SaliencyMap(grid, self.placement)
+        likeness = _likeness(self._whole(self.explanation.image), self._whole(image))
+        return Control(title, text, score, image, likeness)
+
+    def _whole(self, image: SaliencyMap) -> Tensor:
+        """The map in model pixels, float64 [height, width]."""
+        grid = torch.from_numpy(np.asarray(image.grid, dtype=np.float64))[None, None]
+        return F.interpolate(grid, size=self.placement.model, mode="bilinear", align_corners=False)[0, 0]
+
+    def _seen(self) -> NDArray[np.bool_]:
+        """Model pixels that show the film, not padding."""
+        x, y = self.placement.fractions()
+        return np.logical_and.outer((y >= 0) & (y <= 1), (x >= 0) & (x <= 1))
+
+    def _highlighted(self, image: SaliencyMap | None = None) -> Tensor:
+        """How much of each model pixel belongs to the highest tenth of what the model sees of the film."""
+        seen = torch.from_numpy(self._seen())
+        found = torch.zeros(seen.shape, dtype=torch.float64)
+        found[seen] = highest(self._whole(image or self.explanation.image)[seen][None], HIGHLIGHTED)[0]
+        return found
+
+    def _across(self, image: SaliencyMap) -> float:
+        """Where the highlighted region's centre lies from the patient's right (0) to the left (1)."""
+        if image.degenerate:
+            return math.nan
+        region = self._highlighted(image).sum(dim=0).numpy()
+        x = float((region * self.placement.fractions()[0]).sum() / region.sum())
+        return 1 - x if self.film.mirrored else x
+
+    def _share(self, where: NDArray[np.bool_]) -> tuple[float, float]:
+        """Share of the map above zero that lies there, and of the film."""
+        seen = self._seen()
+        mass = np.where(seen, self._whole(self.explanation.image).clamp(min=0).numpy(), 0.0)
+        share = float(mass[where].sum() / mass.sum()) if mass.sum() > 0 else math.nan
+        return share, float((where & seen).sum() / seen.sum())
+
+    def _no_lungs(self) -> str | None:
+        if self.explanation.provenance["domain"] != "chest":
+            return "The image is not said to be a chest film."
+        if self.lung_mask is None and not is_frontal(self.film.view):
+            return "The atlas knows lungs on frontal films alone. Give a lung mask."
+        return None
+
+    def _lungs(self) -> NDArray[np.bool_]:
+        """Lungs in model pixels, by the mask or by the atlas' mean boxes."""
+        x, y = self.placement.fractions()
+        if self.lung_mask is not None:
+            height, width = self.lung_mask.shape
+            rows = np.clip((y * height).astype(int), 0, height - 1)
+            columns = np.clip((x * width).astype(int), 0, width - 1)
+            return self.lung_mask.astype(bool)[np.ix_(rows, columns)]
+        u = 1 - x if self.film.mirrored else x
+        boxes = [
+            np.logical_and.outer((y >= y0) & (y <= y1), (u >= x0) & (u <= x1)) for x0, y0, x1, y1 in LUNGS.values()
+        ]
+        return np.logical_or.reduce(boxes)
+
+
+def prior_share(whole: Tensor, without: Tensor) -> float:
+    """Share of a map that goes when its prior is off, each map above its own lowest value; NaN for a constant map.
+
+    Both maps are in the method's own units. A constant says nothing about where, so it is taken off first.
+    """
+    here, there = whole - whole.min(), without - without.min()
+    total = float(here.sum())
+    return min(1.0, float((here - there).abs().sum()) / total) if total > 0 else math.nan
+
+
+def _check_map(explanation: Explanation) -> Check:
+    question = "Is there a map at all?"
+    if explanation.image.degenerate:
+        return Check(question, "bad", "The map is constant: it says nothing about where.", {})
+    return Check(question, "good", "The map tells places apart.", {})
+
+
+def _check_score(explanation: Explanation, controls: Mapping[str, Control]) -> Check:
+    question = "Does the phrase fit the film better than its opposite?"
+    rule = "Doubtful when the other side, or an unrelated phrase, scores as high or higher."
+    others = {name: controls[name] for name in ("other_side", "unrelated") if name in controls}
+    values: dict[str, float | str | None] = {"score": explanation.score}
+    values |= {f"score_{name}": control.score for name, control in others.items()}
+    better = [control.text for control in others.values() if control.score >= explanation.score]
+    told = ", ".join(f"“{control.text}” {control.score:.3f}" for control in others.values())
+    answer = f"The phrase scores {explanation.score:.3f}, {told}."
+    if better:
+        answer += f" The model holds “{better[0]}” for at least as fitting: why it would see the phrase is no question."
+    return Check(question, "doubtful" if better else "good", answer, values, rule)
+
+
+def _check_random(controls: Mapping[str, Control]) -> Check:
+    question = "Does the map need what the model learned?"
+    rule = _rule("random_weights", "mean rank correlation with the maps of random weights", "from")
+    likeness = [control.likeness for name, control in controls.items() if name.startswith("random_weights")]
+    known = [value for value in likeness if not math.isnan(value)]
+    mean = float(np.mean(known)) if known else math.nan
+    values = {"likeness": mean, "models": float(len(likeness)), "undefined": float(len(likeness) - len(known))}
+    if math.isnan(mean):
+        return Check(question, "open", "The maps cannot be compared: one of each two is constant.", values, rule)
+    state = _above(mean, "random_weights")
+    says = {"good": "are unlike this one", "doubtful": "are much like this one"}.get(state, "are nearly this one")
+    answer = f"Models with random weights have maps that {says}: they correlate at {mean:.2f} on average."
+    return Check(question, state, answer, values, rule)
+
+
+def _likeness(first: Tensor, second: Tensor) -> float:
+    return float(spearman(first[None], second[None])[0])
+
+
+def _above(value: float, name: str) -> State:
+    doubtful, bad = LIMITS[name]
+    return "open" if math.isnan(value) else "bad" if value >= bad else "doubtful" if value >= doubtful else "good"
+
+
+def _below(value: float, name: str) -> State:
+    doubtful, bad = LIMITS[name]
+    return "open" if math.isnan(value) else "bad" if value < bad else "doubtful" if value < doubtful else "good"
+
+
+def _rule(name: str, quantity: str, way: Literal["from", "below"]) -> str:
+    doubtful, bad = LIMITS[name]
+    return f"{quantity[0].upper()}{quantity[1:]}: doubtful {way} {doubtful:g}, bad {way} {bad:g}."
+
+
+def _moved(shift: float) -> str:
+    """A shift in fractions of the film's width, as words."""
+    if math.isnan(shift):
+        return "has no place"
+    if abs(shift) < 0.02:
+        return "stays where it is"
+    return f"moves by {100 * abs(shift):.0f} % of the film's width to the patient's {'left' if shift > 0 else 'right'}"

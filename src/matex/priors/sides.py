@@ -1,0 +1,46 @@
+"""The phrase with its sides exchanged, for controls that ask what left and right do to a map."""
+
+from __future__ import annotations
+
+import re
+
+from matex.priors.anatomy import Mention, parse
+
+_PAIRS = (("left", "right"), ("lt", "rt"), ("lul", "rul"), ("lll", "rll"), ("l", "r"))
+_OTHER = {word: other for pair in _PAIRS for word, other in (pair, pair[::-1])}
+# Single letters only as capitals: "R effusion", not the r of a list.
+_WORD = re.compile(r"\b(?:(?i:left|right|lt|rt|lul|rul|lll|rll)|[LR])\b")
+
+
+def other_side(text: str) -> str | None:
+    """The phrase with left and right exchanged.
+
+    Returns:
+        None when the phrase names no place with a side, names the same places on both sides, or does not read as its
+        mirror image afterwards ("right middle lobe": there is no left one).
+    """
+    swapped = _WORD.sub(_exchange, text)
+    before, after = parse(text), parse(swapped)
+    if _places(before) == _places(after) or _places(before) != _mirrored(_places(after)):
+        return None
+    return swapped
+
+
+def _exchange(match: re.Match[str]) -> str:
+    word = match.group()
+    other = _OTHER[word.lower()]
+    if word.isupper():
+        return other.upper()
+    return other.capitalize() if word[0].isupper() else other
+
+
+Places = set[tuple[str, str | None, float]]
+
+
+def _places(mentions: tuple[Mention, ...]) -> Places:
+    return {(mention.region, mention.side, mention.weight) for mention in mentions}
+
+
+def _mirrored(places: Places) -> Places:
+    sides = {"left": "right", "right": "left", None: None}
+    return {(region, sides[side], weight) for region, side, weight in places}

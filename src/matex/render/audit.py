@@ -1,0 +1,107 @@
+"""audit.html and audit.json: the verdict in words, the maps of the controls, and the numbers under every check."""
+
+from __future__ import annotations
+
+import dataclasses
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matex.render.files import strict_json, writing
+from matex.render.overlay import letters, overlay
+from matex.render.panel import model_name, number, number_fixed
+from matex.render.report import STYLE, document, jpeg
+from matex.saliency import DISCLAIMER, Explanation
+
+if TYPE_CHECKING:
+    from matex.auditing import Audit, Check
+
+HEADINGS = {
+    "good": "No check speaks against this map",
+    "doubtful": "To be read with caution",
+    "bad": "Not to be relied on",
+}
+WORDS = {"good": "passed", "doubtful": "doubtful", "bad": "failed", "open": "not asked"}
+AUDIT_STYLE = STYLE + (Path(__file__).parent / "audit.css").read_text(encoding="utf-8")
+
+
+def save(audit: Audit, folder: Path) -> Path:
+    """Write audit.json and audit.html, both or neither.
+
+    Raises:
+        InputError: a folder that cannot be made or written to.
+    """
+    with writing(folder) as temporary:
+        (temporary / "audit.json").write_text(strict_json(audit.record()) + "\n", encoding="utf-8")
+        (temporary / "audit.html").write_text(page(audit), encoding="utf-8")
+    return folder
+
+
+def page(audit: Audit) -> str:
+    """One self-contained page."""
+    explanation = audit.explanation
+    sides = " R and L are the patient's sides." if letters(explanation) else ""
+    facts = {
+        "method": explanation.method,
+        "model": model_name(explanation),
+        "film": explanation.film.name,
+        "score": number_fixed(explanation.score),
+    }
+    told = " · ".join(f"{name} <b>{escape(value)}</b>" for name, value in facts.items())
+    notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
+    checks = "".join(_check(check) for check in audit.checks.values())
+    return document(
+        f"Audit: {explanation.text}",
+        [
+            f"<header><h1>Audit of “{escape(explanation.text)}”</h1>"
+            f'<p class="lead">{told}</p><p class="warning">{escape(DISCLAIMER)}</p></header>',
+            f'<section class="card verdict {audit.verdict}"><h2>{HEADINGS[audit.verdict]}</h2>'
+            f"<p>{escape(audit.summary)}</p></section>",
+            _pictures(audit),
+            f'<section class="card"><h2>The checks</h2>{checks}</section>',
+            f'<section class="card"><div class="notes"><b>Notes of the map</b><ul>{notes}</ul></div></section>'
+            if notes
+            else "",
+            "<footer><p>Each map is coloured from its own minimum to its own maximum, so that brightness cannot be "
+            f"compared between pictures.{sides} Likeness is the rank correlation with the map that is audited. Made by "
+            f"matex {escape(str(explanation.provenance.get('matex', '')))}; this file loads nothing from the "
+            "network.</p></footer>",
+        ],
+        style=AUDIT_STYLE,
+    )
+
+
+def _pictures(audit: Audit) -> str:
+    """The map and those of its controls, side by side."""
+    explanation = audit.explanation
+    cards = [_picture(explanation, "the map", explanation.text, explanation.score, "")]
+    for control in audit.controls.values():
+        changed = dataclasses.replace(explanation, image=control.image)
+        likeness = f"<br>likeness {number_fixed(control.likeness)}"
+        cards.append(_picture(changed, control.title, control.text, control.score, likeness))
+    return f'<div class="sheet still">{"".join(cards)}</div>'
+
+
+def _picture(explanation: Explanation, title: str, text: str, score: float, likeness: str) -> str:
+    alternative = f"{title}: map for “{text}”"
+    return (
+        f'<div class="thumb"><img alt="{escape(alternative)}" src="{jpeg(overlay(explanation, 420))}">'
+        f"<b>{escape(title)}</b><span>“{escape(text)}”<br>score {number_fixed(score)}{likeness}</span></div>"
+    )
+
+
+def _check(check: Check) -> str:
+    values = "".join(
+        f"<li>{escape(name.replace('_', ' '))} <b>{escape(_told(value))}</b></li>"
+        for name, value in check.values.items()
+    )
+    numbers = f'<ul class="numbers">{values}</ul>' if values else ""
+    rule = f'<p class="rule">{escape(check.rule)}</p>' if check.rule else ""
+    return (
+        f'<div class="check"><span class="state {check.state}">{WORDS[check.state]}</span><div>'
+        f"<h3>{escape(check.question)}</h3><p>{escape(check.answer)}</p>{numbers}{rule}</div></div>"
+    )
+
+
+def _told(value: float | str | None) -> str:
+    return number(value) if isinstance(value, float) else str(value)
