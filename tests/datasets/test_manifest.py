@@ -170,6 +170,14 @@ def test_a_csv_a_json_list_and_a_gzip_give_the_same_samples(tmp_path):
     assert len(open_dataset("manifest", root=tmp_path, split="val")) == 1
 
 
+def test_a_row_is_named_by_the_line_that_it_begins_on(tmp_path):
+    layouts.picture(tmp_path / "a.png")
+    layouts.text(tmp_path / "manifest.csv", "image,text", 'a.png,"two', 'lines"', "", 'gone.png,"three', "", 'lines"')
+    dataset = open_dataset("manifest", root=tmp_path)
+    assert dataset[0].text == "two lines"
+    assert [problem.row for problem in dataset.problems] == [5]
+
+
 def test_the_boxes_of_the_development_data_are_read():
     from pathlib import Path
 

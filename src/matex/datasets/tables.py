@@ -199,17 +199,17 @@ def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> I
         needed = 1 + max(names.index(column) for column in columns)
         lines = csv.reader(file, delimiter=separator)
         while True:
+            place = lines.line_num + 2  # where the row begins; a quoted cell may go on over several lines
             try:
                 cells = next(lines)
             except StopIteration:
                 return
             except csv.Error as error:
                 raise InputError(
-                    f"Expected a table, got a damaged line {lines.line_num + 1} in {path.name}: {error}."
+                    f"Expected a table, got a damaged row from line {place} on in {path.name}: {error}."
                 ) from None
             if not any(cell.strip() for cell in cells):
                 continue
-            place = lines.line_num + 1
             if len(cells) < needed or any(cell.strip() for cell in cells[len(names) :]):
                 said = f"Expected {len(names)} cells as in the header, got {len(cells)}."
                 problems.append(Problem(path.name, place, f"{said} Quote cells that hold a {separator!r}."))
