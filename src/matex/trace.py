@@ -218,8 +218,7 @@ class Trace:
         """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
         seen = self._seen.attended[layer]
         if seen.output.shape[1] == 1:  # the pass kept one row, of the last block or where its graph starts
-            with torch.no_grad():
-                seen = self.tower.attend(layer, self._seen.hidden[layer])
+            seen = self._attend_again(layer)
         return self._pairs(seen.output)
 
     def attention_row(self, layer: int) -> Tensor:
@@ -484,10 +483,13 @@ class Trace:
     def _all_rows(self, layer: int) -> Attended:
         """The attention half of a block for every query row; the pass may have kept one row of the last block."""
         seen = self._seen.attended[layer]
-        if seen.query.shape[2] > 1:
-            return seen
+        return seen if seen.query.shape[2] > 1 else self._attend_again(layer)
+
+    def _attend_again(self, layer: int) -> Attended:
+        """The attention half of a block for all rows, off the graph; once."""
+        layer = range(self.depth)[layer]
         with torch.no_grad():
-            return self.tower.attend(layer, self._seen.hidden[layer])
+            return self.once(("attended", layer), lambda: self.tower.attend(layer, self._seen.hidden[layer]))
 
     def _reach(self, tokens: int) -> Tensor:
         """Which tokens the readout token may attend to, bool [item, token]."""

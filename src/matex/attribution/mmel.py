@@ -33,30 +33,31 @@ def untrained_transform(dim: int, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def resemblance(tokens: Tensor, scale: float, weight: Tensor | None) -> Tensor:
-    """How alike each token and the others are when seen at a coarser scale.
+    """How alike each token and the others of its block are when seen at a coarser scale.
 
     Args:
-        tokens: [rows, columns, dim] or [token, dim].
+        tokens: [block, rows, columns, dim] or [block, token, dim].
         scale: size of the pooled grid, in (0, 1] of the tokens' own.
-        weight: importance of each token, its shape; the similarity to important cells counts more. None counts alike.
+        weight: importance of each token, [rows, columns] or [token]; the similarity to important cells counts more.
+            None counts alike.
 
     Returns:
-        Mean cosine of each pooled cell and the other cells, carried back to the tokens; their shape.
+        Mean cosine of each pooled cell and the other cells, carried back to the tokens, [block, ...].
     """
-    shape = tokens.shape[:-1]
+    shape = tokens.shape[1:-1]
     small = [math.ceil(scale * size) for size in shape]
-    flat = F.normalize(_pool(tokens.movedim(-1, 0), small).flatten(1).T, dim=-1)
-    among = torch.ones_like(flat[:, 0]) if weight is None else _pool(weight[None], small).flatten()
+    cells = F.normalize(_pool(tokens.movedim(-1, 1), small).flatten(2), dim=1)  # [block, dim, cell]
+    among = torch.ones_like(cells[0, 0]) if weight is None else _pool(weight[None, None], small).flatten()
     # The sum over the other cells is the sum over all less the cell itself, so no cell x cell matrix is built.
-    others = flat @ (among @ flat) - among * (flat * flat).sum(dim=-1)
+    others = ((cells @ among)[:, None] @ cells)[:, 0] - among * cells.square().sum(dim=1)
     total = among.sum() - among
-    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0).unflatten(0, small)
+    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0).unflatten(1, small)
     mode = "bilinear" if len(shape) == 2 else "linear"
-    return F.interpolate(level[None, None], tuple(shape), mode=mode, align_corners=False)[0, 0]
+    return F.interpolate(level[:, None], tuple(shape), mode=mode, align_corners=False)[:, 0]
 
 
 def _pool(values: Tensor, size: list[int]) -> Tensor:
-    """Adaptive mean over [channel, rows, columns] or [channel, token]."""
+    """Adaptive mean over [block, channel, rows, columns] or [block, channel, token]."""
     return F.adaptive_avg_pool2d(values, (size[0], size[1])) if len(size) == 2 else F.adaptive_avg_pool1d(values, size)
 
 
@@ -162,30 +163,27 @@ class Mmel:
         """Whether random weights that nobody trained entered the map, per pair."""
         return [{"untrained_transform": self.mode == "paper" and self.alpha > 0} for _ in trace.item]
 
-    def _queries(self, trace: Trace, pair: int, content: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
-        """Queries of the content tokens over all heads, one per block of the level, [*shape, dim]."""
+    def _queries(self, trace: Trace, pair: int, content: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Queries of the content tokens over all heads, of each block of the level, [block, *shape, dim]."""
         first = max(0, trace.depth - (self.semantic_layers or trace.depth))
-        return [
-            trace.queries(layer)[pair].transpose(0, 1).flatten(1)[content].unflatten(0, shape)
-            for layer in range(first, trace.depth)
-        ]
+        heads = torch.stack([trace.queries(layer)[pair] for layer in range(first, trace.depth)])
+        return heads.transpose(1, 2).flatten(2)[:, content].unflatten(1, shape)
 
-    def _level(self, queries: list[Tensor], base: Tensor) -> Tensor:
+    def _level(self, queries: Tensor, base: Tensor) -> Tensor:
         """The argument of the sigmoid of eq. 9, shaped as the tokens."""
         theta = self.theta if isinstance(self.theta, tuple) else (self.theta,) * len(queries)
         check(len(theta) == len(queries), "theta", f"to be one number or {len(queries)}, one per block", self.theta)
-        weights = F.softplus(torch.tensor(theta, dtype=torch.float64)).tolist()
-        transform = untrained_transform(queries[0].shape[-1], self.seed) if self.mode == "paper" else None
+        weights = F.softplus(torch.tensor(theta, dtype=torch.float64)).to(base)
+        transform = untrained_transform(queries.shape[-1], self.seed) if self.mode == "paper" else None
         salient = base if self.relation == "to-salient" else None
         level = torch.zeros_like(base)
-        for weight, tokens in zip(weights, queries, strict=True):
-            for scale in self.scales:
-                if transform is None:
-                    level = level + weight * resemblance(tokens, scale, salient)
-                else:  # eq. 5-7: the mean over j of A_ij, without the matrix A
-                    flat = F.normalize(transform(scale * tokens).flatten(0, -2), dim=-1)
-                    near = flat @ flat.mean(dim=0) / flat.shape[-1] ** 0.5
-                    level = level + weight * near.unflatten(0, base.shape)
+        for scale in self.scales:
+            if transform is None:
+                near = resemblance(queries, scale, salient)
+            else:  # eq. 5-7: the mean over j of A_ij, without the matrix A
+                flat = F.normalize(transform(scale * queries).flatten(1, -2), dim=-1)  # [block, token, dim]
+                near = (flat @ flat.mean(dim=1)[..., None] / flat.shape[-1] ** 0.5).reshape(len(flat), *base.shape)
+            level = level + torch.einsum("b,b...->...", weights, near)
         if self.mode == "spatial":  # standardised, or the sigmoid would hardly move
             spread = level.std(correction=0)
             level = (level - level.mean()) / spread if spread > 1e-12 else torch.zeros_like(level)
