@@ -180,6 +180,19 @@ def test_methods_are_compared_over_one_trace(tiny, film, monkeypatch):
     assert own["matex"].parameters["delta"] == 0.0
 
 
+def test_a_bar_says_which_method_is_at_work_and_leaves_no_trace_in_the_record(tiny, film, capsys):
+    chosen = {"rollout": {}, "rise": {"masks": 3}}
+    made = matex.compare(tiny, film.path, "opacity", chosen, progress=True)
+    shown = capsys.readouterr().err
+    assert "2/2" in shown
+    assert "rise" in shown
+    assert "3/3" in shown  # of the masks
+    alone = matex.explain(tiny, film.path, "opacity", "rise", masks=3)
+    assert capsys.readouterr().err == ""
+    assert made["rise"].parameters == alone.parameters
+    assert "progress" not in alone.provenance["parameters"]
+
+
 def matex_methods():
     from matex.attribution import METHODS
 

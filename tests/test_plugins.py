@@ -84,7 +84,7 @@ def test_a_file_of_methods_is_listed_run_recorded_and_verified(capsys, monkeypat
     assert entry.summary == "Where the readout token looks in one block."
     assert entry.parameters == {"block": 0, "seed": 3}
     assert (entry.towers, entry.plugin, entry.deterministic) == (("image", "text"), "mine.py", False)
-    assert "block-attention  [image and text]" in command(capsys, "methods")[1]
+    assert "block-attention  [image and text, from mine.py]" in command(capsys, "methods")[1]
 
     forget(monkeypatch)
     code, out, err = command(capsys, "verify", "out")

@@ -326,7 +326,10 @@ def methods(plugin: PluginOption = None, json: JsonOption = False) -> None:
         _print_plain([dataclasses.asdict(entry) for entry in entries])
         return
     for entry in entries:
-        print(f"{entry.name}  [{' and '.join(entry.towers)}]\n    {entry.summary}")
+        where = f", from {entry.plugin}" if entry.plugin else ""
+        print(f"{entry.name}  [{' and '.join(entry.towers)}{where}]\n    {entry.summary}")
+        facts = [entry.passes, f"needs {', '.join(entry.needs) or 'nothing'}", "" if entry.deterministic else "seeded"]
+        print(_indented("; ".join(fact for fact in facts if fact)))
         if entry.parameters:
             told = ", ".join(f"{name}={default}" for name, default in entry.parameters.items())
             print(_indented(told))
