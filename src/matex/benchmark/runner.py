@@ -53,6 +53,7 @@ def run(
     shard: Shard | None = None,
     executor: str = "serial",
     progress: bool = False,
+    opened: Opened | None = None,
 ) -> Path:
     """Carry out a configuration; every method and control on every sample, every metric on every map.
 
@@ -64,6 +65,7 @@ def run(
             None reads RANK and WORLD_SIZE from the environment, as torchrun sets them.
         executor: "serial", or "ray" on all cores or the cluster that RAY_ADDRESS names.
         progress: show bars with the time left.
+        opened: the configuration's data sets and models, where they are open already.
 
     Returns:
         The folder that was written to.
@@ -79,7 +81,7 @@ def run(
     if shard and not 1 <= shard[0] <= shard[1]:
         raise InputError(f"Expected a shard from 1/{shard[1]} to {shard[1]}/{shard[1]}, got {shard[0]}/{shard[1]}.")
     store = Store(Path(out) / f"shards/{shard[0]}-of-{shard[1]}" if shard else Path(out))
-    opened = Opened(config)
+    opened = opened or Opened(config)
     plan = _start(store, opened, shard, resume)
     if plan is None:
         store.tidy()

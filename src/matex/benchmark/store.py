@@ -168,7 +168,8 @@ def values_file(chunk: ChunkKey) -> str:
 
 def as_folder(label: str) -> str:
     """A label as the name of a folder on every file system."""
-    return quote(label, safe=" ()+,=-_")
+    name = quote(label, safe=" ()+,=-_")
+    return name.replace(".", "%2E") if name.startswith(".") or name.endswith(".") else name
 
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:

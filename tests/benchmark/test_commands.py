@@ -1,0 +1,95 @@
+"""The commands say what they did and refuse in one line."""
+
+import json
+
+import pytest
+
+from matex import cli
+from tests.benchmark import toy
+
+CONFIG = """
+chunk = 3
+models = ["tiny"]
+methods = ["rollout"]
+metrics = ["pointing"]
+[[datasets]]
+name = "toy"
+parameters = { films = 4 }
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_a_run_is_made_refused_and_merged(config, capsys):
+    assert cli.run(["benchmark", "small.toml"]) == 0
+    said = capsys.readouterr().out
+    assert "Run complete: runs/small." in said
+    assert "matex report runs/small" in said
+    assert cli.run(["benchmark", "small.toml"]) == 2
+    assert capsys.readouterr().err.strip().endswith("--resume, or name another with -o.")
+    assert cli.run(["benchmark", "small.toml", "--resume"]) == 0
+    for which in ("1/2", "2/2"):
+        assert cli.run(["benchmark", "small.toml", "-o", "parts", "--shard", which]) == 0
+    assert "matex merge parts" in capsys.readouterr().out
+    assert cli.run(["merge", "parts"]) == 0
+    assert toy.contents(config / "parts") == toy.contents(config / "runs/small")
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])
+def test_a_shard_that_there_is_not_is_refused(config, capsys, shard):
+    assert cli.run(["benchmark", "small.toml", "--shard", shard]) == 2
+    assert f"Expected --shard I/N with I from 1 to N, such as 1/4, got '{shard}'." in capsys.readouterr().err
+    assert not (config / "runs").exists()
+
+
+def test_a_mistake_in_the_file_is_one_line_and_nothing_is_written(config, capsys):
+    (config / "small.toml").write_text(CONFIG.replace("rollout", "rolout"))
+    assert cli.run(["benchmark", "small.toml"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "methods[0].name: Unknown method 'rolout'" in told
+    (config / "small.toml").write_text(CONFIG.replace('"toy"', '"ms-cxr"').replace("films = 4", 'root = "/nowhere"'))
+    assert cli.run(["benchmark", "small.toml"]) == 2
+    assert "Data set 'ms-cxr'" in capsys.readouterr().err
+    assert not (config / "runs").exists()
+
+
+def test_a_stopped_run_says_how_to_go_on(config, capsys, monkeypatch):
+    def stopped(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matex.benchmark.executors.compute", stopped)
+    assert cli.run(["benchmark", "small.toml"]) == 130
+    assert "go on with: matex benchmark small.toml -o runs/small --resume" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named(config, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    assert cli.run(["benchmark", "small.toml"]) == 2
+    assert "pip install matex[benchmark]" in capsys.readouterr().err
+
+
+def test_a_tuned_preset_explains(config, capsys):
+    (config / "tune.toml").write_text(
+        '[dataset]\nname = "toy"\nlimit = 2\n[tune]\nmethod = "matex"\nmetric = "brightness"\n'
+        "[tune.values]\nalpha = [0.2, 0.9]\n"
+    )
+    assert cli.run(["tune", "tune.toml"]) == 0
+    assert "2 settings on 2 samples; the best is in tune.preset.toml." in capsys.readouterr().out
+    film = str(next(sample.path for sample in __import__("matex.samples", fromlist=["samples"]).samples()))
+    explain = ["explain", film, "opacity", "--json", "-p", "@tune.preset.toml"]
+    assert cli.run([*explain, "-p", "delta=0.1"]) == 0
+    parameters = json.loads(capsys.readouterr().out)["parameters"]
+    assert (parameters["alpha"], parameters["delta"]) == (0.9, 0.1)
+    assert cli.run([*explain, "-p", "alpha=0.4"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["alpha"] == 0.4
+    assert cli.run([*explain, "-m", "rollout"]) == 2
+    assert "Expected a preset of rollout, got one of matex: tune.preset.toml. Add -m matex." in capsys.readouterr().err
+    assert cli.run(["compare", film, "opacity", "-m", "rollout,matex", "-p", "@tune.preset.toml", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [one["parameters"].get("alpha") for one in shown] == [None, 0.9]

@@ -1,0 +1,142 @@
+"""Controls come along by themselves, and are what they say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import matex
+from matex.benchmark import parse_config
+from matex.benchmark.controls import MAPS, cells, control_map, draws, measured
+from matex.images import InputError
+from tests.benchmark import toy
+
+
+def planned(methods, metrics, seeds=(0,)):
+    return cells(parse_config(toy.config(methods=methods, metrics=metrics, seeds=list(seeds))))
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    sample = toy.Toy()[0]
+    return matex.explain(matex.load("tiny"), sample.image, sample.text, "matex", view="PA")
+
+
+@pytest.mark.parametrize("metric", ["pointing", "iou", "energy", "named-over-other"])
+def test_a_metric_of_place_brings_every_control(metric):
+    found = {cell.label: cell for cell in planned(["matex", "mmel", "rollout"], [metric])}
+    assert found.keys() == {
+        "matex",
+        "mmel",
+        "rollout",
+        "matex (no prior)",
+        "mmel (off)",
+        "matex (random weights)",
+        "mmel (random weights)",
+        "rollout (random weights)",
+        *MAPS,
+    }
+    assert found["matex (no prior)"].parameters == {"prior_strength": 1.0}
+    assert found["mmel (off)"].parameters == {"mode": "off"}
+    assert {cell.of for cell in found.values() if "(" in cell.label} == {"matex", "mmel", "rollout"}
+    assert all(found[label].of is None for label in MAPS)
+    assert {cell.kind for cell in found.values() if cell.of or cell.label in MAPS} == {"control"}
+
+
+def test_without_a_metric_of_place_uniform_and_random_maps_come_along():
+    assert [cell.label for cell in planned(["rollout"], ["confidence-image"])] == [
+        "rollout",
+        "control: uniform",
+        "control: random",
+    ]
+
+
+def test_a_method_that_is_listed_without_its_prior_is_not_run_twice():
+    listed = {"name": "matex", "label": "model alone", "parameters": {"prior_strength": 1}}
+    labels = [cell.label for cell in planned(["matex", listed], ["pointing"])]
+    assert "matex (no prior)" not in labels
+    assert "model alone" in labels
+
+
+def test_a_label_that_a_control_has_is_refused():
+    with pytest.raises(InputError, match=r"no control has, got 'matex \(no prior\)'"):
+        planned(["matex", {"name": "rollout", "label": "matex (no prior)"}], ["pointing"])
+
+
+def test_seeds_multiply_what_draws_and_nothing_else():
+    found = planned(["matex", "rise", {"name": "rise", "label": "fixed", "parameters": {"seed": 7}}], ["iou"], (0, 3))
+    seeds = {}
+    for cell in found:
+        seeds.setdefault(cell.label, []).append(cell.seed)
+        if cell.name == "rise" and cell.label != "fixed (random weights)":
+            assert cell.parameters["seed"] == cell.seed
+    assert seeds["matex"] == seeds["matex (no prior)"] == seeds["control: uniform"] == [-1]
+    assert seeds["rise"] == seeds["rise (random weights)"] == seeds["control: random"] == [0, 3]
+    assert seeds["matex (random weights)"] == [0, 3]
+    assert seeds["fixed"] == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "expected"),
+    [
+        ("rollout", {}, False),
+        ("m2ib", {}, True),
+        ("mmel", {}, False),
+        ("mmel", {"mode": "paper"}, True),
+        ("integrated-gradients", {}, False),
+        ("integrated-gradients", {"baseline": "noise"}, True),
+        ("embedding-space", {}, False),
+        ("embedding-space", {"operator": "gradient-shap"}, True),
+    ],
+)
+def test_what_draws_random_numbers(name, parameters, expected):
+    assert draws(name, parameters) is expected
+
+
+def test_controls_get_the_metrics_that_say_something_about_them():
+    metrics = ["pointing", "confidence-image", "stability", "together"]
+    config = parse_config(toy.config(methods=["matex"], metrics=metrics))
+    taken = {cell.label: [one.name for one in config.metrics if measured(cell, one)] for cell in cells(config)}
+    assert taken["matex"] == metrics
+    assert taken["matex (no prior)"] == ["pointing", "confidence-image", "stability"]
+    assert taken["matex (random weights)"] == ["pointing"]
+    assert taken["control: random"] == ["pointing", "confidence-image"]
+
+
+def control(name, explanation, sample="one", seed=-1):
+    cell = next(cell for cell in planned(["matex"], ["pointing"], (0, 1)) if cell.label == f"control: {name}")
+    return control_map(dataclasses.replace(cell, seed=seed), explanation, "toy", sample)
+
+
+def test_a_uniform_map_is_one_value(explanation):
+    made = control("uniform", explanation)
+    assert (made.image.grid == 1).all()
+    assert made.image.placement == explanation.image.placement
+    assert not made.tokens
+    assert not made.components
+
+
+def test_a_random_map_depends_on_seed_and_sample_alone(explanation):
+    one, again = control("random", explanation, "a", 0), control("random", explanation, "a", 0)
+    np.testing.assert_array_equal(one.image.grid, again.image.grid)
+    assert one.tokens == again.tokens
+    assert len(one.tokens) == len(explanation.tokens)
+    for other in (control("random", explanation, "b", 0), control("random", explanation, "a", 1)):
+        assert (other.image.grid != one.image.grid).all()
+    assert 0 <= one.image.grid.min() < one.image.grid.max() < 1
+
+
+def test_the_prior_alone_lies_on_the_side_that_the_phrase_names(explanation):
+    """The phrase says left: on the image's right."""
+    alone, mirrored = (control(name, explanation).image.grid for name in ("prior alone", "mirrored prior"))
+    half = alone.shape[1] // 2
+    assert alone[:, half:].sum() > 5 * alone[:, :half].sum()
+    assert mirrored[:, :half].sum() > 5 * mirrored[:, half:].sum()
+    assert explanation.prior is not None
+    scaled = (explanation.prior - 1) / 1.5  # M of eq. 5 with the default strength
+    np.testing.assert_allclose(alone, scaled, atol=1e-6)
+
+
+def test_a_phrase_without_a_place_has_a_uniform_prior(explanation):
+    silent = dataclasses.replace(explanation, regions=())
+    assert (control("prior alone", silent).image.grid == 1).all()

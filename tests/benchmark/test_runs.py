@@ -1,0 +1,369 @@
+"""A run that is stopped, cut up or repeated ends with the same bytes; what cannot be read is counted."""
+
+import json
+import multiprocessing
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from matex.adapters import load
+from matex.benchmark import merge, parse_config, run, store
+from matex.benchmark.chunk import Outcome, compute
+from matex.benchmark.plan import Opened
+from matex.benchmark.runner import _new_plan
+from matex.benchmark.store import ChunkKey, Store
+from matex.images import InputError
+from tests.benchmark import toy
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The undisturbed run that all others must equal."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    run(parse_config(toy.config()), out)
+    return out
+
+
+def rows(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "results.parquet").to_pylist()
+
+
+def test_a_run_folder_holds_what_the_report_reads(whole):
+    names = {path.name for path in whole.iterdir()}
+    assert names == {
+        "run.json",
+        "samples.parquet",
+        "scores.parquet",
+        "results.parquet",
+        "cells.json",
+        "problems.jsonl",
+        "maps",
+        "log.jsonl",
+    }
+    record = json.loads((whole / "run.json").read_text())
+    assert record["config"]["methods"][1] == {
+        "name": "gradient-shap",
+        "label": "gradient-shap",
+        "parameters": {"samples": 2},
+    }
+    assert set(record) >= {"weights", "fingerprints", "environment", "threads", "counts"}
+    samples = pq.read_table(whole / "samples.parquet").to_pylist()
+    assert len(samples) == 7
+    assert samples[0]["boxes"]
+    assert samples[0]["height"] == 40
+    assert json.loads(samples[0]["attributes"]).keys() == {"index"}
+    found = rows(whole)
+    assert list(found[0]) == list(store.RESULTS)
+    keys = [tuple(row[name] for name in store.RESULTS[:-1]) for row in found]
+    assert keys == sorted(keys)
+    seeds = {row["method"]: row["seed"] for row in found}
+    assert seeds["matex"] == -1
+    assert seeds["gradient-shap"] == 0
+
+
+def test_every_map_is_kept_once(whole):
+    kept = list(Store(whole).maps("toy", "tiny", "matex", -1))
+    assert [name for name, _, _ in kept] == [sample.id for sample in toy.Toy()]
+    assert kept[0][1].shape == (14, 14)
+    assert kept[0][2] is not None
+    assert len(kept[0][2]) >= 6  # a score for each token of the phrase
+    uniform = next(iter(Store(whole).maps("toy", "tiny", "control: uniform", -1)))
+    assert (uniform[1] == 1).all()
+
+
+def test_measures_of_the_whole_see_every_map_and_word(whole):
+    for label, seed in (("matex", -1), ("gradient-shap", 0)):
+        kept = list(Store(whole).maps("toy", "tiny", label, seed))
+        maps = sum(float(grid.sum()) for _, grid, _ in kept)
+        words = sum(float(score) for _, _, scores in kept for score in scores)
+        found = [row for row in rows(whole) if row["metric"] == "together" and row["method"] == label]
+        assert [row["sample"] for row in found] == ["", ""]
+        np.testing.assert_allclose([row["value"] for row in found], [maps, words], rtol=1e-6)
+
+
+def test_metrics_of_the_run_equal_those_of_the_library(whole):
+    import matex
+
+    samples = {sample.id: sample for sample in toy.Toy()}
+    found = {row["sample"]: row["value"] for row in rows(whole) if (row["method"], row["column"]) == ("matex", "mean")}
+    model = matex.load("tiny")
+    for name, value in found.items():
+        explanation = matex.explain(model, samples[name].image, samples[name].text, view="PA")
+        assert value == pytest.approx(float(explanation.image.grid.mean()), abs=1e-5)
+
+
+def test_a_run_is_repeated_byte_for_byte(whole, tmp_path):
+    run(parse_config(toy.config()), tmp_path / "run")
+    assert toy.contents(tmp_path / "run") == toy.contents(whole)
+
+
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(whole, tmp_path):
+    start = multiprocessing.get_context("forkserver")
+    start.set_forkserver_preload(["tests.benchmark.toy", "matex.benchmark.runner"])
+    out, rng, killed = tmp_path / "run", random.Random(3), 0
+    log = out / "log.jsonl"
+    for attempt in range(40):
+        process = start.Process(target=toy.run_until_killed, args=(toy.config(), str(out), attempt > 0))
+        process.start()
+        # A moment after the process has begun with the chunks: in the first, or in a later one, or while writing.
+        begun = log.read_text().count("\n") if log.exists() else 0
+        wanted = begun + 1 + rng.randrange(2)
+        while process.is_alive() and not (log.exists() and log.read_text().count("\n") >= wanted):
+            time.sleep(0.005)
+        process.join(rng.random() * 0.3)
+        if process.exitcode is not None:
+            assert process.exitcode == 0
+            break
+        process.kill()
+        process.join()
+        killed += 1
+    assert killed >= 2
+    assert toy.contents(out) == toy.contents(whole)
+
+
+def test_a_run_stopped_between_any_two_writes_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
+    """The first try may write no file, the second one, and so on, until a run comes through."""
+    replace, out, left = os.replace, tmp_path / "run", [0]
+    known: dict[ChunkKey, Outcome] = {}
+    model = load("tiny")
+
+    class Stopped(BaseException):
+        pass
+
+    def failing(source, target):
+        if left[0] == 0:
+            raise Stopped
+        left[0] -= 1
+        replace(source, target)
+
+    def quick(plan, opened, key, told):
+        if key not in known:
+            known[key] = compute(plan, opened, key, told)
+        return known[key]
+
+    monkeypatch.setattr("matex.benchmark.executors.compute", quick)
+    monkeypatch.setattr("matex.benchmark.plan.open_model", lambda choice: model)
+    monkeypatch.setattr(os, "replace", failing)
+    for tries in range(100):
+        left[0] = tries
+        try:
+            run(parse_config(toy.config()), out, resume=True)
+            break
+        except Stopped:
+            continue
+    assert tries > 10
+    assert toy.contents(out) == toy.contents(whole)
+
+
+def test_shards_merge_to_the_same_bytes(whole, tmp_path):
+    config = parse_config(toy.config())
+    for which in (3, 1, 2):
+        written = run(config, tmp_path / "run", shard=(which, 3))
+        assert written == tmp_path / f"run/shards/{which}-of-3"
+        assert not (written / "run.json").exists()
+    merge([tmp_path / "run"])
+    assert toy.contents(tmp_path / "run") == toy.contents(whole)
+
+
+def test_shards_from_several_places_merge_into_a_new_folder(whole, tmp_path, monkeypatch):
+    config = parse_config(toy.config())
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        run(config, tmp_path / f"machine-{rank}")
+    monkeypatch.setattr(os, "link", _no_link)
+    merge([tmp_path / "machine-0", tmp_path / "machine-1/shards/2-of-2"], tmp_path / "merged")
+    assert toy.contents(tmp_path / "merged") == toy.contents(whole)
+    assert (tmp_path / "machine-0/shards/1-of-2/work").exists()
+
+
+def _no_link(source, target):
+    raise OSError("another file system")
+
+
+def test_merging_refuses_what_does_not_make_a_whole(tmp_path):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"]))
+    run(config, tmp_path / "run", shard=(1, 2))
+    with pytest.raises(InputError, match=r"every shard of the run, got 1/2: 1 chunks are in none"):
+        merge([tmp_path / "run"])
+    other = parse_config(toy.config(methods=["raw-attention"], metrics=["brightness"]))
+    run(other, tmp_path / "other", shard=(2, 2))
+    with pytest.raises(InputError, match=r"another config in .*methods\[0\]\.name: 'rollout' -> 'raw-attention'"):
+        merge([tmp_path / "run", tmp_path / "other"], tmp_path / "merged")
+    run(config, tmp_path / "run", shard=(2, 2))
+    next((tmp_path / "run/shards/2-of-2/work/chunks").rglob("*.json")).unlink()
+    with pytest.raises(InputError, match="lacks 1 of 1 chunks"):
+        merge([tmp_path / "run"])
+    with pytest.raises(InputError, match="folder of a shard"):
+        merge([tmp_path], tmp_path / "merged")
+    with pytest.raises(InputError, match="one folder with shards in it, or -o"):
+        merge([tmp_path])
+
+
+def test_an_existing_folder_is_refused_without_resume(whole, tmp_path):
+    config = parse_config(toy.config())
+    with pytest.raises(InputError, match=r"which exists\. Go on with it with --resume"):
+        run(config, whole)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds none"):
+        run(config, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_complete_run_is_left_as_it_is(whole):
+    before = toy.contents(whole)
+    stamp = (whole / "results.parquet").stat().st_mtime_ns
+    run(parse_config(toy.config()), whole, resume=True)
+    assert toy.contents(whole) == before
+    assert (whole / "results.parquet").stat().st_mtime_ns == stamp
+
+
+def test_a_changed_configuration_is_refused_by_name(whole, tmp_path):
+    changed = parse_config(toy.config(methods=["matex", {"name": "gradient-shap", "parameters": {"samples": 3}}]))
+    with pytest.raises(InputError, match=r"got another: methods\[1\]\.parameters\.samples: 2 -> 3\."):
+        run(changed, whole, resume=True)
+    with pytest.raises(InputError, match=r"chunk: 3 -> 4 and 1 more"):
+        run(parse_config(toy.config(chunk=4, seeds=[1])), whole, resume=True)
+
+
+def test_changed_data_or_weights_are_refused(tmp_path, monkeypatch):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"]))
+    out = tmp_path / "run"
+    run(config, out, shard=(1, 1))
+    for key, value in (("counts", {"toy": 9}), ("weights", {"tiny": "0" * 64})):
+        file = out / "shards/1-of-1/work/plan.json"
+        before = file.read_text()
+        file.write_text(json.dumps({**json.loads(before), key: value}))
+        with pytest.raises(InputError, match=r"the number of samples|the weights"):
+            run(config, out, shard=(1, 1), resume=True)
+        file.write_text(before)
+
+
+def test_a_chunk_depends_on_nothing_but_its_number():
+    config = parse_config(toy.config())
+    opened = Opened(config)
+    plan = _new_plan(opened, None)
+    alone = compute(plan, Opened(config), ChunkKey("toy", "tiny", 1), lambda *_: None)
+    compute(plan, opened, ChunkKey("toy", "tiny", 2), lambda *_: None)
+    later = compute(plan, opened, ChunkKey("toy", "tiny", 1), lambda *_: None)
+    assert alone.files == later.files
+
+
+def test_what_cannot_be_read_is_counted_and_the_rest_goes_on(tmp_path):
+    data = tmp_path / "films"
+    data.mkdir()
+    (data / "damaged-4.png").write_bytes(b"\x89PNG\r\n\x1a\n not an image")
+    entry = {"name": "toy", "parameters": {"root": str(data), "broken": [4, 6]}}
+    settings = toy.config(datasets=[entry], methods=["rollout"], metrics=["pointing"])
+    run(parse_config(settings), tmp_path / "run")
+    problems = [json.loads(line) for line in (tmp_path / "run/problems.jsonl").read_text().splitlines()]
+    assert problems[0] == {
+        "dataset": "toy",
+        "file": "rows.csv",
+        "row": 4,
+        "said": "expected a box inside the image, got one outside",
+    }
+    assert [problem["file"] for problem in problems[1:]] == ["damaged-4.png", "damaged-6.png"]
+    assert len(pq.read_table(tmp_path / "run/samples.parquet")) == 5
+    assert len({row["sample"] for row in rows(tmp_path / "run")}) == 5
+    record = (tmp_path / "run/run.json").read_text()
+    assert json.loads(record)["problems"] == 3
+    for file in ("run.json", "problems.jsonl", "cells.json", "log.jsonl"):
+        assert str(tmp_path) not in (tmp_path / "run" / file).read_text(), file
+    assert "films" in record  # the last part of the root
+
+
+def test_a_chunk_of_unreadable_images_is_no_obstacle(tmp_path):
+    data = tmp_path / "films"
+    data.mkdir()
+    entry = {"name": "toy", "parameters": {"root": str(data), "broken": [3, 4, 5]}}
+    settings = toy.config(datasets=[entry], methods=["rollout"], metrics=["brightness"])
+    run(parse_config(settings), tmp_path / "run")
+    assert len(pq.read_table(tmp_path / "run/samples.parquet")) == 4
+
+
+def test_methods_that_the_model_cannot_serve_are_named_and_left_out(tmp_path):
+    settings = toy.config(methods=["guided-backprop", "rollout"], metrics=["pointing"])
+    run(parse_config(settings), tmp_path / "run")
+    cells = {cell["method"] for cell in json.loads((tmp_path / "run/cells.json").read_text())}
+    assert "rollout" in cells
+    assert not {name for name in cells if "guided" in name}
+    (problem,) = [json.loads(line) for line in (tmp_path / "run/problems.jsonl").read_text().splitlines()]
+    assert problem["method"] == "guided-backprop"
+    assert "ReLU" in problem["said"]
+
+
+def test_two_data_sets_two_models_and_a_limit(tmp_path):
+    sets = [
+        {"name": "toy", "label": "square", "limit": 2},
+        {"name": "toy", "label": "wide", "parameters": {"films": 2, "size": 44}},
+    ]
+    models = ["tiny", {"name": "tiny", "label": "padded", "resize": "pad"}]
+    settings = toy.config(datasets=sets, models=models, methods=["rollout"], metrics=["brightness", "together"])
+    run(parse_config(settings), tmp_path / "run")
+    found = rows(tmp_path / "run")
+    assert {(row["dataset"], row["model"]) for row in found} == {
+        (dataset, model) for dataset in ("square", "wide") for model in ("tiny", "padded")
+    }
+    samples = pq.read_table(tmp_path / "run/samples.parquet").to_pylist()
+    spread = [json.loads(row["attributes"])["index"] for row in samples if row["dataset"] == "square"]
+    assert sorted(spread) == [0, 3]
+    assert len(pq.read_table(tmp_path / "run/scores.parquet")) == 8
+    fingerprints = json.loads((tmp_path / "run/run.json").read_text())["fingerprints"]
+    assert fingerprints["square"] != fingerprints["wide"]
+
+
+def test_seeds_are_run_where_something_is_drawn(tmp_path):
+    settings = toy.config(seeds=[0, 5], datasets=[{"name": "toy", "parameters": {"films": 2}}], metrics=["pointing"])
+    run(parse_config(settings), tmp_path / "run")
+    seeds: dict[str, set[int]] = {}
+    for row in rows(tmp_path / "run"):
+        seeds.setdefault(row["method"], set()).add(row["seed"])
+    assert seeds["matex"] == seeds["matex (no prior)"] == seeds["control: prior alone"] == {-1}
+    assert seeds["gradient-shap"] == seeds["gradient-shap (random weights)"] == seeds["control: random"] == {0, 5}
+    first, second = (dict(_grids(tmp_path / "run", seed)) for seed in (0, 5))
+    assert all((first[name] != second[name]).any() for name in first)
+
+
+def _grids(folder, seed):
+    return [(name, grid) for name, grid, _ in Store(folder).maps("toy", "tiny", "gradient-shap", seed)]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"No space left on device\. Make room"):
+        run(parse_config(toy.config()), tmp_path / "run")
+
+
+def test_packed_arrays_survive_any_name(tmp_path):
+    arrays = {"file": np.arange(6, dtype=np.float32).reshape(2, 3), "t:file": np.ones(2, dtype=np.float32)}
+    data = store.pack(arrays)
+    (tmp_path / "some.npz").write_bytes(data)
+    with np.load(tmp_path / "some.npz") as back:
+        assert back.files == ["file", "t:file"]
+        np.testing.assert_array_equal(back["file"], arrays["file"])
+    time.sleep(0.01)
+    assert store.pack(arrays) == data
+
+
+def test_labels_become_folders_on_every_system():
+    assert store.as_folder("a/b:c") == "a%2Fb%3Ac"
+    assert store.as_folder("matex (no prior)") == "matex (no prior)"
+    assert store.as_folder("..") not in ("..", ".")
+
+
+def test_the_log_says_where_the_time_went(whole):
+    events = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert events[0]["event"] == "start"
+    chunks = [event for event in events if event["event"] == "chunk"]
+    assert len(chunks) == 3
+    assert chunks[0]["methods"].keys() >= {"matex", "gradient-shap", "matex (random weights)"}
+    assert chunks[0]["overhead"] < chunks[0]["seconds"]
