@@ -199,6 +199,8 @@ def test_tolerance_is_a_disc():
         for x in range(33):
             assert disc[y, x] == ((y - 14) ** 2 + (x - 16) ** 2 <= 25)
     assert (grown(mask, 0) == mask).all()
+    assert grown(mask, 60).all()  # taller than the image
+    assert not grown(np.zeros_like(mask), 60).any()
 
 
 def test_tolerance_at_the_border_of_the_image():

@@ -217,7 +217,7 @@ def highest_first(scores: Sequence[float]) -> NDArray[np.intp]:
 
 def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
     """Products of unit vectors [row, joint], row by row, [row]."""
-    return (first.double() * second.double()).sum(-1).cpu().numpy()
+    return (first.cpu().double() * second.cpu().double()).sum(-1).numpy()
 
 
 def _embed_endless(model: Model, phrases: Sequence[Sequence[int]], batch_size: int) -> Tensor:

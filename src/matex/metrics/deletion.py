@@ -155,7 +155,7 @@ class DeletionInsertion:
             values = cosine(seen, texts[:, None, None])
             return _columns("", "", values[:, 0], values[:, 1], range(0, 51, 5), range(0, 51, 5))
         names, classes = class_embeddings(model, cases[0].labels, self.batch_size)
-        similarity = seen.double() @ classes.double().T  # [case, side, point, class]
+        similarity = seen.cpu().double() @ classes.cpu().double().T  # [case, side, point, class]
         target = self._targets(cases, names, similarity[:, 0, 0])
         wanted = similarity.gather(-1, target.clamp(min=0)[:, None, None, None].expand(*similarity.shape[:3], 1))
         above = (similarity > wanted).sum(-1)
@@ -166,7 +166,7 @@ class DeletionInsertion:
             hits[target < 0] = torch.nan
             if k >= len(names):
                 hits[:] = torch.nan
-            down, up = hits.cpu().numpy().transpose(1, 0, 2)
+            down, up = hits.numpy().transpose(1, 0, 2)
             if script:
                 up = np.concatenate([up[:, 1:], down[:, :1]], axis=1)
             percents = _script_points() if script else range(0, 51, 5)
@@ -178,7 +178,7 @@ class DeletionInsertion:
         if self.target == "predicted":
             return similarity.argmax(-1)
         number = {name: i for i, name in enumerate(names)}
-        return torch.tensor([number.get(case.sample.label or "", -1) for case in cases], device=similarity.device)
+        return torch.tensor([number.get(case.sample.label or "", -1) for case in cases])
 
     def _rise(self, cases: Sequence[Case], classes: bool) -> Columns:
         """Pixels of the model's input; one forward per row of pixels."""
@@ -201,9 +201,9 @@ class DeletionInsertion:
         seen = seen.unflatten(0, (len(cases), 2, height + 1))  # [case, side, point, joint]
         if classes:
             _, weights = class_embeddings(model, cases[0].labels, self.batch_size)
-            similarity = seen.double() @ weights.double().T
+            similarity = seen.cpu().double() @ weights.cpu().double().T
             best = similarity[:, 0, 0].argmax(-1)[:, None, None, None].expand(*similarity.shape[:3], 1)
-            values = (model.logit_scale * similarity).softmax(-1).gather(-1, best)[..., 0].cpu().numpy()
+            values = (model.logit_scale * similarity).softmax(-1).gather(-1, best)[..., 0].numpy()
         else:
             texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
             values = cosine(seen, texts[:, None, None])

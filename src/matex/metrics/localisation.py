@@ -103,16 +103,16 @@ def hit(values: Values, truth: Mask, within: int = 0) -> float:
 def grown(mask: Mask, radius: int) -> Mask:
     """Pixels at most `radius` pixels away from one of the mask, by the distance of their centres."""
     height, width = mask.shape
-    counts = np.zeros((height, width + 1), dtype=np.int64)
-    np.cumsum(mask, axis=1, out=counts[:, 1:])
+    column, far = np.arange(width), width + radius  # far: no pixel of the mask on this side
+    before = column - np.maximum.accumulate(np.where(mask, column, -far), axis=1)
+    after = np.minimum.accumulate(np.where(mask, column, width + far)[:, ::-1], axis=1)[:, ::-1] - column
+    across = np.minimum(np.minimum(before, after), radius + 1).astype(np.int32)  # to the nearest in the same row
     result = np.zeros_like(mask)
     for down in range(-radius, radius + 1):
-        reach = int((radius**2 - down**2) ** 0.5)
-        left = np.clip(np.arange(width) - reach, 0, width)
-        right = np.clip(np.arange(width) + reach + 1, 0, width)
-        near = counts[:, right] > counts[:, left]  # anything in this row of the disc
         top, bottom = max(0, -down), min(height, height - down)
-        result[top:bottom] |= near[top + down : bottom + down]
+        if top < bottom:
+            reach = int((radius**2 - down**2) ** 0.5)
+            result[top:bottom] |= across[top + down : bottom + down] <= reach
     return result
 
 
