@@ -280,8 +280,8 @@ def audit(
     unrelated: Annotated[
         str | None, typer.Option(help="A phrase that has nothing to do with the image.", show_default="the weather")
     ] = None,
-    regions: Annotated[int, typer.Option(help="Random regions to compare the highlighted one with.")] = 40,
-    repeats: Annotated[int, typer.Option(help="Seeds, for methods that draw random numbers.")] = 5,
+    regions: Annotated[int, typer.Option(min=10, help="Random regions to compare the highlighted one with.")] = 40,
+    repeats: Annotated[int, typer.Option(min=2, help="Seeds, for methods that draw random numbers.")] = 5,
     resize: ResizeOption = "model",
     domain: DomainOption = "chest",
     view: ViewOption = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,8 @@ def page(audit: Audit) -> str:
             if notes
             else "",
             "<footer><p>Each map is coloured from its own minimum to its own maximum, so that brightness cannot be "
-            f"compared between pictures.{sides} Likeness is the rank correlation with the map that is audited. Made by "
+            f"compared between pictures.{sides} Stays: how much of the highlighted region, the map's highest "
+            "tenth, this map highlights too; by chance 10 %. Made by "
             f"matex {escape(str(explanation.provenance.get('matex', '')))}; this file loads nothing from the "
             "network.</p></footer>",
         ],
@@ -77,16 +79,17 @@ def _pictures(audit: Audit) -> str:
     cards = [_picture(explanation, "the map", explanation.text, explanation.score, "")]
     for control in audit.controls.values():
         changed = dataclasses.replace(explanation, image=control.image)
-        likeness = f"<br>likeness {number_fixed(control.likeness)}"
-        cards.append(_picture(changed, control.title, control.text, control.score, likeness))
+        alike = f"<br>rank correlation {control.likeness:.2f}<br>{100 * control.stays:.0f} % stays"
+        alike = "<br>one of the maps is constant" if math.isnan(control.stays) else alike
+        cards.append(_picture(changed, control.title, control.text, control.score, alike))
     return f'<div class="sheet still">{"".join(cards)}</div>'
 
 
-def _picture(explanation: Explanation, title: str, text: str, score: float, likeness: str) -> str:
+def _picture(explanation: Explanation, title: str, text: str, score: float, alike: str) -> str:
     alternative = f"{title}: map for “{text}”"
     return (
         f'<div class="thumb"><img alt="{escape(alternative)}" src="{jpeg(overlay(explanation, 420))}">'
-        f"<b>{escape(title)}</b><span>“{escape(text)}”<br>score {number_fixed(score)}{likeness}</span></div>"
+        f"<b>{escape(title)}</b><span>“{escape(text)}”<br>score {number_fixed(score)}{alike}</span></div>"
     )
 
 

@@ -1,0 +1,375 @@
+"""The audit of a map: methods made so that the verdict is known, and the numbers under it worked out again."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+import matex
+from matex.attribution import METHODS
+from matex.auditing import LIMITS, prior_share
+from matex.cli import run
+from matex.priors.sides import other_side
+from matex.samples import samples
+
+FILM = next(sample for sample in samples() if sample.name == "left-lower-opacity")
+PHRASE = "opacity in the left lower lung"
+FEW = {"regions": 10, "repeats": 2, "view": "PA"}
+
+
+@dataclass(frozen=True)
+class Stub:
+    """What the made-up methods share: no gradients, the image tower alone."""
+
+    towers: ClassVar[tuple[str, ...]] = ("image",)
+    source: ClassVar[str] = "none"
+
+    def gradient_blocks(self, kind):
+        return 0
+
+
+@dataclass(frozen=True)
+class Guided(Stub):
+    """A map that is a fixed picture times the prior; strength 1 has none."""
+
+    strength: float = 40.0
+    flat: bool = False
+
+    def components(self, trace):
+        rows, columns = trace.grid
+        down, across = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
+        base = torch.ones(rows, columns) if self.flat else torch.exp(-((down + 0.1) ** 2) - across**2)
+        return {"prior": base * self.spatial_weights(trace)}
+
+    def weights(self):
+        return {"prior": 1.0}
+
+    def fuse(self, terms):
+        return terms["prior"]
+
+    def __call__(self, trace):
+        return self.fuse(self.components(trace))
+
+    def spatial_priors(self, trace):
+        return trace.priors("atlas", "patient")
+
+    def spatial_weights(self, trace):
+        places = torch.stack([torch.from_numpy(prior.values) for prior in self.spatial_priors(trace)]).float()
+        return 1 + (self.strength - 1) * places
+
+
+@dataclass(frozen=True)
+class Noise(Stub):
+    """Random numbers from a seed, whatever the film and phrase."""
+
+    seed: int = 0
+
+    def __call__(self, trace):
+        rows, columns = trace.grid
+        draw = torch.rand(rows, columns, generator=torch.Generator().manual_seed(self.seed))
+        return draw.expand(len(trace.item), rows, columns)
+
+
+@dataclass(frozen=True)
+class Corners(Stub):
+    """A map of the upper corners alone."""
+
+    def __call__(self, trace):
+        grid = torch.zeros(len(trace.item), *trace.grid)
+        grid[:, 0, [0, -1]] = 1.0
+        return grid
+
+
+@dataclass(frozen=True)
+class Constant(Stub):
+    def __call__(self, trace):
+        return torch.full((len(trace.item), *trace.grid), 0.5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def stubs():
+    """The made-up methods, and one draw of random weights instead of three, which is as good here."""
+    made = {"guided": Guided, "noise": Noise, "corners": Corners, "constant": Constant}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(METHODS, "_entries", {**METHODS, **made})
+        patch.setattr("matex.auditing.MODELS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return matex.load("tiny")
+
+
+@pytest.fixture(scope="module")
+def audited(tiny):
+    return matex.audit(tiny, FILM.path, PHRASE, **FEW)
+
+
+def states(audit):
+    return {name: check.state for name, check in audit.checks.items()}
+
+
+# -------------------------------------------------------------------------------------- methods with a known verdict
+
+
+def test_a_map_that_is_only_the_prior_has_a_prior_share_of_one(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "guided", flat=True, **FEW)
+    assert audit.prior_share == pytest.approx(1)
+    assert audit.verdict == audit.checks["prior_share"].state == "bad"
+    assert "100 % of the map comes from the place that the phrase names" in audit.summary
+    assert audit.summary.startswith("This map should not be taken for what the model saw.")
+    assert audit.controls["no_prior"].image.degenerate
+
+
+def test_a_side_that_the_prior_chose_is_called_the_priors(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "guided", **FEW)
+    values = audit.checks["side"].values
+    assert audit.checks["side"].state == "bad"
+    assert values["shift"] < -LIMITS["side"][1]  # from the patient's left to the right
+    assert values["shift_without_prior"] == pytest.approx(0, abs=1e-6)
+    assert values["shift_by_prior_alone"] == pytest.approx(values["shift"])
+    assert "the prior's, not the model's" in audit.checks["side"].answer
+
+
+def test_on_a_mirrored_film_the_patients_sides_stay_what_they_are(tiny):
+    there = matex.audit(tiny, FILM.path, PHRASE, "guided", **FEW).checks["side"].values
+    pixels = matex.read(FILM.path).pixels[:, ::-1].copy()
+    back = matex.audit(tiny, pixels, PHRASE, "guided", mirrored=True, **FEW).checks["side"].values
+    assert back["across"] == pytest.approx(there["across"], abs=0.02)
+    assert back["shift"] == pytest.approx(there["shift"], abs=0.02)
+
+
+def test_a_map_of_random_numbers_is_unmasked(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "noise", **{**FEW, "repeats": 3})
+    found = states(audit)
+    assert found["seeds"] == found["unrelated_phrase"] == found["random_weights"] == "bad"
+    assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
+    assert audit.checks["seeds"].values["lowest_likeness"] < 0.3
+
+
+def test_a_map_of_the_corners_is_caught(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "corners", **FEW)
+    assert audit.checks["corners"].state == "bad"
+    assert audit.checks["corners"].values["corners"] == pytest.approx(1, abs=0.05)
+    assert audit.checks["lungs"].state == "doubtful"
+
+
+def test_a_constant_map_is_no_map_and_nothing_is_claimed_of_it(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "constant", **FEW)
+    found = states(audit)
+    assert found["map"] == "bad"
+    assert {found[name] for name in ("side", "unrelated_phrase", "random_weights", "deletion")} == {"open"}
+    assert audit.summary == (
+        "This map should not be taken for what the model saw. The map is constant: it says nothing about where."
+    )
+
+
+def test_a_map_of_attention_is_blind_to_the_phrase(tiny):
+    audit = matex.audit(tiny, FILM.path, PHRASE, "rollout", **FEW)
+    assert states(audit)["unrelated_phrase"] == "bad"
+    assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
+    assert audit.prior_share == 0
+    assert "no_prior" not in audit.controls
+
+
+# ------------------------------------------------------------------------------------------- numbers, worked out again
+
+
+def test_prior_share_in_closed_form():
+    base = torch.tensor([[0.0, 1.0], [2.0, 3.0]], dtype=torch.float64)
+    assert prior_share(base, base) == 0
+    assert prior_share(base * torch.tensor([[1, 1], [1, 2]]), base) == pytest.approx(3 / 9)
+    assert prior_share(base, torch.full_like(base, 7.0)) == 1
+    assert prior_share(base + 5, base) == 0  # a constant says nothing about where
+    assert math.isnan(prior_share(torch.ones(2, 2), base))
+
+
+def test_prior_share_of_matex_is_that_of_its_terms(audited, tiny):
+    explanation = audited.explanation
+    weights, terms = explanation.weights, explanation.components
+    strength = explanation.prior  # M of eq. 5
+    without = explanation.image.grid - weights["prior"] * terms["prior"] * (1 - 1 / strength)
+    np.testing.assert_allclose(audited.controls["no_prior"].image.grid, without, atol=1e-5)
+    here, there = explanation.image.grid - explanation.image.grid.min(), without - without.min()
+    assert audited.prior_share == pytest.approx(np.abs(here - there).sum() / here.sum(), abs=0.03)  # cells, not pixels
+
+
+def test_controls_equal_explanations_of_their_own(audited, tiny):
+    other = "opacity in the right lower lung"
+    for name, text, changes in (
+        ("other_side", other, {}),
+        ("other_side_no_prior", other, {"prior_strength": 1.0}),
+        ("no_prior", PHRASE, {"prior_strength": 1.0}),
+    ):
+        made = matex.explain(tiny, FILM.path, text, view="PA", **changes)
+        control = audited.controls[name]
+        assert control.text == text
+        assert control.score == pytest.approx(made.score, abs=1e-5)
+        np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
+
+
+def test_the_mirrored_prior_changes_the_prior_and_not_the_phrase(audited):
+    control = audited.controls["mirrored_prior"]
+    assert control.score == pytest.approx(audited.explanation.score, abs=1e-6)
+    apart = np.abs(control.image.grid - audited.controls["no_prior"].image.grid).sum(axis=0)
+    half = len(apart) // 2
+    assert apart[:half].sum() > 10 * apart[half:].sum()  # the patient's right, on the image's left
+
+
+def test_deletion_counts_regions_that_matter_less(audited, tiny):
+    values = audited.checks["deletion"].values
+    pixels, _ = tiny.prepare(matex.read(FILM.path))
+    ids = torch.tensor([tiny.encode(PHRASE).ids])
+    grid = torch.from_numpy(audited.explanation.image.grid)[None, None]
+    raw = torch.nn.functional.interpolate(grid, size=pixels.shape[-2:], mode="bilinear")[0, 0]
+    count = math.ceil(0.1 * raw.numel())
+    region = raw >= raw.flatten().sort(descending=True).values[count - 1]
+    painted = torch.where(region, pixels.mean(dim=(2, 3), keepdim=True), pixels)
+    drop = matex.score(tiny, pixels, ids) - matex.score(tiny, painted, ids)
+    assert values["drop"] == pytest.approx(drop.item(), abs=1e-5)
+    assert values["quantile"] * 10 == pytest.approx(round(values["quantile"] * 10))
+    assert values["random_drop_median"] <= values["random_drop_largest"]
+
+
+def test_shares_of_lungs_and_corners_in_closed_form(tiny):
+    """On an even map the shares are those of the film."""
+    picture = dataclasses.replace(matex.read(FILM.path), view="PA")
+    mask = np.zeros(picture.pixels.shape[:2], dtype=np.uint8)
+    mask[:, : mask.shape[1] // 4], mask[:, -mask.shape[1] // 4 :] = 1, 2
+    audit = matex.audit(tiny, picture, "opacity", "noise", lung_mask=mask, regions=10, repeats=2)
+    lungs, corners = audit.checks["lungs"].values, audit.checks["corners"].values
+    assert lungs["outside_lungs_of_an_even_map"] == pytest.approx(0.5)
+    assert lungs["outside_lungs"] == pytest.approx(0.5, abs=0.1)
+    assert lungs["lungs_by"] == "the lung mask"
+    assert corners["corners_of_an_even_map"] == pytest.approx(0.09, abs=0.01)
+    assert corners["times"] == pytest.approx(1, abs=0.4)
+
+
+def test_the_verdict_is_the_worst_of_the_checks(audited):
+    def with_state(*found):
+        checks = {str(i): dataclasses.replace(audited.checks["map"], state=state) for i, state in enumerate(found)}
+        return dataclasses.replace(audited, checks=checks)
+
+    assert with_state("good", "open").verdict == "good"
+    assert with_state("good", "doubtful", "open").verdict == "doubtful"
+    assert with_state("doubtful", "bad").verdict == "bad"
+    assert with_state("good", "open").summary.startswith("None of the 1 checks")
+    assert with_state("doubtful").summary.startswith("Read this map with caution.")
+
+
+def test_two_audits_are_the_same_and_the_model_is_left_alone(audited, tiny):
+    before = tiny.weights_sha256
+    again = matex.audit(tiny, FILM.path, PHRASE, **FEW)
+    first, second = (json.loads(json.dumps(audit.record()["checks"])) for audit in (audited, again))
+    assert first == second
+    assert tiny.weights_sha256 == before
+
+
+def test_an_explanation_can_be_audited(audited, tiny, monkeypatch):
+    asked = {}
+    monkeypatch.setattr("matex.auditing.audit", lambda *given, **named: asked.update(given=given, named=named))
+    audited.explanation.audit(tiny)
+    model, film, text, method = asked["given"]
+    assert (model, film, text, method) == (tiny, audited.explanation.film, PHRASE, "matex")
+    assert asked["named"]["domain"] == "chest"
+    assert asked["named"]["gradient_layers"] == 3
+
+
+# --------------------------------------------------------------------------------------------- phrases, views, refusals
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("opacity in the left lower lung", "opacity in the right lower lung"),
+        ("Right pleural effusion", "Left pleural effusion"),
+        ("RLL consolidation, LUL nodule", "LLL consolidation, RUL nodule"),
+        ("no left effusion", "no right effusion"),
+        ("LEFT PNEUMOTHORAX", "RIGHT PNEUMOTHORAX"),
+        ("right middle lobe pneumonia", None),  # the left lung has none
+        ("bilateral effusions", None),
+        ("cardiomegaly", None),
+        ("the patient has left the room", None),
+    ],
+)
+def test_the_phrase_with_the_other_side(text, expected):
+    assert other_side(text) == expected
+    if expected:
+        assert other_side(expected) == text
+
+
+def test_without_a_side_or_a_prior_the_checks_stay_open(tiny):
+    audit = matex.audit(tiny, FILM.path, "cardiomegaly", "noise", regions=10, repeats=2)
+    assert states(audit)["side"] == "open"
+    assert set(audit.controls) == {"unrelated", "random_weights_1"}
+    lateral = matex.audit(tiny, FILM.path, "opacity", "noise", view="LATERAL", regions=10, repeats=2)
+    assert states(lateral)["lungs"] == "open"
+    natural = matex.audit(tiny, FILM.path, "a dog on the left", "noise", domain="natural", regions=10, repeats=2)
+    assert (states(natural)["lungs"], states(natural)["side"]) == ("open", "open")
+    assert natural.controls["unrelated"].text == "frontal chest radiograph"
+
+
+def test_a_finding_outside_the_lungs_is_not_asked_to_lie_in_them(tiny):
+    audit = matex.audit(tiny, FILM.path, "enlarged heart", "corners", **FEW)
+    assert states(audit)["lungs"] == "open"
+
+
+def test_bad_requests_are_refused_in_one_line(tiny):
+    with pytest.raises(
+        matex.InputError, match=r"^Expected regions of 10 or more and repeats of 2 or more, got 3 and 5"
+    ):
+        matex.audit(tiny, FILM.path, PHRASE, regions=3)
+    with pytest.raises(matex.InputError, match="empty text"):
+        matex.audit(tiny, FILM.path, " ")
+    with pytest.raises(ValueError, match="Unknown method"):
+        matex.audit(tiny, FILM.path, PHRASE, "matrix")
+
+
+# ----------------------------------------------------------------------------------------------------- files, command
+
+
+def test_the_page_says_it_in_words_and_loads_nothing(audited, tmp_path):
+    audited.save(tmp_path / "audit")
+    written = {path.name for path in (tmp_path / "audit").iterdir()}
+    assert written == {"audit.html", "audit.json"}
+    page = (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    for check in audited.checks.values():
+        assert check.question.replace("'", "&#x27;") in page
+    assert "Not for diagnosis" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("<img") == 1 + len(audited.controls)
+    saved = json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
+    assert saved["verdict"] == audited.verdict
+    assert saved["checks"]["prior_share"]["values"]["prior_share"] == audited.prior_share
+    assert saved["provenance"]["model"]["name"] == "tiny"
+
+
+def test_a_phrase_cannot_write_into_the_page(audited):
+    from matex.render.audit import page
+
+    explanation = dataclasses.replace(audited.explanation, text="<script>alert(1)</script>")
+    assert "<script>alert" not in page(dataclasses.replace(audited, explanation=explanation))
+
+
+def test_the_command_writes_both_files_and_tells_the_verdict(tmp_path, capsys):
+    out = tmp_path / "audit"
+    arguments = ["audit", str(FILM.path), PHRASE, "-m", "corners", "--regions", "10", "-o", str(out), "--view", "PA"]
+    assert run(arguments) == 0
+    told = capsys.readouterr().out
+    assert "bad       Does the map point at the corners" in told
+    assert "This map should not be taken for what the model saw." in " ".join(told.split())
+    assert sorted(path.name for path in out.iterdir()) == ["audit.html", "audit.json"]
+
+
+def test_the_command_prints_json_alone_and_refuses_in_one_line(tmp_path, capsys):
+    common = ["audit", str(FILM.path), PHRASE, "-m", "corners", "-o", str(tmp_path)]
+    assert run([*common, "--regions", "10", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == "matex-audit/1"
+    assert run([*common, "--repeats", "1"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
