@@ -33,7 +33,7 @@ class M2IB(Bottleneck):
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("gradient",)
     passes: ClassVar[str] = (
-        "1 forward, then 10 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
+        "1 forward, then 9 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
     )
     source: ClassVar[str] = "M2IB, Wang, Rudner and Wilson, NeurIPS 2023"
     equation: ClassVar[str] = (

@@ -56,7 +56,7 @@ class Matex:
 
     Args:
         alpha: weight of the gradient term.
-        beta: weight of the attention flow; 0, since attention does not know which finding the phrase names.
+        beta: weight of the attention flow, which does not know which finding the phrase names: 0 in `matex`.
         gamma: weight of the consistent gradient (the paper's lambda_c).
         delta: weight of the gradient under the text's spatial prior.
         temperature: tau of eq. 1.
@@ -92,8 +92,8 @@ class Matex:
     source: ClassVar[str] = "MATEX, arXiv:2601.11666, eq. 1-6"
     equation: ClassVar[str] = (
         "A = alpha A_grad + beta A_flow + gamma (C * A_grad) + delta (M * A_grad); A_grad_i = sum over the last "
-        "blocks of ReLU(sum_h a_h[readout, i] (G_h . v_h,i)), A_flow = sum_l softmax(tau l) a_l[readout], C = 1 / "
-        "(1 + sd over blocks of a_l[readout]), M = 1 + (lambda_s - 1) prior"
+        "blocks of ReLU(sum_h a_h[readout, i] (G_h . v_h,i)); A_flow = sum_l softmax_l(tau l) a_l[readout]; "
+        "C = 1 / (1 + sd over blocks of a_l[readout]); M = 1 + (lambda_s - 1) prior"
     )
     errors: ClassVar[tuple[str, ...]] = (
         "Sides are printed mirrored, the patient's right on the picture's right. Here sides are the patient's.",
