@@ -49,7 +49,7 @@ def config(**changes: Any) -> Config:
     """Every metric that the report knows."""
     return parse_config(
         {
-            "datasets": [{"name": "simulated", "parameters": {"findings": 2, "films": 12}}],
+            "datasets": [{"name": "toy", "label": "simulated"}],
             "models": ["tiny"],
             "methods": list(METHODS),
             "metrics": [
@@ -96,7 +96,7 @@ def value(cell: Cell, column: str, sample: int, seed: int) -> float:
     if column == "outside_view":
         return 0.0
     if "/" in column:
-        order, stage, *rest = column.split("/")
+        _, stage, *rest = column.split("/")
         return 1.0 if "prior" in rest else 0.9 - 0.15 * STAGES.index(stage) + 0.1 * noise
     if column.startswith("iou_at_"):
         return 100 * worth * noise * (1 - abs(int(column.rpartition("_")[2]) - 40) / 100)

@@ -42,14 +42,17 @@ class PublishedRow:
     Args:
         label: the method's name, as printed.
         methods: our registered names for it; empty where the paper does not say what it is.
-        values: one number per column, as printed.
-        errors: what stands behind ±; empty where nothing does.
+        printed: one number per column as the paper prints it, ± and its error behind it where there is one.
     """
 
     label: str
     methods: tuple[str, ...]
-    values: tuple[float, ...]
-    errors: tuple[float, ...] = ()
+    printed: str
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The numbers, one per column."""
+        return tuple(float(cell.partition("±")[0]) for cell in self.printed.split())
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,6 @@ class PublishedTable:
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
     defects: tuple[str, ...]
-
-    def of(self, row: PublishedRow, column: int) -> tuple[float, float | None]:
-        """(value, what stands behind ± or None) of one cell."""
-        return row.values[column], row.errors[column] if row.errors else None
-
-    def row_of(self, method: str) -> PublishedRow | None:
-        """The row that one of our registered methods corresponds to."""
-        return next((row for row in self.rows if method in row.methods), None)
 
 
 DEFECTS: Mapping[str, str] = {
@@ -192,13 +187,13 @@ TABLES: tuple[PublishedTable, ...] = (
             PublishedColumn("", "ROAR+", *_IMAGE_ROAR),
         ),
         rows=(
-            PublishedRow("GradCAM", ("gradcam",), (2.76, 12.64, 3.54), (0.03, 0.46, 0.80)),
-            PublishedRow("Saliency", ("saliency",), (0.81, 35.08, 25.46), (0.01, 0.44, 1.35)),
-            PublishedRow("KS", ("kernel-shap",), (2.37, 10.24, 12.67), (0.04, 0.68, 1.02)),
-            PublishedRow("RISE", ("rise",), (3.94, 7.28, 16.79), (0.03, 0.44, 0.76)),
-            PublishedRow("Chefer et al.", ("chefer",), (1.87, 21.44, 24.42), (0.02, 0.46, 1.19)),
-            PublishedRow("M2IB", ("m2ib",), (0.55, 45.92, 38.7), (0.01, 0.70, 0.86)),
-            PublishedRow("MATEX", ("matex-paper", "matex"), (0.51, 47.55, 37.9), (0.03, 1.10, 0.79)),
+            PublishedRow("GradCAM", ("gradcam",), "2.76±0.03 12.64±0.46 3.54±0.80"),
+            PublishedRow("Saliency", ("saliency",), "0.81±0.01 35.08±0.44 25.46±1.35"),
+            PublishedRow("KS", ("kernel-shap",), "2.37±0.04 10.24±0.68 12.67±1.02"),
+            PublishedRow("RISE", ("rise",), "3.94±0.03 7.28±0.44 16.79±0.76"),
+            PublishedRow("Chefer et al.", ("chefer",), "1.87±0.02 21.44±0.46 24.42±1.19"),
+            PublishedRow("M2IB", ("m2ib",), "0.55±0.01 45.92±0.70 38.7±0.86"),
+            PublishedRow("MATEX", ("matex-paper", "matex"), "0.51±0.03 47.55±1.10 37.9±0.79"),
         ),
         defects=(
             "direction",
@@ -228,13 +223,13 @@ TABLES: tuple[PublishedTable, ...] = (
             PublishedColumn("", "ROAR+", *_TEXT_ROAR),
         ),
         rows=(
-            PublishedRow("GradCAM", ("gradcam",), (2.26, 36.24, 11.07), (0.04, 0.54, 0.62)),
-            PublishedRow("Saliency", ("saliency",), (3.35, 18.88, 15.79), (0.03, 0.54, 0.92)),
-            PublishedRow("KS", ("kernel-shap",), (2.40, 34.12, 14.28), (0.05, 0.77, 1.09)),
-            PublishedRow("RISE", ("rise",), (1.16, 57.2, 12.09), (0.02, 0.65, 1.52)),
-            PublishedRow("Chefer et al.", ("chefer",), (2.93, 28.08, 9.11), (0.03, 0.34, 0.60)),
-            PublishedRow("M2IB", ("m2ib",), (2.28, 35.48, 16.31), (0.04, 0.69, 0.75)),
-            PublishedRow("MATEX", ("matex-paper", "matex"), (1.91, 50.07, 16.98), (0.06, 0.46, 0.66)),
+            PublishedRow("GradCAM", ("gradcam",), "2.26±0.04 36.24±0.54 11.07±0.62"),
+            PublishedRow("Saliency", ("saliency",), "3.35±0.03 18.88±0.54 15.79±0.92"),
+            PublishedRow("KS", ("kernel-shap",), "2.40±0.05 34.12±0.77 14.28±1.09"),
+            PublishedRow("RISE", ("rise",), "1.16±0.02 57.2±0.65 12.09±1.52"),
+            PublishedRow("Chefer et al.", ("chefer",), "2.93±0.03 28.08±0.34 9.11±0.60"),
+            PublishedRow("M2IB", ("m2ib",), "2.28±0.04 35.48±0.69 16.31±0.75"),
+            PublishedRow("MATEX", ("matex-paper", "matex"), "1.91±0.06 50.07±0.46 16.98±0.66"),
         ),
         defects=("direction", "units", "text-script", "common-source", "roar-settings", "chefer"),
     ),
@@ -254,13 +249,13 @@ TABLES: tuple[PublishedTable, ...] = (
             PublishedColumn("CC Text", "Incr.", *_TEXT_INCREASE),
         ),
         rows=(
-            PublishedRow("GradCAM", ("gradcam",), (4.96, 17.84, 2.19, 29.71), (0.01, 0.08, 0.01, 0.19)),
-            PublishedRow("Saliency", ("saliency",), (1.99, 22.95, 1.78, 38.96), (0.01, 0.12, 0.01, 0.15)),
-            PublishedRow("KS", ("kernel-shap",), (1.94, 25.18, 1.71, 46.87), (0.01, 0.28, 0.01, 0.21)),
-            PublishedRow("RISE", ("rise",), (1.12, 35.72, 1.30, 38.31), (0.01, 0.14, 0.01, 0.48)),
-            PublishedRow("Chefer et al.", ("chefer",), (1.63, 37.41, 1.06, 38.42), (0.01, 0.12, 0.01, 0.11)),
-            PublishedRow("M2IB", ("m2ib",), (1.11, 41.55, 1.06, 35.88), (0.01, 0.19, 0.01, 0.20)),
-            PublishedRow("MMEL", ("mmel",), (0.92, 42.13, 0.94, 36.72), (0.02, 0.15, 0.02, 0.22)),
+            PublishedRow("GradCAM", ("gradcam",), "4.96±0.01 17.84±0.08 2.19±0.01 29.71±0.19"),
+            PublishedRow("Saliency", ("saliency",), "1.99±0.01 22.95±0.12 1.78±0.01 38.96±0.15"),
+            PublishedRow("KS", ("kernel-shap",), "1.94±0.01 25.18±0.28 1.71±0.01 46.87±0.21"),
+            PublishedRow("RISE", ("rise",), "1.12±0.01 35.72±0.14 1.30±0.01 38.31±0.48"),
+            PublishedRow("Chefer et al.", ("chefer",), "1.63±0.01 37.41±0.12 1.06±0.01 38.42±0.11"),
+            PublishedRow("M2IB", ("m2ib",), "1.11±0.01 41.55±0.19 1.06±0.01 35.88±0.20"),
+            PublishedRow("MMEL", ("mmel",), "0.92±0.02 42.13±0.15 0.94±0.02 36.72±0.22"),
         ),
         defects=("units", "diffuse", "first-row", "text-script", "common-source", "mmel-claims", "mmel-model"),
     ),
@@ -306,19 +301,11 @@ TABLES: tuple[PublishedTable, ...] = (
             ),
         ),
         rows=(
-            PublishedRow(
-                "CLIPSurgery",
-                ("clip-surgery",),
-                (0.3115, 0.5235, 0.3217, 0.5412, 0.3832, 0.6021, 0.3727, 0.5719),
-            ),
-            PublishedRow("M2IB", ("m2ib",), (0.3630, 0.5953, 0.3633, 0.5951, 0.3351, 0.5411, 0.3347, 0.5410)),
-            PublishedRow("Grad-ECLIP1", (), (0.2535, 0.4379, 0.2634, 0.4568, 0.3715, 0.5831, 0.3528, 0.5556)),
-            PublishedRow(
-                "Grad-ECLIP2",
-                ("grad-eclip",),
-                (0.2464, 0.4272, 0.2543, 0.4420, 0.3838, 0.5993, 0.3672, 0.5749),
-            ),
-            PublishedRow("MMEL", ("mmel",), (0.2346, 0.4097, 0.2534, 0.4389, 0.3825, 0.6001, 0.3527, 0.5661)),
+            PublishedRow("CLIPSurgery", ("clip-surgery",), "0.3115 0.5235 0.3217 0.5412 0.3832 0.6021 0.3727 0.5719"),
+            PublishedRow("M2IB", ("m2ib",), "0.3630 0.5953 0.3633 0.5951 0.3351 0.5411 0.3347 0.5410"),
+            PublishedRow("Grad-ECLIP1", (), "0.2535 0.4379 0.2634 0.4568 0.3715 0.5831 0.3528 0.5556"),
+            PublishedRow("Grad-ECLIP2", ("grad-eclip",), "0.2464 0.4272 0.2543 0.4420 0.3838 0.5993 0.3672 0.5749"),
+            PublishedRow("MMEL", ("mmel",), "0.2346 0.4097 0.2534 0.4389 0.3825 0.6001 0.3527 0.5661"),
         ),
         defects=("deletion-protocol", "grad-eclip-variants", "mmel-claims", "mmel-model"),
     ),
@@ -338,12 +325,12 @@ TABLES: tuple[PublishedTable, ...] = (
             PublishedColumn("Insertion", "TR", "higher", "retrieval", "insertion_tr1_auc"),
         ),
         rows=(
-            PublishedRow("Raw Attention", ("raw-attention",), (0.2843, 0.4917, 0.0065, 0.0328)),
-            PublishedRow("Rollout", ("rollout",), (0.1221, 0.2389, 0.1052, 0.2070)),
-            PublishedRow("M2IB", ("m2ib",), (0.2139, 0.4256, 0.0063, 0.0375)),
-            PublishedRow("Grad-ECLIP1", (), (0.1116, 0.2113, 0.1123, 0.2361)),
-            PublishedRow("Grad-ECLIP2", ("grad-eclip",), (0.0996, 0.1770, 0.1292, 0.2536)),
-            PublishedRow("MMEL", ("mmel",), (0.0992, 0.1766, 0.1296, 0.2560)),
+            PublishedRow("Raw Attention", ("raw-attention",), "0.2843 0.4917 0.0065 0.0328"),
+            PublishedRow("Rollout", ("rollout",), "0.1221 0.2389 0.1052 0.2070"),
+            PublishedRow("M2IB", ("m2ib",), "0.2139 0.4256 0.0063 0.0375"),
+            PublishedRow("Grad-ECLIP1", (), "0.1116 0.2113 0.1123 0.2361"),
+            PublishedRow("Grad-ECLIP2", ("grad-eclip",), "0.0996 0.1770 0.1292 0.2536"),
+            PublishedRow("MMEL", ("mmel",), "0.0992 0.1766 0.1296 0.2560"),
         ),
         defects=("retrieval-protocol", "grad-eclip-variants", "mmel-model"),
     ),
@@ -375,44 +362,58 @@ TABLES: tuple[PublishedTable, ...] = (
             PublishedRow(
                 "GradCAM",
                 ("gradcam",),
-                (2.70, 12.91, 3.61, 5.66, 2.22, 36.92, 11.31, 4.81, 18.18, 2.35, 2.14, 30.34, 44.32),
-                (0.03, 0.47, 0.82, 0.13, 0.04, 0.55, 0.63, 0.01, 0.08, 0.42, 0.01, 0.19, 0.67),
+                (
+                    "2.70±0.03 12.91±0.47 3.61±0.82 5.66±0.13 2.22±0.04 36.92±0.55 11.31±0.63 "
+                    "4.81±0.01 18.18±0.08 2.35±0.42 2.14±0.01 30.34±0.19 44.32±0.67"
+                ),
             ),
             PublishedRow(
                 "Saliency",
                 ("saliency",),
-                (0.76, 35.68, 25.97, 22.01, 3.28, 19.27, 16.11, 1.93, 23.47, 7.01, 1.73, 39.51, 44.83),
-                (0.01, 0.45, 1.37, 0.17, 0.03, 0.55, 0.93, 0.01, 0.12, 0.90, 0.01, 0.15, 0.66),
+                (
+                    "0.76±0.01 35.68±0.45 25.97±1.37 22.01±0.17 3.28±0.03 19.27±0.55 16.11±0.93 "
+                    "1.93±0.01 23.47±0.12 7.01±0.90 1.73±0.01 39.51±0.15 44.83±0.66"
+                ),
             ),
             PublishedRow(
                 "K-SHAP",
                 ("kernel-shap",),
-                (2.30, 10.45, 12.92, 7.92, 2.35, 34.68, 14.53, 1.88, 25.69, 1.59, 1.66, 47.65, 48.56),
-                (0.04, 0.69, 1.03, 0.14, 0.05, 0.78, 1.11, 0.01, 0.29, 0.90, 0.01, 0.22, 3.65),
+                (
+                    "2.30±0.04 10.45±0.69 12.92±1.03 7.92±0.14 2.35±0.05 34.68±0.78 14.53±1.11 "
+                    "1.88±0.01 25.69±0.29 1.59±0.90 1.66±0.01 47.65±0.22 48.56±3.65"
+                ),
             ),
             PublishedRow(
                 "RISE",
                 ("rise",),
-                (3.85, 7.42, 17.11, 11.19, 1.13, 58.34, 12.33, 1.09, 36.43, 3.22, 1.27, 39.05, 50.14),
-                (0.03, 0.45, 0.77, 0.24, 0.02, 0.66, 1.54, 0.01, 0.14, 0.99, 0.01, 0.49, 1.14),
+                (
+                    "3.85±0.03 7.42±0.45 17.11±0.77 11.19±0.24 1.13±0.02 58.34±0.66 12.33±1.54 "
+                    "1.09±0.01 36.43±0.14 3.22±0.99 1.27±0.01 39.05±0.49 50.14±1.14"
+                ),
             ),
             PublishedRow(
                 "Chefer et al.",
                 ("chefer",),
-                (1.82, 21.81, 24.84, 21.98, 2.88, 28.56, 9.29, 1.58, 38.13, 7.79, 1.03, 39.17, 54.68),
-                (0.02, 0.47, 1.21, 0.26, 0.03, 0.35, 0.61, 0.01, 0.12, 0.56, 0.01, 0.11, 1.27),
+                (
+                    "1.82±0.02 21.81±0.47 24.84±1.21 21.98±0.26 2.88±0.03 28.56±0.35 9.29±0.61 "
+                    "1.58±0.01 38.13±0.12 7.79±0.56 1.03±0.01 39.17±0.11 54.68±1.27"
+                ),
             ),
             PublishedRow(
                 "M2IB",
                 ("m2ib",),
-                (0.52, 46.56, 39.47, 23.04, 2.25, 36.09, 16.72, 1.08, 42.22, 10.82, 1.03, 39.30, 61.53),
-                (0.01, 0.71, 0.88, 0.15, 0.04, 0.70, 0.76, 0.01, 0.19, 0.86, 0.01, 0.20, 1.13),
+                (
+                    "0.52±0.01 46.56±0.71 39.47±0.88 23.04±0.15 2.25±0.04 36.09±0.70 16.72±0.76 "
+                    "1.08±0.01 42.22±0.19 10.82±0.86 1.03±0.01 39.30±0.20 61.53±1.13"
+                ),
             ),
             PublishedRow(
                 "CA-M2IB",
                 ("ca-m2ib",),
-                (0.46, 48.93, 43.25, 25.21, 2.02, 39.89, 18.51, 1.01, 46.35, 12.37, 0.94, 42.46, 64.60),
-                (0.01, 0.73, 0.90, 0.16, 0.03, 0.72, 0.79, 0.01, 0.20, 0.90, 0.01, 0.21, 1.19),
+                (
+                    "0.46±0.01 48.93±0.73 43.25±0.90 25.21±0.16 2.02±0.03 39.89±0.72 18.51±0.79 "
+                    "1.01±0.01 46.35±0.20 12.37±0.90 0.94±0.01 42.46±0.21 64.60±1.19"
+                ),
             ),
         ),
         defects=(

@@ -188,6 +188,7 @@ class _Builder:
         if not self.pairs:
             return None
         key = f"{self.key}-two"
+        upward = [m for m in self.pairs if m.better == "higher"]  # a map that points nowhere is best at not pointing
         lead = (
             "Films with two findings of which the phrase names one. A map of whatever is odd in a film marks "
             "both alike; "
@@ -198,8 +199,8 @@ class _Builder:
         parts = (
             overview(self.numbers, self.pairs, f"{key}-overview", "The named finding against the other"),
             self._kept(localisation(self.numbers, self.pairs, f"{key}-table", "Named against other finding")),
-            self._kept(against_controls(self.numbers, self.pairs, f"{key}-against")),
-            *([self._kept(question)] if (question := prior_question(self.numbers, self.pairs, f"{key}-prior")) else []),
+            self._kept(against_controls(self.numbers, upward, f"{key}-against")),
+            *([self._kept(question)] if (question := prior_question(self.numbers, upward, f"{key}-prior")) else []),
         )
         chosen = [m for m in self.pairs if m.column in ("named_above_other", "energy_share")]
         return Block(key, "Two findings", parts, tuple(self._breakdowns(chosen)), lead)
@@ -255,7 +256,8 @@ class _Builder:
             columns = [m for m in self.plain if m.metric == metric]
             if columns:
                 title = "Likeness of the map to itself with all weights drawn anew"
-                parts.append(self._kept(measured_table(self.numbers, columns, f"{key}-table", title)))
+                lead = "Low is necessary and not enough: a map of noise is unlike itself too."
+                parts.append(self._kept(measured_table(self.numbers, columns, f"{key}-table", title, lead)))
         return Block(f"{self.key}-sanity", "Sanity check", tuple(parts)) if parts else None
 
     def _other(self) -> Block | None:
@@ -327,17 +329,19 @@ class _Builder:
         chosen = [by_name[name] for name in SHOWN if name in by_name][:STRIPS] or list(self.section.methods[:STRIPS])
         removed = [one for entry in chosen if (one := removal(self.section, entry, main, maps, films))]
         degraded = [one for entry in chosen if (one := degradation(self.section, entry, main, maps, films))]
+        removal_told = (
+            "The highest pixels of the map become grey, a few percent at a time. The film is the one in the middle of "
+            "the method’s values, not one that was chosen."
+        )
+        degradation_told = (
+            "Confidence drop and increase keep what is salient: the film times its map, the phrase with its lower half "
+            "blanked (▁). ROAR+ takes away what is salient before it trains again: the highest quarter of the pixels "
+            "becomes the film’s mean, the upper half of the words is blanked."
+        )
         parts = (
-            "<h3>Progressive removal, as in MMEL’s figure 5</h3>"
-            + '<p class="explained">The highest pixels of the map become grey, a few percent at a time. The film is '
-            "the "
-            "one in the middle of the method’s values, not one that was chosen.</p>" + strips(removed, paired=False),
-            "<h3>What the degradation metrics see, as in CA-M2IB’s figure 3</h3>"
-            + '<p class="explained">Confidence drop and increase keep what is salient: the film times its map, the '
-            "phrase "
-            "with its lower half blanked (▁). ROAR+ takes away what is salient before it trains again: the "
-            "highest quarter "
-            "of the pixels becomes the film’s mean, the upper half of the words is blanked.</p>"
+            f'<h3>Progressive removal, as in MMEL’s figure 5</h3><p class="explained">{removal_told}</p>'
+            + strips(removed, paired=False),
+            f'<h3>Degradation, as in CA-M2IB’s figure 3</h3><p class="explained">{degradation_told}</p>'
             + strips(degraded, paired=False),
         )
         return Block(f"{self.key}-degradation", "Removal and degradation", parts) if removed or degraded else None
@@ -364,7 +368,7 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     if not pairs:
         return
     sign = -1 if measure.better == "lower" else 1
-    found = tested(numbers, [(label, control, measure) for label, control in pairs.items()], per_measure=True)
+    found = tested(numbers, [(label, control, measure) for label, control in pairs.items()], by="mean")
     verdicts = {key[0]: compared.favours for key, compared in found.items()}
     style = style_of(measure)
     top = max(known, key=lambda label: sign * means[label])
@@ -377,7 +381,7 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     beaten = [label for label in pairs if verdicts.get(label) == "second"]
     even = [label for label in pairs if verdicts.get(label) == ""]
     ahead = len(pairs) - len(beaten) - len(even)
-    told += f" {ahead} of {len(pairs)} methods beat all their controls (interval of the difference above 0)."
+    told += f" {ahead} of {len(pairs)} methods beat the best of their controls (p < 0.05 after Holm)."
     if even:
         told += f" Not told apart from one: {', '.join(even)}."
     if beaten:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY = "#0072b2", "#c44e00", "#00795a", "
 WIDTH = 11.5  # inches
 PANELS = 4  # side by side
 
-SETTINGS: Mapping[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "matex",  # the same bytes for the same numbers
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -56,6 +57,7 @@ class Drawing:
         svg: bytes.
         caption: what is drawn.
         told: the same in words for those who cannot see it.
+        narrow: shown at its own size instead of the page's width.
     """
 
     key: str
@@ -63,6 +65,7 @@ class Drawing:
     svg: bytes
     caption: str
     told: str
+    narrow: bool = False
 
 
 def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str) -> Drawing:
@@ -103,7 +106,7 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
             linewidth=1.8,
             label="method, 95 % interval",
         )
-        axes.set_title(f"{heading(measure)} {ARROWS[measure.better]}".strip())
+        axes.set_title(_heading(measure))
         axes.set_ylim(-0.7, len(methods) - 0.3)
         axes.set_yticks(y, [_clip(method, 24) for method in methods] if axes in figure.first_column else [""] * len(y))
     figure.legend()
@@ -123,36 +126,41 @@ def curve_figure(numbers: Numbers, curves: Sequence[Curve], key: str, title: str
     section = numbers.section
     methods = [entry.label for entry in section.methods if section.has(entry.label, curves[0].measures[0])]
     figure = _Figure(math.ceil(len(methods) / PANELS), min(PANELS, max(len(methods), 1)), 1.9, share=True)
-    colours = (VERMILLION, BLUE)
-    known = {
-        (method, curve.name): np.array([numbers.mean(method, measure) for measure in curve.measures])
-        for curve in curves
-        for method in (*methods, "control: random")
-    }
+    colours = (VERMILLION, BLUE) if len(curves) > 1 else (BLUE,)
+    shared = {"control: random": (SOFT, ":"), "control: uniform": (SOFT, "--"), "control: prior alone": (PURPLE, "--")}
+    if not curves[0].measures[0].localises:
+        del shared["control: uniform"], shared["control: prior alone"]
     for axes, method in zip(figure.axes, methods, strict=False):
         for curve, colour in zip(curves, colours, strict=False):
             for other in methods:
-                axes.plot(curve.percents, known[other, curve.name], color=FAINT, linewidth=0.7, zorder=1)
-            random = known["control: random", curve.name]
-            if not np.isnan(random).all():
-                axes.plot(curve.percents, random, ":", color=INK, linewidth=1.3, zorder=2, label="random map")
+                axes.plot(curve.percents, _means(numbers, other, curve), color=FAINT, linewidth=0.7, zorder=1)
+            controls = dict(shared)
+            if curve.measures[0].localises and (random := _own_control(section, method, True)):
+                controls[random] = (VERMILLION, ":")
+            for label, (shade, style) in controls.items():
+                if section.has(label, curve.measures[0]):
+                    told = "random weights" if label not in shared else label.removeprefix("control: ") + " map"
+                    told = told.replace("alone map", "alone")
+                    axes.plot(
+                        curve.percents, _means(numbers, label, curve), style, color=shade, linewidth=1.3, label=told
+                    )
             found = [numbers.of(method, measure) for measure in curve.measures]
             low = [one.summary.low if one else math.nan for one in found]
             high = [one.summary.high if one else math.nan for one in found]
             axes.fill_between(curve.percents, low, high, color=colour, alpha=0.2, linewidth=0, zorder=2)
             label = _curve_label(curve, curves)
-            axes.plot(curve.percents, known[method, curve.name], color=colour, linewidth=1.9, zorder=3, label=label)
+            axes.plot(
+                curve.percents, _means(numbers, method, curve), color=colour, linewidth=1.9, zorder=3, label=label
+            )
         axes.set_title(_clip(method, 30))
     figure.label(xlabel, "")
     figure.legend()
-    told = "; ".join(
-        f"{method}: "
-        + ", ".join(
-            f"{curve.name} from {known[method, curve.name][0]:.3g} to {known[method, curve.name][-1]:.3g}"
-            for curve in curves
-        )
+    ends = {
+        (method, curve.name): (_means(numbers, method, curve)[0], _means(numbers, method, curve)[-1])
         for method in methods
-    )
+        for curve in curves
+    }
+    told = "; ".join(f"{method}: {name} from {low:.3g} to {high:.3g}" for (method, name), (low, high) in ends.items())
     return figure.drawing(key, title, caption, told)
 
 
@@ -233,7 +241,7 @@ def distributions(numbers: Numbers, measures: Sequence[Measure], key: str) -> Dr
                 jitter = at + shift + random.uniform(-0.11, 0.11, len(some))
                 axes.plot(some, jitter, ".", color=colour, markersize=2.2, alpha=0.45, zorder=2, rasterized=True)
                 _box(axes, values, at + shift, colour)
-        axes.set_title(f"{heading(measure)} {ARROWS[measure.better]}".strip())
+        axes.set_title(_heading(measure))
         axes.set_ylim(-0.7, len(methods) - 0.3)
         names = [_clip(method, 24) for method in reversed(methods)]
         axes.set_yticks(range(len(methods)), names if axes in figure.first_column else [""] * len(methods))
@@ -330,13 +338,14 @@ class _Figure:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise ImportError("The report's figures need matplotlib: pip install matex[plots]") from error
-        self._context = matplotlib.rc_context(dict(SETTINGS))
+        self._context = matplotlib.rc_context(SETTINGS)
         self._context.__enter__()
         self.figure = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")
         made = self.figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
         self.axes: list[Any] = list(made.flat)
         self.first_column: list[Any] = list(made[:, 0])
-        self._used = 0
+        self._columns = columns
+        self._narrow = width < WIDTH
 
     def label(self, x: str, y: str) -> None:
         self.figure.supxlabel(x, fontsize=9.5)
@@ -356,10 +365,13 @@ class _Figure:
         for axes in self.axes:
             if not axes.has_data():
                 axes.set_visible(False)
+        for above, below in zip(self.axes, self.axes[self._columns :], strict=False):
+            if not below.get_visible():  # shared labels would have stood there
+                above.tick_params(labelbottom=True)
         stream = io.BytesIO()
         self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None}, dpi=120)
         self._context.__exit__(None, None, None)
-        return Drawing(key, title, stream.getvalue(), caption, told)
+        return Drawing(key, title, stream.getvalue(), caption, told, self._narrow)
 
 
 def _box(axes: Any, values: NDArray[np.float64], y: float, colour: str) -> None:
@@ -388,6 +400,10 @@ def _best_first(methods: Sequence[str], numbers: Numbers, measure: Measure) -> l
     return sorted(methods, key=lambda method: (math.isnan(means[method]), means[method]))
 
 
+def _means(numbers: Numbers, method: str, curve: Curve) -> list[float]:
+    return [numbers.mean(method, measure) for measure in curve.measures]
+
+
 def _curve_label(curve: Curve, curves: Sequence[Curve]) -> str:
     name = curve.name
     for piece, told in (
@@ -414,6 +430,10 @@ def _short_stage(stage: str) -> str:
 
 def _told(numbers: Numbers, method: str, measure: Measure) -> str:
     return style_of(measure).number(numbers.mean(method, measure))
+
+
+def _heading(measure: Measure) -> str:
+    return textwrap.fill(f"{heading(measure)} {ARROWS[measure.better]}".strip(), 30)
 
 
 def _clip(text: str, length: int) -> str:

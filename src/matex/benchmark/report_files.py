@@ -12,7 +12,7 @@ from typing import Any
 from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Row, Table
 from matex.saliency import DISCLAIMER
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "section",
     "table",
     "kind",
@@ -139,12 +139,13 @@ def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, An
 
 def _facts(cell: Measured | Quoted | Compared) -> dict[str, Any]:
     if isinstance(cell, Quoted):
+        value, _, error = cell.printed.partition("±")
         return {
             "metric": cell.column.metric,
             "column": cell.column.column,
             "method": cell.row,
-            "value": cell.value,
-            "error": "" if cell.error is None else cell.error,
+            "value": value,
+            "error": error,
             "better": cell.column.better,
             "source": f"{cell.table.source}, table {cell.table.number}: {cell.table.data}",
         }
@@ -200,8 +201,7 @@ def _latex_cell(cell: Cell) -> str:
     if isinstance(cell, str):
         return escape(cell)
     if isinstance(cell, Quoted):
-        error = "" if cell.error is None else f" ± {cell.error:.{cell.decimals}f}"
-        return escape(f"{cell.value:.{cell.decimals}f}{error}")
+        return escape(cell.printed)
     if isinstance(cell, Compared):
         found = cell.comparison
         interval = cell.style.interval(found.low, found.high, signed=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -20,6 +20,7 @@ from matex.render.report import STYLE, document, jpeg
 from matex.saliency import DISCLAIMER
 
 LISTED = 200  # problems that are shown one by one
+Counted = tuple[int, int]  # samples with a value, and undefined ones
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,14 @@ def strips(made: Sequence[Strip], paired: bool) -> str:
 def table(made: Table, title: bool = True) -> str:
     """A table that scrolls by itself on narrow screens, with its footnotes."""
     common = _common(made)
-    best = _best(made)
-    heads = _heads(made)
-    rows = "".join(_rows(made, common, best))
-    notes = [*([_counts(common)] if common else []), *made.notes]
+    rows = "".join(_rows(made, common, _best(made)))
+    notes = [*([_counts(common)] if any(common) else []), *made.notes]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
     heading = f'<h3 id="{made.key}">{escape(made.title)}</h3>' if title else ""
     return (
         f"{heading}{_explained(made.lead)}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(made.title)}">'
-        f'<table class="numbers"><thead>{heads}</thead><tbody>{rows}</tbody></table></div>'
+        f'<table class="numbers"><thead>{_heads(made, common)}</thead><tbody>{rows}</tbody></table></div>'
         + (f'<ul class="footnotes">{listed}</ul>' if listed else "")
     )
 
@@ -140,9 +139,13 @@ def _part(part: Part) -> Iterator[str]:
         yield _card(block.key, f"{block.title}", inside)
 
 
-def _heads(made: Table) -> str:
-    """One line of headings, or two where columns are grouped."""
-    heads = "".join(f'<th scope="col">{_head(column)}</th>' for column in made.columns)
+def _heads(made: Table, common: Sequence[Counted | None]) -> str:
+    """One line of headings, or two where columns are grouped; n where it differs from column to column."""
+    several = len({counted for counted in common if counted}) > 1
+    heads = "".join(
+        f'<th scope="col">{_head(column)}{f"<small>{_n(counted)}</small>" if several and counted else ""}</th>'
+        for column, counted in zip(made.columns, common, strict=True)
+    )
     corner = f'<th scope="col">{escape(made.corner)}</th>'
     if not any(column.group for column in made.columns):
         return f"<tr>{corner}{heads}</tr>"
@@ -154,40 +157,39 @@ def _heads(made: Table) -> str:
 
 def _head(column: Column) -> str:
     told = {"higher": "higher is better", "lower": "lower is better"}.get(column.better, "")
-    arrow = f' <span title="{told}">{ARROWS[column.better]}</span>' if told else ""
+    arrow = f'&nbsp;<span title="{told}">{ARROWS[column.better]}</span>' if told else ""
     return f"{escape(column.label)}{arrow}"
 
 
-def _rows(made: Table, common: tuple[int, int] | None, best: set[tuple[int, int]]) -> Iterator[str]:
+def _rows(made: Table, common: Sequence[Counted | None], best: set[tuple[int, int]]) -> Iterator[str]:
     group = ""
     for at, row in enumerate(made.rows):
         if row.group and row.group != group:
             width = len(made.columns) + 1
             yield f'<tr class="grouped"><th colspan="{width}" scope="rowgroup">{escape(row.group)}</th></tr>'
         group = row.group or group
-        cells = "".join(_cell(cell, common, (at, place) in best) for place, cell in enumerate(row.cells))
+        cells = "".join(_cell(cell, common[place], (at, place) in best) for place, cell in enumerate(row.cells))
         hint = f' title="{escape(row.hint)}"' if row.hint else ""
         yield f'<tr class="{row.kind}"><th scope="row"{hint}>{escape(row.label)}</th>{cells}</tr>'
 
 
-def _cell(cell: Cell, common: tuple[int, int] | None, best: bool) -> str:
+def _cell(cell: Cell, common: Counted | None, best: bool) -> str:
     if cell is None:
         return "<td></td>"
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"
     if isinstance(cell, Quoted):
-        error = "" if cell.error is None else f" ± {cell.error:.{cell.decimals}f}"
-        return f"<td><b>{cell.value:.{cell.decimals}f}{error}</b></td>"
+        return f"<td><b>{escape(cell.printed.replace('±', ' ± '))}</b></td>"
     if isinstance(cell, Compared):
         return _compared(cell)
     return _measured(cell, common, best)
 
 
-def _measured(cell: Measured, common: tuple[int, int] | None, best: bool) -> str:
+def _measured(cell: Measured, common: Counted | None, best: bool) -> str:
     found, style = cell.summary, cell.style
     small = [style.interval(found.low, found.high)]
     if (found.defined, found.undefined) != common:
-        small.append(f"n {found.defined}" + (f", {found.undefined} undefined" if found.undefined else ""))
+        small.append(_n((found.defined, found.undefined)))
     told = f"n = {found.defined}, undefined = {found.undefined}"
     if cell.draws > 1:
         what = "repetitions" if cell.measure.whole else "seeds"
@@ -201,30 +203,35 @@ def _compared(cell: Compared) -> str:
     found, style = cell.comparison, cell.style
     kind = {"first": "gain", "second": "loss", "": ""}[cell.favours]
     p = "" if math.isnan(cell.p) else ("p < 0.001" if cell.p < 0.001 else f"p = {cell.p:.3f}")
-    lines = (style.interval(found.low, found.high, signed=True), p, f"against {cell.against.removeprefix('control: ')}")
+    lines = (style.interval(found.low, found.high, signed=True), p, cell.told)
     told = f"{cell.first} minus {cell.against}: n = {found.pairs}, undefined = {found.undefined}"
     small = "".join(f"<small>{escape(line)}</small>" for line in lines if line)
     mark = f' class="{kind}"' if kind else ""
     return f'<td{mark} title="{escape(told)}"><b>{style.number(found.difference, signed=True)}</b>{small}</td>'
 
 
-def _common(made: Table) -> tuple[int, int] | None:
-    """(n, undefined) of most cells, which is said once under the table."""
-    counts = Counter(
-        (cell.summary.defined, cell.summary.undefined)
-        for row in made.rows
-        for cell in row.cells
-        if isinstance(cell, Measured)
-    )
-    return counts.most_common(1)[0][0] if counts else None
+def _common(made: Table) -> list[Counted | None]:
+    """(n, undefined) of most cells of each column, which is said once; of the whole table where methods are columns."""
+
+    def most(columns: Sequence[int]) -> Counted | None:
+        cells = [row.cells[place] for row in made.rows for place in columns]
+        counts = Counter((one.summary.defined, one.summary.undefined) for one in cells if isinstance(one, Measured))
+        return counts.most_common(1)[0][0] if counts else None
+
+    every = range(len(made.columns))
+    if made.published is not None and made.published.across:
+        return [most(every)] * len(made.columns)
+    return [most([place]) for place in every]
 
 
-def _counts(common: tuple[int, int]) -> str:
-    defined, undefined = common
-    told = f"n = {defined}" + (f" with {undefined} undefined" if undefined else ", none undefined")
-    return (
-        f"{told}, in every cell that does not say otherwise. In brackets: 95 % interval. Underlined: the best method."
-    )
+def _counts(common: Sequence[Counted | None]) -> str:
+    different = {counted for counted in common if counted}
+    told = f"{_n(different.pop())} in every cell" if len(different) == 1 else "n stands under the headings,"
+    return f"{told} unless a cell says otherwise. In brackets: 95 % interval. Underlined: the best method."
+
+
+def _n(counted: Counted) -> str:
+    return f"n = {counted[0]}" + (f", {counted[1]} undefined" if counted[1] else "")
 
 
 def _best(made: Table) -> set[tuple[int, int]]:
@@ -254,9 +261,11 @@ def _best(made: Table) -> set[tuple[int, int]]:
 
 def _figure(drawing: Drawing) -> str:
     data = base64.b64encode(drawing.svg).decode("ascii")
+    narrow = ' class="narrow"' if drawing.narrow else ""
     return (
-        f'<figure id="{drawing.key}"><h3>{escape(drawing.title)}</h3><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{escape(drawing.title)}"><img alt="{escape(drawing.told)}" '
+        f'<figure id="{drawing.key}"{narrow}><h3>{escape(drawing.title)}</h3>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(drawing.title)}">'
+        f'<img alt="{escape(drawing.told)}" '
         f'src="data:image/svg+xml;base64,{data}"></div><figcaption>{escape(drawing.caption)}</figcaption></figure>'
     )
 
@@ -367,17 +376,17 @@ def _time(run: Run) -> str:
     total = sum(float(event["seconds"]) for event in chunks) + sum(float(event["seconds"]) for event in whole)
     overhead = sum(float(event["overhead"]) for event in chunks)
     samples = sum(int(event["samples"]) for event in chunks)
-    seconds: Counter[tuple[str, str]] = Counter()
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
     for event in chunks:
         for kind in ("methods", "metrics", "reading"):
             for label, spent in event.get(kind, {}).items():
                 seconds[kind, label] += spent
     for event in whole:
-        seconds["metrics", f"{event['metric']} (measure of the whole)"] += float(event["seconds"])
+        seconds["metrics", f"{event['metric']} (whole)"] += float(event["seconds"])
     rows = "".join(
         f"<tr><th>{escape(label)}</th><td>{escape(kind)}</td><td>{spent:.1f}</td>"
         f"<td>{1000 * spent / max(samples, 1):.1f}</td><td>{100 * spent / max(total, 1e-9):.1f}</td></tr>"
-        for (kind, label), spent in seconds.most_common()
+        for (kind, label), spent in sorted(seconds.items(), key=lambda item: -item[1])
     )
     return (
         f"<p>{total:.0f} seconds of work for {samples} samples; {100 * overhead / max(total, 1e-9):.1f} % of it is the "

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from matex.adapters.model import Encoded
+from matex.adapters.model import Encoded, UnsupportedModel
 from matex.benchmark.config import Config
 from matex.benchmark.plan import Opened
 from matex.benchmark.report_run import Entry, Measure, Run, Section, Values
@@ -79,7 +79,7 @@ class Films:
         for (dataset, model), samples in wanted.items():
             try:
                 self._read(opened, dataset, model, samples)
-            except InputError as error:
+            except (InputError, UnsupportedModel) as error:
                 self.reasons[dataset] = str(error)
 
     def get(self, dataset: str, model: str, sample: str) -> Seen | None:
@@ -87,7 +87,6 @@ class Films:
 
     def _read(self, opened: Opened, dataset: str, model: str, samples: set[str]) -> None:
         resize = opened.choice(model).resize
-        loaded = opened.model(model)
         left = set(samples)
         for number in range(opened.count(dataset)):
             if not left:
@@ -100,10 +99,11 @@ class Films:
                 film = read(sample.image).known_as(sample.view, None)
             except InputError:
                 continue  # as in the run: counted there
+            loaded = opened.model(model)
             _, placement = loaded.prepare(film, resize)
             self._seen[dataset, model, sample.id] = Seen(sample, film, placement, loaded.encode(sample.text))
         if left:
-            raise InputError(f"The data set at hand lacks {len(left)} of the samples that should be shown.")
+            raise InputError(f"the data set at hand lacks {len(left)} of the samples that should be shown.")
 
 
 def with_roots(config: Config, roots: Mapping[str, Path]) -> Config:
@@ -222,7 +222,7 @@ def outlined(
 ) -> Image.Image:
     """What is marked as a line in light blue; what lies there besides and is not named, in pink."""
     pixels = np.asarray(picture).copy()
-    truth = union([tuple(box) for box in boxes], original) if mask is None else mask
+    truth = union([(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes], original) if mask is None else mask
     for area, colour in ((other, OTHER), (truth, OUTLINE)):
         if area is not None and area.any():
             small = np.asarray(Image.fromarray(area).resize(picture.size, Image.Resampling.NEAREST))
@@ -299,7 +299,7 @@ def _kept(seen: Seen, tokens: Values, keep: bool) -> str:
     spans = [(start, end) for start, end in seen.phrase.spans if end > start]
     if not len(tokens) or len(tokens) != len(spans) or np.isnan(tokens).any():
         return ""
-    chosen = set(highest_first(tokens)[: math.ceil(len(spans) / 2)].tolist())
+    chosen = set(highest_first(tokens.tolist())[: math.ceil(len(spans) / 2)].tolist())
     text, told, at = seen.sample.text, "", 0
     for number, (start, end) in enumerate(spans):
         told += text[at:start] + (text[start:end] if (number in chosen) == keep else "▁")

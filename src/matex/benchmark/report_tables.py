@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from matex.benchmark.report_run import TUNED, Entry, Measure, Section, curve_of,
 from matex.metrics.statistics import Comparison, Summary, compare_paired, holm, summarise
 
 RESAMPLES = 2000
+SIGNIFICANT = 0.05  # after correction
 LEVELS = 8  # an attribute of more different values is cut into thirds, or left out when it is no number
 PAIRWISE = 24  # methods up to which all of them are compared with each other
 
@@ -77,11 +78,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Quoted:
-    """A number that a paper prints; `decimals` are as many as the paper has."""
+    """A number as a paper prints it, with ± and its error where it has one."""
 
-    value: float
-    error: float | None
-    decimals: int
+    printed: str
     column: PublishedColumn
     row: str
     table: PublishedTable
@@ -93,9 +92,10 @@ class Compared:
 
     Args:
         comparison: first minus second.
-        p: of Wilcoxon's test, corrected after Holm for the tests of the same table column or matrix.
+        p: corrected after Holm for the tests of the same table column or matrix.
         against: label of the second.
-        favours: "first" or "second" where the interval excludes 0, by which way is better; "" otherwise.
+        favours: "first" or "second" where p is below 0.05, by which way is better; "" otherwise.
+        told: what the second is called in the cell; empty where the row says it.
     """
 
     comparison: Comparison
@@ -105,6 +105,7 @@ class Compared:
     against: str
     measure: Measure
     favours: Literal["first", "second", ""]
+    told: str = ""
 
 
 Cell = Measured | Quoted | Compared | str | None
@@ -252,8 +253,8 @@ class Numbers:
         return self._summaries[key]
 
     def mean(self, method: str, measure: Measure) -> float:
-        found = self.of(method, measure)
-        return found.summary.mean if found else math.nan
+        values = self.section.values(method, measure)
+        return math.nan if np.isnan(values).all() else float(np.nanmean(values))
 
     def compare(self, first: str, second: str, measure: Measure) -> Comparison:
         """First minus second on the samples that both have."""
@@ -329,17 +330,17 @@ def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) ->
         for method in methods
         if (control := numbers.best_control(method, measure)) is not None
     }
-    found = tested(
-        numbers, [(method, control, measure) for (method, measure), control in pairs.items()], per_measure=True
-    )
-    rows = [
-        Row(
-            method,
-            "method",
-            tuple(found.get((method, pairs.get((method, measure), ""), measure)) for measure in measures),
-        )
-        for method in methods
-    ]
+    found = tested(numbers, [(method, control, measure) for (method, measure), control in pairs.items()], by="mean")
+
+    def cell(method: str, measure: Measure) -> Cell:
+        control = pairs.get((method, measure))
+        if control is None:
+            return None
+        own = numbers.section.entries[control]
+        told = f"itself, {short(own, method)}" if own.of else short(own, method)
+        return replace(found[method, control, measure], told=f"against {told}")
+
+    rows = [Row(method, "method", tuple(cell(method, measure) for measure in measures)) for method in methods]
     return Table(
         key,
         "Each method against the best of its controls",
@@ -347,33 +348,26 @@ def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) ->
         columns_of(measures),
         tuple(rows),
         "Paired differences on the same samples. The control is the one with the best mean among those of the method, "
-        "chosen for each column by itself, which favours the control. p: Wilcoxon’s signed-rank test over films, "
-        "two-sided, corrected after Holm for the methods of a column.",
+        "chosen for each column by itself, which favours the control. p: two-sided paired bootstrap of the mean over "
+        "films, corrected after Holm for the methods of a column; ▲ and ▼ where it is below 0.05.",
     )
 
 
 def prior_question(numbers: Numbers, measures: Sequence[Measure], key: str) -> Table | None:
     """Whether a method's prior helps its model or replaces it."""
-    section = numbers.section
-    tests: list[tuple[str, str, Measure]] = []
+    section, alone = numbers.section, "control: prior alone"
     rows: list[tuple[str, str, str]] = []
     for method in section.methods:
-        without = next(
-            (one.label for one in section.controls_of(method.label) if not one.label.endswith("(random weights)")), None
-        )
-        alone = "control: prior alone"
-        if without is None or alone not in section.entries or not section.has(alone, measures[0]):
-            continue
-        told = short(section.entries[without], method.label)
-        rows += [
-            (method.label, without, f"{method.label} minus itself ({told})"),
-            (method.label, alone, f"{method.label} minus prior alone"),
-            (without, alone, f"itself ({told}) minus prior alone"),
-        ]
-        tests += [(first, second, measure) for first, second, _ in rows[-3:] for measure in measures]
+        without = f"{method.label} (no prior)"
+        if without in section.entries and alone in section.entries:
+            rows += [
+                (method.label, without, f"{method.label} minus itself without the prior"),
+                (method.label, alone, f"{method.label} minus the prior alone"),
+                (without, alone, f"{method.label} without the prior minus the prior alone"),
+            ]
     if not rows:
         return None
-    found = tested(numbers, tests, per_measure=True)
+    found = tested(numbers, [(first, second, m) for first, second, _ in rows for m in measures], by="mean")
     made = [
         Row(label, "method", tuple(found[first, second, measure] for measure in measures))
         for first, second, label in rows
@@ -385,7 +379,7 @@ def prior_question(numbers: Numbers, measures: Sequence[Measure], key: str) -> T
         columns_of(measures),
         tuple(made),
         "A method whose prior helps beats both itself without the prior and the prior alone. One that only matches the "
-        "prior alone has been replaced by it. p as above.",
+        "prior alone has been replaced by it. p as above, corrected for the lines of a column.",
     )
 
 
@@ -453,7 +447,7 @@ def pairwise(numbers: Numbers, measure: Measure, key: str) -> Table:
     methods = [entry.label for entry in numbers.section.methods]
     order = sorted(methods, key=lambda method: _worth(numbers.mean(method, measure), measure))
     tests = [(first, second, measure) for at, first in enumerate(order) for second in order[at + 1 :]]
-    found = tested(numbers, tests, per_measure=False)
+    found = tested(numbers, tests, by="ranks")
     rows = [
         Row(first, "method", tuple(found.get((first, second, measure)) for second in order[1:])) for first in order[:-1]
     ]
@@ -464,23 +458,28 @@ def pairwise(numbers: Numbers, measure: Measure, key: str) -> Table:
         tuple(Column(method) for method in order[1:]),
         tuple(rows),
         "Best method first. Paired differences with 95 % intervals; p: Wilcoxon’s signed-rank test over films, "
-        f"corrected after Holm for the {len(tests)} pairs.",
+        f"corrected after Holm for the {len(tests)} pairs; ▲ and ▼ where it is below 0.05.",
     )
 
 
 def tested(
-    numbers: Numbers, tests: Sequence[tuple[str, str, Measure]], per_measure: bool
+    numbers: Numbers, tests: Sequence[tuple[str, str, Measure]], by: Literal["mean", "ranks"]
 ) -> dict[tuple[str, str, Measure], Compared]:
-    """Comparisons with corrected p-values, together or for each measure by itself."""
+    """Comparisons with p-values corrected within each measure.
+
+    Args:
+        numbers: of the section.
+        tests: first, second, measure.
+        by: "mean" for the bootstrap's p, "ranks" for Wilcoxon's, which has no least value where tests are many.
+    """
     made = {(first, second, measure): numbers.compare(first, second, measure) for first, second, measure in tests}
-    families: dict[Measure | None, list[tuple[str, str, Measure]]] = {}
-    for key in made:
-        families.setdefault(key[2] if per_measure else None, []).append(key)
     found: dict[tuple[str, str, Measure], Compared] = {}
-    for keys in families.values():
-        for key, p in zip(keys, holm([made[key].p_wilcoxon for key in keys]), strict=True):
-            first, second, measure = key
-            favours = _favours(made[key], measure)
+    for measure in dict.fromkeys(measure for _, _, measure in made):
+        keys = [key for key in made if key[2] == measure]
+        values = [made[key].p_bootstrap if by == "mean" else made[key].p_wilcoxon for key in keys]
+        for key, p in zip(keys, holm(values), strict=True):
+            first, second, _ = key
+            favours = _favours(made[key], measure) if p < SIGNIFICANT else ""
             found[key] = Compared(made[key], float(p), style_of(measure), first, second, measure, favours)
     return found
 
@@ -521,11 +520,8 @@ def _down(
 
     def quoted(label: str) -> tuple[Cell, ...]:
         row = next(row for row in table.rows if row.label == label)
-        decimals = _decimals(table)
-        return tuple(
-            Quoted(*table.of(row, at), decimals[at], column, row.label, table)
-            for at, column in enumerate(table.columns)
-        )
+        cells = zip(row.printed.split(), table.columns, strict=True)
+        return tuple(Quoted(printed, column, label, table) for printed, column in cells)
 
     rows: list[Row] = []
     placed: set[str] = set()
@@ -555,8 +551,7 @@ def _across(
         heads += [(row.label, label) for label in own] or [(row.label, None)]
     named = {label for _, label in heads}
     heads += [(entry.label, entry.label) for entry in section.methods if entry.label not in named]
-    printed = {row.label: row for row in table.rows}
-    decimals = _decimals(table)
+    printed = {row.label: row.printed.split() for row in table.rows}
     beside = [entry.label for entry in section.shared if entry.label in ("control: uniform", "control: random")]
 
     def ours(measure: Measure, label: Callable[[str], str | None]) -> tuple[Cell, ...]:
@@ -565,10 +560,7 @@ def _across(
 
     def quoted(at: int, group: str) -> Row:
         column = table.columns[at]
-        cells = tuple(
-            Quoted(*table.of(printed[head], at), decimals[at], column, head, table) if head in printed else None
-            for head, _ in heads
-        )
+        cells = tuple(Quoted(printed[head][at], column, head, table) if head in printed else None for head, _ in heads)
         data = "MS-CXR" if "MSCXR" in column.group else "Conceptual Captions"
         return Row(f"as published, {data}", "quoted", (*cells, *(None,) * len(beside)), group=group)
 
@@ -617,11 +609,6 @@ def _match(section: Section, column: PublishedColumn) -> Measure | None:
     return None
 
 
-def _decimals(table: PublishedTable) -> list[int]:
-    """Decimals that each column is printed with."""
-    return [max(len(str(row.values[at]).partition(".")[2]) for row in table.rows) for at in range(len(table.columns))]
-
-
 def columns_of(measures: Sequence[Measure]) -> tuple[Column, ...]:
     return tuple(Column(heading(measure), measure.better) for measure in measures)
 
@@ -639,7 +626,7 @@ def short(control: Entry, method: str) -> str:
 
 
 def _favours(comparison: Comparison, measure: Measure) -> Literal["first", "second", ""]:
-    if measure.better == "neither" or not (comparison.low > 0 or comparison.high < 0):
+    if measure.better == "neither" or comparison.difference == 0:
         return ""
     return "first" if (comparison.difference > 0) == (measure.better == "higher") else "second"
 
