@@ -122,7 +122,7 @@ def config(**changes: Any) -> dict[str, Any]:
     }
 
 
-def run_until_killed(values: Mapping[str, Any], out: str, resume: bool) -> None:
+def run_here(values: Mapping[str, Any], out: str, resume: bool) -> None:
     """A run in a process of its own."""
     import torch
 

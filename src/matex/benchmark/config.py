@@ -269,7 +269,8 @@ def _model(at: _Place, entry: Any) -> ModelChoice:
     table = _table(at, entry, tuple(hints))
     values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
     last = str(values["name"]).rpartition(":")[2].rstrip("/\\")
-    return ModelChoice(**{**values, "label": _label(at, table, Path(last).name or values["name"])})
+    values["label"] = _label(at, table, Path(last).name or values["name"])
+    return ModelChoice(**values)
 
 
 def _method(at: _Place, entry: Any) -> MethodChoice:
