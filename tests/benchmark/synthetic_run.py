@@ -273,4 +273,4 @@ def made_up_samples(films: int = 12, findings: int = 2) -> list[dict[str, Any]]:
                     "sha256": hashlib.sha256(str(film).encode()).hexdigest(),
                 }
             )
-    return sorted(rows, key=lambda row: row["sample"])
+    return sorted(({**row, "number": number} for number, row in enumerate(rows)), key=lambda row: row["sample"])

@@ -235,7 +235,10 @@ class _Chunk:
         pairs = list(zip(self.samples, self.films, strict=True))
         where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
         return {
-            "samples": [{"dataset": self.chunk.dataset, **_row(sample, film)} for sample, film in pairs],
+            "samples": [
+                {"dataset": self.chunk.dataset, **_row(sample, film), "number": self.numbers[sample.id]}
+                for sample, film in pairs
+            ],
             "scores": [
                 {**where, "sample": sample.id, "score": like.score}
                 for sample, like in zip(self.samples, self.like, strict=False)

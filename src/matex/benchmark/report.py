@@ -116,16 +116,17 @@ class _Builder:
         ranked += [*self.places, *self.pairs, *(m for m in self.plain if not m.whole and m.better != "neither")]
         return ranked[0] if ranked else None
 
-    def wanted(self) -> set[str]:
-        """Samples whose films are shown."""
+    def wanted(self) -> dict[str, int]:
+        """Samples whose films are shown, and their numbers in the data set."""
         if self.main is None:
-            return set()
+            return {}
         numbers: set[int] = set()
         for entry in self.section.methods:
             best, worst = extremes(self.section, entry.label, self.main)
             middle = typical(self.section, entry.label, self.main)
             numbers |= {*best, *worst, *([] if middle is None else [middle])}
-        return {str(self.section.samples[number]["sample"]) for number in numbers}
+        rows = [self.section.samples[number] for number in sorted(numbers)]
+        return {str(row["sample"]): int(row["number"]) for row in rows}
 
     def part(self, films: Films) -> Part:
         blocks = [

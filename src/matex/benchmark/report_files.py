@@ -61,15 +61,16 @@ _ESCAPES = {
     "’": "'",
     "“": "``",
     "”": "''",
-    "≤": r"$\leq$",
+    "▲": r"$\blacktriangle$",
+    "▼": r"$\blacktriangledown$",
 }
 
-_HEAD = r"""% Written by matex report. Tables stand alone: copy what you need, with \usepackage{booktabs,graphicx}.
+_HEAD = r"""% Written by matex report. Copy the tables you need, with \usepackage{amssymb,booktabs,graphicx,longtable}.
 % Quoted lines are as published, on other models and other data: not comparable with the lines of this run.
 \documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
-\usepackage{booktabs,graphicx,longtable}
+\usepackage{amssymb,booktabs,graphicx,longtable}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
 \begin{document}
 """
@@ -205,7 +206,8 @@ def _latex_cell(cell: Cell) -> str:
     if isinstance(cell, Compared):
         found = cell.comparison
         interval = cell.style.interval(found.low, found.high, signed=True)
-        return escape(f"{cell.style.number(found.difference, signed=True)} {interval}".strip())
+        mark = {"first": "▲", "second": "▼", "": ""}[cell.favours]
+        return escape(f"{mark} {cell.style.number(found.difference, signed=True)} {interval}".strip())
     return escape(
         f"{cell.style.number(cell.summary.mean)} {cell.style.interval(cell.summary.low, cell.summary.high)}".strip()
     )

@@ -67,7 +67,7 @@ def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) 
         f'<p class="warning">{escape(DISCLAIMER)}</p></header>',
         _unfinished(run) if run.unfinished else "",
         _contents(parts),
-        *(made for part in parts for made in _part(part)),
+        *(made for part in parts for made in _part(part, several=len(parts) > 1)),
         _card("scores", "Scores of the model", "".join(_figure(drawing) for drawing in extra)) if extra else "",
         _card("methods", "Methods and controls", _entries(run)),
         _card("problems", "Problems", _problems(run)),
@@ -116,10 +116,13 @@ def table(made: Table, title: bool = True) -> str:
     )
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: Part, several: bool) -> Iterator[str]:
+    """The cards of one data set and model; with several of them each has its own contents and names itself."""
+    links = "".join(f'<a href="#{block.key}">{escape(block.title)}</a>' for block in part.blocks)
+    contents = f'<nav class="toc" aria-label="{escape(part.title)}">{links}</nav>' if several else ""
     shown = "".join(f"<li>{escape(line)}</li>" for line in part.shown)
     listed = f'<div class="shown"><ul>{shown}</ul></div>' if shown else ""
-    yield _card(_slug(part.title), part.title, _explained(part.facts) + listed)
+    yield _card(_slug(part.title), part.title, _explained(part.facts) + contents + listed)
     for block in part.blocks:
         inside = _explained(block.lead)
         for piece in block.parts:
@@ -136,7 +139,7 @@ def _part(part: Part) -> Iterator[str]:
                 for piece in block.folded
             )
             inside += folded
-        yield _card(block.key, f"{block.title}", inside)
+        yield _card(block.key, block.title, inside, part.title if several else "")
 
 
 def _heads(made: Table, common: Sequence[Counted | None]) -> str:
@@ -306,8 +309,9 @@ def _contents(parts: Sequence[Part]) -> str:
     return f'<nav class="toc" aria-label="contents">{told}</nav>'
 
 
-def _card(key: str, title: str, inside: str) -> str:
-    return f'<section class="card" id="{key}"><h2>{escape(title)}</h2>{inside}</section>'
+def _card(key: str, title: str, inside: str, of: str = "") -> str:
+    small = f" <small>{escape(of)}</small>" if of else ""
+    return f'<section class="card" id="{key}"><h2>{escape(title)}{small}</h2>{inside}</section>'
 
 
 def _entries(run: Run) -> str:

@@ -70,40 +70,39 @@ class Seen:
 
 
 class Films:
-    """Films of a run, by sample; None for those that cannot be opened, and why."""
+    """Films of a run by sample; what cannot be opened is missing, and `reasons` says why, by data set."""
 
-    def __init__(self, run: Run, roots: Mapping[str, Path], wanted: Mapping[tuple[str, str], set[str]]) -> None:
+    def __init__(
+        self, run: Run, roots: Mapping[str, Path], wanted: Mapping[tuple[str, str], Mapping[str, int]]
+    ) -> None:
         self.reasons: dict[str, str] = {}
         self._seen: dict[tuple[str, str, str], Seen] = {}
         opened = Opened(with_roots(run.config, roots))
         for (dataset, model), samples in wanted.items():
             try:
-                self._read(opened, dataset, model, samples)
+                for name, number in samples.items():
+                    self._seen[dataset, model, name] = _seen(opened, dataset, model, name, number)
             except (InputError, UnsupportedModel) as error:
                 self.reasons[dataset] = str(error)
 
     def get(self, dataset: str, model: str, sample: str) -> Seen | None:
         return self._seen.get((dataset, model, sample))
 
-    def _read(self, opened: Opened, dataset: str, model: str, samples: set[str]) -> None:
-        resize = opened.choice(model).resize
-        left = set(samples)
-        for number in range(opened.count(dataset)):
-            if not left:
-                return
-            try:
-                sample = opened.sample(dataset, number)
-                if sample.id not in left:
-                    continue
-                left.remove(sample.id)
-                film = read(sample.image).known_as(sample.view, None)
-            except InputError:
-                continue  # as in the run: counted there
-            loaded = opened.model(model)
-            _, placement = loaded.prepare(film, resize)
-            self._seen[dataset, model, sample.id] = Seen(sample, film, placement, loaded.encode(sample.text))
-        if left:
-            raise InputError(f"the data set at hand lacks {len(left)} of the samples that should be shown.")
+
+def _seen(opened: Opened, dataset: str, model: str, name: str, number: int) -> Seen:
+    """A film read again.
+
+    Raises:
+        InputError: the data set cannot be opened or holds something else, or the image cannot be read.
+        UnsupportedModel: the model is not at hand.
+    """
+    sample = opened.sample(dataset, number) if number < opened.count(dataset) else None
+    if sample is None or sample.id != name:
+        raise InputError(f"Expected the samples of the run in the data set {dataset!r}, got others. Name its folder.")
+    film = read(sample.image).known_as(sample.view, None)
+    loaded = opened.model(model)
+    _, placement = loaded.prepare(film, opened.choice(model).resize)
+    return Seen(sample, film, placement, loaded.encode(sample.text))
 
 
 def with_roots(config: Config, roots: Mapping[str, Path]) -> Config:

@@ -2,7 +2,7 @@
 
     run.json          resolved configuration, versions, hashes of weights, fingerprints of data sets; written last
     samples.parquet   what was explained: dataset, sample, text, group, split, boxes, label, attributes (JSON), height,
-                      width, sha256 of the image
+                      width, sha256 of the image, number among the samples used
     scores.parquet    cosine of image and phrase: dataset, model, sample, score
     results.parquet   one row per value: dataset, model, method, seed (-1 where nothing is drawn), metric, column,
                       sample ("" for a measure of the whole), value (NaN where undefined)
@@ -49,6 +49,7 @@ SAMPLES = (
     "height",
     "width",
     "sha256",
+    "number",
 )
 SCORES = ("dataset", "model", "sample", "score")
 _TEMPORARY = ".part"
@@ -202,7 +203,7 @@ def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
 
 def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
     pa = arrow()
-    kinds = {"boxes": pa.list_(pa.list_(pa.float64())), "height": pa.int64(), "width": pa.int64()}
+    kinds = {"boxes": pa.list_(pa.list_(pa.float64())), **dict.fromkeys(("height", "width", "number"), pa.int64())}
     return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.string())) for name in SAMPLES})
 
 
