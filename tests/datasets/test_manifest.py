@@ -37,7 +37,7 @@ def boxes(tmp_path, row, **fields):
         ([[6, 4, 6, 6]], {"box_format": "xywh"}),
         ([[9, 7, 6, 6]], {"box_format": "cxcywh"}),
         ([[0.1, 0.1, 0.2, 0.25]], {"box_frame": "fractions"}),
-        ([[12, 12, 24, 30]], {"box_frame": "120x120"}),  # width and height; the image is 60 x 40
+        ([[12, 20, 24, 50]], {"box_frame": "120x200"}),  # width and height; the image is 60 x 40
         ([[0.15, 0.175, 0.1, 0.15]], {"box_frame": "fractions", "box_format": "cxcywh"}),
         ("[[6, 4, 12, 10]]", {}),
     ],

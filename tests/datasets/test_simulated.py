@@ -28,7 +28,9 @@ def test_a_film_depends_on_seed_and_index_alone():
 def test_findings_and_places_come_equally_often():
     count = len(all_canonical())
     dataset = open_dataset("simulated", films=2 * count)
-    phrases = Counter(sample.text for sample in dataset)
+    drawn = list(dataset)
+    phrases = Counter(sample.text for sample in drawn)
+    assert len({sample.id for sample in drawn}) == 2 * count  # the same phrase twice is not the same film twice
     assert set(phrases) == {phrase for phrase, *_ in all_canonical()} == set(dataset.labels)
     assert set(phrases.values()) == {2}
 
