@@ -27,5 +27,5 @@ def test_what_other_methods_announced_changes_nothing(model, pixels, token_ids):
 
 
 def test_legrad_explains_images_only(model, pixels, token_ids):
-    with pytest.raises(matex.InputError, match="Expected a method for the text tower, got 'legrad'"):
+    with pytest.raises(matex.InputError, match="Expected a method for this text tower, got 'legrad'"):
         matex.attribute(model, pixels, token_ids, method="legrad", tower="text")
