@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.metrics.metric import METRICS, Case, Need
-from matex.metrics.similarity import overlap, spearman, ssim
+from matex.metrics.similarity import rank_vectors, ssim, top_vectors
 
-SIZE = (224, 224)  # maps of different resolutions are compared at this one
-_MEASURES = {"spearman": spearman, "overlap": overlap, "ssim": ssim}
+SIZE = (112, 112)  # maps of different resolutions are compared at this one
 
 
 def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, NDArray[np.float64]]:
@@ -35,16 +34,15 @@ def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, N
     if len({len(of_method) for of_method in maps.values()}) > 1:
         counts = ", ".join(f"{name} {len(of_method)}" for name, of_method in maps.items())
         raise ValueError(f"Expected as many maps from every method, got {counts}. Leave out samples that one lacks.")
-    whole = {name: [_at_size(grid) for grid in grids] for name, grids in maps.items()}
-    samples = max((len(of_method) for of_method in whole.values()), default=0)
-    found = {measure: np.full((len(maps), len(maps), samples), np.nan) for measure in _MEASURES}
+    samples = max((len(of_method) for of_method in maps.values()), default=0)
+    found = {measure: np.full((len(maps), len(maps), samples), np.nan) for measure in ("spearman", "overlap", "ssim")}
     for sample in range(samples):
-        stack = torch.stack([of_method[sample] for of_method in whole.values()])
+        stack = torch.stack([_at_size(of_method[sample]) for of_method in maps.values()])
+        for measure, vectors in (("spearman", rank_vectors(stack)), ("overlap", top_vectors(stack))):
+            found[measure][:, :, sample] = vectors @ vectors.T
         for row, one in enumerate(stack):
-            others = stack[row:]
-            for measure, function in _MEASURES.items():
-                values = function(one.expand_as(others), others).numpy()
-                found[measure][row, row:, sample] = found[measure][row:, row, sample] = values
+            values = ssim(one.expand_as(stack[row:]), stack[row:]).numpy()
+            found["ssim"][row, row:, sample] = found["ssim"][row:, row, sample] = values
     return found
 
 
@@ -82,4 +80,4 @@ class Agreement:
 
 def _at_size(grid: NDArray[np.floating]) -> Tensor:
     values = torch.from_numpy(np.asarray(grid, dtype=np.float32))[None, None]
-    return F.interpolate(values, size=SIZE, mode="bilinear", align_corners=False)[0, 0]
+    return F.interpolate(values, size=SIZE, mode="bilinear", align_corners=False, antialias=True)[0, 0]

@@ -19,9 +19,7 @@ _RADIUS, _SIGMA, _K1, _K2 = 5, 1.5, 0.01, 0.03
 
 def spearman(first: Tensor, second: Tensor) -> Tensor:
     """Correlation of the ranks of two maps [map, height, width], equal values sharing their mean rank, [map]."""
-    a, b = (ranks(_snapped(values)) for values in (first, second))
-    a, b = a - a.mean(dim=1, keepdim=True), b - b.mean(dim=1, keepdim=True)
-    return _defined(first, second, (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)).sqrt())
+    return (rank_vectors(first) * rank_vectors(second)).sum(dim=1)
 
 
 def spearman_abs(first: Tensor, second: Tensor) -> Tensor:
@@ -53,7 +51,8 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
     covariance = local(a * b) - mean_a * mean_b
     luminance = (2 * mean_a * mean_b + _K1**2) / (mean_a**2 + mean_b**2 + _K1**2)
     structure = (2 * covariance + _K2**2) / (var_a + var_b + _K2**2)
-    return _defined(first, second, (luminance * structure).mean(dim=(1, 2)))
+    undefined = constant(first) | constant(second)
+    return (luminance * structure).mean(dim=(1, 2)).masked_fill(undefined, torch.nan)
 
 
 def overlap(first: Tensor, second: Tensor) -> Tensor:
@@ -61,8 +60,7 @@ def overlap(first: Tensor, second: Tensor) -> Tensor:
 
     Equal values at the edge of the tenth count in proportion, as if ties were broken at random.
     """
-    a, b = (highest(_snapped(values)) for values in (first, second))
-    return _defined(first, second, (a * b).sum(dim=1) / a.sum(dim=1))
+    return (top_vectors(first) * top_vectors(second)).sum(dim=1)
 
 
 MEASURES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -71,6 +69,19 @@ MEASURES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ssim": ssim,
     "overlap": overlap,
 }
+
+
+def rank_vectors(maps: Tensor) -> Tensor:
+    """The ranks of maps [map, height, width] as vectors of length 1 about 0, whose products are rank correlations."""
+    found = ranks(_snapped(maps))
+    found = found - found.mean(dim=1, keepdim=True)
+    return _where_defined(maps, found / found.norm(dim=1, keepdim=True))
+
+
+def top_vectors(maps: Tensor) -> Tensor:
+    """The highest tenths of maps [map, height, width] as vectors, whose products are overlaps."""
+    found = highest(_snapped(maps))
+    return _where_defined(maps, found / found.sum(dim=1, keepdim=True).sqrt())
 
 
 def ranks(values: Tensor) -> Tensor:
@@ -106,5 +117,5 @@ def _snapped(values: Tensor) -> Tensor:
     return (unit(values.double()) * 1e6).round().flatten(1)
 
 
-def _defined(first: Tensor, second: Tensor, values: Tensor) -> Tensor:
-    return values.double().masked_fill(constant(first) | constant(second), torch.nan)
+def _where_defined(maps: Tensor, vectors: Tensor) -> Tensor:
+    return vectors.masked_fill(constant(maps)[:, None], torch.nan)
