@@ -10,6 +10,7 @@ from PIL import Image
 
 import matex
 from matex.images import InputError
+from matex.pipeline import trace_pairs
 from matex.samples import samples
 from tests.conftest import small_clip
 
@@ -178,6 +179,20 @@ def test_methods_are_compared_over_one_trace(tiny, film, monkeypatch):
     assert all(e.provenance["seconds"] >= 0 for e in made.values())
     own = matex.compare(tiny, film.path, "opacity", {"matex": {"delta": 0.0}})
     assert own["matex"].parameters["delta"] == 0.0
+
+
+def test_traced_pairs_serve_one_method_after_the_other(tiny, film):
+    """Also those that were not announced and read gradients further down."""
+    pairs = [(film, "opacity"), (film, "clear lungs"), (samples()[2].path, "opacity in the left lower lung")]
+    traced = trace_pairs(tiny, pairs, [("rollout", {})])
+    asked = {"first": ("matex", {"alpha": 0.2}), "second": ("matex", {"gradient_layers": 5}), "third": ("legrad", {})}
+    for name, parameters in asked.values():
+        made = traced.explain(name, parameters)
+        for (image, text), explanation in zip(pairs, made, strict=True):
+            alone = matex.explain(tiny, image, text, name, **parameters)
+            np.testing.assert_allclose(explanation.image.grid, alone.image.grid, rtol=1e-3, atol=1e-6)
+            assert explanation.parameters == alone.parameters
+            assert explanation.text == text
 
 
 def test_a_bar_says_which_method_is_at_work_and_leaves_no_trace_in_the_record(tiny, film, capsys):

@@ -35,13 +35,13 @@ def test_a_file_is_read(tmp_path):
         [[datasets]]
         name = "toy"
         limit = 3
-        parameters = { films = 9, broken = [1] }
+        parameters = { films = 9, broken = ["1"] }
         """
     )
     config = load_config(file)
     assert config.seeds == (1, 2)
     assert config.datasets[0].limit == 3
-    assert config.datasets[0].parameters == {"films": 9, "broken": (1,)}
+    assert config.datasets[0].parameters == {"films": 9, "broken": ("1",)}
     assert config.methods[1].label == "gate"
     assert config.methods[1].parameters == {"scales": (1.0, 0.5), "alpha": 1.0}
     assert isinstance(config.methods[1].parameters["alpha"], float)
@@ -49,7 +49,7 @@ def test_a_file_is_read(tmp_path):
 
 
 def test_a_resolved_configuration_reads_back():
-    config = parse_config(toy.config(datasets=[{"name": "toy", "limit": 2, "parameters": {"broken": [1, 2]}}]))
+    config = parse_config(toy.config(datasets=[{"name": "toy", "limit": 2, "parameters": {"broken": ["1", "2"]}}]))
     assert parse_config(plain(config)) == config
 
 

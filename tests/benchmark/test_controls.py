@@ -58,6 +58,12 @@ def test_a_method_that_is_listed_without_its_prior_is_not_run_twice():
     assert "model alone" in labels
 
 
+@pytest.mark.parametrize("parameters", [{"delta": 0}, {"prior_strength": 1}])
+def test_a_method_whose_prior_has_no_weight_has_no_control_without_it(parameters):
+    labels = [cell.label for cell in planned([{"name": "matex", "parameters": parameters}], ["pointing"])]
+    assert "matex (no prior)" not in labels
+
+
 def test_a_label_that_a_control_has_is_refused():
     with pytest.raises(InputError, match=r"no control has, got 'matex \(no prior\)'"):
         planned(["matex", {"name": "rollout", "label": "matex (no prior)"}], ["pointing"])

@@ -256,7 +256,7 @@ def test_what_cannot_be_read_is_counted_and_the_rest_goes_on(tmp_path):
     data = tmp_path / "films"
     data.mkdir()
     (data / "damaged-4.png").write_bytes(b"\x89PNG\r\n\x1a\n not an image")
-    entry = {"name": "toy", "parameters": {"root": str(data), "broken": [4, 6]}}
+    entry = {"name": "toy", "parameters": {"root": str(data), "broken": ["4", "6"]}}
     settings = toy.config(datasets=[entry], methods=["rollout"], metrics=["pointing"])
     run(parse_config(settings), tmp_path / "run")
     problems = [json.loads(line) for line in (tmp_path / "run/problems.jsonl").read_text().splitlines()]
@@ -279,7 +279,7 @@ def test_what_cannot_be_read_is_counted_and_the_rest_goes_on(tmp_path):
 def test_a_chunk_of_unreadable_images_is_no_obstacle(tmp_path):
     data = tmp_path / "films"
     data.mkdir()
-    entry = {"name": "toy", "parameters": {"root": str(data), "broken": [3, 4, 5]}}
+    entry = {"name": "toy", "parameters": {"root": str(data), "broken": ["3", "4", "5"]}}
     settings = toy.config(datasets=[entry], methods=["rollout"], metrics=["brightness"])
     run(parse_config(settings), tmp_path / "run")
     assert len(pq.read_table(tmp_path / "run/samples.parquet")) == 4

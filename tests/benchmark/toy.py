@@ -23,7 +23,7 @@ class Toy:
     root: Path | None = None
     films: int = 7
     size: int = 40
-    broken: tuple[int, ...] = ()
+    broken: tuple[str, ...] = ()
     split: str | None = "val"
 
     domain: ClassVar[str] = "chest"
@@ -47,7 +47,7 @@ class Toy:
         pixels = np.random.default_rng(shown).integers(0, 120, mask.shape).astype(np.uint8)
         pixels[mask] += 100
         image: Any = read(pixels)
-        if index in self.broken:
+        if str(index) in self.broken:
             assert self.root is not None
             image = self.root / f"damaged-{index}.png"
         elif self.root is not None:

@@ -179,7 +179,7 @@ def _without(choice: MethodChoice, config: Config) -> list[Cell]:
     if isinstance(method, Mmel) and method.mode != "off":
         name, change = "off", {"mode": "off"}
         about = f"{choice.label} without its gate, which is Grad-ECLIP."
-    elif isinstance(method, Fused) and getattr(method, "prior_strength", 1) != 1:
+    elif isinstance(method, Fused) and getattr(method, "prior_strength", 1) != 1 and method.weights().get("prior"):
         name, change = "no prior", {"prior_strength": 1.0}
         about = f"{choice.label} with a neutral prior: what its map owes to the model alone."
     else:

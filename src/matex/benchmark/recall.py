@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import words
 from matex.benchmark.controls import Cell
-from matex.benchmark.plan import Opened, Plan
+from matex.benchmark.plan import Opened
 from matex.benchmark.store import Store
 from matex.datasets import Sample
 from matex.images import read
@@ -25,9 +25,19 @@ class Recalled(Sequence[Case]):
     """Every case of one method on one data set with one model, in the order of the samples.
 
     Maps and token scores are the kept ones; films are read again. Components, the prior and the score are not kept.
+
+    Args:
+        store: where the maps lie.
+        opened: where the films and the model come from.
+        numbers: which of the used samples each id is.
+        dataset: label.
+        model: label.
+        cell: the method.
     """
 
-    def __init__(self, store: Store, plan: Plan, opened: Opened, dataset: str, model: str, cell: Cell) -> None:
+    def __init__(
+        self, store: Store, opened: Opened, numbers: Mapping[str, int], dataset: str, model: str, cell: Cell
+    ) -> None:
         self._opened = opened
         self._dataset = dataset
         self._model = model
@@ -35,7 +45,7 @@ class Recalled(Sequence[Case]):
         self._maps = [
             (sample, grid, scores) for sample, grid, scores in store.maps(dataset, model, cell.label, cell.seed)
         ]
-        self._numbers = _numbers(store, plan, dataset, model)
+        self._numbers = numbers
         self._case = lru_cache(maxsize=_KEPT)(self._make)
 
     def __len__(self) -> int:
@@ -86,12 +96,3 @@ class Recalled(Sequence[Case]):
                 "domain": self._opened.dataset(self._dataset).domain,
             },
         )
-
-
-def _numbers(store: Store, plan: Plan, dataset: str, model: str) -> Mapping[str, int]:
-    """Which of the used samples each id is, as the chunks recorded them."""
-    found: dict[str, int] = {}
-    for chunk in plan.chunks():
-        if (chunk.dataset, chunk.model) == (dataset, model):
-            found.update(store.chunk(chunk)["numbers"])
-    return found

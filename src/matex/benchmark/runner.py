@@ -246,14 +246,20 @@ def _measures_of_the_whole(
         for cell in methods
         for choice in chosen
     ]
+    numbers: dict[tuple[str, str], dict[str, int]] = {}
+    for chunk, part in zip(plan.chunks(), parts, strict=True):
+        numbers.setdefault((chunk.dataset, chunk.model), {}).update(part["numbers"])
     tables: list[Any] = []
     for model, dataset, cell, choice in tqdm(todo, desc="whole", disable=not (progress and todo)):
         name = f"work/whole/{len(tables)}.parquet"
         if not (store.path / name).exists():
-            cases = Recalled(store, plan, opened, dataset, model, cell)
+            cases = Recalled(store, opened, numbers[dataset, model], dataset, model, cell)
             rows: dict[str, list[Any]] = {column: [] for column in RESULTS}
             start = time.perf_counter()
-            columns = make_metric(choice.name, choice.parameters)(cases) if len(cases) else {}
+            try:
+                columns = make_metric(choice.name, choice.parameters)(cases) if len(cases) else {}
+            except InputError as error:
+                raise InputError(f"Metric {choice.label!r}: {error}") from None
             for column, values in columns.items():
                 key = (dataset, model, cell.label, cell.seed, choice.label)
                 append(rows, key, column, [""] * len(values), values)
