@@ -38,7 +38,7 @@ METRICS = ["pointing", "energy", "miou", "named-over-other", "confidence-image",
 
 
 def small(**changes):
-    return synthetic_run.config(methods=FEW, metrics=METRICS, **changes)
+    return synthetic_run.config(**{"methods": FEW, "metrics": METRICS, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_the_papers_numbers_stand_in_the_papers_layout(section):
     assert [cell.printed for cell in quoted.cells] == ["0.51±0.03", "47.55±1.10", "37.9±0.79"]
     assert "not comparable" in made.lead
     assert any("times about 1.02" in note for note in made.notes)
-    assert labels[-2:] == ["control: uniform", "control: random"]
+    assert labels[-4:] == [f"control: {name}" for name in ("uniform", "random", "prior alone", "mirrored prior")]
 
 
 def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
@@ -255,8 +255,8 @@ def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
     place = [row for row in made.rows if row.group == "Image, % Localization ↑"]
     assert [row.label for row in place] == [
         "this run, simulated",
-        "random weights",
         "no prior",
+        "random weights",
         "uniform",
         "random",
         "prior alone",
@@ -267,8 +267,8 @@ def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
     assert columns[:7] == ["GradCAM", "Saliency", "K-SHAP", "RISE", "Chefer et al.", "M2IB", "CA-M2IB (ca-m2ib)"]
     assert columns[7:] == ["matex", "uniform", "random"]
     assert place[-1].cells[6].printed == "25.21±0.16"
-    assert place[2].cells[6] is None  # ca-m2ib has no prior
-    assert isinstance(place[2].cells[7], Measured)
+    assert place[1].cells[6] is None  # ca-m2ib has no prior
+    assert isinstance(place[1].cells[7], Measured)
 
 
 def test_the_prior_is_asked_whether_it_helps_or_replaces(section):

@@ -53,6 +53,7 @@ from matex.render.files import writing
 FILES = ("report.html", "report.tex", "report.csv")
 SHOWN = ("mmel", "matex", "ca-m2ib", "grad-eclip")  # whose removal and degradation are drawn, of those in the run
 STRIPS = 2
+FEW = 30  # films below which the page warns
 _LEFT_OUT = ("top5", "top10", "ir5", "tr5")  # curves that repeat what the one beside them shows
 
 
@@ -151,6 +152,8 @@ class _Builder:
             f"{len(section.samples)} samples of {films_shown} films; {len(section.methods)} methods and "
             f"{len(section.entries) - len(section.methods)} controls."
         )
+        if films_shown < FEW:
+            facts += f" So few films ({films_shown}) show large differences at best: intervals and tests are rough."
         return Part(self.title, facts, tuple(self._shown()), tuple(blocks))
 
     def _kept(self, table: Table) -> Table:
@@ -384,9 +387,9 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     ahead = len(pairs) - len(beaten) - len(even)
     told += f" {ahead} of {len(pairs)} methods beat the best of their controls (p < 0.05 after Holm)."
     if even:
-        told += f" Not told apart from one: {', '.join(even)}."
+        told += f" Not told apart from theirs: {', '.join(even)}."
     if beaten:
-        told += f" Behind one: {', '.join(beaten)}."
+        told += f" Behind theirs: {', '.join(beaten)}."
     yield told
 
 

@@ -641,9 +641,9 @@ def _levels(values: Sequence[Any], films: int) -> dict[str, NDArray[np.bool_]]:
     known = [value for value in values if value is not None and value != ""]
     different = set(known)
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    if numeric and len(different) >= films and all(isinstance(value, int) for value in known):
+        return {}
     if numeric and len(different) > LEVELS:
-        if len(different) >= films and all(isinstance(value, int) for value in known):
-            return {}
         column = np.array([math.nan if value in (None, "") else float(value) for value in values])
         low, high = np.nanquantile(column, [1 / 3, 2 / 3])
         return {
