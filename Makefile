@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check format bench train-tiny clean
+.PHONY: demo test test-slow check format bench methods-page train-tiny clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,16 +24,19 @@ test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.ready  ## lint, format, types
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready
-	$(BIN)/ruff check --fix src tests benchmarks examples
-	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples docs
+	$(BIN)/ruff format src tests benchmarks examples docs
 
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py
+
+methods-page: $(VENV)/.ready  ## docs/methods.md and its pictures, from the methods and the bundled model (minutes)
+	$(BIN)/python docs/make_methods.py
 
 train-tiny: $(VENV)/.ready  ## train the bundled model again (about an hour on two cores)
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0

@@ -102,11 +102,12 @@ def _shipped() -> Mapping[str, MethodEntry]:
 
 def _of_class(name: str, kind: type[Any]) -> MethodEntry:
     """An entry of a class that some plug-in registered."""
-    parameters = {
-        field.name: field.default_factory() if field.default is dataclasses.MISSING else field.default
-        for field in dataclasses.fields(kind)
-        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-    }
+    parameters: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            parameters[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            parameters[field.name] = field.default_factory()
     summary = (kind.__doc__ or "").strip().partition("\n")[0]
     constants = {constant: getattr(kind, constant) for constant in _CONSTANTS if hasattr(kind, constant)}
     return dataclasses.replace(_entry(name, summary, parameters, constants), plugin=origin(kind))
