@@ -20,7 +20,7 @@ from matex.metrics.statistics import Comparison, Summary, compare_paired, holm, 
 
 RESAMPLES = 2000
 SIGNIFICANT = 0.05  # after correction
-LEVELS = 8  # an attribute of more different values is cut into thirds, or left out when it is no number
+LEVELS = 8  # whole numbers of more different values are cut into thirds, as fractions are; twice as many words left out
 PAIRWISE = 24  # methods up to which all of them are compared with each other
 
 ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓", "neither": ""}
@@ -641,9 +641,10 @@ def _levels(values: Sequence[Any], films: int) -> dict[str, NDArray[np.bool_]]:
     known = [value for value in values if value is not None and value != ""]
     different = set(known)
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
-    if numeric and len(different) >= films and all(isinstance(value, int) for value in known):
+    counted = all(isinstance(value, int) for value in known)
+    if numeric and counted and len(different) >= films:
         return {}
-    if numeric and len(different) > LEVELS:
+    if numeric and len(different) > (LEVELS if counted else 3):
         column = np.array([math.nan if value in (None, "") else float(value) for value in values])
         low, high = np.nanquantile(column, [1 / 3, 2 / 3])
         return {
