@@ -15,7 +15,6 @@ from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, UnknownName
 from matex.trace import Trace
 
-
 # What a method may need of a tower. A tower says in `lacks` which of these it has not, and why.
 NEEDS: Mapping[str, str] = {
     "readout": "a readout token (CLS, the end token, a pooling query)",
