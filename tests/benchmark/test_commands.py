@@ -1,7 +1,5 @@
 """The commands say what they did and refuse in one line."""
 
-import json
-
 import pytest
 
 from matex import cli
@@ -74,22 +72,18 @@ def test_a_missing_package_is_named(config, capsys, monkeypatch):
     assert "pip install matex[benchmark]" in capsys.readouterr().err
 
 
-def test_a_tuned_preset_explains(config, capsys):
+def test_a_tuned_preset_gives_the_parameters(config, capsys):
     (config / "tune.toml").write_text(
         '[dataset]\nname = "toy"\nlimit = 2\n[tune]\nmethod = "matex"\nmetric = "brightness"\n'
         "[tune.values]\nalpha = [0.2, 0.9]\n"
     )
     assert cli.run(["tune", "tune.toml"]) == 0
     assert "2 settings on 2 samples; the best is in tune.preset.toml." in capsys.readouterr().out
-    film = str(next(sample.path for sample in __import__("matex.samples", fromlist=["samples"]).samples()))
-    explain = ["explain", film, "opacity", "--json", "-p", "@tune.preset.toml"]
-    assert cli.run([*explain, "-p", "delta=0.1"]) == 0
-    parameters = json.loads(capsys.readouterr().out)["parameters"]
-    assert (parameters["alpha"], parameters["delta"]) == (0.9, 0.1)
-    assert cli.run([*explain, "-p", "alpha=0.4"]) == 0
-    assert json.loads(capsys.readouterr().out)["parameters"]["alpha"] == 0.4
-    assert cli.run([*explain, "-m", "rollout"]) == 2
+    preset = "@tune.preset.toml"
+    assert cli.parse_parameters("matex", [preset, "delta=0.1"]) == {"alpha": 0.9, "delta": 0.1}
+    assert cli.parse_parameters("matex", ["alpha=0.4", preset]) == {"alpha": 0.4}
+    assert cli._by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"alpha": 0.9}}
+    assert cli.run(["explain", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
     assert "Expected a preset of rollout, got one of matex: tune.preset.toml. Add -m matex." in capsys.readouterr().err
-    assert cli.run(["compare", film, "opacity", "-m", "rollout,matex", "-p", "@tune.preset.toml", "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert [one["parameters"].get("alpha") for one in shown] == [None, 0.9]
+    assert cli.run(["compare", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
+    assert "METHOD one of rollout" in capsys.readouterr().err

@@ -14,8 +14,9 @@ import pytest
 from matex.adapters import load
 from matex.benchmark import merge, parse_config, run, store
 from matex.benchmark.chunk import Outcome, compute
+from matex.benchmark.config import plain
 from matex.benchmark.plan import Opened
-from matex.benchmark.runner import _new_plan
+from matex.benchmark.runner import _new_plan, _public
 from matex.benchmark.store import ChunkKey, Store
 from matex.images import InputError
 from tests.benchmark import toy
@@ -330,6 +331,16 @@ def test_seeds_are_run_where_something_is_drawn(tmp_path):
 
 def _grids(folder, seed):
     return [(name, grid) for name, grid, _ in Store(folder).maps("toy", "tiny", "gradient-shap", seed)]
+
+
+def test_the_record_names_no_folder_of_the_user(tmp_path):
+    entry = {"name": "manifest", "parameters": {"root": "/home/user/set", "images": "/mnt/files", "label": "class"}}
+    models = [{"name": "hf:/home/user/clip", "tokenizer": "/home/user/words"}, {"name": "hf:org/clip", "label": "hub"}]
+    shown = _public(plain(parse_config(toy.config(datasets=[entry], models=models))))
+    assert shown["datasets"][0]["parameters"] == {"root": "set", "images": "files", "label": "class"}
+    assert [model["name"] for model in shown["models"]] == ["hf:clip", "hf:org/clip"]
+    assert shown["models"][0]["tokenizer"] == "words"
+    assert shown["models"][0]["label"] == "clip"
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):

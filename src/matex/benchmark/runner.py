@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import time
+import typing
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -41,6 +42,7 @@ from matex.benchmark.store import (
     scores_table,
     table_bytes,
 )
+from matex.datasets import DATASETS
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
 
@@ -336,23 +338,28 @@ def _record(plan: Plan, samples: Sequence[Mapping[str, Any]], problems: int) -> 
 def _public(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without the user's folders: of every path its last part alone."""
     datasets = [
-        {**entry, "parameters": {key: _last_part(key, value) for key, value in entry["parameters"].items()}}
+        {**entry, "parameters": {**entry["parameters"], **_last_parts(DATASETS[entry["name"]], entry["parameters"])}}
         for entry in config["datasets"]
     ]
-    models = [
-        {key: _last_part(key, value) if key in ("name", "tokenizer") else value for key, value in entry.items()}
-        for entry in config["models"]
-    ]
+    models = [{**entry, "name": _without_folder(entry["name"])} for entry in config["models"]]
+    for model in models:
+        if "tokenizer" in model:
+            model["tokenizer"] = _without_folder(model["tokenizer"])
     return {**config, "datasets": datasets, "models": models}
 
 
-def _last_part(key: str, value: Any) -> Any:
-    """The last part of what is a path on this machine; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    prefix, colon, rest = value.rpartition(":")
+def _last_parts(kind: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The last part of those parameters of a data set that are paths."""
+    hints = typing.get_type_hints(kind)
+    paths = [name for name in parameters if Path in (hints[name], *typing.get_args(hints[name]))]
+    return {name: Path(parameters[name]).name for name in paths}
+
+
+def _without_folder(name: str) -> str:
+    """The name of a model or tokenizer; of one on this machine, its prefix and the last part of its path."""
+    prefix, colon, rest = name.rpartition(":")
     path = Path(rest).expanduser()
-    return f"{prefix}{colon}{path.name}" if key == "root" or path.exists() else value
+    return f"{prefix}{colon}{path.name}" if path.is_absolute() or path.exists() else name
 
 
 def _joint_plan(shards: Sequence[Store]) -> Plan:
