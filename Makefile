@@ -38,7 +38,7 @@ bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 methods-page: $(VENV)/.ready  ## docs/methods.md and its pictures, from the methods and the bundled model (minutes)
 	$(BIN)/python docs/make_methods.py
 
-train-tiny: $(VENV)/.ready  ## train the bundled model again (about an hour on two cores)
+train-tiny: $(VENV)/.ready  ## train the bundled model again (about three hours on two cores)
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0
 
 clean:

@@ -24,6 +24,7 @@ TIERS = ("obvious", "moderate", "subtle")
 OPACITY = ("lung opacity", "no finding")
 """The pair of phrases whose difference scores a real film."""
 SIZES = (0.0, 2.0, 3.0, 5.0, 30.0)
+Candidate = tuple[str, str, str | None, str | None]  # phrase, finding, side, zone
 CONTRASTS = (0.0, 0.1, 0.2, 0.3, 5.0)
 
 
@@ -96,6 +97,7 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
 
     Returns:
         Shares: `top1`, `finding`, `side` and `zone` of the best phrase, the last two over films that have one;
+        `side_given_finding` and `zone_given_finding`, the same of the best phrase among those of the true finding;
         and which films were right [film].
     """
     candidates = all_canonical()
@@ -103,8 +105,18 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
     best = [candidates[i] for i in similarity.argmax(dim=1).tolist()]
     truth = [film.findings[0] for film in films]
     right = np.array([(b[1], b[2], b[3]) == (t.finding, t.side, t.zone) for b, t in zip(best, truth, strict=True)])
-    sided = [b[2] == t.side for b, t in zip(best, truth, strict=True) if t.side in SIDES]
-    zoned = [b[3] == t.zone for b, t in zip(best, truth, strict=True) if FINDINGS[t.finding].names_zone]
+    of_finding = {name: [i for i, c in enumerate(candidates) if c[1] == name] for name in FINDINGS}
+    told = [
+        candidates[max(of_finding[t.finding], key=lambda i, row=row: row[i])]
+        for row, t in zip(similarity.tolist(), truth, strict=True)
+    ]
+
+    def placed(phrases: Sequence[Candidate]) -> tuple[float, float]:
+        sided = [p[2] == t.side for p, t in zip(phrases, truth, strict=True) if t.side in SIDES]
+        zoned = [p[3] == t.zone for p, t in zip(phrases, truth, strict=True) if FINDINGS[t.finding].names_zone]
+        return float(np.mean(sided)), float(np.mean(zoned))
+
+    (side, zone), (side_given, zone_given) = placed(best), placed(told)
     by_finding = {
         name: float(right[[t.finding == name for t in truth]].mean())
         for name in FINDINGS
@@ -114,8 +126,10 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
         "films": len(films),
         "top1": float(right.mean()),
         "finding": float(np.mean([b[1] == t.finding for b, t in zip(best, truth, strict=True)])),
-        "side": float(np.mean(sided)),
-        "zone": float(np.mean(zoned)),
+        "side": side,
+        "zone": zone,
+        "side_given_finding": side_given,
+        "zone_given_finding": zone_given,
         "top1_by_finding": by_finding,
     }, right
 

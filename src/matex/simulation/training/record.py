@@ -108,13 +108,15 @@ def tables(evaluation: dict[str, Any]) -> str:
         "Simulated findings in normal films of the val split, one per film; "
         f"{evaluation['phrases']} candidate phrases, seed {evaluation['seed']}.",
         "",
-        "| tier | films | top-1 phrase | finding | side | zone | peak of patch map on finding | patch AUC |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| tier | films | top-1 phrase | finding | side | zone | side, finding given | zone, finding given "
+        "| peak of patch map on finding | patch AUC |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for tier in tiers:
         row = evaluation[tier]
         maps = row["patch_maps"]
-        values = [row[name] for name in ("top1", "finding", "side", "zone")]
+        shares = ("top1", "finding", "side", "zone", "side_given_finding", "zone_given_finding")
+        values = [row[name] for name in shares]
         values += [maps["peak_on_finding"], maps["patch_auc"]]
         lines.append(f"| {tier} | {row['films']} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     lines += ["", "| top-1 phrase by finding | " + " | ".join(tiers) + " |", "| --- | --- | --- | --- |"]

@@ -46,7 +46,7 @@ class Recipe:
     """Everything that decides a training run besides the data."""
 
     seed: int = 0
-    minutes: float = 72.0
+    minutes: float = 172.0
     """Length of the schedule in minutes of training, resumed ones included."""
     steps: int | None = None
     """Length of the schedule in steps, instead of minutes."""
