@@ -49,6 +49,7 @@ class Clock:
         return self.seconds
 
 
+@pytest.mark.filterwarnings("ignore:.*laterality.*")
 def test_every_target_of_the_methods_benchmark_has_its_ratio(methods):
     costs = methods.Costs(small=True)
     seconds = methods.measure(methods.targets(costs), 1, Clock())
