@@ -50,7 +50,7 @@ def test_gradient_is_the_slope_of_the_score(model, subject):
 
 def test_guided_backprop_is_refused_without_relu(model, subject):
     for tower in ("image", "text"):
-        with pytest.raises(UnsupportedModel, match="got 'guided-backprop': it needs ReLU activations.* gradient,"):
+        with pytest.raises(UnsupportedModel, match=r"got 'guided-backprop': it needs ReLU activations.* gradient,"):
             matex.attribute(model, *subject.inputs, method="guided-backprop", tower=tower)
 
 

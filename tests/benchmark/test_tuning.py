@@ -95,7 +95,12 @@ def test_metrics_of_the_whole_and_columns_without_a_better_end_are_refused(model
 
 def test_unreadable_images_are_counted(model, tmp_path):
     found = tune(
-        model, toy.Toy(root=tmp_path, films=4, broken=("1", "2")), "grad-eclip", {"layers": (1,)}, "pointing", batch_size=1
+        model,
+        toy.Toy(root=tmp_path, films=4, broken=("1", "2")),
+        "grad-eclip",
+        {"layers": (1,)},
+        "pointing",
+        batch_size=1,
     )
     assert (found.samples, found.left_out) == (2, 2)
 
