@@ -24,13 +24,13 @@ test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.ready  ## lint, format, types
-	$(BIN)/ruff check src tests benchmarks examples docs
-	$(BIN)/ruff format --check src tests benchmarks examples docs
+	$(BIN)/ruff check src tests benchmarks examples docs/*.py
+	$(BIN)/ruff format --check src tests benchmarks examples docs/*.py
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.ready
-	$(BIN)/ruff check --fix src tests benchmarks examples docs
-	$(BIN)/ruff format src tests benchmarks examples docs
+	$(BIN)/ruff check --fix src tests benchmarks examples docs/*.py
+	$(BIN)/ruff format src tests benchmarks examples docs/*.py
 
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py

@@ -1,0 +1,102 @@
+"""Put the numbers of a benchmark run into docs/benchmark.md: every table between its two marks is written anew.
+
+python docs/make_benchmark.py RUN      RUN: folder of examples/evidence.toml, after `matex report RUN`
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+PAGE = Path(__file__).parent / "benchmark.md"
+SHARED = ("uniform", "random", "prior alone", "mirrored prior")  # the same for every method
+SHOWN = ("matex", "mmel", "grad-eclip", "gradcam", "chefer", "legrad", "saliency", "raw-attention")  # in breakdowns
+Row = dict[str, str]
+
+
+def localisation(rows: Sequence[Row], table: str) -> str:
+    """A localisation table: each method, its own controls beneath it, the shared ones at the end."""
+    found = [row for row in rows if row["table"] == table]
+    methods = list(dict.fromkeys(row["row"] for row in found if row["kind"] == "method"))
+    lines = []
+    for method in methods:
+        lines.append((f"**{method}**", [row for row in found if row["kind"] == "method" and row["row"] == method]))
+        own = [row for row in found if row["of"] == method and row["row"] not in SHARED]
+        lines += [(f"– {name}", [row for row in own if row["row"] == name]) for name in _names(own)]
+    shared = [row for row in found if row["of"] == methods[0] and row["row"] in SHARED]
+    lines += [(f"control: {name}", [row for row in shared if row["row"] == name]) for name in _names(shared)]
+    return _table("map", [row["heading"] for row in lines[0][1]], [(name, map(_value, cells)) for name, cells in lines])
+
+
+def plain(rows: Sequence[Row], table: str) -> str:
+    """A table without controls of its own, row by row."""
+    found = [row for row in rows if row["table"] == table]
+    headings = list(dict.fromkeys(row["heading"] for row in found))
+    return _table(
+        "map",
+        headings,
+        [(name, map(_value, [row for row in found if row["row"] == name])) for name in _names(found)],
+    )
+
+
+def breakdown(rows: Sequence[Row], table: str) -> str:
+    """A measure by the levels of an attribute, for some methods, without intervals."""
+    found = [row for row in rows if row["table"] == table and row["kind"] == "method" and row["row"] in SHOWN]
+    headings = list(dict.fromkeys(row["heading"] for row in found))
+    return _table(
+        "map",
+        headings,
+        [
+            (name, [f"{float(row['value']):.0f}" if row["value"] else "–" for row in found if row["row"] == name])
+            for name in SHOWN
+            if name in _names(found)
+        ],
+    )
+
+
+KINDS: dict[str, Callable[[Sequence[Row], str], str]] = {
+    "localisation": localisation,
+    "plain": plain,
+    "breakdown": breakdown,
+}
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row["row"] for row in rows))
+
+
+def _value(row: Row) -> str:
+    if not row["value"]:
+        return "–"
+    value = f"{float(row['value']):.1f}"
+    return f"{value} ({float(row['low']):.1f}–{float(row['high']):.1f})" if row["low"] else value
+
+
+def _table(corner: str, headings: Sequence[str], lines: Sequence[tuple[str, Iterable[str]]]) -> str:
+    text = [f"| {corner} | " + " | ".join(headings) + " |", "| --- |" + " ---: |" * len(headings)]
+    text += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in lines]
+    return "\n".join(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    given = parser.parse_args()
+    with (given.run / "report.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+
+    def written(match: re.Match[str]) -> str:
+        kind, table = match["kind"], match["table"]
+        if not any(row["table"] == table for row in rows):
+            raise SystemExit(f"Expected table {table} in {given.run / 'report.csv'}, found none. Run evidence.toml.")
+        return f"<!-- {kind} {table} -->\n{KINDS[kind](rows, table)}\n<!-- end -->"
+
+    marks = re.compile(r"<!-- (?P<kind>\w+) (?P<table>[\w-]+) -->\n.*?<!-- end -->", re.S)
+    PAGE.write_text(marks.sub(written, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
