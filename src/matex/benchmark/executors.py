@@ -38,7 +38,7 @@ def on_ray(plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # an extra that development does without
     except ImportError:
         raise ImportError("--executor ray needs Ray: pip install matex[ray]") from None
     started = not ray.is_initialized()
