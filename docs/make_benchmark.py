@@ -71,8 +71,11 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _value(row: Row) -> str:
     if not row["value"]:
         return "–"
-    value = f"{float(row['value']):.1f}"
-    return f"{value} ({float(row['low']):.1f}–{float(row['high']):.1f})" if row["low"] else value
+    digits = 2 if row["column"] in ("mass", "kept") else 1  # shares of 1; everything else is in percent
+    value = f"{float(row['value']):.{digits}f}"
+    if row["low"]:
+        value += f" ({float(row['low']):.{digits}f}–{float(row['high']):.{digits}f})"
+    return value + (f", n = {row['n']}" if int(row["undefined"] or 0) else "")
 
 
 def _table(corner: str, headings: Sequence[str], lines: Sequence[tuple[str, Iterable[str]]]) -> str:
