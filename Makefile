@@ -18,7 +18,7 @@ demo: $(VENV)/.ready  ## explain the bundled radiographs with the bundled model
 	$(BIN)/matex demo
 
 test: $(VENV)/.ready  ## what CI runs, without the slow part
-	$(BIN)/python -m pytest -m 'not slow and not gpu and not network' -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not gpu and not network' -n 2
 
 test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long tests
 	$(BIN)/python -m pytest -m slow
