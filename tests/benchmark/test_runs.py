@@ -167,6 +167,8 @@ def test_shards_merge_to_the_same_bytes(whole, tmp_path):
         assert not (written / "run.json").exists()
     merge([tmp_path / "run"])
     assert toy.contents(tmp_path / "run") == toy.contents(whole)
+    events = Store(tmp_path / "run").events  # of every shard
+    assert {event.get("shard") for event in events if event["event"] == "chunk"} == {1, 2, 3}
 
 
 def test_shards_from_several_places_merge_into_a_new_folder(whole, tmp_path, monkeypatch):

@@ -123,6 +123,9 @@ def merge(runs: Sequence[str | Path], out: str | Path | None = None, *, progress
     opened = Opened(plan.config)
     with _threads(plan.threads):
         finish(store, plan, opened, progress)
+    for number, shard in enumerate(shards, start=1):
+        for event in shard.events:
+            store.log(**{"shard": number, **event})
     if out is None:
         shutil.rmtree(store.path / "shards", ignore_errors=True)
     return store.path

@@ -117,6 +117,13 @@ class Store:
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Lines of log.jsonl; none where there is no log."""
+        file = self.path / "log.jsonl"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines]
+
     def has(self, chunk: ChunkKey) -> bool:
         return (self.path / chunk_file(chunk)).exists()
 
