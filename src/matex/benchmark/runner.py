@@ -125,7 +125,7 @@ def merge(runs: Sequence[str | Path], out: str | Path | None = None, *, progress
         finish(store, plan, opened, progress)
     for number, shard in enumerate(shards, start=1):
         for event in shard.events:
-            store.log(**{"shard": number, **event})
+            store.log(event.pop("event"), shard=number, **event)
     if out is None:
         shutil.rmtree(store.path / "shards", ignore_errors=True)
     return store.path
