@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -47,3 +48,27 @@ class UnknownName(KeyError, ValueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], shown: str) -> Any:
+    """The registered dataclass with these parameters.
+
+    Args:
+        registry: of dataclasses whose fields are their parameters.
+        name: under which it is registered.
+        parameters: by field name; the others keep their defaults.
+        shown: where its parameters can be read, for the refusal: "as ... shows them".
+
+    Raises:
+        UnknownName: no such name or parameter; the message lists the known ones.
+        ValueError: a parameter outside its range.
+    """
+    kind = registry[name]
+    known = tuple(field.name for field in dataclasses.fields(kind))
+    for parameter in parameters:
+        if parameter not in known:
+            raise UnknownName(f"parameter of {name}", parameter, known)
+    try:
+        return kind(**parameters)
+    except TypeError as error:  # a number was asked for and something else given
+        raise ValueError(f"Expected parameters of {name} as {shown}, got {error}.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from matex.adapters.model import Tower, UnsupportedModel
 from matex.images import InputError
 from matex.priors.spatial import SpatialPrior
-from matex.registry import Registry, UnknownName
+from matex.registry import Registry, build
 from matex.trace import Trace
 
 # What a method may need of a tower. A tower says in `lacks` which of these it has not, and why.
@@ -96,15 +95,7 @@ def make(name: str, parameters: Mapping[str, Any]) -> Any:
         UnknownName: no such method or parameter; the message lists the known ones.
         ValueError: a parameter outside its range.
     """
-    kind = METHODS[name]
-    known = tuple(field.name for field in dataclasses.fields(kind))
-    for parameter in parameters:
-        if parameter not in known:
-            raise UnknownName(f"parameter of {name}", parameter, known)
-    try:
-        return kind(**parameters)
-    except TypeError as error:  # a number was asked for and something else given
-        raise ValueError(f"Expected parameters of {name} as matex.methods() shows them, got {error}.") from None
+    return build(METHODS, name, parameters, "matex.methods() shows them")
 
 
 def unserved(method: Any, tower: Tower) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Model
 from matex.datasets.sample import Sample
-from matex.registry import Registry, UnknownName
+from matex.registry import Registry, build
 from matex.saliency import Explanation
 
 Need = Literal["image", "text", "boxes", "other", "label", "captions", "gradient"]
@@ -106,12 +105,4 @@ def make_metric(name: str, parameters: Mapping[str, Any]) -> Any:
         UnknownName: no such metric or parameter; the message lists the known ones.
         ValueError: a parameter outside its range.
     """
-    kind = METRICS[name]
-    known = tuple(field.name for field in dataclasses.fields(kind))
-    for parameter in parameters:
-        if parameter not in known:
-            raise UnknownName(f"parameter of {name}", parameter, known)
-    try:
-        return kind(**parameters)
-    except TypeError as error:  # a number was asked for and something else given
-        raise ValueError(f"Expected parameters of {name} as its fields show them, got {error}.") from None
+    return build(METRICS, name, parameters, "its fields show them")
