@@ -12,7 +12,6 @@ import argparse
 import json
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -20,7 +19,7 @@ from typing import Any, Literal
 from unittest import mock
 
 import torch
-from speed import CLOCKS, Row, Workloads, machine, measure, table
+from speed import CLOCKS, Row, Workloads, measure, spread, told
 from torch.nn import functional as F
 
 from matex.attribution import METHODS, make
@@ -212,21 +211,13 @@ def main(arguments: list[str] | None = None) -> None:
     clock, costs = CLOCKS[chosen.clock], Costs(chosen.small)
     work = targets(costs)
     measure(work, 1, clock)  # warm up
-    runs = [ratios(measure(work, chosen.rounds, clock)) for _ in range(chosen.repeats)]
-    rows: list[Row] = []
-    for (name, against), (_, target) in runs[0].items():
-        values = [found[name, against][0] for found in runs]
-        rows.append(Row(name, against, median(values), min(values), max(values), target))
+    rows = spread([ratios(measure(work, chosen.rounds, clock)) for _ in range(chosen.repeats)])
     calls = costs.calls()
     rows += [Row(f"embedding-space, {name} of one prompt", "counted", n, n, n, 1) for name, n in calls.items()]
     taken = [cost_of_each(costs, chosen.rounds, clock) for _ in range(chosen.repeats)]
     methods = by_method({name: median(found[name] for found in taken) for name in taken[0]})
 
-    where = machine()
-    model = "small test model" if chosen.small else "CLIP ViT-B/32, random weights, float32, sdpa, one image"
-    print(", ".join(f"{key} {value}" for key, value in where.items()))
-    print(f"{model}; {chosen.clock} clock, {chosen.repeats} x median of {chosen.rounds}, interleaved\n")
-    print(table(rows))
+    content = told(rows, chosen)
     print("\nCost of each method with its default parameters, in plain image forwards, the other side given:\n")
     print("| method | image map | text map |\n| --- | --- | --- |")
     for name, cost in methods.items():
@@ -236,16 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
             + " |"
         )
     if chosen.json:
-        content = {
-            "machine": where,
-            "model": model,
-            "clock": chosen.clock,
-            "rounds": chosen.rounds,
-            "repeats": chosen.repeats,
-            "rows": [asdict(row) for row in rows],
-            "methods": methods,
-        }
-        chosen.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps({**content, "methods": methods}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

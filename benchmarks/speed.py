@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -302,6 +302,32 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def spread(runs: Sequence[Mapping[tuple[str, str], tuple[float, float | None]]]) -> list[Row]:
+    """Median and range over runs of {(what, against): (ratio, target)}."""
+    rows: list[Row] = []
+    for (name, against), (_, target) in runs[0].items():
+        values = [found[name, against][0] for found in runs]
+        rows.append(Row(name, against, median(values), min(values), max(values), target))
+    return rows
+
+
+def told(rows: list[Row], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Print the machine, how it was measured and the table; the same as plain data."""
+    where = machine()
+    model = "small test model" if chosen.small else "CLIP ViT-B/32, random weights, float32, sdpa, one image"
+    print(", ".join(f"{key} {value}" for key, value in where.items()))
+    print(f"{model}; {chosen.clock} clock, {chosen.repeats} x median of {chosen.rounds}, interleaved\n")
+    print(table(rows))
+    return {
+        "machine": where,
+        "model": model,
+        "clock": chosen.clock,
+        "rounds": chosen.rounds,
+        "repeats": chosen.repeats,
+        "rows": [asdict(row) for row in rows],
+    }
+
+
 def _small_config() -> CLIPConfig:
     """The same shape of model in small, to see that the script runs."""
     tower = {
@@ -353,31 +379,13 @@ def main(arguments: list[str] | None = None) -> None:
     work = subjects(chosen.small)
     measure(work, 2, CLOCKS[chosen.clock])  # warm up
     taken = [measure(work, chosen.rounds, CLOCKS[chosen.clock]) for _ in range(chosen.repeats)]
-    runs = [ratios(seconds) for seconds in taken]
-    rows: list[Row] = []
-    for (name, against), (_, target) in runs[0].items():
-        values = [found[name, against][0] for found in runs]
-        rows.append(Row(name, against, median(values), min(values), max(values), target))
-    rows += memory_rows(chosen)
+    rows = spread([ratios(seconds) for seconds in taken]) + memory_rows(chosen)
     milliseconds = {name: 1000 * median(seconds[name] for seconds in taken) for name in taken[0]}
 
-    where = machine()
-    model = "small test model" if chosen.small else "CLIP ViT-B/32, random weights, float32, sdpa, one image"
-    print(", ".join(f"{key} {value}" for key, value in where.items()))
-    print(f"{model}; {chosen.clock} clock, {chosen.repeats} x median of {chosen.rounds}, interleaved\n")
-    print(table(rows))
+    content = told(rows, chosen)
     print("\nmilliseconds: " + ", ".join(f"{name} {value:.1f}" for name, value in milliseconds.items()))
     if chosen.json:
-        content = {
-            "machine": where,
-            "model": model,
-            "clock": chosen.clock,
-            "rounds": chosen.rounds,
-            "repeats": chosen.repeats,
-            "rows": [asdict(row) for row in rows],
-            "milliseconds": milliseconds,
-        }
-        chosen.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps({**content, "milliseconds": milliseconds}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
