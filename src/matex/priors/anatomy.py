@@ -124,7 +124,8 @@ def _is_end(text: str, start: int, stop: re.Match[str]) -> bool:
         return not following[:1].islower()
     if stop.group() != ".":
         before = text[max(start, stop.start() - 20) : stop.start()]
-        return any(character.isalnum() for character in before)  # "? nodule" asks, it ends nothing
+        asks = before[-1:].isspace() and text[stop.end() : stop.end() + 40].lstrip(" \t")[:1].isalnum()
+        return not asks and any(character.isalnum() for character in before)  # "? nodule", "opacity, ? artifact"
     before = text[max(start, stop.start() - 20) : stop.start()].split()
     return not (before and _ABBREVIATION.fullmatch(before[-1].lstrip("(").lower()))
 
@@ -398,6 +399,8 @@ class _Reading:
         for i, item in enumerate(self.items):
             if "direction" in item.kinds:
                 directed = i
+            if item.words in lexicon.PAIRING and self._pairs_findings(i, lexicon.PAIRING[item.words]):
+                item.used = True
             if "owns side" in item.kinds:
                 self._take_sides_before(i, skipping=(), reach=1)
             elif "body" in item.kinds:
@@ -409,6 +412,15 @@ class _Reading:
                 self._take_sides_before(i, skipping, reach=7)
             elif "side" in item.kinds and self._is_direction(i, directed):
                 item.used = True
+
+    def _pairs_findings(self, i: int, conjunction: str) -> bool:
+        """ "either pneumonia or atelectasis", "both a mass and an effusion": no sides, but "both effusions" are."""
+        for k in range(i + 1, min(len(self.items), i + 8)):
+            if conjunction in self.items[k].kinds:
+                return self._is(k - 1, "finding") and not re.search(r"(?<![is])s$|ae$", self._word(k - 1))  # no plural
+            if not self.items[k].is_any("finding", "other", "status"):
+                return False
+        return False
 
     def _is_direction(self, i: int, directed: int) -> bool:
         """ "shifted to the right", "shift left", "left shift": the side says where to, not where."""
@@ -730,20 +742,48 @@ class _Reading:
         places = [anchor for anchor in before if anchor.takes_side]
         if any(not anchor.weak for anchor in places):
             places = [anchor for anchor in places if not anchor.weak]
-        if not places and findings:
-            places = [anchor for anchor in before if anchor.finding][-1:]
-            if places and self._device_between(places[0].item, word.first):
-                places = []
+        if findings and (not places or self._follows_effusion(word)):
+            nearest = [anchor for anchor in before if anchor.finding][-1:]
+            if nearest and not self._device_between(nearest[0].item, word.first):
+                places = self._joined(nearest[0], before)
         for anchor in places:
             anchor.sides = dict(word.weights)
             anchor.side_item = word.last
         return bool(places)
 
+    def _follows_effusion(self, word: _SideWord) -> bool:
+        """ "opacity at the bases, effusion on the left": the side is that of the finding right before it, which has a
+        usual place, and not of the places before the comma."""
+        k = word.first - 1
+        while self._is(k, "preposition", "other", "status"):
+            k -= 1
+        if not any(anchor.finding in lexicon.USUAL_PLACES for anchor in self.anchors_at.get(k, ())):
+            return False
+        while self._is(k, "finding", "other", "status", "not", "or"):
+            k -= 1
+        return self._is(k, "comma")
+
+    def _joined(self, finding: _Anchor, among: Sequence[_Anchor]) -> list[_Anchor]:
+        """Findings with a usual place that "and" or "or" joins to this one share its side: "left effusion and
+        pneumothorax"."""
+        joined = [finding]
+        if finding.finding in lexicon.USUAL_PLACES:
+            for other in among:
+                low, high = sorted((finding.item, other.item))
+                between = self.items[low + 1 : high]
+                if (
+                    other.finding in lexicon.USUAL_PLACES
+                    and any(item.is_any("and", "or") for item in between)
+                    and all(item.is_any("and", "or", "other", "status") for item in between)
+                ):
+                    joined.append(other)
+        return joined
+
     def _look_ahead(self, word: _SideWord, stop: int) -> list[_Anchor]:
         """The anchors of the first part after the side word that has any, up to the next side word."""
         found: list[_Anchor] = []
         for i in range(word.first + 1, min(stop, word.last + REACH)):
-            if self.statement[i] != self.statement[word.first] or (found and self._is(i, *_BREAKS)):
+            if self.statement[i] != self.statement[word.first] or (found and self._is(i, *_BREAKS, "not")):
                 break
             if word.behind and self._is(i, "and", "or", "with"):
                 break
@@ -755,14 +795,18 @@ class _Reading:
         places = [anchor for anchor in ahead if anchor.takes_side]
         if any(not anchor.weak for anchor in places):
             places = [anchor for anchor in places if not anchor.weak]
-        if any(anchor.finding in lexicon.USUAL_PLACES for anchor in ahead):
+        usual = [anchor for anchor in ahead if anchor.finding in lexicon.USUAL_PLACES]
+        if usual:
             places = [anchor for anchor in places if anchor.regions[0][0] != "pleura"]
         if not places:
             if ahead[0].regions and not ahead[0].takes_side:  # "right mediastinal mass": the side says no more
                 self._inherit(word, ahead[-1].item, stop)
                 return
-            usual = [anchor for anchor in ahead if anchor.finding in lexicon.USUAL_PLACES]
-            places = (usual or [anchor for anchor in ahead if anchor.finding])[:1]
+            places = [anchor for anchor in ahead if anchor.finding][:1]
+            if usual:
+                places = self._joined(usual[0], list(self._anchors_in(range(usual[0].item + 1, stop))))
+        elif usual and usual[0].item < places[0].item and places[0].regions[0][0] in lexicon.FISSURES:
+            places = [usual[0], *places]  # "effusion tracking into the fissure" is in both
         for anchor in places:
             anchor.sides = dict(word.weights)
             anchor.side_item = word.first
@@ -802,6 +846,8 @@ class _Reading:
                 self._forward(i, self.denied)
             elif "normal" in kinds:
                 self._spread_normal(i)
+            elif "not behind" in kinds and self._is_of_earlier_film(i):
+                continue
             elif "not behind" in kinds and not ("not" in kinds and self._leads(i)):
                 self._backward(i, self.denied, over_findings=True)
                 if self._is(i + 1, "preposition"):  # "has cleared in the right base"
@@ -822,6 +868,11 @@ class _Reading:
             if "surgery" in kinds:
                 self._backward(i, self.past, over_findings=False)
                 self.past.add(i)
+
+    def _is_of_earlier_film(self, i: int) -> bool:
+        """ "not seen on the prior exam": it is there now."""
+        named = i + 2 if self._is(i + 1, "preposition") else i + 1
+        return self._word(i).startswith("not ") and self._word(named).startswith(lexicon.EARLIER)
 
     def _leads(self, i: int) -> bool:
         """Whether a word such as "resolved" stands before what it is about ("resolved right effusion")."""

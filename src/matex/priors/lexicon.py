@@ -117,6 +117,9 @@ WEAK_PLACES: Mapping[str, tuple[str, ...]] = {
 }
 """Places that qualify a nearer one: beside a lobe, zone or apex in the same breath they give way to it."""
 
+FISSURES = frozenset(("minor fissure", "major fissure"))
+"""Where fluid runs to from its usual place."""
+
 BESIDE_LUNG = frozenset(("hemidiaphragm", "clavicle", "rib", "shoulder", "chest wall"))
 """Sided regions that are no part of a lung: "lungs" stands beside them."""
 
@@ -176,7 +179,9 @@ FINDINGS: Mapping[str, tuple[str, ...]] = {
         "pneumonitis, infection, free air, air, gas, shadow, shadowing, pneumonectomy, "
         "pneumonectomies, tb, tuberculosis, dilatation, dilated, tortuous, tortuosity, infarct, "
         "infarction, change, changes, redistribution, opaque, white out, whiteout, ground glass, "
-        "air bronchogram, air bronchograms, foreign body, lucency, hyperlucent, neoplasm"
+        "air bronchogram, air bronchograms, foreign body, lucency, hyperlucent, neoplasm, reticulation, "
+        "reticular, honeycombing, nodularity, abscess, malignancy, thickened, kerley b lines, kerley lines, "
+        "kerley a lines, septal lines, septal thickening"
     ),
 }
 """What can be somewhere; "effusion" and "pneumothorax" have a usual place."""
@@ -236,7 +241,7 @@ SHIFTS = frozenset(_several("shift, shifts, deviation, displacement"))
 NEGATIONS = _several(
     "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, "
     "neither, nor, never, denies, no longer, rather than, resolution of, resolved, cleared, "
-    "clearance of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, "
+    "clearance of, clearing of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, "
     "spares, no suspicious, no new, zero, "
     "none, nothing, lacks, lacking, lack, fails to show"
 )
@@ -247,6 +252,12 @@ AGAINST = _several(
     "instead of, as opposed to, opposed to, in contrast to, contrasted with, none, nothing"
 )
 """A side (and its place) right after these is what the other one is held against: weight 0."""
+
+PAIRING: Mapping[str, str] = {"both": "and", "either": "or"}
+"""Words that say two sides, unless they pair two findings: "either pneumonia or atelectasis"."""
+
+EARLIER = ("prior", "previous", "earlier", "preceding", "last")
+"""What stands before the name of a film made before this one."""
 
 ONLY = frozenset(("only", "just", "solely", "instead"))
 """Between two sides, these part them: "no evidence of right, only left effusion"."""
@@ -289,6 +300,8 @@ NOT_NEGATIONS = _several(
     "no interval improvement, nearly resolved, almost resolved, nearly completely resolved, "
     "almost completely resolved, partially resolved, partly resolved, mostly resolved, "
     "near complete resolution of, partial resolution of, incomplete resolution of, "
+    "partial clearing of, slight clearing of, mild clearing of, incomplete clearing of, near complete clearing of, "
+    "is excluded from, are excluded from, "
     "not present previously, not present before, not seen previously, not seen before, "
     "not previously present, not previously seen, not well seen, not well visualized, not included, "
     "no interval increase, partially cleared, nearly cleared, mostly cleared, "
@@ -308,6 +321,7 @@ UNCERTAIN = _several(
     "cannot rule out, can not rule out, can't exclude, can't rule out, not exclude, presumed, "
     "presumably, suggestive of, suggesting, suggests, suggest, concerning for, concern for, "
     "worrisome for, equivocal, rule out, r/o, evaluate for, assess for, to exclude, query, potential, "
+    "unlikely, low suspicion for, low suspicion of, low probability of, low likelihood of, less likely, "
     "potentially, perhaps, questioned, differential includes, differential diagnosis includes"
 )
 """Forward: what follows may be there."""
