@@ -169,6 +169,7 @@ def test_explain_writes_the_files_and_says_what_came_out(command):
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(NAMES)
     record = json.loads(Path("out/explanation.json").read_text())
     assert f"score    {record['score']:.3f}" in out
+    assert out.endswith("Not for diagnosis.\n")
     assert "patient's left" in out
     assert np.load("out/image_map.npy").shape == (512, 512)
     assert record["parameters"]["alpha"] == 0.5
@@ -280,9 +281,10 @@ BAD = [
     ([FILM, "x", "--model", "openai:file"], "preset"),
     ([FILM, "x", "-o", "file"], "is a file"),
     ([FILM, "x", "-o", "file/deeper"], "is a file"),
+    ([FILM, "x", "-o", "n" * 300], "got File name too long"),
     ([FILM, "x", "--lung-mask", "mask.png"], r"\(12, 12\)"),
     ([FILM, "x", "--lung-mask", "sevens.png"], "7"),
-    ([FILM, "x", "--lung-mask", "text.png"], "could not read"),
+    ([FILM, "x", "--lung-mask", "text.png"], "could not read text.png: unknown content"),
     ([FILM, "x", "--lung-mask", "zip.npy"], "could not read zip.npy"),
     ([FILM, "x", "--lung-mask", "bomb.png"], "megapixels|could not read bomb.png"),
     ([FILM, "x", "--lung-mask", "pickle.npy"], "could not read pickle.npy"),
@@ -291,6 +293,7 @@ BAD = [
     ([FILM, "opacity \udcff"], "udcff|characters|Unicode"),
     ([FILM, "x", "y"], "unexpected extra argument"),
     ([FILM, "x", "--nope"], "No such option"),
+    (["-film.png", "x"], "as ./-name, or try matex explain --help"),
     ([FILM, "x", "-p"], "requires an argument"),
     ([], "Missing argument"),
 ]

@@ -603,6 +603,16 @@ def test_real_computed_radiographs_are_inverted(name, view, stored):
     assert shown.view == view
 
 
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_compressed_pixels_that_stop_in_the_middle_are_refused(tmp_path, refuse, name):
+    dataset = pydicom.dcmread(FILES / name)
+    whole = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    for length in (len(whole) // 2, len(whole) * 9 // 10):
+        dataset.PixelData = pydicom.encaps.encapsulate([whole[:length]])
+        dataset.save_as(tmp_path / name)
+        refuse(tmp_path / name, "truncated")
+
+
 @pytest.mark.parametrize(
     ("name", "word"),
     [

@@ -1,11 +1,14 @@
-"""Every Python snippet in the README and the docs runs, page by page, in an empty folder."""
+"""Every Python snippet in the README and the docs runs, page by page, in an empty folder; every command parses."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from matex.attribution import METHODS
+from matex.cli import app
 from matex.datasets import DATASETS
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +37,18 @@ def test_snippets_run(page, tmp_path, monkeypatch):
     for line, code in found:
         source = "\n" * (line - 1) + code  # so that a failure names the line of the page
         exec(compile(source, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_have_the_arguments_and_options_they_show(page):
+    group = typer.main.get_command(app)
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+        for line in block.splitlines():
+            for command in shlex.split(line, comments=True) and re.split(r"[;|]", line.partition(" #")[0]):
+                words = shlex.split(command)
+                if words[:1] == ["matex"] and "--plugin" not in words and "--help" not in words:
+                    name, *arguments = words[1:]
+                    group.commands[name].make_context(name, arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

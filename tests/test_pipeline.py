@@ -56,6 +56,26 @@ def test_the_high_level_map_is_the_low_level_one(tiny, explanation, film):
     assert explanation.score == pytest.approx(matex.score(tiny, pixels, ids).item(), abs=1e-6)
 
 
+def test_the_low_level_arguments_are_those_of_the_contract(tiny, film):
+    pixels, _ = tiny.prepare(matex.read(film.path))
+    ids = torch.tensor([tiny.encode("opacity").ids])
+    torch.testing.assert_close(matex.attribute(tiny, pixels, ids), matex.attribute(tiny, pixels, ids, "grad-eclip"))
+    assert matex.attribute(tiny, pixels, ids, "rollout", "text", None).shape == ids[0].shape
+
+
+def test_weights_that_are_not_finite_are_said_to_make_the_score_undefined(tiny, film):
+    import copy
+
+    from matex.adapters.clip import adapt
+
+    broken = copy.deepcopy(tiny.module)
+    broken.visual_projection.weight.fill_(float("nan"))
+    model = adapt(broken, "broken", preprocessing=tiny.preprocessing, tokenizer=tiny.tokenizer)
+    made = matex.explain(model, film.path, "opacity")
+    assert np.isnan(made.score)
+    assert any("the score is undefined" in note for note in made.notes)
+
+
 def test_words_are_those_of_the_phrase_and_sum_its_tokens(explanation):
     assert [word for word, _ in explanation.words] == ["opacity", "in", "the", "left", "lower", "lung"]
     assert sum(s for _, s in explanation.words) == pytest.approx(sum(t.score for t in explanation.tokens), rel=1e-5)
@@ -357,6 +377,6 @@ def test_half_precision_gives_the_same_map_in_float32(tiny, film, half):
     light = adapt(module, "half", preprocessing=tiny.preprocessing, tokenizer=tiny.tokenizer)
     pixels, _ = tiny.prepare(matex.read(film.path))
     ids = torch.tensor([tiny.encode("opacity in the left lower lung").ids])
-    grids = [matex.attribute(model, pixels, ids) for model in (tiny, light)]
+    grids = [matex.attribute(model, pixels, ids, "matex") for model in (tiny, light)]
     assert grids[1].dtype == torch.float32
     assert torch.corrcoef(torch.stack([grid.flatten() for grid in grids]))[0, 1] > 0.995

@@ -201,6 +201,7 @@ def explain(
         else:
             _print_summary(explanation)
             print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html")
+            print("Not for diagnosis.")
     _say_default(model)
 
 
@@ -448,7 +449,10 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: Exception) -> tuple[str, int]:
     """One line about an error, and whose fault it was as an exit code."""
     if usage := getattr(error, "format_message", None):
-        return f"{usage().replace('Value error, ', '').rstrip('.')}. Try matex --help.", 2
+        command = getattr(getattr(error, "ctx", None), "command_path", "matex")
+        told = usage().replace("Value error, ", "").rstrip(".")
+        dash = "Write a file name that starts with a dash as ./-name, or try" if hasattr(error, "option_name") else "Try"
+        return f"{told}. {dash} {command} --help.", 2
     # Errors of the package's own kinds are about the request; a bare ValueError from elsewhere is not.
     own = isinstance(error, ValueError) and type(error).__module__.startswith("matex.")
     if own or (isinstance(error, ImportError) and "pip install matex[" in str(error)):
@@ -660,7 +664,7 @@ def _mask_values(path: Path) -> NDArray[np.generic]:
     from io import BytesIO
 
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     from matex.images import MAX_BYTES, MAX_PIXELS
 
@@ -670,7 +674,10 @@ def _mask_values(path: Path) -> NDArray[np.generic]:
     data = path.read_bytes()
     if data.startswith(b"\x93NUMPY"):
         return np.load(BytesIO(data), allow_pickle=False)
-    image = Image.open(BytesIO(data))
+    try:
+        image = Image.open(BytesIO(data))
+    except UnidentifiedImageError:
+        raise ValueError("unknown content") from None
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
     upright = ImageOps.exif_transpose(image)

@@ -156,8 +156,7 @@ def attribute(
     model: Model,
     pixels: Tensor,
     token_ids: Tensor,
-    method: str = "matex",
-    *,
+    method: str = "grad-eclip",
     tower: Literal["image", "text"] = "image",
     text: str | None = None,
     **parameters: Any,
@@ -349,6 +348,8 @@ def _apply(
         saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
         scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
         notes = [*subject.film.notes]
+        if not torch.isfinite(trace.image.score[i]):
+            notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
         known = subject.film.oriented or subject.film.mirrored
         if subject.scene.domain == "chest" and subject.film.view is None and not known:
             notes.append("view and orientation unknown: taken as a frontal film in standard display")

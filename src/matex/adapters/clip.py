@@ -267,12 +267,22 @@ def load_hf(source: str, *, name: str | None = None, preset: str | None = None, 
         )
     try:
         loaded: Any = CLIPModel.from_pretrained(
-            where, config=CLIPConfig.from_dict(config), output_loading_info=True, dtype=torch.float32
+            where,
+            config=CLIPConfig.from_dict(config),
+            output_loading_info=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # refused below, by their names
         )
         module, report = loaded
     except Exception as error:
-        raise CheckpointError(f"Expected CLIP weights in {source!r}, got: {_first_line(error)}") from error
+        raise CheckpointError(_not_loaded(source, error)) from error
     refuse_incomplete(source, report["missing_keys"], report["unexpected_keys"])
+    if report["mismatched_keys"]:
+        name, stored, expected = min(report["mismatched_keys"])
+        raise CheckpointError(
+            f"Expected weights that fit config.json in {source!r}, got {len(report['mismatched_keys'])} of another "
+            f"shape ({name}: {tuple(stored)} where {tuple(expected)} belongs). Use the checkpoint's own config.json."
+        )
     module.eval().requires_grad_(False)
     missing: list[str] = []
     preprocessor = _json(where, "preprocessor_config.json")
@@ -285,6 +295,14 @@ def load_hf(source: str, *, name: str | None = None, preset: str | None = None, 
     if words is None:
         missing.append("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
     return adapt(module, name or f"hf:{source}", preprocessing=preprocessing, tokenizer=words, missing=missing)
+
+
+def _not_loaded(source: str, error: Exception) -> str:
+    """Why weights could not be read, and what to do."""
+    if "weights_only" in str(error) or "Weights only" in str(error):
+        got = "a pickle with other things than tensors, which is not opened since it could run code"
+        return f"Expected CLIP weights in {source!r}, got {got}. Save them again as safetensors."
+    return f"Expected CLIP weights in {source!r}, got: {_first_line(error)}. Copy or download the checkpoint again."
 
 
 def given_tokenizer(source: str) -> Tokenizer:
@@ -379,4 +397,4 @@ def _json(source: str | Path, file: str) -> dict[str, Any] | None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")

@@ -65,7 +65,7 @@ def load_openai(
     if preset is None:
         raise CheckpointError(
             f"Expected a preset for {source!r}, since the file names neither activation nor normalisation. "
-            f"Give preset= one of {', '.join(PRESETS)}."
+            f"Give preset (--preset) one of {', '.join(PRESETS)}."
         )
     chosen = PRESETS[preset]
     weights = read_state_dict(Path(source).expanduser())

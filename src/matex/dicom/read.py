@@ -16,7 +16,14 @@ import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 from matex.views import UNRECOGNISED, is_frontal, view_name
 
@@ -29,6 +36,9 @@ _VIEW_CODES = {
     "399198007": "RL", "R-10232": "RL",
     "399067008": "LATERAL", "R-102CD": "LATERAL",
 }  # fmt: skip
+# Compressed data that close with the marker FFD9 (ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.4.4); their decoders
+# fill what is missing with grey and say nothing.
+_CLOSED_SYNTAXES = frozenset([*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes])
 _FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG"})
 _FALLBACK_PERCENTILES = (0.5, 99.5)
 
@@ -151,7 +161,7 @@ def _stored_values(dataset: Dataset, notes: list[str]) -> np.ndarray:
             values = pixel_array(dataset, raw=True)
     except (ValueError, RuntimeError, OSError):
         values = None
-    if values is None:  # raised out here for the reason given in decode
+    if values is None or (syntax in _CLOSED_SYNTAXES and b"\xff\xd9" not in dataset.PixelData):  # raised out here for the reason given in decode
         raise UnsupportedDicom(f"Expected {syntax.name} pixel data, got damaged or truncated ones. {_EXPORT}")
     allocated, stored = 8 * values.dtype.itemsize, int(dataset.BitsStored)
     if stored < allocated and plain:

@@ -209,7 +209,12 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: a file is in the way, or permission is missing.
     """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:  # a name that is too long, a loop of links
+        raise InputError(
+            f"Expected a folder to write to, got {error.strerror}: {str(folder)[:90]!r}. Name another folder."
+        ) from None
     if not existing.is_dir():
         raise InputError(f"Expected a folder to write to, got {folder}: {existing} is a file. Name another folder.")
     if not os.access(existing, os.W_OK | os.X_OK):
