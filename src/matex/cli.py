@@ -451,8 +451,8 @@ def _told(error: Exception) -> tuple[str, int]:
     if usage := getattr(error, "format_message", None):
         command = getattr(getattr(error, "ctx", None), "command_path", "matex")
         told = usage().replace("Value error, ", "").rstrip(".")
-        dash = "Write a file name that starts with a dash as ./-name, or try" if hasattr(error, "option_name") else "Try"
-        return f"{told}. {dash} {command} --help.", 2
+        advice = "Write a file name that starts with a dash as ./-name, or try" if "No such option" in told else "Try"
+        return f"{told}. {advice} {command} --help.", 2
     # Errors of the package's own kinds are about the request; a bare ValueError from elsewhere is not.
     own = isinstance(error, ValueError) and type(error).__module__.startswith("matex.")
     if own or (isinstance(error, ImportError) and "pip install matex[" in str(error)):

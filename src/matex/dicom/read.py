@@ -161,7 +161,8 @@ def _stored_values(dataset: Dataset, notes: list[str]) -> np.ndarray:
             values = pixel_array(dataset, raw=True)
     except (ValueError, RuntimeError, OSError):
         values = None
-    if values is None or (syntax in _CLOSED_SYNTAXES and b"\xff\xd9" not in dataset.PixelData):  # raised out here for the reason given in decode
+    cut = syntax in _CLOSED_SYNTAXES and b"\xff\xd9" not in dataset.PixelData
+    if values is None or cut:  # raised out here for the reason given in decode
         raise UnsupportedDicom(f"Expected {syntax.name} pixel data, got damaged or truncated ones. {_EXPORT}")
     allocated, stored = 8 * values.dtype.itemsize, int(dataset.BitsStored)
     if stored < allocated and plain:
