@@ -34,9 +34,10 @@ def _train(arguments: list[str]) -> None:
     work = Path(tempfile.gettempdir()) / "matex-training"
     parser.add_argument("--work", type=Path, default=work, help="checkpoints and curves (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
+    parser.add_argument("--start", type=Path, help="a model trained here before, to begin with instead of at random")
     given = parser.parse_args(arguments)
     recipe = Recipe(given.seed, given.minutes, given.steps, rate=given.rate, small=given.small)
-    train(given.data, given.out, recipe, given.work, given.resume, given.threads)
+    train(given.data, given.out, recipe, given.work, given.resume, given.start, given.threads)
 
 
 def _evaluate(verb: str, arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -286,17 +286,21 @@ class Trainer:
         self.rng = np.random.default_rng([recipe.seed, 3])
         self.step = 0
         self.seconds = 0.0
+        self.begun = (0, 0.0)  # step and seconds at the start of this schedule
         self.canonical = [phrase for phrase, *_ in all_canonical()]
 
     def progress(self) -> float:
+        step, seconds = self.begun
         if self.recipe.steps is not None:
-            return self.step / self.recipe.steps
-        return self.seconds / (60 * self.recipe.minutes)
+            return (self.step - step) / self.recipe.steps
+        return (self.seconds - seconds) / (60 * self.recipe.minutes)
 
     def train_step(self, films: Sequence[TrainingFilm]) -> dict[str, float]:
         """One update; returns the losses."""
         recipe, progress = self.recipe, self.progress()
-        warm = min(1.0, progress / recipe.warmup) if recipe.steps is None else min(1.0, self.step / 100)
+        warm = (
+            min(1.0, progress / recipe.warmup) if recipe.steps is None else min(1.0, (self.step - self.begun[0]) / 100)
+        )
         rate = recipe.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -386,6 +390,7 @@ class Trainer:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
+            "begun": self.begun,
         }
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
@@ -397,7 +402,21 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.begun = state["step"], state["seconds"], state["begun"]
+        self._draw_anew()
+
+    def load_model(self, folder: Path) -> list[dict[str, Any]]:
+        """Take the weights of a finished model, for a schedule of its own; returns its curves so far."""
+        weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
+        self.model.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+        curves = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curves"]
+        self.step, self.seconds = curves[-1]["step"], 60 * curves[-1]["minutes"]
+        self.begun = (self.step, self.seconds)
+        self._draw_anew()
+        return curves
+
+    def _draw_anew(self) -> None:
         self.rng = np.random.default_rng([self.recipe.seed, 3, self.step])
         self.generator.manual_seed(self.recipe.seed + self.step)
 
@@ -409,7 +428,15 @@ class Trainer:
         make_processor().save_pretrained(self.out)
 
 
-def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = False, threads: int = 2) -> None:
+def train(
+    data: Path,
+    out: Path,
+    recipe: Recipe,
+    work: Path,
+    resume: bool = False,
+    start: Path | None = None,
+    threads: int = 2,
+) -> None:
     """Train, leaving checkpoints and curves in `work` and the model in `out`.
 
     Args:
@@ -418,6 +445,7 @@ def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = Fals
         recipe: what to do.
         work: folder for `checkpoint.pt` and `curves.jsonl`.
         resume: go on from `work/checkpoint.pt` where it exists.
+        start: a finished model with its training record, to begin with instead of random weights.
         threads: of torch.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -425,7 +453,7 @@ def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = Fals
     log.info("%d normal films", len(normals))
     with Simulator(normals, recipe.seed) as simulator:
         torch.set_num_threads(threads)
-        trainer = _start(recipe, out, work, resume)
+        trainer = _start(recipe, out, work, resume, start)
         simulator.progress.value = trainer.progress()
         films = Films(data, recipe, simulator, normals)
         films.fill(recipe.first)
@@ -434,16 +462,23 @@ def train(data: Path, out: Path, recipe: Recipe, work: Path, resume: bool = Fals
     trainer.export()
 
 
-def _start(recipe: Recipe, out: Path, work: Path, resume: bool) -> Trainer:
-    """A new trainer, or the one of the checkpoint with the tokenizer it has learned with."""
-    words = work / "tokenizer"
+def _start(recipe: Recipe, out: Path, work: Path, resume: bool, start: Path | None) -> Trainer:
+    """A new trainer, or the one of the checkpoint or the model with the tokenizer it has learned with."""
+    words, curves = work / "tokenizer", work / "curves.jsonl"
+    if start:  # its auxiliary heads are gone: new ones would only disturb it
+        recipe = replace(recipe, auxiliary=0.0)
     if resume and (work / "checkpoint.pt").exists():
         trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(words))
         trainer.load(work / "checkpoint.pt")
         log.info("resumed at step %d", trainer.step)
-        return trainer
-    trainer = Trainer(recipe, out)
-    save_tokenizer(trainer.tokenizer, words)
+    elif start:
+        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(start))
+        rows = trainer.load_model(start)
+        curves.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        save_tokenizer(trainer.tokenizer, words)
+    else:
+        trainer = Trainer(recipe, out)
+        save_tokenizer(trainer.tokenizer, words)
     return trainer
 
 

@@ -1,0 +1,45 @@
+"""How a training run begins, goes on, and starts from a finished model. The training itself takes hours."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import matex.adapters
+from matex.simulation.training.train import Recipe, _start
+
+BUNDLED = Path(matex.adapters.__path__[0]) / "tiny"
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A trainer that begins with the bundled model, and its folder."""
+    return _start(Recipe(minutes=10), tmp_path / "out", tmp_path, resume=False, start=BUNDLED), tmp_path
+
+
+def test_a_start_from_a_model_has_its_weights_its_curves_and_a_schedule_of_its_own(started):
+    trainer, work = started
+    record = json.loads((BUNDLED / "training.json").read_text(encoding="utf-8"))
+    trainer.export()
+    kept = (work / "out/model.safetensors").read_bytes()
+    assert kept == (BUNDLED / "model.safetensors").read_bytes()
+    assert trainer.step == record["steps"]
+    assert trainer.progress() == 0
+    trainer.seconds += 300
+    assert trainer.progress() == pytest.approx(0.5)
+    assert trainer.recipe.auxiliary == 0  # its heads were thrown away
+    rows = [json.loads(row) for row in (work / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert rows == record["curves"]
+
+
+def test_a_run_goes_on_where_its_checkpoint_was(started):
+    trainer, work = started
+    trainer.step, trainer.seconds = trainer.step + 7, trainer.seconds + 60
+    with torch.no_grad():
+        trainer.model.logit_scale.add_(0.25)
+    trainer.save(work / "checkpoint.pt")
+    resumed = _start(Recipe(minutes=10), work / "out", work, resume=True, start=BUNDLED)
+    assert resumed.step == trainer.step
+    assert resumed.progress() == pytest.approx(0.1)
+    assert torch.equal(resumed.model.logit_scale, trainer.model.logit_scale)
