@@ -46,6 +46,26 @@ def test_recalls_equal_the_twin(model, cases):
             assert found[f"{side}_{name}_auc"][0] == pytest.approx(deletion.trapezoid(curve))
 
 
+def test_many_queries_are_asked_some_at_a_time(model, monkeypatch):
+    """Several chunks of queries, and captions that an image has twice and shares with another."""
+    monkeypatch.setattr("matex.metrics.retrieval._ROWS", 2)
+    texts, owner = ["3 14", "26 5", "26 5", "26 5", "61", "3 14", "9 9 2"], [4, 1, 3, 1, 0, 2, 4]
+    random = np.random.default_rng(4)
+    cases = [
+        make_case(model, i, text=text, picture=film(one), scores=random.permutation(len(text.split())))
+        for i, (text, one) in enumerate(zip(texts, owner, strict=True))
+    ]
+    found = make_metric("retrieval", {})(cases)
+    order = list(dict.fromkeys(owner))
+    images = list(deletion.image_embeddings(model.module, [model.prepare(film(i))[0][0] for i in order]))
+    for percent in (0, 50, 100):
+        phrases = [retrieval.left(list(c.token_ids), list(c.token_scores), percent, False) for c in cases]
+        embedded = [deletion.text_embedding(model.module, ids) for ids in phrases]
+        numbers = [order.index(one) for one in owner]
+        for way, value in zip(("ir", "tr"), retrieval.recalls(images, embedded, numbers, 1), strict=True):
+            assert found[f"deletion_{way}1_at_{percent}"][0] == pytest.approx(value), (way, percent)
+
+
 def test_deletion_to_the_end_is_insertion_at_the_start(cases):
     found = make_metric("retrieval", {})(cases)
     for name in ("ir1", "ir5", "tr1", "tr5"):

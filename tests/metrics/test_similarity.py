@@ -89,6 +89,24 @@ def test_agreement_is_symmetric_with_ones_on_the_diagonal():
         assert np.abs(values[0, 1]).max() < 0.9
 
 
+def test_agreement_equals_the_twin(monkeypatch):
+    monkeypatch.setattr("matex.metrics.agreement.SIZE", (13, 17))
+    first, second = some_maps(0).float().numpy(), some_maps(7).float().numpy()
+    found = agreement({"a": list(first[:2]), "b": list(second[1:3])})
+    for measure, values in found.items():
+        for sample in range(2):
+            expected = getattr(twin, measure)(first[sample], second[1 + sample])
+            assert values[0, 1, sample] == pytest.approx(expected, abs=1e-5)
+
+
+def test_agreement_of_a_fine_map_is_that_of_what_one_sees_from_afar():
+    """Stripes of a pixel's width vanish when the map is made smaller, instead of standing for all of it."""
+    smooth = np.add.outer(np.linspace(-1, 1, 112) ** 2, np.linspace(-1, 2, 112))
+    fine = np.kron(smooth, np.ones((4, 4))) + np.indices((448, 448)).sum(0) % 2 * np.linspace(0, 9, 448)
+    found = agreement({"smooth": [smooth + np.linspace(0, 4.5, 112)], "fine": [fine]})
+    assert found["spearman"][0, 1, 0] > 0.99
+
+
 def test_agreement_is_undefined_for_a_constant_map_alone():
     maps = {"a": [np.eye(5), np.eye(5)], "b": [np.ones((5, 5)), np.eye(5)]}
     found = agreement(maps)["spearman"]

@@ -83,6 +83,13 @@ def test_the_same_seed_gives_the_same_interval():
     assert summarise(skewed(50)) != summarise(skewed(50), seed=1)
 
 
+def test_an_interval_does_not_depend_on_how_many_resamples_are_held(monkeypatch):
+    values = skewed(30)
+    whole = summarise(values, resamples=500)
+    monkeypatch.setattr("matex.metrics.statistics._AT_ONCE", 30 * 70)
+    assert summarise(values, resamples=500) == whole
+
+
 def test_a_large_table_takes_seconds():
     values = skewed(1000)
     start = time.process_time()
@@ -109,7 +116,7 @@ def test_paired_tests_see_a_small_difference_that_is_always_there():
     random = np.random.default_rng(0)
     base = random.standard_normal(80) * 10
     found = compare_paired(base + 0.1 + 0.02 * random.standard_normal(80), base)
-    assert found.p_bootstrap < 0.001
+    assert found.p_bootstrap == 1 / 10_001  # never 0: the observed mean counts as one of the resampled
     assert found.p_wilcoxon < 0.001
     assert found.low > 0.05
     assert found.difference == pytest.approx(0.1, abs=0.02)
@@ -142,6 +149,15 @@ def test_clusters_count_once_in_both_tests():
     assert together.p_wilcoxon == pytest.approx(alone.p_wilcoxon)
     assert together.p_bootstrap == pytest.approx(alone.p_bootstrap)
     assert compare_paired(repeated, zeros).p_wilcoxon < together.p_wilcoxon
+
+
+def test_each_films_mean_counts_once_however_many_samples_it_has():
+    films = [0, 1, 1, 2, 2, 2, 3, 4, 4]
+    difference = [0.5, 0.1, 0.3, 0.7, -0.4, -0.9, 0.3, -0.1, 0.8]
+    means = [0.5, 0.2, -0.2 - 1e-9, 0.3, 0.35]
+    found = compare_paired(difference, [0.0] * 9, films, resamples=200)
+    assert found.p_wilcoxon == pytest.approx(twin.signed_rank(means))
+    assert found.p_wilcoxon != pytest.approx(twin.signed_rank([0.5, 0.4, -0.6, 0.3, 0.7]))  # of the sums
 
 
 def test_equal_methods_do_not_differ():
