@@ -16,8 +16,8 @@ from matex.priors.anatomy import Mention, parse
 from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table
 from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing
-from matex.render.overlay import LEVELS, SIDE, at_size, contours, fit, letters, overlay, paint
-from matex.render.panel import layers, model_name, panel, understood, wrap
+from matex.render.overlay import LEVELS, SIDE, at_size, contours, draw_unseen, fit, letters, overlay, paint
+from matex.render.panel import layers, model_name, panel, places, tell_scores, understood, wrap
 from matex.render.report import Line, fragment, page, write_report
 from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 
@@ -502,6 +502,36 @@ def test_mentions_are_worded_in_one_place():
     )
     assert understood(plain) == ("base", "no side", "stated")
     assert understood(past) == ("base", "patient's left", "negated and historical")
+
+
+def test_regions_read_from_the_same_words_share_a_row():
+    effusion = parse("left pleural effusion, no nodule in the right upper lobe")
+    assert places(effusion) == [
+        ("left pleural effusion", "lower zone and costophrenic angle", "patient's left", "stated", "1"),
+        ("right upper lobe", "upper lobe", "patient's right", "negated", "0"),
+    ]
+
+
+def test_scores_of_words_are_told_as_finely_as_the_largest_needs():
+    assert tell_scores([1.014, 9.68e-5, -1e-4, -0.2]) == ["+1.01", "0.00", "0.00", "-0.20"]
+    assert tell_scores([0.0132, 0.0004, float("nan")]) == ["+0.0132", "+0.0004", "undefined"]
+    assert tell_scores([2e-7, -1e-7]) == ["+2.00e-07", "-1.00e-07"]
+
+
+def test_places_that_do_not_fit_beside_a_wide_film_stand_under_it():
+    many = parse("nodules in the right apex, left apex, right base, left base, lingula, RUL, LUL and RML")
+    words = tuple((f"word{i}", i / 9) for i in range(16))
+    wide = [panel(fake(film(400, 700), words=words, regions=regions)).height for regions in (many[:1], many)]
+    assert wide[1] - wide[0] < 300  # in one column beside the words they would take 560 more
+
+
+def test_the_labels_of_both_narrow_bands_are_turned_alike():
+    seen = np.ones((800, 1000), bool)
+    seen[:, :90] = seen[:, -130:] = False
+    plates = np.asarray(draw_unseen(seen).getchannel("R")) < 38  # darker than the hatching
+    for band in (plates[:, :90], plates[:, -130:]):
+        high, wide = np.ptp(np.flatnonzero(band.any(axis=1))), np.ptp(np.flatnonzero(band.any(axis=0)))
+        assert high > 2 * wide > 0
 
 
 def test_the_record_tells_the_film_once():

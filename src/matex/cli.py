@@ -744,13 +744,16 @@ def _explain_report(
 
 
 def _print_summary(explanation: Explanation) -> None:
-    from matex.render.panel import number, number_fixed, understood
+    from matex.render.panel import number_fixed, places, tell_scores
 
     print(f"score    {number_fixed(explanation.score)} (cosine similarity), method {explanation.method}")
     if explanation.words:
-        print("words    " + ", ".join(f"{word} {number(score)}" for word, score in explanation.words))
-    for mention in explanation.regions:
-        print(f"place    {mention.text!r}: {', '.join(understood(mention))}")
+        told = tell_scores([score for _, score in explanation.words])
+        print(
+            "words    " + ", ".join(f"{word} {score}" for (word, _), score in zip(explanation.words, told, strict=True))
+        )
+    for words, *understood in places(explanation.regions):
+        print(f"place    {words!r}: {', '.join(understood[:-1])}")
     for note in explanation.notes:
         print(f"note     {note}")
 

@@ -203,14 +203,15 @@ def _smooth(field: NDArray[np.floating], cell: int = 8) -> NDArray[np.float32]:
 
 
 def _label(picture: Image.Image, text: str, box: tuple[int, int, int, int], size: int) -> None:
-    """Text on a dark plate in the middle of a box, upright or turned; left out where it does not fit."""
+    """Text on a dark plate in the middle of a box, along its longer side; left out where it does not fit."""
     x0, y0, x1, y1 = box
     for points in range(max(size, 11), 9, -2):
         face = font(points)
         width, height = (round(length) for length in (face.getlength(text), points * 1.25))
         plate = Image.new("RGBA", (width + points, height + points // 2), (12, 13, 16, 215))
         ImageDraw.Draw(plate).text((plate.width / 2, plate.height / 2), text, font=face, fill="#e8eaed", anchor="mm")
-        for turned in (plate, plate.transpose(Image.Transpose.ROTATE_90)):
+        upright = plate, plate.transpose(Image.Transpose.ROTATE_90)
+        for turned in upright if x1 - x0 >= y1 - y0 else upright[::-1]:
             if turned.width <= x1 - x0 and turned.height <= y1 - y0:
                 corner = ((x0 + x1 - turned.width) // 2, (y0 + y1 - turned.height) // 2)
                 picture.paste(turned.convert(picture.mode), corner, turned.getchannel("A"))

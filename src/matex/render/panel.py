@@ -191,7 +191,7 @@ def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
     for index, (title, picture) in enumerate((("Film", film), ("Map on the film", mapped))):
         x = MARGIN + index * (column + GAP)
         page.write(x, y, title, 26, SOFT)
-        page.image.paste(picture, (x + (column - size[1]) // 2, top + (frame - size[0]) // 2))
+        page.image.paste(picture, (x, top + (frame - size[0]) // 2))
     x = MARGIN + column + GAP
     scale = ColourScale.spanning(explanation.image.raw)
     bottom = _colour_bar(page, x, top + frame + 18, column, 22, scale, marks=True)
@@ -202,7 +202,11 @@ def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
     page.write(MARGIN, top + frame + 18, legend, 20, FAINT)
     x = MARGIN + 2 * (column + GAP)
     after = _words(page, explanation, x, y, WIDTH - MARGIN - x)
-    after = _understood(page, explanation, x, after + 32, WIDTH - MARGIN - x)
+    room = bottom - after - 32
+    if len(places(explanation.regions)) * 80 <= max(room, 160):
+        after = _understood(page, explanation, [x], after + 32, WIDTH - MARGIN - x)
+    else:  # beside the words there is no room for them, under the film there is
+        bottom = _understood(page, explanation, [MARGIN, MARGIN + column + GAP], bottom + 64, column)
     return max(bottom + 34, after)
 
 
@@ -251,20 +255,31 @@ def _words(page: _Page, explanation: Explanation, x: float, y: float, width: flo
     high = max(0.0, *(score for _, score in shown if np.isfinite(score)), 0.0) / largest
     unit = span / ((high - low) or 1.0)
     zero = x + name_width + 16 - low * unit
-    for word, score in shown:
+    for (word, score), told in zip(shown, tell_scores([score for _, score in shown]), strict=True):
         label = wrap(word, 24, name_width, 1)
         page.write(x + name_width, y + 14, label[0] if label else "", 24, BRIGHT, "rm")
         known = score if np.isfinite(score) else 0.0
         reach = zero + known / largest * unit
         colour = POSITIVE if known >= 0 else NEGATIVE
         page.draw.rectangle((min(zero, reach), y + 2, max(zero, reach) + 1, y + 26), fill=colour)
-        page.write(x + width, y + 14, f"{score:+.3f}" if np.isfinite(score) else "undefined", 22, SOFT, "rm")
+        page.write(x + width, y + 14, told, 22, SOFT, "rm")
         y += 40
     page.draw.line((zero, y - 40 * len(shown) - 4, zero, y - 8), fill=FAINT, width=2)
     told = "raw attribution, a word is the sum of its tokens"
     if len(shown) < len(words):
         told = f"the {len(shown)} strongest of {len(words)} words; {told}"
     return page.paragraph(x, y + 2, told, 20, width, FAINT)
+
+
+def tell_scores(scores: Sequence[float]) -> list[str]:
+    """Scores of words in numbers, with their sign, as finely as the largest of them needs."""
+    scale = ColourScale(0.0, max((abs(score) for score in scores if np.isfinite(score)), default=0.0))
+    told = [scale.tell(score) for score in scores]
+    zeros = [not number.strip("-0.") for number in told]
+    return [
+        number.lstrip("-") if zero else f"{'+' if score > 0 else ''}{number}"
+        for score, number, zero in zip(scores, told, zeros, strict=True)
+    ]
 
 
 def _largest(words: Sequence[tuple[str, float]], count: int) -> list[tuple[str, float]]:
@@ -290,21 +305,25 @@ def _terms(page: _Page, explanation: Explanation, y: float) -> float:
             page.write(x, y + 33, layer.meaning, 20, FAINT)
             picture = layered(explanation.film, layer.grid, placement, layer.scale, size)
             draw_letters(picture, sides, 0.45)
-            page.image.paste(picture, (round(x + (width - size[1]) / 2), round(y + 66)))
+            page.image.paste(picture, (round(x), round(y + 66)))
             _colour_bar(page, x, y + 66 + size[0] + 12, width, 14, layer.scale)
         y += 66 + size[0] + 12 + 14 + 36 + (GAP if first + columns < len(shown) else 0)
     return y
 
 
-def _understood(page: _Page, explanation: Explanation, x: float, y: float, width: float) -> float:
-    page.write(x, y, "Places the words name", 26, SOFT)
+def _understood(page: _Page, explanation: Explanation, columns: Sequence[float], y: float, width: float) -> float:
+    """What the parser understood, in columns that start at these x, row by row."""
+    page.write(columns[0], y, "Places the words name", 26, SOFT)
     y += 44
     if not explanation.regions:
-        return page.paragraph(x, y, "no anatomical place", 22, width, FAINT)
-    for mention in explanation.regions:
-        y = page.paragraph(x, y, f"“{mention.text}”", 24, width, BRIGHT, 2)
-        told = f"{', '.join(understood(mention))}, weight {number(mention.weight)}"
-        y = page.paragraph(x, y, told, 22, width, SOFT, 2) + 8
+        return page.paragraph(columns[0], y, "no anatomical place", 22, width, FAINT)
+    named = places(explanation.regions)
+    for first in range(0, len(named), len(columns)):
+        ends: list[float] = []
+        for x, (words, *told) in zip(columns, named[first : first + len(columns)], strict=False):
+            below = page.paragraph(x, y, f"“{words}”", 24, width, BRIGHT, 2)
+            ends.append(page.paragraph(x, below, ", ".join(told[:-1]) + f", weight {told[-1]}", 22, width, SOFT, 2) + 8)
+        y = max(ends)
     return y
 
 
@@ -324,6 +343,15 @@ def understood(mention: Mention) -> tuple[str, str, str]:
     meant = [word for word in ("negated", "uncertain", "historical") if getattr(mention, word)]
     side = f"patient's {mention.side}" if mention.side else "no side"
     return (mention.region, side, " and ".join(meant) or "stated")
+
+
+def places(mentions: Sequence[Mention]) -> list[tuple[str, str, str, str, str]]:
+    """(words, regions, side, how meant, weight) of what was understood; regions that share all else in one."""
+    found: dict[tuple[int, str, str, str, str], list[str]] = {}
+    for mention in mentions:
+        region, side, meant = understood(mention)
+        found.setdefault((mention.start, mention.text, side, meant, number(mention.weight)), []).append(region)
+    return [(words, " and ".join(regions), *rest) for (_, words, *rest), regions in found.items()]
 
 
 def _footer(page: _Page, explanation: Explanation, y: float) -> float:

@@ -33,7 +33,17 @@ from matex.render.overlay import (
     overlay,
     paint,
 )
-from matex.render.panel import Layer, layers, model_name, number, number_fixed, panel, understood
+from matex.render.panel import (
+    Layer,
+    layers,
+    model_name,
+    number,
+    number_fixed,
+    panel,
+    places,
+    tell_scores,
+    understood,
+)
 from matex.saliency import DISCLAIMER, Explanation
 
 STEPS = 10  # shades of a word chip on either side of zero
@@ -230,10 +240,10 @@ def _phrase(explanation: Explanation) -> str:
         kind = "off" if mention.weight == 0 else "on"
         marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
     made, at = "", 0
-    for (start, end), (kind, *places) in sorted(marks.items()):
+    for (start, end), (kind, *read) in sorted(marks.items()):
         if start < at:
             continue
-        told = escape("; ".join(places))
+        told = escape("; ".join(read))
         made += f'{escape(text[at:start])}<u class="{kind}" title="{told}">{escape(text[start:end])}</u>'
         at = end
     return f"“{made}{escape(text[at:])}”"
@@ -306,10 +316,11 @@ def _words(explanation: Explanation) -> str:
         return f"<h3>Words</h3><p>{escape(explanation.method)} does not score words.</p>"
     largest = max((abs(score) for _, score in explanation.words if np.isfinite(score)), default=0.0) or 1.0
     chips = ""
-    for word, score in explanation.words:
+    shown = tell_scores([score for _, score in explanation.words])
+    for (word, score), told in zip(explanation.words, shown, strict=True):
         step = round(score / largest * STEPS) if np.isfinite(score) else 0
         shade = f"plus{step}" if step >= 0 else f"minus{-step}"
-        chips += f'<span class="chip {shade}">{escape(word)}<small>{number(score)}</small></span> '
+        chips += f'<span class="chip {shade}">{escape(word)}<small>{told}</small></span> '
     return (
         f'<h3>Words</h3><p class="chips">{chips}</p>'
         '<p class="faint">Raw attribution; a word is the sum of its tokens. '
@@ -321,8 +332,7 @@ def _regions(explanation: Explanation) -> str:
     if not explanation.regions:
         return '<h3>Places the words name</h3><p class="faint">No anatomical place: the prior is neutral.</p>'
     rows = ""
-    for mention in explanation.regions:
-        cells = (mention.text, *understood(mention), number(mention.weight))
+    for cells in places(explanation.regions):
         rows += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
     return (
         "<h3>Places the words name</h3><table><thead><tr><th>words</th><th>region</th><th>side</th>"
