@@ -165,15 +165,15 @@ NIH_ENTRIES = (
 
 
 def nih(root: Path) -> None:
-    """Three films in two of the twelve folders."""
+    """Three films in two of the twelve folders, smaller than the 1024 x 1024 that their boxes are drawn on."""
     for folder, name in (("001", "00000001_000.png"), ("001", "00000002_000.png"), ("002", "00000003_001.png")):
-        picture(root / f"images_{folder}/images/{name}", 40, 60)
+        picture(root / f"images_{folder}/images/{name}", 64, 128)
     text(
         root / "BBox_List_2017.csv",
         NIH_BOXES,
-        "00000001_000.png,Atelectasis,5.5,7.25,20,10,,,",
-        "00000001_000.png,Atelectasis,30,1,10.5,12,,,",
-        "00000003_001.png,Infiltrate,0,0,60,40,,,",
+        "00000001_000.png,Atelectasis,44.0,58.0,160,80,,,",
+        "00000001_000.png,Atelectasis,240,16,84,96,,,",
+        "00000003_001.png,Infiltrate,0,0,1024,1024,,,",
     )
     text(
         root / "Data_Entry_2017_v2020.csv",

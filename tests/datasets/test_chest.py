@@ -1,5 +1,6 @@
 """The chest collections, read from small trees of their true layout, and from such trees with something broken."""
 
+import gzip
 import json
 
 import numpy as np
@@ -109,6 +110,27 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_goes_on(tmp_path, old, 
     assert message in text
 
 
+def test_a_row_that_comes_twice_counts_once_and_is_named(tmp_path):
+    table = layouts.ms_cxr(tmp_path)
+    rows = table.read_text().splitlines()
+    layouts.text(table, *rows, rows[2])
+    dataset = open_dataset("ms-cxr", root=tmp_path)
+    assert len(dataset) == 3
+    assert len(dataset[0].boxes) == 2
+    ((_, row, text),) = said(dataset)
+    assert (row, text) == (6, "Expected each row once, got one that is equal to a row before. It counts once.")
+
+
+def test_a_quotation_mark_that_swallows_rows_says_how_many(tmp_path):
+    table = layouts.ms_cxr(tmp_path)
+    replace(table, '"Left basilar opacity, new.",files/p10/p10000011/s50000011/d1-aa.jpg,10', '"Left,10')
+    dataset = open_dataset("ms-cxr", root=tmp_path)
+    assert [sample.group for sample in dataset] == ["Pleural Effusion", "Pneumothorax"]
+    ((_, row, text),) = said(dataset)
+    assert row == 2
+    assert "A quotation mark that opens here closes in line 3." in text
+
+
 def test_a_damaged_image_is_named(tmp_path):
     table = layouts.ms_cxr(tmp_path)
     (tmp_path / "files/p10/p10000012/s50000012/d2-bb.jpg").write_bytes(b"nothing")
@@ -202,6 +224,32 @@ def test_patients_of_ms_cxr_can_be_kept_out(tmp_path):
     assert [sample.text for sample in dataset] == ["No acute cardiopulmonary process."] * 2
 
 
+def test_a_patient_of_ms_cxr_that_cannot_be_told_is_not_passed_over(tmp_path):
+    layouts.mimic_cxr(tmp_path)
+    table = layouts.ms_cxr(tmp_path / "ms-cxr")
+    whole = table.read_text()
+    table.write_text(whole.replace("/", "\\"))
+    assert len(open_dataset("mimic-cxr", root=tmp_path, split=None, without=table)) == 2
+    table.write_text(whole.replace("files/p10/p10000012/", "12/"))
+    with pytest.raises(InputError, match=r"Expected paths such as files/p10/p10000032/.* got another in row 5"):
+        open_dataset("mimic-cxr", root=tmp_path, split=None, without=table)
+
+
+def test_mimic_cxr_counts_films_without_a_split_and_names_rows_that_come_twice(tmp_path):
+    layouts.mimic_cxr(tmp_path)
+    splits, metadata = (tmp_path / f"mimic-cxr-2.0.0-{name}.csv.gz" for name in ("split", "metadata"))
+    rows = gzip.decompress(splits.read_bytes()).decode().splitlines()
+    splits.write_bytes(gzip.compress("\n".join(row for row in rows if "bb-1" not in row).encode()))
+    rows = gzip.decompress(metadata.read_bytes()).decode().splitlines()
+    metadata.write_bytes(gzip.compress("\n".join([*rows, rows[1]]).encode()))
+    dataset = open_dataset("mimic-cxr", root=tmp_path)
+    assert [sample.text for sample in dataset] == ["No acute cardiopulmonary process."]
+    assert [(row, text.partition(":")[0]) for _, row, text in said(dataset)] == [
+        (6, "Expected each image in one row, got this one again. The first row counts."),
+        (None, "1 films left out"),
+    ]
+
+
 def test_mimic_cxr_says_when_reports_are_elsewhere(tmp_path):
     layouts.mimic_cxr(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -231,12 +279,24 @@ def test_nih_reads_the_header_that_falls_apart(tmp_path):
     dataset = open_dataset("nih", root=tmp_path)
     assert dataset.problems == ()
     first, second = dataset
-    assert first.boxes == ((5.5, 7.25, 25.5, 17.25), (30, 1, 40.5, 13))
+    assert first.boxes == ((5.5, 3.625, 25.5, 8.625), (30, 1, 40.5, 7))
+    assert second.boxes == ((0, 0, 128, 64),)
     assert (first.text, first.label, first.view, first.split) == ("atelectasis", "atelectasis", "PA", "train")
     assert (second.text, second.view, second.split) == ("infiltration", "AP", "test")  # boxes call it Infiltrate
     assert first.image.parent.parent.name == "images_001"
     assert len(dataset.labels) == 14
     assert set(dataset.labels) >= {sample.label for sample in dataset}
+
+
+def test_nih_refuses_boxes_beyond_the_film_as_it_was_handed_out(tmp_path):
+    layouts.nih(tmp_path)
+    replace(tmp_path / "BBox_List_2017.csv", "240,16,84,96", "940,16,100,96")
+    dataset = open_dataset("nih", root=tmp_path)
+    assert len(dataset) == 1
+    assert said(dataset) == [
+        ("BBox_List_2017.csv", 3, "Expected a box within the image of 1024 x 1024 (height x width), got "
+         "(940, 16, 1040, 112).")
+    ]  # fmt: skip
 
 
 def test_nih_gives_every_label_when_asked(tmp_path):
@@ -281,6 +341,12 @@ def test_rsna_unites_the_boxes_of_a_film_and_scales_them_from_1024(tmp_path):
     assert matex.read(first.image).pixels.shape == (512, 512)
 
 
+def test_rsna_passes_over_targets_that_a_spreadsheet_wrote(tmp_path):
+    layouts.rsna(tmp_path)
+    replace(tmp_path / "stage_2_train_labels.csv", ",,,,,0", ",,,,,0.0")
+    assert open_dataset("rsna", root=tmp_path).problems == ()
+
+
 def test_rsna_names_a_dicom_that_cannot_be_read(tmp_path):
     layouts.rsna(tmp_path)
     (tmp_path / "stage_2_train_images/0004cfab-14fd.dcm").write_bytes(b"SECRET")
@@ -321,6 +387,15 @@ def test_chestx_det_gives_boxes_and_a_mask_for_each_finding(tmp_path):
         "test",
         "test",
     ]
+
+
+def test_chestx_det_takes_a_film_once(tmp_path):
+    layouts.chestx_det(tmp_path)
+    table = tmp_path / "ChestX_Det_test.json"
+    table.write_text(json.dumps(2 * json.loads(table.read_text())))
+    dataset = open_dataset("chestx-det", root=tmp_path)
+    assert len(dataset) == 2
+    assert [row for _, row, _ in said(dataset)] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -458,6 +533,21 @@ def test_open_i_joins_projections_and_reports(tmp_path):
     assert (first.text, first.group, first.view) == ("Heart is enlarged, mildly.", "Cardiomegaly", "FRONTAL")
     assert said(dataset) == [("indiana_projections.csv", 4, "Expected something in column 'findings', got nothing.")]
     assert len(open_dataset("open-i", root=tmp_path, section="impression", frontal=False)) == 3
+
+
+def test_open_i_takes_a_film_once(tmp_path):
+    layouts.open_i(tmp_path)
+    table = tmp_path / "indiana_projections.csv"
+    layouts.text(table, *table.read_text().splitlines(), "1,1_IM-0001-4001.dcm.png,Frontal")
+    dataset = open_dataset("open-i", root=tmp_path)
+    assert len(dataset) == 1
+    assert said(dataset)[-1][:2] == (table.name, 5)
+    layouts.open_i_nlm(tmp_path / "nlm")
+    text = (tmp_path / "nlm/ecgen-radiology/1.xml").read_text()
+    layouts.text(tmp_path / "nlm/ecgen-radiology/2.xml", text)
+    dataset = open_dataset("open-i", root=tmp_path / "nlm", frontal=False)
+    assert len(dataset) == 2
+    assert [file for file, _, _ in said(dataset)] == ["2.xml", "2.xml"]
 
 
 def test_open_i_reads_the_xml_of_the_nlm(tmp_path):

@@ -104,6 +104,16 @@ def test_coco_names_entries_that_cannot_be_used(tmp_path, change, message):
     assert message in problem.said
 
 
+def test_coco_takes_an_image_once(tmp_path):
+    layouts.coco(tmp_path)
+    table = tmp_path / "dataset_coco.json"
+    whole = json.loads(table.read_text())
+    table.write_text(json.dumps({"images": [*whole["images"], whole["images"][0]]}))
+    dataset = open_dataset("coco", root=tmp_path, split=None)
+    assert len(dataset) == 3
+    assert [problem.row for problem in dataset.problems] == [4]
+
+
 def test_coco_of_another_form_is_refused(tmp_path):
     layouts.text(tmp_path / "dataset_coco.json", '{"annotations": []}')
     with pytest.raises(InputError, match=r"Expected columns images in dataset_coco.json, got annotations"):
@@ -158,6 +168,20 @@ def test_imagenet_names_rows_that_cannot_be_used(tmp_path):
     dataset = open_dataset("imagenet", root=tmp_path)
     assert len(dataset) == 1
     assert [problem.row for problem in dataset.problems] == [2, 3, 4]
+
+
+def test_imagenet_names_images_that_come_twice_and_classes_that_it_does_not_know(tmp_path):
+    layouts.imagenet(tmp_path / "flat", "names")
+    truth = tmp_path / "flat/val.txt"
+    layouts.text(truth, *truth.read_text().splitlines(), "ILSVRC2012_val_00000001 n01440764")
+    dataset = open_dataset("imagenet", root=tmp_path / "flat")
+    assert [sample.label for sample in dataset] == ["n03995372", "n01440764"]
+    assert [problem.row for problem in dataset.problems] == [3]
+    layouts.imagenet_folders(tmp_path / "folders")
+    layouts.picture(tmp_path / "folders/n09999999/ILSVRC2012_val_00000003.JPEG")
+    dataset = open_dataset("imagenet", root=tmp_path / "folders")
+    assert len(dataset) == 2
+    assert [problem.file for problem in dataset.problems] == ["n09999999"]
 
 
 def test_imagenet_refuses_what_it_cannot_understand(tmp_path):

@@ -8,10 +8,11 @@ from typing import get_type_hints
 
 import pytest
 
-from matex.datasets import DATASETS, open_dataset
-from matex.datasets.layout import identity
+from matex.datasets import DATASETS, Sample, open_dataset
+from matex.datasets.layout import Layout, Reading, identity
 from matex.images import InputError
 from matex.registry import UnknownName
+from tests.datasets import layouts
 
 
 def test_every_data_set_is_a_frozen_dataclass_that_begins_with_root():
@@ -73,6 +74,21 @@ def test_two_tables_that_could_be_meant_are_refused(tmp_path):
 def test_identities_are_short_stable_and_keep_parts_apart():
     assert identity("ms-cxr", "a", "b") == "e2ae8ca1651c"
     assert identity("a", "bc") != identity("ab", "c")
+
+
+def test_a_fingerprint_tells_data_apart_and_ids_are_unique(tmp_path):
+    table = layouts.manifest(tmp_path, [{"image": "a.png", "text": "nodule", "boxes": [[1, 2, 9, 9]]}])
+    one, same = (open_dataset("manifest", root=tmp_path).fingerprint for _ in range(2))
+    table.write_text(table.read_text().replace("9, 9", "9, 8"))
+    assert one == same != open_dataset("manifest", root=tmp_path).fingerprint
+
+    @dataclasses.dataclass(frozen=True)
+    class Twice(Layout):
+        def read(self):
+            return Reading([Sample("a", tmp_path / "a.png", text) for text in ("nodule", "mass")])
+
+    with pytest.raises(InputError, match="got two alike, with the phrase 'nodule'"):
+        len(Twice())
 
 
 def test_opening_imports_no_torch():

@@ -71,16 +71,20 @@ def gather(
     boxes_of: Callable[[Row], Sequence[Box]],
     problems: list[Problem],
 ) -> dict[Key, list[Box]]:
-    """The boxes of all rows by what they belong to, in the order of the table.
+    """The boxes of all rows by what they belong to, in the order of the table; a row that comes twice counts once.
 
     A row that cannot be used becomes a problem and takes its whole group with it: a phrase that has lost one of its
     boxes would call a correct map wrong.
     """
     found: dict[Key, list[Box]] = {}
     spoilt: set[Key] = set()
+    seen: set[int] = set()
     for row in rows:
         with leaving_out(row, problems):
             key = key_of(row)
+            if (cells := hash(repr(row.cells))) in seen:
+                raise Unusable("Expected each row once, got one that is equal to a row before. It counts once.")
+            seen.add(cells)
             try:
                 found.setdefault(key, []).extend(boxes_of(row))
             except Unusable:

@@ -12,7 +12,7 @@ from matex.datasets.boxes import Polygon, box_of, mask_of_polygons, outline, wit
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, identity
 from matex.datasets.pictures import first_inside, size_of
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, leaving_out, numbers, read_rows
+from matex.datasets.tables import Row, Unusable, leaving_out, numbers, once, read_rows
 from matex.geometry import Box, Size
 
 FINDINGS = {
@@ -62,10 +62,13 @@ class ChestxDet(Layout):
         problems: list[Problem] = []
         entries: list[Entry] = []
         for split in ("train", "test") if self.split is None else (self.split,):
+            seen: set[str] = set()
             table = self.root / f"ChestX_Det_{split}.json"
             for row in read_rows(table, ("file_name", "syms", "boxes", "polygons"), problems):
                 with leaving_out(row, problems):
-                    entries += self._film(row, split)
+                    made = self._film(row, split)
+                    once(row.text("file_name"), seen)
+                    entries += made
         return Reading(entries, problems, {phrase: (self._phrase(phrase),) for phrase in FINDINGS.values()})
 
     def _phrase(self, finding: str) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import inside
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, read_json
+from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, once, read_json
 
 SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}
 
@@ -48,11 +48,14 @@ class Coco(Layout):
             raise missing_columns(table.name, ("images",), tuple(whole))
         samples: list[Sample] = []
         found: set[str] = set()
+        seen: set[str] = set()
         for row in as_rows(table.name, whole["images"], problems):
             found.update(row.cells)
             if self.split in (None, row.optional("split")):
                 with leaving_out(row, problems):
-                    samples += self._samples(row)
+                    made = self._samples(row)
+                    once(row.text("cocoid"), seen)
+                    samples += made
         expected = ("filepath", "filename", "split", "sentences", "cocoid")
         if not set(expected) <= found:
             raise missing_columns(table.name, expected, sorted(found))

@@ -11,7 +11,7 @@ from typing import ClassVar
 from matex.datasets.layout import Layout, Reading, check_template, identity
 from matex.datasets.pictures import folder_of, inside
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, read_json, read_lines
+from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, once, read_json, read_lines
 from matex.images import InputError
 
 _CLASS = re.compile(r"n\d{8}")
@@ -69,10 +69,13 @@ class ImageNet(Layout):
         problems: list[Problem] = []
         names = self._names()
         base = folder_of(self.root, FOLDERS)
-        folders = [path for path in sorted(base.iterdir()) if path.is_dir() and path.name in names]
+        folders = [path for path in sorted(base.iterdir()) if path.is_dir() and _CLASS.fullmatch(path.name)]
         samples: list[Sample] = []
         if folders:
             for folder in folders:
+                if folder.name not in names:
+                    problems.append(Problem(folder.name, None, "Expected a class of the list of classes, got another."))
+                    continue
                 samples += [self._sample(path, folder.name, names) for path in sorted(folder.glob("*.[Jj][Pp]*[Gg]"))]
         else:
             samples = self._flat(base, names, problems)
@@ -109,11 +112,14 @@ class ImageNet(Layout):
         if any(parts[-1].isdecimal() for _, parts in rows if len(parts) < 3):
             _check_order(classes, path.name, alone)
         samples: list[Sample] = []
+        seen: set[str] = set()
         for index, (number, parts) in enumerate(rows, start=1):
             with leaving_out(Row(path.name, number, {}), problems):
                 image = f"ILSVRC2012_val_{index:08d}" if alone else parts[0].removesuffix(".JPEG")
                 label = _class(parts[0] if alone else (*parts, "")[1], classes, 1 if alone else 0)
-                samples.append(self._sample(inside(base, f"{image}.JPEG"), label, names))
+                sample = self._sample(inside(base, f"{image}.JPEG"), label, names)
+                once(image, seen)
+                samples.append(sample)
         return samples
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from matex.datasets.sample import Problem, Sample
 from matex.images import InputError
@@ -43,6 +45,13 @@ class Layout(ABC):
             first = reading.problems[0] if reading.problems else None
             reason = f" First of {len(reading.problems)} problems, {_place(first)}: {first.said}" if first else ""
             raise InputError(f"Expected at least one usable sample, got none. Check root and split.{reason}")
+        ids = Counter(entry.id for entry in reading.entries if isinstance(entry, Sample))
+        if twice := [name for name, count in ids.most_common(1) if count > 1]:
+            text = next(entry.text for entry in reading.entries if isinstance(entry, Sample) and entry.id == twice[0])
+            raise InputError(
+                f"Expected samples that differ in what their id is made of, got two alike, with the phrase {text!r}. "
+                "Leave one of the rows out."
+            )
         return reading
 
     @property
@@ -52,6 +61,17 @@ class Layout(ABC):
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
         return self.reading.labels
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of what the tables say of every sample; those that are made when asked for count by their number."""
+        digest = hashlib.sha256()
+        for entry in self.reading.entries:
+            told: tuple[Any, ...] = ()
+            if isinstance(entry, Sample):
+                told = (entry.id, entry.text, entry.boxes, entry.label, entry.captions, entry.group, entry.split)
+            digest.update(repr(told).encode())
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.reading.entries)

@@ -11,10 +11,12 @@ from typing import ClassVar
 from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import inside, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Unusable, clean, leaving_out, read_lines, read_rows
+from matex.datasets.tables import Unusable, clean, leaving_out, once, read_lines, read_rows
+from matex.images import InputError
 
 SECTIONS = ("findings", "impression")
 SPLITS = {"train": "train", "validate": "val", "test": "test"}
+_PATIENT = re.compile(r"(?:^|/)p(\d{8})/")
 _HEADING = re.compile(r"^[ \t]*([A-Z][A-Z /&,()-]{2,}):", re.M)
 
 
@@ -56,13 +58,18 @@ class MimicCxr(Layout):
         barred = self._barred(problems)
         section = lru_cache(maxsize=16)(self._section)
         samples: list[Sample] = []
-        silent = 0
+        seen: set[str] = set()
+        silent = unplaced = 0
         columns = ("dicom_id", "subject_id", "study_id", "ViewPosition")
         for row in read_rows(metadata, columns, problems):
             with leaving_out(row, problems):
                 dicom, subject, study = (row.text(column) for column in columns[:3])
                 split, view = splits.get(dicom), row.optional("ViewPosition")
-                if view not in self.views or self.split not in (None, split) or subject in barred:
+                if view not in self.views or subject in barred:
+                    continue
+                if self.split is not None and split is None:
+                    unplaced += 1
+                if self.split not in (None, split):
                     continue
                 folder = f"files/p{subject[:2]}/p{subject}"
                 image = inside(self.root, f"{folder}/s{study}/{dicom}.jpg")
@@ -70,8 +77,11 @@ class MimicCxr(Layout):
                 if not text:
                     silent += 1
                     continue
+                once(dicom, seen)
                 identifier = identity("mimic-cxr", dicom, self.section)
                 samples.append(Sample(identifier, image, text, split=split, view=view))
+        if unplaced:
+            problems.append(Problem(metadata.name, None, f"{unplaced} films left out: the table of splits names none."))
         if silent:
             problems.append(
                 Problem(metadata.name, None, f"{silent} films left out: their report has no {self.section}.")
@@ -84,11 +94,23 @@ class MimicCxr(Layout):
         return {str(row.cells["dicom_id"]).strip(): SPLITS.get(str(row.cells["split"]).strip()) for row in rows}
 
     def _barred(self, problems: list[Problem]) -> frozenset[str]:
-        """Patients of MS-CXR, from the paths in its table."""
+        """Patients of MS-CXR, from the paths in its table.
+
+        Raises:
+            InputError: a path without a patient, whose films would stay in.
+        """
         if self.without is None:
             return frozenset()
-        paths = [row.optional("path") or "" for row in read_rows(self.without, ("path",), problems)]
-        return frozenset(found.group(1) for path in paths if (found := re.search(r"/p(\d{8})/", path)))
+        patients: set[str] = set()
+        for row in read_rows(self.without, ("path",), problems):
+            found = _PATIENT.search((row.optional("path") or "").replace("\\", "/"))
+            if found is None:
+                raise InputError(
+                    f"Expected paths such as files/p10/p10000032/... in {row.file}, got another in row {row.number}: "
+                    "a patient whom it does not name cannot be left out. Take the table as it was handed out."
+                )
+            patients.add(found.group(1))
+        return frozenset(patients)
 
     def _section(self, name: str) -> str:
         try:

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from matex.datasets.boxes import corners, gather, within
+from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, check_template, identity
 from matex.datasets.pictures import size_of, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
@@ -16,6 +16,7 @@ from matex.geometry import Box
 
 BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")  # so the header's bracket falls apart
 ENTRY_COLUMNS = ("Image Index", "Finding Labels", "View Position")
+DRAWN_ON = (1024, 1024)  # height and width of all films as the NIH hands them out
 FINDINGS = (
     "atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis", "hernia",
     "infiltration", "mass", "nodule", "pleural thickening", "pneumonia", "pneumothorax",
@@ -25,7 +26,7 @@ FINDINGS = (
 @DATASETS("nih")
 @dataclass(frozen=True)
 class Nih(Layout):
-    """Labels as phrases. Boxes of one film and label are one sample.
+    """Labels as phrases. Boxes of one film and label are one sample; copies of the films at another size are taken too.
 
     Args:
         root: folder with BBox_List_2017.csv, Data_Entry_2017*.csv and images/ or images_001/images/ and so on.
@@ -59,7 +60,8 @@ class Nih(Layout):
             return row.text("Image Index"), _finding(row.text("Finding Label"))
 
         def boxes_of(row: Row) -> list[Box]:
-            return [within(corners(row, BOX_COLUMNS[2:], "xywh"), size(_image(images, row)))]
+            box = within(corners(row, BOX_COLUMNS[2:], "xywh"), DRAWN_ON)
+            return [scaled(box, size(_image(images, row)), DRAWN_ON)]
 
         boxes = gather(read_rows(self.root / "BBox_List_2017.csv", BOX_COLUMNS, problems), key_of, boxes_of, problems)
         views, unplaced = self._entries(images, problems)

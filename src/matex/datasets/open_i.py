@@ -11,7 +11,7 @@ from typing import ClassVar
 from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import folder_of, inside
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, clean, leaving_out, read_rows
+from matex.datasets.tables import Row, Unusable, clean, leaving_out, once, read_rows
 from matex.images import InputError
 
 SECTIONS = ("findings", "impression")
@@ -63,6 +63,7 @@ class OpenI(Layout):
             for row in read_rows(self.root / REPORTS, ("uid", "Problems", *SECTIONS), problems)
         }
         folder = folder_of(self.root, ("images/images_normalized", "images_normalized", "images"))
+        seen: set[str] = set()
         for row in read_rows(self.root / PROJECTIONS, ("uid", "filename", "projection"), problems):
             with leaving_out(row, problems):
                 view, report = row.text("projection").upper(), reports.get(row.text("uid"))
@@ -71,7 +72,9 @@ class OpenI(Layout):
                 if report is None:
                     raise Unusable(f"Expected a report of this uid in {REPORTS}, found none.")
                 group = (report.optional("Problems") or "").split(";")[0]
-                yield self._sample(inside(folder, row.text("filename")), report, group, view)
+                sample = self._sample(inside(folder, row.text("filename")), report, group, view)
+                once(row.text("filename"), seen)
+                yield sample
 
     def _nlm(self, problems: list[Problem]) -> Iterator[Sample]:
         texts = folder_of(self.root, ("ecgen-radiology",))
@@ -81,6 +84,7 @@ class OpenI(Layout):
             raise InputError(
                 f"Expected {REPORTS} or ecgen-radiology/*.xml in {str(self.root)!r}, got none. Check root."
             )
+        seen: set[str] = set()
         for file in files:
             nothing = Row(file.name, 1, {})
             with leaving_out(nothing, problems):
@@ -92,7 +96,9 @@ class OpenI(Layout):
                 for image in tree.iter("parentImage"):
                     with leaving_out(nothing, problems):
                         path = inside(images, f"{image.get('id')}.png")
-                        yield self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None)
+                        sample = self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None)
+                        once(path.name, seen)
+                        yield sample
 
     def _sample(self, path: Path, report: Row, group: str, view: str | None) -> Sample:
         return Sample(

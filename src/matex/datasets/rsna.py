@@ -51,7 +51,7 @@ class Rsna(Layout):
             return [scaled(box, size(image_of(row.text("patientId"))), DRAWN_ON)]
 
         rows = read_rows(self.root / "stage_2_train_labels.csv", COLUMNS, problems)
-        opaque = (row for row in rows if row.optional("Target") != "0")
+        opaque = (row for row in rows if row.optional("Target") not in ("0", "0.0"))
         boxes = gather(opaque, lambda row: row.text("patientId"), boxes_of, problems)
         samples = [
             Sample(identity("rsna", patient), image_of(patient), self.phrase, boxes=tuple(found), group="lung opacity")

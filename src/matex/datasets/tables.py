@@ -88,6 +88,17 @@ def numbers(values: Any, where: str) -> list[float]:
     return [number(value, where) for value in values]
 
 
+def once(name: str, seen: set[str]) -> None:
+    """Note the image of a row that can be used.
+
+    Raises:
+        Unusable: such a row before had it too; two samples must not share an id.
+    """
+    if name in seen:
+        raise Unusable("Expected each image in one row, got this one again. The first row counts.")
+    seen.add(name)
+
+
 @contextmanager
 def leaving_out(row: Row, problems: list[Problem]) -> Generator[None]:
     """What makes the row unusable becomes a problem, and the caller's loop goes on."""
@@ -212,6 +223,8 @@ def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> I
                 continue
             if len(cells) < needed or any(cell.strip() for cell in cells[len(names) :]):
                 said = f"Expected {len(names)} cells as in the header, got {len(cells)}."
+                if (end := lines.line_num + 1) > place:
+                    said += f" A quotation mark that opens here closes in line {end}."
                 problems.append(Problem(path.name, place, f"{said} Quote cells that hold a {separator!r}."))
                 continue
             yield Row(path.name, place, dict(zip(names, cells, strict=False)))
