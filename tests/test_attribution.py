@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from matex.attribution.matex import attention_flow, consistency, layer_weights
 from matex.attribution.method import minmax
 from matex.attribution.rollout import rollout_row
 from matex.registry import UnknownName
-from tests.conftest import EOS, small_clip
+from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip, methods
 
 
@@ -174,6 +176,11 @@ def test_minmax_of_a_constant_is_zero_and_never_nan():
     exact(minmax(torch.full((1, 3), 4.0)), torch.zeros(1, 3))
     among = torch.tensor([[False, True, True]])
     exact(minmax(torch.tensor([[9.0, 1.0, 3.0]]), among), torch.tensor([[4.0, 0.0, 1.0]]))
+    for sign in (1, -1):  # what one rounding tells apart is no map
+        nearly = sign * torch.tensor([[0.7, 0.7 + 6e-8, 0.7]])
+        assert nearly.unique().numel() == 2
+        assert (minmax(nearly) == 0).all()
+    exact(minmax(torch.tensor([[0.7, 0.7 + 4e-6]])), torch.tensor([[0.0, 1.0]]))
 
 
 def test_key_similarity_reaches_from_zero_to_one_among_the_chosen(model, pixels, token_ids):
@@ -242,8 +249,72 @@ def test_unknown_names_and_bad_values_are_refused_in_one_line(model, pixels, tok
             matex.attribute(model, pixels, wrong)
     with pytest.raises(matex.InputError, match=r"Expected the end token \(id 98\) in every row"):
         matex.attribute(model, pixels[:1], token_ids[:1, :-1])
-    for parameters in ({"alpha": "a"}, {"gradient_layers": 2.5}):
-        with pytest.raises(ValueError, match="Expected"):
-            make("matex", parameters)
     with pytest.raises(matex.InputError, match="tower"):
         matex.attribute(model, pixels, token_ids, tower="sound")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "expected"),
+    [
+        ("matex", "alpha", "a", "a finite number"),
+        ("matex", "alpha", float("nan"), "a finite number"),
+        ("matex", "gradient_layers", 2.5, "a whole number"),
+        ("m2ib", "beta", float("inf"), "a finite number"),
+        ("m2ib", "steps", True, "a whole number"),
+        ("m2ib", "layer", "9", "a whole number or None"),
+        ("ca-m2ib", "readout_key", 2, "True or False or None"),
+        ("mmel", "theta", None, "a finite number or a tuple of numbers"),
+        ("mmel", "scales", 0.5, "a tuple of numbers"),
+        ("mmel", "seed", None, "a whole number"),
+        ("saliency", "reduce", 3, "one of max_abs, sum_abs, l2, signed or None"),
+        ("clip-surgery", "labels", "clear lungs", "a tuple of texts"),
+        ("clip-surgery", "labels", (4, 11), "a tuple of texts"),
+        ("clip-surgery", "redundant", 3, "text or a tuple of numbers"),
+        ("maskclip", "residual", "no", "True or False"),
+        ("rise", "masks", 2.5, "a whole number"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_line(name, parameter, value, expected):
+    with pytest.raises(matex.InputError) as caught:
+        make(name, {parameter: value})
+    assert str(caught.value) == f"Expected {parameter} to be {expected}, got {value!r}."
+
+
+def test_however_a_value_is_given_the_method_is_the_same():
+    given = {"scales": [1, np.float32(0.5)], "layers": np.int64(2), "alpha": 1, "theta": [1, 2]}
+    method = make("mmel", given)
+    assert method == make("mmel", {"scales": (1.0, 0.5), "layers": 2, "alpha": 1.0, "theta": (1.0, 2.0)})
+    assert hash(method) == hash(make("mmel", given))
+    assert json.loads(json.dumps(dataclasses.asdict(method)))["scales"] == [1.0, 0.5]
+    assert make("embedding-space", {"prompts": ["a", "b"]}).prompts == ("a", "b")
+
+
+@pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if hasattr(kind, "seed")])
+def test_a_seed_that_not_every_generator_takes_is_refused(name):
+    for seed in (-1, 2**32):
+        with pytest.raises(matex.InputError, match=f"Expected seed from 0 to 4294967295, got {seed}"):
+            make(name, {"seed": seed})
+
+
+@pytest.mark.parametrize("name", WITHOUT_RELU)
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_pairs_that_share_an_image_or_a_phrase_are_each_pair_alone(model, pixels, token_ids, name, tower):
+    if tower not in METHODS[name].towers:
+        pytest.skip(f"{name} is not defined on the {tower} tower")
+    few = {"rise": {"masks": 50}, "kernel-shap": {"samples": 60}, "integrated-gradients": {"steps": 3}}.get(name, {})
+    pairs = [(0, 0), (1, 1), (0, 2), (0, 1)]
+    together = make(name, few)(getattr(matex.record(model, pixels[:2], token_ids, pairs), tower))
+    for number, (image, phrase) in enumerate(pairs):
+        inputs = pixels[image : image + 1], token_ids[phrase : phrase + 1]
+        alone = matex.attribute(model, *inputs, method=name, tower=tower, **few)
+        exact(together[number].nan_to_num(), alone.nan_to_num())
+
+
+@pytest.mark.parametrize("name", WITHOUT_RELU)
+@pytest.mark.parametrize("words", [[], [7]])
+def test_an_empty_phrase_and_an_empty_film_give_finite_maps(model, name, words):
+    ids = torch.tensor([[BOS, *words, EOS]])
+    few = {"rise": {"masks": 20}, "kernel-shap": {"samples": 20}}.get(name, {})
+    for tower in METHODS[name].towers:
+        found = matex.attribute(model, torch.zeros(1, 3, 35, 35).double(), ids, method=name, tower=tower, **few)
+        assert torch.isfinite(found).all()

@@ -100,8 +100,29 @@ def _continue(
     if len(attended) != tower.depth - first:
         raise RuntimeError(f"Expected to see {tower.depth - first} blocks, saw {len(attended)}.")
     with torch.set_grad_enabled(graph_from < tower.depth):
-        embedding = F.normalize(_float(tower.project(hidden[:, 0])), dim=-1)
+        embedding = F.normalize(at_least_float32(tower.project(hidden[:, 0])), dim=-1)
     return Pass(tower, inputs, tuple(entered), tuple(attended), embedding, readout, graph_from)
+
+
+def embed(tower: Tower, hidden: Tensor, readout: Tensor, first: int = 0, unit: bool = True) -> Tensor:
+    """What the tower makes of the input of one of its blocks [row, token, dim]; keeps nothing, differentiable.
+
+    Args:
+        tower: to run.
+        hidden: input of block `first`; of the first one as `tower.embed` returns it.
+        readout: position of the readout token, [row].
+        first: block to begin with; those below are not run.
+        unit: normalise to unit length; False leaves the projection as it is.
+
+    Returns:
+        [row, joint], at least float32.
+    """
+    for layer in range(first, tower.depth):
+        last = layer == tower.depth - 1
+        output = tower.attend(layer, hidden, readout if last else None).output
+        hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, output)
+    embedding = at_least_float32(tower.project(hidden[:, 0]))
+    return F.normalize(embedding, dim=-1) if unit else embedding
 
 
 class _Wide(NamedTuple):
@@ -193,6 +214,17 @@ class Trace:
         return self.tower.grid(self._seen.inputs)
 
     @property
+    def patch(self) -> Size:
+        """(height, width) of one patch, model pixels.
+
+        Raises:
+            ValueError: a trace that was not made by `record`.
+        """
+        if self._model is None:
+            raise ValueError("Expected a trace made by matex.record, got one without its model: its patch is unknown.")
+        return self._model.patch
+
+    @property
     def content(self) -> Tensor:
         """Tokens that carry content (patches, words), bool [pair, token]."""
         return self.tower.content(self._seen.inputs)[self.item]
@@ -263,7 +295,7 @@ class Trace:
             assert self._entered is not None
             return self._entered
         turns = self._turns(seen.embedding, [seen.entry], target)
-        return _float(torch.cat([gradient for (gradient,) in turns])[self._turn, self.item])
+        return at_least_float32(torch.cat([gradient for (gradient,) in turns])[self._turn, self.item])
 
     def gradient_rows(self, layer: int) -> Tensor:
         """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
@@ -322,11 +354,7 @@ class Trace:
         Returns:
             Unit norm, [batch, joint].
         """
-        for number in range(layer, self.depth):
-            last = number == self.depth - 1
-            output = self.tower.attend(number, hidden, readout if last else None).output
-            hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
-        return F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1)
+        return embed(self.tower, hidden, readout, layer)
 
     def target_tokens(self, readout: bool) -> tuple[Tensor, Tensor]:
         """The single tokens behind `target`: each token of the other side, after its last block, in the joint space.
@@ -347,7 +375,7 @@ class Trace:
             last = seen.tower.depth - 1  # the pass kept one row of this block: ask it again
             hidden = seen.hidden[last]
             hidden = seen.tower.finish(last, hidden, seen.tower.attend(last, hidden).output)
-            embeddings = F.normalize(_float(seen.tower.project(hidden.flatten(0, 1))), dim=-1)
+            embeddings = F.normalize(at_least_float32(seen.tower.project(hidden.flatten(0, 1))), dim=-1)
         counts = seen.tower.content(seen.inputs)
         if readout:
             counts = counts | F.one_hot(seen.readout, counts.shape[1]).bool()
@@ -386,7 +414,7 @@ class Trace:
                 tokens that begin and end every phrase, which the pairs' own phrases show without a tokenizer.
 
         Raises:
-            InputError: words, and a model without a tokenizer.
+            InputError: words, and a model without a tokenizer; or token ids that the model does not have.
             ValueError: a trace that was not made by `record`.
         """
         if self._model is None or self._other is None:
@@ -402,6 +430,10 @@ class Trace:
                 ids = texts.inputs[:1, [0, int(texts.readout[0])]]
             else:
                 read = model.encode(phrase).ids if isinstance(phrase, str) else phrase
+                if len(read) > model.context or not all(0 <= token < model.vocabulary for token in read):
+                    raise InputError(
+                        f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
+                    )
                 ids = torch.tensor([list(read)], device=texts.inputs.device)
             return run(model.text, ids).embedding[0]
 
@@ -425,9 +457,9 @@ class Trace:
             entered += gradients[len(outputs) :]
         heads = seen.attended[-1].value.shape[1]
         for layer, rows in zip(range(lowest, self.depth), found, strict=True):
-            self._gradients[layer] = _float(torch.cat(rows)[self._turn, self.item].unflatten(-1, (heads, -1)))
+            self._gradients[layer] = at_least_float32(torch.cat(rows)[self._turn, self.item].unflatten(-1, (heads, -1)))
         if entered:
-            self._entered = _float(torch.cat(entered)[self._turn, self.item])
+            self._entered = at_least_float32(torch.cat(entered)[self._turn, self.item])
 
     def _gradients_wide(self, layer: int) -> _Wide:
         """Gradients for all tokens of block `layer`; found for the blocks above it on the way."""
@@ -444,12 +476,12 @@ class Trace:
                 output = self.tower.attend_normed(number, normed, readout if last else None).output
                 points += [hidden, normed, output]
                 hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
-            embedding = F.normalize(_float(self.tower.project(hidden[:, 0])), dim=-1)
+            embedding = F.normalize(at_least_float32(self.tower.project(hidden[:, 0])), dim=-1)
         found: list[list[Tensor]] = [[] for _ in points]
         for gradients in self._turns(embedding, points):
             for some, gradient in zip(found, gradients, strict=True):
                 some.append(gradient)
-        each = [_float(torch.cat(some)[self._turn, self.item]) for some in found]
+        each = [at_least_float32(torch.cat(some)[self._turn, self.item]) for some in found]
         row = torch.zeros_like(each[-2])
         each[-1] = row.index_put((torch.arange(len(row), device=row.device), self.readout), each[-1][:, 0])
         for number in range(layer, self.depth):
@@ -503,7 +535,7 @@ class Trace:
 
     def _pairs(self, values: Tensor) -> Tensor:
         """Values per input to values per pair, off the graph, at least float32."""
-        values = _float(values.detach())
+        values = at_least_float32(values.detach())
         return values if len(self.item) == len(values) and _in_order(self.item) else values[self.item]
 
 
@@ -556,7 +588,8 @@ def record(
 
 def _attention(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(head_dim)) in at least float32, [item, heads, query, key]."""
-    logits = _float(query.detach()) @ _float(key.detach()).transpose(-1, -2) / query.shape[-1] ** 0.5
+    query, key = at_least_float32(query.detach()), at_least_float32(key.detach())
+    logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
 
 
@@ -568,6 +601,6 @@ def _in_order(item: Tensor) -> bool:
     return item.tolist() == list(range(len(item)))
 
 
-def _float(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
     """Half precision to float32; float32 and float64 as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -18,7 +18,7 @@ def test_attention_flow_agrees_with_its_twin(model, pair):
     grid = matex.attribute(model, *pair.inputs, method="attention-flow").flatten()
     expected = torch.tensor(slow.attention_flow(pair.image, few), dtype=torch.float64)
     torch.testing.assert_close(grid[[i - 1 for i in few]], expected, atol=1e-7, rtol=0)
-    pair.check("attention-flow", text=slow.attention_flow(pair.text, pair.words), tolerance=1e-7)
+    pair.check("attention-flow", text=slow.attention_flow(pair.text, pair.tokens), tolerance=1e-7)
 
 
 def test_a_path_carries_its_narrowest_edge():

@@ -98,7 +98,6 @@ def test_the_papers_logits_give_nearly_the_mean_token():
 
 
 def test_random_attention_is_orthogonal_and_learned_attention_starts_near_the_identity():
-    assert attention_maps("identity", 0, 6) is None
     maps = attention_maps("random", 2, 6)
     exact(maps @ maps.mT, torch.eye(6, dtype=torch.float64).expand(3, 6, 6))
     exact(maps, attention_maps("random", 2, 6), atol=0)
@@ -126,7 +125,7 @@ def test_without_agreement_nothing_but_compression_is_left(model, pixels, token_
 def test_learned_attention_can_agree_without_evidence(model, pixels, token_ids):
     """Why it is not the default: the values alone raise the agreement, whatever passes the bottleneck."""
     trace = matex.record(model, pixels[:1], token_ids[:1]).image
-    aim = make("ca-m2ib", {"attention": "learned"}).aim(trace, torch.tensor([0]))
+    aim = make("ca-m2ib", {"attention": "learned"}).aim(trace, torch.tensor([0]), [0])
     embedding = torch.nn.functional.normalize(torch.randn(1, 1, JOINT, dtype=torch.float64), dim=-1)
     (maps,) = aim.learned
     for _ in range(40):
@@ -144,6 +143,14 @@ def test_a_batch_of_pairs_is_each_pair_alone(model, pixels, token_ids):
             for number, (i, t) in enumerate(pairs):
                 alone = method(getattr(matex.record(model, pixels[i : i + 1], token_ids[t : t + 1]), kind))
                 exact(found[number].nan_to_num(), alone[0].nan_to_num())
+
+
+@pytest.mark.parametrize("attention", ["random", "learned"])
+def test_every_seed_of_an_average_has_its_own_matrices(model, pixels, token_ids, attention):
+    settings = {"attention": attention, "attention_learning_rate": 0.05, "logits": "paper", "steps": 3}
+    trace = matex.record(model, pixels, token_ids).image
+    each = [make("ca-m2ib", {**settings, "seed": seed}).squeeze(trace).information for seed in (4, 5, 6)]
+    exact(make("ca-m2ib", {**settings, "seed": 4, "n": 3}).squeeze(trace).information, torch.stack(each).mean(0))
 
 
 def test_bad_choices_are_refused(model, pixels):

@@ -16,7 +16,7 @@ def test_chefer_agrees_with_its_twin(pair, layers):
     def formula(tower, tokens):
         return chefer(tower, pair.score, tokens, scale, first % len(tower.inputs))
 
-    pair.check("chefer", formula(pair.image, pair.patches), formula(pair.text, pair.words), layers=layers)
+    pair.check("chefer", formula(pair.image, pair.patches), formula(pair.text, pair.tokens), layers=layers)
 
 
 def test_the_readout_token_keeps_itself(model, pixels, token_ids):

@@ -49,3 +49,9 @@ def test_words_need_a_tokenizer(model, pixels, token_ids):
         matex.attribute(model, pixels, token_ids, method="clip-surgery", redundant="nothing")
     with pytest.raises(ValueError, match="Expected redundant to be words or at least one token id"):
         make("clip-surgery", {"redundant": ()})
+
+
+@pytest.mark.parametrize("ids", [(BOS, 99, EOS), (BOS, -1, EOS), (BOS, *range(10), EOS)])
+def test_token_ids_that_the_model_does_not_have_are_refused(model, pixels, token_ids, ids):
+    with pytest.raises(matex.InputError, match="Expected at most 11 token ids from 0 to 98, got"):
+        matex.attribute(model, pixels, token_ids, method="clip-surgery", redundant=ids)

@@ -22,8 +22,8 @@ def test_variants_agree_with_their_twin(pair, layers, heads, qk):
         layers or 1, relu_each=True, **kind,
     )  # fmt: skip
     text = grad_eclip(
-        Parts(pair.module, "text_model"), pair.text, unit(pair.image.embedding), pair.words,
-        range(pair.words.stop + 1), layers or 8, relu_each=False, **kind,
+        Parts(pair.module, "text_model"), pair.text, unit(pair.image.embedding), pair.tokens,
+        pair.tokens, layers or 8, relu_each=False, **kind,
     )  # fmt: skip
     pair.check("grad-eclip", image, text, layers=layers, heads=heads, qk=qk)
 

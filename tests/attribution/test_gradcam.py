@@ -21,7 +21,7 @@ def test_gradcam_agrees_with_its_twin(pair, layer, at, over):
     pair.check(
         "gradcam",
         gradcam(points(pair.image), pair.score, pair.patches, range(start, 26)),
-        gradcam(points(pair.text), pair.score, pair.words, range(start, pair.words.stop + 1)),
+        gradcam(points(pair.text), pair.score, pair.tokens, range(start, pair.words.stop + 1)),
         tolerance=1e-10,
         layer=layer,
         at=at,
@@ -37,8 +37,8 @@ def test_the_weight_is_the_mean_gradient_over_the_chosen_tokens():
     assert formula(tokens, -gradient, torch.tensor([[False, True, True]])).sum() == 0
 
 
-def test_the_last_blocks_output_is_refused_with_the_reason(model, pixels, token_ids):
-    with pytest.raises(ValueError, match="do not reach the score, their gradient is zero"):
+def test_what_is_no_point_of_a_block_is_refused(model, pixels, token_ids):
+    with pytest.raises(ValueError, match="Expected at to be one of norm, input, got 'output'"):
         make("gradcam", {"at": "output"})
-    with pytest.raises(ValueError, match="Expected layer among the 4 blocks, got 4"):
+    with pytest.raises(matex.InputError, match="Expected layer from -4 to 3 on this tower of 4 blocks, got 4"):
         matex.attribute(model, pixels, token_ids, method="gradcam", layer=4)

@@ -9,7 +9,7 @@ import torch
 import matex
 from matex.attribution import make
 from matex.attribution.kernel_shap import draw, kernel, shapley
-from matex.attribution.removal import patch_masks
+from matex.attribution.removal import patches, segment_masks
 from matex.attribution.scoring import encode
 from matex.attribution.superpixels import superpixels
 from matex.samples import samples
@@ -98,16 +98,23 @@ def test_sizes_follow_the_kernel():
     exact(kernel(4, torch.tensor([1, 2, 3])), [3 / 12, 3 / 24, 3 / 12])
 
 
-def test_pixels_that_no_patch_reads_are_kept(model):
-    masks = patch_masks(model.image, torch.zeros(1, 3, 35, 35), torch.zeros(2, 25, dtype=torch.bool))
-    assert not masks.any()
-    tower = type("Odd", (), {"grid": lambda self, inputs: (2, 3)})()
-    masks = patch_masks(tower, torch.zeros(1, 3, 9, 10), torch.eye(6, dtype=torch.bool))
-    assert masks.shape == (6, 1, 9, 10)
+def test_pixels_that_no_patch_reads_are_kept():
+    masks = segment_masks(patches((2, 3), (4, 3), (11, 10)), torch.eye(6, dtype=torch.bool))
+    assert masks.shape == (6, 1, 11, 10)
     assert masks[5, 0, 4:8, 6:9].all()
     assert masks[5, 0, :8, :9].sum() == 12
-    assert masks[:, 0, 8].all()
+    assert masks[:, 0, 8:].all()
     assert masks[:, 0, :, 9].all()
+
+
+def test_patches_are_the_models_also_where_a_border_is_left_over(model, subject):
+    """41 x 48 pixels have 5 x 6 patches of 7; an even share of the height would be 8."""
+    ids = subject.inputs[1]
+    wide = torch.randn(1, 3, 41, 48, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    read = wide[..., :35, :42]
+    for method, parameters in (("kernel-shap", {"samples": 60}), ("occlusion", {})):
+        found = matex.attribute(model, wide, ids, method, **parameters)
+        exact(found[:35, :42], matex.attribute(model, read, ids, method, **parameters))
 
 
 @pytest.fixture
@@ -154,6 +161,20 @@ def test_many_superpixels_solve_the_least_squares_also_for_several_phrases_and_i
         gains = [score - scores[0] for score in scores[2:]]
         expected = removal.least_squares(subsets, [1.0] * 60, gains, scores[1] - scores[0])
         exact(found[number], removal.spread(segments, expected))
+
+
+def test_long_phrases_solve_the_least_squares(model, subject, monkeypatch):
+    monkeypatch.setattr("matex.attribution.kernel_shap._EXACT", 1)
+    count = len(subject.words)
+    subsets = draw(count, 2**count - 3, seed=6).tolist()
+    scores = [
+        removal.text_score(subject.module, removal.without_words(subject.ids, kept), subject.image)
+        for kept in [[False] * count, [True] * count, *subsets]
+    ]
+    gains = [score - scores[0] for score in scores[2:]]
+    expected = removal.least_squares(subsets, [1.0] * len(subsets), gains, scores[1] - scores[0])
+    settings = {"tower": "text", "samples": 2**count - 3, "seed": 6}
+    exact(matex.attribute(model, *subject.inputs, "kernel-shap", **settings), [0.0, *expected, 0.0])
 
 
 def test_the_words_do_not_care_about_superpixels(model, subject):

@@ -17,13 +17,16 @@ from tests.reference.mmel import mmel
         ("spatial", {"relation": "to-salient", "alpha": 0.7}, {"salient": True, "alpha": 0.7}),
         ("spatial", {"scales": (0.6, 0.1), "temperature": 0.3}, {"scales": (0.6, 0.1), "temperature": 0.3}),
         ("spatial", {"semantic_layers": 2, "theta": (0.2, 1.5)}, {"layers": 2, "theta": (0.2, 1.5)}),
+        ("spatial", {"layers": 2}, {"base": 2}),
         ("paper", {}, {}),
         ("paper", {"seed": 3, "temperature": 0.1, "semantic_layers": 1}, {"seed": 3, "temperature": 0.1, "layers": 1}),
     ],
 )  # fmt: skip
 def test_mmel_agrees_with_its_twin(pair, mode, parameters, twin):
-    image = methods.grad_eclip(pair.image, pair.score, pair.patches, pair.patches, 1)
-    text = methods.grad_eclip(pair.text, pair.score, pair.words, range(pair.words.stop + 1), 8, relu_each=False)
+    twin = dict(twin)
+    layers = twin.pop("base", None)
+    image = methods.grad_eclip(pair.image, pair.score, pair.patches, pair.patches, layers or 1)
+    text = methods.grad_eclip(pair.text, pair.score, pair.words, pair.tokens, layers or 8, relu_each=False)
     pair.check(
         "mmel",
         mmel(pair.image, pair.patches, (5, 5), image, mode, **twin),
@@ -60,6 +63,10 @@ def test_contrast_scales_and_bends_the_map(model, pixels, token_ids):
     plain = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel")
     bent = matex.attribute(model, pixels[:1], token_ids[:1], method="mmel", contrast=2.0)
     exact(bent, ((plain - plain.min()) / (plain.max() - plain.min())) ** 0.5)
+    settings = {"method": "mmel", "tower": "text", "theta": 0.3}
+    plain = matex.attribute(model, pixels[:1], token_ids[:1], **settings)[1:-1]
+    bent = matex.attribute(model, pixels[:1], token_ids[:1], contrast=3.0, **settings)[1:-1]
+    exact(bent, ((plain - plain.min()) / (plain.max() - plain.min())) ** (1 / 3))
 
 
 def test_bad_values_are_refused(model, pixels, token_ids):

@@ -42,7 +42,9 @@ def test_windows_reach_the_border_and_are_cut_off_there():
 
 
 def test_bad_windows_are_refused(model, subject):
-    with pytest.raises(ValueError, match="Expected stride no larger than window"):
+    with pytest.raises(matex.InputError, match="Expected stride of at most 4 pixels, the window"):
         matex.attribute(model, *subject.inputs, method="occlusion", window=4, stride=5)
+    with pytest.raises(matex.InputError, match="Expected stride of at most 7 pixels, the window"):
+        matex.attribute(model, *subject.inputs, method="occlusion", stride=8)
     with pytest.raises(matex.InputError, match="window of at most 35"):
         matex.attribute(model, *subject.inputs, method="occlusion", window=36)

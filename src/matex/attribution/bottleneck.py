@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.batching import batches
-from matex.attribution.method import check
+from matex.attribution.method import check, check_seed
 from matex.images import InputError
 from matex.trace import Trace
 
@@ -143,10 +143,11 @@ class Bottleneck(ABC):
         check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
         for name in ("steps", "samples", "n", "batch_size"):
             check(getattr(self, name) >= 1, name, "of 1 or more", getattr(self, name))
+        check_seed(self.seed)
 
     @abstractmethod
-    def aim(self, trace: Trace, pairs: Tensor) -> Aim:
-        """What the embeddings of these rows, each belonging to a pair, should agree with, [row]."""
+    def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
+        """What the embeddings of these rows, each of a pair and a seed, should agree with, [row]."""
 
     def gradient_blocks(self, kind: str) -> int:
         return 0
@@ -226,7 +227,7 @@ class Bottleneck(ABC):
             return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
 
         with torch.enable_grad():
-            aim = self.aim(trace, pairs)
+            aim = self.aim(trace, pairs, seeds)
             alpha = torch.full_like(hidden, _OPEN).requires_grad_()
             parameters = [alpha, *aim.learned]
             updates = [Adam(alpha, self.learning_rate), *(Adam(part, aim.learning_rate) for part in aim.learned)]

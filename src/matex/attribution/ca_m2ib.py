@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,8 +14,6 @@ from matex.attribution.bottleneck import Aim, Bottleneck
 from matex.attribution.method import METHODS, check
 from matex.images import InputError
 from matex.trace import Trace
-
-_CHOICES = {"attention": ("identity", "random", "learned"), "logits": ("clip", "paper")}
 
 
 def cross_attention(
@@ -42,16 +41,14 @@ def cross_attention(
     return logits.masked_fill(~counts[:, None], -torch.inf).softmax(dim=-1) @ value
 
 
-def attention_maps(kind: str, seed: int, joint: int) -> Tensor | None:
-    """Matrices of query, key and value at the start, [3, joint, joint] in float64 on the CPU; None for the identity."""
+def attention_maps(kind: Literal["random", "learned"], seed: int, joint: int) -> Tensor:
+    """Matrices of query, key and value at the start, [3, joint, joint] in float64 on the CPU."""
     generator = torch.Generator().manual_seed(seed)
     if kind == "random":
         empty = torch.empty(joint, joint, dtype=torch.float64)
         return torch.stack([torch.nn.init.orthogonal_(empty.clone(), generator=generator) for _ in range(3)])
-    if kind == "learned":
-        noise = torch.randn(3, joint, joint, generator=generator, dtype=torch.float64)
-        return torch.eye(joint, dtype=torch.float64) + 1e-3 * noise
-    return None
+    noise = torch.randn(3, joint, joint, generator=generator, dtype=torch.float64)
+    return torch.eye(joint, dtype=torch.float64) + 1e-3 * noise
 
 
 @METHODS("ca-m2ib")
@@ -71,7 +68,7 @@ class CaM2IB(Bottleneck):
         For the others see `Bottleneck`.
 
     Source:
-        "Multi-Modal Information Bottleneck Attribution with Cross-Attention Guidance", eq. 4-12, in our reading
+        "Multi-Modal Information Bottleneck Attribution with Cross-Attention Guidance", eq. 4-11, in our reading
         (METHODS 4.2), since its public code lacks the method. What passes the bottleneck is the block's output, as
         in M2IB, since the joint space's vector of eq. 5 is no input of a block. Queries, keys and values are unit norm
         before their matrices; no gradient flows through the other tower. "clip" is a deviation from eq. 4.
@@ -88,13 +85,17 @@ class CaM2IB(Bottleneck):
     passes: ClassVar[str] = (
         "1 forward, then 10 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
     )
-    source: ClassVar[str] = "CA-M2IB, eq. 4-12, in our reading"
+    source: ClassVar[str] = "CA-M2IB, eq. 4-11, in our reading"
     equation: ClassVar[str] = (
         "as `m2ib` with T replaced by softmax(Q(e) K(E)^T) V(E), E the other side's tokens in the joint space"
     )
     errors: ClassVar[tuple[str, ...]] = (
         "The public repository lacks the method. Our reading.",
-        "Eq. 5 feeds a vector of the joint space into a block. Here the block's own output passes, as in M2IB.",
+        "Eq. 4 asks with what passed the bottleneck and eq. 5 feeds the answer into a block, although one has the "
+        "block's width and the other the joint space's. Here the embedding asks, and the block's own output passes, "
+        "as in M2IB.",
+        "The objective that is printed first penalises information about the other side's input; taken for a misprint, "
+        "as eq. 3 and 7 have the side's own.",
         "Its dot products of unit vectors over sqrt(d) make attention uniform. logits='clip' takes the "
         "model's own scale; 'paper' is as printed.",
         "Learned attention can turn any token onto the embedding, agreement without evidence. The default has "
@@ -106,21 +107,18 @@ class CaM2IB(Bottleneck):
         super().__post_init__()
         check(self.gamma >= 0, "gamma", "of 0 or more", self.gamma)
         check(self.attention_learning_rate > 0, "attention_learning_rate", "above 0", self.attention_learning_rate)
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            check(value in choices, name, f"to be one of {', '.join(choices)}", value)
 
-    def aim(self, trace: Trace, pairs: Tensor) -> Aim:
+    def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
         ends = trace.tower.kind == "image"  # then the other side is text, whose readout token is EOS
         tokens, counts = trace.once(("tokens", self.readout_key), lambda: self._tokens(trace, ends))
         tokens, counts = tokens[pairs], counts[pairs]
         scale = trace.logit_scale if self.logits == "clip" else None
-        start = attention_maps(self.attention, self.seed, tokens.shape[-1])
-        maps = None if start is None else start.to(tokens).expand(len(pairs), -1, -1, -1)
+        maps: Tensor | None = None
         learned: tuple[Tensor, ...] = ()
-        if maps is not None and self.attention == "learned":
-            maps = maps.clone().requires_grad_()
-            learned = (maps,)
+        if self.attention != "identity":
+            start = {seed: attention_maps(self.attention, seed, tokens.shape[-1]) for seed in set(seeds)}
+            maps = torch.stack([start[seed] for seed in seeds]).to(tokens)
+            learned = (maps.requires_grad_(),) if self.attention == "learned" else ()
         return Aim(
             lambda embedding: cross_attention(embedding, tokens, counts, maps, scale),
             weight=self.gamma,

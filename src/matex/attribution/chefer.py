@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.grad_eclip import value_gradient
-from matex.attribution.method import METHODS, check
+from matex.attribution.method import METHODS
 from matex.trace import Trace
 
 
@@ -44,9 +44,6 @@ class Chefer:
         "layers='all' is the paper's rule.",
         "Papers cite CVPR 2021 (relevance propagation) for what is this method of ICCV 2021.",
     )
-
-    def __post_init__(self) -> None:
-        check(self.layers in ("last", "all"), "layers", "to be one of last, all", self.layers)
 
     def gradient_blocks(self, kind: str) -> int:
         return 1  # "all" needs every query row, which the trace finds by itself

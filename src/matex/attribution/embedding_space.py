@@ -12,7 +12,7 @@ from torch import Tensor
 from matex.attribution.gradient import Gradient, add_up, per_pair, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
-from matex.attribution.method import METHODS, check
+from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.occlusion import Occlusion
 from matex.attribution.scoring import questions
 from matex.trace import ENTRY, Trace
@@ -82,15 +82,8 @@ class EmbeddingSpace:
     draws: ClassVar[str] = "the places of operator='gradient-shap'; nothing with the other operators"
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("operator", ("gradient", "integrated-gradients", "gradient-shap", "occlusion")),
-            ("per_dimension", ("signed", "absolute")),
-            ("embed", ("normalized", "raw")),
-        ):
-            value = getattr(self, name)
-            check(value in known, name, f"to be one of {', '.join(known)}", value)
-        check(not isinstance(self.prompts, str), "prompts", "to be a tuple of texts", self.prompts)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def gradient_blocks(self, kind: str) -> int:
         return ENTRY if self._of_the_score else 0

@@ -59,20 +59,13 @@ class GradCam:
         "over tokens.",
     )
 
-    def __post_init__(self) -> None:
-        check(
-            self.at in ("norm", "input"),
-            "at",
-            "to be norm or input (patches of the last block's output do not reach the score, their gradient is zero)",
-            self.at,
-        )
-        check(self.over in ("patches", "all"), "over", "to be one of patches, all", self.over)
-
     def gradient_blocks(self, kind: str) -> int:
         return 0  # gradients at a block's tokens are no gradients at attention outputs
 
     def __call__(self, trace: Trace) -> Tensor:
-        check(-trace.depth <= self.layer < trace.depth, "layer", f"among the {trace.depth} blocks", self.layer)
+        depth = trace.depth
+        known = f"from {-depth} to {depth - 1} on this tower of {depth} blocks"
+        check(-depth <= self.layer < depth, "layer", known, self.layer)
         if self.at == "norm":
             tokens, gradient = trace.normed(self.layer), trace.gradient_normed(self.layer)
         else:

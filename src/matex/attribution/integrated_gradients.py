@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, per_pair
-from matex.attribution.method import METHODS, check
-from matex.attribution.path import BASELINES, Baseline, along, starts
+from matex.attribution.method import METHODS, check, check_seed
+from matex.attribution.path import Baseline, along, starts
 from matex.attribution.scoring import questions
 from matex.trace import Trace
 
@@ -59,8 +59,8 @@ class IntegratedGradients:
 
     def __post_init__(self) -> None:
         check(self.steps >= 1, "steps", "of 1 or more", self.steps)
-        check(self.baseline in BASELINES, "baseline", f"to be one of {', '.join(BASELINES)}", self.baseline)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import per_pair
-from matex.attribution.method import METHODS, check
-from matex.attribution.removal import all_subsets, encode_subsets, features
+from matex.attribution.method import METHODS, check, check_seed
+from matex.attribution.removal import all_subsets, encode_subsets, patches
 from matex.attribution.scoring import questions
 from matex.attribution.superpixels import superpixels
 from matex.trace import Trace
@@ -108,11 +108,10 @@ class KernelShap:
     draws: ClassVar[str] = "the subsets; nothing up to 10 features"
 
     def __post_init__(self) -> None:
-        known = ("patches", "superpixels")
-        check(self.features in known, "features", f"to be one of {', '.join(known)}", self.features)
         check(self.segments >= 1, "segments", "of 1 or more", self.segments)
         check(self.samples >= 1, "samples", "of 1 or more", self.samples)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def gradient_blocks(self, kind: str) -> int:
         return 0
@@ -134,8 +133,12 @@ class KernelShap:
         """[question, token]; zero for special tokens, which are never removed."""
         inputs = trace.inputs[item : item + 1]
         content = trace.tower.content(inputs)[0]
+        segments = None
+        if trace.grid is not None:
+            size = (inputs.shape[-2], inputs.shape[-1])
+            segments = patches(trace.grid, trace.patch, size).to(inputs.device)
         values = asked.new_zeros(len(asked), len(content))
-        values[:, content] = self._values(trace, inputs, asked, features(trace.tower, inputs))
+        values[:, content] = self._values(trace, inputs, asked, int(content.sum()), segments)
         return values
 
     def _values(

@@ -22,7 +22,7 @@ class LeGrad:
     the projection; its map is the mean over heads and query tokens of the gradient's positive part.
 
     Args:
-        layers: how many of the last blocks are summed.
+        layers: how many of the last blocks are summed; all where the tower has fewer.
 
     Source:
         "LeGrad: An Explainability Method for Vision Transformers via Feature Formation Sensitivity", arXiv:2404.03214,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -49,6 +50,6 @@ class M2IB(Bottleneck):
     )
     draws: ClassVar[str] = "the noise of every step"
 
-    def aim(self, trace: Trace, pairs: Tensor) -> Aim:
+    def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
         given = trace.target[pairs][:, None]
         return Aim(lambda embedding: given.expand_as(embedding), moves=False)

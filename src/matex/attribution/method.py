@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Protocol, Union, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -89,13 +94,73 @@ METHODS: Registry[type[Any]] = Registry("method")
 
 
 def make(name: str, parameters: Mapping[str, Any]) -> Any:
-    """The registered method with these parameters.
+    """The registered method with these parameters, each as the type that its field is annotated with.
+
+    Whole numbers become floats and lists tuples where those are asked for, so that a record of the parameters and the
+    key of what a trace keeps do not depend on how they were given.
 
     Raises:
         UnknownName: no such method or parameter; the message lists the known ones.
-        ValueError: a parameter outside its range.
+        InputError: a parameter of another type or outside its range.
     """
-    return build(METHODS, name, parameters, "matex.methods() shows them")
+    hints = typing.get_type_hints(METHODS[name])
+    fields = {field.name for field in dataclasses.fields(METHODS[name])}
+    typed = {
+        parameter: _typed(parameter, value, hints[parameter]) if parameter in fields else value
+        for parameter, value in parameters.items()
+    }
+    return build(METHODS, name, typed, "matex.methods() shows them")
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """A value as an annotated type.
+
+    Raises:
+        InputError: it is none.
+    """
+    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
+    for option in options:
+        try:
+            return _as(value, option)
+        except (TypeError, ValueError):
+            continue
+    raise InputError(f"Expected {name} to be {' or '.join(map(_described, options))}, got {value!r}.")
+
+
+def _as(value: Any, hint: Any) -> Any:
+    """Raises TypeError or ValueError when the value is no such thing; types that no method here has let all through."""
+    kind, inner = typing.get_origin(hint), typing.get_args(hint)
+    fits = True
+    if kind is tuple:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_as(one, each) for one, each in zip(value, inner, strict=True))
+    if kind is Literal:
+        fits = any(type(value) is type(choice) and value == choice for choice in inner)
+    elif hint in (float, int):
+        fits = _is_number(value, Real if hint is float else Integral)
+    elif hint in (bool, str, NoneType):
+        fits = isinstance(value, hint)
+    if not fits:
+        raise TypeError
+    return hint(value) if hint in (int, float) else value
+
+
+def _is_number(value: Any, kind: type[Any]) -> bool:
+    """True for finite numbers of a kind, numpy's among them; truth values are none."""
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _described(hint: Any) -> str:
+    """A type in words."""
+    kind, inner = typing.get_origin(hint), typing.get_args(hint)
+    if kind is Literal:
+        return f"one of {', '.join(map(str, inner))}"
+    if kind is tuple:
+        return f"a tuple of {'texts' if inner[0] is str else 'numbers'}"
+    words = {int: "a whole number", float: "a finite number", bool: "True or False", str: "text", NoneType: "None"}
+    return words.get(hint, str(hint))
 
 
 def unserved(method: Any, tower: Tower) -> str | None:
@@ -126,17 +191,23 @@ def require(name: str, method: Any, tower: Tower) -> None:
 def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
     """Scale [pair, token] to [0, 1] by the extremes among the chosen tokens of each pair; zeros where those are equal.
 
-    Tokens outside `among` are scaled alike and may leave [0, 1].
+    Equal is what differs by no more than rounding. Tokens outside `among` are scaled alike and may leave [0, 1].
     """
     among = torch.ones_like(values, dtype=torch.bool) if among is None else among
     low = values.masked_fill(~among, torch.inf).amin(dim=-1, keepdim=True)
     high = values.masked_fill(~among, -torch.inf).amax(dim=-1, keepdim=True)
     span = high - low
-    constant = ~(span > 1e-12 * high.abs().clamp(min=1e-12))
+    largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-12)
+    constant = ~(span > max(1e-12, 4 * torch.finfo(values.dtype).eps) * largest)
     return torch.where(constant, torch.zeros_like(values), (values - low) / span.masked_fill(constant, 1.0))
 
 
 def check(ok: bool, name: str, expected: str, value: Any) -> None:
-    """Raise a one-line ValueError for a parameter outside its range."""
+    """Raise a one-line InputError for a parameter outside its range."""
     if not ok:
-        raise ValueError(f"Expected {name} {expected}, got {value!r}.")
+        raise InputError(f"Expected {name} {expected}, got {value!r}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise a one-line InputError for a seed that not every generator takes."""
+    check(0 <= seed < 2**32, "seed", "from 0 to 4294967295", seed)

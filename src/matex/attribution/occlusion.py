@@ -11,9 +11,8 @@ from torch import Tensor
 from matex.attribution.batching import batches
 from matex.attribution.gradient import per_pair
 from matex.attribution.method import METHODS, check
-from matex.attribution.removal import encode_subsets, features
+from matex.attribution.removal import encode_subsets
 from matex.attribution.scoring import encode, questions
-from matex.images import InputError
 from matex.trace import Trace
 
 
@@ -60,10 +59,6 @@ class Occlusion:
     def __post_init__(self) -> None:
         check(self.window is None or self.window >= 1, "window", "of 1 or more", self.window)
         check(self.stride is None or self.stride >= 1, "stride", "of 1 or more", self.stride)
-        if self.window and self.stride:
-            check(
-                self.stride <= self.window, "stride", "no larger than window, so that no pixel is missed", self.stride
-            )
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def gradient_blocks(self, kind: str) -> int:
@@ -80,14 +75,14 @@ class Occlusion:
 
     def _pixels(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
         """[question, height, width]"""
-        pixels, grid = trace.inputs[item : item + 1], trace.grid
-        assert grid is not None
+        pixels = trace.inputs[item : item + 1]
         axes: list[Tensor] = []
-        for length, patches in zip(pixels.shape[-2:], grid, strict=True):
-            window = self.window or length // patches
-            if window > length:
-                raise InputError(f"Expected a window of at most {length} pixels, the image's side, got {window}.")
-            axes.append(windows(length, window, min(self.stride or window, window), pixels))
+        for length, patch in zip(pixels.shape[-2:], trace.patch, strict=True):
+            window = self.window or patch
+            stride = self.stride or window
+            check(window <= length, "window", f"of at most {length} pixels, the image's side", window)
+            check(stride <= window, "stride", f"of at most {window} pixels, the window, so that none is missed", stride)
+            axes.append(windows(length, window, stride, pixels))
         vertical, horizontal = axes
         columns = len(horizontal)
 
@@ -101,15 +96,16 @@ class Occlusion:
         fall = (encode(trace.tower, pixels, unit) @ asked.T - scores).T.unflatten(1, (len(vertical), columns))
         vertical, horizontal = vertical.to(fall), horizontal.to(fall)
         times = vertical.sum(0)[:, None] * horizontal.sum(0)
-        return vertical.T @ fall @ horizontal / times.clamp(min=1)
+        return vertical.T @ fall @ horizontal / times
 
     def _tokens(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
         """[question, token]; zero for special tokens, which are never left out."""
         ids = trace.inputs[item : item + 1]
-        count = features(trace.tower, ids)
+        content = trace.tower.content(ids)[0]
+        count = int(content.sum())
         kept = torch.cat([~torch.eye(count, dtype=torch.bool), torch.ones(1, count, dtype=torch.bool)])
         seen = encode_subsets(trace.tower, ids, kept, unit, self.batch_size, self.progress)
         scores = seen @ asked.T
         fall = asked.new_zeros(len(asked), ids.shape[1])
-        fall[:, trace.tower.content(ids)[0]] = (scores[-1] - scores[:-1]).T.to(fall)
+        fall[:, content] = (scores[-1] - scores[:-1]).T.to(fall)
         return fall

@@ -9,12 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.batching import batches
-from matex.attribution.scoring import at_least_float32, entry, gradients
+from matex.attribution.scoring import entry, gradients
 from matex.images import InputError
-from matex.trace import Trace
+from matex.trace import Trace, at_least_float32
 
 Baseline = Literal["mean", "black", "white", "blur", "noise"]
-BASELINES = ("mean", "black", "white", "blur", "noise")
 
 
 def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Tensor:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from matex.adapters.model import Tower
 from matex.attribution.batching import batches
 from matex.attribution.scoring import encode
+from matex.geometry import Size
 
 
 def encode_subsets(
@@ -22,7 +23,7 @@ def encode_subsets(
     progress: bool = False,
     segments: Tensor | None = None,
 ) -> Tensor:
-    """Embeddings of one input with only some of its patches, segments or content tokens left.
+    """Embeddings of one input with only some of its segments or content tokens left.
 
     Removed pixels are 0 in normalised space, the mean colour; removed tokens are taken out of the phrase, which
     becomes shorter, begin and end tokens stay (METHODS 17.2, `delete`). Equal subsets are run once.
@@ -30,12 +31,11 @@ def encode_subsets(
     Args:
         tower: to run.
         inputs: pixels [1, channel, height, width] or token ids [1, token].
-        kept: which features stay, bool [subset, feature]: patches row by row, segments by number, or content tokens in
-            reading order.
+        kept: which features stay, bool [subset, feature]: segments by number, or content tokens in reading order.
         unit: normalise the embedding.
         batch_size: rows run at once.
         progress: show a bar.
-        segments: which segment each pixel belongs to, from 0, [height, width]; the patches otherwise.
+        segments: of pixels: which segment each belongs to, from 0, or -1 where it always stays, [height, width].
 
     Returns:
         [subset, joint].
@@ -43,12 +43,10 @@ def encode_subsets(
     if not kept.shape[1]:
         return encode(tower, inputs, unit).expand(len(kept), -1)
     different, back = kept.unique(dim=0, return_inverse=True)
-    if tower.kind == "image":
+    if segments is not None:
 
         def run(start: int, stop: int) -> Tensor:
-            some = different[start:stop]
-            masks = patch_masks(tower, inputs, some) if segments is None else segment_masks(segments, some)
-            return encode(tower, inputs * masks.to(inputs), unit)
+            return encode(tower, inputs * segment_masks(segments, different[start:stop]).to(inputs), unit)
 
         return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
     found: dict[int, Tensor] = {}
@@ -65,22 +63,16 @@ def encode_subsets(
     return torch.stack([found[i] for i in range(len(different))])[back]
 
 
-def patch_masks(tower: Tower, pixels: Tensor, kept: Tensor) -> Tensor:
-    """Kept patches [subset, patch] as masks [subset, 1, height, width]; pixels that no patch reads are kept."""
-    grid = tower.grid(pixels)
-    if grid is None:
-        raise ValueError("Expected a tower of images, got one without a patch grid.")
-    height, width = pixels.shape[-2:]
-    rows, columns = height // grid[0], width // grid[1]
-    masks = kept.unflatten(1, grid).repeat_interleave(rows, 1).repeat_interleave(columns, 2)
-    whole = kept.new_ones(len(kept), 1, height, width)
-    whole[:, 0, : masks.shape[1], : masks.shape[2]] = masks
-    return whole
+def patches(grid: Size, patch: Size, size: Size) -> Tensor:
+    """Which patch each pixel belongs to, row by row from 0, [height, width]; -1 behind the last ones, read by none."""
+    numbers = torch.arange(grid[0] * grid[1]).reshape(grid)
+    read = numbers.repeat_interleave(patch[0], 0).repeat_interleave(patch[1], 1)
+    return F.pad(read, (0, size[1] - read.shape[1], 0, size[0] - read.shape[0]), value=-1)
 
 
 def segment_masks(segments: Tensor, kept: Tensor) -> Tensor:
-    """Kept segments [subset, segment] as masks [subset, 1, height, width]."""
-    return kept.to(segments.device)[:, None, segments]
+    """Kept segments [subset, segment] as masks [subset, 1, height, width]; pixels of segment -1 stay."""
+    return F.pad(kept.to(segments.device), (0, 1), value=True)[:, None, segments]
 
 
 def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
@@ -93,12 +85,6 @@ def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
     stays = torch.ones(len(kept), end, dtype=torch.bool, device=ids.device)
     stays[:, content] = kept.to(ids.device)
     return ids[0, :end].expand(len(kept), end)[stays].unflatten(0, (len(kept), -1))
-
-
-def features(tower: Tower, inputs: Tensor) -> int:
-    """How many patches or content tokens one input [1, ...] has."""
-    grid = tower.grid(inputs)
-    return math.prod(grid) if grid is not None else int(tower.content(inputs).sum())
 
 
 def all_subsets(count: int) -> Tensor:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from matex.attribution.batching import batches
 from matex.attribution.gradient import per_pair
-from matex.attribution.method import METHODS, check
-from matex.attribution.removal import all_subsets, encode_subsets, features
+from matex.attribution.method import METHODS, check, check_seed
+from matex.attribution.removal import all_subsets, encode_subsets
 from matex.attribution.scoring import encode, questions
 from matex.trace import Trace
 
@@ -129,9 +129,8 @@ class Rise:
         check(self.masks >= 1, "masks", "of 1 or more", self.masks)
         check(self.cells >= 2, "cells", "of 2 or more", self.cells)
         check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
-        known = ("control", "reference")
-        check(self.normalise in known, "normalise", f"to be one of {', '.join(known)}", self.normalise)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def gradient_blocks(self, kind: str) -> int:
         return 0
@@ -166,7 +165,8 @@ class Rise:
     def _tokens(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
         """[question, token]; zero for special tokens, which are never removed."""
         ids = trace.inputs[item : item + 1]
-        count = features(trace.tower, ids)
+        content = trace.tower.content(ids)[0]
+        count = int(content.sum())
         if count <= _EXACT:
             kept = all_subsets(count)
             size = kept.sum(1).double()
@@ -181,5 +181,5 @@ class Rise:
         weighted = (scores * chance[:, None]).T
         found = share_out(weighted @ mask, chance @ mask, weighted.sum(1), self.keep, self.normalise)
         values = asked.new_zeros(len(asked), ids.shape[1])
-        values[:, trace.tower.content(ids)[0]] = found.to(values)
+        values[:, content] = found.to(values)
         return values

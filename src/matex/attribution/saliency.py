@@ -8,10 +8,8 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw, score_elements
-from matex.attribution.method import METHODS, check
+from matex.attribution.method import METHODS
 from matex.trace import ENTRY, Trace
-
-_REDUCTIONS = ("max_abs", "sum_abs", "l2", "signed")
 
 
 @METHODS("saliency")
@@ -38,10 +36,6 @@ class Saliency:
         "Papers that compare with it do not say how channels become one number. `reduce` sets it; the default "
         "is the source's.",
     )
-
-    def __post_init__(self) -> None:
-        known = self.reduce is None or self.reduce in _REDUCTIONS
-        check(known, "reduce", f"to be one of {', '.join(_REDUCTIONS)}", self.reduce)
 
     def gradient_blocks(self, kind: str) -> int:
         return ENTRY

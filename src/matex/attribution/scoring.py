@@ -12,38 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from matex.adapters.model import Tower, UnsupportedModel
-from matex.trace import Trace
+from matex.trace import Trace, at_least_float32, embed
 
 _SIDE_BY_SIDE = 8  # backwards at a time
-
-
-def embed(tower: Tower, hidden: Tensor, readout: Tensor, unit: bool = True) -> Tensor:
-    """What the tower makes of its first block's input [row, token, dim]; keeps nothing, differentiable.
-
-    Args:
-        tower: to run.
-        hidden: as `tower.embed` returns it.
-        readout: position of the readout token, [row].
-        unit: normalise to unit length; False leaves the projection as it is.
-
-    Returns:
-        [row, joint], at least float32.
-    """
-    for layer in range(tower.depth):
-        last = layer == tower.depth - 1
-        output = tower.attend(layer, hidden, readout if last else None).output
-        hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, output)
-    embedding = at_least_float32(tower.project(hidden[:, 0]))
-    return F.normalize(embedding, dim=-1) if unit else embedding
 
 
 def encode(tower: Tower, inputs: Tensor, unit: bool = True) -> Tensor:
     """Embeddings of pixels or token ids without a graph, [row, joint]."""
     with torch.inference_mode(False), torch.no_grad():
-        return embed(tower, tower.embed(inputs), tower.readout(inputs), unit)
+        return embed(tower, tower.embed(inputs), tower.readout(inputs), unit=unit)
 
 
 def entry(tower: Tower, inputs: Tensor) -> Tensor:
@@ -69,7 +48,7 @@ def gradients(
         entries: pixels [row, channel, height, width] or token embeddings [row, token, dim].
         readout: position of the readout token, [row].
         questions: [question, row, joint].
-        unit: see `embed`.
+        unit: normalise the embedding.
         watch: is shown the embedding on its graph before any backward.
 
     Returns:
@@ -78,7 +57,7 @@ def gradients(
     with torch.inference_mode(False), torch.enable_grad():
         point = entries.detach().clone().requires_grad_()
         hidden = tower.embed(point) if tower.kind == "image" else point
-        embedding = embed(tower, hidden, readout.clone(), unit)
+        embedding = embed(tower, hidden, readout.clone(), unit=unit)
         if watch:
             watch(embedding)
         asked = questions.to(embedding).clone()
@@ -134,12 +113,3 @@ def gate_relus(embedding: Tensor) -> None:
             "Expected a model with ReLU activations for guided-backprop, got one without (CLIP transformers use GELU): "
             "it would equal the plain gradient. Use 'gradient' or 'saliency'."
         )
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision to float32; float32 and float64 as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
-def _rows(hidden: Tensor, readout: Tensor) -> Tensor:
-    return hidden[torch.arange(len(hidden), device=hidden.device), readout][:, None]
