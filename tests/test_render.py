@@ -361,6 +361,20 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_fills_up_under_the_map_is_called_full(tmp_path, monkeypatch):
+    from matex.render import files
+
+    def on_a_full_disk(explanation, folder):
+        (folder / "image_map.npy").symlink_to("/dev/full")
+        write(explanation, folder)
+
+    write = files._write
+    monkeypatch.setattr(files, "_write", on_a_full_disk)
+    with pytest.raises(InputError, match="No space left on device"):
+        save(fake(), tmp_path / "out")
+
+
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
     (tmp_path / "out").write_text("mine")
     for folder in (tmp_path / "out", tmp_path / "out" / "deeper"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import secrets
@@ -64,8 +65,9 @@ def _write(explanation: Explanation, folder: Path) -> None:
     from matex.render.report import page
 
     (folder / "explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
-    with (folder / "image_map.npy").open("wb") as stream:
-        np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
+    stream = io.BytesIO()  # numpy's own writing to a file hides that a disk is full
+    np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
+    (folder / "image_map.npy").write_bytes(stream.getbuffer())
     overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=4)
     panel(explanation).save(folder / "panel.png", "PNG", compress_level=4)
     (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")

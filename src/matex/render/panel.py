@@ -345,7 +345,7 @@ def understood(mention: Mention) -> tuple[str, str, str]:
     return (mention.region, side, " and ".join(meant) or "stated")
 
 
-def places(mentions: Sequence[Mention]) -> list[tuple[str, str, str, str, str]]:
+def places(mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
     """(words, regions, side, how meant, weight) of what was understood; regions that share all else in one."""
     found: dict[tuple[int, str, str, str, str], list[str]] = {}
     for mention in mentions:
