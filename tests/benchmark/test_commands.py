@@ -38,7 +38,7 @@ def test_a_run_is_made_refused_and_merged(config, capsys):
     assert toy.contents(config / "parts") == toy.contents(config / "runs/small")
 
 
-@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "²/2"])
 def test_a_shard_that_there_is_not_is_refused(config, capsys, shard):
     assert cli.run(["benchmark", "small.toml", "--shard", shard]) == 2
     assert f"Expected --shard I/N with I from 1 to N, such as 1/4, got '{shard}'." in capsys.readouterr().err
@@ -63,13 +63,30 @@ def test_a_stopped_run_says_how_to_go_on(config, capsys, monkeypatch):
 
     monkeypatch.setattr("matex.benchmark.executors.compute", stopped)
     assert cli.run(["benchmark", "small.toml"]) == 130
-    assert "go on with: matex benchmark small.toml -o runs/small --resume" in capsys.readouterr().err
+    assert "go on with: matex benchmark small.toml -o runs/small --resume\n" in capsys.readouterr().err
+    assert cli.run(["benchmark", "small.toml", "-o", "my runs", "--shard", "1/2"]) == 130
+    assert "matex benchmark small.toml -o 'my runs' --shard 1/2 --resume\n" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_named(config, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert cli.run(["benchmark", "small.toml"]) == 2
     assert "pip install matex[benchmark]" in capsys.readouterr().err
+
+
+def test_tuning_counts_what_it_left_out_and_looks_at_the_place_to_write_first(config, capsys, monkeypatch):
+    films = config / "films"
+    films.mkdir()
+    (config / "tune.toml").write_text(
+        '[dataset]\nname = "toy"\nparameters = { root = "films", films = 3, broken = ["1"] }\n[tune]\n'
+        'method = "matex"\nmetric = "brightness"\n[tune.values]\nalpha = [0.2]\n'
+    )
+    assert cli.run(["tune", "tune.toml"]) == 0
+    assert "1 settings on 2 samples (2 rows and images could not be used);" in capsys.readouterr().out
+    assert "left_out = 2" in (config / "tune.preset.toml").read_text()
+    monkeypatch.setattr("matex.benchmark.tuning.tune_file", None)  # is not come to
+    assert cli.run(["tune", "tune.toml", "-o", "tune.toml/preset.toml"]) == 2
+    assert "tune.toml is a file" in capsys.readouterr().err
 
 
 def test_a_tuned_preset_gives_the_parameters(config, capsys):

@@ -48,6 +48,13 @@ def test_a_file_is_read(tmp_path):
     assert config.metrics[0].label == "iou by value"
 
 
+def test_a_file_of_a_windows_editor_is_read(tmp_path):
+    file = tmp_path / "some.toml"
+    text = 'models = ["tiny"]\r\nmethods = ["rollout"]\r\nmetrics = ["iou"]\r\ndatasets = ["toy"]\r\n'
+    file.write_bytes(text.encode("utf-8-sig"))
+    assert load_config(file).methods[0].name == "rollout"
+
+
 def test_a_resolved_configuration_reads_back():
     config = parse_config(toy.config(datasets=[{"name": "toy", "limit": 2, "parameters": {"broken": ["1", "2"]}}]))
     assert parse_config(plain(config)) == config
@@ -72,13 +79,16 @@ def test_unknown_keys_are_refused_with_the_nearest():
         ({"chunk": 0}, "expected chunk to be 1 or more, got 0."),
         ({"chunk": "16"}, "expected chunk to be a whole number, got '16'."),
         ({"chunk": True}, "expected chunk to be a whole number, got True."),
-        ({"seeds": []}, "expected seeds to be different whole numbers of 0 or more, got []."),
-        ({"seeds": [1, 1]}, "expected seeds to be different whole numbers of 0 or more, got [1, 1]."),
+        ({"seeds": []}, "expected seeds to be different whole numbers from 0 to 4294967295, got []."),
+        ({"seeds": [1, 1]}, "expected seeds to be different whole numbers from 0 to 4294967295, got [1, 1]."),
+        ({"seeds": [1 << 32]}, "from 0 to 4294967295, got [4294967296]."),
         ({"seeds": 3}, "expected seeds to be a list of whole numbers, got 3."),
         ({"methods": []}, "expected methods to be one or more tables [[methods]] or names, got []."),
         ({"models": [{"label": "x"}]}, "expected models[0].name to be a name, got nothing."),
         ({"models": [{"name": "tiny", "dtype": "half"}]}, "expected models[0].dtype to be one of float32, "),
         ({"models": ["tiny", "tiny"]}, "expected models[1].label to be another than those before it; give it a label"),
+        ({"models": ["tiny", {"name": "tiny", "label": "Tiny"}]}, "expected models[1].label to be another than those"),
+        ({"models": [{"name": "tiny", "label": "肺" * 23}]}, "expected models[0].label to be shorter"),
         ({"methods": [{"name": "matex", "label": "control: uniform"}]}, "expected methods[0].label to be printable"),
         ({"methods": [{"name": "matex", "parameters": {"alpha": "x"}}]}, "methods[0].parameters.alpha to be a number"),
         ({"methods": [{"name": "matex", "parameters": {"prior": "x"}}]}, "prior to be one of parabola, gaussian,"),

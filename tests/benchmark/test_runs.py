@@ -216,6 +216,81 @@ def test_an_existing_folder_is_refused_without_resume(whole, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_file_is_no_run_folder(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(InputError, match="Expected a run folder, got the file"):
+            run(parse_config(toy.config()), tmp_path / "run", resume=resume)
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(tmp_path):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"]))
+    run(config, tmp_path / "run", shard=(1, 1))
+    store = Store(tmp_path / "run/shards/1-of-1")
+    with store.held(), pytest.raises(InputError, match="another process is writing to"):
+        run(config, tmp_path / "run", shard=(1, 1), resume=True)
+    with Store(tmp_path / "run").held(), pytest.raises(InputError, match="another process is writing to"):
+        merge([tmp_path / "run"])
+    merge([tmp_path / "run"])
+    assert not (tmp_path / "run/work").exists()
+
+
+def test_a_shard_of_a_run_that_is_complete_has_nothing_to_do(whole):
+    before = toy.contents(whole)
+    assert run(parse_config(toy.config()), whole, shard=(1, 2), resume=True) == whole
+    assert toy.contents(whole) == before
+    assert not (whole / "shards").exists()
+
+
+def test_a_log_that_was_cut_loses_one_line(tmp_path):
+    store = Store(tmp_path)
+    store.log("start")
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"event": "chu')
+    store.log("resume")
+    assert [event["event"] for event in store.events] == ["start", "resume"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("work/plan.json", b'{"config"', "Start a new run with -o."),
+        ("work/plan.json", b"[]", "Start a new run with -o."),
+        ("work/chunks/toy/tiny/0.json", b"{", "Remove work/chunks/toy/tiny/0.json there and go on with --resume."),
+        ("work/chunks/toy/tiny/0.parquet", b"PAR", "Remove work/chunks/toy/tiny/0.json there and go on with --resume."),
+    ],
+)
+def test_a_damaged_file_of_an_unfinished_run_is_named(tmp_path, name, content, said):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"], chunk=7))
+    folder = run(config, tmp_path / "run", shard=(1, 1))
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"Expected {name} in the run folder .*1-of-1.* got a damaged file.") as caught:
+        merge([tmp_path / "run"])
+    assert str(caught.value).endswith(said)
+    (folder / name).write_bytes(whole)
+    merge([tmp_path / "run"])
+    assert (tmp_path / "run/run.json").exists()
+
+
+def test_what_a_stopped_merge_left_does_not_count(tmp_path):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"], chunk=7))
+    run(config, tmp_path / "run", shard=(1, 1))
+    old = tmp_path / "run/work/chunks/toy/tiny/0.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{")
+    merge([tmp_path / "run"])
+    assert (tmp_path / "run/run.json").exists()
+
+
+def test_shards_are_not_merged_into_another_run(tmp_path):
+    config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"], chunk=7))
+    run(config, tmp_path / "run", shard=(1, 1))
+    other = run(config, tmp_path / "other", shard=(1, 1))
+    with pytest.raises(InputError, match="got an unfinished one"):
+        merge([tmp_path / "run"], other)
+
+
 def test_a_complete_run_is_left_as_it_is(whole):
     before = toy.contents(whole)
     stamp = (whole / "results.parquet").stat().st_mtime_ns
@@ -236,11 +311,11 @@ def test_changed_data_or_weights_are_refused(tmp_path, monkeypatch):
     config = parse_config(toy.config(methods=["rollout"], metrics=["brightness"]))
     out = tmp_path / "run"
     run(config, out, shard=(1, 1))
-    for key, value in (("counts", {"toy": 9}), ("weights", {"tiny": "0" * 64})):
+    for key, value in (("counts", {"toy": 9}), ("data", {"toy": "0" * 64}), ("weights", {"tiny": "0" * 64})):
         file = out / "shards/1-of-1/work/plan.json"
         before = file.read_text()
         file.write_text(json.dumps({**json.loads(before), key: value}))
-        with pytest.raises(InputError, match=r"the number of samples|the weights"):
+        with pytest.raises(InputError, match=r"Expected (the number of samples|the data|the weights) of"):
             run(config, out, shard=(1, 1), resume=True)
         file.write_text(before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,9 @@ def benchmark(
     try:
         written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=sys.stderr.isatty())
     except KeyboardInterrupt:
-        print(f"matex: stopped; go on with: matex benchmark {config} -o {folder} --resume", file=sys.stderr)
+        again = ["matex", "benchmark", str(config), "-o", str(folder), *(["--shard", shard] if shard else [])]
+        again += ["--executor", executor] if executor != "serial" else []
+        print(f"matex: stopped; go on with: {shlex.join([*again, '--resume'])}", file=sys.stderr)
         raise
     _say_done(written)
 
@@ -92,15 +95,19 @@ def tune(
     """
     from matex.benchmark.config import load_search
     from matex.benchmark.tuning import tune_file, write_preset
+    from matex.render.files import check_folder
 
+    out = out or Path(f"{config.stem}.preset.toml")
     dataset, model, search = load_search(config)
+    check_folder(out.parent)
     tuned = tune_file(dataset, model, search, progress=sys.stderr.isatty())
-    written = write_preset(tuned, out or Path(f"{config.stem}.preset.toml"))
+    written = write_preset(tuned, out)
     for trial in tuned.best(5):
         told = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
         print(f"{trial.value:10.4f}  {told}")
     print(f"{tuned.default.value:10.4f}  as it was")
-    print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples; the best is in {written}.")
+    left_out = f" ({tuned.left_out} rows and images could not be used)" if tuned.left_out else ""
+    print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples{left_out}; the best is in {written}.")
 
 
 def _roots(given: Sequence[str]) -> dict[str, Path]:
@@ -122,7 +129,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     from matex.images import InputError
 
     which, slash, shards = text.partition("/")
-    if not (slash and which.isdigit() and shards.isdigit() and 1 <= int(which) <= int(shards)):
+    if not (slash and which.isdecimal() and shards.isdecimal() and 1 <= int(which) <= int(shards)):
         raise InputError(f"Expected --shard I/N with I from 1 to N, such as 1/4, got {text!r}.")
     return int(which), int(shards)
 

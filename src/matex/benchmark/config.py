@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
+from matex.benchmark.store import as_folder
 from matex.datasets import DATASETS
 from matex.geometry import Resize
 from matex.images import InputError
@@ -21,6 +22,10 @@ from matex.metrics import METRICS, make_metric
 
 CHUNK = 16
 """Samples that are explained together; part of what the bytes of a run depend on."""
+SEEDS = 1 << 32
+"""Above every seed: not every generator takes more."""
+LABEL = 200
+"""Characters of a label as the name of a folder, which is 255 at most: a control's label has words of its own."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,8 @@ def parse_config(content: Mapping[str, Any], source: str = "configuration") -> C
         seeds=(at / "seeds").typed(content.get("seeds", [0]), tuple[int, ...]),
         chunk=(at / "chunk").typed(content.get("chunk", CHUNK), int),
     )
-    if not config.seeds or min(config.seeds) < 0 or len(set(config.seeds)) < len(config.seeds):
-        raise (at / "seeds").refusal("different whole numbers of 0 or more", list(config.seeds))
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or not all(0 <= s < SEEDS for s in config.seeds):
+        raise (at / "seeds").refusal("different whole numbers from 0 to 4294967295", list(config.seeds))
     if config.chunk < 1:
         raise (at / "chunk").refusal("1 or more", config.chunk)
     return config
@@ -159,6 +164,11 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
     dataset = _dataset(at / "dataset", content["dataset"])
     model = _model(at / "model", content.get("model", "tiny"))
     return dataset, model, _search(at / "tune", content["tune"])
+
+
+def is_test(split: str) -> bool:
+    """Whether a split goes by the name of a test split, however a table writes it."""
+    return split.strip().lower().startswith("test")
 
 
 def read_preset(path: str | Path) -> tuple[str, dict[str, Any]]:
@@ -318,17 +328,20 @@ def _search(at: _Place, table: Any) -> Search:
             f"a column of {metric.name} that has a better end, of {', '.join(columns)}", column
         )
     split = (at / "split").typed(table.get("split", "val"), str)
-    if split == "test":
+    if is_test(split):
         raise (at / "split").refusal(
             "'val' or 'train', as parameters chosen on the test split say nothing there", split
         )
     trials = (at / "trials").typed(table.get("trials"), int | None)
     if trials is not None and trials < 1:
         raise (at / "trials").refusal("1 or more", trials)
+    seed = (at / "seed").typed(table.get("seed", 0), int)
+    if seed < 0:
+        raise (at / "seed").refusal("0 or more", seed)
     fixed = _parameters(at / "fixed", METHODS[method], make, method, table.get("fixed", {}))
     if both := set(fixed) & set(values):
         raise (at / "fixed").refusal("without the parameters that are tried", sorted(both))
-    return Search(method, metric, column, values, fixed, trials, (at / "seed").typed(table.get("seed", 0), int), split)
+    return Search(method, metric, column, values, fixed, trials, seed, split)
 
 
 def _table(at: _Place, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -345,6 +358,8 @@ def _label(at: _Place, table: Mapping[str, Any], default: str) -> str:
     label = (at / "label").typed(table.get("label", default), str)
     if not label.strip() or label != label.strip() or not label.isprintable() or label.startswith("control: "):
         raise (at / "label").refusal("printable text that does not begin with 'control: '", label)
+    if len(as_folder(label)) > LABEL:
+        raise (at / "label").refusal("shorter, as it names a folder", label)
     return label
 
 
@@ -368,17 +383,19 @@ Choice = typing.TypeVar("Choice", DatasetChoice, ModelChoice, MethodChoice, Metr
 
 
 def _unique(at: _Place, entries: list[Choice]) -> tuple[Choice, ...]:
-    """Refuse two entries of one label."""
-    labels = [entry.label for entry in entries]
+    """Refuse two entries of one label; upper and lower case are one, as for the folders of many systems."""
+    labels = [entry.label.casefold() for entry in entries]
     for number, label in enumerate(labels):
         if label in labels[:number]:
-            raise (at.item(number) / "label").refusal("another than those before it; give it a label", label)
+            raise (at.item(number) / "label").refusal(
+                "another than those before it; give it a label", entries[number].label
+            )
     return tuple(entries)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"Expected a TOML file, got {str(path)!r}: {error.strerror}. Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

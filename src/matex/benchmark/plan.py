@@ -27,6 +27,7 @@ class Plan:
     Args:
         config: resolved.
         counts: samples of each data set, by label.
+        data: what the tables of each data set say, as a hash, by label.
         weights: hash of each model's weights, by label.
         problems: of the data sets' tables.
         threads: of torch, which the last bits of a map depend on.
@@ -36,6 +37,7 @@ class Plan:
 
     config: Config
     counts: Mapping[str, int]
+    data: Mapping[str, str]
     weights: Mapping[str, str]
     problems: tuple[Mapping[str, Any], ...]
     threads: int
@@ -76,6 +78,7 @@ class Plan:
         return cls(
             parse_config(values["config"], "the recorded configuration"),
             values["counts"],
+            values["data"],
             values["weights"],
             tuple(values["problems"]),
             values["threads"],
@@ -161,7 +164,7 @@ def open_model(choice: ModelChoice) -> Model:
 def shard_of_environment() -> Shard | None:
     """What torchrun and its like say about this process; None when it is alone."""
     rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    if not (rank.isdigit() and size.isdigit()) or int(size) < 2:
+    if not (rank.isdecimal() and size.isdecimal()) or int(size) < 2:
         return None
     return int(rank) + 1, int(size)
 
@@ -169,6 +172,6 @@ def shard_of_environment() -> Shard | None:
 def _device(device: str) -> str:
     """The GPU that torchrun gave to this process, where the configuration leaves the choice."""
     local = os.environ.get("LOCAL_RANK", "")
-    if device == "auto" and local.isdigit() and int(local) < torch.cuda.device_count():
+    if device == "auto" and local.isdecimal() and int(local) < torch.cuda.device_count():
         return f"cuda:{local}"
     return device

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from matex.benchmark.config import Config, MetricChoice, parse_config
 from matex.benchmark.controls import MAPS, cells, localises, measured
-from matex.benchmark.store import Store, read_table
+from matex.benchmark.store import Store, read_lines, read_table
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
 from matex.metrics.localisation import tune_thresholds
@@ -225,7 +225,7 @@ def _finished(store: Store) -> Run:
         config = parse_config(record["config"], "run.json")
         described = _json(store.path / "cells.json")
         tables = {name: read_table((store.path / f"{name}.parquet").read_bytes()) for name in _TABLES}
-        problems, events = (_lines(store.path / name) for name in ("problems.jsonl", "log.jsonl"))
+        problems, events = read_lines(store.path / "problems.jsonl"), store.events
     except (OSError, KeyError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -236,7 +236,7 @@ def _finished(store: Store) -> Run:
     sections = _sections(config, described, tables)
     for section in sections:
         check_controls(section, config)
-    return Run(store, record, config, sections, problems, events, unfinished="")
+    return Run(store, record, config, sections, tuple(problems), tuple(events), unfinished="")
 
 
 def _unfinished(store: Store) -> Run:
@@ -263,7 +263,7 @@ def _unfinished(store: Store) -> Run:
     sections = _sections(config, _describe(config, left_out), tables)
     chunks = sum(-(-count // config.chunk) for count in first["counts"].values()) * len(config.models)
     problems = [*first["problems"], *(row for part in parts for key in ("problems", "left out") for row in part[key])]
-    events = tuple(event for one in stores for event in _lines(one.path / "log.jsonl"))
+    events = tuple(event for one in stores for event in one.events)
     told = f"{len(files)} of {chunks} chunks are done; measures of the whole are taken when a run is finished"
     return Run(store, first, config, sections, tuple(problems), events, unfinished=told)
 
@@ -476,14 +476,3 @@ def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[
 
 def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _lines(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """Rows of a file of JSON lines; a line that was being written when the run was killed is left out."""
-    found: list[Mapping[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return tuple(found)

@@ -82,13 +82,22 @@ def run(
     shard = shard or shard_of_environment()
     if shard and not 1 <= shard[0] <= shard[1]:
         raise InputError(f"Expected a shard from 1/{shard[1]} to {shard[1]}/{shard[1]}, got {shard[0]}/{shard[1]}.")
-    store = Store(Path(out) / f"shards/{shard[0]}-of-{shard[1]}" if shard else Path(out))
+    store = Store(Path(out))
+    if shard and not store.complete:
+        store = Store(store.path / f"shards/{shard[0]}-of-{shard[1]}")
     opened = opened or Opened(config)
-    plan = _start(store, opened, shard, resume)
+    plan = _plan(store, opened, shard, resume)
     if plan is None:
         store.tidy()
         return store.path
-    with _threads(plan.threads):
+    with store.held(), _threads(plan.threads):
+        if store.complete:  # by a process that had the folder until now
+            store.tidy()
+            return store.path
+        fresh = store.plan is None
+        if fresh:
+            store.start(plan.as_plain())
+        store.log("start" if fresh else "resume", time=_now(), **_environment())
         todo = [chunk for chunk in plan.chunks() if not store.has(chunk)]
         _carry_out(store, plan, opened, todo, executor, progress)
         if shard:
@@ -116,16 +125,20 @@ def merge(runs: Sequence[str | Path], out: str | Path | None = None, *, progress
     store = Store(Path(out) if out is not None else given[0])
     if store.complete:
         raise InputError(f"Expected a folder without a finished run, got {str(store.path)!r}. Name another with -o.")
+    if store.plan is not None:
+        raise InputError(
+            f"Expected a folder without a run, got an unfinished one in {str(store.path)!r}. Name another with -o."
+        )
     shards = [Store(folder) for one in given for folder in (sorted((one / "shards").glob("*-of-*")) or [one])]
     plan = _joint_plan(shards)
-    for shard in shards:
-        _copy(shard.path, store.path)
     opened = Opened(plan.config)
-    with _threads(plan.threads):
+    with store.held(), _threads(plan.threads):
+        for shard in shards:
+            _copy(shard.path, store)
         finish(store, plan, opened, progress)
-    for number, shard in enumerate(shards, start=1):
-        for event in shard.events:
-            store.log(event.pop("event"), shard=number, **event)
+        for number, shard in enumerate(shards, start=1):
+            for event in shard.events:
+                store.log(event.pop("event"), shard=number, **event)
     if out is None:
         shutil.rmtree(store.path / "shards", ignore_errors=True)
     return store.path
@@ -153,40 +166,39 @@ def finish(store: Store, plan: Plan, opened: Opened, progress: bool = False) -> 
     store.tidy()
 
 
-def _start(store: Store, opened: Opened, shard: Shard | None, resume: bool) -> Plan | None:
-    """The plan of a new or a recorded run; None when it is complete already."""
-    exists = store.path.exists() and any(store.path.iterdir())
-    if exists and not resume:
+def _plan(store: Store, opened: Opened, shard: Shard | None, resume: bool) -> Plan | None:
+    """The plan of a new or a recorded run; None when it is complete already. Writes nothing."""
+    if store.path.exists() and not store.path.is_dir():
+        raise InputError(f"Expected a run folder, got the file {str(store.path)!r}. Name another with -o.")
+    held = {path.name for path in store.path.iterdir()} if store.path.exists() else set[str]()
+    if held and not resume:
         raise InputError(
             f"Expected a new folder for the run, got {str(store.path)!r}, which exists. Go on with it with --resume, "
             "or name another with -o."
         )
-    recorded = store.plan
-    if recorded is None and store.complete:
-        recorded = json.loads((store.path / "run.json").read_text(encoding="utf-8"))
-        _refuse_changes(recorded["config"], _public(plain(opened.config)), store)
+    if store.complete:
+        _refuse_changes(store.record["config"], _public(plain(opened.config)), store)
         return None
-    if recorded is None and exists and any(name.name != "work" for name in store.path.iterdir()):
-        raise InputError(
-            f"Expected a run to go on with, got {str(store.path)!r}, which holds none. Name another with -o."
-        )
-    if recorded is not None:
-        _refuse_changes(recorded["config"], plain(opened.config), store)
-    plan = _new_plan(opened, shard)
+    recorded = store.plan
     if recorded is None:
-        store.start(plan.as_plain())
-        store.log("start", time=_now(), **plan.environment)
-        return plan
+        if held - {"work"}:
+            what = "shards: take --shard, or put them together with matex merge" if "shards" in held else "none"
+            raise InputError(
+                f"Expected a run to go on with, got {str(store.path)!r}, which holds {what}. Or name another with -o."
+            )
+        return _new_plan(opened, shard)
     before = Plan.from_plain(recorded)
+    _refuse_changes(recorded["config"], plain(opened.config), store)
+    plan = _new_plan(opened, shard)
     for what, old, new in (
         ("the number of samples", before.counts, plan.counts),
+        ("the data", before.data, plan.data),
         ("the weights", before.weights, plan.weights),
     ):
         if changed := differences(old, new):
             raise InputError(
                 f"Expected {what} of the run in {str(store.path)!r}, got others: {changed[0]}. Start a new run with -o."
             )
-    store.log("resume", time=_now(), **plan.environment)
     return before
 
 
@@ -211,11 +223,8 @@ def _new_plan(opened: Opened, shard: Shard | None) -> Plan:
         for problem in opened.dataset(choice.label).problems
     ]
     weights = {choice.label: opened.model(choice.label).weights_sha256 for choice in reversed(config.models)}
-    environment = {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("matex", "torch", "transformers", "numpy", "pillow", "pyarrow")},
-    }
-    return Plan(config, counts, weights, tuple(problems), torch.get_num_threads(), environment, shard)
+    data = {choice.label: opened.dataset(choice.label).fingerprint for choice in config.datasets}
+    return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
 
 
 def _carry_out(
@@ -374,7 +383,7 @@ def _joint_plan(shards: Sequence[Store]) -> Plan:
         plans.append(Plan.from_plain(shard.plan))
     first = plans[0]
     for shard, plan in zip(shards, plans, strict=True):
-        for what in ("config", "counts", "weights"):
+        for what in ("config", "counts", "data", "weights"):
             old, new = (one.as_plain()[what] for one in (first, plan))
             if changed := differences(json.loads(json.dumps(old)), json.loads(json.dumps(new))):
                 raise InputError(
@@ -386,6 +395,9 @@ def _joint_plan(shards: Sequence[Store]) -> Plan:
                 f"Expected shards that are done, got {str(shard.path)!r}, which lacks {len(lacking)} of "
                 f"{len(plan.chunks())} chunks. Go on with it with --resume."
             )
+        for chunk in plan.chunks():  # a damaged file is said of the shard that it can be mended in
+            shard.chunk(chunk)
+            shard.values(chunk)
     whole = dataclasses.replace(first, shard=None)
     held = {chunk for plan in plans for chunk in plan.chunks()}
     if lacking := [chunk for chunk in whole.chunks() if chunk not in held]:
@@ -394,19 +406,18 @@ def _joint_plan(shards: Sequence[Store]) -> Plan:
     return whole
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Store) -> None:
     """The maps and chunks of a shard into the merged run; linked where the file system can, to save room."""
     for file in (*(source / "maps").rglob("*.npz"), *(source / "work/chunks").rglob("*")):
         if file.suffix not in (".npz", ".json", ".parquet"):
             continue
-        place = target / file.relative_to(source)
-        if place.exists():
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = target.path / file.relative_to(source)
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)  # of a merge that was stopped, and perhaps of a shard made again since
             os.link(file, place)
         except OSError:
-            Store(target).write(str(file.relative_to(source)), file.read_bytes())
+            target.write(str(file.relative_to(source)), file.read_bytes())
 
 
 @contextlib.contextmanager
@@ -422,6 +433,11 @@ def _threads(count: int) -> Generator[None]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _environment() -> dict[str, str]:
+    packages = ("matex", "torch", "transformers", "numpy", "pillow", "pyarrow")
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
 
 
 @cache

@@ -18,12 +18,14 @@ a chunk depends on nothing but its number, so that the bytes are the same howeve
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,10 @@ from numpy.typing import NDArray
 from matex.images import InputError
 from matex.render.files import strict_json
 
-FORMAT = "matex-benchmark/1"
+if sys.platform != "win32":
+    import fcntl
+
+FORMAT = "matex-benchmark/2"
 RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
 SAMPLES = (
     "dataset",
@@ -52,6 +57,7 @@ SAMPLES = (
     "number",
 )
 SCORES = ("dataset", "model", "sample", "score")
+PLAN = "work/plan.json"
 _TEMPORARY = ".part"
 
 
@@ -85,14 +91,49 @@ class Store:
         return (self.path / "run.json").exists()
 
     @property
+    def record(self) -> dict[str, Any]:
+        """run.json of a complete run.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return self._read_json("run.json", "Copy the folder again, or run it again.")
+
+    @property
     def plan(self) -> dict[str, Any] | None:
         """What an unfinished run set out to do; None when there is none."""
-        file = self.work / "plan.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        return self._read_json(PLAN, "Start a new run with -o.") if (self.path / PLAN).exists() else None
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None]:
+        """Keep other processes out of the folder; the system lets go of it when the process ends, also by kill -9.
+
+        On Windows, and on file systems without locks, two processes in one folder go unnoticed.
+
+        Raises:
+            InputError: another process has it, or it cannot be written to.
+        """
+        if sys.platform == "win32":
+            yield
+            return
+        with self._writing("work/lock"):
+            self.work.mkdir(parents=True, exist_ok=True)
+            lock = (self.work / "lock").open("ab")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"Expected the run folder {str(self.path)!r} for this process alone, got one that another process "
+                    "is writing to. Wait for it, or name another with -o."
+                ) from None
+            except OSError:
+                pass
+            yield
 
     def start(self, plan: Mapping[str, Any]) -> None:
         """Make the folder and write down what is about to be done."""
-        self.write("work/plan.json", as_json(plan))
+        self.write(PLAN, as_json(plan))
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all.
@@ -101,39 +142,81 @@ class Store:
             InputError: a folder that cannot be written to, or a full disk.
         """
         file = self.path / name
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f"{file.name}.{os.getpid()}{_TEMPORARY}")
-            temporary.write_bytes(data)
-            os.replace(temporary, file)
-        except OSError as error:
-            raise InputError(
-                f"Expected to write {name} in the run folder {str(self.path)!r}, got {error.strerror}. "
-                "Make room or name another folder, then go on with --resume."
-            ) from None
+        temporary = file.with_name(f"{file.name}.{os.getpid()}{_TEMPORARY}")
+        with self._writing(name):
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+                os.replace(temporary, file)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)  # a full disk has no room for halves
+                raise
 
     def log(self, event: str, **facts: Any) -> None:
-        """Add a line to log.jsonl."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n")
+        """Add a line to log.jsonl.
+
+        Raises:
+            InputError: as for `write`.
+        """
+        line = json.dumps({"event": event, **facts}, ensure_ascii=False) + "\n"
+        with self._writing("log.jsonl"), (self.path / "log.jsonl").open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":  # a process was killed within its line
+                    line = "\n" + line
+            stream.write(line.encode())
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Lines of log.jsonl; none where there is no log."""
-        file = self.path / "log.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines]
+        """Lines of log.jsonl; none where there is no log, and without one that was cut when a process was killed."""
+        return read_lines(self.path / "log.jsonl")
 
     def has(self, chunk: ChunkKey) -> bool:
         return (self.path / chunk_file(chunk)).exists()
 
     def chunk(self, chunk: ChunkKey) -> dict[str, Any]:
-        """Samples, scores, problems, left-out cells and values of a chunk, as its file holds them."""
-        return json.loads((self.path / chunk_file(chunk)).read_text(encoding="utf-8"))
+        """Samples, scores, problems and left-out cells of a chunk, as its file holds them.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return self._read_json(chunk_file(chunk), _again(chunk))
 
     def values(self, chunk: ChunkKey) -> Any:
-        """The chunk's rows of results, a pyarrow table."""
-        return read_table((self.path / values_file(chunk)).read_bytes())
+        """The chunk's rows of results, a pyarrow table.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        try:
+            return read_table((self.path / values_file(chunk)).read_bytes())
+        except (OSError, ValueError):
+            raise self._damaged(values_file(chunk), _again(chunk)) from None
+
+    def _read_json(self, name: str, advice: str) -> dict[str, Any]:
+        try:
+            found = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict):
+            raise self._damaged(name, advice)
+        return found
+
+    def _damaged(self, name: str, advice: str) -> InputError:
+        return InputError(
+            f"Expected {name} in the run folder {str(self.path)!r} as it was written, got a damaged file. {advice}"
+        )
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"Expected to write {name} in the run folder {str(self.path)!r}, got {error.strerror}. "
+                "Make room or name another folder, then go on with --resume."
+            ) from None
 
     def maps(
         self, dataset: str, model: str, method: str, seed: int
@@ -170,6 +253,10 @@ def chunk_file(chunk: ChunkKey) -> str:
     return f"work/chunks/{as_folder(chunk.dataset)}/{as_folder(chunk.model)}/{chunk.number}.json"
 
 
+def _again(chunk: ChunkKey) -> str:
+    return f"Remove {chunk_file(chunk)} there and go on with --resume."
+
+
 def values_file(chunk: ChunkKey) -> str:
     return chunk_file(chunk).removesuffix(".json") + ".parquet"
 
@@ -189,6 +276,15 @@ def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
             np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue())
     return stream.getvalue()
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """Rows of a file of JSON lines, without one that was being written when a process was killed; none without file."""
+    found: list[dict[str, Any]] = []
+    for line in file.read_bytes().split(b"\n") if file.exists() else ():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def as_json(value: Any) -> bytes:

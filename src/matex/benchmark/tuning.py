@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from matex.adapters import Model
 from matex.attribution import make
-from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search
+from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test
 from matex.benchmark.plan import Films, open_model
 from matex.datasets import Sample, open_dataset
 from matex.geometry import Resize
@@ -53,7 +53,7 @@ class Tuned:
         default: the method as it was, with the fixed parameters alone.
         fixed: parameters that were not tried.
         samples: how many were used.
-        left_out: how many could not be read.
+        left_out: rows and images that could not be used.
         split: of the samples.
         about: model and data set, for the record.
     """
@@ -145,8 +145,8 @@ def tune(
             f"Expected a column of a metric that judges single maps and has a better end, got {metric}, {column}. "
             f"Columns of {metric}: {', '.join(kind.better) or 'none'}."
         )
-    if split == "test":
-        raise InputError("Expected split 'val' or 'train', got 'test'. Parameters chosen there say nothing there.")
+    if is_test(split):
+        raise InputError(f"Expected split 'val' or 'train', got {split!r}. Parameters chosen there say nothing there.")
     kept = dict(fixed or {})
     settings = [kept, *({**kept, **some} for some in _settings(values, trials, seed))]
     for some in settings:
@@ -197,7 +197,8 @@ def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, pro
         domain="natural" if opened.domain == "natural" else "chest",
         progress=progress,
     )
-    return replace(tuned, about={"model": model.label, "weights": loaded.weights_sha256, "dataset": dataset.label})
+    about = {"model": model.label, "weights": loaded.weights_sha256, "dataset": dataset.label}
+    return replace(tuned, left_out=tuned.left_out + len(opened.problems), about=about)
 
 
 def write_preset(tuned: Tuned, path: str | Path) -> Path:
@@ -216,6 +217,7 @@ def write_preset(tuned: Tuned, path: str | Path) -> Path:
         "default": tuned.default.value,
         "undefined": best[0].undefined,
         "samples": tuned.samples,
+        "left_out": tuned.left_out,
         "split": tuned.split,
         "settings": len(tuned.trials),
         **tuned.about,
