@@ -12,20 +12,25 @@ import pytest
 
 from matex.benchmark import parse_config, run
 from matex.benchmark.published import TABLES
-from matex.benchmark.report import write_report
+from matex.benchmark.report import _curve_axes, _curve_title, write_report
 from matex.benchmark.report_files import as_csv, escape, latex_table
 from matex.benchmark.report_page import table as html_table
-from matex.benchmark.report_run import curve_of, read_run, stage_of
+from matex.benchmark.report_run import Measure, curve_of, read_run, stage_of
 from matex.benchmark.report_tables import (
+    Column,
+    Curve,
     Measured,
     Numbers,
+    Row,
     Style,
     Table,
     attributes,
+    heading,
     localisation,
     paper_table,
     places,
     prior_question,
+    style_of,
     two_findings,
 )
 from matex.images import InputError
@@ -346,6 +351,46 @@ def test_numbers_are_written_as_they_should():
     assert style.number(float("nan")) == "–"
     assert style.interval(float("nan"), float("nan")) == ""
     assert escape("50% & a_b <x>") == r"50\% \& a\_b \textless{}x\textgreater{}"
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "told", "number"),
+    [
+        ("roar-plus", "roar_image", "ROAR+ of images, % of the loss", "28.1"),
+        ("deletion-insertion", "deletion_auc", "Deletion AUC, cosine", "28.127"),
+        ("deletion-insertion", "deletion_top1_auc", "Deletion @1 AUC", "28.127"),
+        ("infidelity", "infidelity", "Infidelity, (cosine × 100) squared", "28.13"),
+    ],
+)
+def test_a_heading_says_the_unit_of_its_column(name, column, told, number):
+    one = Measure(name, column, name, "higher", False, False)
+    assert heading(one) == told
+    assert style_of(one).number(28.127) == number
+
+
+def test_curves_say_what_they_show_and_of_which_run_of_a_metric():
+    def curve(label):
+        column = Measure(label, "deletion_top1_at_0", "deletion-insertion", "lower", False, False)
+        return Curve("deletion_top1", label, (column,), (0,))
+
+    assert _curve_title(curve("deletion-insertion"), "*_top1") == "Deletion and insertion: class found first"
+    assert _curve_title(curve("predicted"), "*_top1") == "Deletion and insertion: class found first (predicted)"
+    assert _curve_title(curve("deletion-insertion"), "new") == "new (deletion-insertion)"
+    assert _curve_axes(curve("predicted"), "*_top1") == ("percent of the pixels", "share of films")
+
+
+def test_labels_that_latex_would_take_for_something_else():
+    assert escape("λ of 肺, é") == "[U+03BB] of [U+80BA], é"
+    rows = tuple(Row(label, "method", (None,)) for label in ("[1] matex", "*", "plain"))
+    tex = latex_table(Table("key", "title", "corner", (Column("x"),), rows))
+    assert "\n{}[1] matex & " in tex
+    assert "\n{}* & " in tex
+    assert "\nplain & " in tex
+
+
+def test_a_table_of_many_columns_is_set_closer():
+    for count, kind in ((6, 'class="numbers"'), (8, 'class="numbers wide"')):
+        assert kind in html_table(Table("key", "title", "corner", (Column("x"),) * count, ()))
 
 
 def test_an_empty_table_is_still_a_table():

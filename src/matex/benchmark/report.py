@@ -242,11 +242,11 @@ class _Builder:
                 self.numbers,
                 some,
                 f"{self.key}-curve-{number}",
-                _curve_title(metric, name),
-                _curve_axis(some[0]),
+                _curve_title(some[0], name),
+                *_curve_axes(some[0], name),
                 "Each panel is a method: its mean with a 95 % band in colour, the other methods grey.",
             )
-            for number, ((metric, name), some) in enumerate(groups.items(), start=1)
+            for number, ((_, name), some) in enumerate(groups.items(), start=1)
         )
         return Block(f"{self.key}-curves", "Curves", parts) if parts else None
 
@@ -393,25 +393,36 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     yield told
 
 
-def _curve_title(metric: str, name: str) -> str:
-    known = {
-        "*": "Deletion and insertion: score of the phrase",
-        "*_top1": "Deletion and insertion: class found first",
-        "script_*_top1": "Deletion and insertion by the published script’s points: class found first",
-        "rise_*": "Deletion and insertion as RISE has them: score",
-        "rise_*_probability": "Deletion and insertion as RISE has them: probability of the class",
-        "*_ir1": "Words removed and added: phrases that find their image first",
-        "*_tr1": "Words removed and added: images that find a phrase of theirs first",
-        "road_*": "ROAD: score as pixels are removed",
-        "iou": "IoU by threshold",
-    }
-    return known.get(name, f"{metric}: {name}")
+_CURVES: Mapping[str, tuple[str, str]] = {  # title and what is on the vertical axis
+    "*": ("Deletion and insertion: score of the phrase", "cosine"),
+    "*_top1": ("Deletion and insertion: class found first", "share of films"),
+    "script_*_top1": (
+        "Deletion and insertion by the published script’s points: class found first",
+        "share of films",
+    ),
+    "rise_*": ("Deletion and insertion as RISE has them: score", "cosine"),
+    "rise_*_probability": ("Deletion and insertion as RISE has them: probability of the class", "probability"),
+    "*_ir1": ("Words removed and added: phrases that find their image first", "share of phrases"),
+    "*_tr1": ("Words removed and added: images that find a phrase of theirs first", "share of images"),
+    "road_*": ("ROAD: score as pixels are removed", "cosine"),
+    "iou": ("IoU by threshold", "IoU, %"),
+}
 
 
-def _curve_axis(curve: Curve) -> str:
-    if "ir" in curve.name or "tr" in curve.name.split("_")[-1]:
-        return "percent of the words"
-    return "threshold, percent of the way to the maximum" if curve.name == "iou" else "percent of the pixels"
+def _curve_title(curve: Curve, name: str) -> str:
+    title = _CURVES[name][0] if name in _CURVES else name
+    known = name in _CURVES and curve.metric == curve.measures[0].name
+    return title if known else f"{title} ({curve.metric})"
+
+
+def _curve_axes(curve: Curve, name: str) -> tuple[str, str]:
+    """Labels of the horizontal and the vertical axis."""
+    along = "percent of the pixels"
+    if curve.measures[0].name == "retrieval":
+        along = "percent of the words"
+    elif name == "iou":
+        along = "threshold, percent of the way to the maximum"
+    return along, _CURVES[name][1] if name in _CURVES else ""
 
 
 def _title(metric: str) -> str:

@@ -121,7 +121,9 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
     return figure.drawing(key, title, caption, told)
 
 
-def curve_figure(numbers: Numbers, curves: Sequence[Curve], key: str, title: str, xlabel: str, caption: str) -> Drawing:
+def curve_figure(
+    numbers: Numbers, curves: Sequence[Curve], key: str, title: str, xlabel: str, ylabel: str, caption: str
+) -> Drawing:
     """A panel for each method with up to two curves, those of the other methods faint and a random map's dotted."""
     section = numbers.section
     methods = [entry.label for entry in section.methods if section.has(entry.label, curves[0].measures[0])]
@@ -153,7 +155,7 @@ def curve_figure(numbers: Numbers, curves: Sequence[Curve], key: str, title: str
                 curve.percents, _means(numbers, method, curve), color=colour, linewidth=1.9, zorder=3, label=label
             )
         axes.set_title(_clip(method, 30))
-    figure.label(xlabel, "")
+    figure.label(xlabel, ylabel)
     figure.legend()
     ends = {
         (method, curve.name): (_means(numbers, method, curve)[0], _means(numbers, method, curve)[-1])

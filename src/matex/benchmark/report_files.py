@@ -64,6 +64,7 @@ _ESCAPES = {
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
 }
+_LATIN = 0x180  # letters that T1 fonts and inputenc know end here
 
 _HEAD = r"""% Written by matex report. Copy the tables you need, with \usepackage{amssymb,booktabs,graphicx,longtable}.
 % Quoted lines are as published, on other models and other data: not comparable with the lines of this run.
@@ -122,8 +123,10 @@ def as_csv(sections: Sequence[tuple[str, Sequence[Table]]]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return "".join(_ESCAPES.get(letter, letter) for letter in text)
+    """Text as LaTeX prints it; letters that its fonts lack by their number, so that the document compiles."""
+    return "".join(
+        _ESCAPES.get(letter, letter if ord(letter) < _LATIN else f"[U+{ord(letter):04X}]") for letter in text
+    )
 
 
 def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, Any]:
@@ -189,6 +192,8 @@ def _latex_rows(rows: Sequence[Row], columns: int) -> Iterator[str]:
             yield f"\\multicolumn{{{columns + 1}}}{{l}}{{\\textbf{{{escape(row.group)}}}}} \\\\\n"
         group = row.group or group
         label = escape(row.label)
+        if label.startswith(("[", "*")):  # behind the end of a line they would be its arguments
+            label = "{}" + label
         if row.kind == "control":
             label = f"\\quad\\textit{{{label}}}"
         elif row.kind == "quoted":

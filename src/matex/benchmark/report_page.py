@@ -20,6 +20,7 @@ from matex.render.report import STYLE, document, jpeg
 from matex.saliency import DISCLAIMER
 
 LISTED = 200  # problems that are shown one by one
+WIDE = 7  # columns from which a table is set closer
 Counted = tuple[int, int]  # samples with a value, and undefined ones
 
 
@@ -74,12 +75,10 @@ def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) 
         _card("time", "Time", _time(run)),
         _card("provenance", "Provenance", _provenance(run)),
         "<footer><p>Intervals: 95 %, BCa bootstrap over films (phrases of one film are drawn together), 2000 "
-        "resamples. "
-        "n counts samples with a value; undefined values are left out of means and counted. Numbers of several "
-        "seeds are "
-        "means over the seeds first. Published numbers are quoted as they were printed, on other models and "
-        "other data: "
-        "no comparison with this run is meant. Made by matex; this file loads nothing from the network.</p></footer>",
+        "resamples. n counts samples with a value, or repetitions of a measure of the whole; undefined values are left "
+        "out of means and counted. Numbers of several seeds are means over the seeds first. Published numbers are "
+        "quoted as they were printed, on other models and other data: no comparison with this run is meant. Made by "
+        "matex; this file loads nothing from the network.</p></footer>",
     ]
     style = STYLE + "\n" + (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     return document(title, [part for part in body if part], style, script="")
@@ -107,11 +106,12 @@ def table(made: Table, title: bool = True) -> str:
     rows = "".join(_rows(made, common, _best(made)))
     notes = [*([_counts(common)] if any(common) else []), *made.notes]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    wide = " wide" if len(made.columns) >= WIDE else ""
     heading = f'<h3 id="{made.key}">{escape(made.title)}</h3>' if title else ""
     return (
         f"{heading}{_explained(made.lead)}"
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(made.title)}">'
-        f'<table class="numbers"><thead>{_heads(made, common)}</thead><tbody>{rows}</tbody></table></div>'
+        f'<table class="numbers{wide}"><thead>{_heads(made, common)}</thead><tbody>{rows}</tbody></table></div>'
         + (f'<ul class="footnotes">{listed}</ul>' if listed else "")
     )
 

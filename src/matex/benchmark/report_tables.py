@@ -188,7 +188,16 @@ STYLES: Mapping[tuple[str, str], Style] = {
     ("confidence-text", "drop_relative"): Style("Drop, relative", 1, 1, "% of the score"),
     ("confidence-text", "increase"): Style("Increase", 1, 1, "% of samples"),
     ("confidence-text", "kept"): Style("Share of tokens kept", 1, 2),
+    ("deletion-insertion", "deletion_auc"): Style("Deletion AUC", unit="cosine"),
+    ("deletion-insertion", "insertion_auc"): Style("Insertion AUC", unit="cosine"),
     ("retrieval", "cases"): Style("Phrases", 1, 0),
+    ("roar-plus", "roar_image"): Style("ROAR+ of images", 1, 1, "% of the loss"),
+    ("roar-plus", "roar_text"): Style("ROAR+ of text", 1, 1, "% of the loss"),
+    ("road", "road"): Style("ROAD", unit="cosine"),
+    ("road", "road_morf_auc"): Style("ROAD, most relevant first, AUC", unit="cosine"),
+    ("road", "road_lerf_auc"): Style("ROAD, least relevant first, AUC", unit="cosine"),
+    ("infidelity", "infidelity"): Style("Infidelity", 1, 2, "(cosine × 100) squared"),
+    ("stability", "stability"): Style("Stability", unit="rank correlation"),
 }
 WORDS: Mapping[str, str] = {
     "auc": "AUC",
@@ -349,7 +358,8 @@ def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) ->
         tuple(rows),
         "Paired differences on the same samples. The control is the one with the best mean among those of the method, "
         "chosen for each column by itself, which favours the control. p: two-sided paired bootstrap of the mean over "
-        "films, corrected after Holm for the methods of a column; ▲ and ▼ where it is below 0.05.",
+        "films, corrected after Holm for the methods of a column; ▲ and ▼ where it is below 0.05. Intervals are those "
+        "of each difference by itself, without correction.",
     )
 
 
@@ -379,7 +389,7 @@ def prior_question(numbers: Numbers, measures: Sequence[Measure], key: str) -> T
         columns_of(measures),
         tuple(made),
         "A method whose prior helps beats both itself without the prior and the prior alone. One that only matches the "
-        "prior alone has been replaced by it. p as above, corrected for the lines of a column.",
+        "prior alone has been replaced by it. p and intervals as above, p corrected for the lines of a column.",
     )
 
 
@@ -458,7 +468,7 @@ def pairwise(numbers: Numbers, measure: Measure, key: str) -> Table:
         tuple(Column(method) for method in order[1:]),
         tuple(rows),
         "Best method first. Paired differences with 95 % intervals; p: Wilcoxon’s signed-rank test over films, "
-        f"corrected after Holm for the {len(tests)} pairs; ▲ and ▼ where it is below 0.05.",
+        f"corrected after Holm for the {len(tests)} pairs, as intervals are not; ▲ and ▼ where it is below 0.05.",
     )
 
 
