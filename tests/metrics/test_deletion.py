@@ -154,8 +154,11 @@ def test_noise_depends_on_sample_and_seed_alone(model):
     assert grain.mean() == pytest.approx(127, abs=2)
 
 
-def test_a_constant_map_has_no_order(model):
-    found = make_metric("deletion-insertion", {})([make_case(model, 0, grid=np.full((5, 5), 3.0))])
+@pytest.mark.parametrize("value", [3.0, np.nan])
+@pytest.mark.parametrize("protocol", ["similarity", "rise"])
+def test_a_constant_map_has_no_order(model, protocol, value):
+    metric = make_metric("deletion-insertion", {"protocol": protocol})
+    found = metric([make_case(model, 0, grid=np.full((5, 5), value))])
     assert all(np.isnan(values[0]) for values in found.values())
 
 

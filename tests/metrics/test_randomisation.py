@@ -9,7 +9,9 @@ from matex.adapters.randomise import randomised
 from matex.datasets.sample import Sample
 from matex.metrics import Case, make_metric
 from matex.metrics.again import explain_again, original
+from matex.metrics.draws import generator_of
 from matex.metrics.stability import common, levels, shifted
+from matex.samples import samples
 from tests.metrics.made import film, loop, same, small_model
 from tests.reference import similarity as twin
 from tests.reference.maps import enlarge
@@ -62,8 +64,50 @@ def test_every_stage_equals_an_explanation_by_the_randomised_model(model):
             ):
                 tolerance = 0.02 if name == "overlap" else 1e-3  # ranks of nearly equal values after interpolation
                 assert found[f"{order}/{stage}/{name}"][i] == pytest.approx(expected, abs=tolerance)
-            term = [enlarge(e.components["gradient"], 35, 35) for e in (case.explanation, made)]
-            assert found[f"{order}/{stage}/gradient/spearman"][i] == pytest.approx(twin.spearman(*term), abs=1e-3)
+            for name in case.explanation.components:
+                term = [enlarge(e.components[name], 35, 35) for e in (case.explanation, made)]
+                actual = found[f"{order}/{stage}/{name}/spearman"][i]
+                if min(map(np.ptp, term)) == 0:
+                    assert np.isnan(actual)
+                else:
+                    assert actual == pytest.approx(twin.spearman(*term), abs=1e-3)
+
+
+def test_weights_may_be_shuffled_instead(model):
+    (case,) = cases = explained(model, "grad-eclip", 1)
+    found = make_metric("randomisation", {"scheme": "permute", "orders": ("cascade",)})(cases)
+    for number, stage in enumerate(STAGES):
+        other = randomised(model, 0, [f"image {name}" for name in STAGES[: number + 1]], "permute")
+        made = matex.explain(other, case.sample.image, case.sample.text, "grad-eclip")
+        expected = twin.spearman(*(enlarge(e.image.grid, 35, 35) for e in (case.explanation, made)))
+        assert found[f"cascade/{stage}/spearman"][0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_prior_made_again_is_that_of_each_phrase_and_film():
+    model, film = matex.load("tiny"), samples()[0]
+    settings = ({}, {"mirrored": True}, {"view": "LATERAL"}, {"domain": "natural"})
+    phrases = ["opacity in the left lower lung", "opacity in the right upper lung"]
+    cases = [
+        Case(model, Sample(f"s{i}", film.path, text), matex.explain(model, film.path, text, **given), {})
+        for i, (given, text) in enumerate((given, text) for given in settings for text in phrases)
+    ]
+    again = explain_again(model, cases, torch.stack([case.pixels for case in cases]), 5)
+    torch.testing.assert_close(again.components["prior"], original(cases).components["prior"], rtol=1e-4, atol=1e-5)
+    assert len({values.sum().item() for values in again.components["prior"]}) >= 5  # neutral ones are alike
+
+
+def test_a_prior_placed_by_a_lung_mask_cannot_be_made_again():
+    model, film = matex.load("tiny"), samples()[0]
+    height, width = matex.read(film.path).pixels.shape[:2]
+    mask = np.where(np.arange(width) < width // 2, 1, 2) * np.ones((height, 1), dtype=np.uint8)
+    for method, kept in (("matex", True), ("grad-eclip", False)):
+        made = matex.explain(model, film.path, "opacity in the left lower lung", method, lung_mask=mask)
+        case = Case(model, Sample("s", film.path, "opacity in the left lower lung"), made, {})
+        if kept:
+            with pytest.raises(matex.InputError, match=r"^Expected maps whose prior does not rest on a lung mask"):
+                explain_again(model, [case], case.pixels[None])
+        else:
+            torch.testing.assert_close(explain_again(model, [case], case.pixels[None]).whole, original([case]).whole)
 
 
 def test_the_headline_is_the_whole_tower_drawn_anew(model):
@@ -99,7 +143,7 @@ def test_a_constant_map_has_no_likeness_and_no_stability(model):
 
 def test_stability_equals_the_twin(model):
     cases = explained(model, "saliency", 2)
-    found = make_metric("stability", {"shift": 0.06, "brightness": 0.2})(cases)
+    found = make_metric("stability", {"shift": 0.06, "brightness": 0.2, "noise": 0.3, "seed": 5})(cases)
     mean, std = np.array(model.preprocessing.mean), np.array(model.preprocessing.std)
     for i, case in enumerate(cases):
         pixels = case.pixels.permute(1, 2, 0).numpy()
@@ -115,6 +159,12 @@ def test_stability_equals_the_twin(model):
             grey = np.clip((pixels * std + mean) * factor, 0, 1)
             bright.append(twin.spearman(before, after((grey - mean) / std)))
         assert found["stability_brightness"][i] == pytest.approx(np.mean(bright), abs=1e-3)
+        generator, noisy = generator_of(case, 5), []
+        for _ in range(2):
+            draw = torch.randn(35, 35, generator=generator).numpy()[..., None]  # the same in all channels
+            grey = np.clip(pixels * std + mean + 0.3 * draw, 0, 1)
+            noisy.append(twin.spearman(before, after((grey - mean) / std)))
+        assert found["stability_noise"][i] == pytest.approx(np.mean(noisy), abs=1e-3)
         moves = []
         for down, right in ((2, 0), (-2, 0), (0, 2), (0, -2)):
             changed, pairs = np.empty_like(pixels), []

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from matex.adapters.model import Encoded, Model
 from matex.attribution import Fused, make
 from matex.attribution.batching import batches
+from matex.images import InputError
 from matex.metrics.metric import Case
 from matex.priors.scene import Scene
 from matex.saliency import Explanation
@@ -45,7 +46,15 @@ def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_siz
 
     Returns:
         Maps on the device of the model, interpolated from their grids.
+
+    Raises:
+        InputError: a map whose prior was placed by a lung mask, which explanations do not keep.
     """
+    if any(c.explanation.prior is not None and c.explanation.provenance.get("lung_mask") for c in cases):
+        raise InputError(
+            "Expected maps whose prior does not rest on a lung mask, got one that was made with a mask, which "
+            "explanations do not keep: it cannot be made again. Explain without lung_mask."
+        )
     method = make(cases[0].explanation.method, cases[0].explanation.parameters)
 
     def run(start: int, stop: int) -> dict[str, Tensor]:

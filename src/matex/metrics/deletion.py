@@ -112,7 +112,7 @@ class DeletionInsertion:
                 "Use protocol='similarity'."
             )
         blank = self._blank(protocol, classes)
-        at = [i for i, case in enumerate(cases) if not case.constant and bool(case.raw.isfinite().all())]
+        at = [i for i, case in enumerate(cases) if not case.constant]
         found = {name: np.full(len(cases), np.nan) for name in blank}
         if at:
             some = [cases[i] for i in at]

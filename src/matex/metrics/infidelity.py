@@ -26,8 +26,8 @@ class Infidelity:
     """How badly the sum of the map inside a square tells how far the score drops when the square is removed.
 
     `infidelity` is the mean squared error over random squares, in squared hundredths of cosine. Removed pixels become
-    the mean colour. Maps have no unit of their own, so each is first scaled by the one factor that suits it best.
-    NaN for constant maps.
+    the mean colour. Maps have no unit of their own, so each is first scaled by the one factor that suits it best, which
+    may be below 0: a map and its negative are equally good here. NaN for constant maps.
 
     Args:
         samples: squares per case.
@@ -92,7 +92,8 @@ class Infidelity:
 class SensitivityMax:
     """The largest relative change of the map under small noise in the pixels; lower is steadier.
 
-    Each pixel moves by up to `radius`, in the units of the normalised image. NaN for constant maps.
+    Each pixel moves by up to `radius`, in the units of the normalised image. The change is divided by the norm of the
+    raw map, so that what is added to the whole map makes it look steadier. NaN for constant maps.
 
     Args:
         radius: of the noise, uniform in [-radius, radius].

@@ -59,8 +59,12 @@ class Case:
 
     @cached_property
     def constant(self) -> bool:
-        """True when the grid holds one value; asked of the grid, as interpolation adds rounding noise to a constant."""
-        return bool(np.ptp(self.explanation.image.grid) == 0)
+        """True when the grid tells no place from another: one value everywhere, or values that are not finite.
+
+        Asked of the grid, as interpolation adds rounding noise to a constant.
+        """
+        grid = self.explanation.image.grid
+        return not (np.isfinite(grid).all() and np.ptp(grid) > 0)
 
     @cached_property
     def heat(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,14 +34,14 @@ class RoarPlus:
     A copy of the model is trained twice with CLIP's contrastive loss, on the films as they are and on degraded ones,
     from the same weights, on the same films in the same order, and measured on the same clean films. One value per
     seed: `loss_original`, `loss_image`, `loss_text`, and `roar_image`, `roar_text` = 100 (loss - original) / original.
-    A map that is constant removes nothing. NaN for text where the method gives words no scores.
+    A map that is constant removes nothing. NaN for text where the method leaves a phrase without scores.
 
     Args:
         seeds: how many times; each parts and orders the films anew.
         epochs: over the training films.
         learning_rate: of AdamW.
         batch_size: films per step, at least; the others of a batch are each film's negatives.
-        train_share: of the films; the rest is for validation.
+        train_share: of the films; the rest is for validation. All phrases of a film are on one side.
         image_percentile: pixels above this percentile of their map get the mean of their channel in that image.
         text_percentile: tokens above this percentile of their scores are removed.
         removal: "delete" takes tokens out; "blank" puts `blank_id` in their place, "paper" token id 0.
@@ -48,7 +49,8 @@ class RoarPlus:
 
     Source:
         CA-M2IB, section on ROAR+; METHODS 17.3. Optimiser, learning rate, epochs and batch size are not in the paper:
-        our choice. Nothing is frozen. Films whose phrases are alike count as each other's negatives, as CLIP does.
+        our choice. Nothing is frozen. Films whose phrases are alike count as each other's negatives, as CLIP does, and
+        so do several phrases of one film.
     """
 
     seeds: int = 5
@@ -86,10 +88,11 @@ class RoarPlus:
 
     def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
         model = model_of(cases)
-        held_out = len(cases) - round(self.train_share * len(cases))
-        if held_out < 2 or len(cases) - held_out < 2:
+        films = [case.explanation.film.sha256 for case in cases]
+        count = len(set(films))
+        if not 2 <= round(self.train_share * count) <= count - 2:
             raise InputError(
-                f"Expected at least two films to train on and two to validate on for roar-plus, got {len(cases)} films "
+                f"Expected at least two films to train on and two to validate on for roar-plus, got {count} films "
                 f"in all with train_share {self.train_share}. Use more films."
             )
         images = torch.stack([case.pixels for case in cases])
@@ -100,11 +103,15 @@ class RoarPlus:
         if all(case.token_scores is not None for case in cases):
             degraded["text"] = (images, [self._degrade_text(case) for case in cases])
         found = {name: np.full(self.seeds, np.nan) for name in self.better}
+        # The loss after training on clean films is the same for every method, so it is kept as long as the model.
+        known = _ORIGINAL.setdefault(model, {})
+        question = (model.weights_sha256, self, tuple(films), tuple(phrases), _digest(images))
         for seed in range(self.seeds):
-            clean = self._original(model, cases, images, phrases, seed)
-            found["loss_original"][seed] = clean
-            for side, (train_images, train_phrases) in degraded.items():
-                loss = self._retrained(model, (train_images, train_phrases), (images, phrases), seed)
+            if (question, seed) not in known:
+                known[question, seed] = self._retrained(model, films, (images, phrases), (images, phrases), seed)
+            clean = found["loss_original"][seed] = known[question, seed]
+            for side, train in degraded.items():
+                loss = self._retrained(model, films, train, (images, phrases), seed)
                 found[f"loss_{side}"][seed] = loss
                 found[f"roar_{side}"][seed] = 100 * (loss - clean) / clean if clean > 0 else np.nan
         return found
@@ -124,28 +131,17 @@ class RoarPlus:
         parts = [filler if lost else (token,) for token, lost in zip(inner, gone, strict=True)]
         return (first, *(token for part in parts for token in part), last)
 
-    def _original(
-        self, model: Model, cases: Sequence[Case], images: Tensor, phrases: Sequence[Phrase], seed: int
-    ) -> float:
-        """The loss after training on clean films; the same for every method, so it is kept as long as the model."""
-        known = _ORIGINAL.setdefault(model, {})
-        films = tuple(case.explanation.film.sha256 for case in cases)
-        key = (model.weights_sha256, self, seed, films, tuple(phrases), tuple(images.shape))
-        if key not in known:
-            known[key] = self._retrained(model, (images, phrases), (images, phrases), seed)
-        return known[key]
-
     def _retrained(
         self,
         model: Model,
+        films: Sequence[str],
         train: tuple[Tensor, Sequence[Phrase]],
         clean: tuple[Tensor, Sequence[Phrase]],
         seed: int,
     ) -> float:
         """Validation loss on clean films of a copy of the model trained on others."""
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(clean[1]), generator=generator)
-        chosen, held_out = order.split([n := round(self.train_share * len(order)), len(order) - n])
+        chosen, held_out = split(films, self.train_share, generator)
         with torch.inference_mode(False), torch.enable_grad():
             learner = Learner.of(model)
             optimiser = torch.optim.AdamW(learner.parameters(), lr=self.learning_rate)
@@ -191,6 +187,26 @@ class Learner:
 
 
 _ORIGINAL: weakref.WeakKeyDictionary[Model, dict[object, float]] = weakref.WeakKeyDictionary()
+
+
+def split(films: Sequence[str], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Numbers of the cases to train on and of those to validate on, in random order of their films.
+
+    All cases of a film are on one side: what was trained on is not measured.
+    """
+    cases_of: dict[str, list[int]] = {}
+    for i, film in enumerate(films):
+        cases_of.setdefault(film, []).append(i)
+    groups = list(cases_of.values())
+    order = torch.randperm(len(groups), generator=generator).tolist()
+    count = round(share * len(groups))
+    chosen, held_out = ([i for g in part for i in groups[g]] for part in (order[:count], order[count:]))
+    return torch.tensor(chosen), torch.tensor(held_out)
+
+
+def _digest(images: Tensor) -> str:
+    """One hash of all pixels: films may be prepared in different ways."""
+    return hashlib.sha256(images.contiguous().cpu().view(torch.uint8).numpy().data).hexdigest()
 
 
 def _in_batches(order: Tensor, size: int) -> list[Tensor]:
