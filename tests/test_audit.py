@@ -12,7 +12,7 @@ import torch
 
 import matex
 from matex.attribution import METHODS
-from matex.auditing import LIMITS, prior_share
+from matex.auditing import LIMITS, elsewhere, prior_share
 from matex.cli import run
 from matex.priors.sides import other_side
 from matex.samples import samples
@@ -86,6 +86,29 @@ class Corners(Stub):
 
 
 @dataclass(frozen=True)
+class Half(Stub):
+    """One value in the lower part of the image, another above it."""
+
+    share: float = 0.5
+
+    def __call__(self, trace):
+        rows, columns = trace.grid
+        grid = torch.zeros(len(trace.item), rows, columns)
+        grid[:, rows - round(self.share * rows) :] = 1.0
+        return grid
+
+
+@dataclass(frozen=True)
+class Sometimes(Stub):
+    """Random numbers, but a constant for every other seed."""
+
+    seed: int = 0
+
+    def __call__(self, trace):
+        return Noise(self.seed)(trace) * (self.seed % 2)
+
+
+@dataclass(frozen=True)
 class Constant(Stub):
     def __call__(self, trace):
         return torch.full((len(trace.item), *trace.grid), 0.5)
@@ -95,6 +118,7 @@ class Constant(Stub):
 def stubs():
     """The made-up methods, and one draw of random weights instead of three, which is as good here."""
     made = {"guided": Guided, "noise": Noise, "corners": Corners, "constant": Constant}
+    made |= {"half": Half, "sometimes": Sometimes}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(METHODS, "_entries", {**METHODS, **made})
         patch.setattr("matex.auditing.MODELS", 1)
@@ -237,6 +261,80 @@ def test_deletion_counts_regions_that_matter_less(audited, tiny):
     assert values["random_drop_median"] <= values["random_drop_largest"]
 
 
+def test_a_region_moves_elsewhere_in_one_piece_or_over_the_border():
+    region = torch.zeros(11, 17, dtype=torch.bool)
+    region[2:6, 3:8] = True
+    found = elsewhere(region, 60)
+    assert len({moved.numpy().tobytes() for moved in found}) > 30
+    for moved in found:
+        assert moved.sum() == region.sum()
+        assert 2 * (moved & region).sum() <= region.sum()
+        down, across = (int(place) for place in moved.nonzero()[0] - region.nonzero()[0])
+        shifts = [region.roll((down + i, across + j), (0, 1)) for i in range(11) for j in range(17)]
+        assert any(torch.equal(moved, shift) for shift in shifts)
+    assert all(torch.equal(one, other) for one, other in zip(found, elsewhere(region, 60), strict=True))
+
+
+def scores_are(monkeypatch, score):
+    """Every image has this score instead of the model's own; score: pixels [channel, height, width] -> float."""
+
+    def encode(tower, inputs):
+        if tower.kind == "text":
+            return torch.ones(1, 1)
+        return torch.tensor([[score(pixels)] for pixels in inputs])
+
+    monkeypatch.setattr("matex.auditing.encode", encode)
+
+
+def test_a_region_whose_loss_raises_the_score_is_not_needed(tiny, monkeypatch):
+    """Even where every other region raises it more."""
+    for mine, state, said in (
+        (0.01, "bad", "does not lower the score (+0.010)"),
+        (-0.01, "good", "by -0.010; that is"),
+    ):
+        values = iter([0.3, 0.3 + mine, *[0.4] * 10])
+        scores_are(monkeypatch, lambda _, values=values: next(values))
+        check = matex.audit(tiny, FILM.path, "opacity", "corners", **FEW).checks["deletion"]
+        assert check.state == state
+        assert said in check.answer
+        assert check.values["quantile"] == 1
+
+
+def test_padding_is_neither_painted_nor_part_of_the_mean(tiny, monkeypatch):
+    shown = []
+    scores_are(monkeypatch, lambda pixels: float(shown.append(pixels) or pixels.mean()))
+    picture = dataclasses.replace(matex.read(FILM.path), pixels=matex.read(FILM.path).pixels[128:384])
+    matex.audit(tiny, picture, "opacity", "noise", resize="pad", regions=10, repeats=2)
+    whole, *painted = shown
+    assert len(painted) == 11
+    middle = whole[:, 28:84]
+    for one in painted:
+        assert torch.equal(one[:, :28], whole[:, :28])
+        assert torch.equal(one[:, 84:], whole[:, 84:])
+        changed = (one[:, 28:84] != middle).any(0)
+        assert 0.05 < changed.double().mean() < 0.11
+        expected = middle.mean(dim=(1, 2))[:, None].expand(3, int(changed.sum()))
+        torch.testing.assert_close(one[:, 28:84][:, changed], expected)
+
+
+def test_a_wide_plateau_is_painted_whole_or_not_at_all(tiny):
+    """Pixels of equal value share the tenth: none of them belongs to it for more than half."""
+    narrow = matex.audit(tiny, FILM.path, "opacity", "half", share=0.2, **FEW).checks["deletion"]
+    assert narrow.state != "open"
+    assert narrow.values["drop"] != 0
+    wide = matex.audit(tiny, FILM.path, "opacity", "half", share=0.5, **FEW).checks["deletion"]
+    assert (wide.state, wide.values) == ("open", {})
+    assert "highest value in so much of the film" in wide.answer
+
+
+def test_a_map_that_is_constant_for_some_seeds_is_not_compared(tiny):
+    audit = matex.audit(tiny, FILM.path, "opacity", "sometimes", seed=1, **FEW)
+    check = audit.checks["seeds"]
+    assert check.state == "open"
+    assert "nan" not in check.answer
+    json.dumps(audit.record())
+
+
 def test_shares_of_lungs_and_corners_in_closed_form(tiny):
     """On an even map the shares are those of the film."""
     picture = dataclasses.replace(matex.read(FILM.path), view="PA")
@@ -249,6 +347,14 @@ def test_shares_of_lungs_and_corners_in_closed_form(tiny):
     assert lungs["lungs_by"] == "the lung mask"
     assert corners["corners_of_an_even_map"] == pytest.approx(0.09, abs=0.01)
     assert corners["times"] == pytest.approx(1, abs=0.4)
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "nothing"), (1, "all")])
+def test_a_lung_mask_of_nothing_or_of_everything_tells_nothing(tiny, value, word):
+    mask = np.full(matex.read(FILM.path).pixels.shape[:2], value, dtype=np.uint8)
+    check = matex.audit(tiny, FILM.path, "opacity", "noise", lung_mask=mask, **FEW).checks["lungs"]
+    assert check.state == "open"
+    assert check.answer == f"By the lung mask {word} that the model sees is lung."
 
 
 def test_the_verdict_is_the_worst_of_the_checks(audited):
@@ -310,8 +416,13 @@ def test_without_a_side_or_a_prior_the_checks_stay_open(tiny):
     assert set(audit.controls) == {"unrelated", "random_weights_1"}
     lateral = matex.audit(tiny, FILM.path, "opacity", "noise", view="LATERAL", regions=10, repeats=2)
     assert states(lateral)["lungs"] == "open"
+    turned = matex.audit(tiny, FILM.path, PHRASE, "noise", view="LATERAL", regions=10, repeats=2)
+    assert states(turned)["side"] == "open"
+    assert turned.checks["side"].answer == "Left and right lie beside each other on frontal films alone."
     natural = matex.audit(tiny, FILM.path, "a dog on the left", "noise", domain="natural", regions=10, repeats=2)
-    assert (states(natural)["lungs"], states(natural)["side"]) == ("open", "open")
+    for name in ("lungs", "side", "corners"):
+        assert natural.checks[name].state == "open"
+        assert natural.checks[name].answer == "The image is not said to be a chest film."
     assert natural.controls["unrelated"].text == "frontal chest radiograph"
 
 
@@ -327,6 +438,12 @@ def test_bad_requests_are_refused_in_one_line(tiny):
         matex.audit(tiny, FILM.path, PHRASE, regions=3)
     with pytest.raises(matex.InputError, match="empty text"):
         matex.audit(tiny, FILM.path, " ")
+    with pytest.raises(matex.InputError, match="empty text"):
+        matex.audit(tiny, FILM.path, PHRASE, unrelated="", **FEW)
+    with pytest.raises(matex.InputError, match=r"^Expected an unrelated phrase other than the phrase itself, got "):
+        matex.audit(tiny, FILM.path, PHRASE, unrelated=PHRASE)
+    with pytest.raises(matex.InputError, match=r"^Expected a phrase of at most 48 tokens, got \d+"):
+        matex.audit(tiny, FILM.path, "There is an opacity in the left lower lung. " * 12)
     with pytest.raises(ValueError, match="Unknown method"):
         matex.audit(tiny, FILM.path, PHRASE, "matrix")
 

@@ -51,7 +51,9 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 """Where each check turns doubtful, and where bad; docs/audit.md says what each number means."""
 
 UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
+NO_CHEST = "The image is not said to be a chest film."
 HIGHLIGHTED = 0.1  # share of what the model sees that counts as highlighted
+PLATEAU = 0.25  # largest share of the film that is still compared with regions elsewhere
 CORNER = 0.15  # of the film's sides: where side markers and labels sit
 MODELS = 3  # draws of random weights
 
@@ -186,16 +188,19 @@ def audit(
         model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
 
     Raises:
-        InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats.
+        InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats, or an unrelated phrase that is the
+            phrase itself.
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
     """
     if regions < 10 or repeats < 2:
         raise InputError(f"Expected regions of 10 or more and repeats of 2 or more, got {regions} and {repeats}.")
+    if unrelated is not None and unrelated.split() == text.split():
+        raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {unrelated!r} for both.")
     film = read(image).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
-    subject = _Subject(model, explanation, lung_mask, unrelated or UNRELATED[domain])
+    subject = _Subject(model, explanation, lung_mask, UNRELATED[domain] if unrelated is None else unrelated)
     steps = {
         "phrases": subject.controls,
         "random weights": subject.random_weights,
@@ -239,6 +244,10 @@ class _Subject:
         return self.explanation.image.placement
 
     @property
+    def chest(self) -> bool:
+        return self.explanation.provenance["domain"] == "chest"
+
+    @property
     def guided(self) -> bool:
         """Whether the phrase's place entered the map."""
         prior = self.explanation.prior
@@ -249,7 +258,7 @@ class _Subject:
     def controls(self) -> dict[str, Control]:
         """The maps of other phrases and other priors, over one trace."""
         text = self.explanation.text
-        other = other_side(text) if self.explanation.provenance["domain"] == "chest" else None
+        other = other_side(text) if self.chest else None
         asked: dict[str, tuple[str, str, tuple[Mention, ...]]] = {}
         if self.guided:
             asked["no_prior"] = ("without the prior", text, ())
@@ -287,29 +296,33 @@ class _Subject:
         pairs = [_likeness(a, b) for a, b in itertools.combinations(maps, 2)]
         lowest = min(pairs) if not any(math.isnan(value) for value in pairs) else math.nan
         values = {"seeds": float(repeats), "lowest_likeness": lowest, "mean_likeness": float(np.mean(pairs))}
+        rule = _rule("seeds", "rank correlation of the least alike two", "below")
+        if math.isnan(lowest):
+            return Check(question, "open", "One of the maps is constant: they cannot be compared.", values, rule)
         state = _below(lowest, "seeds")
         says = "hardly changes" if state == "good" else "changes"
         answer = f"Drawn again with {repeats} seeds the map {says}: the two least alike correlate at {lowest:.2f}."
-        return Check(
-            question, state, answer, values, _rule("seeds", "rank correlation of the least alike two", "below")
-        )
+        return Check(question, state, answer, values, rule)
 
     def deletion(self, regions: int) -> Check:
         """Whether the score depends more on the highlighted region than on others of the same shape."""
         question = "Does the model need the highlighted region?"
         rule = _rule("deletion", "share of random regions that matter less", "below")
+        rule += " Bad as well when the score does not fall."
         if self.explanation.image.degenerate:
             return Check(question, "open", "A constant map highlights nothing.", {}, rule)
+        x, y = self.placement.fractions()
+        rows, columns = (np.flatnonzero((z >= 0) & (z <= 1)) for z in (y, x))
+        window = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))  # the film, without padding
+        belongs = self._highlighted()[window]
+        region = belongs > 0.5 if bool((belongs > 0.5).any()) else belongs > 0  # one plateau is the highest of all
+        if float(region.double().mean()) > PLATEAU:
+            why = "The map has its highest value in so much of the film that no such region lies elsewhere."
+            return Check(question, "open", why, {}, rule)
         pixels, _ = self.model.prepare(self.film, self.explanation.provenance["resize"])
-        region = self._highlighted() > 0.5
-        generator = torch.Generator().manual_seed(0)
-        height, width = region.shape
-        moves = [
-            (int(torch.randint(height, (), generator=generator)), int(torch.randint(width, (), generator=generator)))
-            for _ in range(regions)
-        ]
-        masks = torch.stack([region, *(region.roll(move, dims=(0, 1)) for move in moves)])[:, None].to(pixels.device)
-        images = torch.where(masks, pixels.mean(dim=(2, 3), keepdim=True), pixels)
+        masks = torch.stack([region, *elsewhere(region, regions)])[:, None].to(pixels.device)
+        images = pixels.repeat(len(masks), 1, 1, 1)
+        images[window] = torch.where(masks, pixels[window].mean(dim=(2, 3), keepdim=True), pixels[window])
         with torch.inference_mode(False), torch.no_grad():
             ids = torch.tensor([self.explanation.provenance["token_ids"]], device=self.model.device)
             target = encode(self.model.text, ids)[0]
@@ -326,8 +339,11 @@ class _Subject:
             "quantile": quantile,
             "regions": float(regions),
         }
+        if mine <= 0:
+            answer = f"Painting over the highlighted region does not lower the score ({-mine:+.3f}): it is not needed."
+            return Check(question, "bad", answer, values, rule)
         answer = (
-            f"Painting over the highlighted tenth changes the score by {-mine:+.3f}; that is a larger loss than for "
+            f"Painting over the highlighted region changes the score by {-mine:+.3f}; that is a larger loss than for "
             f"{100 * quantile:.0f} % of {regions} regions of the same shape elsewhere."
         )
         return Check(question, _below(quantile, "deletion"), answer, values, rule)
@@ -359,6 +375,8 @@ class _Subject:
             f"{LIMITS['side'][0]:g} of the film's width or more and less than half of it without the prior; bad from "
             f"{LIMITS['side'][1]:g}."
         )
+        if (why := self._no_sides()) is not None:
+            return Check(question, "open", why, {}, rule)
         if "other_side" not in controls:
             return Check(question, "open", "The phrase names no side that could be exchanged.", {}, rule)
         here, there = self._across(self.explanation.image), self._across(controls["other_side"].image)
@@ -410,6 +428,9 @@ class _Subject:
         share, even = self._share(~self._lungs())
         by = "the atlas' average lungs" if self.lung_mask is None else "the lung mask"
         values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": by}
+        if even in (0, 1):
+            many = "nothing" if even else "all"
+            return Check(question, "open", f"By {by} {many} that the model sees is lung.", values, rule)
         if math.isnan(share):
             return Check(question, "open", "The map is nowhere above zero.", values, rule)
         answer = (
@@ -422,6 +443,8 @@ class _Subject:
         """Side markers and burnt-in labels sit in the corners: a model may read those."""
         question = "Does the map point at the corners, where markers sit?"
         rule = _rule("corners", "share of the map in the corners over their share of the film", "from")
+        if not self.chest:
+            return Check(question, "open", NO_CHEST, {}, rule)
         x, y = self.placement.fractions()
         edges = [(z < CORNER) | (z > 1 - CORNER) for z in (y, x)]
         share, even = self._share(np.logical_and.outer(*edges))
@@ -499,9 +522,16 @@ class _Subject:
         share = float(mass[where].sum() / mass.sum()) if mass.sum() > 0 else math.nan
         return share, float((where & seen).sum() / seen.sum())
 
+    def _no_sides(self) -> str | None:
+        if not self.chest:
+            return NO_CHEST
+        if not is_frontal(self.film.view):
+            return "Left and right lie beside each other on frontal films alone."
+        return None
+
     def _no_lungs(self) -> str | None:
-        if self.explanation.provenance["domain"] != "chest":
-            return "The image is not said to be a chest film."
+        if not self.chest:
+            return NO_CHEST
         if self.lung_mask is None and not is_frontal(self.film.view):
             return "The atlas knows lungs on frontal films alone. Give a lung mask."
         return None
@@ -519,6 +549,23 @@ class _Subject:
             np.logical_and.outer((y >= y0) & (y <= y1), (u >= x0) & (u <= x1)) for x0, y0, x1, y1 in LUNGS.values()
         ]
         return np.logical_or.reduce(boxes)
+
+
+def elsewhere(region: Tensor, count: int) -> list[Tensor]:
+    """The region [height, width] moved at random, over the border to the other side, no more than half of it onto
+    itself.
+
+    Averaged over all moves a region meets itself in its own share of the image: up to a quarter of it, at least half
+    of the moves will do.
+    """
+    generator = torch.Generator().manual_seed(0)
+    found: list[Tensor] = []
+    while len(found) < count:
+        move = [int(torch.randint(side, (), generator=generator)) for side in region.shape]
+        moved = region.roll(move, dims=(0, 1))
+        if 2 * int((moved & region).sum()) <= int(region.sum()):
+            found.append(moved)
+    return found
 
 
 def prior_share(whole: Tensor, without: Tensor) -> float:
@@ -548,7 +595,7 @@ def _check_score(explanation: Explanation, controls: Mapping[str, Control]) -> C
     told = ", ".join(f"“{control.text}” {control.score:.3f}" for control in others.values())
     answer = f"The phrase scores {explanation.score:.3f}, {told}."
     if better:
-        answer += f" The model holds “{better[0]}” for at least as fitting: why it would see the phrase is no question."
+        answer += f" To the model “{better[0]}” fits as well or better: no map can say why it would prefer the phrase."
     return Check(question, "doubtful" if better else "good", answer, values, rule)
 
 
