@@ -367,7 +367,7 @@ def test_the_model_is_left_as_it_was_found(module, pixels, token_ids):
     model = adapt(module, "small", preprocessing=None, tokenizer=None)
     trace = record(model, pixels, token_ids, image_gradient_blocks=2)
     trace.image.gradient(0)
-    with pytest.raises(IndexError):
+    with pytest.raises(matex.InputError):
         trace.image.gradient(9)
     assert all(part.training for part in module.modules())
     assert module.config._attn_implementation == "eager"
@@ -430,3 +430,16 @@ def test_half_precision_is_explained_in_float32(module, pixels, token_ids):
     trace: Trace = record(model, pixels.bfloat16(), token_ids, image_gradient_blocks=2).image
     assert trace.gradient(2).dtype == trace.attention_row(0).dtype == trace.score.dtype == torch.float32
     assert isinstance(module, CLIPModel)
+
+
+@pytest.mark.parametrize("layer", [4, -5])
+def test_a_block_that_is_not_there_is_refused_in_one_line(model, pixels, token_ids, layer):
+    trace = matex.record(model, pixels, token_ids).image
+    for read in (
+        trace.query, trace.queries, trace.key, trace.value, trace.outputs, trace.attention_row, trace.attention,
+        trace.gradient, trace.gradient_rows, trace.gradient_hidden, trace.gradient_normed, trace.hidden, trace.normed,
+    ):  # fmt: skip
+        with pytest.raises(
+            matex.InputError, match=f"Expected layer from -4 to 3 on this tower of 4 blocks, got {layer}"
+        ):
+            read(layer)

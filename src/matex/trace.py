@@ -137,6 +137,7 @@ class Trace:
     """One tower's side of the question "why do this image and this text score as they do?", for a batch of pairs.
 
     Several pairs may share an input: each input is run once, `item` says which input a pair uses.
+    A `layer` is a block's number from 0 on or, negative, from the end; `InputError` for one that is not there.
 
     Args:
         seen: the pass over the different inputs.
@@ -231,7 +232,7 @@ class Trace:
 
     def query(self, layer: int) -> Tensor:
         """Query of the readout token in block `layer`, [pair, heads, head_dim]."""
-        query = self._seen.attended[layer].query
+        query = self._attended(layer).query
         return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
 
     def queries(self, layer: int) -> Tensor:
@@ -240,22 +241,22 @@ class Trace:
 
     def key(self, layer: int) -> Tensor:
         """[pair, heads, token, head_dim]."""
-        return self._pairs(self._seen.attended[layer].key)
+        return self._pairs(self._attended(layer).key)
 
     def value(self, layer: int) -> Tensor:
         """[pair, heads, token, head_dim]."""
-        return self._pairs(self._seen.attended[layer].value)
+        return self._pairs(self._attended(layer).value)
 
     def outputs(self, layer: int) -> Tensor:
         """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
-        seen = self._seen.attended[layer]
+        seen = self._attended(layer)
         if seen.output.shape[1] == 1:  # the pass kept one row, of the last block or where its graph starts
             seen = self._attend_again(layer)
         return self._pairs(seen.output)
 
     def attention_row(self, layer: int) -> Tensor:
         """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
-        seen = self._seen.attended[layer]
+        seen = self._attended(layer)
         query = seen.query if seen.query.shape[2] == 1 else self._at_readout(seen.query.transpose(1, 2))[:, :, None]
         row = _attention(query, seen.key, self._reach(seen.key.shape[2])[:, None, None])[:, :, 0]
         return self._pairs(row)
@@ -272,7 +273,7 @@ class Trace:
 
         That output is the concatenation of the heads before the output projection; METHODS' `G`.
         """
-        layer = range(self.depth)[layer]
+        layer = self._number(layer)
         if layer not in self._gradients:
             self._backward(min(layer, self._seen.graph_from))
         return self._gradients[layer]
@@ -302,7 +303,7 @@ class Trace:
 
         In the last block only the readout token's row reaches the score; the others are zero.
         """
-        heads = self._seen.attended[layer].value.shape[1]
+        heads = self._attended(layer).value.shape[1]
         return self._gradients_wide(layer).output.unflatten(-1, (heads, -1)).transpose(1, 2)
 
     def gradient_hidden(self, layer: int) -> Tensor:
@@ -389,10 +390,11 @@ class Trace:
 
     def hidden(self, layer: int) -> Tensor:
         """Input of block `layer`, [pair, token, dim]."""
-        return self._seen.hidden[layer].detach()[self.item]
+        return self._seen.hidden[self._number(layer)].detach()[self.item]
 
     def normed(self, layer: int) -> Tensor:
         """What the attention of block `layer` reads of its input: the first norm's output, [pair, token, dim]."""
+        layer = self._number(layer)
         with torch.no_grad():
             return self._pairs(self.tower.norm(layer, self._seen.hidden[layer]))
 
@@ -463,7 +465,7 @@ class Trace:
 
     def _gradients_wide(self, layer: int) -> _Wide:
         """Gradients for all tokens of block `layer`; found for the blocks above it on the way."""
-        layer = range(self.depth)[layer]
+        layer = self._number(layer)
         if layer in self._wide:
             return self._wide[layer]
         points: list[Tensor] = []
@@ -512,14 +514,31 @@ class Trace:
             for some in turns.split(_SIDE_BY_SIDE):
                 yield torch.autograd.grad(scores, points, some, retain_graph=True, is_grads_batched=True)
 
+    def _number(self, layer: int) -> int:
+        """The number of a block from 0 on; negative ones count from the end.
+
+        Raises:
+            InputError: no such block.
+        """
+        depth = self.depth
+        if not -depth <= layer < depth:
+            raise InputError(
+                f"Expected layer from {-depth} to {depth - 1} on this tower of {depth} blocks, got {layer}."
+            )
+        return layer % depth
+
+    def _attended(self, layer: int) -> Attended:
+        """The attention half of a block as the pass kept it."""
+        return self._seen.attended[self._number(layer)]
+
     def _all_rows(self, layer: int) -> Attended:
         """The attention half of a block for every query row; the pass may have kept one row of the last block."""
-        seen = self._seen.attended[layer]
+        seen = self._attended(layer)
         return seen if seen.query.shape[2] > 1 else self._attend_again(layer)
 
     def _attend_again(self, layer: int) -> Attended:
         """The attention half of a block for all rows, off the graph; once."""
-        layer = range(self.depth)[layer]
+        layer = self._number(layer)
         with torch.no_grad():
             return self.once(("attended", layer), lambda: self.tower.attend(layer, self._seen.hidden[layer]))
 

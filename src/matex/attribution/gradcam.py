@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from matex.attribution.method import METHODS, check
+from matex.attribution.method import METHODS
 from matex.trace import Trace
 
 
@@ -63,9 +63,6 @@ class GradCam:
         return 0  # gradients at a block's tokens are no gradients at attention outputs
 
     def __call__(self, trace: Trace) -> Tensor:
-        depth = trace.depth
-        known = f"from {-depth} to {depth - 1} on this tower of {depth} blocks"
-        check(-depth <= self.layer < depth, "layer", known, self.layer)
         if self.at == "norm":
             tokens, gradient = trace.normed(self.layer), trace.gradient_normed(self.layer)
         else:
