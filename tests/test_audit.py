@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import matex
+from matex.adapters.randomise import randomised
 from matex.attribution import METHODS
 from matex.auditing import LIMITS, elsewhere, prior_share
 from matex.cli import run
@@ -159,6 +160,8 @@ def test_a_side_that_the_prior_chose_is_called_the_priors(tiny):
     assert values["shift_without_prior"] == pytest.approx(0, abs=1e-6)
     assert values["shift_by_prior_alone"] == pytest.approx(values["shift"])
     assert "the prior's, not the model's" in audit.checks["side"].answer
+    # Whatever the prior does, the picture under it is the same for any phrase.
+    assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
 
 
 def test_on_a_mirrored_film_the_patients_sides_stay_what_they_are(tiny):
@@ -175,6 +178,7 @@ def test_a_map_of_random_numbers_is_unmasked(tiny):
     assert found["seeds"] == found["unrelated_phrase"] == found["random_weights"] == "bad"
     assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
     assert audit.checks["seeds"].values["lowest_likeness"] < 0.3
+    assert audit.checks["seeds"].values["lowest_likeness"] < audit.checks["seeds"].values["mean_likeness"]
 
 
 def test_a_map_of_the_corners_is_caught(tiny):
@@ -236,6 +240,14 @@ def test_controls_equal_explanations_of_their_own(audited, tiny):
         assert control.text == text
         assert control.score == pytest.approx(made.score, abs=1e-5)
         np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
+
+
+def test_random_weights_are_those_of_another_model(audited, tiny):
+    made = matex.explain(randomised(tiny, 0), FILM.path, PHRASE, view="PA")
+    control = audited.controls["random_weights_1"]
+    assert control.score == pytest.approx(made.score, abs=1e-5)
+    np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
+    assert audited.checks["random_weights"].values["stays"] == control.stays < 0.9
 
 
 def test_the_mirrored_prior_changes_the_prior_and_not_the_phrase(audited):

@@ -102,7 +102,7 @@ def test_agreement_equals_the_twin(monkeypatch):
 def test_agreement_of_a_fine_map_is_that_of_what_one_sees_from_afar():
     """Stripes of a pixel's width vanish when the map is made smaller, instead of standing for all of it."""
     smooth = np.add.outer(np.linspace(-1, 1, 112) ** 2, np.linspace(-1, 2, 112))
-    fine = np.kron(smooth, np.ones((4, 4))) + np.indices((448, 448)).sum(0) % 2 * np.linspace(0, 9, 448)
+    fine = np.kron(smooth, np.ones((3, 3))) + np.indices((336, 336)).sum(0) % 2 * np.linspace(0, 9, 336)
     found = agreement({"smooth": [smooth + np.linspace(0, 4.5, 112)], "fine": [fine]})
     assert found["spearman"][0, 1, 0] > 0.99
 
