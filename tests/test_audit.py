@@ -13,7 +13,7 @@ import torch
 import matex
 from matex.adapters.randomise import randomised
 from matex.attribution import METHODS
-from matex.auditing import LIMITS, elsewhere, prior_share
+from matex.auditing import LIMITS, _check_score, elsewhere, prior_share
 from matex.cli import run
 from matex.priors.sides import other_side
 from matex.samples import samples
@@ -248,6 +248,14 @@ def test_random_weights_are_those_of_another_model(audited, tiny):
     assert control.score == pytest.approx(made.score, abs=1e-5)
     np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
     assert audited.checks["random_weights"].values["stays"] == control.stays < 0.9
+
+
+@pytest.mark.parametrize(("score", "state"), [(0.2, "good"), (0.1, "doubtful"), (0.0, "doubtful")])
+def test_a_phrase_that_fits_no_better_than_another_is_doubtful(audited, score, state):
+    other = dataclasses.replace(audited.controls["unrelated"], score=0.1)
+    check = _check_score(dataclasses.replace(audited.explanation, score=score), {"unrelated": other})
+    assert check.state == state
+    assert (f"To the model “{other.text}” fits as well or better" in check.answer) == (state == "doubtful")
 
 
 def test_the_mirrored_prior_changes_the_prior_and_not_the_phrase(audited):
