@@ -12,7 +12,7 @@ import pytest
 
 from matex.benchmark import parse_config, run
 from matex.benchmark.published import TABLES
-from matex.benchmark.report import _curve_axes, _curve_title, write_report
+from matex.benchmark.report import _Builder, _curve_axes, _curve_title, write_report
 from matex.benchmark.report_files import as_csv, escape, latex_table
 from matex.benchmark.report_page import table as html_table
 from matex.benchmark.report_run import Measure, curve_of, read_run, stage_of
@@ -377,6 +377,31 @@ def test_curves_say_what_they_show_and_of_which_run_of_a_metric():
     assert _curve_title(curve("predicted"), "*_top1") == "Deletion and insertion: class found first (predicted)"
     assert _curve_title(curve("deletion-insertion"), "new") == "new (deletion-insertion)"
     assert _curve_axes(curve("predicted"), "*_top1") == ("percent of the pixels", "share of films")
+
+
+def test_no_measure_is_drawn_twice(folder, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matex.benchmark.report.distributions", lambda _, measures, __: drawn.extend(measures))
+    run_read = read_run(folder)
+    _Builder(run_read, run_read.sections[0])._distributions()
+    assert [(one.metric, one.column) for one in drawn] == [
+        ("energy", "energy"),
+        ("named-over-other", "energy_share"),
+        ("confidence-image", "drop"),
+    ]
+
+
+def test_no_sentence_ends_twice(written):
+    page = (written / "report.html").read_text(encoding="utf-8")
+    assert "Not measured in this run: CC Text Drop, CC Text Incr.<" in page
+    assert ".." not in re.sub(r"<[^>]*>", "", page.partition("<main")[2])
+
+
+def test_where_all_methods_are_equal_none_is_the_best(section):
+    numbers = Numbers(section)
+    cell = numbers.of("matex", measure(section, "energy", "energy"))
+    rows = tuple(Row(label, "method", (cell,)) for label in ("one", "other"))
+    assert 'class="best"' not in html_table(Table("key", "title", "corner", (Column("x"),), rows))
 
 
 def test_labels_that_latex_would_take_for_something_else():

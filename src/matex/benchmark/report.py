@@ -280,7 +280,8 @@ class _Builder:
         return Block(f"{self.key}-other", "Every other measure", tuple(parts)) if parts else None
 
     def _distributions(self) -> Block | None:
-        wanted = [m for m in (*self.places, *self.pairs, *self.plain) if not m.whole and m.better != "neither"]
+        every = dict.fromkeys((*self.places, *self.pairs, *self.plain))  # the last holds the first two again
+        wanted = [m for m in every if not m.whole and m.better != "neither"]
         preferred = [m for m in wanted if m.column in ("energy", "energy_share", "iou", "drop", "deletion_auc")]
         chosen = (preferred or wanted)[:3]
         if not chosen:

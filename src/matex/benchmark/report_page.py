@@ -257,7 +257,7 @@ def _best(made: Table) -> set[tuple[int, int]]:
     for some in line.values():
         sign = 1 if some[0][2].measure.better == "higher" else -1
         top = max(sign * cell.summary.mean for _, _, cell in some)
-        if len(some) > 1:
+        if any(sign * cell.summary.mean < top for _, _, cell in some):
             found |= {(at, place) for at, place, cell in some if sign * cell.summary.mean == top}
     return found
 

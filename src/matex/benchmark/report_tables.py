@@ -514,7 +514,7 @@ def paper_table(numbers: Numbers, table: PublishedTable, key: str) -> Table | No
             if measure is None
         )
     )
-    notes = [f"Not measured in this run: {', '.join(absent)}."] if absent else []
+    notes = [f"Not measured in this run: {', '.join(absent).rstrip('.')}."] if absent else []
     notes += [DEFECTS[name] for name in table.defects]
     return Table(key, title, made[0], made[1], made[2], lead, tuple(notes), table)
 
