@@ -106,7 +106,7 @@ def test_controls_get_the_metrics_that_say_something_about_them():
     assert taken["matex"] == metrics
     assert taken["matex (no prior)"] == ["pointing", "confidence-image", "stability"]
     assert taken["matex (random weights)"] == ["pointing"]
-    assert taken["control: random"] == ["pointing", "confidence-image"]
+    assert taken["control: random"] == ["pointing", "confidence-image", "together"]
 
 
 def control(name, explanation, sample="one", seed=-1):

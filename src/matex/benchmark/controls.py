@@ -97,13 +97,16 @@ def localises(metric: MetricChoice) -> bool:
 def measured(cell: Cell, metric: MetricChoice) -> bool:
     """Whether a metric is taken of a cell.
 
-    Methods get every metric. Controls get those that judge a finished map by itself, and maps made with random weights
-    only those of place: what the true model thinks of them is another question.
+    Methods get every metric. Controls without a model get those that judge finished maps, one or all of them; the
+    others those that judge a map by itself, and maps made with random weights only those of place: what the true model
+    thinks of them is another question.
     """
     kind = METRICS[metric.name]
     if cell.kind == "method":
         return True
-    if kind.whole or (cell.made == "map" and getattr(kind, "explains_again", False)):
+    if cell.made == "map":
+        return not getattr(kind, "explains_again", False)
+    if kind.whole:
         return False
     return cell.made != "random weights" or localises(metric)
 

@@ -252,13 +252,13 @@ def _measures_of_the_whole(
     """Metrics that compare all maps of a method with each other, over the maps as they were kept."""
     config = plan.config
     chosen = [choice for choice in config.metrics if METRICS[choice.name].whole]
-    methods = [cell for cell in cells(config) if cell.kind == "method"]
     todo = [
         (model.label, dataset.label, cell, choice)
         for model in config.models
         for dataset in config.datasets
-        for cell in methods
+        for cell in cells(config)
         for choice in chosen
+        if measured(cell, choice)
     ]
     numbers: dict[tuple[str, str], dict[str, int]] = {}
     for chunk, part in zip(plan.chunks(), parts, strict=True):
