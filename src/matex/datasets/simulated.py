@@ -38,7 +38,8 @@ class Simulated(Layout):
     """Normal films with one or two simulated findings, and a phrase that names one of them.
 
     Sample i is the same whatever else is read: it depends on the normal films, the seed and i alone. Findings and
-    places come in turn, each equally often.
+    places come in turn, each equally often. Films whose lungs were not found are passed over: nobody could say in which
+    zone a finding lies.
 
     Args:
         root: folder of normal films with manifest.jsonl (image, split); None: the few that ship with the package.
@@ -86,8 +87,11 @@ class Simulated(Layout):
                 rng = np.random.default_rng((self.seed, index, attempt))
                 normal = int(rng.integers(len(normals)))
                 second = self._second(finding, rng)
+                pixels, lungs = background(normal)
+                if not lungs.measured:
+                    reason = "The lungs of this film were not found, so its zones are not known."
+                    continue
                 try:
-                    pixels, lungs = background(normal)
                     return simulate(
                         pixels,
                         int(rng.integers(2**62)),

@@ -232,8 +232,9 @@ def evaluate(data: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:
     """
     encoder = Encoder.load(folder)
     normals = read_normals(data, "val")
-    backgrounds = [(normal, find_lungs(normal)) for normal in normals]
-    result: dict[str, Any] = {"seed": seed, "phrases": len(all_canonical())}
+    # Where the lungs were not found nobody can say which zone a finding lies in.
+    backgrounds = [(normal, lungs) for normal in normals if (lungs := find_lungs(normal)).measured]
+    result: dict[str, Any] = {"seed": seed, "phrases": len(all_canonical()), "backgrounds": len(backgrounds)}
     placed: list[PlacedFinding] = []
     correct: list[np.ndarray] = []
     for tier in TIERS:

@@ -130,17 +130,19 @@ SMALL = {"nodule": 2.0, "atelectasis": 1.5}
 
 
 class Backgrounds:
-    """Normal films and where their lungs lie, found when a film is first drawn."""
+    """Normal films and where their lungs lie, found when a film is first drawn; without those where they are not."""
 
     def __init__(self, normals: Sequence[np.ndarray]) -> None:
         self._normals = normals
         self._lungs: dict[int, Lungs] = {}
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, Lungs]:
-        index = int(rng.integers(len(self._normals)))
-        if index not in self._lungs:
-            self._lungs[index] = find_lungs(self._normals[index])
-        return self._normals[index], self._lungs[index]
+        while True:
+            index = int(rng.integers(len(self._normals)))
+            if index not in self._lungs:
+                self._lungs[index] = find_lungs(self._normals[index])
+            if self._lungs[index].measured:  # else the zones are those of the average film and not of this one
+                return self._normals[index], self._lungs[index]
 
 
 def random_film(backgrounds: Backgrounds, progress: float, rng: np.random.Generator) -> TrainingFilm:
