@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import matex.adapters
 from matex.simulation.training.train import Recipe, _start
@@ -33,6 +34,15 @@ def test_a_start_from_a_model_has_its_weights_its_curves_and_a_schedule_of_its_o
     assert rows == record["curves"]
 
 
+def test_the_first_model_keeps_its_share_in_what_ships(tmp_path):
+    trainer = _start(Recipe(minutes=10, keep=0.25), tmp_path / "out", tmp_path, resume=False, start=BUNDLED)
+    before = float(load_file(BUNDLED / "model.safetensors")["logit_scale"])
+    trainer.average.logit_scale += 1
+    trainer.export()
+    shipped = load_file(tmp_path / "out/model.safetensors")
+    assert float(shipped["logit_scale"]) == pytest.approx(before + 0.75, abs=2e-3)
+
+
 def test_a_run_goes_on_where_its_checkpoint_was(started):
     trainer, work = started
     trainer.step, trainer.seconds = trainer.step + 7, trainer.seconds + 60
@@ -42,4 +52,5 @@ def test_a_run_goes_on_where_its_checkpoint_was(started):
     resumed = _start(Recipe(minutes=10), work / "out", work, resume=True, start=BUNDLED)
     assert resumed.step == trainer.step
     assert resumed.progress() == pytest.approx(0.1)
+    assert resumed.first.keys() == trainer.first.keys()
     assert torch.equal(resumed.model.logit_scale, trainer.model.logit_scale)

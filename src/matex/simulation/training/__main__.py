@@ -35,8 +35,9 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--work", type=Path, default=work, help="checkpoints and curves (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--start", type=Path, help="a model trained here before, to begin with instead of at random")
+    parser.add_argument("--keep", type=float, default=Recipe.keep, help="share of that model in what ships")
     given = parser.parse_args(arguments)
-    recipe = Recipe(given.seed, given.minutes, given.steps, rate=given.rate, small=given.small)
+    recipe = Recipe(given.seed, given.minutes, given.steps, rate=given.rate, small=given.small, keep=given.keep)
     train(given.data, given.out, recipe, given.work, given.resume, given.start, given.threads)
 
 

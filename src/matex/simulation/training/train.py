@@ -72,6 +72,8 @@ class Recipe:
     """Simulated films kept to draw from; new ones replace the oldest."""
     fresh: int = 12
     """Most new ones per step, so that the simulator leaves the processor to the training."""
+    keep: float = 0.0
+    """Share that a model which the run started from keeps in what ships (WiSE-FT, arXiv:2109.01903)."""
 
 
 def make_config(tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
@@ -287,6 +289,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.begun = (0, 0.0)  # step and seconds at the start of this schedule
+        self.first: dict[str, Tensor] = {}  # weights of the model that the run started from
         self.canonical = [phrase for phrase, *_ in all_canonical()]
 
     def progress(self) -> float:
@@ -391,6 +394,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "begun": self.begun,
+            "first": self.first,
         }
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
@@ -402,14 +406,15 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.seconds, self.begun = state["step"], state["seconds"], state["begun"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.begun, self.first = state["begun"], state["first"]
         self._draw_anew()
 
     def load_model(self, folder: Path) -> list[dict[str, Any]]:
         """Take the weights of a finished model, for a schedule of its own; returns its curves so far."""
-        weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
-        self.model.load_state_dict(weights)
-        self.average.load_state_dict(weights)
+        self.first = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
+        self.model.load_state_dict(self.first)
+        self.average.load_state_dict(self.first)
         curves = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curves"]
         self.step, self.seconds = curves[-1]["step"], 60 * curves[-1]["minutes"]
         self.begun = (self.step, self.seconds)
@@ -423,7 +428,10 @@ class Trainer:
     def export(self) -> None:
         """Write the averaged weights in half precision, with tokenizer and image processor, as Hugging Face does."""
         self.out.mkdir(parents=True, exist_ok=True)
-        copy.deepcopy(self.average).half().save_pretrained(self.out)
+        shipped = copy.deepcopy(self.average)
+        for name, weight in self.first.items():
+            shipped.state_dict()[name].lerp_(weight, self.recipe.keep)
+        shipped.half().save_pretrained(self.out)
         save_tokenizer(self.tokenizer, self.out)
         make_processor().save_pretrained(self.out)
 
