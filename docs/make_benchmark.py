@@ -1,6 +1,8 @@
 """Put the numbers of a benchmark run into docs/benchmark.md: every table between its two marks is written anew.
 
-python docs/make_benchmark.py RUN      RUN: folder of examples/evidence.toml, after `matex report RUN`
+python docs/make_benchmark.py RUNS     RUNS: folder of the runs of examples/evidence*.toml, each after `matex report`
+
+A mark names the run and the table: `evidence-costly/s1-places-table` is of RUNS/evidence-costly/report.csv.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import argparse
 import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "benchmark.md"
@@ -71,7 +74,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _value(row: Row) -> str:
     if not row["value"]:
         return "–"
-    digits = 2 if row["column"] in ("mass", "kept") else 1  # shares of 1; everything else is in percent
+    digits = 1 if "%" in row["heading"] or "100" in row["heading"] else 2 if row["column"] in ("mass", "kept") else 3
     value = f"{float(row['value']):.{digits}f}"
     if row["low"]:
         value += f" ({float(row['low']):.{digits}f}–{float(row['high']):.{digits}f})"
@@ -86,18 +89,21 @@ def _table(corner: str, headings: Sequence[str], lines: Sequence[tuple[str, Iter
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("runs", type=Path)
     given = parser.parse_args()
-    with (given.run / "report.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+
+    @cache
+    def rows(run: str) -> list[Row]:
+        with (given.runs / run / "report.csv").open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
 
     def written(match: re.Match[str]) -> str:
-        kind, table = match["kind"], match["table"]
-        if not any(row["table"] == table for row in rows):
-            raise SystemExit(f"Expected table {table} in {given.run / 'report.csv'}, found none. Run evidence.toml.")
-        return f"<!-- {kind} {table} -->\n{KINDS[kind](rows, table)}\n<!-- end -->"
+        kind, run, table = match["kind"], match["run"], match["table"]
+        if not any(row["table"] == table for row in rows(run)):
+            raise SystemExit(f"Expected table {table} of {given.runs / run}, found none. Run it, and matex report.")
+        return f"<!-- {kind} {run}/{table} -->\n{KINDS[kind](rows(run), table)}\n<!-- end -->"
 
-    marks = re.compile(r"<!-- (?P<kind>\w+) (?P<table>[\w-]+) -->\n.*?<!-- end -->", re.S)
+    marks = re.compile(r"<!-- (?P<kind>\w+) (?P<run>[\w-]+)/(?P<table>[\w-]+) -->\n.*?<!-- end -->", re.S)
     PAGE.write_text(marks.sub(written, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
