@@ -121,6 +121,29 @@ def test_a_file_that_is_none_is_refused_in_one_line(content, told):
     assert "mine.py" in str(caught.value)
 
 
+def test_a_method_that_fails_is_named_and_nothing_is_written(capsys):
+    Path("mine.py").write_text(MINE.replace("trace.attention_row(self.block)", "trace.no_such_thing"))
+    code, _, err = command(
+        capsys, "explain", FILM, "nodule", "-m", "block-attention", "--plugin", "mine.py", "-o", "out"
+    )
+    assert code == 2
+    assert "the plug-in mine.py failed, AttributeError: " in err
+    assert "no_such_thing" in err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("made", ["torch.zeros(2, 3, 4, 5)", "torch.zeros(3, 7, 7)", "[0.5]"])
+def test_a_map_of_another_shape_is_refused(capsys, made):
+    own = MINE.replace("return trace.arrange(trace.attention_row(self.block).mean(dim=1))", f"return {made}")
+    Path("mine.py").write_text("import torch\n" + own)
+    code, _, err = command(
+        capsys, "explain", FILM, "nodule", "-m", "block-attention", "--plugin", "mine.py", "-o", "out"
+    )
+    assert code == 2
+    assert "Expected a tensor [1, rows, columns] from the method 'block-attention', got " in err
+    assert not Path("out").exists()
+
+
 def test_a_file_runs_once_and_what_ships_is_no_plugin():
     Path("mine.py").write_text(MINE)
     assert load_file(Path("mine.py")) == load_file(Path("mine.py")) == ("block-attention",)

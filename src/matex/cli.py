@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from matex.benchmark.commands import commands
+from matex.plugins import file_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -457,10 +458,10 @@ def _told(error: Exception) -> tuple[str, int]:
     own = isinstance(error, ValueError) and type(error).__module__.startswith("matex.")
     if own or (isinstance(error, ImportError) and "pip install matex[" in str(error)):
         return str(error), 2
-    return (
-        f"internal error, {type(error).__name__}: {str(error)[:300]}. Please report it with what MATEX_DEBUG=1 shows.",
-        1,
-    )
+    what = f"{type(error).__name__}: {str(error)[:300].rstrip('.')}"
+    if file := file_of(error):
+        return f"the plug-in {file} failed, {what}. Mend it; MATEX_DEBUG=1 shows where.", 2
+    return f"internal error, {what}. Please report it with what MATEX_DEBUG=1 shows.", 1
 
 
 def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:

@@ -332,11 +332,11 @@ def _apply(
     start = time.perf_counter()
     fused: Fused | None = method if isinstance(method, Fused) else None
     terms = fused.components(trace.image) if fused else {}
-    grids = fused.fuse(terms) if fused else method(trace.image)
+    grids = _shaped(name, fused.fuse(terms) if fused else method(trace.image), subjects, ("rows", "columns"))
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     wordless = unserved(method, model.text)
-    tokens = None if wordless else method(trace.text)
+    tokens = None if wordless else _shaped(name, method(trace.text), subjects, ("tokens",))
     reports = {}
     if isinstance(method, Reporting):
         sides = (trace.image,) if wordless else (trace.image, trace.text)
@@ -386,6 +386,19 @@ def _apply(
                 },
             )
         )
+    return made
+
+
+def _shaped(name: str, made: Any, subjects: Sequence[_Subject], axes: Sequence[str]) -> Tensor:
+    """What a method made, which may be somebody else's.
+
+    Raises:
+        InputError: not a tensor [pair, *axes].
+    """
+    shape = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+    if len(shape) != 1 + len(axes) or shape[0] != len(subjects):
+        wanted = f"a tensor [{len(subjects)}, {', '.join(axes)}]"
+        raise InputError(f"Expected {wanted} from the method {name!r}, got {shape}. Mend its __call__.")
     return made
 
 

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -65,6 +66,14 @@ def use_files(paths: Sequence[Path]) -> None:
         load_file(path)
     files = dict.fromkeys([*_files(), *(path.expanduser().resolve() for path in paths)])
     os.environ[VARIABLE] = os.pathsep.join(str(file) for file in files)
+
+
+def file_of(error: Exception) -> str:
+    """Name of the plug-in file in whose code an error arose; empty where it arose elsewhere."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if str(frame.f_globals.get("__name__", "")).startswith(_PREFIX):
+            return Path(frame.f_code.co_filename).name
+    return ""
 
 
 def load_file(path: Path) -> tuple[str, ...]:
