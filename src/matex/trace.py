@@ -185,9 +185,7 @@ class Trace:
         """Black and white after the model's normalisation, [2, channel]; None when the model does not say."""
         if self._model is None or self._model.preprocessing is None:
             return None
-        way = self._model.preprocessing
-        ends = torch.tensor([[0.0], [255 * way.scale]], dtype=torch.float64)
-        return (ends - torch.tensor(way.mean)) / torch.tensor(way.std)
+        return self._model.preprocessing.levels
 
     @property
     def logit_scale(self) -> float:

@@ -10,7 +10,7 @@ from matex.datasets.sample import Sample
 from matex.metrics import Case, make_metric
 from matex.metrics.again import explain_again, original
 from matex.metrics.draws import generator_of
-from matex.metrics.stability import common, levels, shifted
+from matex.metrics.stability import common, shifted
 from matex.samples import samples
 from tests.metrics.made import film, loop, same, small_model
 from tests.reference import similarity as twin
@@ -199,7 +199,7 @@ def test_a_shift_mapped_back_is_the_image_itself(moved):
 
 
 def test_black_and_white_are_those_of_the_preprocessing(model):
-    black, white = levels(model)
+    black, white = model.preprocessing.levels
     mean, std = np.array(model.preprocessing.mean), np.array(model.preprocessing.std)
     np.testing.assert_allclose(black, -mean / std, rtol=1e-6)
     np.testing.assert_allclose(white - black, 1 / std, rtol=1e-6)

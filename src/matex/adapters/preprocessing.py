@@ -69,6 +69,12 @@ class Preprocessing:
         normalised = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return torch.from_numpy(normalised.transpose(2, 0, 1).copy())[None], placement
 
+    @property
+    def levels(self) -> Tensor:
+        """Black and white after normalisation, float64 [2, channel]."""
+        ends = torch.tensor([[0.0], [255 * self.scale]], dtype=torch.float64)
+        return (ends - torch.tensor(self.mean)) / torch.tensor(self.std)
+
     def describe(self) -> dict[str, Any]:
         """As plain data, for the provenance."""
         return asdict(self)

@@ -88,7 +88,9 @@ class Stability:
         step = max(1, round(self.shift * min(pixels.shape[-2:])))
         for moved in ((step, 0), (-step, 0), (0, step), (0, -step)):
             yield "shift", shifted(pixels, *moved), moved
-        low, high = (level[:, None, None].to(pixels) for level in levels(model))
+        way = model.preprocessing
+        assert way is not None  # a case's film was prepared with it
+        low, high = (level[:, None, None].to(pixels) for level in way.levels)
         for factor in (1 - self.brightness, 1 + self.brightness):
             yield "brightness", torch.clamp(low + factor * (pixels - low), low, high), (0, 0)
         generator = generator_of(case, self.seed)
@@ -113,11 +115,3 @@ def common(before: Tensor, after: Tensor, moved: tuple[int, int]) -> tuple[Tenso
     moved_rows = slice(max(0, down), height - max(0, -down))
     moved_columns = slice(max(0, right), width - max(0, -right))
     return before[rows, columns], after[moved_rows, moved_columns]
-
-
-def levels(model: Model) -> Tensor:
-    """Black and white after the model's normalisation, [2, channel]."""
-    way = model.preprocessing
-    assert way is not None  # a case's film was prepared with it
-    ends = torch.tensor([[0.0], [255 * way.scale]], dtype=torch.float64)
-    return (ends - torch.tensor(way.mean)) / torch.tensor(way.std)
