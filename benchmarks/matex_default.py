@@ -57,7 +57,10 @@ def simulated(data: Path, films: int, tier: str, placed: bool, seed: int) -> Ite
     made = 0
     while made < films:
         normal = read(data / "normals" / normals[int(rng.integers(len(normals)))]["image"]).pixels
-        film = simulate(normal, int(rng.integers(1 << 31)), findings=2, tier=tier, lungs=find_lungs(normal))
+        lungs = find_lungs(normal)
+        if not lungs.measured:  # its zones are not known
+            continue
+        film = simulate(normal, int(rng.integers(1 << 31)), findings=2, tier=tier, lungs=lungs)
         first, second = film.findings
         if first.finding == second.finding or {first.side, second.side} & {None, "both"}:
             continue
