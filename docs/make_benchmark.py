@@ -15,21 +15,20 @@ from functools import cache
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "benchmark.md"
-SHARED = ("uniform", "random", "prior alone", "mirrored prior")  # the same for every method
 SHOWN = ("matex", "mmel", "grad-eclip", "gradcam", "chefer", "legrad", "saliency", "raw-attention")  # in breakdowns
 Row = dict[str, str]
 
 
 def localisation(rows: Sequence[Row], table: str) -> str:
-    """A localisation table: each method, its own controls beneath it, the shared ones at the end."""
+    """A localisation table: each method, its own controls beneath it, those that all methods share at the end."""
     found = [row for row in rows if row["table"] == table]
-    methods = list(dict.fromkeys(row["row"] for row in found if row["kind"] == "method"))
+    methods = [row for row in found if row["kind"] == "method"]
     lines = []
-    for method in methods:
-        lines.append((f"**{method}**", [row for row in found if row["kind"] == "method" and row["row"] == method]))
-        own = [row for row in found if row["of"] == method and row["row"] not in SHARED]
+    for method in _names(methods):
+        lines.append((f"**{method}**", [row for row in methods if row["row"] == method]))
+        own = [row for row in found if row["of"] == method]
         lines += [(f"– {name}", [row for row in own if row["row"] == name]) for name in _names(own)]
-    shared = [row for row in found if row["of"] == methods[0] and row["row"] in SHARED]
+    shared = _shared(found)
     lines += [(f"control: {name}", [row for row in shared if row["row"] == name]) for name in _names(shared)]
     return _table("map", [row["heading"] for row in lines[0][1]], [(name, map(_value, cells)) for name, cells in lines])
 
@@ -46,17 +45,17 @@ def plain(rows: Sequence[Row], table: str) -> str:
 
 
 def breakdown(rows: Sequence[Row], table: str) -> str:
-    """A measure by the levels of an attribute, for some methods, without intervals."""
-    found = [row for row in rows if row["table"] == table and row["kind"] == "method" and row["row"] in SHOWN]
+    """A measure by the levels of an attribute, for some methods and the controls that all share, without intervals."""
+    found = [row for row in rows if row["table"] == table]
+    methods = [row for row in found if row["kind"] == "method"]
+    shared = _shared(found)
+    lines = [(name, [row for row in methods if row["row"] == name]) for name in SHOWN if name in _names(methods)]
+    lines += [(f"control: {name}", [row for row in shared if row["row"] == name]) for name in _names(shared)]
     headings = list(dict.fromkeys(row["heading"] for row in found))
     return _table(
         "map",
         headings,
-        [
-            (name, [f"{float(row['value']):.0f}" if row["value"] else "–" for row in found if row["row"] == name])
-            for name in SHOWN
-            if name in _names(found)
-        ],
+        [(name, (f"{float(row['value']):.0f}" if row["value"] else "–" for row in cells)) for name, cells in lines],
     )
 
 
@@ -65,6 +64,14 @@ KINDS: dict[str, Callable[[Sequence[Row], str], str]] = {
     "plain": plain,
     "breakdown": breakdown,
 }
+
+
+def _shared(rows: Sequence[Row]) -> list[Row]:
+    """The controls that stand under no single method; a table of places never goes without them."""
+    shared = [row for row in rows if row["kind"] == "control" and not row["of"]]
+    if not shared:
+        raise SystemExit(f"Expected the controls of table {rows[0]['table']}, found none. Run matex report again.")
+    return shared
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

@@ -4,8 +4,12 @@ import csv
 import io
 import math
 import re
+import runpy
 import shutil
+import subprocess
+from html import escape as escape_html
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +17,13 @@ import pytest
 from matex.benchmark import parse_config, run
 from matex.benchmark.published import TABLES
 from matex.benchmark.report import _Builder, _curve_axes, _curve_title, write_report
-from matex.benchmark.report_files import as_csv, escape, latex_table
+from matex.benchmark.report_files import as_csv, as_latex, escape, latex_table
+from matex.benchmark.report_page import Counted
 from matex.benchmark.report_page import table as html_table
+from matex.benchmark.report_pictures import Films
 from matex.benchmark.report_run import Measure, curve_of, read_run, stage_of
 from matex.benchmark.report_tables import (
+    SHARED,
     Column,
     Curve,
     Measured,
@@ -26,7 +33,6 @@ from matex.benchmark.report_tables import (
     Table,
     attributes,
     heading,
-    localisation,
     paper_table,
     places,
     prior_question,
@@ -130,6 +136,16 @@ def test_latex_has_as_many_cells_as_columns(written):
     assert not re.search("[^\x00-\x7f]", tex.replace("ä", "")), "letters that LaTeX may not know"
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles_however_many_tables_there_are(tmp_path):
+    row = Row("matex", "method", (None,))
+    tables = [Table(f"t{number}", "title", "corner", (Column("x"),), (row,) * 30) for number in range(150)]
+    (tmp_path / "report.tex").write_text(as_latex([("section", tables)], "title"), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
 def test_every_printed_number_is_in_the_csv(written, section):
     rows = list(csv.DictReader(io.StringIO((written / "report.csv").read_text(encoding="utf-8"))))
     energy = measure(section, "energy", "energy")
@@ -180,33 +196,92 @@ def test_films_are_what_is_resampled(section):
     assert clustered != summarise(values, resamples=2000)
 
 
-def test_controls_stand_under_every_method(section):
-    made = localisation(Numbers(section), places(section), "key", "title")
-    assert [row.kind for row in made.rows].count("method") == 3
-    shared = {"uniform", "random", "prior alone", "mirrored prior"}
-    under: dict[str, set[str]] = {}
-    for row in made.rows:
-        if row.kind == "control":
-            assert all(isinstance(cell, Measured) for cell in row.cells)
-            under.setdefault(row.of, set()).add(row.label)
-    assert under == {
-        "matex": shared | {"random weights", "no prior"},
-        "grad-eclip": shared | {"random weights"},
-        "rise & <b>50%_": shared | {"random weights"},
-    }
-    at = [row.label for row in made.rows].index("grad-eclip")
-    assert all(row.kind == "control" and row.of == "grad-eclip" for row in made.rows[at + 1 : at + 6])
+LINES = [  # (kind, what it stands under, label) of a table of places, line by line
+    ("method", "", "matex"),
+    ("control", "matex", "no prior"),
+    ("control", "matex", "random weights"),
+    ("method", "", "grad-eclip"),
+    ("control", "grad-eclip", "random weights"),
+    ("method", "", "rise & <b>50%_"),
+    ("control", "rise & <b>50%_", "random weights"),
+    ("control", "", "uniform"),
+    ("control", "", "random"),
+    ("control", "", "prior alone"),
+    ("control", "", "mirrored prior"),
+]
+
+
+def made_of_places(folder):
+    """Tables of the whole report, folded ones too, that tell how well a method's map finds a place."""
+    run_read = read_run(folder)
+    builder = _Builder(run_read, run_read.sections[0])
+    builder.part(Films(run_read, {}, {}))
+    return [
+        one
+        for one in builder.tables
+        if any(isinstance(cell, Measured) and cell.measure.localises for row in one.rows for cell in row.cells)
+    ]
+
+
+def test_no_table_of_places_comes_without_its_controls(folder):
+    tables = made_of_places(folder)
+    assert len(tables) > 10
+    for made in tables:
+        assert [(row.kind, row.of, row.label) for row in made.rows] == LINES, made.key
+        for row in made.rows:
+            assert all(isinstance(cell, Measured) for cell in row.cells), (made.key, row.label)
+
+
+def test_shared_controls_stand_once_under_a_line_of_their_own(folder):
+    for made in made_of_places(folder):
+        assert [row.group for row in made.rows] == [""] * 7 + [SHARED] * 4
+        names = re.findall(r'<tr class="\w+"><th[^>]*>([^<]*)</th>', html_table(made))
+        assert names == [*(escape_html(label) for _, _, label in LINES[:7]), SHARED, *(one[2] for one in LINES[7:])]
+        names = re.findall(r"^(\\midrule)$|textit\{(.*?)\} &|textbf\{(.*?)\}", latex_table(made), re.M)
+        own = ["no prior", *["random weights"] * 3]
+        assert ["".join(name) for name in names] == [
+            r"\midrule",
+            *own,
+            r"\midrule",
+            SHARED,
+            *(one[2] for one in LINES[7:]),
+        ]
+        rows = csv.DictReader(io.StringIO(as_csv([("section", [made])])))
+        assert list(dict.fromkeys((row["kind"], row["of"], row["row"]) for row in rows)) == LINES
 
 
 @pytest.mark.parametrize(
-    "label", ["control: uniform", "control: mirrored prior", "matex (random weights)", "matex (no prior)"]
+    "label",
+    [
+        *(f"control: {name}" for name in ("uniform", "random", "prior alone", "mirrored prior")),
+        *("matex (random weights)", "matex (no prior)"),
+    ],
 )
-def test_a_table_of_places_without_a_control_is_refused(tmp_path, label):
+def test_a_report_of_places_without_a_control_is_refused(tmp_path, label):
     folder = synthetic_run.write(tmp_path / "r", small(), synthetic_run.made_up_samples(3), [(label, "")], maps=False)
     with pytest.raises(InputError, match="Expected the control") as error:
-        read_run(folder)
+        write_report(folder, tmp_path / "report")
     assert label in str(error.value)
     assert "\n" not in str(error.value)
+    assert not (tmp_path / "report").exists()
+
+
+def test_the_page_of_the_evidence_has_the_controls_or_is_not_written(written):
+    rows = list(csv.DictReader(io.StringIO((written / "report.csv").read_text(encoding="utf-8"))))
+    made = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "make_benchmark.py"))
+    shared = [f"control: {name}" for name in ("uniform", "random", "prior alone", "mirrored prior")]
+    own = ["**matex**", "– no prior", "– random weights", "**grad-eclip**", "– random weights"]
+    expected = {
+        ("localisation", "s1-places-table"): [*own, "**rise & <b>50%_**", "– random weights", *shared],
+        ("breakdown", "s1-energy-energy-by-finding"): ["matex", "grad-eclip", *shared],
+    }
+    without = [row for row in rows if row["of"] or row["kind"] != "control"]
+    for (kind, table), names in expected.items():
+        lines = made[kind](rows, table).splitlines()
+        assert [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]] == names
+        assert len({line.count(" | ") for line in lines}) == 1
+        with pytest.raises(SystemExit, match=f"Expected the controls of table {table}"):
+            made[kind](without, table)
 
 
 def test_a_control_that_lacks_one_sample_is_refused(tmp_path):
@@ -395,6 +470,25 @@ def test_no_sentence_ends_twice(written):
     page = (written / "report.html").read_text(encoding="utf-8")
     assert "Not measured in this run: CC Text Drop, CC Text Incr.<" in page
     assert ".." not in re.sub(r"<[^>]*>", "", page.partition("<main")[2])
+
+
+def test_measures_of_the_whole_say_repetitions_and_others_n(section):
+    numbers = Numbers(section)
+    roar, energy = measure(section, "roar-plus", "roar_image"), measure(section, "energy", "energy")
+
+    def page(*measures):
+        rows = (Row("matex", "method", tuple(numbers.of("matex", one) for one in measures)),)
+        return html_table(Table("key", "title", "corner", tuple(Column("x") for _ in measures), rows))
+
+    whole, both = page(roar), page(roar, energy)
+    assert "3 repetitions in every cell" in whole
+    assert 'title="3 repetitions; standard deviation between them' in whole
+    assert "n = " not in whole
+    assert (str(Counted(2, 0, True)), str(Counted(1, 1, True))) == ("2 repetitions", "1 of 2 repetitions defined")
+    assert (str(Counted(1, 0, True)), str(Counted(0, 1, True))) == ("1 repetition", "0 of 1 repetition defined")
+    assert "<small>3 repetitions</small>" in both
+    assert "<small>n = 15, 1 undefined</small>" in both
+    assert "n or the number of repetitions stands under the headings" in both
 
 
 def test_where_all_methods_are_equal_none_is_the_best(section):

@@ -173,10 +173,10 @@ class _Builder:
                     self.places,
                     f"{key}-table",
                     "Localisation",
-                    "Under every method stand its controls: the same architecture with random weights, the "
-                    "method without "
-                    "its prior, and what a uniform map, noise, the prior without any model, and the prior with sides "
-                    "exchanged score on the same films.",
+                    "Under every method stand its own controls: the same architecture with random weights and, where "
+                    "it has one, the method without its prior or gate. At the end stand the controls that all methods "
+                    "share: what a uniform map, noise, the prior without any model, and the prior with sides exchanged "
+                    "score on the same films.",
                 )
             ),
             self._kept(against_controls(self.numbers, self.places, f"{key}-against")),

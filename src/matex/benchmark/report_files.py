@@ -37,6 +37,7 @@ COLUMNS: tuple[str, ...] = (
     "source",
 )
 WIDE = 6  # columns from which a table is shrunk to the width of the text
+FLOATS = 10  # tables between ends of pages: LaTeX stops at some tens of tables that wait for their place
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -82,7 +83,9 @@ def as_latex(sections: Sequence[tuple[str, Sequence[Table]]], title: str) -> str
     parts = [_HEAD, f"\\section*{{{escape(title)}}}\n\\noindent {escape(DISCLAIMER)}\n"]
     for name, tables in sections:
         parts.append(f"\n\\subsection*{{{escape(name)}}}\n")
-        parts += [latex_table(table) for table in tables]
+        for at, table in enumerate(tables, start=1):
+            parts.append(latex_table(table))
+            parts.append("\\clearpage\n" if at % FLOATS == 0 or at == len(tables) else "")
     return "".join(parts) + "\\end{document}\n"
 
 
@@ -187,9 +190,10 @@ def _head(column: Column) -> str:
 
 def _latex_rows(rows: Sequence[Row], columns: int) -> Iterator[str]:
     group = ""
-    for row in rows:
+    for at, row in enumerate(rows):
         if row.group and row.group != group:
-            yield f"\\multicolumn{{{columns + 1}}}{{l}}{{\\textbf{{{escape(row.group)}}}}} \\\\\n"
+            rule = "\\midrule\n" if at else ""
+            yield f"{rule}\\multicolumn{{{columns + 1}}}{{l}}{{\\textbf{{{escape(row.group)}}}}} \\\\\n"
         group = row.group or group
         label = escape(row.label)
         if label.startswith(("[", "*")):  # behind the end of a line they would be its arguments

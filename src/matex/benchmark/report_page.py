@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matex.benchmark.report_figures import Drawing
 from matex.benchmark.report_pictures import Strip
@@ -21,7 +21,25 @@ from matex.saliency import DISCLAIMER
 
 LISTED = 200  # problems that are shown one by one
 WIDE = 7  # columns from which a table is set closer
-Counted = tuple[int, int]  # samples with a value, and undefined ones
+
+
+class Counted(NamedTuple):
+    """What a mean is of: samples, or repetitions of a measure of the whole."""
+
+    defined: int
+    undefined: int
+    whole: bool
+
+    @classmethod
+    def of(cls, cell: Measured) -> Counted:
+        return cls(cell.summary.defined, cell.summary.undefined, cell.measure.whole)
+
+    def __str__(self) -> str:
+        if not self.whole:
+            return f"n = {self.defined}" + (f", {self.undefined} undefined" if self.undefined else "")
+        made = self.defined + self.undefined
+        repetitions = f"{made} repetition{'' if made == 1 else 's'}"
+        return f"{self.defined} of {repetitions} defined" if self.undefined else repetitions
 
 
 @dataclass(frozen=True)
@@ -74,9 +92,9 @@ def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) 
         _card("problems", "Problems", _problems(run)),
         _card("time", "Time", _time(run)),
         _card("provenance", "Provenance", _provenance(run)),
-        "<footer><p>Intervals: 95 %, BCa bootstrap over films (phrases of one film are drawn together), 2000 "
-        "resamples. n counts samples with a value, or repetitions of a measure of the whole; undefined values are left "
-        "out of means and counted. Numbers of several seeds are means over the seeds first. Published numbers are "
+        "<footer><p>Intervals: 95 %, BCa bootstrap over films (phrases of one film are drawn together), or over the "
+        "repetitions of a measure of the whole, 2000 resamples. n counts samples with a value; undefined values are "
+        "left out of means and counted. Numbers of several seeds are means over the seeds first. Published numbers are "
         "quoted as they were printed, on other models and other data: no comparison with this run is meant. Made by "
         "matex; this file loads nothing from the network.</p></footer>",
     ]
@@ -146,7 +164,7 @@ def _heads(made: Table, common: Sequence[Counted | None]) -> str:
     """One line of headings, or two where columns are grouped; n where it differs from column to column."""
     several = len({counted for counted in common if counted}) > 1
     heads = "".join(
-        f'<th scope="col">{_head(column)}{f"<small>{_n(counted)}</small>" if several and counted else ""}</th>'
+        f'<th scope="col">{_head(column)}{f"<small>{counted}</small>" if several and counted else ""}</th>'
         for column, counted in zip(made.columns, common, strict=True)
     )
     corner = f'<th scope="col">{escape(made.corner)}</th>'
@@ -191,12 +209,13 @@ def _cell(cell: Cell, common: Counted | None, best: bool) -> str:
 def _measured(cell: Measured, common: Counted | None, best: bool) -> str:
     found, style = cell.summary, cell.style
     small = [style.interval(found.low, found.high)]
-    if (found.defined, found.undefined) != common:
-        small.append(_n((found.defined, found.undefined)))
-    told = f"n = {found.defined}, undefined = {found.undefined}"
+    counted = Counted.of(cell)
+    if counted != common:
+        small.append(str(counted))
+    told = str(counted)
     if cell.draws > 1:
-        what = "repetitions" if cell.measure.whole else "seeds"
-        told += f"; {cell.draws} {what}, standard deviation between them {style.number(cell.spread)}"
+        seeds = "" if cell.measure.whole else f"{cell.draws} seeds, "
+        told += f"; {seeds}standard deviation between them {style.number(cell.spread)}"
     lines = "".join(f"<small>{part}</small>" for part in small if part)
     mark = ' class="best"' if best else ""
     return f'<td{mark} title="{escape(told)}"><b>{style.number(found.mean)}</b>{lines}</td>'
@@ -214,11 +233,11 @@ def _compared(cell: Compared) -> str:
 
 
 def _common(made: Table) -> list[Counted | None]:
-    """(n, undefined) of most cells of each column, which is said once; of the whole table where methods are columns."""
+    """What most cells of each column are means of, said once; most of the whole table where methods are columns."""
 
     def most(columns: Sequence[int]) -> Counted | None:
         cells = [row.cells[place] for row in made.rows for place in columns]
-        counts = Counter((one.summary.defined, one.summary.undefined) for one in cells if isinstance(one, Measured))
+        counts = Counter(Counted.of(one) for one in cells if isinstance(one, Measured))
         return counts.most_common(1)[0][0] if counts else None
 
     every = range(len(made.columns))
@@ -229,12 +248,9 @@ def _common(made: Table) -> list[Counted | None]:
 
 def _counts(common: Sequence[Counted | None]) -> str:
     different = {counted for counted in common if counted}
-    told = f"{_n(different.pop())} in every cell" if len(different) == 1 else "n stands under the headings,"
+    counts = "n or the number of repetitions" if any(counted.whole for counted in different) else "n"
+    told = f"{different.pop()} in every cell" if len(different) == 1 else f"{counts} stands under the headings,"
     return f"{told} unless a cell says otherwise. In brackets: 95 % interval. Underlined: the best method."
-
-
-def _n(counted: Counted) -> str:
-    return f"n = {counted[0]}" + (f", {counted[1]} undefined" if counted[1] else "")
 
 
 def _best(made: Table) -> set[tuple[int, int]]:

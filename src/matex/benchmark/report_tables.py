@@ -1,7 +1,7 @@
 """The tables of a report as data; report_page.py and report_files.py write them as HTML, LaTeX and CSV.
 
-A table of places never comes without its controls: every method's row is followed by those of its controls, and
-`report_run.check_controls` has refused the run where one is missing.
+A table of places never comes without its controls: `_with_controls` puts every method's own under it and those that all
+methods share at the end, and `report_run.check_controls` has refused the run where one is missing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ LEVELS = 8  # whole numbers of more different values are cut into thirds, as fra
 PAIRWISE = 24  # methods up to which all of them are compared with each other
 
 ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓", "neither": ""}
+
+SHARED = "Controls shared by all methods"  # the line above them
 
 RowKind = Literal["method", "control", "quoted"]
 
@@ -128,7 +130,7 @@ class Row:
         label: what stands at its head.
         kind: how it is shown.
         cells: one per column.
-        of: label of the method under which it stands.
+        of: label of the method under which it stands; empty for what belongs to none.
         group: heading above it, given where it changes.
         hint: what the label means.
     """
@@ -274,14 +276,11 @@ class Numbers:
             self._comparisons[key] = compare_paired(one, other, section.clusters, resamples=RESAMPLES)
         return self._comparisons[key]
 
-    def controls(self, method: str) -> tuple[Entry, ...]:
-        """Everything that stands under a method in a table of places."""
-        return (*self.section.controls_of(method), *self.section.shared)
-
     def best_control(self, method: str, measure: Measure) -> str | None:
-        """The control that comes closest to, or beats, a method by this measure."""
+        """The control, of its own and the shared ones, that comes closest to, or beats, a method by this measure."""
         sign = -1 if measure.better == "lower" else 1
-        means = {entry.label: sign * self.mean(entry.label, measure) for entry in self.controls(method)}
+        controls = (*self.section.controls_of(method), *self.section.shared)
+        means = {entry.label: sign * self.mean(entry.label, measure) for entry in controls}
         known = {label: mean for label, mean in means.items() if not math.isnan(mean)}
         return max(known, key=lambda label: known[label]) if known else None
 
@@ -309,25 +308,30 @@ def two_findings(section: Section) -> list[Measure]:
 
 
 def localisation(numbers: Numbers, measures: Sequence[Measure], key: str, title: str, lead: str = "") -> Table:
-    """Every method, and under it its controls."""
-    section = numbers.section
+    """Where maps point, by several measures."""
 
     def cells(label: str) -> tuple[Cell, ...]:
         return tuple(numbers.of(label, measure) for measure in measures)
 
+    rows = _with_controls(numbers.section, cells)
+    notes = [_outside_note(numbers.section, measures), *_threshold_notes(measures)]
+    return Table(
+        key, title, "Method, and its controls", columns_of(measures), rows, lead, tuple(note for note in notes if note)
+    )
+
+
+def _with_controls(section: Section, cells: Callable[[str], tuple[Cell, ...]]) -> tuple[Row, ...]:
+    """The rows of a table of places: each method and under it its own controls, then those that all methods share."""
     rows: list[Row] = []
     for method in section.methods:
         rows.append(Row(method.label, "method", cells(method.label), hint=method.description))
-        for control in numbers.controls(method.label):
-            rows.append(
-                Row(
-                    short(control, method.label), "control", cells(control.label), method.label, "", control.description
-                )
-            )
-    notes = [_outside_note(section, measures), *_threshold_notes(measures)]
-    return Table(
-        key, title, "Method, and its controls", columns_of(measures), tuple(rows), lead, tuple(n for n in notes if n)
-    )
+        for control in section.controls_of(method.label):
+            name = short(control, method.label)
+            rows.append(Row(name, "control", cells(control.label), of=method.label, hint=control.description))
+    for control in section.shared:
+        name = short(control, "")
+        rows.append(Row(name, "control", cells(control.label), group=SHARED, hint=control.description))
+    return tuple(rows)
 
 
 def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) -> Table:
@@ -396,21 +400,16 @@ def prior_question(numbers: Numbers, measures: Sequence[Measure], key: str) -> T
 def breakdown(
     numbers: Numbers, measure: Measure, name: str, levels: Mapping[str, NDArray[np.bool_]], key: str
 ) -> Table:
-    """One measure by the levels of one attribute; every method with its controls."""
-    section = numbers.section
+    """One measure by the levels of one attribute."""
 
     def cells(label: str) -> tuple[Cell, ...]:
         return tuple(numbers.of(label, measure, (f"{name}={level}", chosen)) for level, chosen in levels.items())
 
-    rows: list[Row] = []
-    for method in section.methods:
-        rows.append(Row(method.label, "method", cells(method.label)))
-        for control in numbers.controls(method.label):
-            rows.append(Row(short(control, method.label), "control", cells(control.label), method.label))
     columns = tuple(
         Column(f"{level} (n = {int(chosen.sum())})", measure.better, name) for level, chosen in levels.items()
     )
-    return Table(key, f"{heading(measure)} by {name}", "Method, and its controls", columns, tuple(rows))
+    rows = _with_controls(numbers.section, cells)
+    return Table(key, f"{heading(measure)} by {name}", "Method, and its controls", columns, rows)
 
 
 def attributes(section: Section) -> dict[str, dict[str, NDArray[np.bool_]]]:
