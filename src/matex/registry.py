@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
+
+from matex.images import InputError
+from matex.typed import as_type, in_words, shown
 
 T = TypeVar("T")
 
@@ -50,25 +54,33 @@ class UnknownName(KeyError, ValueError):
         return str(self.args[0])
 
 
-def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], shown: str) -> Any:
-    """The registered dataclass with these parameters.
+def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], listed: str) -> Any:
+    """The registered dataclass with these parameters, each as the type that its field is annotated with.
 
     Args:
         registry: of dataclasses whose fields are their parameters.
         name: under which it is registered.
         parameters: by field name; the others keep their defaults.
-        shown: where its parameters can be read, for the refusal: "as ... shows them".
+        listed: where its parameters can be read, for the refusal: "as ... shows them".
 
     Raises:
         UnknownName: no such name or parameter; the message lists the known ones.
-        ValueError: a parameter outside its range.
+        InputError: a parameter of another type, or one that is missing.
+        ValueError: a parameter outside its range, as the dataclass says it.
     """
     kind = registry[name]
+    hints = typing.get_type_hints(kind)
     known = tuple(field.name for field in dataclasses.fields(kind))
-    for parameter in parameters:
+    values: dict[str, Any] = {}
+    for parameter, value in parameters.items():
         if parameter not in known:
             raise UnknownName(f"parameter of {name}", parameter, known)
+        hint = hints[parameter]
+        try:
+            values[parameter] = as_type(value, hint)
+        except ValueError:
+            raise InputError(f"Expected {parameter} to be {in_words(hint)}, got {shown(value)}.") from None
     try:
-        return kind(**parameters)
-    except TypeError as error:  # a number was asked for and something else given
-        raise ValueError(f"Expected parameters of {name} as {shown}, got {error}.") from None
+        return kind(**values)
+    except TypeError as error:  # one without a default is missing, or of a type that was let through
+        raise InputError(f"Expected parameters of {name} as {listed}, got {error}.") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from matex.adapters.clip import describe_tokenizer
 from matex.attribution import METHODS, make
 from matex.images import MAX_BYTES, InputError
 from matex.saliency import Explanation
+from matex.typed import as_type, in_words, shown
 
 TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
@@ -137,10 +137,11 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in saved["parameters"].items():
         try:
-            values[key] = _typed(value, hints[key]) if key in hints else value
+            values[key] = as_type(value, hints[key]) if key in hints else value
         except ValueError:
             raise InputError(
-                f"Expected the recorded {key} of {name} as matex.methods() shows it, got {value!r}. Explain again."
+                f"Expected the recorded {key} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
+                "Explain again."
             ) from None
     try:
         make(name, values)
@@ -233,29 +234,6 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     if saved["provenance.matex"] != again.provenance["matex"]:
         remarks.append(f"matex was {saved['provenance.matex']}, is {again.provenance['matex']}")
     return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)
-
-
-def _typed(value: Any, hint: Any) -> Any:
-    """A value read from JSON as an annotated type.
-
-    Raises:
-        ValueError: it is none.
-    """
-    kind, among = typing.get_origin(hint), typing.get_args(hint)
-    if kind in (typing.Union, types.UnionType):
-        for option in among:
-            try:
-                return _typed(value, option)
-            except ValueError:
-                continue
-    elif kind is tuple and isinstance(value, list):
-        kinds = among[:1] * len(value) if among[-1] is Ellipsis else among
-        return tuple(_typed(part, each) for part, each in zip(value, kinds, strict=True))
-    elif kind is typing.Literal:
-        return among[among.index(value)]
-    elif type(value) in ((int, float) if hint is float else (hint,)):
-        return value
-    raise ValueError(value)
 
 
 def _images(folder: Path) -> Iterator[Path]:

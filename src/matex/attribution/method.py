@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import typing
 from collections.abc import Mapping
-from numbers import Integral, Real
-from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Protocol, Union, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -103,64 +98,7 @@ def make(name: str, parameters: Mapping[str, Any]) -> Any:
         UnknownName: no such method or parameter; the message lists the known ones.
         InputError: a parameter of another type or outside its range.
     """
-    hints = typing.get_type_hints(METHODS[name])
-    fields = {field.name for field in dataclasses.fields(METHODS[name])}
-    typed = {
-        parameter: _typed(parameter, value, hints[parameter]) if parameter in fields else value
-        for parameter, value in parameters.items()
-    }
-    return build(METHODS, name, typed, "matex.methods() shows them")
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """A value as an annotated type.
-
-    Raises:
-        InputError: it is none.
-    """
-    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
-    for option in options:
-        try:
-            return _as(value, option)
-        except (TypeError, ValueError):
-            continue
-    raise InputError(f"Expected {name} to be {' or '.join(map(_described, options))}, got {value!r}.")
-
-
-def _as(value: Any, hint: Any) -> Any:
-    """Raises TypeError or ValueError when the value is no such thing; types that no method here has let all through."""
-    kind, inner = typing.get_origin(hint), typing.get_args(hint)
-    fits = True
-    if kind is tuple:
-        if not isinstance(value, list | tuple):
-            raise TypeError
-        inner = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        return tuple(_as(one, each) for one, each in zip(value, inner, strict=True))
-    if kind is Literal:
-        fits = any(type(value) is type(choice) and value == choice for choice in inner)
-    elif hint in (float, int):
-        fits = _is_number(value, Real if hint is float else Integral)
-    elif hint in (bool, str, NoneType):
-        fits = isinstance(value, hint)
-    if not fits:
-        raise TypeError
-    return hint(value) if hint in (int, float) else value
-
-
-def _is_number(value: Any, kind: type[Any]) -> bool:
-    """True for finite numbers of a kind, numpy's among them; truth values are none."""
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _described(hint: Any) -> str:
-    """A type in words."""
-    kind, inner = typing.get_origin(hint), typing.get_args(hint)
-    if kind is Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    if kind is tuple:
-        return f"a tuple of {'texts' if inner[0] is str else 'numbers'}"
-    words = {int: "a whole number", float: "a finite number", bool: "True or False", str: "text", NoneType: "None"}
-    return words.get(hint, str(hint))
+    return build(METHODS, name, parameters, "matex.methods() shows them")
 
 
 def unserved(method: Any, tower: Tower) -> str | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import tomllib
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
@@ -19,6 +19,7 @@ from matex.datasets import DATASETS
 from matex.geometry import Resize
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
+from matex.typed import Words, as_type, in_words, shown
 
 CHUNK = 16
 """Samples that are explained together; part of what the bytes of a run depend on."""
@@ -26,6 +27,15 @@ SEEDS = 1 << 32
 """Above every seed: not every generator takes more."""
 LABEL = 200
 """Characters of a label as the name of a folder, which is 255 at most: a control's label has words of its own."""
+_WORDS: Words = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number that is finite", "numbers"),
+    bool: ("true or false", "truth values"),
+    str: ("text", "texts"),
+    tuple: ("a list", "lists"),
+    Path: ("a path", "paths"),
+}
+"""Types as they are written in TOML, which has no None."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +215,7 @@ def differences(before: Any, after: Any, key: str = "") -> list[str]:
     if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
         return [line for number, (old, new) in pairs for line in differences(old, new, f"{key}[{number}]")]
-    return [] if before == after else [f"{key}: {_short(before)} -> {_short(after)}"]
+    return [] if before == after else [f"{key}: {shown(before)} -> {shown(after)}"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +232,7 @@ class _Place:
         return _Place(self.source, f"{self.key}[{number}]")
 
     def refusal(self, expected: str, value: Any) -> InputError:
-        got = "nothing" if value is None else _short(value)
+        got = "nothing" if value is None else shown(value)
         return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
 
     def known(self, table: Any, keys: Sequence[str]) -> None:
@@ -254,13 +264,12 @@ class _Place:
         return value
 
     def typed(self, value: Any, hint: Any) -> Any:
-        """A value of TOML as an annotated type: lists become tuples, whole numbers floats."""
-        for option in typing.get_args(hint) if _is_union(hint) else (hint,):
-            try:
-                return _as(value, option)
-            except ValueError:
-                continue
-        raise self.refusal(_described(hint), value)
+        """A value of TOML as an annotated type; paths stay text, which the records of a run can hold."""
+        try:
+            found = as_type(value, hint)
+        except ValueError:
+            raise self.refusal(in_words(hint, _WORDS), value) from None
+        return os.fspath(value) if isinstance(found, Path) else found
 
 
 def _dataset(at: _Place, entry: Any) -> DatasetChoice:
@@ -404,55 +413,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _bare(entry: Any) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(entry).items() if value is not None}
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
-
-
-def _as(value: Any, hint: Any) -> Any:
-    """Raises ValueError when the value is no such thing."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if hint is types.NoneType:
-        fits = value is None
-    elif typing.get_origin(hint) is Literal:
-        fits = value in typing.get_args(hint) and not isinstance(value, bool)
-    elif typing.get_origin(hint) is tuple:
-        kinds = typing.get_args(hint)
-        if not isinstance(value, list | tuple):
-            raise ValueError
-        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
-        return tuple(_as(one, kind) for one, kind in zip(value, kinds, strict=True))
-    elif hint is float:
-        if not whole and not isinstance(value, float):
-            raise ValueError
-        return float(value)
-    elif hint is Path:
-        fits = isinstance(value, str)
-    elif hint in (bool, str):
-        fits = isinstance(value, hint)
-    else:
-        fits = whole if hint is int else True  # other types are checked by whoever takes them
-    if not fits:
-        raise ValueError
-    return value
-
-
-def _described(hint: Any) -> str:
-    """An annotated type in words."""
-    options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
-    told: list[str] = []
-    for option in options:
-        if typing.get_origin(option) is Literal:
-            told.append("one of " + ", ".join(str(value) for value in typing.get_args(option)))
-        elif typing.get_origin(option) is tuple:
-            told.append("a list of " + _described(typing.get_args(option)[0]).removeprefix("a ") + "s")
-        elif option is not types.NoneType:
-            told.append(names.get(option, str(option)))
-    return " or ".join(told)
-
-
-def _short(value: Any) -> str:
-    told = repr(value)
-    return told if len(told) <= 80 else told[:77] + "..."

@@ -103,10 +103,10 @@ METRICS: Registry[type[Any]] = Registry("metric")
 
 
 def make_metric(name: str, parameters: Mapping[str, Any]) -> Any:
-    """The registered metric with these parameters.
+    """The registered metric with these parameters, each as the type that its field is annotated with.
 
     Raises:
         UnknownName: no such metric or parameter; the message lists the known ones.
-        ValueError: a parameter outside its range.
+        InputError: a parameter of another type or outside its range.
     """
     return build(METRICS, name, parameters, "its fields show them")
