@@ -6,7 +6,6 @@ A layout is how a collection lies on the disk as its makers hand it out. docs/da
 import dataclasses
 import importlib
 import pkgutil
-import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
 from matex.images import InputError
 from matex.registry import UnknownName
+from matex.typed import as_type, in_words, shown
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
@@ -51,20 +51,13 @@ def open_dataset(name: str, **fields: Any) -> Dataset:
 
 def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
     """A value out of a configuration file as the field wants it."""
-    if typing.get_origin(expected) is types.UnionType:
-        if value is None:
-            return None
-        expected = next(kind for kind in typing.get_args(expected) if kind is not type(None))
-    if expected is Path and isinstance(value, str | Path):
-        path = Path(value).expanduser()
-        if not path.exists():
-            raise InputError(f"Expected {field} of {name}, got a path where there is nothing: {str(path)!r}. Check it.")
-        return path
-    if typing.get_origin(expected) is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
-            return tuple(value)
-        raise InputError(f"Expected {field} of {name} as a list of texts, got {value!r}.")
-    if type(value) is expected:
-        return value
-    wanted = {Path: "a path", str: "text", int: "a whole number", bool: "true or false"}[expected]
-    raise InputError(f"Expected {field} of {name} as {wanted}, got {value!r}.")
+    try:
+        typed = as_type(value, expected)
+    except ValueError:
+        raise InputError(f"Expected {field} of {name} as {in_words(expected)}, got {shown(value)}.") from None
+    if not isinstance(typed, Path):
+        return typed
+    path = typed.expanduser()
+    if not path.exists():
+        raise InputError(f"Expected {field} of {name}, got a path where there is nothing: {str(path)!r}. Check it.")
+    return path
