@@ -81,7 +81,8 @@ def _names(rows: Sequence[Row]) -> list[str]:
 def _value(row: Row) -> str:
     if not row["value"]:
         return "–"
-    digits = 1 if "%" in row["heading"] or "100" in row["heading"] else 2 if row["column"] in ("mass", "kept") else 3
+    percent = "%" in row["heading"] or "100" in row["heading"]
+    digits = 1 if percent else {"mass": 2, "kept": 2, "phrases": 0}.get(row["column"], 3)
     value = f"{float(row['value']):.{digits}f}"
     if row["low"]:
         value += f" ({float(row['low']):.{digits}f}–{float(row['high']):.{digits}f})"
