@@ -137,14 +137,15 @@ def test_squares_lie_in_the_image_and_have_the_sides_asked_for():
         assert 2 <= side <= 10
 
 
-def test_sensitivity_equals_the_twin(model):
+@pytest.mark.parametrize("samples", [1, 5])
+def test_sensitivity_equals_the_twin(model, samples):
     picture, text = film(0), TEXTS[0]
     case = Case(model, Sample("s", picture, text), matex.explain(model, picture, text, "grad-eclip"), {})
-    found = make_metric("sensitivity-max", {"samples": 5, "radius": 0.1, "batch_size": 2})([case])
+    found = make_metric("sensitivity-max", {"samples": samples, "radius": 0.1, "batch_size": 2})([case])
     generator, ids = generator_of(case, 0), torch.tensor([case.token_ids])
     before = enlarge(case.explanation.image.grid, 35, 35)
     changes = []
-    for _ in range(5):
+    for _ in range(samples):
         noise = torch.rand(3, 35, 35, generator=generator, dtype=torch.float32).double() * 2 - 1
         grid = matex.attribute(model, (case.pixels + 0.1 * noise)[None], ids, "grad-eclip").numpy()
         changes.append(np.linalg.norm(enlarge(grid, 35, 35) - before) / np.linalg.norm(before))
