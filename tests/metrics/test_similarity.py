@@ -57,6 +57,12 @@ def test_equal_values_share_their_rank():
     assert ranks(torch.tensor([[5.0, 1.0, 5.0, 9.0]])).tolist() == [[1.5, 0.0, 1.5, 3.0]]
 
 
+def test_a_map_that_differs_by_rounding_alone_says_nothing():
+    torch.manual_seed(0)
+    rounded = 0.3 * (1 + 1e-7 * torch.rand(1, 6, 7, dtype=torch.float64))
+    assert spearman(rounded, torch.rand(1, 6, 7, dtype=torch.float64)).isnan().all()
+
+
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("bad", [torch.full((13, 17), 0.1), torch.full((13, 17), torch.nan)], ids=["constant", "nan"])
 def test_a_map_that_says_nothing_has_no_likeness(name, bad):
