@@ -27,6 +27,13 @@ def test_measures_equal_the_twin(name):
             assert found == pytest.approx(getattr(twin, name)(maps[i].numpy(), maps[j].numpy()), abs=1e-12)
 
 
+def test_absolute_ranks_are_those_of_the_absolute_values():
+    first, second = some_maps(1), some_maps(2)
+    for i in range(4):
+        found = float(spearman_abs(first[i : i + 1], second[i : i + 1])[0])
+        assert found == pytest.approx(twin.spearman(first[i].abs().numpy(), second[i].abs().numpy()), abs=1e-12)
+
+
 def test_ssim_equals_scikit_image():
     metrics = pytest.importorskip("skimage.metrics")
     a, b = (some_maps()[i].numpy() for i in (0, 1))
@@ -67,8 +74,9 @@ def test_a_map_that_differs_by_rounding_alone_says_nothing():
 @pytest.mark.parametrize("bad", [torch.full((13, 17), 0.1), torch.full((13, 17), torch.nan)], ids=["constant", "nan"])
 def test_a_map_that_says_nothing_has_no_likeness(name, bad):
     maps = some_maps()[:2]
-    found = MEASURES[name](torch.stack([bad.double(), maps[0]]), maps)
-    assert torch.isnan(found).tolist() == [True, False]
+    some = torch.stack([bad.double(), maps[0]])
+    assert torch.isnan(MEASURES[name](some, maps)).tolist() == [True, False]
+    assert torch.isnan(MEASURES[name](maps, some)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("name", MEASURES)
