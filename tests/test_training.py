@@ -53,4 +53,6 @@ def test_a_run_goes_on_where_its_checkpoint_was(started):
     assert resumed.step == trainer.step
     assert resumed.progress() == pytest.approx(0.1)
     assert resumed.first.keys() == trainer.first.keys()
+    without = _start(Recipe(minutes=10), work / "out", work, resume=True, start=None)
+    assert without.recipe.auxiliary == 0  # the checkpoint knows that it began with a model
     assert torch.equal(resumed.model.logit_scale, trainer.model.logit_scale)

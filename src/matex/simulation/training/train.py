@@ -407,12 +407,14 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
-        self.begun, self.first = state["begun"], state["first"]
+        self.begun = state["begun"]
+        if state["first"]:
+            self._begin_with(state["first"])
         self._draw_anew()
 
     def load_model(self, folder: Path) -> list[dict[str, Any]]:
         """Take the weights of a finished model, for a schedule of its own; returns its curves so far."""
-        self.first = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
+        self._begin_with(CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict())
         self.model.load_state_dict(self.first)
         self.average.load_state_dict(self.first)
         curves = json.loads((folder / "training.json").read_text(encoding="utf-8"))["curves"]
@@ -420,6 +422,11 @@ class Trainer:
         self.begun = (self.step, self.seconds)
         self._draw_anew()
         return curves
+
+    def _begin_with(self, weights: dict[str, Tensor]) -> None:
+        self.first = weights
+        # The auxiliary heads of a finished model are gone: new ones would only disturb it.
+        self.recipe = replace(self.recipe, auxiliary=0.0)
 
     def _draw_anew(self) -> None:
         self.rng = np.random.default_rng([self.recipe.seed, 3, self.step])
@@ -429,8 +436,9 @@ class Trainer:
         """Write the averaged weights in half precision, with tokenizer and image processor, as Hugging Face does."""
         self.out.mkdir(parents=True, exist_ok=True)
         shipped = copy.deepcopy(self.average)
-        for name, weight in self.first.items():
-            shipped.state_dict()[name].lerp_(weight, self.recipe.keep)
+        weights = shipped.state_dict()
+        for name, first in self.first.items():
+            weights[name].lerp_(first, self.recipe.keep)
         shipped.half().save_pretrained(self.out)
         save_tokenizer(self.tokenizer, self.out)
         make_processor().save_pretrained(self.out)
@@ -473,8 +481,6 @@ def train(
 def _start(recipe: Recipe, out: Path, work: Path, resume: bool, start: Path | None) -> Trainer:
     """A new trainer, or the one of the checkpoint or the model with the tokenizer it has learned with."""
     words, curves = work / "tokenizer", work / "curves.jsonl"
-    if start:  # its auxiliary heads are gone: new ones would only disturb it
-        recipe = replace(recipe, auxiliary=0.0)
     if resume and (work / "checkpoint.pt").exists():
         trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(words))
         trainer.load(work / "checkpoint.pt")
