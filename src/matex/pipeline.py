@@ -395,11 +395,11 @@ def _shaped(name: str, made: Any, subjects: Sequence[_Subject], axes: Sequence[s
     Raises:
         InputError: not a tensor [pair, *axes].
     """
-    shape = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
-    if len(shape) != 1 + len(axes) or shape[0] != len(subjects):
-        wanted = f"a tensor [{len(subjects)}, {', '.join(axes)}]"
-        raise InputError(f"Expected {wanted} from the method {name!r}, got {shape}. Mend its __call__.")
-    return made
+    if isinstance(made, Tensor) and made.ndim == 1 + len(axes) and len(made) == len(subjects):
+        return made
+    wanted = f"a tensor [{len(subjects)}, {', '.join(axes)}]"
+    got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+    raise InputError(f"Expected {wanted} from the method {name!r}, got {got}. Mend its __call__.")
 
 
 def _tokens(subject: _Subject, scores: NDArray[np.float32]) -> tuple[Token, ...]:
