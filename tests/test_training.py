@@ -1,13 +1,17 @@
 """How a training run begins, goes on, and starts from a finished model. The training itself takes hours."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import matex.adapters
+from matex.simulation.phrases import all_canonical
+from matex.simulation.training.pool import MASK, SIZE, SLOTS, Place, TrainingFilm
 from matex.simulation.training.train import Recipe, _start
 
 BUNDLED = Path(matex.adapters.__path__[0]) / "tiny"
@@ -56,3 +60,62 @@ def test_a_run_goes_on_where_its_checkpoint_was(started):
     without = _start(Recipe(minutes=10), work / "out", work, resume=True, start=None)
     assert without.recipe.auxiliary == 0  # the checkpoint knows that it began with a model
     assert torch.equal(resumed.model.logit_scale, trainer.model.logit_scale)
+
+
+def made_up_films(count):
+    rng = np.random.default_rng(0)
+    places = [Place(name, side, zone) for _, name, side, zone in all_canonical()]
+    return [
+        TrainingFilm(
+            rng.integers(256, size=(SIZE, SIZE), dtype=np.uint8),
+            (places[5 * i % len(places)],),
+            True,
+            rng.integers(256, size=(SLOTS, MASK, MASK), dtype=np.uint8),
+        )
+        for i in range(count)
+    ]
+
+
+def elsewhere(films):
+    """The same films with their findings recorded at other places of the film."""
+    return [replace(film, coverage=np.ascontiguousarray(film.coverage[:, ::-1, ::-1])) for film in films]
+
+
+def two_steps(recipe, tmp_path, films):
+    trainer = _start(recipe, tmp_path / "out", tmp_path, resume=False, start=None, text_from=BUNDLED)
+    trainer.train_step(films)  # the rate of the first one is 0
+    losses = trainer.train_step(films)
+    return losses, {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+
+
+def test_a_film_supervised_step_does_not_read_where_a_finding_lies(tmp_path):
+    recipe = Recipe(steps=10, batch=4, small=0.0, supervision="film", frozen_text=0.5)
+    films = made_up_films(4)
+    losses, weights = two_steps(recipe, tmp_path, films)
+    moved, same = two_steps(recipe, tmp_path, elsewhere(films))
+    assert losses == moved
+    assert set(losses) == {"image", "text", "readout", "norm", "rate"}
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_a_place_supervised_step_does(tmp_path):
+    recipe = Recipe(steps=10, batch=4, small=0.0)
+    films = made_up_films(4)
+    losses, _ = two_steps(recipe, tmp_path, films)
+    moved, _ = two_steps(recipe, tmp_path, elsewhere(films))
+    assert {"local", "patches", "guide", "patch"} <= set(losses)
+    assert losses["local"] != moved["local"]
+    assert losses["guide"] != moved["guide"]
+
+
+def test_a_text_tower_taken_from_a_model_stays_while_it_is_frozen_and_the_image_tower_is_new(tmp_path):
+    bundled = load_file(BUNDLED / "model.safetensors")
+    text = [name for name in bundled if name.startswith("text_")]
+    image = [name for name in bundled if name.startswith(("vision_", "visual_")) and bundled[name].ndim > 1]
+    films = made_up_films(4)
+    for frozen in (0.5, 0.0):
+        recipe = Recipe(steps=10, batch=4, small=0.0, supervision="film", frozen_text=frozen)
+        _, weights = two_steps(recipe, tmp_path, films)
+        kept = [torch.equal(weights[name], bundled[name].float()) for name in text]
+        assert all(kept) == (frozen > 0)
+        assert not any(torch.equal(weights[name], bundled[name].float()) for name in image)

@@ -8,8 +8,9 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
-from matex.simulation.training.train import Recipe, train
+from matex.simulation.training.train import Recipe, Supervision, train
 
 
 def main(arguments: list[str]) -> None:
@@ -31,14 +32,20 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--small", type=float, default=Recipe.small, help="share of the schedule at 64 px")
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
+    parser.add_argument("--fresh", type=int, default=Recipe.fresh, help="most new simulated films per step")
     work = Path(tempfile.gettempdir()) / "matex-training"
     parser.add_argument("--work", type=Path, default=work, help="checkpoints and curves (default: %(default)s)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--start", type=Path, help="a model trained here before, to begin with instead of at random")
     parser.add_argument("--keep", type=float, default=Recipe.keep, help="share of that model in what ships")
+    parser.add_argument("--supervision", choices=get_args(Supervision), default=Recipe.supervision, help="losses")
+    parser.add_argument("--text-from", type=Path, help="a model trained here before, whose text tower to begin with")
+    frozen = "share of the schedule before that text tower is trained too"
+    parser.add_argument("--frozen-text", type=float, default=Recipe.frozen_text, help=frozen)
     given = parser.parse_args(arguments)
-    recipe = Recipe(given.seed, given.minutes, given.steps, rate=given.rate, small=given.small, keep=given.keep)
-    train(given.data, given.out, recipe, given.work, given.resume, given.start, given.threads)
+    fields = ("seed", "minutes", "steps", "rate", "small", "keep", "fresh", "supervision", "frozen_text")
+    recipe = Recipe(**{name: getattr(given, name) for name in fields})
+    train(given.data, given.out, recipe, given.work, given.resume, given.start, given.text_from, given.threads)
 
 
 def _evaluate(verb: str, arguments: list[str]) -> None:

@@ -39,6 +39,7 @@ def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: 
     last = curves[-1]
     obvious, real = evaluation["obvious"], evaluation["real"]["boxes_against_normals"]
     record = {
+        "name": folder.name,
         "summary": (
             f"CLIP from scratch on simulated findings in real normal films and on labelled real films; "
             f"{last['step']} steps of {recipe['batch']} films; on unseen simulated films top-1 retrieval "
@@ -74,7 +75,7 @@ def _page(record: dict[str, Any]) -> str:
         + " |"
         for row in record["curves"]
     )
-    return f"""# Training record of `tiny`
+    return f"""# Training record of `{record["name"]}`
 
 Not for diagnosis. {record["summary"][0].upper()}{record["summary"][1:]}.
 

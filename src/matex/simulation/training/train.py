@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from matex.simulation.training.vocabulary import radiology_words, save_tokenizer
 
 log = logging.getLogger(__name__)
 
+Supervision = Literal["place", "film"]
 PATCH = 8
 GRID = SIZE // PATCH
 LENGTH = 48
@@ -74,6 +75,10 @@ class Recipe:
     """Most new ones per step, so that the simulator leaves the processor to the training."""
     keep: float = 0.0
     """Share that a model which the run started from keeps in what ships (WiSE-FT, arXiv:2109.01903)."""
+    supervision: Supervision = "place"
+    """"place": the losses also say where in the film a finding lies; "film": only whether it is in the film."""
+    frozen_text: float = 0.0
+    """Share of the schedule during which a text tower taken from another model stays as it is."""
 
 
 def make_config(tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
@@ -208,6 +213,17 @@ def encode_images(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor, Ten
     return joint[:, 0], joint[:, 1:], hidden, attention
 
 
+def encode_readout(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit embeddings of films [batch, dim] and the readout token's last hidden state [batch, width], no more.
+
+    The losses of `encode_images` that know a place need the patches and the attention; these would cost time here.
+    """
+    vision = model.vision_model
+    output = vision(pixels, interpolate_pos_encoding=pixels.shape[-1] != SIZE)
+    joint = F.normalize(model.visual_projection(output.pooler_output).float(), dim=-1)
+    return joint, output.last_hidden_state[:, 0]
+
+
 def encode_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
     """Unit embeddings [text, dim]."""
     tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
@@ -316,35 +332,12 @@ class Trainer:
         covers = np.stack([blank if film.coverage is None else film.coverage for film in films])
         size = 64 if progress < recipe.small else SIZE
         pixels, coverage = augment(images, torch.from_numpy(covers).float() / 255, size, self.generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            image, patches, hidden, attention = encode_images(self.model, pixels)
-            texts = encode_texts(self.model, self.tokenizer, [one.text for one in sentences])
-            class_logits = self.heads.readout(hidden[:, 0]).float()
-            patch_logits = self.heads.patch(hidden[:, 1:]).float()
-        scale = self.model.logit_scale.exp()
-        similarity = scale * image @ texts.T
+        texts = self._texts([one.text for one in sentences])
         affirmed = torch.tensor([not all(claim.negated for claim in one.claims) for one in sentences[: len(films)]])
-        # A denial is true of nearly every film and says little about any one.
-        weights = torch.cat([torch.where(affirmed, 1.0, 0.3), self.fixed_weights])
-        losses = {
-            "image": objective.contrastive(similarity, true, weights),
-            "text": objective.contrastive(similarity.T, true.T, torch.ones(len(films))),
-        }
-        known = torch.tensor([film.coverage is not None for film in films])
-        own = slice(0, len(films))  # the films' own sentences; the fixed ones would double the cost
-        usable = known[:, None] & affirmed & ~torch.isnan(true[:, own])
-        near = self.heads.scale.exp() * torch.einsum("ind,pd->ipn", patches, texts[own]) + self.heads.bias
-        losses["local"] = recipe.local * objective.local(near, coverage, meant[:, own], usable)
-        named = texts[len(films) : len(films) + len(self.canonical)]
-        losses["patches"] = recipe.local * objective.named(
-            scale * patches @ named.T, coverage, meant[:, len(films) : len(films) + len(self.canonical)]
-        )
-        fade = recipe.auxiliary * max(0.0, 1 - progress)
-        guide = recipe.guide * max(0.0, 1 - progress / 0.9)
-        if guide > 0:
-            losses["guide"] = guide * objective.guide(attention, coverage.amax(dim=1))
-        if fade > 0:
-            self._auxiliary(losses, fade, films, known, true, coverage, class_logits, patch_logits)
+        if recipe.supervision == "film":
+            losses = self._film_losses(pixels, texts, affirmed, true)
+        else:
+            losses = self._place_losses(films, pixels, coverage, texts, affirmed, true, meant)
         loss = torch.stack(list(losses.values())).sum()
         loss.backward()
         norm = nn.utils.clip_grad_norm_([*self.model.parameters(), *self.heads.parameters()], 1.0)
@@ -358,20 +351,86 @@ class Trainer:
         self.step += 1
         return {name: value.item() for name, value in losses.items()} | {"norm": norm.item(), "rate": rate}
 
-    def _auxiliary(
+    def _texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings [text, dim]; without a graph while the text tower is frozen."""
+        frozen = self.progress() < self.recipe.frozen_text
+        with torch.set_grad_enabled(not frozen), torch.autocast("cpu", torch.bfloat16):
+            return encode_texts(self.model, self.tokenizer, texts)
+
+    def _contrastive(self, image: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """Films against sentences, in both directions."""
+        similarity = self.model.logit_scale.exp() * image @ texts.T
+        # A denial is true of nearly every film and says little about any one.
+        weights = torch.cat([torch.where(affirmed, 1.0, 0.3), self.fixed_weights])
+        return {
+            "image": objective.contrastive(similarity, true, weights),
+            "text": objective.contrastive(similarity.T, true.T, torch.ones(len(image))),
+        }
+
+    def _readout(self, class_logits: Tensor, true: Tensor) -> Tensor:
+        """Which canonical phrases are true of a film, from its readout token."""
+        columns = true[:, self.recipe.batch : self.recipe.batch + len(self.canonical)]
+        known = ~torch.isnan(columns)
+        return objective.balanced(class_logits[known], columns[known], 10.0)
+
+    def _fade(self) -> float:
+        """Weight of the auxiliary heads now."""
+        return self.recipe.auxiliary * max(0.0, 1 - self.progress())
+
+    def _film_losses(self, pixels: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """Losses of a run in which nothing says where a finding lies."""
+        with torch.autocast("cpu", torch.bfloat16):
+            image, readout = encode_readout(self.model, pixels)
+            class_logits = self.heads.readout(readout).float()
+        losses = self._contrastive(image, texts, affirmed, true)
+        if (fade := self._fade()) > 0:
+            losses["readout"] = 2 * fade * self._readout(class_logits, true)
+        return losses
+
+    def _place_losses(
+        self,
+        films: Sequence[TrainingFilm],
+        pixels: Tensor,
+        coverage: Tensor,
+        texts: Tensor,
+        affirmed: Tensor,
+        true: Tensor,
+        meant: Tensor,
+    ) -> dict[str, Tensor]:
+        """The same losses and those that know which patches a finding covers."""
+        recipe = self.recipe
+        with torch.autocast("cpu", torch.bfloat16):
+            image, patches, hidden, attention = encode_images(self.model, pixels)
+            class_logits = self.heads.readout(hidden[:, 0]).float()
+            patch_logits = self.heads.patch(hidden[:, 1:]).float()
+        losses = self._contrastive(image, texts, affirmed, true)
+        known = torch.tensor([film.coverage is not None for film in films])
+        own = slice(0, len(films))  # the films' own sentences; the fixed ones would double the cost
+        usable = known[:, None] & affirmed & ~torch.isnan(true[:, own])
+        near = self.heads.scale.exp() * torch.einsum("ind,pd->ipn", patches, texts[own]) + self.heads.bias
+        losses["local"] = recipe.local * objective.local(near, coverage, meant[:, own], usable)
+        canonical = slice(len(films), len(films) + len(self.canonical))
+        scale = self.model.logit_scale.exp()
+        losses["patches"] = recipe.local * objective.named(
+            scale * patches @ texts[canonical].T, coverage, meant[:, canonical]
+        )
+        guide = recipe.guide * max(0.0, 1 - self.progress() / 0.9)
+        if guide > 0:
+            losses["guide"] = guide * objective.guide(attention, coverage.amax(dim=1))
+        if (fade := self._fade()) > 0:
+            losses["readout"] = 2 * fade * self._readout(class_logits, true)
+            self._patch_losses(losses, fade, films, known, coverage, patch_logits)
+        return losses
+
+    def _patch_losses(
         self,
         losses: dict[str, Tensor],
         fade: float,
         films: Sequence[TrainingFilm],
         known: Tensor,
-        true: Tensor,
         coverage: Tensor,
-        class_logits: Tensor,
         patch_logits: Tensor,
     ) -> None:
-        columns = true[:, self.recipe.batch : self.recipe.batch + len(self.canonical)]
-        answered = ~torch.isnan(columns)
-        losses["readout"] = 2 * fade * objective.balanced(class_logits[answered], columns[answered], 10.0)
         names = list(FINDINGS)
         kinds = torch.zeros(len(films), SLOTS, len(names))
         for row, film in enumerate(films):
@@ -423,6 +482,15 @@ class Trainer:
         self._draw_anew()
         return curves
 
+    def take_text(self, folder: Path) -> None:
+        """Take the text tower of a finished model; its tokenizer must be this trainer's."""
+        weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
+        weights = {
+            name: value for name, value in weights.items() if name.startswith(("text_model.", "text_projection."))
+        }
+        for model in (self.model, self.average):
+            model.load_state_dict(weights, strict=False)
+
     def _begin_with(self, weights: dict[str, Tensor]) -> None:
         self.first = weights
         # The auxiliary heads of a finished model are gone: new ones would only disturb it.
@@ -451,6 +519,7 @@ def train(
     work: Path,
     resume: bool = False,
     start: Path | None = None,
+    text_from: Path | None = None,
     threads: int = 2,
 ) -> None:
     """Train, leaving checkpoints and curves in `work` and the model in `out`.
@@ -462,6 +531,7 @@ def train(
         work: folder for `checkpoint.pt` and `curves.jsonl`.
         resume: go on from `work/checkpoint.pt` where it exists.
         start: a finished model with its training record, to begin with instead of random weights.
+        text_from: a finished model whose text tower and tokenizer are taken; the image tower begins at random.
         threads: of torch.
     """
     work.mkdir(parents=True, exist_ok=True)
@@ -469,7 +539,7 @@ def train(
     log.info("%d normal films", len(normals))
     with Simulator(normals, recipe.seed) as simulator:
         torch.set_num_threads(threads)
-        trainer = _start(recipe, out, work, resume, start)
+        trainer = _start(recipe, out, work, resume, start, text_from)
         simulator.progress.value = trainer.progress()
         films = Films(data, recipe, simulator, normals)
         films.fill(recipe.first)
@@ -478,7 +548,9 @@ def train(
     trainer.export()
 
 
-def _start(recipe: Recipe, out: Path, work: Path, resume: bool, start: Path | None) -> Trainer:
+def _start(
+    recipe: Recipe, out: Path, work: Path, resume: bool, start: Path | None, text_from: Path | None = None
+) -> Trainer:
     """A new trainer, or the one of the checkpoint or the model with the tokenizer it has learned with."""
     words, curves = work / "tokenizer", work / "curves.jsonl"
     if resume and (work / "checkpoint.pt").exists():
@@ -489,6 +561,10 @@ def _start(recipe: Recipe, out: Path, work: Path, resume: bool, start: Path | No
         trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(start))
         rows = trainer.load_model(start)
         curves.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        save_tokenizer(trainer.tokenizer, words)
+    elif text_from:
+        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(text_from))
+        trainer.take_text(text_from)
         save_tokenizer(trainer.tokenizer, words)
     else:
         trainer = Trainer(recipe, out)
