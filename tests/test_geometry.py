@@ -110,3 +110,32 @@ def test_map_of_a_foreign_size_is_refused():
 def test_a_line_of_pixels_cannot_be_padded():
     with pytest.raises(ValueError, match="at least one pixel"):
         Placement.fit((1000, 1), (64, 64), (16, 16), "pad")
+
+
+@given(original=sizes, model=sizes, way=ways, seed=st.integers(0, 2**32 - 1), by_pixel=st.booleans())
+def test_the_range_of_a_map_is_that_of_all_its_pixels(original, model, way, seed, by_pixel):
+    placement = Placement.fit(original, model, (7, 5), way)
+    values = np.random.default_rng(seed).normal(size=model if by_pixel else placement.grid).astype(np.float32)
+    whole = placement.map_to_original(values)
+    low, high = placement.map_range(values)
+    np.testing.assert_allclose([low, high], [np.nanmin(whole), np.nanmax(whole)], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("way", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("original", [(3, 200), (40, 40), (333, 77)])
+def test_the_range_of_a_constant_map_is_one_number_and_of_an_undefined_one_none(original, way):
+    placement = Placement.fit(original, (64, 96), (16, 12), way)
+    for shape in (placement.grid, (64, 96)):
+        for value in (0.0, 0.1, -3e-7, 1e30):
+            flat = np.full(shape, value, dtype=np.float32)
+            assert placement.map_range(flat) == (float(np.float32(value)),) * 2
+        flat[1, 2] = np.nan
+        assert np.isnan(placement.map_range(flat)).all()
+
+
+def test_what_only_the_padding_holds_is_no_part_of_the_range():
+    placement = Placement.fit((10, 40), (64, 64), (16, 16), "pad")  # the film lies in rows 24 to 40 of 64
+    grid = np.zeros((4, 4), dtype=np.float32)
+    grid[0] = grid[3] = 5.0
+    whole = placement.map_to_original(grid)
+    assert placement.map_range(grid) == (np.nanmin(whole), np.nanmax(whole)) == (0.0, 0.0)

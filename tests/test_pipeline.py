@@ -328,6 +328,19 @@ def test_a_constant_map_is_flagged_and_zero():
     ).degenerate
 
 
+def test_film_sized_values_are_computed_when_they_are_read(tiny, film, monkeypatch):
+    from matex.geometry import Placement
+
+    whole, calls = Placement.map_to_original, []
+    monkeypatch.setattr(Placement, "map_to_original", lambda *args: calls.append(1) or whole(*args))
+    made = matex.explain(tiny, film.path, "opacity in the right lung")
+    assert not made.image.degenerate
+    assert not calls
+    assert made.image.values.dtype == np.float32
+    assert made.image.values.shape == made.film.pixels.shape[:2]
+    assert calls == [1]
+
+
 def test_bad_requests_are_refused_in_one_line(tiny, film):
     for arguments, message in (
         ({"text": "   "}, "empty text"),

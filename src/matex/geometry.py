@@ -120,13 +120,30 @@ class Placement:
         Raises:
             ValueError: values of neither the grid's nor the model's size.
         """
-        cell = self._cell(values.shape)
-        bands: list[NDArray[np.float64]] = []
-        for axis in (0, 1):
-            ratio = self.resized[axis] / self.original[axis]
-            centres = (np.arange(self.original[axis]) + 0.5) * ratio - self.offset[axis]
-            bands.append(_bilinear(np.asarray(centres / cell[axis], dtype=np.float64), values.shape[axis]))
-        return (bands[0] @ values @ bands[1].T).astype(np.float32)
+        vertical, horizontal = (
+            _bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True)
+        )
+        return (vertical @ values @ horizontal.T).astype(np.float32)
+
+    def map_range(self, values: NDArray[np.floating]) -> tuple[float, float]:
+        """Minimum and maximum of `map_to_original(values)` over what the model saw, at the cost of the grid.
+
+        Between two cell centres the map is linear along each axis, so its extremes over the pixels of the original lie
+        at the first or the last pixel of such an interval; no other pixel is interpolated.
+
+        Returns:
+            (minimum, maximum); NaN and NaN where the map is nowhere finite.
+
+        Raises:
+            ValueError: values of neither the grid's nor the model's size.
+        """
+        vertical, horizontal = (
+            _bilinear(_interval_ends(at, cells), cells)
+            for at, cells in zip(self._sampled(values), values.shape, strict=True)
+        )
+        corners = (vertical @ values @ horizontal.T).astype(np.float32)
+        finite = corners[np.isfinite(corners)]
+        return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
 
     def map_to_grid(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Mean of an original-pixel map [height, width] over each patch; NaN for patches wholly in the padding.
@@ -150,6 +167,16 @@ class Placement:
         (rows, columns), (height, width) = self.grid, self.patch
         seen = values[..., : rows * height, : columns * width]
         return seen.reshape(*seen.shape[:-2], rows, height, columns, width).mean(axis=(-3, -1))
+
+    def _sampled(self, values: NDArray[np.floating]) -> list[NDArray[np.float64]]:
+        """Centres of the original pixels along (y, x), in cells of a patch grid or a pixel map."""
+        cell = self._cell(values.shape)
+        positions: list[NDArray[np.float64]] = []
+        for axis in (0, 1):
+            ratio = self.resized[axis] / self.original[axis]
+            centres = (np.arange(self.original[axis]) + 0.5) * ratio - self.offset[axis]
+            positions.append(np.asarray(centres / cell[axis], dtype=np.float64))
+        return positions
 
     def _cell(self, shape: tuple[int, ...]) -> tuple[float, float]:
         if shape == self.grid:
@@ -177,6 +204,15 @@ def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
     weights[rows, above] += share
     weights[(position < 0) | (position >= cells)] = np.nan
     return weights
+
+
+def _interval_ends(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+    """The first and last of increasing positions in each interval between cell centres; none outside the cells."""
+    inside = position[(position >= 0) & (position < cells)]
+    interval = np.floor(inside - 0.5)
+    starts = np.flatnonzero(np.diff(interval, prepend=-np.inf))
+    stops = np.flatnonzero(np.diff(interval, append=np.inf))
+    return inside[np.union1d(starts, stops)]
 
 
 def _overlap(edges: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:

@@ -55,11 +55,13 @@ class SaliencyMap:
     @cached_property
     def degenerate(self) -> bool:
         """True when the map is constant or nowhere defined: it says nothing about where."""
-        seen = self.raw[np.isfinite(self.raw)]
-        if not seen.size:
-            return True
-        low, high = float(seen.min()), float(seen.max())
-        return high - low <= 1e-8 * max(1e-30, abs(low), abs(high))
+        low, high = self.range
+        return not high - low > 1e-8 * max(1e-30, abs(low), abs(high))
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Minimum and maximum of `raw` where the model saw the image, found on the grid; NaN where it is undefined."""
+        return self.placement.map_range(self.grid)
 
 
 @dataclass(frozen=True)
