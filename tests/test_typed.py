@@ -1,6 +1,7 @@
 """Values of every origin as annotated types."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,7 +111,7 @@ def test_what_was_got_is_shown_in_one_short_line():
     assert shown("a\nb") == r"'a\nb'"
     assert shown(np.eye(2)) == "array([[1., 0.], [0., 1.]])"
     assert len(shown("x" * 200)) == 80
-    assert shown("x" * 200).endswith("x...")
+    assert re.fullmatch(r"'x+\.\.\.x+'", shown("x" * 200))
 
 
 def test_a_path_of_a_configuration_stays_the_text_it_was():

@@ -10,11 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matex.adapters import CheckpointError, Model, UnsupportedModel, load
+    from matex.adapters import Model, load
     from matex.auditing import Audit, audit
     from matex.catalog import methods, models
+    from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
-    from matex.images import Film, InputError, read
+    from matex.images import Film, read
     from matex.pipeline import attribute, compare, explain, explain_batch, score
     from matex.saliency import Explanation, SaliencyMap
     from matex.trace import record
@@ -28,13 +29,16 @@ _HOME = {
     "score": "pipeline",
     "Placement": "geometry",
     "Film": "images",
-    "InputError": "images",
     "read": "images",
     "Audit": "auditing",
-    "CheckpointError": "adapters",
     "Model": "adapters",
-    "UnsupportedModel": "adapters",
     "load": "adapters",
+    "CheckpointError": "errors",
+    "InputError": "errors",
+    "MissingExtra": "errors",
+    "PluginError": "errors",
+    "UnknownName": "errors",
+    "UnsupportedModel": "errors",
     "methods": "catalog",
     "models": "catalog",
     "Explanation": "saliency",
@@ -48,9 +52,12 @@ __all__ = [
     "Explanation",
     "Film",
     "InputError",
+    "MissingExtra",
     "Model",
     "Placement",
+    "PluginError",
     "SaliencyMap",
+    "UnknownName",
     "UnsupportedModel",
     "attribute",
     "audit",

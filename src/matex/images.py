@@ -17,6 +17,8 @@ from typing import Self
 import numpy as np
 from PIL import Image, ImageOps
 
+from matex.errors import InputError
+
 MIN_SIDE = 16  # pixels; fewer cannot hold a finding
 MAX_PIXELS = 178_000_000  # just under Pillow's own hard limit, some ten times a large radiograph
 MAX_BYTES = 1 << 30
@@ -38,10 +40,6 @@ _OTHER_CONTENT = (
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 # Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
 _FILTERS = threading.Lock()
-
-
-class InputError(ValueError):
-    """The input is at fault: one line with what was expected, what was got, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from matex.errors import PluginError
+
 GROUP = "matex.methods"
 VARIABLE = "MATEX_PLUGINS"
 _PREFIX = "matex_plugin_"
-
-
-class PluginError(ValueError):
-    """A file or package whose methods cannot be used."""
 
 
 def announced() -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from matex.images import InputError
-from matex.typed import as_type, in_words, shown
+from matex.errors import InputError, UnknownName, shown
+from matex.typed import as_type, in_words
 
 T = TypeVar("T")
 
@@ -40,18 +39,6 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
-
-
-class UnknownName(KeyError, ValueError):
-    """A name that nothing is registered under; the message lists what there is."""
-
-    def __init__(self, kind: str, name: str, known: tuple[str, ...]) -> None:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"Unknown {kind} {name!r}. Known: {', '.join(sorted(known))}.{hint}")
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], listed: str) -> Any:

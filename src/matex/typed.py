@@ -10,6 +10,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
+from matex.errors import shown as shown
+
 Words = Mapping[Any, tuple[str, str]]
 """What one and what several of a type are called."""
 PYTHON: Words = {
@@ -74,12 +76,6 @@ def in_words(hint: Any, words: Words = PYTHON, several: bool = False) -> str:
             among = f"{len(inner)} {among}" if alike else " and ".join(in_words(one, words) for one in inner)
         return f"{words[tuple][several]} of {among}"
     return words[hint][several] if hint in words else getattr(hint, "__name__", str(hint))
-
-
-def shown(value: Any) -> str:
-    """A value in one line of 80 characters at most, as refusals name what they got."""
-    told = " ".join(line.strip() for line in repr(value).splitlines())
-    return told if len(told) <= 80 else told[:77] + "..."
 
 
 def _number(value: Any, kind: type[Any]) -> Any:

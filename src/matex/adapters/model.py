@@ -16,17 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters.preprocessing import Preprocessing
+from matex.errors import CheckpointError as CheckpointError
+from matex.errors import InputError
+from matex.errors import UnsupportedModel as UnsupportedModel
 from matex.geometry import Placement, Resize, Size
-from matex.images import Film, InputError
+from matex.images import Film
 from matex.registry import Registry
-
-
-class CheckpointError(ValueError):
-    """A file or folder that is not the checkpoint it should be."""
-
-
-class UnsupportedModel(ValueError):
-    """A model outside what the adapters were written for."""
 
 
 class Attended(NamedTuple):

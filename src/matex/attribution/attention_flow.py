@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from matex.attribution.method import METHODS
+from matex.errors import MissingExtra
 from matex.trace import Trace
 
 _UNIT = 10**9  # capacity 1 as an integer; flows add up to at most 1, so 32 bits suffice
@@ -38,7 +39,7 @@ def attention_flow(
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import maximum_flow
     except ImportError as error:
-        raise ImportError("Attention flow needs scipy: pip install matex[train]") from error
+        raise MissingExtra("Attention flow needs scipy: pip install matex[train]") from error
     depth, count, _ = attention.shape
     source = depth * count + readout  # token i after block l has number (l + 1) * count + i
     block, query, key = np.nonzero(attention)

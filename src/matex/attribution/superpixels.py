@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from matex.errors import MissingExtra
+
 
 def superpixels(pixels: Tensor, segments: int) -> Tensor:
     """Which superpixel each pixel belongs to, numbered from 0, [height, width].
@@ -27,7 +29,7 @@ def superpixels(pixels: Tensor, segments: int) -> Tensor:
     try:
         from skimage.segmentation import slic
     except ImportError as error:
-        raise ImportError("Superpixels need scikit-image: pip install matex[superpixels]") from error
+        raise MissingExtra("Superpixels need scikit-image: pip install matex[superpixels]") from error
 
     values = pixels.detach().double().cpu()
     low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)

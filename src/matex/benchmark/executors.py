@@ -13,6 +13,7 @@ from matex.benchmark.chunk import Outcome, Told, compute
 from matex.benchmark.controls import cells
 from matex.benchmark.plan import Opened, Plan
 from matex.benchmark.store import ChunkKey
+from matex.errors import MissingExtra
 
 Executor = Callable[[Plan, Opened, Sequence[ChunkKey], Told], Iterator[Outcome]]
 """Carries out chunks in any order and tells (what, maps made) on the way."""
@@ -40,7 +41,7 @@ def on_ray(plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -
     try:
         import ray  # pyright: ignore[reportMissingImports]  # an extra that development does without
     except ImportError:
-        raise ImportError("--executor ray needs Ray: pip install matex[ray]") from None
+        raise MissingExtra("--executor ray needs Ray: pip install matex[ray]") from None
     started = not ray.is_initialized()
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from matex.benchmark.report_run import Measure, Section, stage_of
 from matex.benchmark.report_tables import ARROWS, Curve, Numbers, heading, style_of
+from matex.errors import MissingExtra
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the lighter ones darkened for thin lines.
 INK, SOFT, FAINT = "#1b2026", "#57616d", "#c3cad2"
@@ -339,7 +340,7 @@ class _Figure:
             import matplotlib
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise ImportError("The report's figures need matplotlib: pip install matex[plots]") from error
+            raise MissingExtra("The report's figures need matplotlib: pip install matex[plots]") from error
         self._context = matplotlib.rc_context(SETTINGS)
         self._context.__enter__()
         self.figure = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")

@@ -34,6 +34,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.errors import MissingExtra
 from matex.images import InputError
 from matex.render.files import strict_json
 
@@ -347,5 +348,5 @@ def arrow() -> Any:
     try:
         import pyarrow
     except ImportError:
-        raise ImportError("Benchmark runs need pyarrow: pip install matex[benchmark]") from None
+        raise MissingExtra("Benchmark runs need pyarrow: pip install matex[benchmark]") from None
     return pyarrow

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from matex.attribution.method import check
 from matex.attribution.scoring import encode
+from matex.errors import MissingExtra
 from matex.metrics.again import explain_again
 from matex.metrics.draws import generator_of
 from matex.metrics.embedding import embed_texts, model_of
@@ -167,4 +168,4 @@ def _captum(name: str) -> Callable[..., Any]:
     try:
         return getattr(importlib.import_module("captum.metrics"), name)
     except ModuleNotFoundError:
-        raise ImportError("Infidelity and sensitivity need Captum: pip install matex[benchmark]") from None
+        raise MissingExtra("Infidelity and sensitivity need Captum: pip install matex[benchmark]") from None

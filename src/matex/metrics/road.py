@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.attribution.method import check
+from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
 from matex.metrics.draws import generator_of
 from matex.metrics.embedding import embed_images, embed_texts, model_of
@@ -135,4 +136,4 @@ def _scipy(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise ImportError("ROAD needs SciPy: pip install matex[benchmark]") from None
+        raise MissingExtra("ROAD needs SciPy: pip install matex[benchmark]") from None

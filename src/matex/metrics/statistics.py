@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from matex.errors import MissingExtra
+
 Values = NDArray[np.float64]
 RESAMPLES = 10_000
 _AT_ONCE = 4_000_000  # drawn numbers held at a time
@@ -208,7 +210,7 @@ def _wilcoxon(differences: Values) -> float:
     try:
         stats: Any = importlib.import_module("scipy.stats")
     except ImportError:
-        raise ImportError("Comparing methods needs scipy: pip install 'matex[benchmark]'") from None
+        raise MissingExtra("Comparing methods needs scipy: pip install 'matex[benchmark]'") from None
     apart = differences[differences != 0]
     if not len(differences):
         return float("nan")

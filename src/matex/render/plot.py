@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matex.errors import MissingExtra
 from matex.render.colormap import ColourScale
 from matex.render.overlay import overlay
 from matex.render.panel import number_fixed
@@ -55,5 +56,5 @@ def _figure_type() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("Plotting needs matplotlib: pip install matex[plots]") from error
+        raise MissingExtra("Plotting needs matplotlib: pip install matex[plots]") from error
     return Figure

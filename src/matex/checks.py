@@ -1,0 +1,236 @@
+"""Checks of what comes from outside: values in messages, numbers, counts, and files that others wrote.
+
+Everything here raises `InputError` with one line: what was expected, what was got, what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import math
+import os
+import stat
+import tomllib
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.errors import InputError, shortened, shown
+
+MAX_COUNT = 100_000
+"""Of masks, samples, steps, films, workers: above any that ends within a day."""
+MAX_TEXT = 64 << 20
+"""Bytes of a text, JSON or TOML file that is read whole."""
+MAX_ARRAY = 2 << 30
+"""Bytes of an array file."""
+MAX_DEPTH = 64
+"""Levels of nesting in JSON or TOML; ours have at most ten."""
+
+
+def text(value: Any, name: str) -> str:
+    """Text that can be written to any file.
+
+    Raises:
+        InputError: not text, or halves of characters (lone surrogates) in it.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"Expected {name} to be text, got {shown(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"Expected {name} in Unicode, got {shown(value)}. Write it again in UTF-8.") from None
+    return value
+
+
+def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number from low to high, both included.
+
+    Raises:
+        InputError: not a number, not finite or outside the range.
+    """
+    if isinstance(value, Real) and value is not True and value is not False:
+        try:
+            found = float(value)
+        except OverflowError:
+            found = math.inf
+        if math.isfinite(found) and low <= found <= high:
+            return found
+    raise InputError(f"Expected {name} to be a finite number{_range(low, high)}, got {shown(value)}.")
+
+
+def count(value: Any, name: str, low: int = 1, high: int = MAX_COUNT) -> int:
+    """A whole number from low to high, both included.
+
+    Raises:
+        InputError: not a whole number, or outside the range.
+    """
+    if isinstance(value, Integral) and value is not True and value is not False and low <= int(value) <= high:
+        return int(value)
+    raise InputError(f"Expected {name} to be a whole number{_range(low, high)}, got {shown(value)}.")
+
+
+def read_bytes(path: str | Path, what: str, limit: int = MAX_TEXT) -> bytes:
+    """The bytes of a regular file; pipes and devices are not read, since they may never end.
+
+    Args:
+        path: of the file.
+        what: the file in words, for the refusal: "a TOML file".
+        limit: bytes at most.
+
+    Raises:
+        InputError: no such file, a folder, pipe or device, an empty or too large file, or one that cannot be read.
+    """
+    where = shown(str(path))
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError:
+        raise InputError(f"Expected a path, got one with a null byte: {where}. Check the path.") from None
+    except FileNotFoundError:
+        advice = "Download it first" if "://" in str(path) else "Check the path"
+        raise InputError(f"Expected {what}, got a path where there is none: {where}. {advice}.") from None
+    except OSError as error:
+        if os.path.isdir(path):  # Windows refuses to open one
+            raise InputError(f"Expected {what}, got a folder: {where}. Give one file in it.") from None
+        special = error.errno in (errno.ENXIO, errno.ENODEV)  # a socket, or a device that is not there
+        said = "a socket or a device" if special else error.strerror
+        raise InputError(f"Expected {what}, got {said}: {where}. Check the path and its permissions.") from None
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise InputError(f"Expected {what}, got a folder: {where}. Give one file in it.")
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"Expected {what}, got a pipe or a device: {where}. Save it as a regular file first.")
+        if status.st_size == 0:
+            raise InputError(f"Expected {what}, got an empty file: {where}. Copy or export it again.")
+        if status.st_size > limit:
+            size = f"{status.st_size / (1 << 20):.4g}"
+            raise InputError(f"Expected {what} of at most {limit >> 20} MiB, got {size} MiB: {where}. Check the path.")
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit)
+    except OSError as error:
+        raise InputError(f"Expected {what} that can be read, got {error.strerror}: {where}. Check the disk.") from None
+    finally:
+        os.close(descriptor)
+
+
+def read_text(path: Path, what: str, limit: int = MAX_TEXT) -> str:
+    """A UTF-8 file, without its byte order mark.
+
+    Raises:
+        InputError: as `read_bytes`, or bytes that are not UTF-8.
+    """
+    try:
+        return read_bytes(path, what, limit).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"Expected {what} in UTF-8, got other bytes: {shown(str(path))}. Save it as UTF-8.") from None
+
+
+def read_json(path: Path, what: str, limit: int = MAX_TEXT) -> dict[str, Any]:
+    """A JSON file with an object at its top.
+
+    Raises:
+        InputError: as `read_text`, or anything but a JSON object of at most `MAX_DEPTH` levels.
+    """
+    return parse_json(read_text(path, what, limit), f"{what}, {shown(str(path))}")
+
+
+def parse_json(content: str, what: str) -> dict[str, Any]:
+    """A JSON object from text.
+
+    Raises:
+        InputError: anything but a JSON object of at most `MAX_DEPTH` levels.
+    """
+    try:
+        found = json.loads(content)
+    except RecursionError:
+        found = None
+        reason = "too many levels of nesting"
+    except ValueError as error:  # also a whole number of too many digits
+        raise InputError(f"Expected JSON in {what}, got other text: {shortened(str(error))}. Copy it again.") from None
+    else:
+        reason = f"a {type(found).__name__}" if not isinstance(found, dict) else ""
+        if not reason and not _shallow(found):
+            reason = "too many levels of nesting"
+    if reason:
+        raise InputError(f"Expected a JSON object in {what}, got {reason}. Copy it again.")
+    return found  # pyright: ignore[reportReturnType]
+
+
+def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        InputError: as `read_text`, or anything but TOML of at most `MAX_DEPTH` levels.
+    """
+    where = shown(str(path))
+    try:
+        found = tomllib.loads(read_text(path, what, limit))
+    except RecursionError:
+        found = None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{where}: expected TOML, got other text: {shortened(str(error))}.") from None
+    if found is None or not _shallow(found):
+        raise InputError(f"{where}: expected TOML of at most {MAX_DEPTH} levels, got deeper nesting.")
+    return found
+
+
+def read_array(path: Path, what: str = "a NumPy array file", limit: int = MAX_ARRAY) -> NDArray[Any]:
+    """A .npy file of numbers or truth values; objects, which are pickled, are refused.
+
+    Raises:
+        InputError: as `read_bytes`, or anything but one whole array.
+    """
+    return parse_array(read_bytes(path, what, limit), f"{what}, {shown(str(path))}")
+
+
+def parse_array(data: bytes, what: str) -> NDArray[Any]:
+    """An array from the bytes of a .npy file; its header must fit the number of bytes before anything is allocated.
+
+    Raises:
+        InputError: anything but one whole array of numbers or truth values.
+    """
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError("another version")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(stream)
+        if kind.hasobject or kind.kind not in "biuf":
+            raise ValueError(f"values of type {kind}")
+        if math.prod(shape) * kind.itemsize != len(data) - stream.tell() or min(shape, default=0) < 0:
+            raise ValueError("another number of bytes than its header says")
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # the header is read by Python's own parser, which raises several kinds
+        said = shortened(str(error)) or type(error).__name__
+        raise InputError(
+            f"Expected a .npy array of numbers in {what}, got other content: {said}. Save it again."
+        ) from None
+
+
+def _range(low: float, high: float) -> str:
+    if high == math.inf:
+        return "" if low == -math.inf else f" of {low:g} or more"
+    return f" of {high:g} or less" if low == -math.inf else f" from {low:.12g} to {high:.12g}"
+
+
+def _shallow(value: Any) -> bool:
+    """Whether no list or table lies more than `MAX_DEPTH` levels deep; without recursion."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return True
+    return False
