@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from matex.adapters import Model, load
     from matex.auditing import Audit, audit
     from matex.catalog import methods, models
+    from matex.corpus import Pair, Skipped, explain_batch, explain_each
     from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
     from matex.images import Film, read
-    from matex.pipeline import attribute, compare, explain, explain_batch, score
+    from matex.pipeline import attribute, compare, explain, score
     from matex.saliency import Explanation, SaliencyMap
     from matex.trace import record
 
@@ -25,7 +26,10 @@ _HOME = {
     "audit": "auditing",
     "compare": "pipeline",
     "explain": "pipeline",
-    "explain_batch": "pipeline",
+    "explain_batch": "corpus",
+    "explain_each": "corpus",
+    "Pair": "corpus",
+    "Skipped": "corpus",
     "score": "pipeline",
     "Placement": "geometry",
     "Film": "images",
@@ -54,9 +58,11 @@ __all__ = [
     "InputError",
     "MissingExtra",
     "Model",
+    "Pair",
     "Placement",
     "PluginError",
     "SaliencyMap",
+    "Skipped",
     "UnknownName",
     "UnsupportedModel",
     "attribute",
@@ -64,6 +70,7 @@ __all__ = [
     "compare",
     "explain",
     "explain_batch",
+    "explain_each",
     "load",
     "methods",
     "models",

@@ -74,46 +74,6 @@ def explain(
     ]
 
 
-def explain_batch(
-    model: Model,
-    pairs: Iterable[tuple[Any, str]],
-    method: str = "matex",
-    *,
-    resize: Resize = "model",
-    domain: Domain = "chest",
-    batch_size: int = 8,
-    progress: bool = False,
-    **parameters: Any,
-) -> list[Explanation]:
-    """Explain many (image, text) pairs; an image with several texts is read and run through its tower once.
-
-    Args:
-        model: from `matex.load`.
-        pairs: images as in `explain`, each with a phrase.
-        method: a name of `matex.methods()`.
-        resize: see `explain`.
-        domain: see `explain`.
-        batch_size: different images run at once.
-        progress: show a progress bar.
-        **parameters: of the method.
-
-    Returns:
-        Explanations in the order of the pairs.
-    """
-    if batch_size < 1:
-        raise InputError(f"Expected batch_size of 1 or more, got {batch_size}.")
-    todo = list(pairs)
-    done: list[Explanation | None] = [None] * len(todo)
-    bar = tqdm(total=len(todo), disable=not progress, unit="map")
-    with bar:
-        for batch in _batches(todo, batch_size):
-            made = _explain(model, [todo[i] for i in batch], {method: parameters}, resize, domain)[method]
-            for i, explanation in zip(batch, made, strict=True):
-                done[i] = explanation
-            bar.update(len(batch))
-    return [explanation for explanation in done if explanation is not None]
-
-
 def compare(
     model: Model,
     image: Any,
@@ -259,7 +219,54 @@ def trace_pairs(
         pairs: images as in `explain`, each with a phrase; an image given twice is one object or one path.
         methods: names and parameters that will be asked for; a hint that says how far down gradients are needed. What
             is not announced works as well, and takes another pass where it reads further down.
-        model, resize, domain, lung_mask: see `explain`; the mask is of the first image.
+        model, resize, domain, lung_mask: see `explain`; the mask is of every image.
+    """
+    check_choices(resize, domain)
+    methods = list(methods)
+    for name, parameters in methods:  # refused before anything is read
+        make(name, parameters)
+    images, image_of = _distinct([image for image, _ in pairs], identity)
+    texts = [text for _, text in pairs]
+    phrases = {text: model.encode(text) for text in dict.fromkeys(texts)}
+    prepared = [prepare(model, read(image), resize, lung_mask) for image in images]
+    numbered = list(zip(image_of, texts, strict=True))
+    return trace_prepared(model, prepared, numbered, phrases, methods, resize=resize, domain=domain)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """A film as a model takes it.
+
+    Args:
+        film: as read.
+        pixels: [1, channel, height, width], normalised.
+        placement: of the model's pixels in the film.
+        lung_mask: [height, width] of the film; None where the lungs are not known.
+    """
+
+    film: Film
+    pixels: Tensor
+    placement: Placement
+    lung_mask: NDArray[np.generic] | None
+
+
+def prepare(
+    model: Model, film: Film, resize: Resize = "model", lung_mask: NDArray[np.generic] | None = None
+) -> Prepared:
+    """Preprocess one film for a model.
+
+    Raises:
+        InputError: a film that the model cannot take, or a lung mask of another size.
+    """
+    mask = None if lung_mask is None else _check_mask(lung_mask, film)
+    return Prepared(film, *model.prepare(film, resize), mask)
+
+
+def check_choices(resize: str, domain: str) -> None:
+    """Refuse an unknown way of resizing or an unknown domain.
+
+    Raises:
+        InputError: one of them is unknown.
     """
     for name, value, choices in (
         ("domain", domain, ("chest", "natural")),
@@ -267,28 +274,50 @@ def trace_pairs(
     ):
         if value not in choices:
             raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
+
+
+def trace_prepared(
+    model: Model,
+    prepared: Sequence[Prepared],
+    pairs: Sequence[tuple[int, str]],
+    phrases: Mapping[str, Encoded],
+    methods: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+) -> Traced:
+    """As `trace_pairs`, of films and phrases that are prepared already.
+
+    Args:
+        prepared: the different films.
+        pairs: (number of the film, text).
+        phrases: the texts as the model reads them.
+        model, methods, resize, domain: see `trace_pairs`.
+    """
     chosen = [make(name, parameters) for name, parameters in methods]
-    images, image_of = _distinct([image for image, _ in pairs], _identity)
     texts, text_of = _distinct([text for _, text in pairs], lambda text: text)
-    phrases = [model.encode(text) for text in texts]
-    films = [read(image) for image in images]
-    if lung_mask is not None:
-        lung_mask = _check_mask(lung_mask, films[0])
-    prepared = [model.prepare(film, resize) for film in films]
+    image_of = [image for image, _ in pairs]
     mentions = [parse(text) if domain == "chest" else () for text in texts]
     subjects = [
         _Subject(
-            films[i],
+            prepared[i].film,
             texts[t],
-            phrases[t],
-            Scene(mentions[t], prepared[i][1], films[i].mirrored, films[i].view, lung_mask, domain),
+            phrases[texts[t]],
+            Scene(
+                mentions[t],
+                prepared[i].placement,
+                prepared[i].film.mirrored,
+                prepared[i].film.view,
+                prepared[i].lung_mask,
+                domain,
+            ),
         )
         for i, t in zip(image_of, text_of, strict=True)
     ]
     trace = record(
         model,
-        torch.cat([pixels for pixels, _ in prepared]),
-        model.batch(phrases),
+        torch.cat([one.pixels for one in prepared]),
+        model.batch([phrases[text] for text in texts]),
         list(zip(image_of, text_of, strict=True)),
         image_gradient_blocks=_blocks(chosen, model.image),
         text_gradient_blocks=_blocks(chosen, model.text),
@@ -480,21 +509,14 @@ def _distinct(values: Sequence[Any], key: Any) -> tuple[list[Any], list[int]]:
     return kept, [number[key(value)] for value in values]
 
 
-def _identity(image: Any) -> Any:
+def identity(image: Any) -> Any:
+    """What tells the images of a batch apart: the path, or which object it is."""
     return str(image) if isinstance(image, (str, Path)) else id(image)
 
 
-def _batches(pairs: Sequence[tuple[Any, str]], size: int) -> list[list[int]]:
-    """Pair numbers in groups of at most `size` different images, all texts of an image in one group."""
-    _, image_of = _distinct([image for image, _ in pairs], _identity)
-    groups: dict[int, list[int]] = {}
-    for pair, image in enumerate(image_of):
-        groups.setdefault(image // size, []).append(pair)
-    return list(groups.values())
-
-
 def _array(values: Tensor) -> NDArray[np.float32]:
-    return values.detach().to("cpu", torch.float32).numpy()
+    """A copy, since a view would keep the values of the whole batch alive."""
+    return values.detach().to("cpu", torch.float32, copy=True).numpy()
 
 
 @functools.cache

@@ -1,0 +1,405 @@
+"""Many pairs: films decoded ahead in threads, explained in batches, and dropped after use."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from matex.adapters.model import Encoded, Model
+from matex.attribution import make, require
+from matex.checks import count
+from matex.errors import InputError
+from matex.geometry import Resize
+from matex.images import read
+from matex.pipeline import Domain, Prepared, check_choices, identity, prepare, trace_prepared
+from matex.saliency import Explanation
+
+_LOG = logging.getLogger(__name__)
+_PAIRS_AT_ONCE = 128  # pairs of one batch, however few images they share; bounds the memory of many texts of an image
+
+Item = TypeVar("Item")
+T = TypeVar("T")
+OnError = Literal["stop", "skip"]
+
+
+class Pair(NamedTuple):
+    """An image and a phrase, with what is known of this image alone; a plain tuple (image, text) does as well.
+
+    Args:
+        image: path, Pillow image, array or Film.
+        text: the phrase.
+        view: projection; None for the call's.
+        mirrored: whether the image's left edge is the patient's left; None for the call's.
+        lung_mask: [height, width] of the image; None for the call's.
+    """
+
+    image: Any
+    text: str
+    view: str | None = None
+    mirrored: bool | None = None
+    lung_mask: NDArray[np.generic] | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A pair that could not be explained, in the place of its explanation.
+
+    Args:
+        index: number of the pair, from 0.
+        pair: as it was given.
+        error: why.
+    """
+
+    index: int
+    pair: Any
+    error: InputError
+
+
+@overload
+def explain_each(
+    model: Model,
+    pairs: Iterable[Pair | tuple[Any, str]],
+    method: str = ...,
+    *,
+    on_error: Literal["stop"] = ...,
+    **settings: Any,
+) -> Generator[Explanation]: ...
+@overload
+def explain_each(
+    model: Model, pairs: Iterable[Pair | tuple[Any, str]], method: str = ..., *, on_error: OnError, **settings: Any
+) -> Generator[Explanation | Skipped]: ...
+def explain_each(
+    model: Model,
+    pairs: Iterable[Pair | tuple[Any, str]],
+    method: str = "matex",
+    *,
+    on_error: OnError = "stop",
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    view: str | None = None,
+    mirrored: bool | None = None,
+    lung_mask: NDArray[np.generic] | None = None,
+    batch_size: int = 8,
+    workers: int = 2,
+    progress: bool = False,
+    **parameters: Any,
+) -> Generator[Any]:
+    """Explain a stream of pairs: one result per pair, in their order, with memory that does not grow.
+
+    Films are decoded and preprocessed in threads while the model works on those before. At most two batches of films
+    are held, so `pairs` may be a generator over any number of them; an explanation holds its film as long as the
+    caller keeps the explanation. Texts of one image share its pass where they stand in the same batch.
+
+    Args:
+        model: from `matex.load`.
+        pairs: (image, text), or `Pair` with the view, mirroring or lung mask of one image; images as in `explain`.
+        method: a name of `matex.methods()`.
+        on_error: "stop" raises at the first pair that cannot be explained, with its number in the message; "skip"
+            yields a `Skipped` in its place, logs a warning, and goes on. What is wrong with the request as a whole (an
+            unknown method, a model that cannot serve it) is raised in either case, and so is an error of `pairs`.
+        resize, domain: see `explain`.
+        view, mirrored, lung_mask: see `explain`; of every image whose own `Pair` does not give it.
+        batch_size: different images run at once.
+        workers: threads that decode.
+        progress: show a progress bar.
+        **parameters: of the method.
+
+    Returns:
+        A generator. Closing it, or leaving a `for` loop over it, ends the threads.
+
+    Raises:
+        InputError: a setting outside its range, at once; a pair that cannot be explained, when it is reached.
+        UnknownName, UnsupportedModel: see `explain`; at once.
+
+    Example:
+        >>> import matex
+        >>> from matex.samples import samples
+        >>> pairs = [(sample.path, sample.demo_phrase) for sample in samples()[:2]] + [("missing.png", "nodule")]
+        >>> for result in matex.explain_each(matex.load("tiny"), pairs, on_error="skip"):
+        ...     print(type(result).__name__)
+        Explanation
+        Explanation
+        Skipped
+    """
+    shared = Pair(None, "", view, mirrored, lung_mask)
+    stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    total = len(pairs) if isinstance(pairs, Sized) else None
+    return stream.results(enumerate(pairs), total, progress)
+
+
+@overload
+def explain_batch(
+    model: Model,
+    pairs: Iterable[Pair | tuple[Any, str]],
+    method: str = ...,
+    *,
+    on_error: Literal["stop"] = ...,
+    **settings: Any,
+) -> list[Explanation]: ...
+@overload
+def explain_batch(
+    model: Model, pairs: Iterable[Pair | tuple[Any, str]], method: str = ..., *, on_error: OnError, **settings: Any
+) -> list[Explanation | Skipped]: ...
+def explain_batch(
+    model: Model,
+    pairs: Iterable[Pair | tuple[Any, str]],
+    method: str = "matex",
+    *,
+    on_error: OnError = "stop",
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    view: str | None = None,
+    mirrored: bool | None = None,
+    lung_mask: NDArray[np.generic] | None = None,
+    batch_size: int = 8,
+    workers: int = 2,
+    progress: bool = False,
+    **parameters: Any,
+) -> list[Any]:
+    """Explain many pairs; an image with several texts is read and run through its tower once, wherever they stand.
+
+    Args:
+        model: from `matex.load`.
+        pairs: (image, text), or `Pair`; images as in `explain`.
+        method: a name of `matex.methods()`.
+        on_error, resize, domain, view, mirrored, lung_mask, batch_size, workers, progress: see `explain_each`.
+        **parameters: of the method.
+
+    Returns:
+        An explanation for each pair, in their order; with on_error="skip" a `Skipped` where there is none.
+
+    Raises:
+        InputError, UnknownName, UnsupportedModel: see `explain_each`.
+    """
+    shared = Pair(None, "", view, mirrored, lung_mask)
+    stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    numbered = list(enumerate(pairs))
+    # Pairs are put in the order of the batches that their images fill, so that each image falls into one batch.
+    image_number: dict[Hashable, int] = {}
+    batch_of = [image_number.setdefault(_key(given), len(image_number)) // batch_size for _, given in numbered]
+    order = sorted(numbered, key=lambda pair: batch_of[pair[0]])
+    results = dict(zip((index for index, _ in order), stream.results(order, len(order), progress), strict=True))
+    return [results[index] for index, _ in numbered]
+
+
+def read_ahead(
+    items: Iterable[Item], work: Callable[[Item], T], workers: int = 2, ahead: int = 8
+) -> Generator[tuple[Item, T | InputError]]:
+    """Apply `work` to items in threads, some items in advance of the consumer.
+
+    Args:
+        items: consumed in the caller's thread.
+        work: applied to each item; an `InputError` that it raises is the item's outcome.
+        workers: threads.
+        ahead: items whose outcome is computed before it is consumed.
+
+    Yields:
+        (item, outcome), in the order of the items. The threads end with the generator.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="matex-read")
+    waiting: deque[tuple[Item, Future[T]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > ahead:
+                yield _outcome(*waiting.popleft())
+        while waiting:
+            yield _outcome(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _outcome(item: Item, future: Future[T]) -> tuple[Item, T | InputError]:
+    try:
+        return item, future.result()
+    except InputError as error:
+        return item, error
+
+
+class _Job(NamedTuple):
+    """One pair of the stream.
+
+    Args:
+        number: number of the pair, from 0.
+        given: the pair as it was given.
+        image: number of its image in the batch.
+        opens: whether this pair is the first of another batch than the pairs before it.
+        known: whether an earlier pair of the batch has the same image, which is then not read again.
+    """
+
+    number: int
+    given: Any
+    image: int
+    opens: bool
+    known: bool
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The settings of a stream, checked; see `explain_each`.
+
+    Args:
+        shared: view, mirroring and lung mask of every image whose own pair does not give them.
+    """
+
+    model: Model
+    method: str
+    parameters: Mapping[str, Any]
+    on_error: OnError
+    resize: Resize
+    domain: Domain
+    shared: Pair
+    batch_size: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        check_choices(self.resize, self.domain)
+        if self.on_error not in ("stop", "skip"):
+            raise InputError(f"Expected on_error to be stop or skip, got {self.on_error!r}.")
+        count(self.batch_size, "batch_size")
+        count(self.workers, "workers")
+        require(self.method, make(self.method, self.parameters), self.model.image)
+
+    def results(
+        self, pairs: Iterable[tuple[int, Any]], total: int | None, progress: bool
+    ) -> Generator[Explanation | Skipped]:
+        """Results of numbered pairs, in their order."""
+        batch: list[tuple[_Job, Prepared | InputError | None]] = []
+        jobs = read_ahead(self._jobs(pairs), self._read, self.workers, self.batch_size)
+        with closing(jobs), tqdm(total=total, disable=not progress, unit="pair") as bar:
+            for job, outcome in jobs:
+                if job.opens and batch:
+                    yield from self._counted(batch, bar)
+                    batch = []
+                batch.append((job, outcome))
+            yield from self._counted(batch, bar)
+
+    def _counted(
+        self, batch: Sequence[tuple[_Job, Prepared | InputError | None]], bar: Any
+    ) -> Generator[Explanation | Skipped]:
+        for result in self._batch(batch):
+            bar.update()
+            yield result
+
+    def _jobs(self, pairs: Iterable[tuple[int, Any]]) -> Iterator[_Job]:
+        """The pairs, cut into batches by how many different images they have."""
+        numbers: dict[Hashable, int] = {}
+        held: list[Any] = []  # an image that is an object is known by its address, which must stay taken
+        for index, given in pairs:
+            key = _key(given)
+            opens = len(held) == _PAIRS_AT_ONCE or (key not in numbers and len(numbers) == self.batch_size)
+            if opens:
+                numbers, held = {}, []
+            held.append(given)
+            known = key in numbers
+            yield _Job(index, given, numbers.setdefault(key, len(numbers)), opens, known)
+
+    def _read(self, job: _Job) -> Prepared | None:
+        """The film of a pair, decoded and preprocessed; None where an earlier pair of the batch has it."""
+        pair = _pair(job.given)
+        if job.known:
+            return None
+        view = self.shared.view if pair.view is None else pair.view
+        mirrored = self.shared.mirrored if pair.mirrored is None else pair.mirrored
+        mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
+        return prepare(self.model, read(pair.image).known_as(view, mirrored), self.resize, mask)
+
+    def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
+        """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""
+        films = {job.image: outcome for job, outcome in batch if outcome is not None}
+        phrases: dict[str, Encoded] = {}
+        usable: dict[int, tuple[int, str]] = {}
+        errors: dict[int, InputError] = {}
+        for job, _ in batch:
+            film = films[job.image]
+            if isinstance(film, InputError):
+                errors[job.number] = film
+                continue
+            text = _pair(job.given).text
+            try:
+                if not isinstance(text, str) or text not in phrases:  # pyright: ignore[reportUnnecessaryIsInstance]
+                    phrases[text] = self.model.encode(text)  # refuses what is no text
+                usable[job.number] = (job.image, text)
+            except InputError as error:
+                errors[job.number] = error
+        if self.on_error == "stop" and errors:
+            usable = {index: pair for index, pair in usable.items() if index < min(errors)}
+        prepared = {image: film for image, film in films.items() if isinstance(film, Prepared)}
+        explanations = self._explained(usable, prepared, phrases, errors)
+        for job, _ in batch:
+            if job.number in explanations:
+                yield explanations.pop(job.number)
+            elif self.on_error == "stop":
+                error = errors[job.number]
+                raise InputError(f"Pair {job.number} (counted from 0): {error}") from error
+            else:
+                _LOG.warning("pair %d (counted from 0) skipped: %s", job.number, errors[job.number])
+                yield Skipped(job.number, job.given, errors[job.number])
+
+    def _explained(
+        self,
+        usable: Mapping[int, tuple[int, str]],
+        prepared: Mapping[int, Prepared],
+        phrases: Mapping[str, Encoded],
+        errors: dict[int, InputError],
+    ) -> dict[int, Explanation]:
+        """Explanations by the pairs' numbers; where a method refuses the batch, of each pair that it takes alone."""
+        if not usable:
+            return {}
+        try:
+            return self._traced(usable, prepared, phrases)
+        except InputError as error:
+            if len(usable) == 1:
+                errors[next(iter(usable))] = error
+                return {}
+        explanations: dict[int, Explanation] = {}
+        for index, pair in usable.items():
+            explanations |= self._explained({index: pair}, prepared, phrases, errors)
+        if not explanations and len({str(errors[index]) for index in usable}) == 1:
+            raise errors[next(iter(usable))]  # the request is at fault, not each of the pairs
+        return explanations
+
+    def _traced(
+        self, usable: Mapping[int, tuple[int, str]], prepared: Mapping[int, Prepared], phrases: Mapping[str, Encoded]
+    ) -> dict[int, Explanation]:
+        """All pairs over one trace."""
+        images = {image: number for number, image in enumerate(dict.fromkeys(image for image, _ in usable.values()))}
+        traced = trace_prepared(
+            self.model,
+            [prepared[image] for image in images],
+            [(images[image], text) for image, text in usable.values()],
+            phrases,
+            [(self.method, self.parameters)],
+            resize=self.resize,
+            domain=self.domain,
+        )
+        return dict(zip(usable, traced.explain(self.method, self.parameters), strict=True))
+
+
+def _pair(given: Any) -> Pair:
+    """One element of `pairs`.
+
+    Raises:
+        InputError: it is no pair.
+    """
+    if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= len(Pair._fields):
+        raise InputError(f"Expected a pair (image, text) or a matex.Pair, got {type(given).__name__}.")
+    return Pair(*given)
+
+
+def _key(given: Any) -> Hashable:
+    """Equal for pairs whose image is read once."""
+    try:
+        pair = _pair(given)
+    except InputError:
+        return id(given)
+    return (identity(pair.image), str(pair.view), str(pair.mirrored), id(pair.lung_mask))
