@@ -263,6 +263,7 @@ def made_up_samples(films: int = 12, findings: int = 2) -> list[dict[str, Any]]:
                 {
                     "sample": hashlib.sha256(f"{film} {named}".encode()).hexdigest()[:12],
                     "text": f"{finding} in the left lower lung",
+                    "cluster": f"film {film}",
                     "group": finding,
                     "split": None,
                     "boxes": [[10.0, 12.0, 30.0, 40.0]],

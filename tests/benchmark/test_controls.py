@@ -31,6 +31,9 @@ def test_a_metric_of_place_brings_every_control(metric):
         "rollout",
         "matex (no prior)",
         "mmel (off)",
+        "matex (exchanged side)",
+        "mmel (exchanged side)",
+        "rollout (exchanged side)",
         "matex (random weights)",
         "mmel (random weights)",
         "rollout (random weights)",
@@ -79,7 +82,9 @@ def test_seeds_multiply_what_draws_and_nothing_else():
     assert seeds["matex"] == seeds["matex (no prior)"] == seeds["control: uniform"] == [-1]
     assert seeds["rise"] == seeds["rise (random weights)"] == seeds["control: random"] == [0, 3]
     assert seeds["matex (random weights)"] == [0, 3]
-    assert seeds["fixed"] == [7]
+    assert seeds["rise (exchanged side)"] == [0, 3]
+    assert seeds["matex (exchanged side)"] == [-1]
+    assert seeds["fixed"] == seeds["fixed (exchanged side)"] == [7]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_controls_get_the_metrics_that_say_something_about_them():
     taken = {cell.label: [one.name for one in config.metrics if measured(cell, one)] for cell in cells(config)}
     assert taken["matex"] == metrics
     assert taken["matex (no prior)"] == ["pointing", "confidence-image", "stability"]
-    assert taken["matex (random weights)"] == ["pointing"]
+    assert taken["matex (random weights)"] == taken["matex (exchanged side)"] == ["pointing"]
     assert taken["control: random"] == ["pointing", "confidence-image", "together"]
 
 

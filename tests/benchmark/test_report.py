@@ -1,6 +1,7 @@
 """The report of a run: what it refuses, that its numbers are right, and that no text can break it."""
 
 import csv
+import hashlib
 import io
 import math
 import re
@@ -16,12 +17,12 @@ import pytest
 
 from matex.benchmark import parse_config, run
 from matex.benchmark.published import TABLES
-from matex.benchmark.report import _Builder, _curve_axes, _curve_title, write_report
+from matex.benchmark.report import _Builder, _curve_axes, _curve_title, _verdict, write_report
 from matex.benchmark.report_files import as_csv, as_latex, escape, latex_table
 from matex.benchmark.report_page import Counted
 from matex.benchmark.report_page import table as html_table
 from matex.benchmark.report_pictures import Films
-from matex.benchmark.report_run import Measure, curve_of, read_run, stage_of
+from matex.benchmark.report_run import Measure, count_units, curve_of, read_run, stage_of
 from matex.benchmark.report_tables import (
     SHARED,
     Column,
@@ -33,12 +34,14 @@ from matex.benchmark.report_tables import (
     Table,
     attributes,
     heading,
+    localisation,
     paper_table,
     places,
     prior_question,
     style_of,
     two_findings,
 )
+from matex.benchmark.store import read_table, table_bytes
 from matex.images import InputError
 from matex.metrics.statistics import summarise
 from tests.benchmark import synthetic_run, toy
@@ -54,7 +57,7 @@ def small(**changes):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return synthetic_run.write(tmp_path_factory.mktemp("run") / "r", small(), synthetic_run.made_up_samples(8))
+    return synthetic_run.write(tmp_path_factory.mktemp("run") / "r", small(), synthetic_run.made_up_samples(12))
 
 
 @pytest.fixture(scope="module")
@@ -171,15 +174,15 @@ def test_values_are_means_over_seeds_and_undefined_ones_are_counted(section):
     cells = [cell for cell in synthetic_run.cells(small()) if cell.label == label]
     assert [cell.seed for cell in cells] == [0, 1]
     expected = [
-        np.mean([synthetic_run.value(cell, "energy", number, cell.seed) for cell in cells]) for number in range(16)
+        np.mean([synthetic_run.value(cell, "energy", number, cell.seed) for cell in cells]) for number in range(24)
     ]
     np.testing.assert_allclose(section.values(label, energy), expected)
     found = Numbers(section).of(label, energy)
     assert found is not None
-    assert found.summary.undefined == 1  # sample 5
+    assert found.summary.undefined == 2  # samples 5 and 22
     assert found.draws == 2
     means = [
-        np.nanmean([synthetic_run.value(cell, "energy", number, cell.seed) for number in range(16)]) for cell in cells
+        np.nanmean([synthetic_run.value(cell, "energy", number, cell.seed) for number in range(24)]) for cell in cells
     ]
     assert found.spread == pytest.approx(np.std(means, ddof=1))
 
@@ -191,7 +194,7 @@ def test_films_are_what_is_resampled(section):
     assert found is not None
     values = section.values("matex", pointing)
     clustered = summarise(values, section.clusters, resamples=2000)
-    assert len(set(section.clusters)) == 8
+    assert len(set(section.clusters)) == 12
     assert (found.summary.low, found.summary.high) == (clustered.low, clustered.high)
     assert clustered != summarise(values, resamples=2000)
 
@@ -199,10 +202,13 @@ def test_films_are_what_is_resampled(section):
 LINES = [  # (kind, what it stands under, label) of a table of places, line by line
     ("method", "", "matex"),
     ("control", "matex", "no prior"),
+    ("control", "matex", "exchanged side"),
     ("control", "matex", "random weights"),
     ("method", "", "grad-eclip"),
+    ("control", "grad-eclip", "exchanged side"),
     ("control", "grad-eclip", "random weights"),
     ("method", "", "rise & <b>50%_"),
+    ("control", "rise & <b>50%_", "exchanged side"),
     ("control", "rise & <b>50%_", "random weights"),
     ("control", "", "uniform"),
     ("control", "", "random"),
@@ -234,17 +240,17 @@ def test_no_table_of_places_comes_without_its_controls(folder):
 
 def test_shared_controls_stand_once_under_a_line_of_their_own(folder):
     for made in made_of_places(folder):
-        assert [row.group for row in made.rows] == [""] * 7 + [SHARED] * 4
+        assert [row.group for row in made.rows] == [""] * 10 + [SHARED] * 4
         names = re.findall(r'<tr class="\w+"><th[^>]*>([^<]*)</th>', html_table(made))
-        assert names == [*(escape_html(label) for _, _, label in LINES[:7]), SHARED, *(one[2] for one in LINES[7:])]
+        assert names == [*(escape_html(label) for _, _, label in LINES[:10]), SHARED, *(one[2] for one in LINES[10:])]
         names = re.findall(r"^(\\midrule)$|textit\{(.*?)\} &|textbf\{(.*?)\}", latex_table(made), re.M)
-        own = ["no prior", *["random weights"] * 3]
+        own = ["no prior", *["exchanged side", "random weights"] * 3]
         assert ["".join(name) for name in names] == [
             r"\midrule",
             *own,
             r"\midrule",
             SHARED,
-            *(one[2] for one in LINES[7:]),
+            *(one[2] for one in LINES[10:]),
         ]
         rows = csv.DictReader(io.StringIO(as_csv([("section", [made])])))
         assert list(dict.fromkeys((row["kind"], row["of"], row["row"]) for row in rows)) == LINES
@@ -254,7 +260,7 @@ def test_shared_controls_stand_once_under_a_line_of_their_own(folder):
     "label",
     [
         *(f"control: {name}" for name in ("uniform", "random", "prior alone", "mirrored prior")),
-        *("matex (random weights)", "matex (no prior)"),
+        *("matex (random weights)", "matex (no prior)", "matex (exchanged side)"),
     ],
 )
 def test_a_report_of_places_without_a_control_is_refused(tmp_path, label):
@@ -270,9 +276,10 @@ def test_the_page_of_the_evidence_has_the_controls_or_is_not_written(written):
     rows = list(csv.DictReader(io.StringIO((written / "report.csv").read_text(encoding="utf-8"))))
     made = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "make_benchmark.py"))
     shared = [f"control: {name}" for name in ("uniform", "random", "prior alone", "mirrored prior")]
-    own = ["**matex**", "– no prior", "– random weights", "**grad-eclip**", "– random weights"]
+    controls = ["– exchanged side", "– random weights"]
+    own = ["**matex**", "– no prior", *controls, "**grad-eclip**", *controls]
     expected = {
-        ("localisation", "s1-places-table"): [*own, "**rise & <b>50%_**", "– random weights", *shared],
+        ("localisation", "s1-places-table"): [*own, "**rise & <b>50%_**", *controls, *shared],
         ("breakdown", "s1-energy-energy-by-finding"): ["matex", "grad-eclip", *shared],
     }
     without = [row for row in rows if row["of"] or row["kind"] != "control"]
@@ -336,6 +343,7 @@ def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
     assert [row.label for row in place] == [
         "this run, simulated",
         "no prior",
+        "exchanged side",
         "random weights",
         "uniform",
         "random",
@@ -391,7 +399,7 @@ def test_tuned_thresholds_never_come_from_the_film_itself(section):
     miou = measure(section, "miou", "miou")
     ladder = {point[1]: one for one in section.measures if (point := curve_of(one.column)) and one.metric == "miou"}
     values = section.values("matex", miou)
-    first = [int(cluster[:8], 16) % 2 == 1 for cluster in section.clusters]
+    first = [hashlib.sha256(cluster.encode()).digest()[0] % 2 == 1 for cluster in section.clusters]
     groups = [row["group"] for row in section.samples]
     for number in range(len(values)):
         others = [i for i in range(len(values)) if first[i] != first[number] and groups[i] == groups[number]]
@@ -484,10 +492,10 @@ def test_measures_of_the_whole_say_repetitions_and_others_n(section):
     assert "3 repetitions in every cell" in whole
     assert 'title="3 repetitions; standard deviation between them' in whole
     assert "n = " not in whole
-    assert (str(Counted(2, 0, True)), str(Counted(1, 1, True))) == ("2 repetitions", "1 of 2 repetitions defined")
-    assert (str(Counted(1, 0, True)), str(Counted(0, 1, True))) == ("1 repetition", "0 of 1 repetition defined")
+    assert (str(Counted(2, 0, 2, True)), str(Counted(1, 1, 1, True))) == ("2 repetitions", "1 of 2 repetitions defined")
+    assert (str(Counted(1, 0, 1, True)), str(Counted(0, 1, 0, True))) == ("1 repetition", "0 of 1 repetition defined")
     assert "<small>3 repetitions</small>" in both
-    assert "<small>n = 15, 1 undefined</small>" in both
+    assert "<small>n = 22 from 12, 2 undefined</small>" in both
     assert "n or the number of repetitions stands under the headings" in both
 
 
@@ -559,3 +567,117 @@ def test_a_stopped_run_is_refused_and_reported_in_part_when_asked(tmp_path):
     page = write_report(store.path, tmp_path / "report", partial=True).read_text(encoding="utf-8")
     assert "1 of 3 chunks are done" in page
     assert not (store.path / "report.html").exists()
+
+
+def few_films(films, images=24):
+    """Rows of many images that were rendered from a few films."""
+    rows = synthetic_run.made_up_samples(images, findings=1)
+    return [{**row, "cluster": f"film {number % films}"} for number, row in enumerate(rows)]
+
+
+def test_many_images_of_four_films_are_reported_as_four_films(tmp_path):
+    """No interval, no p-value and no winner, whatever the number of rendered images."""
+    config = small(methods=["matex", "grad-eclip"], metrics=["pointing", "energy"])
+    folder = synthetic_run.write(tmp_path / "r", config, few_films(4), maps=False)
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "24 samples, 24 images of 4 films" in page
+    assert "With 4 films there are no intervals and no tests" in page
+    assert "4 films are too few to tell methods from each other" in page
+    assert "n = 24 from 4" in page
+    assert "No intervals: fewer than 10 patients, films or repetitions stand behind each number" in page
+    assert "p = " not in page
+    assert "p &lt; 0.001" not in page
+    rows = list(csv.DictReader(io.StringIO((folder / "report.csv").read_text(encoding="utf-8"))))
+    ours = [row for row in rows if row["source"] == "this run"]
+    assert {row["low"] + row["high"] + row["p_holm"] for row in ours} == {""}
+    assert {row["clusters"] for row in ours} <= {"4", "2", "3"}  # of subsets fewer
+    assert "4" in {row["clusters"] for row in ours}
+
+
+def test_ten_films_have_intervals(tmp_path):
+    config = small(methods=["matex"], metrics=["pointing"])
+    folder = synthetic_run.write(tmp_path / "r", config, few_films(10), maps=False)
+    found = Numbers(read_run(folder).sections[0]).of("matex", places(read_run(folder).sections[0])[0])
+    assert found.summary.clusters == 10
+    assert np.isfinite([found.summary.low, found.summary.high]).all()
+
+
+def test_patients_studies_and_films_are_counted_by_what_they_are():
+    assert count_units(["patient a", "patient a", "patient b"]) == "2 patients"
+    assert count_units(["film a"]) == "1 film"
+    assert count_units(["patient a", "film b", "study c", "study d"]) == "1 patient, 2 studies and 1 film"
+
+
+def test_a_run_that_recorded_no_source_films_says_so(tmp_path):
+    config = small(methods=["matex"], metrics=["pointing"])
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(12), maps=False)
+    table = read_table((folder / "samples.parquet").read_bytes()).drop_columns(["cluster"])
+    (folder / "samples.parquet").write_bytes(table_bytes(table))
+    section = read_run(folder).sections[0]
+    assert not section.recorded
+    assert len(set(section.clusters)) == section.images == 12
+    write_report(folder)
+    assert "recorded without patients and source films" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def headline(tmp_path, worth, monkeypatch):
+    monkeypatch.setattr(synthetic_run, "WORTH", worth)
+    config = small(methods=["matex", "grad-eclip", "rollout"], metrics=["energy"])
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(40), maps=False)
+    section = read_run(folder).sections[0]
+    (sentence,) = _verdict(Numbers(section), measure(section, "energy", "energy"))
+    return sentence
+
+
+def test_the_headline_names_methods_that_are_not_told_apart_from_the_best(tmp_path, monkeypatch):
+    controls = {"control: uniform": 0.1, "control: random": 0.15, "control: prior alone": 0.2}
+    worth = {"matex": 0.8, "grad-eclip": 0.8, "rollout": 0.4, **controls}
+    sentence = headline(tmp_path, worth, monkeypatch)
+    best, tie = ("matex", "grad-eclip") if "matex has the best mean" in sentence else ("grad-eclip", "matex")
+    assert f"{best} has the best mean" in sentence
+    assert f"Not told apart from it (p of 0.05 or more after Holm): {tie}." in sentence
+
+
+def test_the_headline_says_when_one_method_is_ahead_of_all(tmp_path, monkeypatch):
+    worth = {"matex": 0.9, "grad-eclip": 0.5, "rollout": 0.4, "control: prior alone": 0.2}
+    sentence = headline(tmp_path, worth, monkeypatch)
+    assert "matex has the best mean" in sentence
+    assert "It is ahead of every other method" in sentence
+
+
+def test_an_exchanged_side_that_exists_for_no_sample_has_no_row(tmp_path, monkeypatch):
+    value = synthetic_run.value
+    undefined = lambda cell, *rest: math.nan if "exchanged" in cell.label else value(cell, *rest)  # noqa: E731
+    config = small(methods=["matex", "grad-eclip"], metrics=["pointing"])
+    folders = [synthetic_run.write(tmp_path / "with", config, synthetic_run.made_up_samples(12), maps=False)]
+    monkeypatch.setattr(synthetic_run, "value", undefined)
+    folders += [synthetic_run.write(tmp_path / "without", config, synthetic_run.made_up_samples(12), maps=False)]
+    tables = []
+    for folder in folders:
+        section = read_run(folder).sections[0]
+        tables.append(localisation(Numbers(section), places(section), "key", "title"))
+    labels = [[row.label for row in table.rows] for table in tables]
+    assert labels[0].count("exchanged side") == 2
+    assert "exchanged side" not in labels[1]
+    assert "the 24 samples whose phrase names a side" in tables[0].notes[0]
+    assert "no phrase of these samples names a side" in tables[1].notes[0]
+
+
+def test_the_exchanged_side_is_no_control_to_beat(tmp_path, monkeypatch):
+    worth = {"matex": 0.6, "matex (exchanged side)": 0.95, "control: prior alone": 0.2, "matex (no prior)": 0.1}
+    monkeypatch.setattr(synthetic_run, "WORTH", worth)
+    config = small(methods=["matex"], metrics=["energy"])
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(20), maps=False)
+    section = read_run(folder).sections[0]
+    assert Numbers(section).best_control("matex", measure(section, "energy", "energy")) != "matex (exchanged side)"
+
+
+def test_a_column_of_the_predicted_class_is_left_out_with_the_reason(tmp_path):
+    config = synthetic_run.config(methods=["matex", "grad-eclip"])
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(3), maps=False)
+    section = read_run(folder).sections[0]
+    assert "deletion of the prediction" not in {one.metric for one in section.measures}
+    table = next(one for one in TABLES if one.key == "mmel-2")
+    made = paper_table(Numbers(section), table, "key")
+    assert any("need the map of the predicted class’s phrase" in note for note in made.notes)

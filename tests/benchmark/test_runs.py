@@ -11,14 +11,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import matex
 from matex.adapters import load
 from matex.benchmark import merge, parse_config, run, store
 from matex.benchmark.chunk import Outcome, compute
 from matex.benchmark.config import plain
 from matex.benchmark.plan import Opened
+from matex.benchmark.report_run import read_run
 from matex.benchmark.runner import _new_plan, _public
 from matex.benchmark.store import ChunkKey, Store
+from matex.datasets import open_dataset
 from matex.images import InputError
+from matex.metrics import Case, make_metric
 from tests.benchmark import toy
 
 
@@ -453,3 +457,60 @@ def test_the_log_says_where_the_time_went(whole):
     assert len(chunks) == 3
     assert chunks[0]["methods"].keys() >= {"matex", "gradient-shap", "matex (random weights)"}
     assert chunks[0]["overhead"] < chunks[0]["seconds"]
+
+
+def test_a_metric_of_another_class_than_the_explained_one_is_refused_before_anything_is_run(tmp_path):
+    metric = {"name": "deletion-insertion", "label": "prediction", "parameters": {"target": "predicted"}}
+    with pytest.raises(InputError, match="got target='predicted' for 'prediction'") as error:
+        run(parse_config(toy.config(metrics=["pointing", metric])), tmp_path / "run")
+    assert "explain the predicted class in Python" in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_exchanged_side_is_the_map_of_the_other_phrase_against_the_true_place(tmp_path):
+    """Phrases without a side have no such map, and its values are undefined there."""
+    settings = toy.config(methods=["matex"], metrics=["energy", "brightness"], datasets=[{"name": "toy"}])
+    run(parse_config(settings), tmp_path / "run")
+    found = {
+        row["sample"]: row["value"]
+        for row in rows(tmp_path / "run")
+        if (row["method"], row["metric"], row["column"]) == ("matex (exchanged side)", "energy", "energy")
+    }
+    model = matex.load("tiny")
+    kept = {name: grid for name, grid, _ in Store(tmp_path / "run").maps("toy", "tiny", "matex (exchanged side)", -1)}
+    samples = list(toy.Toy())
+    assert len(found) == len(samples)
+    for sample in samples:
+        sides = [("left", "right"), ("right", "left")]
+        text = next((sample.text.replace(a, b) for a, b in sides if a in sample.text), None)
+        if text is None:
+            assert np.isnan(found[sample.id])
+            assert sample.id not in kept
+            continue
+        explanation = matex.explain(model, sample.image, text, view="PA")
+        np.testing.assert_allclose(kept[sample.id], explanation.image.grid, atol=1e-5)
+        expected = make_metric("energy", {})([Case(model, sample, explanation, {})])["energy"][0]
+        assert found[sample.id] == pytest.approx(expected, abs=1e-4)
+    metrics = {row["metric"] for row in rows(tmp_path / "run") if row["method"] == "matex (exchanged side)"}
+    assert metrics == {"energy"}
+
+
+def test_the_exchanged_side_is_undefined_where_no_phrase_names_a_side(tmp_path, monkeypatch):
+    monkeypatch.setattr(toy, "PHRASES", ("opacity", "nodule", "cardiomegaly"))
+    settings = toy.config(methods=["rollout"], metrics=["pointing"], datasets=[{"name": "toy"}])
+    run(parse_config(settings), tmp_path / "run")
+    found = [row["value"] for row in rows(tmp_path / "run") if row["method"] == "rollout (exchanged side)"]
+    assert found
+    assert np.isnan(found).all()
+    (section,) = read_run(tmp_path / "run").sections
+    assert "rollout (exchanged side)" in section.entries
+
+
+def test_the_patient_or_source_film_of_every_sample_is_recorded(tmp_path):
+    run(parse_config(toy.config(methods=["rollout"], metrics=["brightness"])), tmp_path / "run")
+    samples = pq.read_table(tmp_path / "run/samples.parquet").to_pylist()
+    assert all(row["cluster"] == f"film {row['sha256'][:12]}" for row in samples)
+    simulated = {"name": "simulated", "parameters": {"films": 4}}
+    run(parse_config(toy.config(datasets=[simulated], methods=["rollout"], metrics=["brightness"])), tmp_path / "s")
+    rendered = pq.read_table(tmp_path / "s/samples.parquet").to_pylist()
+    assert {row["cluster"] for row in rendered} == {one.cluster for one in open_dataset("simulated", films=4)}

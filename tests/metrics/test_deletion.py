@@ -24,8 +24,9 @@ def model():
 
 
 def cases_of(model, labels=None, count=3):
+    """Cases of three classes; with labels, of the map of a phrase of the case's own class."""
     names = list(LABELS)
-    texts = ["3 14 15 9", "26 5", "7 7 8 1 30"]
+    texts = [LABELS[name][0] for name in names] if labels else ["3 14 15 9", "26 5", "7 7 8 1 30"]
     return [
         make_case(model, i, text=texts[i], labels=labels, label=names[i], picture=film(i, 25 + i, 23, i != 1))
         for i in range(count)
@@ -39,6 +40,19 @@ def drawn(case, side):
     pictures = twin.half_way(picture, case.explanation.image.raw, grain, side)
     films = [dataclasses.replace(case.explanation.film, pixels=one) for one in pictures]
     return twin.image_embeddings(case.model.module, [case.model.prepare(one)[0][0] for one in films])
+
+
+def predicted_class(case, classes):
+    seen = twin.image_embeddings(case.model.module, [case.model.prepare(case.explanation.film)[0][0]])
+    return list(LABELS)[int((classes @ seen[0]).argmax())]
+
+
+def explaining(case, name):
+    """The case with the map of another class's phrase."""
+    text = LABELS[name][0]
+    provenance = {**case.explanation.provenance, "token_ids": list(case.model.encode(text).ids)}
+    explanation = dataclasses.replace(case.explanation, text=text, provenance=provenance)
+    return dataclasses.replace(case, explanation=explanation)
 
 
 def close(actual, expected):
@@ -60,9 +74,11 @@ def test_similarity_equals_the_twin(model):
 @pytest.mark.parametrize("target", ["truth", "predicted"])
 def test_zero_shot_equals_the_twin(model, protocol, target):
     cases = cases_of(model, LABELS)
-    found = make_metric("deletion-insertion", {"protocol": protocol, "target": target, "batch_size": 7})(cases)
     phrases = [[list(model.encode(phrase).ids) for phrase in of_class] for of_class in LABELS.values()]
     classes = twin.class_embeddings(model.module, phrases)
+    if target == "predicted":
+        cases = [explaining(case, predicted_class(case, classes)) for case in cases]
+    found = make_metric("deletion-insertion", {"protocol": protocol, "target": target, "batch_size": 7})(cases)
     script = protocol == "gradeclip_script"
     start = "script_" if script else ""
     seen = []
@@ -99,10 +115,8 @@ def test_rise_equals_the_twin(model, labels):
         if labels:
             phrases = [[list(model.encode(phrase).ids) for phrase in of_class] for of_class in labels.values()]
             logits = model.logit_scale * seen @ twin.class_embeddings(model.module, phrases).T
-            first = model.logit_scale * (
-                twin.image_embeddings(model.module, [case.pixels]) @ twin.class_embeddings(model.module, phrases).T
-            )
-            curves[side] = [float(row.exp()[first.argmax()] / row.exp().sum()) for row in logits]
+            explained = list(labels).index("nodule")  # whatever the model predicts: the map is of this class
+            curves[side] = [float(row.exp()[explained] / row.exp().sum()) for row in logits]
         else:
             curves[side] = (seen @ twin.text_embedding(model.module, list(case.token_ids))).tolist()
     for side, curve in curves.items():
@@ -163,16 +177,57 @@ def test_a_constant_map_has_no_order(model, protocol, value):
 
 
 def test_a_sample_without_its_class_is_undefined(model):
-    cases = [make_case(model, 0, labels=LABELS, label=label) for label in ("nodule", None, "unheard of")]
+    cases = [
+        make_case(model, 0, text=LABELS["nodule"][0], labels=LABELS, label=label)
+        for label in ("nodule", None, "unheard of")
+    ]
     found = make_metric("deletion-insertion", {})(cases)
     assert np.isnan(found["deletion_top1_auc"]).tolist() == [False, True, True]
 
 
 def test_a_top_k_of_all_classes_is_undefined(model):
     few = {name: LABELS[name] for name in list(LABELS)[:5]}
-    found = make_metric("deletion-insertion", {})([make_case(model, 0, labels=few, label="mass")])
+    found = make_metric("deletion-insertion", {})(
+        [make_case(model, 0, text=LABELS["mass"][0], labels=few, label="mass")]
+    )
     assert np.isfinite(found["deletion_top1_auc"][0])
     assert np.isnan(found["deletion_top5_auc"][0])
+
+
+@pytest.mark.parametrize("protocol", ["grad-eclip", "gradeclip_script"])
+def test_the_map_of_one_class_is_not_scored_with_another(model, protocol):
+    """MMEL's prediction columns: the map of the true class says nothing about the predicted one."""
+    phrases = [[list(model.encode(phrase).ids) for phrase in of_class] for of_class in LABELS.values()]
+    classes = twin.class_embeddings(model.module, phrases)
+    case = cases_of(model, LABELS)[0]
+    wrong = next(name for name in LABELS if name not in (predicted_class(case, classes), "nodule"))
+    metrics = {
+        target: make_metric("deletion-insertion", {"protocol": protocol, "target": target})
+        for target in ("truth", "predicted")
+    }
+    for metric in metrics.values():
+        with pytest.raises(InputError, match="Expected the map of a phrase of the class") as error:
+            metric([explaining(case, wrong)])
+        assert repr(LABELS[wrong][0]) in str(error.value)
+        assert "Explain a phrase of that class" in str(error.value)
+    metrics["predicted"]([explaining(case, predicted_class(case, classes))])
+    metrics["truth"]([case])
+
+
+def test_rise_scores_the_class_whose_phrase_was_explained(model):
+    case = cases_of(model, LABELS)[0]
+    metric = make_metric("deletion-insertion", {"protocol": "rise", "batch_size": 64})
+    own, other = metric([case, explaining(case, "fluid")])["rise_deletion_probability_at_0"]
+    assert own != pytest.approx(other)
+    assert np.isnan(metric([make_case(model, 0, text="31 41", labels=LABELS)])["rise_deletion_probability_auc"][0])
+
+
+def test_phrases_that_are_no_class_are_scored_by_themselves(model):
+    """A data set whose phrase says more than its class: "opacity in the left lung" is no phrase of "opacity"."""
+    case = make_case(model, 0, text="4 5 6", labels=LABELS, label="nodule")
+    assert "deletion_auc" in make_metric("deletion-insertion", {})([case])
+    with pytest.raises(InputError, match="phrase of the class 'nodule'"):
+        make_metric("deletion-insertion", {"protocol": "grad-eclip"})([case])
 
 
 def test_classes_are_asked_for_when_there_are_none(model):

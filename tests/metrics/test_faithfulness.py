@@ -227,6 +227,22 @@ def test_phrases_of_one_film_do_not_count_as_films(model):
         make_metric("roar-plus", {"train_share": 0.5})(cases)
 
 
+def test_images_rendered_from_one_film_do_not_count_as_films(model):
+    """Else a chest that was trained on would be validated on."""
+    cases = [make_case(model, seed, text=text, cluster=f"film {seed // 3}") for seed, text in enumerate(TEXTS)]
+    with pytest.raises(InputError, match="got 2 films in all"):
+        make_metric("roar-plus", {"train_share": 0.5})(cases)
+
+
+def test_a_small_clean_loss_is_warned_of(model, monkeypatch):
+    cases = [make_case(model, seed, text=text, picture=film(seed)) for seed, text in enumerate(TEXTS)]
+    metric = make_metric("roar-plus", {"seeds": 1, "epochs": 1, "batch_size": 2, "train_share": 0.5})
+    metric(cases)  # warnings are errors: none of a loss of the usual size
+    monkeypatch.setattr("matex.metrics.roar.SMALL_LOSS", 100.0)
+    with pytest.warns(UserWarning, match=r"validation loss on clean films is \d"):
+        metric(cases)
+
+
 def test_the_loss_of_clean_films_is_kept_for_the_same_question_alone():
     """A second answer of the same model equals that of a model that was never asked before."""
     settings = {"seeds": 1, "epochs": 1, "batch_size": 2, "train_share": 0.5, "learning_rate": 1e-3}

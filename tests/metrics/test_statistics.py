@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from matex.metrics.statistics import compare_paired, holm, summarise
+from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm, summarise
 from tests.reference import statistics as twin
 
 
@@ -16,8 +16,8 @@ def skewed(count, seed=0):
 
 @pytest.mark.parametrize("clustered", [False, True])
 def test_the_interval_equals_the_twin(clustered):
-    values = skewed(23)
-    clusters = [i // 3 for i in range(23)] if clustered else list(range(23))
+    values = skewed(43)
+    clusters = [i // 3 for i in range(43)] if clustered else list(range(43))
     groups = [[v for v, c in zip(values, clusters, strict=True) if c == number] for number in dict.fromkeys(clusters)]
     found = summarise(values, clusters if clustered else None, resamples=400, seed=5)
     draws = np.random.default_rng(5).integers(0, len(groups), (400, len(groups)))
@@ -52,18 +52,20 @@ def test_clusters_widen_the_interval_of_values_that_repeat():
 
 
 def test_undefined_values_are_left_out_and_counted():
-    found = summarise([1, np.nan, 3, np.nan, np.nan, 5])
-    assert (found.mean, found.defined, found.undefined) == (3, 3, 3)
-    same = summarise([1, 3, 5])
+    values = [1, np.nan, 3, np.nan, np.nan, 5, *range(9)]
+    found = summarise(values)
+    assert (found.mean, found.defined, found.undefined) == (3.75, 12, 3)
+    same = summarise([1, 3, 5, *range(9)])
     assert (found.low, found.high) == (same.low, same.high)
-    clustered = summarise([1, np.nan, 3, np.nan, np.nan, 5], ["a", "a", "b", "c", "d", "e"])
+    clustered = summarise(values, ["a", "a", "b", "c", "d", *"efghijklmn"])
     assert (clustered.low, clustered.high) == (same.low, same.high)
+    assert clustered.clusters == 12
 
 
 def test_too_few_values_have_no_interval():
     nothing = summarise([np.nan, np.nan])
     assert np.isnan([nothing.mean, nothing.low, nothing.high]).all()
-    assert (nothing.defined, nothing.undefined) == (0, 2)
+    assert (nothing.defined, nothing.undefined, nothing.clusters) == (0, 2, 0)
     one = summarise([4.0])
     assert one.mean == 4
     assert np.isnan([one.low, one.high]).all()
@@ -73,8 +75,39 @@ def test_too_few_values_have_no_interval():
     assert np.isnan(summarise([]).mean)
 
 
+def test_many_samples_of_few_films_have_neither_interval_nor_p_value():
+    """48 images rendered from four films are four films."""
+    first, second = skewed(48), skewed(48, seed=1)
+    films = [i % 4 for i in range(48)]
+    alone, summary = summarise(first), summarise(first, films)
+    assert alone.low < alone.mean < alone.high
+    assert (summary.mean, summary.defined, summary.clusters) == (pytest.approx(alone.mean), 48, 4)
+    assert np.isnan([summary.low, summary.high]).all()
+    found = compare_paired(first, second, films)
+    assert (found.pairs, found.clusters) == (48, 4)
+    assert found.difference == pytest.approx(np.mean(first - second))
+    assert np.isnan([found.low, found.high, found.p_bootstrap, found.p_wilcoxon]).all()
+
+
+def test_intervals_and_tests_begin_with_the_fewest_clusters():
+    values = skewed(60)
+    for count in (FEWEST_CLUSTERS - 1, FEWEST_CLUSTERS):
+        clusters = [i % count for i in range(60)]
+        found = compare_paired(values, np.zeros(60), clusters, resamples=100)
+        numbers = [summarise(values, clusters, resamples=100).low, found.low, found.p_bootstrap, found.p_wilcoxon]
+        assert np.isnan(numbers).tolist() == [count < FEWEST_CLUSTERS] * 4
+
+
+def test_undefined_values_do_not_make_a_cluster():
+    """Ten films of which one has no defined value are nine."""
+    values = np.where(np.arange(40) % 10 == 3, np.nan, skewed(40))
+    found = summarise(values, [i % 10 for i in range(40)])
+    assert (found.clusters, found.defined) == (9, 36)
+    assert np.isnan(found.low)
+
+
 def test_a_constant_has_an_interval_of_no_width():
-    found = summarise([0.3] * 9)
+    found = summarise([0.3] * 11)
     assert (found.low, found.high) == pytest.approx((0.3, 0.3))
 
 
@@ -97,7 +130,7 @@ def test_a_large_table_takes_seconds():
     assert time.process_time() - start < 2
 
 
-@pytest.mark.parametrize("count", [5, 9, 11])
+@pytest.mark.parametrize("count", [10, 11, 13])
 def test_the_signed_rank_test_equals_enumeration(count):
     random = np.random.default_rng(count)
     first, second = random.standard_normal((2, count)) + np.array([[0.8], [0]])
@@ -134,7 +167,7 @@ def test_paired_tests_are_right_under_the_null():
 
 def test_only_samples_where_both_are_defined_are_compared():
     first = [1.0, np.nan, 3.0, 4.0, 6.0]
-    second = [0.5, 2.0, np.nan, 2.0, 5.0]
+    second = [0.5, 2.0, np.nan, 2.0, 5.0]  # three pairs, too few for a test
     found = compare_paired(first, second)
     assert (found.pairs, found.undefined) == (3, 2)
     assert found.difference == pytest.approx((0.5 + 2 + 1) / 3)
@@ -152,16 +185,17 @@ def test_clusters_count_once_in_both_tests():
 
 
 def test_each_films_mean_counts_once_however_many_samples_it_has():
-    films = [0, 1, 1, 2, 2, 2, 3, 4, 4]
-    difference = [0.5, 0.1, 0.3, 0.7, -0.4, -0.9, 0.3, -0.1, 0.8]
-    means = [0.5, 0.2, -0.2 - 1e-9, 0.3, 0.35]
-    found = compare_paired(difference, [0.0] * 9, films, resamples=200)
+    films = [0, 1, 1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 8, 9]
+    more = [0.11, 0.37, -0.05, 0.23, 0.61]
+    difference = [0.5, 0.1, 0.3, 0.7, -0.4, -0.9, 0.3, -0.1, 0.8, *more]
+    means = [0.5, 0.2, -0.2 - 1e-9, 0.3, 0.35, *more]
+    found = compare_paired(difference, [0.0] * 14, films, resamples=200)
     assert found.p_wilcoxon == pytest.approx(twin.signed_rank(means))
-    assert found.p_wilcoxon != pytest.approx(twin.signed_rank([0.5, 0.4, -0.6, 0.3, 0.7]))  # of the sums
+    assert found.p_wilcoxon != pytest.approx(twin.signed_rank([0.5, 0.4, -0.6, 0.3, 0.7, *more]))  # of the sums
 
 
 def test_equal_methods_do_not_differ():
-    found = compare_paired([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    found = compare_paired(np.arange(10.0), np.arange(10.0))
     assert (found.difference, found.p_bootstrap, found.p_wilcoxon) == (0, 1, 1)
     nothing = compare_paired([np.nan], [1.0])
     assert np.isnan([nothing.difference, nothing.p_bootstrap, nothing.p_wilcoxon]).all()

@@ -35,6 +35,7 @@ from matex.datasets import Dataset, Sample
 from matex.images import Film, InputError
 from matex.metrics import Case, make_metric
 from matex.pipeline import Traced, trace_pairs
+from matex.priors.sides import other_side
 from matex.saliency import Explanation
 
 Told = Callable[[str, int], None]
@@ -94,6 +95,7 @@ class _Chunk:
         self.samples: list[Sample] = []
         self.films: list[Film] = []
         self.like: list[Explanation] = []  # one of each sample, with token scores where a method has them
+        self.columns: dict[str, tuple[str, ...]] = {}  # names of each metric's columns, by its label
         self.compared: dict[str, tuple[Cell, list[Case]]] = {}
 
     def outcome(self) -> Outcome:
@@ -103,6 +105,7 @@ class _Chunk:
         if self.samples:
             self._explain("method", self.opened.model(self.chunk.model), "model")
             self._compare()
+            self._exchange_sides()
             for seed in sorted({cell.seed for cell in self.cells if cell.made == "random weights"}):
                 with self._timed("methods", "random weights drawn"):
                     other = self.opened.random_model(self.chunk.model, seed)
@@ -150,15 +153,9 @@ class _Chunk:
     def _explain(self, made: str, model: Model, name: str, seed: int | None = None) -> None:
         """The methods on one model, all over one trace, and what the metrics say of them."""
         todo = [cell for cell in self.cells if cell.made == made and seed in (None, cell.seed)]
-        dataset = self.opened.dataset(self.chunk.dataset)
+        pairs = [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)]
         with self._timed("methods", f"trace of the {name}"):
-            traced = trace_pairs(
-                model,
-                [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)],
-                [(cell.name, cell.parameters) for cell in todo],
-                resize=self.opened.choice(self.chunk.model).resize,
-                domain=_domain(dataset),
-            )
+            traced = self._traced(model, pairs, todo)
         for cell in todo:
             explanations = self._map(traced, cell)
             if not explanations:
@@ -168,6 +165,68 @@ class _Chunk:
             cases = self._keep(cell, model, explanations)
             if cell.kind == "method" and self.between:
                 self.compared.setdefault(cell.label, (cell, cases))
+
+    def _traced(self, model: Model, pairs: Sequence[tuple[Film, str]], todo: Sequence[Cell]) -> Traced:
+        return trace_pairs(
+            model,
+            pairs,
+            [(cell.name, cell.parameters) for cell in todo],
+            resize=self.opened.choice(self.chunk.model).resize,
+            domain=_domain(self.opened.dataset(self.chunk.dataset)),
+        )
+
+    def _exchange_sides(self) -> None:
+        """The methods on phrases with left and right exchanged, measured against the true places.
+
+        Samples whose phrase names no side have no such map: their values are undefined.
+        """
+        todo = [cell for cell in self.cells if cell.made == "exchanged side"]
+        if not todo:
+            return
+        phrases = {
+            number: phrase
+            for number, sample in enumerate(self.samples)
+            if (phrase := other_side(sample.text)) is not None and self._readable(phrase)
+        }
+        traced: Traced | None = None
+        if phrases:
+            with self._timed("methods", "trace of exchanged sides"):
+                traced = self._traced(
+                    self.opened.model(self.chunk.model),
+                    [(self.films[number], phrase) for number, phrase in phrases.items()],
+                    todo,
+                )
+        for cell in todo:
+            explanations = self._map(traced, cell) if traced is not None else []
+            if not explanations and cell.of in {row["method"] for row in self.left_out}:
+                continue
+            self._keep_some(cell, list(phrases), explanations)
+
+    def _readable(self, phrase: str) -> bool:
+        """Whether the model can read the phrase: exchanging sides may make it longer."""
+        try:
+            self.opened.model(self.chunk.model).encode(phrase)
+        except InputError:
+            return False
+        return True
+
+    def _keep_some(self, cell: Cell, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
+        """Keep and measure the maps of some samples; the values of the others are undefined."""
+        model, labels = self.opened.model(self.chunk.model), self.opened.dataset(self.chunk.dataset).labels
+        some = [self.samples[number] for number in numbers]
+        maps = {sample.id: one.image.grid for sample, one in zip(some, explanations, strict=True)}
+        self.files[map_file(self.chunk, cell.label, cell.seed)] = pack(maps)
+        cases = [Case(model, *pair, labels) for pair in zip(some, explanations, strict=True)]
+        for choice, metric in self.metrics:
+            if measured(cell, choice):
+                with self._timed("metrics", choice.label):
+                    found = metric(cases) if cases else {}
+                names = found or self.columns.get(choice.label, ())
+                columns = {name: np.full(len(self.samples), np.nan) for name in names}
+                for name, values in found.items():
+                    columns[name][list(numbers)] = values
+                self._add(cell, choice.label, columns)
+        self.told(cell.label, len(self.plan.numbers(self.chunk)))
 
     def _map(self, traced: Traced, cell: Cell) -> list[Explanation]:
         """The maps of a method; none where the model cannot serve it, nor of its controls."""
@@ -213,6 +272,7 @@ class _Chunk:
                     columns = metric(cases)
             except InputError as error:
                 raise InputError(f"Metric {choice.label!r}: {error}") from None
+            self.columns.setdefault(choice.label, tuple(columns))
             self._add(cell, choice.label, columns)
         self.told(cell.label, len(self.plan.numbers(self.chunk)))
         return cases
@@ -260,6 +320,7 @@ def _row(sample: Sample, film: Film) -> dict[str, Any]:
     return {
         "sample": sample.id,
         "text": sample.text,
+        "cluster": sample.cluster or f"film {film.sha256[:12]}",
         "group": sample.group,
         "split": sample.split,
         "boxes": [[float(edge) for edge in box] for box in sample.boxes],

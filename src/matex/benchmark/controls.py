@@ -21,7 +21,7 @@ from matex.attribution.integrated_gradients import IntegratedGradients
 from matex.attribution.mmel import Mmel
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
 from matex.images import InputError
-from matex.metrics import METRICS
+from matex.metrics import METRICS, make_metric
 from matex.priors.scene import Scene
 from matex.saliency import Explanation, SaliencyMap
 
@@ -43,7 +43,8 @@ class Cell:
     Args:
         label: in results.
         kind: "method" is what the configuration asks for; controls come by themselves.
-        made: how: by a method on the model, by a method on the model with random weights, or as a map without either.
+        made: how: by a method on the model, by a method on the model with random weights, by a method for the phrase
+            with left and right exchanged, or as a map without a model.
         name: registered method; the label for maps.
         parameters: of the method, the seed included.
         seed: DETERMINISTIC where nothing is drawn.
@@ -53,7 +54,7 @@ class Cell:
 
     label: str
     kind: Literal["method", "control"]
-    made: Literal["method", "random weights", "map"]
+    made: Literal["method", "random weights", "exchanged side", "map"]
     name: str
     parameters: Mapping[str, Any]
     seed: int
@@ -64,8 +65,9 @@ class Cell:
 def cells(config: Config) -> tuple[Cell, ...]:
     """Everything that a configuration runs on each sample, once per seed where numbers are drawn.
 
-    Uniform and random maps always come along. The prior alone, the mirrored prior, the model with random weights and
-    the methods without their prior or gate come along whenever a metric reads boxes or masks.
+    Uniform and random maps always come along. The prior alone, the mirrored prior, the model with random weights, the
+    phrase with its sides exchanged and the methods without their prior or gate come along whenever a metric reads
+    boxes or masks.
 
     Raises:
         InputError: a method's label that a control has.
@@ -75,8 +77,9 @@ def cells(config: Config) -> tuple[Cell, ...]:
     controls: list[Cell] = []
     if any(localises(metric) for metric in config.metrics):
         without = [cell for choice in config.methods for cell in _without(choice, config)]
+        exchanged = [cell for choice in config.methods for cell in _exchanged_side(choice, config.seeds)]
         random = [cell for choice in config.methods for cell in _random_weights(choice, config.seeds)]
-        controls = [*without, *random]
+        controls = [*without, *exchanged, *random]
     else:
         names = names[:2]
     for name in names:
@@ -94,12 +97,17 @@ def localises(metric: MetricChoice) -> bool:
     return bool({"boxes", "other"} & set(METRICS[metric.name].needs))
 
 
+def explains_another_class(metric: MetricChoice) -> bool:
+    """Whether a metric's target is another class than that of the sample's own phrase, which is what a run explains."""
+    return getattr(make_metric(metric.name, metric.parameters), "target", "truth") != "truth"
+
+
 def measured(cell: Cell, metric: MetricChoice) -> bool:
     """Whether a metric is taken of a cell.
 
     Methods get every metric. Controls without a model get those that judge finished maps, one or all of them; the
-    others those that judge a map by itself, and maps made with random weights only those of place: what the true model
-    thinks of them is another question.
+    others those that judge a map by itself, and maps made with random weights or for the exchanged side only those of
+    place: the other metrics score the phrase of the sample on the true model, and such a map explains neither.
     """
     kind = METRICS[metric.name]
     if cell.kind == "method":
@@ -108,7 +116,7 @@ def measured(cell: Cell, metric: MetricChoice) -> bool:
         return not getattr(kind, "explains_again", False)
     if kind.whole:
         return False
-    return cell.made != "random weights" or localises(metric)
+    return cell.made == "method" or localises(metric)
 
 
 def control_map(cell: Cell, like: Explanation, dataset: str, sample: str) -> Explanation:
@@ -174,6 +182,20 @@ def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
         parameters = {**choice.parameters, **({"seed": seed} if draws(choice.name, choice.parameters) else {})}
         made.append(Cell(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
     return made
+
+
+def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+    """The same method asked about the phrase with left and right exchanged, measured against the true place.
+
+    On a model that knows sides a map goes where the word says even on a normal film. What a method scores above this
+    control depends on the word; what it shares with it does not.
+    """
+    label = f"{choice.label} (exchanged side)"
+    about = f"{choice.label} for the phrase with left and right exchanged, measured where the finding truly is."
+    return [
+        Cell(label, "control", "exchanged side", choice.name, parameters, seed, choice.label, about)
+        for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
+    ]
 
 
 def _without(choice: MethodChoice, config: Config) -> list[Cell]:

@@ -26,7 +26,7 @@ from matex.benchmark.report_figures import (
 from matex.benchmark.report_files import as_csv, as_latex
 from matex.benchmark.report_page import Block, Part, page, strips
 from matex.benchmark.report_pictures import Films, Maps, cases, degradation, extremes, removal, typical
-from matex.benchmark.report_run import Measure, Run, Section, read_run, stage_of
+from matex.benchmark.report_run import Measure, Run, Section, count_units, read_run, stage_of
 from matex.benchmark.report_tables import (
     PAIRWISE,
     Curve,
@@ -48,12 +48,13 @@ from matex.benchmark.report_tables import (
     tested,
     two_findings,
 )
+from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.files import writing
 
 FILES = ("report.html", "report.tex", "report.csv")
 SHOWN = ("mmel", "matex", "ca-m2ib", "grad-eclip")  # whose removal and degradation are drawn, of those in the run
 STRIPS = 2
-FEW = 30  # films below which the page warns
+FEW = 30  # patients or films below which the page warns
 _LEFT_OUT = ("top5", "top10", "ir5", "tr5")  # curves that repeat what the one beside them shows
 
 
@@ -147,13 +148,24 @@ class _Builder:
             if block is not None
         ]
         section = self.section
-        films_shown = len(set(section.clusters))
+        clusters = len(set(section.clusters))
+        units = count_units(section.clusters)
         facts = (
-            f"{len(section.samples)} samples of {films_shown} films; {len(section.methods)} methods and "
+            f"{len(section.samples)} samples, {section.images} images of {units}; {len(section.methods)} methods and "
             f"{len(section.entries) - len(section.methods)} controls."
         )
-        if films_shown < FEW:
-            facts += f" So few films ({films_shown}) show large differences at best: intervals and tests are rough."
+        if not section.recorded:
+            facts += (
+                " This run was recorded without patients and source films, so that every image counts as a film of "
+                "its own: intervals and tests are too narrow where images share them. Run it again."
+            )
+        if clusters < FEWEST_CLUSTERS:
+            facts += (
+                f" With {units} there are no intervals and no tests: what holds on them need not hold on others, "
+                "however many images are rendered from them."
+            )
+        elif clusters < FEW:
+            facts += f" So few ({units}) show large differences at best: intervals and tests are rough."
         return Part(self.title, facts, tuple(self._shown()), tuple(blocks))
 
     def _kept(self, table: Table) -> Table:
@@ -365,7 +377,7 @@ _HEADLINES = ("pointing", "energy", "named_above_other", "energy_share")
 
 
 def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
-    """Who leads, who beats their best control, and who does not."""
+    """Which method has the best mean, which are not told apart from it, and which beat their best control."""
     labels = [entry.label for entry in numbers.section.methods]
     means = {label: numbers.mean(label, measure) for label in labels}
     known = [label for label in labels if not np.isnan(means[label])]
@@ -373,25 +385,37 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     if not pairs:
         return
     sign = -1 if measure.better == "lower" else 1
-    found = tested(numbers, [(label, control, measure) for label, control in pairs.items()], by="mean")
-    verdicts = {key[0]: compared.favours for key, compared in found.items()}
     style = style_of(measure)
     top = max(known, key=lambda label: sign * means[label])
     summary = numbers.of(top, measure)
     assert summary is not None
-    interval = style.interval(summary.summary.low, summary.summary.high)
-    told = f"{heading(measure)}: {top} leads with {style.number(means[top])} {interval}"
-    told += f"; the best of its controls is {pairs[top].removeprefix('control: ')} with "
-    told += f"{style.number(numbers.mean(pairs[top], measure))}."
+    best = f"{style.number(means[top])} {style.interval(summary.summary.low, summary.summary.high)}".rstrip()
+    sentence = (
+        f"{heading(measure)}: {top} has the best mean, {best}; the best of its controls is "
+        f"{pairs[top].removeprefix('control: ')} with {style.number(numbers.mean(pairs[top], measure))}."
+    )
+    if summary.summary.clusters < FEWEST_CLUSTERS:
+        units = count_units(numbers.section.clusters)
+        yield f"{sentence} {units[:1].upper()}{units[1:]} are too few to tell methods from each other or from controls."
+        return
+    others = [label for label in known if label != top]
+    rivals = tested(numbers, [(top, label, measure) for label in others], by="mean")
+    ties = [label for label in others if rivals[top, label, measure].favours == ""]
+    if ties:
+        sentence += f" Not told apart from it (p of 0.05 or more after Holm): {', '.join(ties)}."
+    elif others:
+        sentence += " It is ahead of every other method (p < 0.05 after Holm)."
+    found = tested(numbers, [(label, control, measure) for label, control in pairs.items()], by="mean")
+    verdicts = {key[0]: compared.favours for key, compared in found.items()}
     beaten = [label for label in pairs if verdicts.get(label) == "second"]
     even = [label for label in pairs if verdicts.get(label) == ""]
     ahead = len(pairs) - len(beaten) - len(even)
-    told += f" {ahead} of {len(pairs)} methods beat the best of their controls (p < 0.05 after Holm)."
+    sentence += f" {ahead} of {len(pairs)} methods beat the best of their controls (p < 0.05 after Holm)."
     if even:
-        told += f" Not told apart from theirs: {', '.join(even)}."
+        sentence += f" Not told apart from their controls: {', '.join(even)}."
     if beaten:
-        told += f" Behind theirs: {', '.join(beaten)}."
-    yield told
+        sentence += f" Behind their controls: {', '.join(beaten)}."
+    yield sentence
 
 
 _CURVES: Mapping[str, tuple[str, str]] = {  # title and what is on the vertical axis

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.report_run import Measure, Section, stage_of
-from matex.benchmark.report_tables import ARROWS, Curve, Numbers, heading, style_of
+from matex.benchmark.report_tables import ARROWS, EXCHANGED, Curve, Numbers, heading, style_of
 from matex.errors import MissingExtra
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the lighter ones darkened for thin lines.
@@ -89,9 +89,13 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
             mean = scale * numbers.mean(label, measure)
             if math.isfinite(mean):
                 axes.axvline(mean, color=colour, linewidth=1.4, dashes=dashes, label=label.removeprefix("control: "))
-        own = ("random weights", "D", VERMILLION), ("without its prior or gate", "s", GREEN)
-        for at, (told, marker, colour) in enumerate(own):
-            of = [_own_control(section, method, at == 0) for method in methods]
+        own = (
+            ("random weights", "D", VERMILLION),
+            ("exchanged side", "^", OCHRE),
+            ("without its prior or gate", "s", GREEN),
+        )
+        for told, marker, colour in own:
+            of = [_own_control(section, method, told) for method in methods]
             means = [scale * numbers.mean(label, measure) if label else math.nan for label in of]
             axes.plot(means, y, marker, color=colour, markersize=5, markerfacecolor="white", label=told)
         found = [numbers.of(method, measure) for method in methods]
@@ -117,7 +121,8 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
     )
     caption = (
         "Dots are means over samples with bootstrap intervals. Vertical lines are controls that every method shares; "
-        "diamonds are the same method on random weights, squares the method without its prior or gate."
+        "diamonds are the same method on random weights, triangles the method for the phrase with left and right "
+        "exchanged, squares the method without its prior or gate."
     )
     return figure.drawing(key, title, caption, told)
 
@@ -138,7 +143,7 @@ def curve_figure(
             for other in methods:
                 axes.plot(curve.percents, _means(numbers, other, curve), color=FAINT, linewidth=0.7, zorder=1)
             controls = dict(shared)
-            if curve.measures[0].localises and (random := _own_control(section, method, True)):
+            if curve.measures[0].localises and (random := _own_control(section, method, "random weights")):
                 controls[random] = (VERMILLION, ":")
             for label, (shade, style) in controls.items():
                 if section.has(label, curve.measures[0]):
@@ -234,7 +239,7 @@ def distributions(numbers: Numbers, measures: Sequence[Measure], key: str) -> Dr
     for axes, measure in zip(figure.axes, measures, strict=False):
         scale = style_of(measure).scale
         for at, method in enumerate(reversed(methods)):
-            pairs = ((method, 0.16, BLUE), (_own_control(section, method, True), -0.2, VERMILLION))
+            pairs = ((method, 0.16, BLUE), (_own_control(section, method, "random weights"), -0.2, VERMILLION))
             for label, shift, colour in pairs:
                 values = scale * section.values(label, measure) if label else np.empty(0)
                 values = values[~np.isnan(values)]
@@ -389,10 +394,12 @@ def _bars(means: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.f
     return np.clip(np.nan_to_num(apart), 0, None)
 
 
-def _own_control(section: Section, method: str, random: bool) -> str | None:
-    """Label of a method's control on random weights, or of that without its prior or gate."""
+def _own_control(section: Section, method: str, kind: str) -> str | None:
+    """Label of a method's control of this kind; any but the two that are named in labels: without its prior or gate."""
+    named = ("(random weights)", EXCHANGED)
     for control in section.controls_of(method):
-        if control.label.endswith("(random weights)") == random:
+        suffix = next((one for one in named if control.label.endswith(one)), "")
+        if suffix == (f"({kind})" if f"({kind})" in named else ""):
             return control.label
     return None
 

@@ -30,6 +30,7 @@ COLUMNS: tuple[str, ...] = (
     "error",
     "n",
     "undefined",
+    "clusters",
     "draws",
     "spread",
     "p_holm",
@@ -162,11 +163,13 @@ def _facts(cell: Measured | Quoted | Compared) -> dict[str, Any]:
         found = cell.comparison
         ends = {"value": found.difference, "low": found.low, "high": found.high}
         facts |= {"method": cell.first, "against": cell.against, "n": found.pairs, "undefined": found.undefined}
+        facts["clusters"] = found.clusters
         facts |= {"p_holm": "" if math.isnan(cell.p) else repr(cell.p), "source": "this run"}
     else:
         found = cell.summary
         ends = {"value": found.mean, "low": found.low, "high": found.high, "spread": cell.spread}
         facts |= {"method": cell.method, "n": found.defined, "undefined": found.undefined, "draws": cell.draws}
+        facts["clusters"] = found.clusters
         facts["source"] = "this run"
     return {**facts, **{name: "" if math.isnan(value) else repr(scale * value) for name, value in ends.items()}}
 

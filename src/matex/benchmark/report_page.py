@@ -16,27 +16,31 @@ from matex.benchmark.report_figures import Drawing
 from matex.benchmark.report_pictures import Strip
 from matex.benchmark.report_run import Entry, Run
 from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Table
+from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.report import STYLE, document, jpeg
 from matex.saliency import DISCLAIMER
 
+TOO_FEW = f"fewer than {FEWEST_CLUSTERS} patients, films or repetitions stand behind each number"
 LISTED = 200  # problems that are shown one by one
 WIDE = 7  # columns from which a table is set closer
 
 
 class Counted(NamedTuple):
-    """What a mean is of: samples, or repetitions of a measure of the whole."""
+    """What a mean is of: samples of some clusters, or repetitions of a measure of the whole."""
 
     defined: int
     undefined: int
+    clusters: int
     whole: bool
 
     @classmethod
     def of(cls, cell: Measured) -> Counted:
-        return cls(cell.summary.defined, cell.summary.undefined, cell.measure.whole)
+        return cls(cell.summary.defined, cell.summary.undefined, cell.summary.clusters, cell.measure.whole)
 
     def __str__(self) -> str:
         if not self.whole:
-            return f"n = {self.defined}" + (f", {self.undefined} undefined" if self.undefined else "")
+            clusters = f" from {self.clusters}" if self.clusters != self.defined else ""
+            return f"n = {self.defined}{clusters}" + (f", {self.undefined} undefined" if self.undefined else "")
         made = self.defined + self.undefined
         repetitions = f"{made} repetition{'' if made == 1 else 's'}"
         return f"{self.defined} of {repetitions} defined" if self.undefined else repetitions
@@ -92,8 +96,9 @@ def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) 
         _card("problems", "Problems", _problems(run)),
         _card("time", "Time", _time(run)),
         _card("provenance", "Provenance", _provenance(run)),
-        "<footer><p>Intervals: 95 %, BCa bootstrap over films (phrases of one film are drawn together), or over the "
-        "repetitions of a measure of the whole, 2000 resamples. n counts samples with a value; undefined values are "
+        "<footer><p>Intervals: 95 %, BCa bootstrap over patients, or over source films where patients are not known "
+        "(samples of one are drawn together), or over the repetitions of a measure of the whole, 2000 resamples; none, "
+        f"and no p-value, below {FEWEST_CLUSTERS}. n counts samples with a value; undefined values are "
         "left out of means and counted. Numbers of several seeds are means over the seeds first. Published numbers are "
         "quoted as they were printed, on other models and other data: no comparison with this run is meant. Made by "
         "matex; this file loads nothing from the network.</p></footer>",
@@ -226,7 +231,7 @@ def _compared(cell: Compared) -> str:
     kind = {"first": "gain", "second": "loss", "": ""}[cell.favours]
     p = "" if math.isnan(cell.p) else ("p < 0.001" if cell.p < 0.001 else f"p = {cell.p:.3f}")
     lines = (style.interval(found.low, found.high, signed=True), p, cell.told)
-    told = f"{cell.first} minus {cell.against}: n = {found.pairs}, undefined = {found.undefined}"
+    told = f"{cell.first} minus {cell.against}: n = {found.pairs} from {found.clusters}, undefined = {found.undefined}"
     small = "".join(f"<small>{escape(line)}</small>" for line in lines if line)
     mark = f' class="{kind}"' if kind else ""
     return f'<td{mark} title="{escape(told)}"><b>{style.number(found.difference, signed=True)}</b>{small}</td>'
@@ -249,8 +254,13 @@ def _common(made: Table) -> list[Counted | None]:
 def _counts(common: Sequence[Counted | None]) -> str:
     different = {counted for counted in common if counted}
     counts = "n or the number of repetitions" if any(counted.whole for counted in different) else "n"
-    told = f"{different.pop()} in every cell" if len(different) == 1 else f"{counts} stands under the headings,"
-    return f"{told} unless a cell says otherwise. In brackets: 95 % interval. Underlined: the best method."
+    enough = any(counted.clusters >= FEWEST_CLUSTERS for counted in different)
+    (first, *others) = different
+    told = f"{counts} stands under the headings," if others else f"{first} in every cell"
+    if any(counted.clusters != counted.defined and not counted.whole for counted in different):
+        told += " (samples from patients, or source films where patients are not known)"
+    brackets = " In brackets: 95 % interval." if enough else f" No intervals: {TOO_FEW}."
+    return f"{told} unless a cell says otherwise.{brackets} Underlined: the best method."
 
 
 def _best(made: Table) -> set[tuple[int, int]]:

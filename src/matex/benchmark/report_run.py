@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.config import Config, MetricChoice, parse_config
-from matex.benchmark.controls import MAPS, cells, localises, measured
+from matex.benchmark.controls import MAPS, cells, explains_another_class, localises, measured
 from matex.benchmark.store import Store, read_lines, read_table
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
@@ -109,8 +111,21 @@ class Section:
 
     @cached_property
     def clusters(self) -> tuple[str, ...]:
-        """The film of each sample: phrases of one film are no independent evidence."""
-        return tuple(str(sample["sha256"]) for sample in self.samples)
+        """The patient of each sample where known, else its source film, else the image itself.
+
+        Phrases of one film, films of one patient and images rendered from one film are no independent evidence.
+        """
+        return tuple(cluster_of(sample) for sample in self.samples)
+
+    @property
+    def images(self) -> int:
+        """Number of different images."""
+        return len({str(sample["sha256"]) for sample in self.samples})
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the run recorded patients and source films; format 2 and older did not."""
+        return all("cluster" in sample for sample in self.samples)
 
     def has(self, method: str, measure: Measure) -> bool:
         key = (method, measure.metric, measure.column)
@@ -182,6 +197,19 @@ def read_run(folder: str | Path, partial: bool = False) -> Run:
     if not partial:
         raise InputError(_refusal(store))
     return _unfinished(store)
+
+
+def cluster_of(sample: Mapping[str, Any]) -> str:
+    """Unit of independent evidence of a row of samples.parquet: "patient ...", "study ..." or "film ..."."""
+    return str(sample.get("cluster") or f"film {sample['sha256']}")
+
+
+def count_units(clusters: Iterable[str]) -> str:
+    """How many different patients, studies and films stand behind some samples, in words: "31 patients and 2 films"."""
+    counts = Counter(cluster.partition(" ")[0] for cluster in set(clusters))
+    plural = {"patient": "patients", "study": "studies", "film": "films"}
+    named = [f"{counts[unit]} {unit if counts[unit] == 1 else plural[unit]}" for unit in plural if counts[unit]]
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named) or "no films"
 
 
 def check_controls(section: Section, config: Config) -> None:
@@ -376,6 +404,7 @@ def _section(
     measures = [
         _measure(choice, column, any((label, choice.label, column) in whole for label in entries))
         for choice in config.metrics
+        if not explains_another_class(choice)  # of runs by older versions, which took them of the true class's map
         for column in _in_order(choice, [column for metric, column in found if metric == choice.label])
     ]
     return Section(
@@ -408,14 +437,15 @@ def _tuned(
     arrays: Mapping[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]],
     rows: Sequence[Mapping[str, Any]],
 ) -> dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]]:
-    """IoU of each sample at a threshold of its finding that was chosen on other films.
+    """IoU of each sample at a threshold of its finding that was chosen on other patients or films.
 
     With samples of a validation and a test split, thresholds are chosen on the first and samples of the second have a
-    value, as CheXlocalize does. Otherwise the films are dealt into two halves and each is evaluated at the thresholds
-    chosen on the other.
+    value, as CheXlocalize does. Otherwise patients, or source films, are dealt into two halves and each is evaluated at
+    the thresholds chosen on the other.
     """
     splits = [row["split"] for row in rows]
-    dealt = [("second", "first")[int(str(row["sha256"])[:8], 16) % 2] for row in rows]
+    digests = [hashlib.sha256(cluster_of(row).encode()).digest()[0] for row in rows]
+    dealt = [("second", "first")[digest % 2] for digest in digests]
     ways = [(splits, "val", "test")] if {"val", "test"} <= set(splits) else []
     ways = ways or [(dealt, "first", "second"), (dealt, "second", "first")]
     groups = [str(row["group"]) for row in rows]

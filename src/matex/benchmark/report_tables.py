@@ -7,7 +7,7 @@ methods share at the end, and `report_run.check_controls` has refused the run wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from matex.benchmark.published import DEFECTS, Better, PublishedColumn, PublishedTable
 from matex.benchmark.report_run import TUNED, Entry, Measure, Section, curve_of, stage_of
+from matex.metrics.roar import SMALL_LOSS
 from matex.metrics.statistics import Comparison, Summary, compare_paired, holm, summarise
 
 RESAMPLES = 2000
@@ -25,6 +26,7 @@ PAIRWISE = 24  # methods up to which all of them are compared with each other
 
 ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓", "neither": ""}
 
+EXCHANGED = "(exchanged side)"  # how the labels of that control end
 SHARED = "Controls shared by all methods"  # the line above them
 
 RowKind = Literal["method", "control", "quoted"]
@@ -277,9 +279,13 @@ class Numbers:
         return self._comparisons[key]
 
     def best_control(self, method: str, measure: Measure) -> str | None:
-        """The control, of its own and the shared ones, that comes closest to, or beats, a method by this measure."""
+        """The control, of its own and the shared ones, that comes closest to, or beats, a method by this measure.
+
+        Not the exchanged side: a map that finds the finding in spite of a wrong word is no worse for it.
+        """
         sign = -1 if measure.better == "lower" else 1
-        controls = (*self.section.controls_of(method), *self.section.shared)
+        own = [entry for entry in self.section.controls_of(method) if not entry.label.endswith(EXCHANGED)]
+        controls = (*own, *self.section.shared)
         means = {entry.label: sign * self.mean(entry.label, measure) for entry in controls}
         known = {label: mean for label, mean in means.items() if not math.isnan(mean)}
         return max(known, key=lambda label: known[label]) if known else None
@@ -314,7 +320,11 @@ def localisation(numbers: Numbers, measures: Sequence[Measure], key: str, title:
         return tuple(numbers.of(label, measure) for measure in measures)
 
     rows = _with_controls(numbers.section, cells)
-    notes = [_outside_note(numbers.section, measures), *_threshold_notes(measures)]
+    notes = [
+        _exchanged_note(numbers, measures),
+        _outside_note(numbers.section, measures),
+        *_threshold_notes(measures),
+    ]
     return Table(
         key, title, "Method, and its controls", columns_of(measures), rows, lead, tuple(note for note in notes if note)
     )
@@ -326,12 +336,19 @@ def _with_controls(section: Section, cells: Callable[[str], tuple[Cell, ...]]) -
     for method in section.methods:
         rows.append(Row(method.label, "method", cells(method.label), hint=method.description))
         for control in section.controls_of(method.label):
+            found = cells(control.label)
+            if control.label.endswith(EXCHANGED) and all(_undefined(cell) for cell in found):
+                continue  # no phrase of the data set names a side
             name = short(control, method.label)
-            rows.append(Row(name, "control", cells(control.label), of=method.label, hint=control.description))
+            rows.append(Row(name, "control", found, of=method.label, hint=control.description))
     for control in section.shared:
         name = short(control, "")
         rows.append(Row(name, "control", cells(control.label), group=SHARED, hint=control.description))
     return tuple(rows)
+
+
+def _undefined(cell: Cell) -> bool:
+    return cell is None or (isinstance(cell, Measured) and not cell.summary.defined)
 
 
 def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) -> Table:
@@ -426,7 +443,7 @@ def attributes(section: Section) -> dict[str, dict[str, NDArray[np.bool_]]]:
         del facts["group"]
     found: dict[str, dict[str, NDArray[np.bool_]]] = {}
     for name, values in facts.items():
-        cut = _levels(values, len(set(section.clusters)))
+        cut = _levels(values, section.images)
         if len(cut) > 1:
             found[name] = cut
     return found
@@ -448,7 +465,22 @@ def measured_table(
         for entry in entries
         if any(section.has(entry.label, measure) for measure in measures)
     ]
-    return Table(key, title, "Method", columns_of(measures), tuple(rows), lead, notes)
+    return Table(
+        key, title, "Method", columns_of(measures), tuple(rows), lead, (*notes, *_loss_notes(section, measures))
+    )
+
+
+def _loss_notes(section: Section, measures: Sequence[Measure]) -> Iterator[str]:
+    """Where ROAR+ divides by a loss that is too small for a percentage of it to mean much."""
+    for measure in measures:
+        if (measure.name, measure.column) == ("roar-plus", "loss_original"):
+            losses = np.concatenate([section.values(entry.label, measure) for entry in section.methods])
+            smallest = float(np.nanmin(losses)) if np.isfinite(losses).any() else math.inf
+            if smallest < SMALL_LOSS:
+                yield (
+                    f"The loss on clean films is as small as {smallest:.4f}. Below {SMALL_LOSS} the percentages of "
+                    "ROAR+ magnify noise: compare the losses themselves, or validate on more films."
+                )
 
 
 def pairwise(numbers: Numbers, measure: Measure, key: str) -> Table:
@@ -514,6 +546,11 @@ def paper_table(numbers: Numbers, table: PublishedTable, key: str) -> Table | No
         )
     )
     notes = [f"Not measured in this run: {', '.join(absent).rstrip('.')}."] if absent else []
+    if any(column.setting == ("target", "predicted") for column in table.columns):
+        notes.append(
+            "The columns of the prediction need the map of the predicted class’s phrase; a run explains the phrase of "
+            "the sample, so it has no such column."
+        )
     notes += [DEFECTS[name] for name in table.defects]
     return Table(key, title, made[0], made[1], made[2], lead, tuple(notes), table)
 
@@ -677,6 +714,22 @@ def _outside_note(section: Section, measures: Sequence[Measure]) -> str:
                     "sees (centre crop); it counts neither for nor against a map."
                 )
     return ""
+
+
+def _exchanged_note(numbers: Numbers, measures: Sequence[Measure]) -> str:
+    """How the exchanged side reads, and on how many samples it exists."""
+    section = numbers.section
+    labels = [entry.label for entry in section.entries.values() if entry.label.endswith(EXCHANGED)]
+    counts = [found.summary.defined for label in labels for one in measures if (found := numbers.of(label, one))]
+    if not labels:
+        return ""
+    if not any(counts):
+        return "Exchanged side: no phrase of these samples names a side, so there is no such control."
+    return (
+        f"Exchanged side: the method for the phrase with left and right exchanged, on the {max(counts)} samples whose "
+        "phrase names a side, measured where the finding truly is. Far below the method: its map goes where the word "
+        "says. As high as the method: its map goes to the finding, or to whatever stands out, whatever side is named."
+    )
 
 
 def _threshold_notes(measures: Sequence[Measure]) -> list[str]:

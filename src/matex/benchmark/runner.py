@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from matex.benchmark.chunk import append
 from matex.benchmark.config import Config, differences, plain
-from matex.benchmark.controls import cells, measured
+from matex.benchmark.controls import cells, explains_another_class, measured
 from matex.benchmark.executors import EXECUTORS
 from matex.benchmark.plan import Opened, Plan, Shard, shard_of_environment
 from matex.benchmark.recall import Recalled
@@ -216,6 +216,7 @@ def _new_plan(opened: Opened, shard: Shard | None) -> Plan:
     """Open every data set and model once, so that what cannot be opened is said before anything is written."""
     config = opened.config
     cells(config)
+    _check_targets(config)
     counts = {choice.label: opened.count(choice.label) for choice in config.datasets}
     problems = [
         {"dataset": choice.label, **dataclasses.asdict(problem)}
@@ -225,6 +226,17 @@ def _new_plan(opened: Opened, shard: Shard | None) -> Plan:
     weights = {choice.label: opened.model(choice.label).weights_sha256 for choice in reversed(config.models)}
     data = {choice.label: opened.dataset(choice.label).fingerprint for choice in config.datasets}
     return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
+
+
+def _check_targets(config: Config) -> None:
+    """Refuse metrics of another class than the one that a run explains, which is that of each sample's own phrase."""
+    for choice in config.metrics:
+        if explains_another_class(choice):
+            raise InputError(
+                f"Expected metrics of the phrase that is explained, got target='predicted' for {choice.label!r}: a run "
+                "explains each sample's own phrase, and the map of the true class says nothing about the predicted "
+                "one. Use target='truth', or explain the predicted class in Python and call the metric on its maps."
+            )
 
 
 def _carry_out(

@@ -1,8 +1,9 @@
 """The run folder: what a benchmark writes and a report reads.
 
     run.json          resolved configuration, versions, hashes of weights, fingerprints of data sets; written last
-    samples.parquet   what was explained: dataset, sample, text, group, split, boxes, label, attributes (JSON), height,
-                      width, sha256 of the image, number among the samples used
+    samples.parquet   what was explained: dataset, sample, text, cluster (patient where known, else source film), group,
+                      split, boxes, label, attributes (JSON), height, width, sha256 of the image, number among the
+                      samples used
     scores.parquet    cosine of image and phrase: dataset, model, sample, score
     results.parquet   one row per value: dataset, model, method, seed (-1 where nothing is drawn), metric, column,
                       sample ("" for a measure of the whole), value (NaN where undefined)
@@ -41,12 +42,13 @@ from matex.render.files import strict_json
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = "matex-benchmark/2"
+FORMAT = "matex-benchmark/3"
 RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
 SAMPLES = (
     "dataset",
     "sample",
     "text",
+    "cluster",
     "group",
     "split",
     "boxes",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.datasets.boxes import box_of_mask, mask_of_polygons, outline
-from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, identity
+from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, cluster, identity
 from matex.datasets.pictures import first_inside, size_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, read_json
@@ -109,6 +109,7 @@ class CheXlocalize(Layout):
             image=image,
             text=self._phrase(finding),
             label=finding.lower(),
+            cluster=cluster("patient", "chexpert", name.split("_", 1)[0]),
             group=finding.lower(),
             split=self.split,
             view="FRONTAL" if name.endswith("frontal") else "LATERAL",

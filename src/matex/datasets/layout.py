@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from matex.datasets.sample import Problem, Sample
 from matex.images import InputError
@@ -70,6 +70,7 @@ class Layout(ABC):
             told: tuple[Any, ...] = ()
             if isinstance(entry, Sample):
                 told = (entry.id, entry.text, entry.boxes, entry.label, entry.captions, entry.group, entry.split)
+                told += (entry.cluster,)
             digest.update(repr(told).encode())
         return digest.hexdigest()
 
@@ -91,6 +92,15 @@ def identity(*parts: str) -> str:
     of them goes into results. It is a short name, not anonymity: who has the data set can compute it again.
     """
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def cluster(unit: Literal["patient", "study", "film"], *parts: str) -> str:
+    """Unit of independent evidence that a sample belongs to: the largest of patient, study and film that is known.
+
+    Films of one patient resemble each other, and images rendered from one source film show the same chest: neither
+    counts as a further observation in an interval or a test.
+    """
+    return f"{unit} {identity(*parts)}"
 
 
 def check_choice(name: str, value: str | None, choices: Sequence[str | None]) -> None:

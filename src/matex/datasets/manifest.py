@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from matex.datasets.boxes import FORMATS, box_of, gather, scaled, within
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import inside, size_of, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, numbers, read_rows
@@ -48,6 +48,7 @@ class Manifest(Layout):
         boxes: column of the boxes.
         group: column by which results are broken down.
         label: column of the class.
+        patient: column of the patient; films of one patient count once in intervals and tests.
         box_format: "xyxy" (corners), "xywh" (corner and size) or "cxcywh" (centre and size).
         box_frame: what boxes are measured in: "pixels" of the image, "fractions" of its width and height, or pixels
             of the image at another size, WIDTHxHEIGHT such as "2544x3056".
@@ -62,6 +63,7 @@ class Manifest(Layout):
     boxes: str = "boxes"
     group: str = "group"
     label: str = "label"
+    patient: str = "patient"
     box_format: str = "xyxy"
     box_frame: str = "pixels"
     split: str | None = None
@@ -78,6 +80,7 @@ class Manifest(Layout):
         table = table_of(self.root, TABLES) if self.root.is_dir() else self.root
         folder = self.images or table.parent
         size = cache(size_of)
+        patients: dict[str, str | None] = {}  # by image
 
         def key_of(row: Row) -> _Key:
             return _Key(
@@ -91,6 +94,7 @@ class Manifest(Layout):
 
         def boxes_of(row: Row) -> list[Box]:
             path = inside(folder, row.text(self.image))
+            patients.setdefault(row.text(self.image), row.optional(self.patient))
             drawn = _lists(row.cells.get(self.boxes))
             form = row.optional("box_format") or self.box_format
             frame = row.optional("box_frame") or self.box_frame
@@ -100,7 +104,12 @@ class Manifest(Layout):
 
         renamed = [
             name
-            for name, usual in ((self.boxes, "boxes"), (self.group, "group"), (self.label, "label"))
+            for name, usual in (
+                (self.boxes, "boxes"),
+                (self.group, "group"),
+                (self.label, "label"),
+                (self.patient, "patient"),
+            )
             if name != usual
         ]
         columns = [self.image, self.text, *renamed, *(["split"] if self.split is not None else [])]
@@ -113,6 +122,7 @@ class Manifest(Layout):
                 text=key.text,
                 boxes=tuple(found),
                 label=key.label,
+                cluster=cluster("patient", "manifest", patient) if (patient := patients[key.image]) else "",
                 group=key.group,
                 split=key.split,
                 view=key.view,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import inside, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Unusable, clean, leaving_out, once, read_lines, read_rows
@@ -16,7 +16,7 @@ from matex.images import InputError
 
 SECTIONS = ("findings", "impression")
 SPLITS = {"train": "train", "validate": "val", "test": "test"}
-_PATIENT = re.compile(r"(?:^|/)p(\d{8})/")
+PATIENT = re.compile(r"(?:^|/)p(\d{8})/")
 _HEADING = re.compile(r"^[ \t]*([A-Z][A-Z /&,()-]{2,}):", re.M)
 
 
@@ -79,7 +79,16 @@ class MimicCxr(Layout):
                     continue
                 once(dicom, seen)
                 identifier = identity("mimic-cxr", dicom, self.section)
-                samples.append(Sample(identifier, image, text, split=split, view=view))
+                samples.append(
+                    Sample(
+                        identifier,
+                        image,
+                        text,
+                        cluster=cluster("patient", "mimic-cxr", subject),
+                        split=split,
+                        view=view,
+                    )
+                )
         if unplaced:
             problems.append(Problem(metadata.name, None, f"{unplaced} films left out: the table of splits names none."))
         if silent:
@@ -103,7 +112,7 @@ class MimicCxr(Layout):
             return frozenset()
         patients: set[str] = set()
         for row in read_rows(self.without, ("path",), problems):
-            found = _PATIENT.search((row.optional("path") or "").replace("\\", "/"))
+            found = PATIENT.search((row.optional("path") or "").replace("\\", "/"))
             if found is None:
                 raise InputError(
                     f"Expected paths such as files/p10/p10000032/... in {row.file}, got another in row {row.number}: "

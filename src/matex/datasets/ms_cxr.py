@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from matex.datasets.boxes import corners, gather, scaled, within
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
+from matex.datasets.mimic_cxr import PATIENT
 from matex.datasets.pictures import inside, size_of, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, as_rows, missing_columns, read_json, read_rows
@@ -76,6 +77,7 @@ class MsCxr(Layout):
                 image=images / path,
                 text=text,
                 boxes=tuple(boxes),
+                cluster=_cluster(path, dicom),
                 group=category,
                 split=split,
             )
@@ -83,6 +85,12 @@ class MsCxr(Layout):
             if self.split in (None, split)
         ]
         return Reading(samples, problems)
+
+
+def _cluster(path: str, dicom: str) -> str:
+    """The patient, whom MIMIC-CXR's paths name; the film where a path does not."""
+    found = PATIENT.search(path.replace("\\", "/"))
+    return cluster("patient", "mimic-cxr", found.group(1)) if found else cluster("film", "mimic-cxr", dicom)
 
 
 def _coco_rows(table: Path, problems: list[Problem]) -> Iterator[Row]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 from matex.datasets.boxes import corners, gather, scaled, within
-from matex.datasets.layout import Layout, Reading, check_choice, check_template, identity
+from matex.datasets.layout import Layout, Reading, check_choice, check_template, cluster, identity
 from matex.datasets.pictures import size_of, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, read_lines, read_rows
@@ -16,6 +17,7 @@ from matex.geometry import Box
 
 BOX_COLUMNS = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")  # so the header's bracket falls apart
 ENTRY_COLUMNS = ("Image Index", "Finding Labels", "View Position")
+_NAME = re.compile(r"\d{8}_\d{3}")  # patient and number of the film, as the NIH names its files
 DRAWN_ON = (1024, 1024)  # height and width of all films as the NIH hands them out
 FINDINGS = (
     "atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis", "hernia",
@@ -75,6 +77,7 @@ class Nih(Layout):
                 text=self.template.replace("{}", finding),
                 boxes=tuple(found),
                 label=finding,
+                cluster=cluster("patient", "nih", name[:8]) if _NAME.match(name) else "",
                 group=finding,
                 split=splits.get(name),
                 view=views.get(name),

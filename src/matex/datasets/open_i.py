@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import folder_of, inside
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, once, read_rows
@@ -72,7 +72,7 @@ class OpenI(Layout):
                 if report is None:
                     raise Unusable(f"Expected a report of this uid in {REPORTS}, found none.")
                 group = (report.optional("Problems") or "").split(";")[0]
-                sample = self._sample(inside(folder, row.text("filename")), report, group, view)
+                sample = self._sample(inside(folder, row.text("filename")), report, group, view, row.text("uid"))
                 once(row.text("filename"), seen)
                 yield sample
 
@@ -96,15 +96,16 @@ class OpenI(Layout):
                 for image in tree.iter("parentImage"):
                     with leaving_out(nothing, problems):
                         path = inside(images, f"{image.get('id')}.png")
-                        sample = self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None)
+                        sample = self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None, file.stem)
                         once(path.name, seen)
                         yield sample
 
-    def _sample(self, path: Path, report: Row, group: str, view: str | None) -> Sample:
+    def _sample(self, path: Path, report: Row, group: str, view: str | None, study: str) -> Sample:
         return Sample(
             id=identity("open-i", path.name, self.section),
             image=path,
             text=report.text(self.section),
+            cluster=cluster("study", "open-i", study),
             group=group,
             view=view,
         )

@@ -23,6 +23,8 @@ DRAWN_ON = (1024, 1024)  # height and width of all films of the challenge
 class Rsna(Layout):
     """Films with an opacity, all boxes of a film in one sample. Films without one (Target 0) are passed over.
 
+    The challenge's patientId names a film: which films share a patient is not in its tables.
+
     Args:
         root: folder with stage_2_train_labels.csv and stage_2_train_images/<patientId>.dcm; PNG and JPG of any size
             are taken too, with boxes scaled from 1024 x 1024. DICOM needs pydicom.
@@ -54,7 +56,13 @@ class Rsna(Layout):
         opaque = (row for row in rows if row.optional("Target") not in ("0", "0.0"))
         boxes = gather(opaque, lambda row: row.text("patientId"), boxes_of, problems)
         samples = [
-            Sample(identity("rsna", patient), image_of(patient), self.phrase, boxes=tuple(found), group="lung opacity")
+            Sample(
+                id=identity("rsna", patient),
+                image=image_of(patient),
+                text=self.phrase,
+                boxes=tuple(found),
+                group="lung opacity",
+            )
             for patient, found in boxes.items()
         ]
         return Reading(samples, problems)

@@ -28,6 +28,8 @@ class Sample:
         other: where something else lies that the phrase does not name, bool [height, width]; None when unknown.
         label: class of the image, for data sets of classes.
         captions: all phrases of the image, for retrieval; empty when `text` is the only one.
+        cluster: what statistics resample as one unit, as `layout.cluster` names it: the patient where known, else
+            the study or the source film of a rendered image; empty where the image is itself the only film known.
         group: what results are broken down by, such as the finding.
         split: "train", "val", "test" or None.
         view: projection where the data set says it.
@@ -42,6 +44,7 @@ class Sample:
     other: NDArray[np.bool_] | None = None
     label: str | None = None
     captions: tuple[str, ...] = ()
+    cluster: str = ""
     group: str = ""
     split: str | None = None
     view: str | None = None

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import inside, size_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import leaving_out, read_rows
@@ -42,7 +42,9 @@ class Simulated(Layout):
     zone a finding lies.
 
     Args:
-        root: folder of normal films with manifest.jsonl (image, split); None: the few that ship with the package.
+        root: folder of normal films with manifest.jsonl (image, split, and patient where known); None: the four
+            that ship with the package. Images rendered from one normal film, or one patient's, count once in
+            intervals and tests.
         films: how many.
         tier: how easy the findings are to see: "obvious", "moderate" or "subtle".
         findings: in each film, 1 or 2. With 2 each film gives two samples, one phrase each: `mask` and `boxes` are
@@ -74,25 +76,25 @@ class Simulated(Layout):
         normals = self._normals(problems)
 
         @lru_cache(maxsize=512)
-        def background(index: int) -> tuple[np.ndarray, Lungs]:
-            pixels = read(normals[index]).pixels
-            return pixels, find_lungs(pixels)
+        def background(index: int) -> tuple[np.ndarray, Lungs, str]:
+            film = read(normals[index].path)
+            return film.pixels, find_lungs(film.pixels), normals[index].cluster or cluster("film", film.sha256)
 
         @lru_cache(maxsize=2)
-        def film(index: int) -> SimulatedFilm:
-            """The film of this index: on the first drawn background that has room for its finding."""
+        def film(index: int) -> tuple[SimulatedFilm, str]:
+            """The film of this index, on the first drawn background that has room for its finding, and its cluster."""
             finding, side, zone = places[index % len(places)]
             reason = ""
             for attempt in range(TRIES):
                 rng = np.random.default_rng((self.seed, index, attempt))
                 normal = int(rng.integers(len(normals)))
                 second = self._second(finding, rng)
-                pixels, lungs = background(normal)
+                pixels, lungs, source = background(normal)
                 if not lungs.measured:
                     reason = "The lungs of this film were not found, so its zones are not known."
                     continue
                 try:
-                    return simulate(
+                    simulated = simulate(
                         pixels,
                         int(rng.integers(2**62)),
                         findings=self.findings,
@@ -102,6 +104,7 @@ class Simulated(Layout):
                         zone=(zone, *[None] * len(second)),
                         lungs=lungs,
                     )
+                    return simulated, source
                 except ValueError as error:  # no room on this film
                     reason = str(error)
             raise InputError(
@@ -109,7 +112,7 @@ class Simulated(Layout):
             )
 
         def sample(index: int, named: int) -> Sample:
-            return self._sample(film(index), index, named)
+            return self._sample(*film(index), index, named)
 
         places = [(finding, side, zone) for _, finding, side, zone in all_canonical()]
         entries = [
@@ -120,18 +123,19 @@ class Simulated(Layout):
         labels = {(phrase := self._phrase(*place)): (phrase,) for place in places}
         return Reading(entries, problems, labels)
 
-    def _normals(self, problems: list[Problem]) -> list[Path]:
-        """Files of the normal films."""
+    def _normals(self, problems: list[Problem]) -> list[_Normal]:
+        """The normal films that findings are put into."""
         if self.root is None:
-            return [one.path for one in samples() if one.normal]
-        found: list[Path] = []
+            return [_Normal(one.path) for one in samples() if one.normal]
+        found: list[_Normal] = []
         columns = ("image",) if self.split is None else ("image", "split")
         for row in read_rows(self.root / "manifest.jsonl", columns, problems):
             if self.split is None or row.optional("split") == self.split:
                 with leaving_out(row, problems):
                     path = inside(self.root, row.text("image"))
                     size_of(path)
-                    found.append(path)
+                    patient = row.optional("patient")
+                    found.append(_Normal(path, cluster("patient", "simulated", patient) if patient else ""))
         return found
 
     def _second(self, finding: str, rng: np.random.Generator) -> list[str | None]:
@@ -146,7 +150,7 @@ class Simulated(Layout):
     def _phrase(self, finding: str, side: str | None, zone: str | None) -> str:
         return canonical(finding, side, zone) if self.placed else canonical(finding)
 
-    def _sample(self, film: SimulatedFilm, index: int, named: int) -> Sample:
+    def _sample(self, film: SimulatedFilm, source: str, index: int, named: int) -> Sample:
         placed: PlacedFinding = film.findings[named]
         others = [one.mask for one in film.findings if one is not placed]
         image = replace(read(film.image), name=f"simulated-{index}", view="FRONTAL")
@@ -160,6 +164,7 @@ class Simulated(Layout):
             mask=placed.mask,
             other=others[0] if others else None,
             label=phrase,
+            cluster=source,
             group=placed.finding,
             split=self.split if self.root is not None else None,
             view="FRONTAL",
@@ -173,6 +178,14 @@ class Simulated(Layout):
                 "tier": placed.tier,
             },
         )
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """A normal film, and its patient's cluster where the patient is known."""
+
+    path: Path
+    cluster: str = ""
 
 
 def _can_stand_apart(finding: str, other: str) -> bool:

@@ -45,6 +45,11 @@ class Case:
         pixels, _ = self.model.prepare(self.explanation.film, self.explanation.provenance["resize"])
         return pixels[0]
 
+    @property
+    def cluster(self) -> str:
+        """What counts as one observation: the sample's patient or source film where known, else the film itself."""
+        return self.sample.cluster or f"film {self.explanation.film.sha256}"
+
     @cached_property
     def token_ids(self) -> tuple[int, ...]:
         """The phrase as the model reads it, special tokens included."""

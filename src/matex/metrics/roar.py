@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from matex.metrics.metric import METRICS, Case, Need
 
 Phrase = tuple[int, ...]
 SIDES = ("image", "text")
+SMALL_LOSS = 0.1
+"""Contrastive loss below which the relative rise says little: the right phrase has some 90 % of the probability
+already, and a change of .01 in the loss is a change of 10 % or more in ROAR+."""
 
 
 @METRICS("roar-plus")
@@ -34,14 +38,17 @@ class RoarPlus:
     A copy of the model is trained twice with CLIP's contrastive loss, on the films as they are and on degraded ones,
     from the same weights, on the same films in the same order, and measured on the same clean films. One value per
     seed: `loss_original`, `loss_image`, `loss_text`, and `roar_image`, `roar_text` = 100 (loss - original) / original.
-    A map that is constant removes nothing. NaN for text where the method leaves a phrase without scores.
+    A map that is constant removes nothing. NaN for text where the method leaves a phrase without scores. Warns where
+    the clean loss is below SMALL_LOSS: the ratio divides by it, and noise in the loss is then magnified (two films to
+    validate on gave a loss of .0055 and a ratio of -51 %).
 
     Args:
         seeds: how many times; each parts and orders the films anew.
         epochs: over the training films.
         learning_rate: of AdamW.
         batch_size: films per step, at least; the others of a batch are each film's negatives.
-        train_share: of the films; the rest is for validation. All phrases of a film are on one side.
+        train_share: of the films; the rest is for validation. All samples of a patient, and all images rendered from
+            one source film, are on one side.
         image_percentile: pixels above this percentile of their map get the mean of their channel in that image.
         text_percentile: tokens above this percentile of their scores are removed.
         removal: "delete" takes tokens out; "blank" puts `blank_id` in their place, "paper" token id 0.
@@ -88,12 +95,13 @@ class RoarPlus:
 
     def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
         model = model_of(cases)
-        films = [case.explanation.film.sha256 for case in cases]
+        films = [case.cluster for case in cases]
         count = len(set(films))
         if not 2 <= round(self.train_share * count) <= count - 2:
             raise InputError(
                 f"Expected at least two films to train on and two to validate on for roar-plus, got {count} films "
-                f"in all with train_share {self.train_share}. Use more films."
+                f"in all with train_share {self.train_share}. Use more films; those of one patient and images rendered "
+                "from one film count once."
             )
         images = torch.stack([case.pixels for case in cases])
         phrases = [case.token_ids for case in cases]
@@ -114,6 +122,12 @@ class RoarPlus:
                 loss = self._retrained(model, films, train, (images, phrases), seed)
                 found[f"loss_{side}"][seed] = loss
                 found[f"roar_{side}"][seed] = 100 * (loss - clean) / clean if clean > 0 else np.nan
+        if (smallest := float(found["loss_original"].min())) < SMALL_LOSS:
+            warnings.warn(
+                f"The validation loss on clean films is {smallest:.4f}, below {SMALL_LOSS}: ROAR+ divides by it, so "
+                "its percentages magnify noise. Validate on more films, and compare loss_image with loss_original.",
+                stacklevel=2,
+            )
         return found
 
     def _degrade_image(self, case: Case) -> Tensor:
@@ -190,9 +204,9 @@ _ORIGINAL: weakref.WeakKeyDictionary[Model, dict[object, float]] = weakref.WeakK
 
 
 def split(films: Sequence[str], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Numbers of the cases to train on and of those to validate on, in random order of their films.
+    """Numbers of the cases to train on and of those to validate on, in random order of their films or patients.
 
-    All cases of a film are on one side: what was trained on is not measured.
+    All cases of a film or patient are on one side: what was trained on is not measured.
     """
     cases_of: dict[str, list[int]] = {}
     for i, film in enumerate(films):
