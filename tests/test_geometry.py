@@ -12,9 +12,9 @@ sizes = st.tuples(st.integers(20, 400), st.integers(20, 400))
 ways = st.sampled_from(["squash", "pad", "crop"])
 
 
-@given(original=sizes, model=sizes, way=ways)
-def test_points_survive_there_and_back(original, model, way):
-    placement = Placement.fit(original, model, (7, 5), way)
+@given(original=sizes, model=sizes, way=ways, turns=st.integers(0, 3), mirrored=st.booleans())
+def test_points_survive_there_and_back(original, model, way, turns, mirrored):
+    placement = Placement.fit(original, model, (7, 5), way, turns=turns, mirrored=mirrored)
     points = np.array([[0.0, 0.0], [3.5, 7.25], [original[1], original[0]]])
     np.testing.assert_allclose(placement.points_to_original(placement.points_to_model(points)), points, atol=1e-9)
     box = (1.0, 2.0, 11.5, 13.25)
@@ -64,6 +64,30 @@ def test_planted_patch_returns_to_its_corner(way, corner):
     peak = np.unravel_index(back.argmax(), back.shape)
     assert abs(peak[0] - row) < 16
     assert abs(peak[1] - column) < 16
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("way", ["squash", "pad", "crop"])
+def test_points_boxes_and_maps_turn_together(turns, mirrored, way):
+    """A bright block in a film that lies turned or mirrored: found at the same place by points, boxes and maps."""
+    original = (60, 96)
+    placement = Placement.fit(original, (48, 64), (8, 8), way, turns=turns, mirrored=mirrored)
+    image = np.zeros(original)
+    image[20:30, 40:56] = 1
+    standard = placement.to_standard(image)
+    assert standard.shape == placement.standard
+    np.testing.assert_array_equal(placement.from_standard(standard), image)
+    np.testing.assert_array_equal(standard, np.rot90(image, turns)[:, :: -1 if mirrored else 1])
+    plain = Placement.fit(placement.standard, (48, 64), (8, 8), way)
+    np.testing.assert_allclose(placement.map_to_grid(image), plain.map_to_grid(standard))
+    values = np.arange(48, dtype=float).reshape(placement.grid)
+    np.testing.assert_array_equal(
+        placement.to_standard(placement.map_to_original(values)), plain.map_to_original(values)
+    )
+    y, x = np.argwhere(standard).min(axis=0), np.argwhere(standard).max(axis=0) + 1
+    assert placement.box_to_model((40, 20, 56, 30)) == pytest.approx(plain.box_to_model((y[1], y[0], x[1], x[0])))
+    assert placement.box_to_original(placement.box_to_model((40, 20, 56, 30))) == pytest.approx((40, 20, 56, 30))
 
 
 def test_map_to_grid_is_the_mean_over_each_patch():

@@ -249,12 +249,60 @@ def test_left_in_the_phrase_is_the_right_of_the_picture(explanation, tiny, film)
     assert any("laterality 'paper'" in note for note in printed.notes)
 
 
-def test_a_mirrored_film_turns_the_prior_and_a_lateral_one_silences_it(tiny, film, explanation):
+LIES = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+
+
+def lying(pixels, turns, mirrored):
+    """A film in the standard frame, stored so that it lies otherwise."""
+    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if mirrored else pixels, -turns))
+
+
+@pytest.mark.parametrize("resize", ["model", "crop", "pad"])
+@pytest.mark.parametrize(("turns", "mirrored"), LIES)
+def test_a_film_is_explained_alike_however_it_lies(tiny, film, turns, mirrored, resize):
+    """The model sees the standard frame, and the map lies on the film as it is."""
+    import dataclasses
+
+    standard = dataclasses.replace(matex.read(film.path), oriented=True)
+    standard = dataclasses.replace(standard, pixels=standard.pixels[:400])  # not square
+    stored = lying(standard.pixels, turns, mirrored)
+    other = dataclasses.replace(standard, pixels=stored, turns=turns, mirrored=mirrored)
+    text = "opacity in the left lower lung"
+    mask = np.zeros(standard.size, np.uint8)
+    mask[80:300, 40:180], mask[80:300, 280:420] = 1, 2
+    for settings in ({}, {"lung_mask": mask}):
+        one = matex.explain(tiny, standard, text, resize=resize, **settings)
+        if settings:
+            settings = {"lung_mask": lying(mask, turns, mirrored)}
+        two = matex.explain(tiny, other, text, resize=resize, **settings)
+        assert two.score == one.score
+        np.testing.assert_array_equal(two.image.grid, one.image.grid)
+        np.testing.assert_array_equal(two.prior, one.prior)
+        np.testing.assert_array_equal(two.image.values, lying(one.image.values, turns, mirrored))
+        assert two.image.values.shape == other.size
+
+
+def test_every_entrance_flips_a_mirrored_film_alike(tiny, film):
+    """Of the sides in the phrase "left" decides; a film that goes to the model mirrored exchanges them."""
+    pixels = np.ascontiguousarray(matex.read(film.path).pixels[:, ::-1])
+    stored = matex.read(pixels).known_as("PA", True)
+    text = "opacity in the left lower lung"
+    plain = matex.explain(tiny, film.path, text, view="PA")
+    np.testing.assert_array_equal(matex.explain(tiny, pixels, text, mirrored=True).image.grid, plain.image.grid)
+    assert matex.explain_batch(tiny, [(stored, text)])[0].score == plain.score
+    assert matex.compare(tiny, pixels, text, ["rollout"], mirrored=True)["rollout"].score == pytest.approx(
+        plain.score, abs=1e-6
+    )
+    one, two = (matex.audit(tiny, image, text, regions=10, repeats=2) for image in (film.path, stored))
+    assert two.record()["checks"].keys() == one.record()["checks"].keys()
+    for name, check in one.checks.items():
+        assert dict(two.checks[name].values) == pytest.approx(dict(check.values), nan_ok=True), name
+
+
+def test_a_lateral_film_silences_the_prior(tiny, film, explanation):
     import dataclasses
 
     plain = matex.read(film.path)
-    mirrored = matex.explain(tiny, dataclasses.replace(plain, mirrored=True), explanation.text)
-    np.testing.assert_allclose(mirrored.prior, explanation.prior[:, ::-1], atol=0.02)
     lateral = matex.explain(tiny, dataclasses.replace(plain, view="LL"), explanation.text)
     assert (lateral.prior == 1).all()
     assert any("neutral" in note and "LL" in note for note in lateral.notes)
@@ -262,7 +310,10 @@ def test_a_mirrored_film_turns_the_prior_and_a_lateral_one_silences_it(tiny, fil
 
 def test_what_the_file_does_not_say_the_caller_can(tiny, film, explanation):
     mirrored = matex.explain(tiny, film.path, explanation.text, mirrored=True)
-    np.testing.assert_allclose(mirrored.prior, explanation.prior[:, ::-1], atol=0.02)
+    np.testing.assert_array_equal(mirrored.prior, explanation.prior)  # both in the standard frame
+    assert any("declared mirrored: flipped for the model" in note for note in mirrored.notes)
+    assert mirrored.provenance["placement"]["mirrored"]
+    assert not any("declared" in note for note in matex.explain(tiny, film.path, "nodule", mirrored=False).notes)
     lateral = matex.compare(tiny, film.path, explanation.text, "matex", view="LATERAL")["matex"]
     assert (lateral.prior == 1).all()
     assert lateral.provenance["image"]["view"] == "LATERAL"

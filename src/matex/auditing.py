@@ -470,10 +470,7 @@ class _Subject:
             model.batch(phrases),
             [(0, number) for number in range(len(asked))],
             image_gradient_blocks=chosen.gradient_blocks("image"),
-            scenes=[
-                Scene(mentions, placement, self.film.mirrored, self.film.view, self.lung_mask, domain)
-                for _, mentions in asked
-            ],
+            scenes=[Scene(mentions, placement, self.film.view, self.lung_mask, domain) for _, mentions in asked],
         ).image
         grids = chosen(trace).detach().to("cpu", torch.float32).numpy()
         return list(grids), trace.score.tolist()
@@ -512,8 +509,7 @@ class _Subject:
         if image.degenerate:
             return math.nan
         region = self._highlighted(image).sum(dim=0).numpy()
-        x = float((region * self.placement.fractions()[0]).sum() / region.sum())
-        return 1 - x if self.film.mirrored else x
+        return float((region * self.placement.fractions()[0]).sum() / region.sum())
 
     def _share(self, where: NDArray[np.bool_]) -> tuple[float, float]:
         """Share of the map above zero that lies there, and of the film."""
@@ -540,13 +536,13 @@ class _Subject:
         """Lungs in model pixels, by the mask or by the atlas' mean boxes."""
         x, y = self.placement.fractions()
         if self.lung_mask is not None:
-            height, width = self.lung_mask.shape
+            mask = self.placement.to_standard(self.lung_mask)
+            height, width = mask.shape
             rows = np.clip((y * height).astype(int), 0, height - 1)
             columns = np.clip((x * width).astype(int), 0, width - 1)
-            return self.lung_mask.astype(bool)[np.ix_(rows, columns)]
-        u = 1 - x if self.film.mirrored else x
+            return mask.astype(bool)[np.ix_(rows, columns)]
         boxes = [
-            np.logical_and.outer((y >= y0) & (y <= y1), (u >= x0) & (u <= x1)) for x0, y0, x1, y1 in LUNGS.values()
+            np.logical_and.outer((y >= y0) & (y <= y1), (x >= x0) & (x <= x1)) for x0, y0, x1, y1 in LUNGS.values()
         ]
         return np.logical_or.reduce(boxes)
 

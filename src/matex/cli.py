@@ -652,9 +652,9 @@ def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
         ) from None
     if values.dtype != np.bool_ and 255 in values and np.isin(values, (0, 255)).all():
         values = values == 255
-    if values.shape != film.pixels.shape[:2] or not np.isin(values, (0, 1, 2)).all():
+    if values.shape != film.size or not np.isin(values, (0, 1, 2)).all():
         raise InputError(
-            f"Expected a lung mask of shape {film.pixels.shape[:2]} of 0, 1 (patient's right) and 2 (left), or of 0 "
+            f"Expected a lung mask of shape {film.size} of 0, 1 (patient's right) and 2 (left), or of 0 "
             f"and 255, got shape {values.shape}, values {np.unique(values)[:5].tolist()}. Draw it on the film."
         )
     return values

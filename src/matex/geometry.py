@@ -1,5 +1,7 @@
 """Where original pixels, model pixels and patches lie in each other.
 
+Original pixels lie as the film does; model pixels and patches lie in the standard frame, upright and with the
+patient's right on the left, since that is how models met films in training.
 Whoever resizes the image knows the way back: one invertible record serves points, boxes and maps.
 Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5.
 """
@@ -7,7 +9,7 @@ Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +21,20 @@ Resize = Literal["model", "squash", "pad", "crop"]
 
 @dataclass(frozen=True)
 class Placement:
-    """One image's way from original pixels through resize, crop and pad to the patch grid, and back.
+    """One image's way from original pixels through turning, resize, crop and pad to the patch grid, and back.
 
-    The original is resized to `resized`; the model then sees the window of size `model` whose top-left corner
-    lies at `offset` of the resized image (a negative offset is padding, a positive one a crop).
+    The original is turned upright and, where it is mirrored, flipped into the standard frame, in which the patient's
+    right is on the left. The upright image is resized to `resized`; the model then sees the window of size `model`
+    whose top-left corner lies at `offset` of the resized image (a negative offset is padding, a positive one a crop).
 
     Args:
         original: (height, width) of the image as read, pixels.
-        resized: (height, width) after resizing, pixels.
+        resized: (height, width) of the upright image after resizing, pixels.
         offset: (top, left) of the model's window in the resized image, pixels.
         model: (height, width) of the model's input, pixels.
         patch: (height, width) of one patch, model pixels.
+        turns: quarter turns counter-clockwise that bring the original upright.
+        mirrored: whether the upright image is then flipped left to right.
     """
 
     original: Size
@@ -37,17 +42,28 @@ class Placement:
     offset: Size
     model: Size
     patch: Size
+    turns: int = 0
+    mirrored: bool = False
 
     @classmethod
-    def fit(cls, original: Size, model: Size, patch: Size, resize: Literal["squash", "pad", "crop"]) -> Placement:
+    def fit(
+        cls,
+        original: Size,
+        model: Size,
+        patch: Size,
+        resize: Literal["squash", "pad", "crop"],
+        *,
+        turns: int = 0,
+        mirrored: bool = False,
+    ) -> Placement:
         """Squash to the model's size, pad the longer side to fit, or fill the model's size and crop the centre.
 
         Raises:
             ValueError: an unknown way, or an image so narrow that it would resize to nothing.
         """
-        height, width = original
+        height, width = original[::-1] if turns % 2 else original
         if resize == "squash":
-            return cls(original, model, (0, 0), model, patch)
+            return cls(original, model, (0, 0), model, patch, turns, mirrored)
         if resize not in ("pad", "crop"):
             raise ValueError(f"Expected resize 'squash', 'pad' or 'crop', got {resize!r}.")
         ratios = (model[0] / height, model[1] / width)
@@ -64,7 +80,7 @@ class Placement:
             )
         # int() rounds an odd remainder towards zero for crops and for padding, as the model libraries do.
         offset = (int((resized[0] - model[0]) / 2), int((resized[1] - model[1]) / 2))
-        return cls(original, resized, offset, model, patch)
+        return cls(original, resized, offset, model, patch, turns, mirrored)
 
     @property
     def grid(self) -> Size:
@@ -72,8 +88,22 @@ class Placement:
         return (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
 
     @property
+    def standard(self) -> Size:
+        """(height, width) of the original turned upright, pixels."""
+        return (self.original[1], self.original[0]) if self.turns % 2 else self.original
+
+    def to_standard(self, values: NDArray[Any]) -> NDArray[Any]:
+        """An image or mask [height, width, ...] of the original, brought into the standard frame; a view."""
+        upright = np.rot90(values, self.turns)
+        return upright[:, ::-1] if self.mirrored else upright
+
+    def from_standard(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What lies in the standard frame [height, width, ...], as the original lies; a view."""
+        return np.rot90(values[:, ::-1] if self.mirrored else values, -self.turns)
+
+    @property
     def _scale(self) -> NDArray[np.float64]:
-        return np.array([self.resized[1] / self.original[1], self.resized[0] / self.original[0]])
+        return np.array([self.resized[1] / self.standard[1], self.resized[0] / self.standard[0]])
 
     @property
     def _shift(self) -> NDArray[np.float64]:
@@ -81,31 +111,41 @@ class Placement:
 
     def points_to_model(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Original (x, y) [..., 2] to model pixels; may fall outside the model's view."""
-        return np.asarray(points, dtype=np.float64) * self._scale - self._shift
+        standard = np.asarray(points, dtype=np.float64)
+        for turn in range(self.turns):  # a quarter turn counter-clockwise takes (x, y) to (y, width - x)
+            width = self.original[(turn + 1) % 2]
+            standard = np.stack([standard[..., 1], width - standard[..., 0]], axis=-1)
+        if self.mirrored:
+            standard = np.stack([self.standard[1] - standard[..., 0], standard[..., 1]], axis=-1)
+        return standard * self._scale - self._shift
 
     def points_to_original(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Model (x, y) [..., 2] back to original pixels."""
-        return (np.asarray(points, dtype=np.float64) + self._shift) / self._scale
+        found = (np.asarray(points, dtype=np.float64) + self._shift) / self._scale
+        if self.mirrored:
+            found = np.stack([self.standard[1] - found[..., 0], found[..., 1]], axis=-1)
+        for turn in reversed(range(self.turns)):
+            width = self.original[(turn + 1) % 2]
+            found = np.stack([width - found[..., 1], found[..., 0]], axis=-1)
+        return found
 
     def box_to_model(self, box: Box) -> Box:
         """Original box to model pixels, not clipped."""
-        (x0, y0), (x1, y1) = self.points_to_model(np.array(box).reshape(2, 2)).tolist()
-        return (x0, y0, x1, y1)
+        return _spanned(self.points_to_model(np.array(box).reshape(2, 2)))
 
     def box_to_original(self, box: Box) -> Box:
         """Model box back to original pixels."""
-        (x0, y0), (x1, y1) = self.points_to_original(np.array(box).reshape(2, 2)).tolist()
-        return (x0, y0, x1, y1)
+        return _spanned(self.points_to_original(np.array(box).reshape(2, 2)))
 
     def fractions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(x [width], y [height]): centres of the model's pixels as fractions of the original image.
+        """(x [width], y [height]): centres of the model's pixels as fractions of the image in the standard frame.
 
         Values below 0 or above 1 lie in the padding.
         """
         return self._centres(self.model)
 
     def patch_fractions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(x [columns], y [rows]): centres of the patches as fractions of the original image."""
+        """(x [columns], y [rows]): centres of the patches as fractions of the standard frame."""
         return self._centres(self.grid)
 
     def map_to_original(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -123,7 +163,8 @@ class Placement:
         vertical, horizontal = (
             _bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True)
         )
-        return (vertical @ values @ horizontal.T).astype(np.float32)
+        found = (vertical @ values @ horizontal.T).astype(np.float32)
+        return np.ascontiguousarray(self.from_standard(found))
 
     def map_range(self, values: NDArray[np.floating]) -> tuple[float, float]:
         """Minimum and maximum of `map_to_original(values)` over what the model saw, at the cost of the grid.
@@ -153,13 +194,14 @@ class Placement:
         """
         if values.shape != self.original:
             raise ValueError(f"Expected a map of shape {self.original} (height, width), got {values.shape}.")
+        standard = self.to_standard(values)
         bands: list[NDArray[np.float64]] = []
         for axis in (0, 1):
-            ratio = self.original[axis] / self.resized[axis]
+            ratio = self.standard[axis] / self.resized[axis]
             edges = (np.arange(self.grid[axis] + 1) * self.patch[axis] + self.offset[axis]) * ratio
-            bands.append(_overlap(np.asarray(edges, dtype=np.float64), self.original[axis]))
+            bands.append(_overlap(np.asarray(edges, dtype=np.float64), self.standard[axis]))
         area = bands[0].sum(1)[:, None] * bands[1].sum(1)[None, :]
-        total = bands[0] @ values.astype(np.float64) @ bands[1].T
+        total = bands[0] @ standard.astype(np.float64) @ bands[1].T
         return np.divide(total, area, out=np.full(self.grid, np.nan), where=area > 0)
 
     def pixels_to_grid(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -169,12 +211,12 @@ class Placement:
         return seen.reshape(*seen.shape[:-2], rows, height, columns, width).mean(axis=(-3, -1))
 
     def _sampled(self, values: NDArray[np.floating]) -> list[NDArray[np.float64]]:
-        """Centres of the original pixels along (y, x), in cells of a patch grid or a pixel map."""
+        """Centres of the pixels in the standard frame along (y, x), in cells of a patch grid or a pixel map."""
         cell = self._cell(values.shape)
         positions: list[NDArray[np.float64]] = []
         for axis in (0, 1):
-            ratio = self.resized[axis] / self.original[axis]
-            centres = (np.arange(self.original[axis]) + 0.5) * ratio - self.offset[axis]
+            ratio = self.resized[axis] / self.standard[axis]
+            centres = (np.arange(self.standard[axis]) + 0.5) * ratio - self.offset[axis]
             positions.append(np.asarray(centres / cell[axis], dtype=np.float64))
         return positions
 
@@ -191,6 +233,12 @@ class Placement:
             ((np.arange(shape[axis]) + 0.5) * cell[axis] + self.offset[axis]) / self.resized[axis] for axis in (0, 1)
         )
         return x, y
+
+
+def _spanned(corners: NDArray[np.float64]) -> Box:
+    """The box between two opposite corners [2, 2], whichever they are."""
+    (x0, y0), (x1, y1) = corners.tolist()
+    return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
 def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:

@@ -50,14 +50,31 @@ class Film:
     name: str  # file stem, "array" or "image"; "dicom" and a hash for DICOM, never patient data
     sha256: str  # of the file's bytes, or of the array
     view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.views); None when nothing is known
-    mirrored: bool = False  # True when the image's left edge is the patient's left
+    mirrored: bool = False  # True when the left edge of the upright image is the patient's left
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
     oriented: bool = False  # True when the file says how the patient lies in it; else standard display is assumed
+    turns: int = 0  # quarter turns counter-clockwise that bring the image upright
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
         view = self.view if view is None else view
-        return replace(self, view=view, mirrored=self.mirrored if mirrored is None else mirrored)
+        if mirrored is None or mirrored == self.mirrored:
+            return replace(self, view=view)
+        effect = "flipped for the model, the map lies on the film as it is" if mirrored else "not flipped for the model"
+        note = f"declared {'' if mirrored else 'not '}mirrored: {effect}"
+        return replace(self, view=view, mirrored=mirrored, notes=(*self.notes, note))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image as it was read, pixels."""
+        return (self.pixels.shape[0], self.pixels.shape[1])
+
+    @property
+    def edges(self) -> tuple[str, str] | None:
+        """The patient's sides at the image's (left, right) edge, "R" and "L"; None for a film that lies on its side."""
+        if self.turns % 2:
+            return None
+        return ("L", "R") if self.mirrored != (self.turns == 2) else ("R", "L")
 
 
 def read(source: object) -> Film:
@@ -212,7 +229,14 @@ def _read_dicom(data: bytes, whole: str) -> Film:
         raise InputError(str(error)) from None
     _check_size(image.pixels.shape[0], image.pixels.shape[1], "this DICOM file")
     return Film(
-        image.pixels, f"dicom{whole[:8]}", whole, image.view, image.mirrored, image.notes, oriented=image.oriented
+        image.pixels,
+        f"dicom{whole[:8]}",
+        whole,
+        image.view,
+        image.mirrored,
+        image.notes,
+        oriented=image.oriented,
+        turns=image.turns,
     )
 
 

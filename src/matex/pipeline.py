@@ -58,7 +58,8 @@ def explain(
         lung_mask: [height, width] of the original image, 1 the patient's right lung, 2 the left; places the prior's
             zones inside this patient's lungs; booleans of both lungs will do.
         view: the projection ("PA", "AP", "LATERAL", ...) where the file does not say it.
-        mirrored: True when the image's left edge is the patient's left, where the file does not say it.
+        mirrored: True when the image's left edge is the patient's left, where the file does not say it; the model
+            then sees the film flipped, and the map lies on the film as it is.
         progress: show a progress bar, for methods that run the model many times.
         **parameters: of the method, see `matex.methods()`.
 
@@ -303,14 +304,7 @@ def trace_prepared(
             prepared[i].film,
             texts[t],
             phrases[texts[t]],
-            Scene(
-                mentions[t],
-                prepared[i].placement,
-                prepared[i].film.mirrored,
-                prepared[i].film.view,
-                prepared[i].lung_mask,
-                domain,
-            ),
+            Scene(mentions[t], prepared[i].placement, prepared[i].film.view, prepared[i].lung_mask, domain),
         )
         for i, t in zip(image_of, text_of, strict=True)
     ]
@@ -466,8 +460,8 @@ def _provenance(
         "image": {
             "name": film.name,
             "sha256": film.sha256,
-            "height": film.pixels.shape[0],
-            "width": film.pixels.shape[1],
+            "height": film.size[0],
+            "width": film.size[1],
             "view": film.view,
             "mirrored": film.mirrored,
         },
@@ -553,7 +547,7 @@ def _check_inputs(model: Model, pixels: Tensor, token_ids: Tensor) -> None:
 
 def _check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
     """A lung mask that fits the film it is about."""
-    found, size = np.asarray(mask), film.pixels.shape[:2]
+    found, size = np.asarray(mask), film.size
     if found.shape != size:
         raise InputError(
             f"Expected a lung mask of shape {size} (height, width of the image), got {found.shape}. "

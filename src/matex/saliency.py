@@ -29,8 +29,9 @@ class SaliencyMap:
     """One attribution on the image: the raw grid and, derived from it, the map in original pixels.
 
     Args:
-        grid: float32 [rows, columns] for patch methods, [height, width] in model pixels for pixel methods; raw, signed.
-        placement: where the grid lies in the original image.
+        grid: float32 [rows, columns] for patch methods, [height, width] in model pixels for pixel methods; raw,
+            signed. In the standard frame, as the model saw the film: upright, the patient's right on the left.
+        placement: where the grid lies in the original image; turns and flips it back for a film that lies otherwise.
     """
 
     grid: NDArray[np.float32]
@@ -97,6 +98,7 @@ class Explanation:
         components: the method's terms before their weights, each [rows, columns]; empty when it has none.
         weights: the weight of each component in the map.
         prior: the text's spatial prior M on the grid [rows, columns], 1 = neutral; None for a method without one.
+            Like the components it lies in the frame of `image.grid`.
         regions: what the anatomy parser understood.
         notes: what a reader must know: assumptions, degenerate terms, neutral prior and why.
         provenance: everything needed to run it again.

@@ -49,18 +49,20 @@ class Preprocessing:
     def __call__(self, film: Film, patch: Size, resize: Resize = "model") -> tuple[Tensor, Placement]:
         """Pixels float32 [1, 3, height, width] and their Placement; `resize` other than "model" overrides the way.
 
+        A film that lies turned or mirrored is brought into the standard frame first (see Placement).
+
         Raises:
             InputError: the film cannot be brought to the model's size this way.
         """
         way = self.resize if resize == "model" else resize
         try:
-            placement = Placement.fit(_extent(film), self.size, patch, way)
+            placement = Placement.fit(film.size, self.size, patch, way, turns=film.turns, mirrored=film.mirrored)
         except ValueError as error:
             raise InputError(str(error)) from None
         filter = _RESAMPLING[self.resampling]
-        image = Image.fromarray(film.pixels)
+        image = Image.fromarray(np.ascontiguousarray(placement.to_standard(film.pixels)))
         if self.by_way_of and resize == "model":
-            stop = Placement.fit(_extent(film), (self.by_way_of, self.by_way_of), patch, "pad")
+            stop = Placement.fit(placement.standard, (self.by_way_of, self.by_way_of), patch, "pad")
             image = image.resize((stop.resized[1], stop.resized[0]), Image.Resampling.LANCZOS)
         image = image.resize((placement.resized[1], placement.resized[0]), filter)
         top, left = placement.offset
@@ -128,10 +130,6 @@ class Preprocessing:
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def _extent(film: Film) -> Size:
-    return (film.pixels.shape[0], film.pixels.shape[1])
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

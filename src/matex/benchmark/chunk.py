@@ -326,8 +326,8 @@ def _row(sample: Sample, film: Film) -> dict[str, Any]:
         "boxes": [[float(edge) for edge in box] for box in sample.boxes],
         "label": sample.label,
         "attributes": json.dumps(dict(sample.attributes), sort_keys=True, ensure_ascii=False),
-        "height": film.pixels.shape[0],
-        "width": film.pixels.shape[1],
+        "height": film.size[0],
+        "width": film.size[1],
         "sha256": film.sha256,
     }
 

@@ -235,8 +235,7 @@ def _prior(like: Explanation, exchanged: bool) -> NDArray[np.float32]:
         like: an explanation of the sample.
         exchanged: take the patient's left for the right.
     """
-    film, placement = like.film, like.image.placement
-    mirrored = film.mirrored != exchanged
-    scene = Scene(like.regions, placement, mirrored, film.view, None, like.provenance["domain"])
+    placement, domain = like.image.placement, like.provenance["domain"]
+    scene = Scene(like.regions, placement, like.film.view, None, domain, exchanged)
     found = scene.prior(PRIOR, "patient")
     return np.ones(placement.grid, np.float32) if found.neutral else found.values.astype(np.float32)

@@ -30,9 +30,7 @@ class Maps:
 def scene_of(explanation: Explanation) -> Scene:
     """What the phrase said about the film when it was explained; a lung mask is not kept in explanations."""
     film, domain = explanation.film, explanation.provenance["domain"]
-    return Scene(
-        explanation.regions, explanation.image.placement, film.mirrored, film.view, lung_mask=None, domain=domain
-    )
+    return Scene(explanation.regions, explanation.image.placement, film.view, lung_mask=None, domain=domain)
 
 
 def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_size: int = 16) -> Maps:

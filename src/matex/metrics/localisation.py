@@ -65,7 +65,7 @@ class View:
 
 def truth_of(case: Case) -> Mask:
     """Where the phrase is true, bool [height, width]: the mask, or the union of the boxes."""
-    sample, size = case.sample, case.explanation.film.pixels.shape[:2]
+    sample, size = case.sample, case.explanation.film.size
     if sample.mask is not None:
         return _fits(sample.mask, size, sample.id)
     return union(sample.boxes, (size[0], size[1]))

@@ -17,21 +17,23 @@ from matex.priors.spatial import SpatialPrior, spatial_prior
 class Scene:
     """The anatomy a phrase mentions, and how the image it is about lies.
 
+    The prior is drawn in the standard frame, in which the model sees a film however it lies (see Placement).
+
     Args:
         mentions: what the parser understood.
         placement: original image to patch grid.
-        mirrored: True when the image's left edge is the patient's left.
         view: the projection as DICOM names it; None when unknown.
         lung_mask: [height, width] of the original image, 1 right lung, 2 left lung; None to use the atlas.
         domain: "chest" or "natural"; a natural image has no anatomical prior.
+        exchanged: draw every place on the patient's other side, for controls.
     """
 
     mentions: tuple[Mention, ...]
     placement: Placement
-    mirrored: bool = False
     view: str | None = None
     lung_mask: NDArray[np.generic] | None = None
     domain: str = "chest"
+    exchanged: bool = False
 
     def prior(self, kind: str, laterality: str) -> SpatialPrior:
         """The normalised prior on the patch grid, [rows, columns] in [0, 1].
@@ -40,10 +42,9 @@ class Scene:
         then averaged over each patch, so that a thin region is never missed.
         """
         x, y = self.placement.patch_fractions() if kind == "parabola" else self.placement.fractions()
-        settings: dict[str, Any] = {"mirrored": self.mirrored, "view": self.view, "domain": self.domain}
-        found = spatial_prior(
-            self.mentions, x, y, kind=kind, laterality=laterality, lung_mask=self.lung_mask, **settings
-        )
+        mask = None if self.lung_mask is None else self.placement.to_standard(self.lung_mask)
+        settings: dict[str, Any] = {"mirrored": self.exchanged, "view": self.view, "domain": self.domain}
+        found = spatial_prior(self.mentions, x, y, kind=kind, laterality=laterality, lung_mask=mask, **settings)
         if kind == "parabola":
             return found
         return SpatialPrior(self.placement.pixels_to_grid(found.values), found.neutral, found.reason)

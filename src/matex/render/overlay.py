@@ -134,7 +134,7 @@ def letters(explanation: Explanation) -> tuple[str, str] | None:
         return None
     if not is_frontal(film.view):
         return None
-    return ("L", "R") if film.mirrored else ("R", "L")
+    return film.edges
 
 
 def draw_letters(picture: Image.Image, sides: tuple[str, str] | None, scale: float = 1.0) -> None:

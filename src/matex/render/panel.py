@@ -166,7 +166,7 @@ def _header(page: _Page, explanation: Explanation, y: float) -> float:
     page.write(right, y - 8, number_fixed(explanation.score), 76, BRIGHT, "ra", bold=True)
     page.write(right, y + 84, "score: cosine similarity", 22, FAINT, "ra")
     y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
-    height, width = explanation.film.pixels.shape[:2]
+    height, width = explanation.film.size
     view = f", {explanation.film.view}" if explanation.film.view else ""
     film = f"{explanation.film.name} ({width} x {height}{view})"
     line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   film {film}"

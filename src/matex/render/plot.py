@@ -22,7 +22,7 @@ def plot(explanation: Explanation) -> Figure:
         ImportError: matplotlib is missing.
     """
     figure_type = _figure_type()
-    height, width = explanation.film.pixels.shape[:2]
+    height, width = explanation.film.size
     figure = figure_type(figsize=(11, min(11.0, 1.2 + 5 * height / width)), layout="constrained")
     film, mapped = figure.subplots(1, 2)
     film.imshow(explanation.film.pixels, cmap="gray")
@@ -40,7 +40,7 @@ def plot_map(explanation: Explanation, ax: Axes) -> Axes:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    height, width = explanation.film.pixels.shape[:2]
+    height, width = explanation.film.size
     ax.imshow(overlay(explanation), extent=(0, width, height, 0), interpolation="antialiased")
     ax.set_axis_off()
     ax.set_title(explanation.method)

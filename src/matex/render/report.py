@@ -205,7 +205,7 @@ def _boxes(explanation: Explanation, boxes: Sequence[Box]) -> str:
     """What people marked, as dashed rectangles over the film."""
     if not boxes:
         return ""
-    height, width = explanation.film.pixels.shape[:2]
+    height, width = explanation.film.size
     shapes = "".join(
         f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"/>' for x0, y0, x1, y1 in boxes
     )
@@ -214,7 +214,7 @@ def _boxes(explanation: Explanation, boxes: Sequence[Box]) -> str:
 
 def _section(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
     film = explanation.film
-    height, width = film.pixels.shape[:2]
+    height, width = film.size
     notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
     side = _words(explanation) + _regions(explanation) + _sum(explanation)
     facts = [
