@@ -691,8 +691,8 @@ def test_a_header_without_what_pixels_need_is_refused(refuse, keyword):
         {"Rows": HEIGHT - 1}, {"Rows": HEIGHT + 1}, {"Rows": 16, "Columns": 20},
         {"BitsAllocated": 8, "BitsStored": 8}, {"BitsAllocated": 32, "BitsStored": 12}, {"BitsAllocated": 12},
         {"SamplesPerPixel": 3}, {"NumberOfFrames": 2}, {"PhotometricInterpretation": "RGB"},
-        {"Rows": 0}, {"Columns": 0}, {"BitsStored": 17}, {"BitsStored": 0, "HighBit": 0}, {"HighBit": 3}, {"HighBit": 16},
-        {"PixelRepresentation": 2},
+        {"Rows": 0}, {"Columns": 0}, {"BitsStored": 17}, {"BitsStored": 0, "HighBit": 0}, {"HighBit": 3},
+        {"HighBit": 16}, {"PixelRepresentation": 2},
     ],
 )  # fmt: skip
 def test_a_header_that_contradicts_the_pixels_is_refused(refuse, wrong):
