@@ -18,6 +18,7 @@ from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     JPEG2000TransferSyntaxes,
+    JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
@@ -173,6 +174,11 @@ def _decompressed(data: bytes, syntax: UID, decoder: Decoder, layout: PixelLayou
             values, _ = decoder.as_array(encapsulate([frame]), index=0, raw=True, **options)
     lengths = [re.search(r"(\d+) vs\.? (\d+) bytes expected", str(warning.message)) for warning in caught]
     excess = any(int(found[1]) - int(found[2]) > 1 for found in lengths if found)  # RLE segments, PS3.5 annex G
+    if values is None and syntax == JPEGExtended12Bit and "pylibjpeg" not in decoder.available_plugins:
+        raise UnsupportedDicom(
+            "Expected JPEG Extended with 8 bits, got more, which the decoders of matex[dicom] do not read. Store the "
+            "film uncompressed or as lossless JPEG 2000, or install pylibjpeg-libjpeg (GPL v3) besides."
+        )
     if values is None or excess or values.shape != (layout.rows, layout.columns):
         raise damaged
     return values
