@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from matex import images
 from matex.images import Film, InputError, read
@@ -309,6 +310,63 @@ def test_unreadable_files_are_refused(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp"])
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.7])
 def test_truncated_files_are_refused(tmp_path, suffix, kept):
+    path = saved(tmp_path / f"film.{suffix}", RNG.integers(0, 256, (200, 300), np.uint8))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    refused(path, "damaged")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "group4", "zstd"])
+def test_damage_that_the_tiff_decoder_reports_is_one_refusal(tmp_path, capfd, compression):
+    values = RNG.integers(0, 9, (200, 300)) + np.add.outer(np.arange(200), np.arange(300)) // 3
+    image = Image.fromarray(values.astype(np.uint8))
+    image = image.convert("1") if compression == "group4" else image
+    path = saved(tmp_path / "film.tif", image, compression=compression)
+    whole, plain = path.read_bytes(), read(path).pixels
+    refusals = 0
+    for place in RNG.integers(400, len(whole) - 400, 40):
+        data = bytearray(whole)
+        data[place : place + 4] = RNG.bytes(4)
+        path.write_bytes(data)
+        try:
+            read(path)
+        except InputError as error:
+            refusals += 1
+            assert "\n" not in str(error)
+            assert "damaged" in str(error)
+    least = {"tiff_lzw": 5, "tiff_adobe_deflate": 25, "group4": 25, "zstd": 0}
+    assert refusals >= least[compression]
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read(path).pixels, plain)
+    assert capfd.readouterr().err == ""
+
+
+def test_standard_error_stays_that_of_the_process(tmp_path, capfd, monkeypatch):
+    path = saved(tmp_path / "film.tif", GREY, compression="tiff_lzw")
+    load = TiffImageFile.load
+
+    def noisy(image):
+        os.write(2, b"another thread: speaks\nTIFFReadDirectory: damage.\n")
+        return load(image)
+
+    monkeypatch.setattr(TiffImageFile, "load", noisy)
+    refused(path, "reports errors")
+    assert set(capfd.readouterr().err.splitlines()) == {"another thread: speaks"}
+    os.write(2, b"and goes on\n")
+    assert capfd.readouterr().err == "and goes on\n"
+
+
+def test_a_png_with_a_wrong_checksum_is_refused(tmp_path):
+    path = saved(tmp_path / "film.png", GREY)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"IDAT")
+    data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 1
+    path.write_bytes(data)
+    refused(path, "checksum")
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "gif", "pgm"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_other_truncated_files_are_refused(tmp_path, suffix, kept):
     path = saved(tmp_path / f"film.{suffix}", RNG.integers(0, 256, (200, 300), np.uint8))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     refused(path, "damaged")

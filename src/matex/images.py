@@ -4,9 +4,13 @@ Everything behind it works on 8-bit pixels in the display sense; the notes say w
 """
 
 import hashlib
+import os
+import re
 import stat
+import tempfile
 import threading
 import warnings
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +42,8 @@ _OTHER_CONTENT = (
     (b"\x89HDF", "an HDF5 file", "Read it and give the array."),
 )
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
+# The lines of libtiff's default error handler: a function of the library, or the name Pillow opens the file under.
+_LIBTIFF = re.compile(rb"(?:_?TIFF\w*|\w*(?:Decode|Setup|PreDecode|Lib|Codec|Strip|Tile)\w*|tempfile\.tif): ")
 # Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
 _FILTERS = threading.Lock()
 
@@ -125,6 +131,8 @@ def _read_file(source: str | Path) -> Film:
         raise _too_large(where) from None
     except Exception:  # Pillow's readers raise nearly every built-in exception on a damaged header
         raise _not_an_image(data, source, where) from None
+    if image.format == "PNG":
+        _check_png(data, where)
     pixels = _decode(image, where, notes)
     name = Path(source).stem.encode("utf-8", "replace").decode()
     return Film(pixels, name, whole, notes=tuple(notes))
@@ -138,6 +146,49 @@ def _remarks(notes: list[str]) -> Generator[None]:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
     notes.extend(dict.fromkeys("Pillow: " + " ".join(str(warning.message).split()) for warning in said))
+
+
+@contextmanager
+def _decoder_reports(reported: list[str], listen: bool) -> Generator[None]:
+    """What libtiff reports about damage while an image is decoded, in place of its lines on standard error.
+
+    The C library writes to file descriptor 2, raises nothing and leaves what it could not decode as it was. The
+    descriptor belongs to the whole process: one thread at a time is in here (under _remarks), and lines of other origin
+    are passed on.
+    """
+    try:
+        before = os.dup(2) if listen else None
+    except OSError:  # a process without standard error, where libtiff's lines go nowhere
+        before = None
+    if before is None:
+        yield
+        return
+    with tempfile.TemporaryFile() as stream:
+        os.dup2(stream.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            stream.seek(0)
+            for line in stream.read().splitlines(keepends=True):
+                if _LIBTIFF.match(line):
+                    reported.append(line.decode("ascii", "replace"))
+                else:
+                    os.write(2, line)
+
+
+def _check_png(data: bytes, where: str) -> None:
+    """Refuse a PNG with a chunk whose checksum is wrong (PNG, third edition, 5.3); Pillow reads some of them."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        critical = data[at + 4 : at + 5].isupper()
+        if critical and zlib.crc32(memoryview(data)[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise InputError(
+                f"Expected a whole PNG, got a damaged one with a wrong checksum: {where}. Copy or export it again."
+            )
+        at = end + 4
 
 
 def _file_bytes(path: Path, given: str, where: str) -> bytes:
@@ -246,8 +297,9 @@ def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         raise _too_large(where)
     _check_size(image.height, image.width, where)
     kind = image.format or "image"
+    reported: list[str] = []
     try:
-        with _remarks(notes):
+        with _remarks(notes), _decoder_reports(reported, listen=kind == "TIFF"):
             # An MPO is a photograph and its preview.
             frames = 1 if kind == "MPO" else getattr(image, "n_frames", 1)
             if frames != 1:
@@ -265,6 +317,10 @@ def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         raise InputError(
             f"Expected a whole {kind}, got a damaged or truncated one: {where}. Copy or export it again."
         ) from None
+    if reported:
+        raise InputError(
+            f"Expected a whole {kind}, got a damaged one: {where}. Its decoder reports errors. Copy or export it again."
+        )
     if orientation in range(2, 9):
         notes.append(f"EXIF orientation {orientation} applied")
     if any(";16" in raw for raw in bits) and upright.mode in {"RGB", "RGBA", "CMYK"}:
