@@ -219,25 +219,26 @@ def write(
 
 def described(config: Config, without: set[str]) -> list[dict[str, Any]]:
     """cells.json."""
-    found: dict[str, dict[str, Any]] = {}
-    for cell in cells(config):
-        if cell.label in without:
-            continue
-        known = found.setdefault(
-            cell.label,
-            {
-                "dataset": config.datasets[0].label,
-                "model": config.models[0].label,
-                "method": cell.label,
-                "kind": cell.kind,
-                "of": cell.of,
-                "name": cell.name,
-                "description": cell.description,
-                "parameters": {name: part for name, part in cell.parameters.items() if name != "seed"},
-                "seeds": [],
-            },
-        )
-        known["seeds"].append(cell.seed)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for model in config.models:
+        for cell in cells(config):
+            if cell.label in without:
+                continue
+            known = found.setdefault(
+                (model.label, cell.label),
+                {
+                    "dataset": config.datasets[0].label,
+                    "model": model.label,
+                    "method": cell.label,
+                    "kind": cell.kind,
+                    "of": cell.of,
+                    "name": cell.name,
+                    "description": cell.description,
+                    "parameters": {name: part for name, part in cell.parameters.items() if name != "seed"},
+                    "seeds": [],
+                },
+            )
+            known["seeds"].append(cell.seed)
     return list(found.values())
 
 

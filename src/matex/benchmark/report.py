@@ -24,6 +24,7 @@ from matex.benchmark.report_figures import (
     score_figure,
 )
 from matex.benchmark.report_files import as_csv, as_latex
+from matex.benchmark.report_models import models_part
 from matex.benchmark.report_page import Block, Part, page, strips
 from matex.benchmark.report_pictures import Films, Maps, cases, degradation, extremes, removal, typical
 from matex.benchmark.report_run import Measure, Run, Section, count_units, read_run, stage_of
@@ -89,6 +90,10 @@ def write_report(
     films = Films(run, roots or {}, {(one.section.dataset, one.section.model): one.wanted() for one in built})
     parts = [one.part(films) for one in tqdm(built, desc="report", disable=not progress)]
     tables = [(one.title, one.tables) for one in built]
+    if several := models_part(run):
+        part, made = several
+        parts.insert(0, part)
+        tables.insert(0, (part.title, made))
     with writing(target) as temporary:
         html = page(run, title, parts, [score_figure(run.sections, "score-histograms")] if run.sections else [])
         (temporary / FILES[0]).write_text(html, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.benchmark.rankings import Ranks
 from matex.benchmark.report_run import Measure, Section, stage_of
 from matex.benchmark.report_tables import ARROWS, EXCHANGED, Curve, Numbers, heading, style_of
 from matex.errors import MissingExtra
@@ -402,6 +403,27 @@ def _own_control(section: Section, method: str, kind: str) -> str | None:
         if suffix == (f"({kind})" if f"({kind})" in named else ""):
             return control.label
     return None
+
+
+def rank_figure(ranks: Ranks, methods: Sequence[str], key: str, caption: str) -> Drawing:
+    """Critical difference diagram: mean ranks, and a bar along every group of methods that do not differ."""
+    order = [int(i) for i in np.argsort(ranks.means, kind="stable") if math.isfinite(ranks.means[i])]
+    figure = _Figure(1, 1, 0.22 * len(order) + 0.9)
+    axes = figure.axes[0]
+    for line, i in enumerate(order):
+        axes.plot(ranks.means[i], -line, "o", color=BLUE, markersize=6)
+        axes.annotate(methods[i], (ranks.means[i], -line), (8, 0), textcoords="offset points", va="center")
+    shown = [group for group in ranks.groups if len(group) > 1]
+    edge = len(methods) + 0.5
+    for number, group in enumerate(shown):
+        ends = [-order.index(group[0]), -order.index(group[-1])]
+        axes.plot([edge + 0.25 * number] * 2, ends, color=VERMILLION, linewidth=3, solid_capstyle="butt")
+    axes.set_yticks([])
+    axes.set_ylim(-len(order) + 0.3, 0.7)
+    axes.set_xlim(0.5, edge + 0.25 * max(1, len(shown)))
+    axes.set_xlabel("mean rank, 1 is best; a bar at the right spans methods that do not differ significantly")
+    told = "; ".join(f"{methods[i]} {ranks.means[i]:.2f}" for i in order)
+    return figure.drawing(key, "Critical difference diagram", caption, told)
 
 
 def _best_first(methods: Sequence[str], numbers: Numbers, measure: Measure) -> list[str]:
