@@ -22,7 +22,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 import matex
 from matex.attribution import METHODS, NEEDS
 from matex.catalog import MethodEntry
-from matex.render.overlay import draw_film, font, overlay
+from matex.render.overlay import draw_film, overlay
+from matex.render.text import font
 from matex.samples import Sample, samples
 from matex.simulation import canonical, simulate
 

@@ -479,6 +479,7 @@ def test_compare_all_finishes_and_says_what_it_left_out(command):
     code, out, err = command("compare", FILM, PHRASE, "-m", "all", "--model", "tiny", *arguments)
     assert code == 0, err
     assert "Left out, as the model or this installation cannot serve them: guided-backprop." in out
+    assert "<li><b>guided-backprop</b>: " in Path("compare/report.html").read_text()
     assert {path.name for path in Path("compare").iterdir() if path.is_dir()} == set(METHODS) - {"guided-backprop"}
 
 

@@ -16,9 +16,11 @@ from matex.priors.anatomy import Mention, parse
 from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table
 from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing
-from matex.render.overlay import LEVELS, SIDE, at_size, contours, draw_unseen, fit, letters, overlay, paint
-from matex.render.panel import layers, model_name, panel, places, tell_scores, understood, wrap
+from matex.render.framed import framed_overlay
+from matex.render.overlay import LEVELS, SIDE, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
+from matex.render.panel import layers, model_name, panel, places, tell_scores, understood
 from matex.render.report import Line, fragment, page, write_report
+from matex.render.text import wrap
 from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & 左肺 \u2028"
@@ -37,21 +39,41 @@ def test_lightness_of_the_colours_never_falls():
 
 def test_opacity_is_nothing_at_the_low_end_and_at_the_centre_of_signed_values():
     assert ColourScale(0, 1).opacity[0] == 0
-    assert ColourScale(-1, 1, signed=True).opacity[127] == 0
-    assert ColourScale(-1, 1, signed=True).opacity[0] == ColourScale(0, 1).opacity[-1]
+    assert ColourScale(-1, 1).opacity[127] == 0
+    assert ColourScale(-1, 1).opacity[0] == ColourScale(0, 1).opacity[-1]
     assert ColourScale(0, 1).opacity.max() < 0.75
 
 
 def test_a_scale_maps_its_ends_to_the_ends_and_keeps_nan():
-    scale = ColourScale.spanning(np.array([-2.0, np.nan, 6.0]))
-    np.testing.assert_allclose(scale.fractions(np.array([-2.0, 0.0, 6.0])), [0, 0.25, 1])
+    scale = ColourScale.of(np.array([[2.0, np.nan], [4.0, 6.0]]))
+    np.testing.assert_allclose(scale.fractions(np.array([2.0, 4.0, 6.0])), [0, 0.5, 1])
     assert np.isnan(scale.fractions(np.array([np.nan]))).all()
-    assert ColourScale.centred(np.array([-2.0, 0.5])) == ColourScale(-2, 2, signed=True)
+    assert ColourScale.of(np.array([1.0, np.inf, 3.0, -np.inf])) == ColourScale(1, 3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 6.0), (-6.0, 2.0), (-6.0, 0.0), (-6.0, -2.0), (-1e-9, 6.0)])
+def test_a_scale_with_negative_values_is_centred_on_zero(low, high):
+    scale = ColourScale.of(np.array([low, np.nan, high]))
+    assert scale.signed
+    assert scale.ends == (-6.0, 6.0)
+    np.testing.assert_allclose(scale.fractions(np.array([-6.0, 0.0, 3.0])), [0, 0.5, 0.75])
+    np.testing.assert_allclose(scale.strength(np.array([-6.0, 0.0, 3.0])), [1, 0, 0.5])
+    assert scale.tell(0.0) == "0"
+    assert scale.tell(low) in scale.legend
+
+
+def test_a_scale_without_negative_values_keeps_the_sequential_map():
+    for low in (0.0, 0.3):
+        scale = ColourScale.of(np.array([low, 1.0]))
+        assert not scale.signed
+        assert scale.ends == (low, 1.0)
+        np.testing.assert_array_equal(scale.strength(np.array([low, 1.0])), [0, 1])
 
 
 @pytest.mark.parametrize("values", [np.zeros(3), np.full(3, 0.4), np.full(3, np.nan), np.array([])])
 def test_constant_and_unknown_values_make_a_constant_scale(values):
-    assert ColourScale.spanning(values).constant
+    assert ColourScale.of(values).constant
+    assert ColourScale.of(-values).constant
     assert ColourScale(0, 1e-30).constant is False
 
 
@@ -102,6 +124,205 @@ def test_what_the_model_did_not_see_is_hatched_and_the_rest_is_not():
     assert not changed[150:400, edge + 4 : 1020 - edge].any()
 
 
+def bipolar(size=0.02):
+    """A signed grid: above 0 at the upper left, below 0 at the lower right, exactly 0 in the other two corners."""
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[1:5, 1:5], grid[7:11, 9:13] = size, -0.5 * size
+    return grid
+
+
+def drawn(explanation):
+    """(overlay, film alone) as int arrays of the same size, without the strip that holds the letters."""
+    picture = overlay(explanation)
+    plain = draw_film(explanation.film, (picture.height, picture.width))
+    return (np.asarray(image).astype(int)[100:] for image in (picture, plain))
+
+
+@pytest.mark.parametrize("size", [1e-6, 0.02, 300.0])
+def test_zero_of_a_signed_map_leaves_the_film_as_it_is_and_the_sign_is_the_hue(size):
+    mapped, plain = drawn(fake(film(480, 560), grid=bipolar(size)))
+    changed = np.abs(mapped - plain).max(axis=2) > 0
+    height, width = changed.shape
+    assert not changed[: height // 3, width // 2 :].any()
+    assert not changed[height * 2 // 3 :, : width // 2].any()
+    redder = mapped[..., 0] - mapped[..., 2]
+    above, below = redder[: height // 3, : width // 3], redder[height // 2 : -60, width * 2 // 3 :]
+    assert np.percentile(above, 60) > 30
+    assert np.percentile(below, 40) < -15
+
+
+def test_a_normal_film_under_a_signed_map_is_not_tinted_all_over():
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[2, 2], grid[8, 10] = -0.01, 0.012
+    mapped, plain = drawn(fake(film(480, 560), grid=grid))
+    assert (np.abs(mapped - plain).max(axis=2) > 0).mean() < 0.1
+
+
+@pytest.mark.parametrize("shape", [(12, 14), (192, 224)])
+def test_a_map_and_its_negative_differ_in_hue_alone(shape):
+    grid = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    one, other = (ColourScale.of(values) for values in (grid, -grid))
+    np.testing.assert_allclose(one.strength(grid), other.strength(-grid), atol=1e-12)
+    np.testing.assert_allclose(one.opacity, one.opacity[::-1], atol=1e-12)
+
+
+def test_signed_terms_are_centred_too_and_a_nonnegative_map_is_min_max():
+    grid = 0.3 + 0.7 * blob(0.7, 0.3, 0.1)
+    mapped, plain = drawn(fake(film(480, 560), grid=grid))
+    height, width = mapped.shape[:2]
+    assert np.abs(mapped - plain)[height // 2 :, : width // 3].max() <= 2
+    assert [layer.scale.signed for layer in layers(fake(components={"gradient": -grid}))][:1] == [True]
+
+
+def test_contours_lie_on_both_sides_of_zero():
+    explanation = fake(film(480, 560), grid=bipolar())
+    strength = ColourScale.of(explanation.image.raw).strength(explanation.image.raw)
+    alpha = np.asarray(contours(strength))[..., 1]
+    assert alpha[:240, :280].max() > 100
+    assert alpha[240:, 280:].max() > 60  # half as far below 0 as above: the line of 50 %
+
+
+FRAMED = {
+    "large": film(3000, 2500),
+    "small": film(112, 90),
+    "wide": film(120, 900),
+    "tall": film(900, 120),
+    "sides stated": film(480, 560, oriented=True),
+}
+
+
+@pytest.mark.parametrize("case", FRAMED)
+def test_the_border_of_the_overlay_lies_outside_the_film(case):
+    explanation = fake(FRAMED[case], grid=bipolar())
+    inner = overlay(explanation)
+    framed = framed_overlay(explanation)
+    assert framed.width == max(inner.width, 640)
+    assert framed.height > inner.height + 150
+    np.testing.assert_array_equal(np.asarray(framed.crop((0, 0, *inner.size))), np.asarray(inner))
+    border = np.asarray(framed.convert("L"))[inner.height :]
+    written = (border > 90).any(axis=1)
+    assert written.sum() > 60
+    margin = np.asarray(framed.convert("L"))[inner.height :, -8:]
+    assert margin.max() < 40  # nothing runs over the edge
+
+
+def test_the_border_says_what_the_overlay_shows(monkeypatch):
+    from matex.render import canvas
+
+    lines = []
+    real = canvas.Canvas.paragraph
+
+    def spy(self, x, y, text, *rest, **named):
+        lines.append(text)
+        return real(self, x, y, text, *rest, **named)
+
+    monkeypatch.setattr(canvas.Canvas, "paragraph", spy)
+    framed_overlay(fake(method="gradient", grid=bipolar()))
+    text = "\n".join(lines)
+    for part in (PHRASE, "method gradient", "model tiny", "0.313", "-0.0100 to 0.0200", "centred on 0", "Not for diag"):
+        assert part in text
+    assert "R? and L?" in text
+
+
+def test_a_long_phrase_is_wrapped_and_cut_in_the_border():
+    short, long = (framed_overlay(fake(text=text)) for text in (PHRASE, "opacity " * 300))
+    assert 0 < long.height - short.height < 120
+
+
+def test_the_sides_are_grey_and_questioned_where_they_are_assumed():
+    for changes, colour in (({}, (174, 180, 187)), ({"oriented": True}, (255, 255, 255))):
+        black = film(480, 560, pixels=np.zeros((480, 560), dtype=np.uint8), **changes)
+        pixels = np.asarray(overlay(fake(black, grid=np.zeros(GRID, dtype=np.float32))))[10:70]
+        for part in (pixels[:, :120], pixels[:, -120:]):
+            assert part.reshape(-1, 3).max(axis=0).tolist() == list(colour)
+
+
+def test_assumed_sides_are_questioned_on_every_picture():
+    text = page([fake()], "title")
+    assert '<b class="mark assumed">R?</b><b class="mark right assumed">L?</b>' in text
+    assert "R? and L?" in text
+    stated = page([fake(film(oriented=True))], "title")
+    assert '<b class="mark">R</b><b class="mark right">L</b>' in stated
+    assert "R?" not in re.sub(r"data:[^\"]+", "", stated)
+
+
+def test_what_the_caller_says_about_the_sides_is_stated():
+    read = film(view=None)
+    assert not read.known_as("PA", None).oriented
+    for mirrored in (False, True):
+        assert read.known_as(None, mirrored).oriented
+    assert letters(fake(read.known_as(None, False))) == ("R", "L", False)
+    assert film(oriented=True).known_as("PA", None).oriented
+
+
+def test_letters_that_no_typeface_has_become_words_and_not_boxes(monkeypatch):
+    from matex.render import text as room
+
+    room._best.cache_clear()
+    monkeypatch.setattr(room, "SYSTEM_FACES", ())
+    assert room.drawable("nodule") == "nodule"
+    assert room.drawable("épanchement – Ödem") == "epanchement - Odem"
+    assert room.drawable("左肺 nodule") == "[2 CJK characters] nodule"
+    assert room.drawable("я") == "[1 Cyrillic character]"
+    assert "[2 CJK characters]" in " ".join(wrap("左肺 nodule", 24, 400))
+    room._best.cache_clear()
+
+
+def test_a_typeface_with_the_letters_is_taken_where_there_is_one():
+    from matex.render import text as room
+
+    if not room._installed("DejaVuSans.ttf"):
+        pytest.skip("needs DejaVu")
+    assert room.drawable("Узелок, épanchement, œdème") == "Узелок, épanchement, œdème"
+    assert room.font(20, "Узелок").getname()[0] == "DejaVu Sans"
+    assert room.font(20, "nodule").getname() == room.font(20, "").getname()
+
+
+def test_every_picture_of_a_film_is_drawn_from_one_reduced_copy(monkeypatch):
+    sizes = []
+    real = Image.Image.resize
+
+    def spy(self, *rest, **named):
+        sizes.append(self.size)
+        return real(self, *rest, **named)
+
+    large = film(2048, 1500)
+    explanation = fake(large)
+    monkeypatch.setattr(Image.Image, "resize", spy)
+    framed_overlay(explanation)
+    panel(explanation)
+    page([explanation, fake(large, method="rollout")], "title")
+    assert sizes.count((1500, 2048)) == 1
+
+
+def test_a_film_drawn_larger_than_the_reduced_copy_comes_from_its_own_pixels():
+    large = film(1600, 1400)
+    picture = draw_film(large, (1600, 1400))
+    np.testing.assert_array_equal(np.asarray(picture)[..., 0], large.pixels)
+    small = np.asarray(draw_film(large, (400, 350)))[..., 0].astype(float)
+    direct = np.asarray(Image.fromarray(large.pixels).resize((350, 400), Image.Resampling.LANCZOS)).astype(float)
+    assert np.abs(small - direct).mean() < 1
+
+
+def test_terms_of_weight_0_are_labelled_and_grey():
+    weights = {"gradient": 0.5, "flow": 0.0, "consistency": 0.35, "prior": 0.2}
+    text = page([fake(weights=weights)], "title")
+    assert text.count('<label class="unused">') == 1
+    assert '<tr class="unused"><td>0</td><td>Attention flow</td><td>not in the map</td></tr>' in text
+    assert "weight 0: not in the map" in text
+    assert "unused" not in re.sub(r"<style>.*?</style>", "", page([fake()], "title"), flags=re.DOTALL)
+    with_flow, without = (np.asarray(panel(fake(weights={**weights, "flow": flow}))) for flow in (0.2, 0.0))
+    coloured = [np.ptp(image[1100:1400, 420:760].astype(int), axis=2).max() for image in (with_flow, without)]
+    assert coloured[0] > 60 > 30 > coloured[1]
+
+
+def test_every_image_of_a_page_has_a_text_for_those_who_do_not_see_it():
+    for text in (page([fake(), fake(method="rollout", grid=bipolar())], "title"), fragment(fake())):
+        found = re.findall(r"<img[^>]*>", text)
+        assert found
+        assert all(re.search(r'alt="[^"]{4,}"', image) for image in found)
+
+
 def test_contours_follow_the_levels():
     ramp = np.tile(np.linspace(0, 1, 401), (100, 1))
     alpha = np.asarray(contours(ramp))[50, :, 1]
@@ -124,9 +345,11 @@ def test_contours_draw_no_edge_along_the_unseen_part():
 @pytest.mark.parametrize(
     ("changes", "domain", "expected"),
     [
-        ({}, "chest", ("R", "L")),
-        ({"view": None}, "chest", ("R", "L")),
-        ({"mirrored": True}, "chest", ("L", "R")),
+        ({}, "chest", ("R?", "L?", True)),
+        ({"view": None}, "chest", ("R?", "L?", True)),
+        ({"oriented": True}, "chest", ("R", "L", False)),
+        ({"mirrored": True, "oriented": True}, "chest", ("L", "R", False)),
+        ({"view": "LATERAL", "oriented": True}, "chest", None),
         ({"view": "LATERAL"}, "chest", None),
         ({"view": "LL"}, "chest", None),
         ({}, "natural", None),
@@ -154,7 +377,7 @@ def test_interpolating_to_the_drawn_size_agrees_with_the_map_in_original_pixels(
     assert np.nanmax(np.abs(half - placement.map_to_original(grid)[::2, ::2])) < 0.05
 
 
-def test_layers_are_the_terms_the_prior_and_the_signed_map():
+def test_layers_are_the_terms_and_the_prior():
     names = [layer.name for layer in layers(fake())]
     assert names == [
         "Gradient",
@@ -165,8 +388,8 @@ def test_layers_are_the_terms_the_prior_and_the_signed_map():
     ]
     plain = fake(components={}, weights={}, prior=None)
     assert layers(plain) == ()
-    signed = fake(components={}, weights={}, prior=None, grid=blob(0.4, 0.4, 0.1) - 0.3)
-    assert [layer.scale.signed for layer in layers(signed)] == [True]
+    signed = fake(components={"a": blob(0.4, 0.4, 0.1) - 0.3, "b": blob(0.4, 0.4, 0.1)}, weights={}, prior=None)
+    assert [layer.scale.signed for layer in layers(signed)] == [True, False]
     other = fake(components={"my-term": blob(0.5, 0.5, 0.1)}, weights={}, prior=None)
     assert layers(other)[0].name == "My term"
 
@@ -184,6 +407,8 @@ CASES = {
     "words all against": {"words": (("opacity", -0.4), ("left", -0.1))},
     "many words": {"words": tuple((f"word{i}", (-1) ** i * i / 9) for i in range(60))},
     "long": {"text": "opacity " * 70 + "x" * 400, "notes": tuple("a note " * 60 for _ in range(4))},
+    "signed": {"grid": blob(0.7, 0.6, 0.2) - blob(0.2, 0.3, 0.2)},
+    "constant below zero": {"grid": np.full(GRID, -0.3, dtype=np.float32)},
     "pixel map": {"grid": np.random.default_rng(7).random((192, 224)).astype(np.float32), "components": {}},
     "hostile": {"text": HOSTILE, "notes": (HOSTILE,), "method": HOSTILE, "words": ((HOSTILE, 1.0),)},
 }
@@ -340,7 +565,7 @@ def test_a_failure_while_writing_leaves_the_folder_as_it_was(tmp_path, monkeypat
     def fail(*_, **__):
         raise RuntimeError("broken")
 
-    where = {"overlay": "overlay.overlay", "panel": "panel.panel", "page": "report.page"}[stage]
+    where = {"overlay": "framed.framed_overlay", "panel": "panel.panel", "page": "report.page"}[stage]
     monkeypatch.setattr(f"matex.render.{where}", fail)
     with pytest.raises(RuntimeError, match="broken"):
         save(fake(text="another phrase"), tmp_path)
@@ -493,8 +718,9 @@ def test_titles_name_no_folder_of_a_local_model(name, shown):
 
 def test_the_footer_speaks_of_sides_only_where_letters_are_drawn():
     lateral = fake(film(view="LATERAL"))
-    assert "R and L" in page([fake(), lateral], "title")
-    assert "R and L" not in page([lateral], "title")
+    assert "R? and L?" in page([fake(), lateral], "title")
+    assert "R and L" in page([fake(film(oriented=True)), lateral], "title")
+    assert not re.search("R.? and L", page([lateral], "title"))
 
 
 def test_words_without_a_score_are_undefined_in_pictures_and_null_in_the_record():

@@ -141,6 +141,7 @@ def demo(
     save_run(named, out, whole, progress=_on_terminal())
     for explanation in explanations:
         print(f"{number_fixed(explanation.score):>6}  {explanation.film.name:24} {explanation.text}")
+    _print_notes(named)
     print(f"\nOpen {out / 'report.html'}; each film has a folder beside it. Not for diagnosis.")
     _say_default(model)
 
@@ -238,7 +239,7 @@ def compare(
     import matex
     from matex.render.files import check_folder, save_run
     from matex.render.panel import number_fixed
-    from matex.render.report import page
+    from matex.render.report import duration, page
 
     names = [entry.name for entry in matex.methods() if "image" in entry.towers] if method == "all" else None
     names = names or list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
@@ -252,8 +253,11 @@ def compare(
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
     shown = _on_terminal()
     made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", progress=shown, **settings)
-    lead = f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them."
-    whole = page(list(made.values()), f"“{text}”: methods side by side", lead)
+    lead = (
+        f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them. Passes of "
+        f"the model that all of them share: {duration(made.shared_seconds)}; under each its own formula in addition."
+    )
+    whole = page(list(made.values()), f"“{text}”: methods side by side", lead, left_out=made.left_out)
     save_run(made, out, whole, progress=_on_terminal())
     if json:
         _print_json(list(made.values()))
@@ -264,8 +268,12 @@ def compare(
             seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
             note = "constant map" if explanation.image.degenerate else ""
             print(f"{name:18} {seconds}  score {number_fixed(explanation.score)}  {strongest:16} {note}".rstrip())
-        if left := [name for name in names if name not in made]:
-            print(f"Left out, as the model or this installation cannot serve them: {', '.join(left)}.")
+        print(f"{'passes shared':18} {made.shared_seconds:6.3f} s; above, each method's own formula in addition")
+        if made.left_out:
+            print(f"Left out, as the model or this installation cannot serve them: {', '.join(made.left_out)}.")
+        for name, reason in made.left_out.items():
+            print(_indented(f"{name}: {reason}"))
+        _print_notes(made)
         print(f"\nOpen {out / 'report.html'}; each method has a folder beside it. Not for diagnosis.")
     _say_default(model)
 
@@ -741,6 +749,7 @@ def _explain_report(
     for line in lines:
         told = number_fixed(explanations[line.explanation].score) if line.explanation is not None else "-"
         print(f"{told:>6}  {line.kind:9} {line.text}")
+    _print_notes({explanation.text: explanation for explanation in explanations})
     print(f"\nOpen {out / 'report.html'}; each explained sentence has a folder beside it. Not for diagnosis.")
 
 
@@ -757,6 +766,16 @@ def _print_summary(explanation: Explanation) -> None:
         print(f"place    {words!r}: {', '.join(understood[:-1])}")
     for note in explanation.notes:
         print(f"note     {note}")
+
+
+def _print_notes(explanations: Mapping[str, Explanation]) -> None:
+    """Each note once: those of all explanations alone, others with the names of the explanations that have them."""
+    having: dict[str, list[str]] = {}
+    for name, explanation in explanations.items():
+        for note in explanation.notes:
+            having.setdefault(note, []).append(name)
+    for note, names in having.items():
+        print(f"note     {note}" if len(names) == len(explanations) else f"note     {', '.join(names)}: {note}")
 
 
 def _print_json(explanations: Explanation | Sequence[Explanation]) -> None:

@@ -58,17 +58,19 @@ class Film:
     view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.views); None when nothing is known
     mirrored: bool = False  # True when the left edge of the upright image is the patient's left
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
-    oriented: bool = False  # True when the file says how the patient lies in it; else standard display is assumed
+    oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed
     turns: int = 0  # quarter turns counter-clockwise that bring the image upright
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
         view = self.view if view is None else view
-        if mirrored is None or mirrored == self.mirrored:
+        if mirrored is None:
             return replace(self, view=view)
+        if mirrored == self.mirrored:
+            return replace(self, view=view, oriented=True)
         effect = "flipped for the model, the map lies on the film as it is" if mirrored else "not flipped for the model"
         note = f"declared {'' if mirrored else 'not '}mirrored: {effect}"
-        return replace(self, view=view, mirrored=mirrored, notes=(*self.notes, note))
+        return replace(self, view=view, mirrored=mirrored, oriented=True, notes=(*self.notes, note))
 
     @property
     def size(self) -> tuple[int, int]:

@@ -75,6 +75,21 @@ def explain(
     ]
 
 
+class Comparison(dict[str, Explanation]):
+    """Explanations of one film and phrase by method, in the order in which the methods were named.
+
+    Args:
+        shared_seconds: time of what all methods share: preparing the inputs, one forward pass through both encoders,
+            and one backward pass where a method reads gradients.
+    """
+
+    def __init__(self, shared_seconds: float) -> None:
+        super().__init__()
+        self.shared_seconds = shared_seconds
+        self.left_out: dict[str, str] = {}
+        """Methods that the model or this installation cannot serve, each with the reason in one line."""
+
+
 def compare(
     model: Model,
     image: Any,
@@ -93,7 +108,7 @@ def compare(
     mirrored: bool | None = None,
     skip_unsupported: bool = False,
     progress: bool = False,
-) -> dict[str, Explanation]:
+) -> Comparison:
     """Explain one pair with many methods over one trace.
 
     Args:
@@ -109,8 +124,19 @@ def compare(
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
     film = read(image).known_as(view, mirrored)
-    made = _explain(model, [(film, text)], chosen, resize, domain, lung_mask, skip_unsupported, progress)
-    return {name: explanations[0] for name, explanations in made.items()}
+    start = time.perf_counter()
+    traced = trace_pairs(model, [(film, text)], chosen.items(), resize=resize, domain=domain, lung_mask=lung_mask)
+    comparison = Comparison(time.perf_counter() - start)
+    bar = tqdm(chosen.items(), disable=not progress or len(chosen) == 1, unit="method")
+    for name, parameters in bar:
+        bar.set_description(name)
+        try:
+            comparison[name] = traced.explain(name, parameters, progress)[0]
+        except (UnsupportedModel, ImportError) as error:
+            if not skip_unsupported:
+                raise
+            comparison.left_out[name] = str(error)
+    return comparison
 
 
 def attribute(
@@ -330,21 +356,11 @@ def _explain(
     resize: Resize,
     domain: Domain,
     lung_mask: NDArray[np.generic] | None = None,
-    skip_unsupported: bool = False,
     progress: bool = False,
 ) -> dict[str, list[Explanation]]:
-    """Every method on every pair, over one trace; without those that cannot be served when they are to be skipped."""
+    """Every method on every pair, over one trace."""
     traced = trace_pairs(model, pairs, methods.items(), resize=resize, domain=domain, lung_mask=lung_mask)
-    made: dict[str, list[Explanation]] = {}
-    bar = tqdm(methods.items(), disable=not progress or len(methods) == 1, unit="method")
-    for name, parameters in bar:
-        bar.set_description(name)
-        try:
-            made[name] = traced.explain(name, parameters, progress)
-        except (UnsupportedModel, ImportError):
-            if not skip_unsupported:
-                raise
-    return made
+    return {name: traced.explain(name, parameters, progress) for name, parameters in methods.items()}
 
 
 def _apply(
@@ -464,6 +480,7 @@ def _provenance(
             "width": film.size[1],
             "view": film.view,
             "mirrored": film.mirrored,
+            "oriented": film.oriented,
         },
         "text": subject.text,
         "token_ids": list(subject.phrase.ids),

@@ -195,7 +195,7 @@ def case_picture(section: Section, number: int, grid: NDArray[np.float32], films
     """A map on its film with what is marked outlined; alone where there is no film."""
     row = section.samples[number]
     seen = films.get(section.dataset, section.model, str(row["sample"]))
-    scale = ColourScale.spanning(grid)
+    scale = ColourScale.of(grid)
     if seen is None:
         return outlined(map_alone(grid, row), (int(row["height"]), int(row["width"])), row["boxes"], None, None)
     size = fit(seen.placement.original, SIDE, SIDE)
@@ -208,7 +208,7 @@ def map_alone(grid: NDArray[np.float32], row: Mapping[str, object]) -> Image.Ima
     height, width = fit((int(str(row["height"])), int(str(row["width"]))), SIDE, SIDE)
     values = np.asarray(Image.fromarray(grid.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
     return Image.alpha_composite(
-        Image.new("RGBA", (width, height), (20, 22, 26, 255)), paint(values, ColourScale.spanning(grid)).convert("RGBA")
+        Image.new("RGBA", (width, height), (20, 22, 26, 255)), paint(values, ColourScale.of(grid)).convert("RGBA")
     ).convert("RGB")
 
 
@@ -263,12 +263,13 @@ def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, fi
     film = np.asarray(draw_film(seen.film, size)).astype(np.float64)
     values = at_size(grid, seen.placement, size)
     known = np.isfinite(values)
-    heat = np.clip(np.nan_to_num(ColourScale.spanning(grid).fractions(values)), 0, 1)[..., None]
+    low, high = float(values[known].min()), float(values[known].max())
+    heat = np.nan_to_num((values - low) / (high - low))[..., None]  # minimum to maximum, as the metric multiplies
     high = known & (values > np.percentile(values[known], 75))
     mean = film[known].mean(axis=0)
     pieces = [
         (film, "film and phrase", seen.sample.text),
-        (np.asarray(layered(seen.film, grid, seen.placement, ColourScale.spanning(grid), size)), "map", ""),
+        (np.asarray(layered(seen.film, grid, seen.placement, ColourScale.of(grid), size)), "map", ""),
         (heat * film + (1 - heat) * MEAN, "confidence: film × map", _kept(seen, tokens, keep=True)),
         (np.where(high[..., None], mean, film), "ROAR+: highest quarter to the mean", _kept(seen, tokens, keep=False)),
     ]

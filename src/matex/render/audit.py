@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matex.render.files import strict_json, writing
 from matex.render.overlay import letters, overlay
 from matex.render.panel import model_name, number, number_fixed
-from matex.render.report import STYLE, document, jpeg
+from matex.render.report import STYLE, THUMB, document, jpeg
 from matex.saliency import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def save(audit: Audit, folder: Path) -> Path:
 def page(audit: Audit) -> str:
     """One self-contained page."""
     explanation = audit.explanation
-    sides = " R and L are the patient's sides." if letters(explanation) else ""
+    sides = f" {found.legend}." if (found := letters(explanation)) else ""
     facts = {
         "method": explanation.method,
         "model": model_name(explanation),
@@ -63,9 +63,9 @@ def page(audit: Audit) -> str:
             f'<section class="card"><div class="notes"><b>Notes of the map</b><ul>{notes}</ul></div></section>'
             if notes
             else "",
-            "<footer><p>Each map is coloured from its own minimum to its own maximum, so that brightness cannot be "
-            f"compared between pictures.{sides} Stays: how much of the highlighted region, the map's highest "
-            "tenth, this map highlights too; by chance 10 %. Made by "
+            "<footer><p>Each map has a colour scale of its own, centred on 0 (transparent) where it has negative "
+            f"values, so that brightness cannot be compared between pictures.{sides} Stays: how much of the "
+            "highlighted region, the map's highest tenth, this map highlights too; by chance 10 %. Made by "
             f"matex {escape(str(explanation.provenance.get('matex', '')))}; this file loads nothing from the "
             "network.</p></footer>",
         ],
@@ -88,7 +88,7 @@ def _pictures(audit: Audit) -> str:
 def _picture(explanation: Explanation, title: str, text: str, score: float, alike: str) -> str:
     alternative = f"{title}: map for “{text}”"
     return (
-        f'<div class="thumb"><img alt="{escape(alternative)}" src="{jpeg(overlay(explanation, 420))}">'
+        f'<div class="thumb"><img alt="{escape(alternative)}" src="{jpeg(overlay(explanation, THUMB))}">'
         f"<b>{escape(title)}</b><span>“{escape(text)}”<br>score {number_fixed(score)}{alike}</span></div>"
     )
 

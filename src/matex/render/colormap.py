@@ -35,30 +35,38 @@ def table(anchors: str) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class ColourScale:
-    """The colour and opacity of every raw value between `low` and `high`.
+    """The colour and opacity of every raw value of a map.
+
+    A map without negative values runs along a sequential map from its minimum, transparent, to its maximum. One with
+    negative values runs along a diverging map centred on 0, equally far to both sides: 0 is transparent, so that a
+    value near 0 leaves the film as it is and the hue is the sign.
 
     Args:
-        low: raw value of the first colour.
-        high: raw value of the last colour.
-        signed: True for the diverging map, whose centre (value 0 when low = -high) is transparent.
+        low: smallest raw value of the map; NaN when none is known.
+        high: largest raw value of the map.
     """
 
     low: float
     high: float
-    signed: bool = False
 
     @classmethod
-    def spanning(cls, values: NDArray[np.floating]) -> ColourScale:
-        """From the smallest to the largest value, NaN left out."""
-        known = values[np.isfinite(values)]
-        return cls(float(known.min()), float(known.max())) if known.size else cls(np.nan, np.nan)
+    def of(cls, values: NDArray[np.floating]) -> ColourScale:
+        """The scale of a map of any shape; NaN and infinite values are left out."""
+        low, high = (float(reduce(values, axis=None, initial=np.nan)) for reduce in (np.fmin.reduce, np.fmax.reduce))
+        if np.isinf(low) or np.isinf(high):
+            return cls.of(values[np.isfinite(values)])
+        return cls(low, high)
 
-    @classmethod
-    def centred(cls, values: NDArray[np.floating]) -> ColourScale:
-        """Symmetric about 0, wide enough for every value, NaN left out."""
-        known = values[np.isfinite(values)]
-        reach = float(np.abs(known).max()) if known.size else np.nan
-        return cls(-reach, reach, signed=True)
+    @property
+    def signed(self) -> bool:
+        """True when the map has negative values: the diverging map, centred on 0."""
+        return self.low < 0
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Raw values at the two ends of the colour bar."""
+        reach = max(abs(self.low), abs(self.high))
+        return (-reach, reach) if self.signed else (self.low, self.high)
 
     @property
     def constant(self) -> bool:
@@ -71,14 +79,31 @@ class ColourScale:
             return "undefined"
         if self.constant:
             return f"{value:.3g}"
-        decimals = 2 - int(np.floor(np.log10(self.high - self.low)))
+        if value == 0 and self.signed:
+            return "0"
+        start, end = self.ends
+        decimals = 2 - int(np.floor(np.log10(end - start)))
         return f"{value:.{max(decimals, 0)}f}" if decimals <= 5 else f"{value:.2e}"
 
+    @property
+    def legend(self) -> str:
+        """How raw values became colours, in words, with the range of the map where the bar is wider than it."""
+        if self.signed:
+            low, high = self.tell(self.low), self.tell(self.high)
+            return f"raw values {low} to {high}, centred on 0, which is transparent: amber above 0, blue below"
+        return "raw values, coloured from minimum to maximum"
+
     def fractions(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Raw values to [0, 1] along the bar, clipped; 0 (or the centre) everywhere on a constant scale."""
+        """Raw values to [0, 1] along the bar, clipped; where a constant scale is transparent, everywhere on it."""
         if self.constant:
             return np.where(np.isnan(values), np.nan, 0.5 if self.signed else 0.0)
-        return np.clip((values.astype(np.float64) - self.low) / (self.high - self.low), 0.0, 1.0)
+        start, end = self.ends
+        return np.clip((values.astype(np.float64) - start) / (end - start), 0.0, 1.0)
+
+    def strength(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How far values lie from the transparent end or centre of the scale, in [0, 1]."""
+        fractions = self.fractions(values)
+        return np.abs(2 * fractions - 1) if self.signed else fractions
 
     @property
     def colours(self) -> NDArray[np.uint8]:
@@ -87,7 +112,7 @@ class ColourScale:
 
     @property
     def opacity(self) -> NDArray[np.float64]:
-        """Opacity of each colour [255]: none at 0, so that the film stays readable under the map."""
+        """Opacity of each colour [255]: none at the transparent end or centre, so that the film stays readable."""
         along = np.linspace(0.0, 1.0, 255)
         size = np.abs(2 * along - 1) if self.signed else along
         return 0.66 * size

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from matex.geometry import Placement, Size
 from matex.images import Film
 from matex.priors.spatial import is_frontal
 from matex.render.colormap import ColourScale
+from matex.render.text import font
 from matex.saliency import Explanation
 
-LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the map between its minimum and its maximum
+LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the way from the transparent value to the strongest colour
 SIDE = 1024  # longer side of a rendered film, pixels
+STATED, ASSUMED = "#ffffff", "#aeb4bb"  # colours of R and L, and of R? and L?
 CROWDED = 0.12  # share of the film above which contour lines would hide more than they show
+
+# Every picture of a film is drawn from one reduced copy of it: resizing millions of pixels anew for each of a dozen
+# pictures was most of the cost of saving. A copy lives as long as its film.
+_REDUCED: WeakKeyDictionary[Film, Image.Image] = WeakKeyDictionary()
 
 
 def fit(size: Size, height: int, width: int) -> Size:
@@ -28,7 +35,20 @@ def fit(size: Size, height: int, width: int) -> Size:
 
 def draw_film(film: Film, size: Size) -> Image.Image:
     """The film as RGB at (height, width): large films shrunk, small ones enlarged."""
-    return Image.fromarray(film.pixels).convert("RGB").resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    source = _reduced(film)
+    if size[0] > source.height or size[1] > source.width:
+        source = Image.fromarray(film.pixels)
+    return source.resize((size[1], size[0]), Image.Resampling.LANCZOS).convert("RGB")
+
+
+def _reduced(film: Film) -> Image.Image:
+    """The film with its longer side at `SIDE` pixels, or as it is where it is smaller; do not write on it."""
+    if film not in _REDUCED:
+        height, width = fit(film.pixels.shape[:2], SIDE, SIDE)
+        image = Image.fromarray(film.pixels)
+        smaller = height < image.height
+        _REDUCED[film] = image.resize((width, height), Image.Resampling.LANCZOS) if smaller else image
+    return _REDUCED[film]
 
 
 def at_size(grid: NDArray[np.floating], placement: Placement, size: Size) -> NDArray[np.float32]:
@@ -47,23 +67,23 @@ def paint(values: NDArray[np.floating], scale: ColourScale) -> Image.Image:
     return image
 
 
-def contours(fractions: NDArray[np.floating], width: float = 1.0) -> Image.Image:
+def contours(strength: NDArray[np.floating], width: float = 1.0) -> Image.Image:
     """Lines where the map [height, width] in [0, 1] crosses the LEVELS, thicker for the higher ones.
 
     A pixel's distance to a line is the difference to the level over the length of the gradient, on the map
     smoothed by a few pixels. No lines at all when they would cover more than `CROWDED` of the film, as on a
     map that changes from pixel to pixel.
     """
-    canvas = np.zeros((*fractions.shape, 2))
-    if (box := seen_box(np.isfinite(fractions))) is not None and min(box[2] - box[0], box[3] - box[1]) > 1:
+    canvas = np.zeros((*strength.shape, 2), dtype=np.float32)
+    if (box := seen_box(np.isfinite(strength))) is not None and min(box[2] - box[0], box[3] - box[1]) > 1:
         x0, y0, x1, y1 = box
-        field = _smooth(fractions[y0:y1, x0:x1])
+        field = _smooth(strength[y0:y1, x0:x1])
         down, across = np.gradient(field)
-        slope = np.maximum(np.hypot(down, across), 1e-4)
-        line, halo = np.zeros(field.shape), np.zeros(field.shape)
-        for level, thickness, strength in zip(LEVELS, (0.8, 1.1, 1.5), (0.6, 0.8, 1.0), strict=True):
-            distance = np.abs(field - level) / slope
-            line = np.maximum(line, strength * np.clip(thickness * width / 2 + 0.5 - distance, 0, 1))
+        slope = np.maximum(np.hypot(down, across), np.float32(1e-4))
+        line, halo = np.zeros_like(field), np.zeros_like(field)
+        for level, thickness, weight in zip(LEVELS, (0.8, 1.1, 1.5), (0.6, 0.8, 1.0), strict=True):
+            distance = np.abs(field - np.float32(level)) / slope
+            line = np.maximum(line, weight * np.clip(thickness * width / 2 + 0.5 - distance, 0, 1))
             halo = np.maximum(halo, 0.4 * np.clip(thickness * width / 2 + 1.3 * width - distance, 0, 1))
         if (line > 0.3).mean() <= CROWDED:
             alpha = np.maximum(line, halo)
@@ -86,10 +106,10 @@ def draw_unseen(seen: NDArray[np.bool_], scale: float = 1.0) -> Image.Image:
 
 
 def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
-    """overlay.png: the film, the map of the explanation, contour lines and letters; longer side in pixels."""
+    """The film with the map of the explanation, contour lines and letters; longer side in pixels."""
     image = explanation.image
     size = fit(image.placement.original, side, side)
-    scale = ColourScale.spanning(image.raw)
+    scale = ColourScale.of(image.raw)
     picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
     draw_letters(picture, letters(explanation), side / SIDE)
     if explanation.image.degenerate:
@@ -116,17 +136,38 @@ def layered(
     picture.alpha_composite(paint(values, scale).convert("RGBA"))
     zoom = max(size) / SIDE
     if lines and not scale.constant:
-        picture.alpha_composite(contours(scale.fractions(values), width=max(1.0, 1.6 * zoom)).convert("RGBA"))
+        picture.alpha_composite(contours(scale.strength(values), width=max(1.0, 1.6 * zoom)).convert("RGBA"))
     seen = np.isfinite(values)
     if not seen.all():
         picture.alpha_composite(draw_unseen(seen, zoom))
     return picture.convert("RGB")
 
 
-def letters(explanation: Explanation) -> tuple[str, str] | None:
-    """(left, right) edge of the displayed film as the patient's sides; None where the film has none.
+class Sides(NamedTuple):
+    """What is written at the edges of a displayed film.
 
-    The patient's right is on the image's left on a frontal film displayed as usual. Lateral views and images
+    Args:
+        left: "R" or "L" on the image's left edge, with a question mark where it is assumed.
+        right: the same on the image's right edge.
+        assumed: True when neither the file nor the caller stated the sides: standard display is assumed.
+    """
+
+    left: str
+    right: str
+    assumed: bool
+
+    @property
+    def legend(self) -> str:
+        """What the letters mean, for the foot of a picture."""
+        if self.assumed:
+            return "R? and L?: the patient's sides as in standard display; the file does not state them"
+        return "R and L: the patient's sides"
+
+
+def letters(explanation: Explanation) -> Sides | None:
+    """The patient's sides at the left and right edge of the displayed film; None where the film has none.
+
+    The patient's right is on the image's left on a frontal film in standard display. Lateral views and images
     that are not chest films have no such sides.
     """
     film = explanation.film
@@ -134,41 +175,30 @@ def letters(explanation: Explanation) -> tuple[str, str] | None:
         return None
     if not is_frontal(film.view):
         return None
-    return film.edges
+    if (edges := film.edges) is None:
+        return None
+    assumed = not (film.oriented or film.mirrored)
+    left, right = edges
+    return Sides(left + "?" * assumed, right + "?" * assumed, assumed)
 
 
-def draw_letters(picture: Image.Image, sides: tuple[str, str] | None, scale: float = 1.0) -> None:
-    """The sides' letters in the upper corners, white with a dark rim."""
+def draw_letters(picture: Image.Image, sides: Sides | None, scale: float = 1.0) -> None:
+    """The sides in the upper corners: white with a dark rim where they are stated, smaller and grey where assumed."""
     if sides is None:
         return
     draw = ImageDraw.Draw(picture)
-    face = font(max(13, round(44 * scale)))
+    face = font(max(13, round((36 if sides.assumed else 44) * scale)))
     margin, rim = max(4, round(20 * scale)), max(1, round(3 * scale))
-    for text, x, anchor in ((sides[0], margin, "lt"), (sides[1], picture.width - margin, "rt")):
+    for text, x, anchor in ((sides.left, margin, "lt"), (sides.right, picture.width - margin, "rt")):
         draw.text(
             (x, margin),
             text,
             font=face,
-            fill="#ffffff",
+            fill=ASSUMED if sides.assumed else STATED,
             anchor=anchor,
             stroke_width=rim,
             stroke_fill="#000000",
         )
-
-
-def font(size: int, text: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface, or one of the system's when the text has letters that it lacks."""
-    return _face(size, any(not letter.isascii() and letter not in "·…“”‘’°±" for letter in text))
-
-
-@cache
-def _face(size: int, wide: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    for name in ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf") if wide else ():
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
 
 
 def seen_box(seen: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:

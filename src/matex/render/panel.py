@@ -8,22 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from matex.priors.anatomy import Mention
+from matex.render.canvas import BACKGROUND, BRIGHT, FAINT, RULE, SOFT, WARNING, Canvas
 from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
-from matex.render.overlay import LEVELS, draw_film, draw_letters, fit, font, layered, letters, overlay
+from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay
+from matex.render.text import wrap
 from matex.saliency import DISCLAIMER, Explanation
 
 WIDTH, MARGIN, GAP = 1920, 56, 32
-BACKGROUND, RULE, FAINT, SOFT, BRIGHT, WARNING = (
-    "#101317",
-    "#2a3038",
-    "#7d8794",
-    "#b4bcc6",
-    "#f1f3f5",
-    "#f5b84b",
-)
 WORDS = 16  # bars that fit beside the film
 
 TERMS = {
@@ -52,21 +46,21 @@ class Layer:
     scale: ColourScale
     weight: float | None = None
 
+    @property
+    def unused(self) -> bool:
+        """True for a term of weight 0: shown, but no part of the map."""
+        return self.weight == 0
+
 
 def layers(explanation: Explanation) -> tuple[Layer, ...]:
-    """The method's terms, the prior, and the signed raw map where the map has negative values."""
-    made = [
-        Layer(*term_name(name), grid, ColourScale.spanning(grid), explanation.weights.get(name))
+    """The method's terms and the prior."""
+    shown = [
+        Layer(*term_name(name), grid, ColourScale.of(grid), explanation.weights.get(name))
         for name, grid in explanation.components.items()
     ]
-    if explanation.prior is not None:
-        made.append(
-            Layer("Prior M", "from the words alone", explanation.prior, ColourScale.spanning(explanation.prior))
-        )
-    grid = explanation.image.grid
-    if np.nanmin(grid, initial=0.0) < 0:
-        made.append(Layer("Signed map", "raw values, centred on 0", grid, ColourScale.centred(grid)))
-    return tuple(made)
+    if (prior := explanation.prior) is not None:
+        shown.append(Layer("Prior M", "from the words alone", prior, ColourScale.of(prior)))
+    return tuple(shown)
 
 
 def term_name(name: str) -> tuple[str, str]:
@@ -91,77 +85,15 @@ def model_name(explanation: Explanation) -> str:
 
 def panel(explanation: Explanation) -> Image.Image:
     """panel.png: everything about one explanation on a dark page, 1920 pixels wide."""
-    page = _Page()
+    page = Canvas(WIDTH)
     y = _header(page, explanation, MARGIN)
+    y = _notes(page, explanation, y + 24)
     y = _pictures(page, explanation, y + 36)
     y = _terms(page, explanation, y + 44)
-    y = _notes(page, explanation, y + 40)
     return page.finish(_footer(page, explanation, y + 36) + MARGIN - 16)
 
 
-class _Page:
-    """A canvas that is cut to the height that was used."""
-
-    def __init__(self) -> None:
-        self.image = Image.new("RGB", (WIDTH, 6000), BACKGROUND)
-        self.draw = ImageDraw.Draw(self.image)
-
-    def write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: int,
-        fill: str = BRIGHT,
-        anchor: str = "la",
-        bold: bool = False,
-    ) -> None:
-        rim = 1 if bold else 0
-        self.draw.text((x, y), text, font=font(size, text), fill=fill, anchor=anchor, stroke_width=rim)
-
-    def paragraph(self, x: float, y: float, text: str, size: int, width: float, fill: str, lines: int = 6) -> float:
-        """Wrapped text; returns where the next line would start."""
-        for line in wrap(text, size, width, lines):
-            self.write(x, y, line, size, fill)
-            y += round(size * 1.35)
-        return y
-
-    def finish(self, height: float) -> Image.Image:
-        return self.image.crop((0, 0, WIDTH, round(height)))
-
-
-def wrap(text: str, size: int, width: float, lines: int = 6) -> list[str]:
-    """Text broken between words, and inside words wider than the line; ends in … when cut short."""
-    face = font(size, text)
-    made: list[str] = []
-    line = ""
-    for word in text.split():
-        while True:
-            longer = f"{line} {word}" if line else word
-            if face.getlength(longer) <= width:
-                line = longer
-                break
-            if not line:
-                keep = max(1, sum(face.getlength(word[:stop]) <= width for stop in range(1, len(word) + 1)))
-                made.append(word[:keep])
-                word = word[keep:]
-            else:
-                made.append(line)
-                line = ""
-            if len(made) > lines:
-                break
-        if len(made) > lines:
-            break
-    made += [line] if line else []
-    if len(made) > lines:
-        last = made[lines - 1]
-        while last and face.getlength(last + "…") > width:
-            last = last[:-1]
-        made = [*made[: lines - 1], last.rstrip() + "…"]
-    return made
-
-
-def _header(page: _Page, explanation: Explanation, y: float) -> float:
+def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     right = WIDTH - MARGIN
     page.write(right, y - 8, number_fixed(explanation.score), 76, BRIGHT, "ra", bold=True)
     page.write(right, y + 84, "score: cosine similarity", 22, FAINT, "ra")
@@ -179,7 +111,7 @@ def number_fixed(value: float) -> str:
     return f"{value:.3f}" if np.isfinite(value) else "undefined"
 
 
-def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
+def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     column = 650
     original = explanation.image.placement.original
     size = fit(original, 720, column)
@@ -193,13 +125,13 @@ def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
         page.write(x, y, title, 26, SOFT)
         page.image.paste(picture, (x, top + (frame - size[0]) // 2))
     x = MARGIN + column + GAP
-    scale = ColourScale.spanning(explanation.image.raw)
-    bottom = _colour_bar(page, x, top + frame + 18, column, 22, scale, marks=True)
-    rule = "raw values, coloured from minimum to maximum; lines at 50, 75, 90 %"
-    page.write(x, bottom + 8, rule, 20, FAINT)
+    scale = ColourScale.of(explanation.image.raw)
+    bottom = page.colour_bar(x, top + frame + 18, column, 22, scale, lines=True)
+    if not scale.constant:
+        bottom = page.paragraph(x, bottom + 8, f"{scale.legend}; lines at 50, 75, 90 %", 20, column, FAINT) - 22
     sides = letters(explanation)
-    legend = "R and L: the patient's sides" if sides else "no patient sides on this image"
-    page.write(MARGIN, top + frame + 18, legend, 20, FAINT)
+    legend = sides.legend if sides else "no patient sides on this image"
+    page.paragraph(MARGIN, top + frame + 18, legend, 20, column, FAINT)
     x = MARGIN + 2 * (column + GAP)
     after = _words(page, explanation, x, y, WIDTH - MARGIN - x)
     room = bottom - after - 32
@@ -210,38 +142,7 @@ def _pictures(page: _Page, explanation: Explanation, y: float) -> float:
     return max(bottom + 34, after)
 
 
-def _colour_bar(
-    page: _Page,
-    x: float,
-    y: float,
-    width: float,
-    height: int,
-    scale: ColourScale,
-    marks: bool = False,
-    size: int = 20,
-) -> float:
-    """Horizontal bar with its lowest and highest raw value in numbers; returns its bottom."""
-    if scale.constant:
-        told = f"constant: {number(scale.low)} everywhere" if np.isfinite(scale.low) else "undefined everywhere"
-        page.draw.rectangle((x, y, x + width - 1, y + height - 1), outline=RULE)
-        page.write(x, y + height + 8, told, size, SOFT)
-        return y + height + 10 + size
-    bar = Image.fromarray(scale.colours[None, :, :]).resize((round(width), height), Image.Resampling.BILINEAR)
-    page.image.paste(bar, (round(x), round(y)))
-    labels = [(0.0, scale.low, "la"), (1.0, scale.high, "ra")]
-    if scale.signed:
-        labels.append((0.5, 0.0, "ma"))
-    if marks:
-        for level in LEVELS:
-            page.draw.line((x + level * width, y, x + level * width, y + height + 5), fill=BRIGHT, width=2)
-        labels.append((0.5, scale.low + 0.5 * (scale.high - scale.low), "ma"))
-        labels.append((0.75, scale.low + 0.75 * (scale.high - scale.low), "ma"))
-    for along, value, anchor in labels:
-        page.write(x + along * width, y + height + 8, scale.tell(value), size, SOFT, anchor)
-    return y + height + 10 + size
-
-
-def _words(page: _Page, explanation: Explanation, x: float, y: float, width: float) -> float:
+def _words(page: Canvas, explanation: Explanation, x: float, y: float, width: float) -> float:
     page.write(x, y, "Words", 26, SOFT)
     y += 48
     words = explanation.words
@@ -288,7 +189,7 @@ def _largest(words: Sequence[tuple[str, float]], count: int) -> list[tuple[str, 
     return [words[i] for i in sorted(order[:count])]
 
 
-def _terms(page: _Page, explanation: Explanation, y: float) -> float:
+def _terms(page: Canvas, explanation: Explanation, y: float) -> float:
     shown = layers(explanation)
     if not shown:
         return y - 44
@@ -299,19 +200,26 @@ def _terms(page: _Page, explanation: Explanation, y: float) -> float:
     for first in range(0, len(shown), columns):
         for index, layer in enumerate(shown[first : first + columns]):
             x = MARGIN + index * (width + GAP)
-            page.write(x, y, layer.name, 25, BRIGHT)
-            if layer.weight is not None:
-                page.write(x + width, y + 33, f"weight {number(layer.weight)}", 20, POSITIVE, "ra")
-            page.write(x, y + 33, layer.meaning, 20, FAINT)
             picture = layered(explanation.film, layer.grid, placement, layer.scale, size)
             draw_letters(picture, sides, 0.45)
-            page.image.paste(picture, (round(x), round(y + 66)))
-            _colour_bar(page, x, y + 66 + size[0] + 12, width, 14, layer.scale)
+            page.write(x, y, layer.name, 25, FAINT if layer.unused else BRIGHT)
+            page.write(x, y + 33, "weight 0: not in the map" if layer.unused else layer.meaning, 20, FAINT)
+            page.image.paste(_greyed(picture) if layer.unused else picture, (round(x), round(y + 66)))
+            if layer.unused:
+                continue
+            if layer.weight is not None:
+                page.write(x + width, y + 33, f"weight {number(layer.weight)}", 20, POSITIVE, "ra")
+            page.colour_bar(x, y + 66 + size[0] + 12, width, 14, layer.scale)
         y += 66 + size[0] + 12 + 14 + 36 + (GAP if first + columns < len(shown) else 0)
     return y
 
 
-def _understood(page: _Page, explanation: Explanation, columns: Sequence[float], y: float, width: float) -> float:
+def _greyed(picture: Image.Image) -> Image.Image:
+    """Without colour and darker, for a term that is no part of the map."""
+    return Image.blend(picture.convert("L").convert("RGB"), Image.new("RGB", picture.size, BACKGROUND), 0.4)
+
+
+def _understood(page: Canvas, explanation: Explanation, columns: Sequence[float], y: float, width: float) -> float:
     """What the parser understood, in columns that start at these x, row by row."""
     page.write(columns[0], y, "Places the words name", 26, SOFT)
     y += 44
@@ -327,14 +235,12 @@ def _understood(page: _Page, explanation: Explanation, columns: Sequence[float],
     return y
 
 
-def _notes(page: _Page, explanation: Explanation, y: float) -> float:
+def _notes(page: Canvas, explanation: Explanation, y: float) -> float:
     if not explanation.notes:
-        return y - 40
-    page.draw.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE, width=2)
-    page.write(MARGIN, y + 24, "Notes", 25, SOFT)
-    y += 24
+        return y - 24
+    page.write(MARGIN, y, "Read this first", 23, WARNING)
     for note in explanation.notes:
-        y = page.paragraph(MARGIN + 130, y, note, 23, WIDTH - 2 * MARGIN - 130, BRIGHT, 4) + 4
+        y = page.paragraph(MARGIN + 190, y, note, 23, WIDTH - 2 * MARGIN - 190, BRIGHT, 4) + 4
     return y
 
 
@@ -354,7 +260,7 @@ def places(mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
     return [(words, " and ".join(regions), *rest) for (_, words, *rest), regions in found.items()]
 
 
-def _footer(page: _Page, explanation: Explanation, y: float) -> float:
+def _footer(page: Canvas, explanation: Explanation, y: float) -> float:
     page.draw.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE, width=2)
     y += 24
     page.write(MARGIN, y, DISCLAIMER, 24, WARNING)

@@ -45,10 +45,10 @@ def plot_map(explanation: Explanation, ax: Axes) -> Axes:
     ax.set_axis_off()
     ax.set_title(explanation.method)
     if not explanation.image.degenerate:
-        scale = ColourScale.spanning(explanation.image.raw)
+        scale = ColourScale.of(explanation.image.raw)
         colours = ListedColormap((scale.colours / 255).tolist())
-        bar = ScalarMappable(Normalize(scale.low, scale.high), colours)
-        ax.figure.colorbar(bar, ax=ax, fraction=0.046, label="raw value, coloured min to max")
+        bar = ScalarMappable(Normalize(*scale.ends), colours)
+        ax.figure.colorbar(bar, ax=ax, fraction=0.046, label=scale.legend)
     return ax
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from matex.geometry import Box
 from matex.render.colormap import ColourScale
-from matex.render.files import record, replacing, strict_json
+from matex.render.files import PNG_LEVEL, record, replacing, strict_json
 from matex.render.overlay import (
     SIDE,
     at_size,
@@ -46,7 +46,9 @@ from matex.render.panel import (
 )
 from matex.saliency import DISCLAIMER, Explanation
 
+_UNUSED = ' class="unused"'
 STEPS = 10  # shades of a word chip on either side of zero
+THUMB = 560  # longer side of a picture on a contact sheet, pixels
 LAYERS = 8  # maps that can be switched between
 
 
@@ -54,7 +56,8 @@ def _style() -> str:
     """The style sheet; switching layers and colouring words takes rules easier counted than written."""
     rules = [(Path(__file__).parent / "report.css").read_text(encoding="utf-8")]
     for layer in range(LAYERS):
-        rules.append(f".viewer:has(.pick{layer}:checked) .stage .layer{layer}{{opacity:var(--opacity,1)}}")
+        shown = "visibility:visible;opacity:var(--opacity,1)"
+        rules.append(f".viewer:has(.pick{layer}:checked) .stage .layer{layer}{{{shown}}}")
         rules.append(f".viewer:has(.pick{layer}:checked) .caption.layer{layer}{{display:block}}")
     for step in range(STEPS + 1):
         rules.append(f".plus{step}{{background:rgba(240,147,43,{step / 13:.2f})}}")
@@ -90,6 +93,7 @@ def write_report(
     lead: str = "",
     lines: Sequence[Line] = (),
     boxes: Sequence[Sequence[Box]] = (),
+    left_out: Mapping[str, str] | None = None,
 ) -> Path:
     """Write one self-contained HTML page about one or several explanations.
 
@@ -100,10 +104,11 @@ def write_report(
         lead: a sentence under the heading.
         lines: the sentences of a whole report, in order, shown above the explanations.
         boxes: for each explanation what people marked on its film; drawn dashed, never given to a model.
+        left_out: methods that are not on the page, each with the reason.
     """
     target = Path(path)
     with replacing(target) as temporary:
-        temporary.write_text(page(explanations, title, lead, lines, boxes), encoding="utf-8")
+        temporary.write_text(page(explanations, title, lead, lines, boxes, left_out), encoding="utf-8")
     return target
 
 
@@ -113,21 +118,25 @@ def page(
     lead: str = "",
     lines: Sequence[Line] = (),
     boxes: Sequence[Sequence[Box]] = (),
+    left_out: Mapping[str, str] | None = None,
 ) -> str:
     """The page of `write_report` as text."""
     boxes = boxes or [()] * len(explanations)
     numbered = list(enumerate(zip(explanations, boxes, strict=True), start=1))
     several = len(explanations) > 1
-    sides = "R and L are the patient's sides. " if any(letters(explanation) for explanation in explanations) else ""
+    legends = {sides.legend: None for one in explanations if (sides := letters(one))}
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(lead)}</p>' if lead else "",
         f'<p class="warning">{escape(DISCLAIMER)}</p></header>',
         _sentences(lines) if lines else "",
         _contact_sheet(explanations, boxes) if several else "",
+        _left_out(left_out) if left_out else "",
         *(_section(explanation, f"e{index}", marked) for index, (explanation, marked) in numbered),
-        "<footer><p>Colours run from the minimum to the maximum of each map, the numbers under the bar are "
-        f"raw values; contour lines at 50, 75 and 90 % of the way. {sides}Made by matex "
+        "<footer><p>A map without negative values is coloured from its minimum to its maximum; one with negative "
+        "values is centred on 0, amber above and blue below, and 0 leaves the film as it is. The numbers under the "
+        "bar are raw values. Contour lines lie at 50, 75 and 90 % of the way to the strongest colour. "
+        f"{''.join(f'{legend}. ' for legend in legends)}Made by matex "
         f"{escape(str(explanations[0].provenance.get('matex', '')) if explanations else '')}; "
         "this file loads nothing from the network.</p></footer>",
     ]
@@ -190,15 +199,32 @@ def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence
     one_phrase = len({explanation.text for explanation in explanations}) == 1
     for index, (explanation, marked) in enumerate(zip(explanations, boxes, strict=True)):
         seconds = explanation.provenance.get("seconds")
-        time = f" · {1000 * seconds:.0f} ms" if one_phrase and isinstance(seconds, float) else ""
+        time = f"<br>own formula {duration(seconds)}" if one_phrase and isinstance(seconds, float) else ""
+        constant = "<br>constant map" if explanation.image.degenerate else ""
         names = (explanation.method, explanation.text) if one_phrase else (explanation.text, explanation.method)
+        alternative = escape(f"{explanation.method} map for “{explanation.text}” on {explanation.film.name}")
         cards.append(
-            f'<a class="thumb" href="#e{index + 1}"><i><img alt="" src="{jpeg(overlay(explanation, 420))}">'
+            f'<a class="thumb" href="#e{index + 1}"><i><img alt="{alternative}" '
+            f'src="{jpeg(overlay(explanation, THUMB))}">'
             f"{_boxes(explanation, marked)}</i><b>{escape(names[0])}</b><span>{escape(names[1])}<br>"
-            f"score {number_fixed(explanation.score)}{time}<br>"
+            f"score {number_fixed(explanation.score)}{time}{constant}<br>"
             f"{escape(explanation.film.name)}</span></a>"
         )
     return f'<nav class="sheet" aria-label="all explanations">{"".join(cards)}</nav>'
+
+
+def duration(seconds: float) -> str:
+    """A time in two or more digits, never "0 ms"."""
+    milliseconds = 1000 * seconds
+    if milliseconds >= 1000:
+        return f"{seconds:.1f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    """The methods that are not on the page, each with the reason."""
+    rows = "".join(f"<li><b>{escape(name)}</b>: {escape(reason)}</li>" for name, reason in reasons.items())
+    return f'<section class="card"><h2>Left out</h2><ul class="left-out">{rows}</ul></section>'
 
 
 def _boxes(explanation: Explanation, boxes: Sequence[Box]) -> str:
@@ -256,7 +282,7 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
         "Map",
         "what is reported",
         explanation.image.grid,
-        ColourScale.spanning(explanation.image.raw),
+        ColourScale.of(explanation.image.raw),
         weight=None,
     )
     shown = (final, *layers(explanation))
@@ -272,22 +298,27 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
         values = at_size(layer.grid, placement, small)
         checked = " checked" if index == 0 else ""
         weight = f" × {number(layer.weight)}" if layer.weight is not None else ""
+        kind = ' class="unused"' if layer.unused else ""
         picks += (
-            f'<label><input type="radio" name="{key}-layer" class="pick{index}"{checked}>'
+            f'<label{kind}><input type="radio" name="{key}-layer" class="pick{index}"{checked}>'
             f"{escape(layer.name)}<small>{escape(weight)}</small></label>"
         )
-        images += f'<img class="map layer{index}" alt="" src="{png(paint(values, layer.scale))}">'
+        alternative = escape(f"{layer.name}: {layer.meaning}, {_range(layer.scale)}")
+        images += f'<img class="map layer{index}" alt="{alternative}" src="{png(paint(values, layer.scale))}">'
         captions += f'<div class="caption layer{index}">{_bar(layer)}</div>'
-    lines = contours(final.scale.fractions(at_size(final.grid, placement, size)), 1.6)
+    lines = contours(final.scale.strength(at_size(final.grid, placement, size)), 1.6)
     sides = letters(explanation)
-    marks = f'<b class="mark">{sides[0]}</b><b class="mark right">{sides[1]}</b>' if sides else ""
+    assumed = " assumed" if sides and sides.assumed else ""
+    marks = ""
+    if sides:
+        marks = f'<b class="mark{assumed}">{sides.left}</b><b class="mark right{assumed}">{sides.right}</b>'
     marked = '<p class="faint">Dashed: marked by people; the model does not get it.</p>' if boxes else ""
-    told = f"{explanation.method} map for “{explanation.text}”"
+    alternative = f"film {film.name}, under the {explanation.method} map for “{explanation.text}”"
     return (
         f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
         f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
-        f'<div class="stage"><img class="film" alt="{escape(told)}" src="{jpeg(base)}">{images}'
-        f'<img class="contours layer0" alt="" src="{png(lines)}">'
+        f'<div class="stage"><img class="film" alt="{escape(alternative)}" src="{jpeg(base)}">{images}'
+        f'<img class="contours layer0" alt="contour lines at 50, 75 and 90 %" src="{png(lines)}">'
         f"{_boxes(explanation, boxes)}{marks}</div>{captions}{marked}"
         '<label class="slider" hidden>Opacity '
         '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
@@ -302,12 +333,22 @@ def _bar(layer: Layer) -> str:
         everywhere = f"constant, {number(scale.low)} everywhere" if np.isfinite(scale.low) else "undefined everywhere"
         return f"<p>{meaning}. {everywhere}: it says nothing about where.</p>"
     bar = Image.fromarray(scale.colours[None, :, :])
-    middle = 0.0 if scale.signed else (scale.low + scale.high) / 2
+    start, end = scale.ends
+    centred = " centred" if scale.signed else ""
+    weight = "weight 0: not in the map; " if layer.unused else ""
     return (
-        f'<img class="bar" alt="" src="{png(bar)}"><p class="ends"><span>{scale.tell(scale.low)}</span>'
-        f"<span>{scale.tell(middle)}</span><span>{scale.tell(scale.high)}</span></p>"
-        f"<p>{meaning}. Raw values.</p>"
+        f'<div class="bar{centred}"><img alt="colour bar, {_range(scale)}" src="{png(bar)}"></div>'
+        f'<p class="ends"><span>{scale.tell(start)}</span>'
+        f"<span>{scale.tell((start + end) / 2)}</span><span>{scale.tell(end)}</span></p>"
+        f"<p>{meaning}; {weight}{scale.legend}.</p>"
     )
+
+
+def _range(scale: ColourScale) -> str:
+    """The raw values of a map in words."""
+    if scale.constant:
+        return "constant" if np.isfinite(scale.low) else "undefined"
+    return f"raw values {scale.tell(scale.low)} to {scale.tell(scale.high)}"
 
 
 def _words(explanation: Explanation) -> str:
@@ -345,7 +386,8 @@ def _sum(explanation: Explanation) -> str:
     if not explanation.weights:
         return ""
     rows = "".join(
-        f"<tr><td>{number(layer.weight)}</td><td>{escape(layer.name)}</td><td>{escape(layer.meaning)}</td></tr>"
+        f"<tr{_UNUSED if layer.unused else ''}><td>{number(layer.weight)}</td><td>{escape(layer.name)}</td>"
+        f"<td>{'not in the map' if layer.unused else escape(layer.meaning)}</td></tr>"
         for layer in layers(explanation)
         if layer.weight is not None
     )
@@ -393,7 +435,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 def png(image: Image.Image) -> str:
     """A picture as the address of an img element."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=4)
+    image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
