@@ -135,7 +135,7 @@ def compare(
         except (UnsupportedModel, ImportError) as error:
             if not skip_unsupported:
                 raise
-            comparison.left_out[name] = str(error)
+            comparison.left_out[name] = unserved(make(name, parameters), model.image) or str(error)
     return comparison
 
 

@@ -197,18 +197,21 @@ def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence
     """Small overlays of all explanations, each a link to its section."""
     cards: list[str] = []
     one_phrase = len({explanation.text for explanation in explanations}) == 1
+    one_film = len({explanation.film.sha256 for explanation in explanations}) == 1
     for index, (explanation, marked) in enumerate(zip(explanations, boxes, strict=True)):
         seconds = explanation.provenance.get("seconds")
-        time = f"<br>own formula {duration(seconds)}" if one_phrase and isinstance(seconds, float) else ""
-        constant = "<br>constant map" if explanation.image.degenerate else ""
-        names = (explanation.method, explanation.text) if one_phrase else (explanation.text, explanation.method)
+        facts = [] if one_phrase else [explanation.method]
+        facts += [f"score {number_fixed(explanation.score)}"]
+        if one_phrase and isinstance(seconds, float):
+            facts.append(f"own formula {duration(seconds)}")
+        facts += ["constant map"] if explanation.image.degenerate else []
+        facts += [] if one_film else [explanation.film.name]
         alternative = escape(f"{explanation.method} map for “{explanation.text}” on {explanation.film.name}")
         cards.append(
             f'<a class="thumb" href="#e{index + 1}"><i><img alt="{alternative}" '
             f'src="{jpeg(overlay(explanation, THUMB))}">'
-            f"{_boxes(explanation, marked)}</i><b>{escape(names[0])}</b><span>{escape(names[1])}<br>"
-            f"score {number_fixed(explanation.score)}{time}{constant}<br>"
-            f"{escape(explanation.film.name)}</span></a>"
+            f"{_boxes(explanation, marked)}</i><b>{escape(explanation.method if one_phrase else explanation.text)}</b>"
+            f"<span>{'<br>'.join(escape(fact) for fact in facts)}</span></a>"
         )
     return f'<nav class="sheet" aria-label="all explanations">{"".join(cards)}</nav>'
 
