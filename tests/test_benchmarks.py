@@ -120,3 +120,12 @@ def test_the_speed_benchmark_reports_every_ratio_and_the_machine(tmp_path):
         assert f"| {row['name']} | {row['against']} | {row['ratio']:.3f} |" in output
     assert content["machine"]["threads"] == 1
     assert content["machine"]["torch"] in output.splitlines()[0]
+
+
+def test_the_benchmark_of_saving_reports_every_file():
+    small = ["--height", "300", "--width", "250", "--rounds", "1", "--repeats", "1", "--method", "raw-attention"]
+    script = FOLDER / "save.py"
+    done = subprocess.run([sys.executable, str(script), *small], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("save, all five files", "overlay.png", "panel.png", "report.html", "explanation.json"):
+        assert f"| {name}" in done.stdout

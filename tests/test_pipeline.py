@@ -444,3 +444,19 @@ def test_half_precision_gives_the_same_map_in_float32(tiny, film, half):
     grids = [matex.attribute(model, pixels, ids, "matex") for model in (tiny, light)]
     assert grids[1].dtype == torch.float32
     assert torch.corrcoef(torch.stack([grid.flatten() for grid in grids]))[0, 1] > 0.995
+
+
+def test_compare_keeps_the_order_and_says_what_was_left_out(tiny, film):
+    names = ["rollout", "guided-backprop", "matex"]
+    comparison = matex.compare(tiny, film.path, film.demo_phrase, names, skip_unsupported=True)
+    assert list(comparison) == ["rollout", "matex"]
+    assert list(comparison.left_out) == ["guided-backprop"]
+    assert comparison.left_out["guided-backprop"].startswith("it needs ReLU")
+    assert comparison.shared_seconds > comparison["rollout"].provenance["seconds"] > 0
+
+
+def test_the_record_says_whether_the_sides_are_stated(tiny, film):
+    for mirrored in (None, False, True):
+        made = matex.explain(tiny, film.path, film.demo_phrase, "raw-attention", mirrored=mirrored)
+        assert made.provenance["image"]["oriented"] is (mirrored is not None)
+        assert any("orientation unknown" in note for note in made.notes) is (mirrored is None and film.view is None)

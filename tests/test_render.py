@@ -19,7 +19,7 @@ from matex.render.files import NAMES, RUN, check_folder, record, save, save_run,
 from matex.render.framed import framed_overlay
 from matex.render.overlay import LEVELS, SIDE, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
 from matex.render.panel import layers, model_name, panel, places, tell_scores, understood
-from matex.render.report import Line, fragment, page, write_report
+from matex.render.report import STYLE, Line, duration, fragment, page, write_report
 from matex.render.text import wrap
 from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 
@@ -314,6 +314,54 @@ def test_terms_of_weight_0_are_labelled_and_grey():
     with_flow, without = (np.asarray(panel(fake(weights={**weights, "flow": flow}))) for flow in (0.2, 0.0))
     coloured = [np.ptp(image[1100:1400, 420:760].astype(int), axis=2).max() for image in (with_flow, without)]
     assert coloured[0] > 60 > 30 > coloured[1]
+
+
+def luminance(colour):
+    """Relative luminance of "#rrggbb", WCAG 2."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one, other):
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_has_the_contrast_that_wcag_asks_for():
+    from matex.render import canvas
+
+    colours = dict(re.findall(r"--(\w+):(#\w{6})", STYLE))
+    for text in ("ink", "soft", "faint", "link"):
+        assert min(contrast(colours[text], back) for back in ("#ffffff", colours["paper"], "#eceff2")) >= 4.5, text
+    for rule in re.findall(r"\{[^}]*\}", STYLE):
+        if found := re.search(r"background:(#\w{6}).*[;{]color:(#\w{6})", rule):
+            assert contrast(*found.groups()) >= 4.5, rule
+    for text in (canvas.FAINT, canvas.SOFT, canvas.BRIGHT, canvas.WARNING):
+        assert contrast(text, canvas.BACKGROUND) >= 4.5
+
+
+@pytest.mark.parametrize("seconds", [2e-6, 4.4e-4, 0.0021, 0.0099, 0.05, 3.2])
+def test_a_time_is_never_0(seconds):
+    told, unit = duration(seconds).split()
+    assert float(told) * {"ms": 1e-3, "s": 1}[unit] == pytest.approx(seconds, rel=0.1)
+
+
+def test_a_comparison_names_what_it_left_out_and_why():
+    made = [fake(method=name, provenance={"seconds": 0.0004}) for name in ("rollout", "matex")]
+    text = page(made, "two", left_out={"guided-backprop": "it needs a <ReLU>"})
+    assert "<li><b>guided-backprop</b>: it needs a &lt;ReLU&gt;</li>" in text
+    assert text.count("own formula 0.4 ms") == 2
+    assert re.findall(r'<a class="thumb".*?<b>(.*?)</b>', text) == ["rollout", "matex"]
+    assert "Left out" not in page(made, "two")
+
+
+def test_all_notes_stand_under_read_this_first():
+    notes = ("part of the film was cut off", "the map is <constant>")
+    text = page([fake(notes=notes)], "title")
+    section = re.search(r"<b>Read this first</b><ul>(.*?)</ul>", text)
+    assert section
+    assert section.group(1) == "".join(f"<li>{html.escape(note)}</li>" for note in notes)
 
 
 def test_every_image_of_a_page_has_a_text_for_those_who_do_not_see_it():

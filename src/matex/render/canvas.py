@@ -17,7 +17,7 @@ BACKGROUND, RULE, FAINT, SOFT, BRIGHT, WARNING = (
     "#f1f3f5",
     "#f5b84b",
 )
-LONGEST = 8000  # pixels; a page is cut to the height that was used
+LONGEST = 6000  # pixels; a page is cut to the height that was used
 
 
 class Canvas:

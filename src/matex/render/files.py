@@ -17,6 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from matex.images import InputError
+from matex.render.colormap import ColourScale
 from matex.saliency import DISCLAIMER, Explanation
 
 FORMAT = "matex-explanation/1"
@@ -199,10 +200,9 @@ def _plain(value: Any) -> Any:
 
 
 def _span(values: np.ndarray[Any, np.dtype[Any]]) -> dict[str, float | None]:
-    known = values[np.isfinite(values)]
+    scale = ColourScale.of(values)
     return {
-        "minimum": float(known.min()) if known.size else None,
-        "maximum": float(known.max()) if known.size else None,
+        name: value if np.isfinite(value) else None for name, value in (("minimum", scale.low), ("maximum", scale.high))
     }
 
 
