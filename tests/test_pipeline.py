@@ -459,4 +459,4 @@ def test_the_record_says_whether_the_sides_are_stated(tiny, film):
     for mirrored in (None, False, True):
         made = matex.explain(tiny, film.path, film.demo_phrase, "raw-attention", mirrored=mirrored)
         assert made.provenance["image"]["oriented"] is (mirrored is not None)
-        assert any("orientation unknown" in note for note in made.notes) is (mirrored is None and film.view is None)
+        assert any("orientation unknown" in note for note in made.notes) is (mirrored is None)
