@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -122,17 +122,20 @@ class _Chunk:
     def _read(self) -> None:
         """The samples whose image can be read and whose phrase the model can read; the others are problems."""
         films = Films(self.opened.model(self.chunk.model))
-        for number in self.plan.numbers(self.chunk):
-            sample: Sample | None = None
-            try:
-                sample = self.opened.sample(self.chunk.dataset, number)
-                film = films.of(sample)
-            except InputError as error:
-                self._problem(number, sample, error)
+        for number, sample, film in films.of_each(self._numbered()):
+            if isinstance(film, InputError):
+                self._problem(number, sample, film)
                 continue
             self.numbers[sample.id] = number
             self.samples.append(sample)
             self.films.append(film)
+
+    def _numbered(self) -> Iterator[tuple[int, Sample]]:
+        for number in self.plan.numbers(self.chunk):
+            try:
+                yield number, self.opened.sample(self.chunk.dataset, number)
+            except InputError as error:
+                self._problem(number, None, error)
 
     def _problem(self, number: int, sample: Sample | None, error: InputError) -> None:
         said, file = str(error), ""

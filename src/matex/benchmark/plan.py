@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from matex.adapters import Model, load
 from matex.adapters.randomise import randomised
 from matex.benchmark.config import Config, ModelChoice, parse_config, plain
 from matex.benchmark.store import FORMAT, ChunkKey
+from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.images import Film, InputError, read
 
@@ -139,15 +141,38 @@ class Films:
         self._model = model
         self._known: dict[tuple[str, str | None, bool], Film] = {}
 
+    def of_each(self, samples: Iterable[tuple[int, Sample]]) -> Iterator[tuple[int, Sample, Film | InputError]]:
+        """Numbered samples with their films, decoded in threads ahead of the caller.
+
+        Yields:
+            (number, sample, film); instead of the film the error, where the image or the phrase cannot be read.
+        """
+        with contextlib.closing(read_ahead(samples, lambda numbered: _film(numbered[1]))) as films:
+            for (number, sample), film in films:
+                yield number, sample, film if isinstance(film, InputError) else self._known_film(sample, film)
+
     def of(self, sample: Sample) -> Film:
-        """The sample's film.
+        """The film of one sample.
 
         Raises:
             InputError: the image cannot be read, or the model cannot read the phrase.
         """
-        film = read(sample.image).known_as(sample.view, None)
-        self._model.encode(sample.text)
+        film = self._known_film(sample, _film(sample))
+        if isinstance(film, InputError):
+            raise film
+        return film
+
+    def _known_film(self, sample: Sample, film: Film) -> Film | InputError:
+        """The first film with this content; the error where the model cannot read the sample's phrase."""
+        try:
+            self._model.encode(sample.text)
+        except InputError as error:
+            return error
         return self._known.setdefault((film.sha256, film.view, film.mirrored), film)
+
+
+def _film(sample: Sample) -> Film:
+    return read(sample.image).known_as(sample.view, None)
 
 
 def open_model(choice: ModelChoice) -> Model:

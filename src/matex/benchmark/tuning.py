@@ -258,13 +258,12 @@ def _batches(
     with tqdm(unit="sample", disable=not progress) as bar:
         waiting = iter(samples)
         while some := list(itertools.islice(waiting, size)):
-            films = Films(model)
             batch: list[tuple[Sample, Film]] = []
-            for sample in some:
-                try:
-                    batch.append((sample, films.of(sample)))
-                except InputError:
+            for _, sample, film in Films(model).of_each(enumerate(some)):
+                if isinstance(film, InputError):
                     left_out.append(sample.id)
+                else:
+                    batch.append((sample, film))
             if batch:
                 yield batch
             bar.update(len(some))
