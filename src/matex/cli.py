@@ -47,6 +47,8 @@ app = typer.Typer(
     "A map is evidence about a model, not a finding about a patient. Not for diagnosis.",
 )
 
+TABLES = (".csv", ".tsv", ".jsonl")
+
 ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
 ModelOption = Annotated[
     str | None,
@@ -148,7 +150,13 @@ def demo(
 
 @app.command()
 def explain(
-    image: ImageArgument,
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF, DICOM ...; or a table (.csv, .tsv, .jsonl) with columns image, text.",
+        ),
+    ],
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The phrase.")] = None,
     method: Annotated[str, typer.Option("-m", "--method", help="See matex methods.")] = "matex",
     model: ModelOption = None,
@@ -168,6 +176,12 @@ def explain(
         Path | None,
         typer.Option(help="Text file with a whole report, instead of TEXT: explain every sentence."),
     ] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"] | None,
+        typer.Option(
+            help="Of a table: stop at the first row that cannot be explained, or skip it.", show_default="stop"
+        ),
+    ] = None,
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
@@ -175,14 +189,33 @@ def explain(
 ) -> None:
     """Explain why a model gives IMAGE and TEXT their score.
 
-    Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html.
+    Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html. Of a table: a folder with these for
+    each row, and results.csv; a run that was stopped goes on where it was.
     """
     import matex
     from matex.render.files import check_folder
 
+    given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
+    if Path(image).suffix.lower() in TABLES:
+        if text is not None or report is not None or lung_mask is not None:
+            raise matex.InputError(
+                f"Expected the phrases in the column text of {image}, got TEXT, --report or --lung-mask as well. "
+                "Leave it out."
+            )
+        settings = {"resize": resize, "domain": domain, "view": view, "mirrored": mirrored}
+        from matex.explain_table import check_table
+
+        values = parse_parameters(method, given)
+        check_table(Path(image))
+        check_folder(out)
+        loaded = _load(model, preset, tokenizer, device)
+        _explain_table(loaded, Path(image), out, json, method, on_error or "stop", **settings, **values)
+        _say_default(model)
+        return
+    if on_error is not None:
+        raise matex.InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {image}. Leave it out.")
     if (text is None) == (report is None):
         raise matex.InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
-    given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     shown = {"resize": resize, "domain": domain, "progress": _on_terminal()}
     settings: dict[str, Any] = {**shown, **parse_parameters(method, given)}
     check_folder(out)
@@ -751,6 +784,47 @@ def _explain_report(
         print(f"{told:>6}  {line.kind:9} {line.text}")
     _print_notes({explanation.text: explanation for explanation in explanations})
     print(f"\nOpen {out / 'report.html'}; each explained sentence has a folder beside it. Not for diagnosis.")
+
+
+def _explain_table(
+    model: Model, table: Path, out: Path, json: bool, method: str, on_error: Literal["stop", "skip"], **settings: Any
+) -> None:
+    """Every row of a table, each reported as soon as it is done.
+
+    Raises:
+        InputError: rows that could not be explained, after all others were.
+    """
+    import logging
+
+    import matex
+    from matex.explain_table import RESULTS, explain_table
+    from matex.render.files import strict_json
+    from matex.render.panel import number_fixed
+
+    logging.getLogger("matex").addHandler(logging.NullHandler())  # what is skipped is printed here
+    counts = {"done": 0, "kept": 0, "failed": 0}
+    for row in explain_table(model, table, out, method, on_error=on_error, **settings):
+        counts[row.status] += 1
+        if json:
+            print(" ".join(strict_json(dataclasses.asdict(row)).split("\n")), flush=True)
+        elif row.status == "failed":
+            print(f"failed  line {row.line}: {row.error}", flush=True)
+        else:
+            kept = " (kept)" if row.status == "kept" else ""
+            print(
+                f"{number_fixed(math.nan if row.score is None else row.score):>6}  {row.folder}  {row.text}{kept}",
+                flush=True,
+            )
+    if not json:
+        print(
+            f"\n{counts['done']} explained, {counts['kept']} kept from an earlier run, {counts['failed']} failed. "
+            f"{out / RESULTS} lists all rows. Not for diagnosis."
+        )
+    if counts["failed"]:
+        raise matex.InputError(
+            f"Expected that every row of {table.name} can be explained, got {counts['failed']} of "
+            f"{sum(counts.values())} that cannot: {out / RESULTS} says why. The others are written."
+        )
 
 
 def _print_summary(explanation: Explanation) -> None:

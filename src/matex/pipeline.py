@@ -409,7 +409,7 @@ def _apply(
                 film=subject.film,
                 text=subject.text,
                 method=name,
-                parameters=_parameters(method),
+                parameters=method_parameters(method),
                 score=float(trace.image.score[i]),
                 image=saliency,
                 tokens=scored,
@@ -463,7 +463,7 @@ def _provenance(
     return {
         "matex": _version("matex"),
         "method": name,
-        "parameters": _parameters(method),
+        "parameters": method_parameters(method),
         "plugin": describe(type(method)),
         "model": {
             "name": model.name,
@@ -499,7 +499,7 @@ def _provenance(
     }
 
 
-def _parameters(method: Any) -> dict[str, Any]:
+def method_parameters(method: Any) -> dict[str, Any]:
     """All that the map depends on: a record is the same with and without a progress bar."""
     return {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
 

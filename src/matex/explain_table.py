@@ -1,0 +1,223 @@
+"""A table of images and phrases explained row by row into a folder, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from matex.adapters.model import Model
+from matex.attribution import make
+from matex.checks import read_bytes, read_json
+from matex.corpus import OnError, Pair, Skipped, explain_each
+from matex.datasets.sample import Problem
+from matex.datasets.tables import Row, Unusable, read_rows
+from matex.errors import InputError, shown
+from matex.geometry import Resize
+from matex.images import MAX_BYTES
+from matex.pipeline import Domain, method_parameters
+from matex.render.files import NAMES, replacing, strict_json
+from matex.saliency import Explanation
+
+RESULTS = "results.csv"
+COLUMNS = ("line", "image", "text", "status", "score", "folder", "error")
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one row.
+
+    Args:
+        line: of the table, the header is 1.
+        image: as the table names it.
+        text: the phrase.
+        status: "done"; "kept" when the folder held this very explanation; "failed".
+        score: cosine similarity; None for a failed row.
+        folder: name of the row's folder; empty for a failed row.
+        error: why it failed.
+    """
+
+    line: int
+    image: str
+    text: str
+    status: Literal["done", "kept", "failed"]
+    score: float | None = None
+    folder: str = ""
+    error: str = ""
+
+
+def explain_table(
+    model: Model,
+    table: Path,
+    out: Path,
+    method: str = "matex",
+    *,
+    on_error: OnError = "stop",
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    view: str | None = None,
+    mirrored: bool | None = None,
+    **parameters: Any,
+) -> Generator[RowResult]:
+    """Explain the rows of a table as a stream; each gets a folder in `out`, `results.csv` lists all of them.
+
+    A row's folder is named after its image and a hash of its cells. A folder that holds the row's explanation, by the
+    same method, settings and weights from the same image file, is kept, so that a stopped run goes on.
+
+    Args:
+        table: CSV, TSV, JSON or JSON lines with columns image (relative to the table) and text, and optionally view
+            and mirrored.
+        out: folder; `results.csv` in it is written when all rows were read.
+        on_error: "stop" raises at the first row that cannot be explained, "skip" reports it as failed.
+        model, method, resize, domain, view, mirrored, parameters: see `explain_each`.
+
+    Yields:
+        One result per row, in their order.
+
+    Raises:
+        InputError: no such table or columns; with "stop" a row that cannot be explained, naming its line.
+    """
+    expected = {
+        "method": method,
+        "parameters": json.loads(strict_json(method_parameters(make(method, parameters)))),
+        "provenance.resize": resize,
+        "provenance.domain": domain,
+        "provenance.model.weights_sha256": model.weights_sha256,
+    }
+    waiting: deque[tuple[_Row, RowResult | None]] = deque()  # rows read ahead; None where the model is at work
+
+    def pairs() -> Iterator[Pair]:
+        for row in _rows(table, view, mirrored):
+            result = row.failed(row.error) if row.error else row.kept(out, expected)
+            waiting.append((row, result))
+            if result is None:
+                yield Pair(row.path, row.text, row.view, row.mirrored)
+
+    def finished() -> Iterator[RowResult]:
+        while waiting and (result := waiting[0][1]) is not None:
+            row, _ = waiting.popleft()
+            if result.status == "failed" and on_error == "stop":
+                raise InputError(f"Line {row.line} of {table.name}: {result.error}")
+            yield result
+
+    def results() -> Iterator[RowResult]:
+        # Rows at fault are told from each other here, by their lines in the table.
+        for result in explain_each(model, pairs(), method, on_error="skip", resize=resize, domain=domain, **parameters):
+            yield from finished()
+            row, _ = waiting.popleft()
+            if isinstance(result, Skipped):
+                waiting.appendleft((row, row.failed(str(result.error))))
+                yield from finished()
+            else:
+                yield row.saved(result, out)
+        yield from finished()
+
+    with replacing(out / RESULTS) as file, file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for result in results():
+            cells = asdict(result)
+            writer.writerow([spreadsheet_safe(cells[name]) for name in COLUMNS])
+            yield result
+
+
+def check_table(table: Path) -> None:
+    """Refuse a table without the columns image and text, before a model is loaded for it.
+
+    Raises:
+        InputError: no such file, or not such a table.
+    """
+    if not table.is_file():
+        raise InputError(f"Expected a table of images and phrases, got no file: {shown(str(table))}. Check the path.")
+    next(read_rows(table, ("image", "text"), []), None)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row as it was read; `error` says why it cannot be explained."""
+
+    line: int
+    image: str
+    text: str
+    path: Path
+    view: str | None = None
+    mirrored: bool | None = None
+    error: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Name of the row's folder: the image's, and a hash of what the row says."""
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", self.path.stem).strip("._")[:60] or "image"
+        cells = json.dumps([self.image, self.text, self.view, self.mirrored])
+        return f"{stem}-{hashlib.sha256(cells.encode()).hexdigest()[:10]}"
+
+    def failed(self, error: str) -> RowResult:
+        return RowResult(self.line, self.image, self.text, "failed", error=error)
+
+    def saved(self, explanation: Explanation, out: Path) -> RowResult:
+        """Write the explanation into the row's folder."""
+        explanation.save(out / self.folder)
+        return RowResult(self.line, self.image, self.text, "done", explanation.score, self.folder)
+
+    def kept(self, out: Path, expected: Mapping[str, Any]) -> RowResult | None:
+        """The result of an earlier run that explained this row alike; None where there is none."""
+        folder = out / self.folder
+        if not all((folder / name).is_file() for name in NAMES):
+            return None
+        try:
+            record = read_json(folder / "explanation.json", "a record")
+            image = hashlib.sha256(read_bytes(self.path, "an image file", MAX_BYTES)).hexdigest()
+        except InputError:
+            return None  # explained again, which says what is wrong
+        wanted = {**expected, "text": self.text, "provenance.image.sha256": image}
+        if any(_entry(record, name) != value for name, value in wanted.items()):
+            return None
+        score = record.get("score")
+        return RowResult(self.line, self.image, self.text, "kept", score, self.folder)
+
+
+def _rows(table: Path, view: str | None, mirrored: bool | None) -> Iterator[_Row]:
+    """The rows of the table, those at fault with their error, in the order of their lines."""
+    problems: list[Problem] = []
+    for row in read_rows(table, ("image", "text"), problems):
+        yield from _at_fault(problems)
+        yield _row(row, table.parent, view, mirrored)
+    yield from _at_fault(problems)
+
+
+def _at_fault(problems: list[Problem]) -> Iterator[_Row]:
+    yield from (_Row(problem.row or 0, "", "", Path(), error=problem.said) for problem in problems)
+    problems.clear()
+
+
+def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _Row:
+    try:
+        image, text = row.text("image"), row.text("text")
+    except Unusable as error:
+        return _Row(row.number, "", "", Path(), error=str(error))
+    given = (row.optional("mirrored") or "").lower()
+    if given and given not in _TRUTH:
+        return _Row(row.number, image, text, Path(), error="Expected true or false in column 'mirrored', got another.")
+    return _Row(
+        row.number, image, text, folder / image, row.optional("view") or view, _TRUTH[given] if given else mirrored
+    )
+
+
+def spreadsheet_safe(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that would be one gets an apostrophe."""
+    formula = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
+    return f"'{cell}" if formula or (isinstance(cell, str) and cell[:1] in "\t\r" and cell) else cell
+
+
+def _entry(record: Any, name: str) -> Any:
+    """The entry of a record at a dotted name; None where there is none."""
+    for part in name.split("."):
+        record = record.get(part) if isinstance(record, dict) else None
+    return record
