@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check format bench methods-page train-tiny clean
+.PHONY: demo test test-slow check format bench evidence evidence-test methods-page train-tiny train-tiny-plain clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,11 +35,25 @@ format: $(VENV)/.ready
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py
 
+EVIDENCE := evidence evidence-tiers evidence-costly evidence-checks evidence-removal
+evidence: $(VENV)/.ready  ## every number of docs/benchmark.md again, from the development data (hours on two cores)
+	for name in $(EVIDENCE); do \
+	    $(BIN)/matex benchmark examples/$$name.toml -o runs/$$name --resume && $(BIN)/matex report runs/$$name || exit 1; \
+	done
+	$(BIN)/python docs/make_benchmark.py runs
+
+evidence-test: $(VENV)/.ready  ## open the films kept for the final test; once per release
+	$(BIN)/python benchmarks/evidence_test.py
+
 methods-page: $(VENV)/.ready  ## docs/methods.md and its pictures, from the methods and the bundled model (minutes)
 	$(BIN)/python docs/make_methods.py
 
 train-tiny: $(VENV)/.ready  ## train the bundled model again (about three hours on two cores)
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0
+
+train-tiny-plain: $(VENV)/.ready  ## train the second bundled model, which nobody tells where a finding lies
+	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny-plain --seed 0 --steps 9000 --small 0.55 \
+	    --fresh 5 --supervision film --text-from src/matex/adapters/tiny --frozen-text 0.6
 
 clean:
 	rm -rf $(VENV) demo build

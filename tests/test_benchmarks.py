@@ -2,11 +2,15 @@
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from matex.datasets.simulated import read_names
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPT = FOLDER / "speed.py"
@@ -129,3 +133,25 @@ def test_the_benchmark_of_saving_reports_every_file():
     assert done.returncode == 0, done.stderr
     for name in ("save, all five files", "overlay.png", "panel.png", "report.html", "explanation.json"):
         assert f"| {name}" in done.stdout
+
+
+def test_the_final_test_of_a_version_is_opened_once(tmp_path, monkeypatch):
+    path = FOLDER / "evidence_test.py"
+    module = runpy.run_path(str(path))
+    record = tmp_path / "record.jsonl"
+    assert module["opened"](record) == {}
+    record.write_text(json.dumps({"version": version("matex"), "date": "2026-01-02"}) + "\n")
+    monkeypatch.setitem(module["main"].__globals__, "RECORD", record)
+    with pytest.raises(SystemExit, match="opened on 2026-01-02"):
+        module["main"]([])
+
+
+def test_the_final_test_uses_films_that_no_other_configuration_uses():
+    examples = FOLDER.parent / "examples"
+    kept = '"examples/test-normals.txt"'
+    for path in examples.glob("*.toml"):
+        text = path.read_text(encoding="utf-8")
+        lists = text.count(f"only = {kept}"), text.count(f"without = {kept}")
+        roots = text.count("data/normals")
+        assert lists == ((roots, 0) if path.name == "evidence-test.toml" else (0, roots)), path.name
+    assert len(read_names(examples / "test-normals.txt")) == 120

@@ -1,5 +1,6 @@
 """Simulated films: fixed by seed and index, the truth to the pixel, one finding named and the other known."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -97,3 +98,33 @@ def test_films_without_room_for_findings_are_refused_when_they_are_made(tmp_path
     dataset = open_dataset("simulated", root=tmp_path, films=1)
     with pytest.raises(InputError, match="Expected normal films with room for nodule, got none in 60"):
         dataset[0]
+
+
+def films_of(tmp_path, **parameters):
+    """Grey levels of the normal films behind 40 simulated ones, of four in the manifest."""
+    manifest = []
+    for number in range(4):
+        name = f"film-{number}.png"
+        normal = np.asarray(Image.open(samples()[-1].path).convert("L"))
+        Image.fromarray(np.maximum(normal, number)).save(tmp_path / name)
+        manifest.append(json.dumps({"image": name, "split": "val"}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(manifest))
+    dataset = open_dataset("simulated", root=tmp_path, films=40, **parameters)
+    return {sample.cluster for sample in dataset}
+
+
+def test_films_kept_for_a_test_are_in_that_test_and_nowhere_else(tmp_path):
+    (tmp_path / "kept.txt").write_text("# kept\nfilm-1.png  # one\n\nfilm-3.png\n")
+    kept = films_of(tmp_path, only=tmp_path / "kept.txt")
+    others = films_of(tmp_path, without=tmp_path / "kept.txt")
+    assert len(kept) == len(others) == 2
+    assert not kept & others
+
+
+def test_a_list_that_names_a_film_that_is_not_there_leaves_nothing_out_and_is_refused(tmp_path):
+    (tmp_path / "kept.txt").write_text("film-9.png\n")
+    for name in ("only", "without"):
+        with pytest.raises(InputError, match=r"1 that are not there, the first 'film-9\.png'"):
+            films_of(tmp_path, **{name: tmp_path / "kept.txt"})
+    with pytest.raises(InputError, match="Expected a root"):
+        open_dataset("simulated", only=tmp_path / "kept.txt")

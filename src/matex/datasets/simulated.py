@@ -9,11 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from matex.checks import read_text
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import inside, size_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import leaving_out, read_rows
-from matex.images import InputError, read
+from matex.errors import InputError, shown
+from matex.images import read
 from matex.samples import samples
 from matex.simulation import (
     FINDINGS,
@@ -52,6 +54,9 @@ class Simulated(Layout):
         placed: whether the phrase says where ("nodule in the left upper lung") or only what ("nodule").
         seed: of everything drawn.
         split: of the normal films in root; None: all of them.
+        only: text file with the normal films to use, their names in the manifest line by line ("#" begins a comment);
+            None: all of the split.
+        without: text file with normal films to leave out, such as those kept for a final test.
     """
 
     domain: ClassVar[str] = "chest"
@@ -63,6 +68,8 @@ class Simulated(Layout):
     placed: bool = True
     seed: int = 0
     split: str | None = "val"
+    only: Path | None = None
+    without: Path | None = None
 
     def __post_init__(self) -> None:
         check_choice("tier", self.tier, TIERS)
@@ -70,6 +77,8 @@ class Simulated(Layout):
             raise InputError(f"Expected 1 or 2 findings in each film, got {self.findings}.")
         if self.films < 1 or self.seed < 0:
             raise InputError(f"Expected films of 1 or more and a seed of 0 or more, got {self.films} and {self.seed}.")
+        if self.root is None and (self.only or self.without):
+            raise InputError("Expected a root for a list of its films, got none. Name the folder of normal films.")
 
     def read(self) -> Reading:
         problems: list[Problem] = []
@@ -128,14 +137,25 @@ class Simulated(Layout):
         if self.root is None:
             return [_Normal(one.path) for one in samples() if one.normal]
         found: list[_Normal] = []
+        only, without = (read_names(path) if path else frozenset[str]() for path in (self.only, self.without))
+        seen: set[str] = set()
         columns = ("image",) if self.split is None else ("image", "split")
         for row in read_rows(self.root / "manifest.jsonl", columns, problems):
             if self.split is None or row.optional("split") == self.split:
                 with leaving_out(row, problems):
-                    path = inside(self.root, row.text("image"))
+                    name = row.text("image")
+                    seen.add(name)
+                    if name in without or (self.only and name not in only):
+                        continue
+                    path = inside(self.root, name)
                     size_of(path)
                     patient = row.optional("patient")
                     found.append(_Normal(path, cluster("patient", "simulated", patient) if patient else ""))
+        if unknown := sorted((only | without) - seen):
+            raise InputError(
+                f"Expected the listed films in the manifest's split {self.split!r}, got {len(unknown)} that are not "
+                f"there, the first {shown(unknown[0])}. Correct the list: such a name leaves nothing out."
+            )
         return found
 
     def _second(self, finding: str, rng: np.random.Generator) -> list[str | None]:
@@ -186,6 +206,12 @@ class _Normal:
 
     path: Path
     cluster: str = ""
+
+
+def read_names(path: Path) -> frozenset[str]:
+    """Names of films, the lines of a text file without comments and empty ones."""
+    lines = read_text(path, "a text file of film names").splitlines()
+    return frozenset(name for line in lines if (name := line.partition("#")[0].strip()))
 
 
 def _can_stand_apart(finding: str, other: str) -> bool:

@@ -57,15 +57,18 @@ def _evaluate(verb: str, arguments: list[str]) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--films", type=int, default=1000, help="simulated films per tier")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", type=Path, help="text file with the normal films that are kept for a final test")
     if verb == "record":
         parser.add_argument("--work", type=Path, required=True, help="where the training left its curves")
         parser.add_argument("--command", required=True, help="how the training was started")
         parser.add_argument("--note", action="append", default=[], help="for the record; may be given again")
     given = parser.parse_args(arguments)
+    from matex.datasets.simulated import read_names
     from matex.simulation.training.evaluate import evaluate
     from matex.simulation.training.record import write_record
 
-    evaluation = evaluate(given.data, given.model, given.films, given.seed)
+    without = read_names(given.without) if given.without else frozenset[str]()
+    evaluation = evaluate(given.data, given.model, given.films, given.seed, without)
     if verb == "record":
         write_record(given.model, given.work, evaluation, given.command, given.note)
     json.dump(evaluation, sys.stdout, indent=2)

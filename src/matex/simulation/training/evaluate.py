@@ -221,7 +221,7 @@ def real_films(encoder: Encoder, data: Path, normals: Sequence[np.ndarray]) -> d
     return result
 
 
-def evaluate(data: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:
+def evaluate(data: Path, folder: Path, count: int, seed: int, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The full protocol, on normal films of the val split and real films outside the training.
 
     Args:
@@ -229,9 +229,10 @@ def evaluate(data: Path, folder: Path, count: int, seed: int) -> dict[str, Any]:
         folder: the model.
         count: simulated films per tier.
         seed: of the simulated films.
+        without: normal films that are kept for a final test, by their names in the manifest.
     """
     encoder = Encoder.load(folder)
-    normals = read_normals(data, "val")
+    normals = read_normals(data, "val", without)
     # Where the lungs were not found nobody can say which zone a finding lies in.
     backgrounds = [(normal, lungs) for normal in normals if (lungs := find_lungs(normal)).measured]
     result: dict[str, Any] = {"seed": seed, "phrases": len(all_canonical()), "backgrounds": len(backgrounds)}

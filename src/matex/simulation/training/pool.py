@@ -83,9 +83,9 @@ def squash(pixels: np.ndarray, size: int = SIZE) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def read_normals(data: Path, split: str) -> list[np.ndarray]:
-    """The normal films of one split at their own size."""
-    rows = [row for row in read_manifest(data / "normals") if row["split"] == split]
+def read_normals(data: Path, split: str, without: frozenset[str] = frozenset()) -> list[np.ndarray]:
+    """The normal films of one split at their own size, `without` those of these names."""
+    rows = [row for row in read_manifest(data / "normals") if row["split"] == split and row["image"] not in without]
     return [read_grey(data / "normals" / row["image"]) for row in rows]
 
 
