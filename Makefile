@@ -23,7 +23,8 @@ test: $(VENV)/.ready  ## what CI runs, without the slow part
 test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long tests
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.ready  ## lint, format, types
+check: $(VENV)/.ready  ## lint, format, spelling, types
+	$(BIN)/codespell src docs tests examples benchmarks *.md
 	$(BIN)/ruff check src tests benchmarks examples docs/*.py
 	$(BIN)/ruff format --check src tests benchmarks examples docs/*.py
 	$(BIN)/pyright --pythonpath $(BIN)/python
