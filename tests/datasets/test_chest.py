@@ -269,6 +269,7 @@ def test_a_section_ends_at_the_next_heading():
     assert section_of("FINDINGS: a\n b\nIMPRESSION: c", "findings") == "a b"
     assert section_of("FINDINGS AND IMPRESSION: both", "impression") == "both"
     assert section_of("WET READ: x\n the impression: y", "impression") == ""
+    assert section_of("FINDINGS:\n LUNGS: a\n HEART: b\nIMPRESSION: c", "findings") == "LUNGS: a HEART: b"
 
 
 # NIH, RSNA
@@ -558,6 +559,17 @@ def test_open_i_reads_the_xml_of_the_nlm(tmp_path):
     assert [sample.text for sample in dataset] == ["Heart is enlarged & the lungs are clear."] * 2
     assert {sample.group for sample in dataset} == {"Cardiomegaly"}
     assert {sample.view for sample in dataset} == {None}
+
+
+def test_open_i_joins_a_section_that_comes_in_two_parts_and_knows_its_other_names(tmp_path):
+    layouts.open_i_nlm(tmp_path)
+    report = tmp_path / "ecgen-radiology/1.xml"
+    parts = '<AbstractText Label="findings">Left effusion.</AbstractText><AbstractText Label="Conclusion">Bad.'
+    report.write_text(report.read_text().replace('<AbstractText Label="IMPRESSION"/>', f"{parts}</AbstractText>"))
+    findings = open_dataset("open-i", root=tmp_path, frontal=False)
+    assert [sample.text for sample in findings] == ["Heart is enlarged & the lungs are clear. Left effusion."] * 2
+    impression = open_dataset("open-i", root=tmp_path, frontal=False, section="impression")
+    assert [sample.text for sample in impression] == ["Bad."] * 2
 
 
 @pytest.mark.parametrize(

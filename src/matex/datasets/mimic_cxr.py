@@ -13,11 +13,11 @@ from matex.datasets.pictures import inside, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Unusable, clean, leaving_out, once, read_lines, read_rows
 from matex.images import InputError
+from matex.priors.sections import sections
 
 SECTIONS = ("findings", "impression")
 SPLITS = {"train": "train", "validate": "val", "test": "test"}
 PATIENT = re.compile(r"(?:^|/)p(\d{8})/")
-_HEADING = re.compile(r"^[ \t]*([A-Z][A-Z /&,()-]{2,}):", re.M)
 
 
 @DATASETS("mimic-cxr")
@@ -130,10 +130,10 @@ class MimicCxr(Layout):
 
 
 def section_of(report: str, section: str) -> str:
-    """The text under a heading in capitals that ends with a colon, up to the next one; empty when there is none."""
-    headings = list(_HEADING.finditer(report))
-    for index, heading in enumerate(headings):
-        if section in heading.group(1).lower():
-            end = headings[index + 1].start() if index + 1 < len(headings) else len(report)
-            return clean(report[heading.end() : end])
-    return ""
+    """The text of a section, sub-headings included; empty when the report has none.
+
+    Only a known name begins or ends a section (`matex.priors.sections`). A section that comes twice, as in an addendum,
+    is joined in order; FINDINGS AND IMPRESSION serves both.
+    """
+    parts = [part for part in sections(report) if section in part.name]
+    return clean(" ".join(dict.fromkeys(report[part.start : part.end].strip() for part in parts)))

@@ -13,6 +13,7 @@ from matex.datasets.pictures import folder_of, inside
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, once, read_rows
 from matex.images import InputError
+from matex.priors.sections import section_name
 
 SECTIONS = ("findings", "impression")
 MAX_XML = 1 << 20  # bytes; a report is some thousands
@@ -89,9 +90,11 @@ class OpenI(Layout):
             nothing = Row(file.name, 1, {})
             with leaving_out(nothing, problems):
                 tree = _parsed(file)
-                sections = {
-                    (part.get("Label") or "").lower(): "".join(part.itertext()) for part in tree.iter("AbstractText")
-                }
+                parts = [
+                    (section_name(part.get("Label") or ""), "".join(part.itertext()))
+                    for part in tree.iter("AbstractText")
+                ]
+                sections = {name: " ".join(text for label, text in parts if name in label) for name in SECTIONS}
                 subject = next((clean("".join(part.itertext())) for part in tree.findall("MeSH/major")), "")
                 for image in tree.iter("parentImage"):
                     with leaving_out(nothing, problems):
