@@ -14,9 +14,11 @@ from typing import Literal
 
 from matex.priors import lexicon
 from matex.priors.atlas import REGIONS
+from matex.priors.sections import WITHOUT_FINDINGS, sections
 
 Side = Literal["right", "left"]
 Polarity = Literal["positive", "negated", "normal", "uncertain"]
+Claim = Literal["positive", "negated", "normal", "uncertain", "no finding"]
 
 UNCERTAIN_WEIGHT = 0.5
 LESSER_SIDE_WEIGHT = 0.6
@@ -43,6 +45,8 @@ class Mention:
     """About the past: status post, history of, lobectomy."""
     weight: float
     """In [0, 1]; 0 when negated or historical."""
+    normal: bool = False
+    """Said to be normal; such a mention is negated too."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Sentence:
     text: str
     start: int
     end: int
+    section: str = ""
+    """The section it stands in (`sections.NAMES`); empty before the first heading.
+
+    A section without findings (INDICATION, TECHNIQUE) covers the first of its lines alone: many reports go on with
+    the findings without another heading."""
 
 
 def parse(text: str) -> tuple[Mention, ...]:
@@ -79,17 +88,26 @@ def polarity(text: str) -> Polarity:
     return "positive"
 
 
+def claim(sentence: str | Sentence) -> Claim:
+    """What a sentence claims about the patient: its `polarity`, or "no finding" when it describes none.
+
+    Sentences about technique, comparison, devices and recommendations describe no finding, and neither do those of a
+    section such as INDICATION. A sentence that the rules cannot place counts as one that describes something.
+
+    >>> claim("PA and lateral views of the chest."), claim("ET tube in situ."), claim("ET tube in situ, left effusion.")
+    ('no finding', 'no finding', 'positive')
+    """
+    if isinstance(sentence, Sentence):
+        return "no finding" if sentence.section in WITHOUT_FINDINGS else claim(sentence.text)
+    readings = [_Reading(part) for part in sentences(sentence)]
+    return "no finding" if readings and not any(reading.describes() for reading in readings) else polarity(sentence)
+
+
 # -------------------------------------------------------------------------------------------------- sentences
 
 _ABBREVIATION = re.compile(
     r"dr|mrs?|ms|prof|st|rt|lt|vs|approx|e\.g|i\.e|etc|cf|fig|incl|resp|[ap]\.m|ca|[a-kmnp-qs-z]"
 )
-_HEADINGS = (
-    "findings|impressions?|technique|comparisons?|indications?|history|"
-    "clinical (?:history|information|indication)|exam|examination|study|procedure|conclusions?|report|opinion|"
-    "reason for exam(?:ination)?|recommendations?|wet read|final report|addendum"
-)
-_HEADING = re.compile(rf"[ \t]*(?:{_HEADINGS})[ \t]*(?::|(?=\n)|(?=$))[ \t]*", re.IGNORECASE)
 _BULLET = re.compile(r"[ \t]*(?:\(?\d{1,2}[.)](?=\s)|[-*•·–](?=\s))[ \t]*")
 _BLANK = re.compile(r"\s+")
 _BREAK = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n")
@@ -102,18 +120,28 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     break ends one unless the next line goes on in lower case.
     """
     found: list[Sentence] = []
-    start = _skip_markers(text, 0)
-    for stop in _BREAK.finditer(text):
-        if stop.start() < start or not _is_end(text, start, stop):
-            continue
-        _add(found, text, start, stop.start() if stop.group() == "\n" else stop.end())
-        start = _skip_markers(text, stop.end())
-    _add(found, text, start, len(text))
+    for section in sections(text):
+        first_line = _end_of_first_line(text, section.start, section.end)
+        start = _skip_markers(text, section.start, section.end)
+        for stop in [*_BREAK.finditer(text, start, section.end), None]:
+            if stop is not None and (stop.start() < start or not _is_end(text, start, stop)):
+                continue
+            is_covered = section.name not in WITHOUT_FINDINGS or start < first_line
+            end = section.end if stop is None else stop.start() if stop.group() == "\n" else stop.end()
+            _add(found, text, start, end, section.name if is_covered else "")
+            start = section.end if stop is None else _skip_markers(text, stop.end(), section.end)
     return tuple(found)
 
 
-def _skip_markers(text: str, start: int) -> int:
-    while match := _HEADING.match(text, start) or _BULLET.match(text, start) or _BLANK.match(text, start):
+def _end_of_first_line(text: str, start: int, stop: int) -> int:
+    """The end of the first line that is not blank."""
+    first = _BLANK.match(text, start, stop)
+    end = text.find("\n", first.end() if first else start, stop)
+    return stop if end < 0 else end
+
+
+def _skip_markers(text: str, start: int, stop: int) -> int:
+    while match := _BULLET.match(text, start, stop) or _BLANK.match(text, start, stop):
         start = match.end()
     return start
 
@@ -130,11 +158,11 @@ def _is_end(text: str, start: int, stop: re.Match[str]) -> bool:
     return not (before and _ABBREVIATION.fullmatch(before[-1].lstrip("(").lower()))
 
 
-def _add(found: list[Sentence], text: str, start: int, end: int) -> None:
+def _add(found: list[Sentence], text: str, start: int, end: int, section: str) -> None:
     while end > start and text[end - 1].isspace():
         end -= 1
     if any(character.isalnum() for character in text[start:end]):
-        found.append(Sentence(text[start:end], start, end))
+        found.append(Sentence(text[start:end], start, end, section))
 
 
 # --------------------------------------------------------------------------------------------- words to items
@@ -170,7 +198,7 @@ class _Item:
     """Belongs to something else (a device, another organ, a direction) and names no region."""
 
     def is_any(self, *kinds: str) -> bool:
-        return any(kind in self.kinds for kind in kinds)
+        return not self.kinds.isdisjoint(kinds)
 
 
 @dataclass
@@ -183,6 +211,12 @@ class _Anchor:
     finding: str | None = None
     weak: bool = False
     """Gives way to a nearer place."""
+    usual_side: str | None = None
+    """The side of the word when no side word qualifies it."""
+    repeats: _Anchor | None = None
+    """What a side that stands alone speaks of: "the left has resolved"."""
+    contrasts: bool = False
+    """Meant the other way round than what it repeats: "but not the right"."""
     last: int = -1
     """The last item of its words, when there are several."""
     sides: dict[str, float] = field(default_factory=dict[str, float])
@@ -215,6 +249,8 @@ class _SideWord:
     """Stands after what it is about: "on the right", "bilaterally", "opacity right, ..."."""
     against: bool = False
     """Only compared with, or said to have none: "unlike the right", "none on the right"."""
+    contrasts: bool = False
+    """Excepted from what is said of the other side: "but not on the right"."""
 
 
 def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
@@ -234,6 +270,7 @@ def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
         ("owns side", lexicon.OWNS_SIDE),
         ("device", lexicon.DEVICES),
         ("body", lexicon.OTHER_BODY),
+        ("position", lexicon.POSITIONS),
         ("ignored", lexicon.NOT_A_SIDE),
         ("direction", lexicon.DIRECTIONS),
         ("not", lexicon.NEGATIONS),
@@ -241,7 +278,13 @@ def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
         ("ignored", lexicon.NOT_NEGATIONS),
         ("free of", lexicon.FREE_OF),
         ("normal", lexicon.NORMALS),
+        ("normal", lexicon.AS_NORMAL),
+        ("as normal", lexicon.AS_NORMAL),
+        ("less normal", lexicon.LESS_NORMAL),
+        ("ignored", lexicon.BEYOND_NORMAL),
+        ("beyond normal", lexicon.BEYOND_NORMAL),
         ("uncertain", lexicon.UNCERTAIN),
+        ("ignored", lexicon.CERTAIN_ALL_THE_SAME),
         ("uncertain behind", lexicon.UNCERTAIN_BEHIND),
         ("historical", lexicon.HISTORICAL),
         ("ignored", lexicon.NOT_HISTORICAL),
@@ -262,9 +305,12 @@ def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
         yield kind, "", phrases
 
 
+_Entry = tuple[frozenset[str], str]
+
+
 @cache
-def _phrases() -> dict[str, list[tuple[tuple[str, ...], frozenset[str], str]]]:
-    """First word -> (words, kinds, value) of every phrase that starts with it, longest first."""
+def _phrases() -> dict[str, list[tuple[int, dict[tuple[str, ...], _Entry]]]]:
+    """First word -> (length, phrases of that length that start with it -> their kinds and value), longest first."""
     kinds: dict[tuple[str, ...], set[str]] = {}
     values: dict[tuple[str, ...], str] = {}
     for kind, value, phrases in _groups():
@@ -273,10 +319,11 @@ def _phrases() -> dict[str, list[tuple[tuple[str, ...], frozenset[str], str]]]:
             kinds.setdefault(words, set()).add(kind)
             if value:
                 values[words] = value
-    table: dict[str, list[tuple[tuple[str, ...], frozenset[str], str]]] = {}
-    for words, found in sorted(kinds.items(), key=lambda entry: -len(entry[0])):
-        table.setdefault(words[0], []).append((words, frozenset(found), values.get(words, "")))
-    return table
+    table: dict[str, dict[int, dict[tuple[str, ...], _Entry]]] = {}
+    for words, found in kinds.items():
+        of_length = table.setdefault(words[0], {}).setdefault(len(words), {})
+        of_length[words] = (frozenset(found), values.get(words, ""))
+    return {first: sorted(lengths.items(), reverse=True) for first, lengths in table.items()}
 
 
 _OTHER = frozenset({"other"})
@@ -291,12 +338,16 @@ def _find_items(text: str, offset: int) -> list[_Item]:
     ]
     words = [token.group().lower().replace("’", "'") for token in tokens]
     items: list[_Item] = []
+    table = _phrases()
     i = 0
     while i < len(words):
         length, kinds, value = 1, _OTHER, ""
-        for phrase, phrase_kinds, phrase_value in _phrases().get(words[i], ()):
-            if tuple(words[i : i + len(phrase)]) == phrase:
-                length, kinds, value = len(phrase), phrase_kinds, phrase_value
+        for size, phrases in table.get(words[i], ()):
+            entry = phrases.get(tuple(words[i : i + size]))
+            if entry is not None:
+                length, (kinds, value) = size, entry
+                if words[i] == "may" and _is_date(words, i):
+                    kinds = _OTHER
                 break
         else:
             if words[i] in ("r", "l") and _is_side_letter(tokens, words, i):
@@ -307,6 +358,11 @@ def _find_items(text: str, offset: int) -> list[_Item]:
         items.append(_Item(kinds, " ".join(words[i : i + length]), value, offset + start, offset + end))
         i += length
     return items
+
+
+def _is_date(words: Sequence[str], i: int) -> bool:
+    """Whether a month has a number beside it: "12 May", "May 2019"."""
+    return any(0 <= k < len(words) and words[k][:1].isdigit() for k in (i - 1, i + 1))
 
 
 def _is_side_letter(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> bool:
@@ -321,6 +377,9 @@ def _is_side_letter(tokens: Sequence[re.Match[str]], words: Sequence[str], i: in
 # ------------------------------------------------------------------------------------------------ the reading
 
 _BREAKS = ("comma", "and", "or", "with", "boundary", "colon")
+_ASIDE = lexicon.TECHNIQUE_WORDS | lexicon.DEVICE_WORDS | lexicon.MESSAGE_WORDS
+_ADVERBS = ("bilaterally", "on each side")
+"""Sides that stand behind what they are about."""
 
 
 class _Reading:
@@ -329,9 +388,14 @@ class _Reading:
     def __init__(self, sentence: Sentence) -> None:
         self.sentence = sentence
         self.items = _find_items(sentence.text, sentence.start)
+        self._read_central_as_normal()
+        self._read_contrasts()
+        self.joins = self._find_joins()
         self.statement = self._number_statements()
         self._set_aside_names()
         self.anchors: list[_Anchor] = []
+        self.elsewhere: list[_Anchor] = []
+        """Findings of other anatomy: they have no region here."""
         self._collect_anchors()
         self.anchors_at: dict[int, list[_Anchor]] = {}
         for anchor in self.anchors:
@@ -355,6 +419,65 @@ class _Reading:
     def _is(self, i: int, *kinds: str) -> bool:
         return 0 <= i < len(self.items) and self.items[i].is_any(*kinds)
 
+    # -- words that depend on their neighbours
+
+    def _read_central_as_normal(self) -> None:
+        """ "the trachea is central" and "trachea central": nothing is displaced."""
+        for i, item in enumerate(self.items):
+            if item.words in lexicon.CENTRAL and not self._is(i + 1, "finding", "head", "place", "side"):
+                k = i - 1
+                while self._word(k) in lexicon.COPULAS or self._word(k) in lexicon.NEUTRAL:
+                    k -= 1
+                if self._is(k, "place") and self.items[k].value in lexicon.CENTRED_PLACES:
+                    item.kinds, item.value = frozenset({"normal"}), ""
+
+    def _read_contrasts(self) -> None:
+        """ "the left, but not the right, effusion has resolved": what is said of one side is not so of the other."""
+        for i, item in enumerate(self.items):
+            if not (item.words in ("but", "and") and self._word(i + 1) == "not"):
+                continue
+            side = i + 2
+            while self._is(side, "preposition"):
+                side += 1
+            if self._is(side, "side") and any(self._is(k, "side") for k in range(max(0, i - 3), i)):
+                item.kinds = _OTHER
+                self.items[i + 1].kinds = frozenset({"contrast"})
+
+    def _is_modifier(self, i: int) -> bool:
+        """Whether a word is an adjective, by its kind, by the lexicon, or by its ending."""
+        if not 0 <= i < len(self.items):
+            return False
+        item = self.items[i]
+        if item.is_any("status", "side", "level") or item.words in lexicon.MODIFIERS:
+            return True
+        known = item.words in lexicon.NO_MODIFIERS or "other" not in item.kinds
+        return not known and item.words.endswith(lexicon.MODIFIER_ENDINGS)
+
+    def _find_joins(self) -> set[int]:
+        """Commas between adjectives of one noun: "no new, large left effusion". No statement ends at them."""
+        joins: set[int] = set()
+        for i, item in enumerate(self.items):
+            if "comma" not in item.kinds or self._word(i + 1) in lexicon.ONLY or i + 1 == len(self.items):
+                continue
+            if self._is(i + 1, "not", "not behind", "preposition", "singular verb", "plural verb"):
+                continue
+            if self._is(i + 1, "comma", "with", "boundary", "colon"):
+                continue
+            if self._is(i - 1, "not", "uncertain") and self._word(i - 1).rpartition(" ")[2] in lexicon.TRIGGER_ENDS:
+                joins.add(i)  # "no new, large effusion": the lexicon has "no new" as one phrase
+                continue
+            if not self._is_modifier(i - 1):
+                continue
+            k = i - 1
+            while self._is_modifier(k) or k in joins or (self._is(k, "and", "or") and k > 0):
+                k -= 1
+            opens = self._is(k, "not", "uncertain", "historical", "free of", "preposition", "with", "boundary", "colon")
+            has_object = self._is(k, "singular verb", "plural verb") and self._word(k) not in lexicon.COPULAS
+            opens = opens or k < 0 or self._word(k).startswith("there")
+            if opens or has_object:
+                joins.add(i)
+        return joins
+
     # -- statements: the parts of a sentence that no scope crosses
 
     def _number_statements(self) -> list[int]:
@@ -362,7 +485,8 @@ class _Reading:
         numbers: list[int] = []
         current, has_content = 0, False
         for i, item in enumerate(self.items):
-            opens = item.is_any("comma", "and") and has_content and self._opens_statement(i)
+            joins = i in self.joins or not item.is_any("comma", "and")
+            opens = not joins and has_content and self._opens_statement(i)
             if "boundary" in item.kinds or opens:
                 current, has_content = current + 1, False
             numbers.append(current)
@@ -377,17 +501,29 @@ class _Reading:
         A plural verb counts only right after a comma: "A and B are clear" is about both.
         """
         after_comma, subject = self._is(i, "comma"), False
-        for item in self.items[i + 1 : i + 13]:
-            if "singular verb" in item.kinds:
+        for k in range(i + 1, min(len(self.items), i + 13)):
+            item = self.items[k]
+            verb = item.words.partition(" ")[0] if "not behind" in item.kinds else ""
+            if "singular verb" in item.kinds or verb in ("is", "has", "was", "had"):
                 return subject or item.words.startswith("there")
-            if "plural verb" in item.kinds:
+            if "plural verb" in item.kinds or verb in ("are", "have", "were"):
                 return subject and after_comma
+            if verb and subject and not self._has_noun_after(k):  # "right effusion larger and left resolved"
+                return self._is(i - 1, "status", "more", "less", "singular verb", "not behind")
             if "and" in item.kinds and not subject:
                 after_comma = False
             elif item.is_any(*_BREAKS):
                 return False
             else:
                 subject = True
+        return False
+
+    def _has_noun_after(self, i: int) -> bool:
+        for k in range(i + 1, min(len(self.items), i + 8)):
+            if self._is(k, "preposition", *_BREAKS):
+                return False
+            if self._is(k, "side", "finding", "place", "weak", "several", "head"):
+                return True
         return False
 
     # -- words that belong to somebody else
@@ -403,12 +539,12 @@ class _Reading:
                 item.used = True
             if "owns side" in item.kinds:
                 self._take_sides_before(i, skipping=(), reach=1)
-            elif "body" in item.kinds:
+            elif item.is_any("body", "position"):
                 item.used = True
-                self._take_sides_before(i, skipping=("other",), reach=2)
+                self._take_sides_before(i, skipping=("other", "status"), reach=3)
             elif "device" in item.kinds:
                 item.used = True
-                skipping = ("other", "status", "level", "place", "weak", "head", "body", "device")
+                skipping = ("other", "status", "level", "place", "weak", "head", "body", "position", "device")
                 self._take_sides_before(i, skipping, reach=7)
             elif "side" in item.kinds and self._is_direction(i, directed):
                 item.used = True
@@ -429,7 +565,18 @@ class _Reading:
         if self._word(i + 1) in lexicon.SHIFTS:
             return True
         return directed == i - 1 and not self._is(
-            i + 1, "level", "head", "place", "weak", "several", "finding", "device", "body", "other", "status"
+            i + 1,
+            "level",
+            "head",
+            "place",
+            "weak",
+            "several",
+            "finding",
+            "device",
+            "body",
+            "position",
+            "other",
+            "status",
         )
 
     def _take_sides_before(self, i: int, skipping: tuple[str, ...], reach: int) -> None:
@@ -456,7 +603,7 @@ class _Reading:
         for i, item in enumerate(self.items):
             if item.used:
                 levels = []
-            elif "level" in item.kinds and self._word(i + 1) != "than":
+            elif "level" in item.kinds and not self._word(i + 1).startswith("than"):
                 levels.append(i)
             elif "head" in item.kinds:
                 if levels:
@@ -472,16 +619,35 @@ class _Reading:
                         i,
                         tuple((key, REGIONS[key].only or side) for key, side in regions),
                         weak="weak" in item.kinds,
+                        usual_side=lexicon.USUAL_SIDES.get(item.value),
                     )
                 )
             elif "finding" in item.kinds:
                 self._read_bare_level(levels)
                 levels = []
-                self.anchors.append(_Anchor(i, finding=item.value))
+                among = self.elsewhere if self._is_of_other_body(i) else self.anchors
+                among.append(_Anchor(i, finding=item.value))
             elif not (item.is_any("and", "or", "comma", "side", "other", "status") or item.words == "to"):
                 self._read_bare_level(levels)
                 levels = []
         self._read_bare_level(levels)
+
+    def _is_of_other_body(self, i: int) -> bool:
+        """Whether the finding is one of anatomy that has no region: "wrist fracture", "stone in the left kidney"."""
+        k = i - 1
+        while self._is(k, "other", "status", "finding"):
+            k -= 1
+        if self._is(k, "body"):
+            return True
+        k = i + 1
+        while self._is(k, "finding"):
+            k += 1
+        if not self._is(k, "preposition"):
+            return False
+        k += 1
+        while self._is(k, "other", "status", "side", "level"):
+            k += 1
+        return self._is(k, "body")
 
     def _join_levels(self, levels: list[int], head: int) -> None:
         item = self.items[head]
@@ -498,10 +664,11 @@ class _Reading:
         if side is not None and any(self._is(i - 1, "side") for i in levels):
             side = None
         for i in levels:
+            own = i + 1 if self._is(i + 1, "side") and not self.items[i + 1].used and i + 1 < head - 1 else side
             for key in regions[self.items[i].value]:
                 anchor = _Anchor(i, ((key, REGIONS[key].only),), last=head if i == levels[-1] else -1)
-                if side is not None:
-                    self._set_side(anchor, side)
+                if own is not None:
+                    self._set_side([anchor], own)
                 self.anchors.append(anchor)
 
     def _read_bare_level(self, levels: list[int]) -> None:
@@ -516,12 +683,17 @@ class _Reading:
         item = self.items[i]
         if item.value != "lung" and item.words not in lexicon.WHOLE_LUNG and not self._is_part_of(i):
             return
+        sides = self._sides_before(i)
+        if sides and (places := self._places_before(sides[0])):  # "apical and basal left lung"
+            for side in sides:
+                self._set_side(places, side)
+            return
         if self._is_part_of(i):
             side = i - 1 if self._is(i - 1, "side") else None
             for anchor in reversed(self.anchors):
                 if anchor.finding or anchor.sides or self._is(anchor.item - 1, "side") or side is None:
                     break
-                self._set_side(anchor, side)
+                self._set_side([anchor], side)
             return
         if self._is(i + 1, "level") or (
             self._is(i + 1, "place") and not self.items[i + 1].used and REGIONS[self.items[i + 1].value].sided
@@ -540,10 +712,31 @@ class _Reading:
             and max(place.item, place.last) == back - 1
         )
 
-    def _set_side(self, anchor: _Anchor, side: int) -> None:
+    def _set_side(self, anchors: Iterable[_Anchor], side: int) -> None:
         self.items[side].used = True
-        anchor.sides = _weights(self.items[side].value)
-        anchor.side_item = side
+        for anchor in anchors:
+            anchor.sides |= _weights(self.items[side].value)
+            anchor.side_item = side
+
+    def _sides_before(self, i: int) -> list[int]:
+        """The side words right before an item, in order: "left", "right and left"."""
+        found: list[int] = []
+        k = i - 1
+        while self._is(k, "side") and not self.items[k].used:
+            found.insert(0, k)
+            k -= 2 if self._is(k - 1, "and", "or") else len(self.items)
+        return found
+
+    def _places_before(self, side: int) -> list[_Anchor]:
+        """The places that stand as adjectives right before their side, in "basal left lung": those without another."""
+        found: list[_Anchor] = []
+        k = side - 1
+        while self._word(k) in lexicon.PLACE_ADJECTIVES:
+            if self._is(k - 1, "side"):
+                break
+            found += [anchor for anchor in self.anchors if anchor.item == k and anchor.takes_side and not anchor.sides]
+            k -= 2 if self._is(k - 1, "and", "or") else len(self.items)
+        return found
 
     # -- sides
 
@@ -570,12 +763,20 @@ class _Reading:
                 self.side_words.append(_SideWord(start, i, weights, True, True))
                 continue
             weights = {side: scale.get(i, 1.0) for side in _weights(self.items[i].value)}
-            self.side_words.append(_SideWord(i, i, weights, behind=self._is_behind(i), against=self._is_against(i)))
+            word = _SideWord(i, i, weights, behind=self._is_behind(i), against=self._is_against(i))
+            word.contrasts = self._is_contrast(i)
+            self.side_words.append(word)
 
     def _is_behind(self, i: int) -> bool:
-        if self._word(i - 1) == "on" or self._word(i) in ("bilaterally", "on each side"):
+        if self._word(i - 1) == "on" or self._word(i) in _ADVERBS:
             return True
         return self._is(i - 1, "finding") and self._is(i + 1, "comma", "boundary") and not self._is(i + 2, "side")
+
+    def _is_contrast(self, i: int) -> bool:
+        k = i - 1
+        while self._is(k, "preposition"):
+            k -= 1
+        return self._is(k, "contrast")
 
     def _is_against(self, i: int) -> bool:
         """ "unlike the right", "none in the right lung", "not right": nothing is said to be there."""
@@ -584,6 +785,9 @@ class _Reading:
             k -= 1
         if self._is(k, "against"):
             return True
+        less = any("less normal" in item.kinds for item in self.items[max(0, k - 3) : k + 1])
+        if less and (self._word(k) in ("than", "as") or self._is(k, "less normal")):
+            return True  # "less clear than the right"
         ends = i + 1 == len(self.items) or self._is(i + 1, "comma", "boundary")
         return self._is(k, "not") and ends and not self._is(i + 2, "side")
 
@@ -594,6 +798,8 @@ class _Reading:
             return None
         for k in range(i + 1, following):
             nearby = self.items[max(i + 1, k - 3) : k]
+            if "less normal" in self.items[k].kinds:
+                return None
             if "more than" in self.items[k].kinds:
                 return following
             if "less than" in self.items[k].kinds:
@@ -636,17 +842,23 @@ class _Reading:
         """Every side word looks forward for its place, or backward when it stands behind it."""
         waiting: dict[str, float] = {}
         start = 0
-        for number, word in enumerate(self.side_words):
-            following = self.side_words[number + 1] if number + 1 < len(self.side_words) else None
+        words = [word for word in self.side_words if not word.contrasts]
+        for number, word in enumerate(words):
+            following = words[number + 1] if number + 1 < len(words) else None
             stop = following.first if following else len(self.items)
             if number and not waiting:
-                start = self.side_words[number - 1].last + 1
+                start = words[number - 1].last + 1
             if word.compares and self._override_both(word):
                 continue
             if word.against:
-                if not (number and self.side_words[number - 1].compares):  # "worse on the left compared to the right"
+                if not (number and words[number - 1].compares):  # "worse on the left compared to the right"
                     self._set_against(word, stop)
                 continue
+            if not word.behind and not word.compares and (places := self._places_before(word.first)):
+                for anchor in places:  # "basal left effusion"
+                    anchor.sides, anchor.side_item = dict(word.weights), word.first
+                if not self._is(word.last + 1, "level", "place", "several"):
+                    continue
             ahead = [] if self._is_called_normal(word) else self._look_ahead(word, stop)
             places_ahead = any(anchor.takes_side and not anchor.weak for anchor in ahead)
             if word.behind and self._look_back(word, start, findings=not places_ahead):
@@ -661,12 +873,51 @@ class _Reading:
             if ahead:
                 self._give(word, ahead, stop)
             elif not self._look_back(word, start, findings=not self._is(word.last + 1, "normal")) and (
-                not self._is_of_device(word)
+                not self._is_of_something_else(word)
             ):
-                alone = self._side_alone(word, ahead=following is not None and following.against)
+                has_verb = self._is(word.last + 1, "singular verb", "plural verb", "status", "not behind")
+                is_subject = has_verb and not self._is_called_normal(word)
+                alone = self._side_alone(word, ahead=following is not None and (following.against or is_subject))
                 self.anchors.append(alone)
                 self.anchors_at.setdefault(alone.item, []).append(alone)
         self.anchors.sort(key=lambda anchor: anchor.item)
+        for word in self.side_words:
+            if word.contrasts:
+                self._set_contrast(word)
+        self._pass_sides_on()
+
+    def _set_contrast(self, word: _SideWord) -> None:
+        """The nearest place or finding that has the other side, with this one."""
+        sided = [anchor for anchor in self.anchors if anchor.sides and not set(anchor.sides) & set(word.weights)]
+        if not sided:
+            return
+        nearest = min(sided, key=lambda anchor: abs(anchor.item - word.first))
+        regions = self._regions_repeated(nearest, word)
+        other = _Anchor(word.first, regions, weak=nearest.weak, last=word.last, sides=dict(word.weights))
+        other.repeats, other.contrasts = nearest, True
+        self.anchors.append(other)
+        self.anchors.sort(key=lambda anchor: anchor.item)
+        self.anchors_at.setdefault(other.item, []).append(other)
+
+    def _pass_sides_on(self) -> None:
+        """ "apical nodule in the right lung": the lung gives way to the apex, which gets its side.
+
+        "basal segment of the left lower lobe": a part has the side of its whole.
+        """
+        for anchor in self.anchors:
+            start = min(anchor.item, anchor.item if anchor.side_item is None else anchor.side_item)
+            if self._word(start - 1) in ("of", "within") and anchor.is_sided:
+                fixed = {side: 1.0 for _, key in anchor.regions if key for side in _weights(key)}
+                for other in self._anchors_in((start - 2, start - 3)):
+                    if other.takes_side and not other.sides and not self._is_parted(other.item, start):
+                        other.sides = dict(anchor.sides or fixed)
+            if not (anchor.weak and anchor.sides and anchor.regions):
+                continue
+            for other in self._anchors_in(range(anchor.item - REACH, anchor.item)):
+                near = self.statement[other.item] == self.statement[anchor.item]
+                unsided = other.takes_side and not other.weak and not other.sides and other.is_nearer
+                if near and unsided and not self._is_parted(other.item, anchor.item):
+                    other.sides = dict(anchor.sides)
 
     def _is_called_normal(self, word: _SideWord) -> bool:
         """ "the right is clear, ...": it has been spoken of, and what comes next belongs to another side."""
@@ -695,20 +946,31 @@ class _Reading:
         """ "the left is sharp", "small on the left" speak of what was named last; otherwise it is the lung."""
         alone = _Anchor(word.first, (("lung", None),), weak=True, last=word.last, sides=word.weights)
         if not self._is(word.last + 1, "normal"):
-            before = self._anchors_in(range(word.first - 1, max(-1, word.first - REACH), -1))
-            last = next((a for a in before if a.is_sided or a.finding in lexicon.USUAL_PLACES), None)
+            before = list(self._anchors_in(range(word.first - 1, max(-1, word.first - REACH), -1)))
+            last = next((a for a in before if a.is_sided or (a.finding in lexicon.USUAL_PLACES and a.sides)), None)
+            if last is None:
+                last = next((a for a in before if a.finding in lexicon.USUAL_PLACES), None)
             if last is None and ahead:
                 after = self._anchors_in(range(word.last + 1, min(len(self.items), word.last + REACH)))
                 last = next((a for a in after if a.is_sided or a.finding in lexicon.USUAL_PLACES), None)
             if last is not None:
-                usual = lexicon.USUAL_PLACES.get(last.finding or "", ("lung",))
-                alone.regions = tuple((key, None) for key in ([key for key, _ in last.regions] or usual))
-                alone.weak = last.weak
+                alone.regions = self._regions_repeated(last, word)
+                alone.weak, alone.repeats = last.weak, last
         return alone
+
+    def _regions_repeated(self, anchor: _Anchor, word: _SideWord) -> tuple[tuple[str, str | None], ...]:
+        """The regions of an anchor on another side; the lung where that side has none of them (a left middle lobe)."""
+        usual = lexicon.USUAL_PLACES.get(anchor.finding or "", ("lung",))
+        keys = [key for key, _ in anchor.regions] or usual
+        there = [key for key in keys if REGIONS[key].only is None or REGIONS[key].only in word.weights]
+        return tuple((key, None) for key in (there or ["lung"]))
 
     def _coordinates(self, i: int, following: _SideWord) -> bool:
         """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
         between = self.items[i + 1 : following.first]
+        adjectives = any(item.is_any("other", "status") for item in between)
+        if adjectives and not self._look_ahead(following, len(self.items)):
+            return False  # "right unchanged, left resolved": each is said of its own side
         return (
             not following.behind
             and any(item.is_any("and", "or", "comma") for item in between)
@@ -738,18 +1000,36 @@ class _Reading:
             anchor
             for anchor in self._anchors_in(range(max(start, word.first - REACH), word.first))
             if self.statement[anchor.item] == statement and not anchor.sides
+            if not (anchor.usual_side and self._is_parted(anchor.item + 1, word.first - 1))
         ]
         places = [anchor for anchor in before if anchor.takes_side]
         if any(not anchor.weak for anchor in places):
             places = [anchor for anchor in places if not anchor.weak]
         if findings and (not places or self._follows_effusion(word)):
             nearest = [anchor for anchor in before if anchor.finding][-1:]
-            if nearest and not self._device_between(nearest[0].item, word.first):
+            if nearest and not places and self._has_midline_place(nearest[0], word):
+                return True  # "mediastinal mass on the right": the side says no more
+            if nearest and not self._is_set_aside_between(nearest[0].item, word.first):
                 places = self._joined(nearest[0], before)
         for anchor in places:
             anchor.sides = dict(word.weights)
             anchor.side_item = word.last
         return bool(places)
+
+    def _is_parted(self, start: int, stop: int) -> bool:
+        return any(item.is_any(*_BREAKS) for item in self.items[start:stop])
+
+    def _has_midline_place(self, finding: _Anchor, word: _SideWord) -> bool:
+        """Whether the finding is one of a midline place: "abdominal gas on the left", "mass in the mediastinum"."""
+        k = finding.item - 1
+        while self._is(k, "other", "status", "finding") or self._is_modifier(k):
+            k -= 1
+        following = [k for k in range(finding.item + 1, word.first) if k in self.anchors_at]
+        if self._is_parted(finding.item, word.first - 1):
+            following = []
+        return any(
+            anchor.regions and not anchor.is_sided and not anchor.sides for anchor in self._anchors_in([k, *following])
+        )
 
     def _follows_effusion(self, word: _SideWord) -> bool:
         """ "opacity at the bases, effusion on the left": the side is that of the finding right before it, which has a
@@ -821,16 +1101,17 @@ class _Reading:
             if len(word.weights) == 2 and self._is(i, "with"):
                 break
             for anchor in self.anchors_at.get(i, ()):
-                if anchor.takes_side and not anchor.weak and not anchor.sides:
+                joined = not anchor.weak or (self._is(i - 1, "and", "or") and i - 2 in self.anchors_at)
+                if anchor.takes_side and joined and not anchor.sides and not anchor.usual_side:
                     anchor.sides = dict(word.weights)
 
-    def _device_between(self, i: int, k: int) -> bool:
-        return any("device" in item.kinds for item in self.items[i + 1 : k])
+    def _is_set_aside_between(self, i: int, k: int) -> bool:
+        return any(item.is_any("device", "body") for item in self.items[i + 1 : k])
 
-    def _is_of_device(self, word: _SideWord) -> bool:
-        """ "chest tube on the left": the nearest thing named before the side is a device."""
+    def _is_of_something_else(self, word: _SideWord) -> bool:
+        """ "chest tube on the left", "bowel gas on the left": a device or other anatomy was named last before it."""
         for i in range(word.first - 1, max(-1, word.first - 12), -1):
-            if "device" in self.items[i].kinds:
+            if self.items[i].is_any("device", "body"):
                 return True
             if i in self.anchors_at or self.statement[i] != self.statement[word.first]:
                 return False
@@ -862,12 +1143,41 @@ class _Reading:
             elif "uncertain" in kinds:
                 if item.words == "?" and i == len(self.items) - 1:
                     self.doubted.update(range(len(self.items)))
+                elif self._ends_statement(i):  # "left effusion possible"
+                    self._backward(i, self.doubted, over_findings=True)
+                if self._word(i - 1) in lexicon.COPULAS or self._word(i) in lexicon.MODALS:
+                    self._doubt_subject(i)
                 self._forward(i, self.doubted)
             elif "historical" in kinds:
                 self._forward(i, self.past, lists=False)
             if "surgery" in kinds:
                 self._backward(i, self.past, over_findings=False)
                 self.past.add(i)
+        self._correct_repeated()
+
+    def _correct_repeated(self) -> None:
+        """ "bilateral effusions; the left has resolved": only the right one is there."""
+        for anchor in self.anchors:
+            before = anchor.repeats
+            if before is not None and anchor.contrasts:
+                absent = before.item in self.denied | self.normal
+                self.normal.discard(anchor.item)
+                (self.denied.discard if absent else self.denied.add)(anchor.item)
+                continue
+            if (
+                before is None
+                or anchor.item not in self.denied | self.normal
+                or before.item in self.denied | self.normal
+            ):
+                continue
+            if any(side == "both" for _, side in before.regions):
+                before.regions = tuple((key, None) for key, _ in before.regions)
+                before.sides = _weights("both")
+            if len(before.sides) == 2:
+                before.sides = {side: weight for side, weight in before.sides.items() if side not in anchor.sides}
+
+    def _ends_statement(self, i: int) -> bool:
+        return i + 1 == len(self.items) or self.statement[i + 1] != self.statement[i] or self._is(i + 1, "comma")
 
     def _is_of_earlier_film(self, i: int) -> bool:
         """ "not seen on the prior exam": it is there now."""
@@ -876,12 +1186,16 @@ class _Reading:
 
     def _leads(self, i: int) -> bool:
         """Whether a word such as "resolved" stands before what it is about ("resolved right effusion")."""
-        if self._is(i - 1, "singular verb", "plural verb"):
+        if self._word(i - 1) in lexicon.COPULAS:
             return False
         for k in range(i + 1, min(len(self.items), i + 8)):
-            if self.items[k].is_any("preposition", *_BREAKS) or self.statement[k] != self.statement[i]:
+            if self._word(k) == "of" and k > i + 1 and self._word(i) in lexicon.CALLED_NORMAL:
+                continue  # "normal appearance of the hila"
+            if (k not in self.joins and self.items[k].is_any("preposition", *_BREAKS)) or (
+                self.statement[k] != self.statement[i]
+            ):
                 return False
-            if k in self.anchors_at or self._is(k, "side"):
+            if k in self.anchors_at or (self._is(k, "side") and self._word(k) not in _ADVERBS):
                 return True
         return False
 
@@ -892,10 +1206,11 @@ class _Reading:
             item = self.items[k]
             if self.statement[k] != self.statement[i] or "with" in item.kinds:
                 break
-            if "comma" in item.kinds and not (lists and self._is_list(k)):
-                break
-            if item.is_any("and", "comma") and self._is(k + 1, "status", "not") and not self._is_list(k):
-                break
+            if k not in self.joins:
+                if "comma" in item.kinds and not (lists and (self._is_list(k) or self._is_place_only(k))):
+                    break
+                if item.is_any("and", "comma") and self._is(k + 1, "status", "not") and not self._is_list(k):
+                    break
             marks.add(k)
         if self._is(i - 1, "colon"):  # "Lungs: no consolidation"
             marks.update(k for k in range(max(0, i - 5), i - 1) if self.statement[k] == self.statement[i])
@@ -955,6 +1270,28 @@ class _Reading:
                 return True
         return False
 
+    def _is_place_only(self, comma: int) -> bool:
+        """Whether nothing but a place follows to the end of the statement: "suspected mass, left lung"."""
+        k = comma + 1
+        while self._is(k, "side", "level", "head", "place", "several", "weak", "preposition") and (
+            self.statement[k] == self.statement[comma]
+        ):
+            k += 1
+        ends = k == len(self.items) or self.statement[k] != self.statement[comma]
+        return ends and any(self._is(j, "place", "head", "several", "weak") for j in range(comma + 1, k))
+
+    def _doubt_subject(self, i: int) -> None:
+        """ "the heart may be enlarged": the places before the verb, when no finding stands among them."""
+        part: list[int] = []
+        for k in range(i - 1, max(-1, i - REACH), -1):
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or item.is_any("boundary", "colon", "with", "comma"):
+                break
+            if item.is_any("finding", "device", "not", "normal") or item.words in lexicon.FINDING_PLACES:
+                return
+            part.append(k)
+        self.doubted.update(part)
+
     def _backward(self, i: int, marks: set[int], over_findings: bool) -> None:
         """To the start of the statement; beyond a comma or "and" only while nothing is marked yet, or in a
         list."""
@@ -971,31 +1308,62 @@ class _Reading:
             marks.add(k)
 
     def _spread_normal(self, i: int) -> None:
-        """ "clear lungs" looks forward, "the lungs are clear" backward; neither crosses into a part with a
-        finding."""
-        if self._leads(i) and not self._has_verb_before(i):
-            parts = range(i + 1, min(len(self.items), i + REACH))
+        """ "clear lungs" looks forward, "the lungs are clear" backward, "as clear as the left" both ways; none crosses
+        into a part with a finding."""
+        forward = range(i + 1, min(len(self.items), i + REACH))
+        backward = range(i - 1, max(-1, i - REACH), -1)
+        if self._is(i, "as normal"):
+            self._mark_normal(i, forward)
+            self._mark_normal(i, backward)
+        elif self._leads(i) and not self._has_verb_before(i):
+            self._mark_normal(i, forward)
         else:
-            parts = range(i - 1, max(-1, i - REACH), -1)
+            self._mark_normal(i, backward)
+            if self._is(i + 1, "preposition") and not any(a.regions for a in self._anchors_in(self.normal)):
+                self._mark_normal(i, forward)  # "markings are normal in both lungs"
+        self._mark_normal(i, range(i + 1, self._end_of_noun(i)))
+        if self._is(i - 1, "colon"):  # "Lungs: normal markings"
+            self._mark_normal(i, range(i - 2, max(-1, i - 6), -1))
+
+    def _mark_normal(self, i: int, positions: Iterable[int]) -> None:
         part: list[int] = []
-        for k in parts:
+        for k in positions:
             item = self.items[k]
             if self.statement[k] != self.statement[i] or item.is_any("with", "not", "boundary"):
                 break
             if item.is_any("comma", "and", "or", "colon"):
                 self.normal.update(part)
                 part = []
-            elif "finding" in item.kinds:
+            elif item.is_any("more", "less normal", "beyond normal") or item.words in lexicon.NEVER_NORMAL:
+                return  # "larger than normal, lungs clear"
+            elif "finding" in item.kinds and not self._is_normal_noun(i, k):
                 return
             part.append(k)
         self.normal.update(part)
 
+    def _is_normal_noun(self, i: int, k: int) -> bool:
+        """ "normal lung markings" are no finding, and neither is a "previously enlarged" heart that is normal now."""
+        if self._word(k - 1) in lexicon.PREVIOUSLY:
+            return True
+        return self._word(i) in lexicon.CALLED_NORMAL and self._word(k) in lexicon.NORMAL_NOUNS
+
+    def _end_of_noun(self, i: int) -> int:
+        """Where a noun ends that is called normal by the word right before it: "has normal vascular markings"."""
+        if self._word(i) in lexicon.CALLED_NORMAL:
+            for k in range(i + 1, min(len(self.items), i + 4)):
+                if self._word(k) in lexicon.NORMAL_NOUNS:
+                    return k + 1
+                if self.items[k].is_any("preposition", "singular verb", "plural verb", *_BREAKS):
+                    break
+        return i + 1
+
     def _has_verb_before(self, i: int) -> bool:
+        """Whether "normal" is said of a subject: "heart is stable and normal"; "there is a normal heart" has none."""
         for k in range(i - 1, max(-1, i - 8), -1):
-            if self.items[k].is_any("comma", "boundary", "with", "colon"):
+            if self.items[k].is_any("comma", "boundary", "with", "colon") and k not in self.joins:
                 return False
             if self.items[k].is_any("singular verb", "plural verb"):
-                return True
+                return not self._word(k).startswith("there")
         return False
 
     # -- the result
@@ -1015,6 +1383,8 @@ class _Reading:
         if anchor.finding is not None:
             if not anchor.sides:
                 return
+            if self._word(anchor.item) in lexicon.NEVER_IN_A_LUNG:
+                return
             places = lexicon.USUAL_PLACES.get(anchor.finding, ("lung",))
             regions = tuple((key, None) for key in places)
         for key, fixed in regions:
@@ -1022,6 +1392,8 @@ class _Reading:
                 yield key, None, 1.0
                 continue
             sides = _weights(fixed) if fixed else anchor.sides
+            if not sides and anchor.usual_side:
+                sides = _weights(anchor.usual_side)
             for side in ("right", "left"):
                 if side in sides:
                     yield key, side, sides[side]
@@ -1037,7 +1409,8 @@ class _Reading:
         elif uncertain:
             weight *= UNCERTAIN_WEIGHT
         text = self.sentence.text[start - offset : end - offset]
-        return Mention(text, start, end, key, side, negated, uncertain, historical, weight)
+        normal = negated and anchor.item in self.normal
+        return Mention(text, start, end, key, side, negated, uncertain, historical, weight, normal)
 
     def _flags(self, anchor: _Anchor) -> tuple[bool, bool, bool]:
         historical = anchor.item in self.past
@@ -1070,6 +1443,8 @@ class _Reading:
                 continue
             if self._flags(other) != self._flags(anchor):
                 continue
+            if self._is_listed_with(anchor, other):
+                continue
             if anchor.sides and set(anchor.sides) == set(other.sides):
                 return True
             low, high = sorted((anchor.item, other.item))
@@ -1078,10 +1453,24 @@ class _Reading:
                 return True
         return False
 
+    def _is_listed_with(self, anchor: _Anchor, other: _Anchor) -> bool:
+        """ "right lung and right hilum", "left lung, left base": two nouns of one list, each named in its own right."""
+        if self._word(anchor.item) not in lexicon.WHOLE_PLACES:
+            return False
+        low, high = sorted((max(anchor.item, anchor.last), other.item))
+        between = range(low + 1, high)
+        listed = ("and", "or", "comma", "side", "other", "status", "preposition", "place", "weak", "level", "head")
+        if not all(self._is(k, *listed) for k in between):
+            return False
+        return any(self._is(k, "and", "or") for k in between) or (
+            any(self._is(k, "comma") for k in between) and self._is(high - 1, "side")
+        )
+
     def states(self) -> set[Polarity]:
         """What the sentence says about its places and findings; of its words, when it names none."""
         found: set[Polarity] = set()
-        for anchor in self.anchors:
+        vague = False
+        for anchor in [*self.anchors, *self.elsewhere]:
             negated, uncertain, historical = self._flags(anchor)
             if anchor.item in self.normal and negated:
                 found.add("normal")
@@ -1089,8 +1478,13 @@ class _Reading:
                 found.add("negated")
             elif uncertain:
                 found.add("uncertain")
+            elif not historical and not anchor.sides and self._word(anchor.item) in lexicon.DESCRIPTORS:
+                vague = True
             elif not historical:
                 found.add("positive")
+        doubted = any("uncertain" in item.kinds for item in self.items)
+        if vague:  # "opacity, likely atelectasis" without a place claims the atelectasis
+            found.add("uncertain" if doubted and "positive" not in found else "positive")
         if found:
             return found
         words: tuple[tuple[str, Polarity], ...] = (
@@ -1099,6 +1493,73 @@ class _Reading:
             ("uncertain", "uncertain"),
         )
         return {state for item in self.items for kind, state in words if kind in item.kinds}
+
+    def describes(self) -> bool:
+        """Whether the sentence describes a finding, or its absence, and not only devices, technique and the like.
+
+        In doubt it does: an unknown word may be a finding, and so may a place that no device was brought to.
+        """
+        if self.elsewhere or any(anchor.finding for anchor in self.anchors):
+            return True
+        if not any(self._is_about(k, _ASIDE) for k in range(len(self.items))):
+            return True
+        is_message = any(self._is_about(k, lexicon.MESSAGE_WORDS) for k in range(len(self.items)))
+        return any(
+            self._names_a_place(part) or self._says_normal_or_no(part) or (not is_message and self._has_unknown(part))
+            for part in self._parts()
+        )
+
+    def _names_a_place(self, part: Sequence[int]) -> bool:
+        """Whether this part of the sentence names a place that is not only where a device lies."""
+        place = next((anchor.item for anchor in self._anchors_in(part) if anchor.regions), None)
+        if place is None:
+            return False
+        return not any(self._is_device(k) for k in part if k < place) and not self._continues_a_device(part)
+
+    def _says_normal_or_no(self, part: Sequence[int]) -> bool:
+        """ "no complication after line placement", "normal portable radiograph"; not "tube in normal position"."""
+        k = next((k for k in part if self._is(k, "normal", "not", "not behind", "free of")), None)
+        if k is None:
+            return False
+        if self._is(k, "not"):
+            following = next((i for i in range(k + 1, len(self.items)) if not self._is_modifier(i)), k)
+            return not (self._is_about(following, _ASIDE) or any(self._is_device(i) for i in range(k)))
+        return not any(self._is_device(i) or self._word(i) in lexicon.QUALITIES_OF_TECHNIQUE for i in part)
+
+    def _has_unknown(self, part: Sequence[int]) -> bool:
+        """A noun that belongs to no device or technique ("pacemaker and bronchiolitis"), or something that is shown."""
+        shows = next((k for k in part if self._word(k) in lexicon.REPORTING_VERBS), None)
+        if shows is None and any(self._is_about(k, _ASIDE) for k in part):
+            return False
+        return any(
+            self._is(k, "other") and len(self._word(k)) > 3 and self._word(k).isalpha()
+            for k in part
+            if (shows is None or k > shows) and not self._is_modifier(k) and not self._is_about(k, _ASIDE)
+        )
+
+    def _is_device(self, k: int) -> bool:
+        return self._is(k, "device") or self._is_about(k, lexicon.DEVICE_WORDS)
+
+    def _is_about(self, k: int, words: frozenset[str]) -> bool:
+        if words is _ASIDE and self._is(k, "device", "position"):
+            return True
+        return any(word in words for word in self._word(k).split())
+
+    def _parts(self) -> Iterator[list[int]]:
+        """The sentence cut at commas and conjunctions."""
+        part: list[int] = []
+        for k, item in enumerate(self.items):
+            if item.is_any(*_BREAKS) and k not in self.joins:
+                yield part
+                part = []
+            else:
+                part.append(k)
+        yield part
+
+    def _continues_a_device(self, part: Sequence[int]) -> bool:
+        """ "leads in the right atrium and right ventricle": nothing but a place after a device."""
+        only = all(self._is(k, "place", "several", "weak", "side", "level", "head", "preposition") for k in part)
+        return only and any(self._is_device(k) for k in range(part[0]))
 
 
 def _weights(side: str) -> dict[str, float]:

@@ -13,10 +13,15 @@ def _several(words: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in words.split(","))
 
 
+def _combined(firsts: str, seconds: str, end: str = "") -> tuple[str, ...]:
+    """Every first with every second: "not", "no longer" with "seen", "visible"."""
+    return tuple(f"{first} {second} {end}".rstrip() for first in _several(firsts) for second in _several(seconds))
+
+
 SIDES: Mapping[str, tuple[str, ...]] = {
-    "right": _several("right, right sided, rt, right side, right sides"),
-    "left": _several("left, left sided, lt, left side, left hand side"),
-    "both": _several("bilateral, bilaterally, both, both sides, either, either side, on each side"),
+    "right": _several("right, right sided, rt, right side, right sides, right hand side"),
+    "left": _several("left, left sided, lt, left side, left sides, left hand side"),
+    "both": _several("bilateral, bilaterally, bilat, both, both sides, either, either side, on each side"),
 }
 """Words that say a side. The single letters R and L are sides too, where they stand alone."""
 
@@ -30,7 +35,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
     "lobe": _several("lobe, lobes, lobar, lobectomy, lobectomies, pulmonary lobe, pulmonary lobes"),
     "zone": _several(
         "zone, zones, lung zone, lung zones, field, fields, lung field, lung fields, zonal, third, "
-        "thirds, half, hemithorax, hemithoraces, hemi thorax, chest, thorax, aspect, portion"
+        "thirds, half, hemithorax, hemithoraces, hemi thorax, chest, thorax, aspect, portion, portions, part, parts"
     ),
     "lung": _several("lung, lungs, pulmonary, lung parenchyma, lung volume, lung volumes"),
     "thirds": _several("two thirds, 2 thirds"),
@@ -61,7 +66,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "costophrenic angle": _several(
         "costophrenic, costophrenic angle, costophrenic angles, costophrenic sulcus, "
-        "costophrenic sulci, costophrenic recess, costophrenic recesses, cp angle, cp angles, "
+        "costophrenic sulci, costophrenic recess, costophrenic recesses, costophrenic sinus, cp angle, cp angles, "
         "cp sulcus, cpa, costodiaphragmatic recess"
     ),
     "cardiophrenic angle": _several(
@@ -135,7 +140,7 @@ SEVERAL_PLACES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "bihilar": (("hilum", "both"),),
     "apicolateral": (("apex", None), ("peripheral lung", None)),
     "apicoposterior": (("upper lobe", None),),
-    "retrocardiac": (("retrocardiac", None), ("lower zone", "left")),
+    "retrocardiac": (("retrocardiac", None), ("lower zone", None)),
     "cardiomediastinal": (("heart", None), ("mediastinum", None)),
     "cardiomediastinal silhouette": (("heart", None), ("mediastinum", None)),
     "cardiomediastinal contour": (("heart", None), ("mediastinum", None)),
@@ -144,6 +149,24 @@ SEVERAL_PLACES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "horizontal fissure": (("minor fissure", "right"),),
 }
 """Words that fix their side or name more than one region."""
+
+USUAL_SIDES: Mapping[str, str] = {"retrocardiac": "left"}
+"""The side of a word of SEVERAL_PLACES without a side word: most of what lies behind the heart is on the left."""
+
+PLACE_ADJECTIVES = frozenset(
+    _several(
+        "apical, apex, basal, basilar, base, perihilar, parahilar, infrahilar, suprahilar, paramediastinal, "
+        "paracardiac, juxtacardiac, paratracheal, infraclavicular, supraclavicular, supradiaphragmatic, mid zonal, "
+        "hilar, lingular, costophrenic, cardiophrenic, peripheral, subpleural, central, pleural, diaphragmatic, "
+        "retrocardiac"
+    )
+)
+"""Places that may stand before their side: "apical left lung", "basal right-sided effusion"."""
+
+WHOLE_PLACES = frozenset(
+    _several("lung, lungs, hemithorax, hemithoraces, hemi thorax, pleura, pleurae, pleural space, pleural spaces")
+)
+"""Weak places that are nouns: joined to another place by "and" they are named in their own right."""
 
 OWNS_SIDE = frozenset(
     _several(
@@ -164,24 +187,23 @@ FINDINGS: Mapping[str, tuple[str, ...]] = {
         "pneumothorax, pneumothoraces, ptx, pleural line, visible pleural line, pleural air, air in the pleural space"
     ),
     "other": _several(
-        "opacity, opacities, opacification, opacified, consolidation, consolidations, consolidative, "
-        "infiltrate, infiltrates, infiltration, pneumonia, pneumonias, atelectasis, atelectases, "
-        "atelectatic, collapse, mass, masses, nodule, nodules, nodular, lesion, lesions, edema, "
-        "oedema, congestion, emphysema, fibrosis, scar, scars, scarring, thickening, density, "
-        "densities, haze, haziness, hazy, airspace disease, air space disease, disease, abnormality, "
-        "abnormalities, abnormal, bronchiectasis, granuloma, granulomas, cyst, cavity, cavitation, "
-        "bulla, bullae, bleb, hernia, fracture, fractures, fractured, lymphadenopathy, adenopathy, "
-        "enlargement, enlarged, prominence, prominent, fullness, widening, widened, elevation, "
-        "elevated, blunting, blunted, obscuration, obscured, indistinct, deviation, deviated, shift, "
-        "shifted, volume loss, calcification, calcifications, calcified, plaque, plaques, "
-        "hyperinflation, hyperinflated, hyperexpanded, markings, interstitial markings, process, "
-        "tumor, tumour, cancer, carcinoma, metastasis, metastases, contusion, hemorrhage, aspiration, "
-        "pneumonitis, infection, free air, air, gas, shadow, shadowing, pneumonectomy, "
-        "pneumonectomies, tb, tuberculosis, dilatation, dilated, tortuous, tortuosity, infarct, "
-        "infarction, change, changes, redistribution, opaque, white out, whiteout, ground glass, "
-        "air bronchogram, air bronchograms, foreign body, lucency, hyperlucent, neoplasm, reticulation, "
-        "reticular, honeycombing, nodularity, abscess, malignancy, thickened, kerley b lines, kerley lines, "
-        "kerley a lines, septal lines, septal thickening"
+        "opacity, opacities, opacification, opacified, consolidation, consolidations, consolidative, infiltrate, "
+        "infiltrates, infiltration, pneumonia, pneumonias, atelectasis, atelectases, atelectatic, collapse, mass, "
+        "masses, nodule, nodules, nodular, lesion, lesions, edema, oedema, congestion, emphysema, fibrosis, scar, "
+        "scars, scarring, thickening, density, densities, haze, haziness, hazy, airspace disease, "
+        "air space disease, disease, abnormality, abnormalities, abnormal, bronchiectasis, granuloma, granulomas, "
+        "cyst, cavity, cavitation, bulla, bullae, bleb, hernia, fracture, fractures, fractured, lymphadenopathy, "
+        "adenopathy, enlargement, enlarged, prominence, prominent, fullness, widening, widened, elevation, "
+        "elevated, blunting, blunted, obscuration, obscured, indistinct, deviation, deviated, shift, shifted, "
+        "volume loss, calcification, calcifications, calcified, plaque, plaques, hyperinflation, hyperinflated, "
+        "hyperexpanded, markings, interstitial markings, process, tumor, tumour, cancer, carcinoma, metastasis, "
+        "metastases, contusion, hemorrhage, aspiration, pneumonitis, infection, free air, air, gas, shadow, "
+        "shadowing, pneumonectomy, pneumonectomies, tb, tuberculosis, dilatation, dilated, tortuous, tortuosity, "
+        "infarct, infarction, change, changes, redistribution, opaque, white out, whiteout, ground glass, "
+        "air bronchogram, air bronchograms, absent lung markings, absence of lung markings, no lung markings, "
+        "absent vascular markings, no vascular markings, consolidated, collapsed, foreign body, lucency, "
+        "hyperlucent, neoplasm, reticulation, reticular, honeycombing, nodularity, abscess, malignancy, thickened, "
+        "kerley b lines, kerley lines, kerley a lines, septal lines, septal thickening"
     ),
 }
 """What can be somewhere; "effusion" and "pneumothorax" have a usual place."""
@@ -191,6 +213,9 @@ USUAL_PLACES: Mapping[str, tuple[str, ...]] = {
     "pneumothorax": ("apex", "peripheral lung"),
 }
 """Where a finding lies when the phrase gives its side and no place."""
+
+NEVER_IN_A_LUNG = frozenset(_several("fracture, fractures, fractured, hernia, free air"))
+"""Findings whose side says nothing about a lung: they have the place that is named with them, or none."""
 
 DEVICES = _several(
     "picc, picc line, catheter, catheters, line, lines, central line, central venous line, "
@@ -202,24 +227,53 @@ DEVICES = _several(
     "device, devices, generator, stimulator, swan ganz, swan ganz catheter, balloon pump, iabp, "
     "hardware, prosthesis, screw, screws, peripherally inserted central catheter, peripheral line, "
     "dialysis catheter, sheath, cardiac monitor, pleural catheter, vagal nerve stimulator, "
+    "nephrostomy, gastrostomy, jejunostomy, colostomy, ileostomy, arthroplasty, "
     "intubation of the airway, thoracotomy, mastectomy, thoracentesis, pleurodesis, decortication, "
     "cannula"
 )
 """Things put there by somebody: the side word before them is theirs and activates no lung."""
 
 OTHER_BODY = _several(
-    "arm, arms, hand, axilla, axillary, breast, breasts, nipple, hip, knee, neck, kidney, renal, "
-    "hepatic, liver, hepatic lobe, lobe of the liver, adrenal, thyroid, lobe of the thyroid, "
-    "thyroid lobe, quadrant, upper quadrant, lower quadrant, flank, femur, humerus, humeral, "
-    "humeral head, leg, eye, upper extremity, lower extremity, extremity, subclavian, "
-    "subclavian artery, subclavian vein, brachiocephalic, innominate, carotid, coronary, "
-    "coronary artery, anterior descending, colon, stomach, gastric, lateral decubitus, decubitus, "
-    "lateral view, lateral radiograph, lateral film, lateral projection, lateral image, "
-    "lateral chest radiograph, anterior oblique, posterior oblique, side down, side up, "
-    "supraclavicular fossa, lower cervical, upper limits, lower limits, upper gi, upper lumbar, "
-    "upper back, iliac, hypochondrium"
+    # limbs, shoulder girdle excepted
+    "arm, arms, forearm, forearms, elbow, elbows, wrist, wrists, hand, hands, finger, fingers, thumb, thumbs, "
+    "metacarpal, metacarpals, carpal, scaphoid, humerus, humeri, humeral, humeral head, ulna, ulnar, hip, hips, "
+    "pelvis, pelvic, acetabulum, acetabular, pubic, ischium, sacrum, sacral, sacroiliac, iliac, groin, inguinal, "
+    "buttock, gluteal, thigh, thighs, femur, femora, femoral, femoral neck, femoral head, knee, knees, patella, "
+    "patellar, tibia, tibial, fibula, fibular, calf, calves, ankle, ankles, foot, feet, heel, calcaneus, calcaneal, "
+    "toe, toes, metatarsal, metatarsals, leg, legs, upper extremity, lower extremity, upper limb, lower limb, limb, "
+    "limbs, extremity, extremities, "
+    # head and neck
+    "skull, cranial, brain, cerebral, intracranial, occipital, orbit, orbits, orbital, eye, eyes, ear, ears, nose, "
+    "nasal, maxilla, maxillary, maxillary sinus, maxillary sinuses, paranasal sinus, paranasal sinuses, mastoid, "
+    "mastoids, jaw, mandible, mandibular, zygoma, zygomatic, tooth, teeth, dental, tongue, tonsil, tonsils, "
+    "pharynx, pharyngeal, larynx, laryngeal, vocal cord, vocal cords, parotid, submandibular, neck, "
+    "lower cervical, goitre, goiter, oesophagus, esophagus, oesophageal, esophageal, thyroid, lobe of the thyroid, "
+    "thyroid lobe, carotid, "
+    # breast and axilla
+    "axilla, axillae, axillary, breast, breasts, nipple, nipples, "
+    # abdomen
+    "kidney, kidneys, renal, renal pelvis, perirenal, perinephric, ureter, ureters, ureteric, ureteral, bladder, "
+    "urinary, adrenal, adrenals, suprarenal, hepatic, liver, hepatic lobe, lobe of the liver, subhepatic, biliary, "
+    "bile duct, gallbladder, gall bladder, gallstone, gallstones, cholecystectomy, pancreas, pancreatic, spleen, "
+    "splenic, splenic flexure, hepatic flexure, bowel, bowel loop, bowel loops, intestine, intestines, intestinal, "
+    "colon, colonic, caecum, cecum, sigmoid, rectum, rectal, ileum, ileal, jejunum, jejunal, duodenum, duodenal, "
+    "stomach, gastric, gastric bubble, gastric fundus, appendix, mesenteric, peritoneum, peritoneal, "
+    "intraperitoneal, retroperitoneum, retroperitoneal, pneumoperitoneum, ascites, omental, uterus, uterine, "
+    "ovary, ovaries, ovarian, prostate, prostatic, testis, testes, testicular, scrotal, scrotum, flank, "
+    "hypochondrium, quadrant, upper quadrant, lower quadrant, upper gi, lumbar, upper lumbar, lumbosacral, "
+    # vessels that leave the chest
+    "subclavian, subclavian artery, subclavian vein, brachiocephalic, innominate, coronary, coronary artery, "
+    "anterior descending, portal vein"
 )
-"""Anatomy and positions outside the lungs: they take the side word before them and name no region."""
+"""Anatomy outside the regions of the atlas: it takes the side word before it and names no region, and neither do
+its findings."""
+
+POSITIONS = _several(
+    "lateral decubitus, decubitus, lateral view, lateral radiograph, lateral film, lateral projection, "
+    "lateral image, lateral chest radiograph, anterior oblique, posterior oblique, side down, side up, "
+    "supraclavicular fossa, upper limits, lower limits, upper limit, lower limit, upper back"
+)
+"""Positions, projections and limits: a side word before them is theirs."""
 
 NOT_A_SIDE = _several(
     "left in place, left in situ, left the department, left the room, left the hospital, "
@@ -229,9 +283,9 @@ NOT_A_SIDE = _several(
 )
 
 DIRECTIONS = _several(
-    "shift, shifts, shifted, deviation, deviated, deviates, displacement, displaced, rotated, "
-    "rotation, convex, convexity, curvature, scoliosis, pulled, pushed, tilted, tilt, leaning, turned, "
-    "curved"
+    "shift, shifts, shifted, deviation, deviated, deviates, displacement, displaced, rotated, displaces, "
+    "displacing, deviating, shifting, bowed, bowing, pushing, pulling, rotation, convex, convexity, curvature, "
+    "scoliosis, pulled, pushed, tilted, tilt, leaning, turned, curved"
 )
 """After these, "to the right" is a direction."""
 
@@ -239,11 +293,10 @@ SHIFTS = frozenset(_several("shift, shifts, deviation, displacement"))
 """Directions that name themselves: "left shift", "right to left shift"."""
 
 NEGATIONS = _several(
-    "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, "
-    "neither, nor, never, denies, no longer, rather than, resolution of, resolved, cleared, "
-    "clearance of, clearing of, absent, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, "
-    "spares, no suspicious, no new, zero, "
-    "none, nothing, lacks, lacking, lack, fails to show"
+    "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, neither, nor, "
+    "never, denies, no longer, rather than, resolution of, resolved, cleared, clearance of, clearing of, absent, "
+    "disappearance of, no definite, no obvious, no convincing, sparing of, sparing, spares, no suspicious, no new, "
+    "zero, none, nothing, lacks, lacking, lack, fails to show"
 )
 """Forward: what follows is not there."""
 
@@ -255,6 +308,9 @@ AGAINST = _several(
 
 PAIRING: Mapping[str, str] = {"both": "and", "either": "or"}
 """Words that say two sides, unless they pair two findings: "either pneumonia or atelectasis"."""
+
+PREVIOUSLY = frozenset(("previously", "formerly", "initially", "earlier"))
+"""Before a finding that is spoken of only to say how it is now: "the previously enlarged heart is normal"."""
 
 EARLIER = ("prior", "previous", "earlier", "preceding", "last")
 """What stands before the name of a film made before this one."""
@@ -275,16 +331,34 @@ FINDING_PLACES = frozenset(
 )
 """Places that are findings too: "cardiomegaly without edema" keeps them."""
 
-NEGATIONS_BEHIND = _several(
-    "has resolved, have resolved, had resolved, is resolved, are resolved, now resolved, resolved, "
-    "has cleared, have cleared, cleared, not seen, not identified, not visualized, not visualised, "
-    "not present, not evident, not appreciated, not demonstrated, no longer seen, no longer present, "
-    "no longer visualized, no longer visualised, no longer evident, no longer identified, "
-    "no longer visible, is absent, are absent, absent, ruled out, is excluded, are excluded, "
-    "not enlarged, not widened, not elevated, not dilated, not displaced, not deviated, not shifted, "
-    "not blunted, not obscured, not increased, not prominent, not thickened, not flattened, "
-    "has disappeared, have disappeared, disappeared, not apparent, not visible, not involved, "
-    "not abnormal"
+NEVER_NORMAL = FINDING_PLACES - frozenset(("lung volume", "lung volumes"))
+"""Those of them that are abnormal by their word: "cardiomegaly, lungs clear"."""
+
+_ADVERBS_OF_RESOLUTION = (
+    "has completely, have completely, has fully, have fully, has now, have now, has also, have also, has entirely, "
+    "have entirely, has since, have since"
+)
+
+NEGATIONS_BEHIND = (
+    *_several(
+        "has gone, have gone, is gone, are gone, gone, has vanished, have vanished, vanished, "
+        "has resolved, have resolved, had resolved, is resolved, are resolved, now resolved, resolved, "
+        "has cleared, have cleared, cleared, not seen, not identified, not visualized, not visualised, "
+        "not present, not evident, not appreciated, not demonstrated, no longer seen, no longer present, "
+        "no longer visualized, no longer visualised, no longer evident, no longer identified, "
+        "no longer visible, is absent, are absent, absent, ruled out, is excluded, are excluded, "
+        "not enlarged, not widened, not elevated, not dilated, not displaced, not deviated, not shifted, "
+        "not blunted, not obscured, not increased, not prominent, not thickened, not flattened, "
+        "has disappeared, have disappeared, disappeared, not apparent, not visible, not involved, "
+        "not abnormal"
+    ),
+    *_combined(
+        "not, no longer",
+        "apparent, appreciable, demonstrable, detectable, detected, discernible, identifiable, recognised, "
+        "recognized, shown, noted, perceptible",
+    ),
+    *_combined(_ADVERBS_OF_RESOLUTION, "resolved, cleared, disappeared, gone"),
+    *_combined("no, not, no longer", "larger, bigger, greater, wider, higher, denser, more prominent", "than normal"),
 )
 """Backward: what was said before is not there."""
 
@@ -292,6 +366,7 @@ FREE_OF = _several("free of, clear of, devoid of")
 """Both ways: the place before them is normal and what follows is not there."""
 
 NOT_NEGATIONS = _several(
+    "no normal, without normal, absence of normal, absent normal, loss of normal, lack of normal, "
     "no change, no changes, no interval change, no significant change, no significant interval change, "
     "no appreciable change, no substantial change, not changed, not significantly changed, "
     "not resolved, not cleared, not yet resolved, not completely resolved, not fully resolved, "
@@ -309,20 +384,69 @@ NOT_NEGATIONS = _several(
 )
 """Phrases with a negative word that leave the finding standing."""
 
+_QUALITIES = (
+    "clear, sharp, normal, transparent, lucent, well aerated, well expanded, well inflated, well ventilated, "
+    "well defined, well seen, clearly seen, clearly defined, sharply defined, well demarcated, sharply demarcated, "
+    "visible, expanded, aerated, inflated, ventilated, distinct"
+)
+
 NORMALS = _several(
     "clear, normal, unremarkable, within normal limits, intact, sharp, well aerated, well expanded, "
-    "well inflated, well defined, preserved, patent, normal limits, midline, "
-    "normal in size, not remarkable"
+    "well inflated, well ventilated, well defined, preserved, patent, normal limits, midline, "
+    "normal in size, not remarkable, fully expanded, fully inflated, fully aerated, normally aerated, "
+    "normally expanded, normally inflated, normally positioned, normally placed, normally sited, satisfactory, "
+    "maintained, well maintained, healthy, nad, physiological"
 )
+
+AS_NORMAL = _combined("as, equally as, just as", _QUALITIES, "as")
+"""Normal, and so is what it is compared with: "as clear as the left"."""
+
+LESS_NORMAL = _combined("less, not as, not so, not quite as, slightly less, much less", _QUALITIES)
+"""Not normal in comparison: "less clear than the right", "not as sharp as the left"."""
+
+BEYOND_NORMAL = (
+    *_combined("than, than is, than would be, than expected for", "normal, normally, the normal"),
+    *_combined("than", "normally expected, normally seen, upper limit of normal, upper limits of normal"),
+    *_combined("above, below, beyond, outside, exceeds, exceed, exceeding", "normal, normal limits, the normal range"),
+    *_combined("above, beyond, exceeds, exceed, exceeding", "upper limit of normal, upper limits of normal"),
+    *_combined("of, across, over, from", "midline"),
+)
+"""Comparison with what is normal, which the finding is not; nor is "right of the midline" a normal place."""
+
+NORMAL_NOUNS = frozenset(
+    _several(
+        "markings, interstitial markings, shadow, shadows, shadowing, air, gas, density, densities, process, "
+        "processes, change, changes"
+    )
+)
+"""Findings that are none when they are called normal: "normal pulmonary markings"."""
+
+CALLED_NORMAL = frozenset(("normal", "unremarkable"))
+"""What may stand before a noun of NORMAL_NOUNS, or before "appearance of": clear and sharp may be a nodule too."""
+
+CENTRAL = frozenset(("central", "centrally"))
+CENTRED_PLACES = frozenset(("trachea", "mediastinum", "heart", "upper mediastinum"))
+"""Where "central" says that nothing is displaced: "the trachea is central"."""
 
 UNCERTAIN = _several(
     "possible, possibly, probable, probably, likely, may, might, could, suspicious for, suspicion of, "
     "suspicion for, suspected, suspect, questionable, question of, cannot exclude, can not exclude, "
-    "cannot rule out, can not rule out, can't exclude, can't rule out, not exclude, presumed, "
-    "presumably, suggestive of, suggesting, suggests, suggest, concerning for, concern for, "
-    "worrisome for, equivocal, rule out, r/o, evaluate for, assess for, to exclude, query, potential, "
-    "unlikely, low suspicion for, low suspicion of, low probability of, low likelihood of, less likely, "
-    "potentially, perhaps, questioned, differential includes, differential diagnosis includes"
+    "cannot rule out, can not rule out, can't exclude, can't rule out, not exclude, presumed, presumably, "
+    "suggestive of, suggesting, suggests, suggest, concerning for, concern for, worrisome for, equivocal, "
+    "rule out, r/o, evaluate for, assess for, to exclude, query, potential, unlikely, low suspicion for, "
+    "low suspicion of, low probability of, low likelihood of, less likely, potentially, perhaps, questioned, "
+    "differential includes, differential diagnosis includes, question, suggestion of, suggestion, suggestions of, "
+    "suggestive, hint of, hints of, hint, doubtful, dubious, conceivable, conceivably, possibility of, "
+    "likelihood of, favour, favours, favoured, favouring, favor, favors, favored, favoring, presumptive, "
+    "presumptively, provisional, tentative, tentatively, thought to be, thought to represent, thought to reflect, "
+    "felt to be, felt to represent, felt to reflect, believed to be, believed to represent, consider, wonder, "
+    "wondering, worrying for, concern about, concern of, raises concern for, uncertain, in question, maybe, "
+    "differential would include"
+) + _combined(
+    "cannot, can not, can't, could not, unable to, difficult to, hard to, impossible to",
+    "confidently exclude, entirely exclude, completely exclude, fully exclude, definitely exclude, "
+    "reliably exclude, absolutely exclude, confidently rule out, entirely rule out, completely rule out, "
+    "definitively exclude, exclude, rule out",
 )
 """Forward: what follows may be there."""
 
@@ -331,8 +455,24 @@ UNCERTAIN_BEHIND = _several(
     "can not be ruled out, not excluded, not ruled out, not entirely excluded, is possible, "
     "are possible, is suspected, are suspected, is likely present, may be present, is questioned, "
     "is probable, is likely, are likely, could be present, might be present, not definitely excluded, "
-    "difficult to exclude, is considered, is unlikely, are unlikely"
+    "difficult to exclude, is considered, is unlikely, are unlikely, should be considered, could be considered, "
+    "must be considered, needs to be considered, must be excluded, should be excluded, needs to be excluded, "
+    "to be excluded, cannot be confirmed, can not be confirmed, not confirmed, is in question, are in question, "
+    "is in doubt, are in doubt, remains possible, remain possible, not confidently excluded, "
+    "not completely excluded, not fully excluded, hard to exclude, impossible to exclude"
+) + _combined(
+    "cannot be, can not be, can't be, could not be, not",
+    "confidently excluded, entirely excluded, completely excluded, fully excluded, definitely excluded, "
+    "reliably excluded, confidently ruled out, entirely ruled out, completely ruled out, totally excluded",
 )
+
+CERTAIN_ALL_THE_SAME = (
+    *_combined("of, of an", "uncertain, unclear, doubtful, questionable, indeterminate", "significance"),
+    *_combined("of, of an", "uncertain, unclear, indeterminate", "aetiology"),
+    *_combined("of, of an", "uncertain, unclear, indeterminate", "etiology"),
+    *_combined("of, of an", "uncertain, unclear, indeterminate", "nature"),
+)
+"""Uncertain is what the finding means, not that it is there."""
 
 HISTORICAL = _several(
     "status post, s/p, history of, h/o, prior, previous, former, post op, remote history of, known history of"
@@ -357,7 +497,11 @@ MORE = _several(
     "greater, larger, bigger, more, worse, higher, more so, more prominent, more pronounced, "
     "more severe, more extensive, more marked, more dense, denser, increased more"
 )
-LESS = _several("less, smaller, fewer, less prominent, less pronounced, less severe, less extensive, less marked")
+LESS = _several(
+    "clearer, sharper, more clear, more sharp, more normal, more aerated, more expanded, better aerated, "
+    "better expanded, better inflated, better ventilated, more lucent, less, smaller, fewer, less prominent, "
+    "less pronounced, less severe, less extensive, less marked"
+)
 
 BOUNDARIES = _several(
     "but, however, although, though, except, except for, except in, aside from, apart from, "
@@ -375,6 +519,12 @@ PREPOSITIONS = _several(
     "between, as"
 )
 
+MODALS = frozenset(("may", "might", "could"))
+"""Verbs of doubt: the places before them are those of what is doubted, when no finding is named there."""
+
+COPULAS = frozenset(_several("is, are, was, were, be, been, being, remains, remain, appears, appear, looks"))
+"""Verbs before a predicate: "the base is clear", where "shows clear lungs" has an object."""
+
 SINGULAR_VERBS = _several(
     "is, has, was, shows, demonstrates, remains, appears, contains, measures, persists, looks, there is, there are"
 )
@@ -383,8 +533,108 @@ PLURAL_VERBS = _several("are, have, were, show, demonstrate, remain, appear, con
 STATUS = _several(
     "stable, unchanged, persistent, persisting, new, small, mild, moderate, large, tiny, trace, "
     "increased, increasing, decreased, decreasing, improved, improving, worsening, worsened, residual, "
-    "minimal, marked, severe, there"
+    "minimal, marked, severe, definite, there"
 )
 """After "and" or a comma, these open something that is present, so a negation stops."""
+
+MODIFIERS = PLACE_ADJECTIVES | frozenset(
+    _several(
+        "dense, gross, grossly, bulky, patchy, hazy, streaky, fluffy, shaped, even, well, ill, poorly, "
+        "well defined, widespread, round, discrete, definite, acute, subacute, chronic, old, recent, big, huge, "
+        "subtle, faint, obvious, overt, frank, simple, complex, loose, free, whole, gradual, coarse, fine, thin, "
+        "thick, walled, medium, massive, sizeable, sizable, tension, tense, bony, significant, important, "
+        "convincing, true, real, lone, sole, single, multiple, several, many, few, soft, hard, rare, severe, "
+        "ground glass, air space, airspace, suspicious, abnormal, nodular, reticular, calcified, enlarged, "
+        "dilated, tortuous, prominent, thickened, opaque, lucent, fractured, displaced, lobar, pulmonary, early, "
+        "late, ugly, tiny, subsegmental, reticulonodular, cavitary"
+    )
+)
+"""Adjectives that no ending gives away; some of them are findings where they stand alone."""
+
+TRIGGER_ENDS = frozenset(("definite", "obvious", "convincing", "suspicious", "new"))
+"""Adjectives that end a phrase of NEGATIONS."""
+
+MODIFIER_ENDINGS = (
+    "al",
+    "ar",
+    "ic",
+    "ous",
+    "ive",
+    "ed",
+    "ing",
+    "able",
+    "ible",
+    "ent",
+    "ant",
+    "ary",
+    "oid",
+    "ular",
+    "less",
+)
+NO_MODIFIERS = frozenset(
+    _several(
+        "swelling, finding, imaging, cuffing, crowding, stranding, bleeding, wheezing, tenting, capping, interval, "
+        "hospital, removal, withdrawal, patient, improvement, replacement, placement, statement, assessment, x ray, "
+        "bronchogram, thing, nothing, collar, ring, evening, morning, need, bed, fluid, respiratory, moment, event, "
+        "comment, accident, sternal, pacing, portal"
+    )
+)
+"""Nouns with the ending of an adjective."""
+
+DESCRIPTORS = frozenset(
+    _several(
+        "opacity, opacities, opacification, density, densities, haze, haziness, hazy, shadow, shadows, shadowing, "
+        "markings, change, changes, abnormality, abnormalities, process, lucency, prominence"
+    )
+)
+"""Findings that are seen but not yet named; without a place a sentence about one claims what it is taken for."""
+
+DEVICE_WORDS = frozenset(
+    _several(
+        "tip, tips, terminates, terminate, terminating, courses, coursing, projects, insertion, placement, "
+        "removal, removed, inserted, situ, withdrawn, advanced, extubation, extubated, intubation, intubated, "
+        "ecmo, cannulae, cannulas, ngt, og, ogt, ett, et, picc, electrode, electrodes, electrocardiogram, ecg, "
+        "ekg, valve, prosthetic, sternotomy, suture, sutures, staple, staples, implant, implants, plate, rod, "
+        "rods, loop, recorder, vent, ventilator, jewellery, jewelry, necklace, button, buttons, brace, collar, pump"
+    )
+)
+"""Words of things put there by somebody, beside DEVICES: a sentence of these alone describes no finding."""
+
+TECHNIQUE_WORDS = frozenset(
+    _several(
+        "radiograph, radiographs, radiography, xray, xrays, film, films, view, views, image, images, imaging, "
+        "projection, projections, projectional, portable, mobile, ap, pa, erect, supine, semierect, semi, upright, "
+        "sitting, seated, lordotic, decubitus, oblique, inspiration, inspiratory, expiration, expiratory, "
+        "exposure, penetration, penetrated, underpenetrated, overpenetrated, rotated, rotation, positioning, "
+        "technique, technical, technically, study, studies, exam, examination, comparison, comparisons, compared, "
+        "obtained, submitted, performed, acquired, received, hours, hrs, dated, ct, cxr, mri, ultrasound, scan, "
+        "scans, repeat, available, unavailable, january, february, march, april, june, july, august, september, "
+        "october, november, december, am, pm, report, history, indication, clinical"
+    )
+)
+"""Words about how a film was made and what it is compared with: no finding by themselves."""
+
+QUALITIES_OF_TECHNIQUE = frozenset(
+    _several("exposure, penetration, inspiration, inspiratory, positioning, position, projection, technique")
+)
+"""What a normal or satisfactory film has, and no patient."""
+
+MESSAGE_WORDS = frozenset(
+    _several(
+        "correlate, correlation, recommended, recommend, recommends, recommendation, recommendations, advised, "
+        "advise, follow, followup, discussed, telephone, telephoned, phone, phoned, communicated, notified, "
+        "informed, dictated, signed, transcribed, reviewed, electronically, dr, doctor, resident, attending, "
+        "radiologist, reported, clinically"
+    )
+)
+"""Words about readers and what is to be done next."""
+
+REPORTING_VERBS = frozenset(
+    _several(
+        "shows, show, showing, demonstrates, demonstrate, demonstrating, reveals, reveal, revealing, suggests, "
+        "suggesting, confirms, indicates, indicating, consistent, compatible"
+    )
+)
+"""What follows these is a finding, whatever its word."""
 
 ARTICLES = frozenset(_several("the, a, an, this, that, these, those, its, their, any, some, also"))
