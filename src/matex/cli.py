@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from matex import Explanation, Film, Model
+    from matex.priors.anatomy import Sentence
 
 DEMO_LEAD = (
     "Real films that ship with the package (see NOTICE), phrases written for this demonstration, and {model}. "
@@ -734,13 +735,13 @@ def _one_channel(image: Image) -> Image:
     return red if red.tobytes() == green.tobytes() == blue.tobytes() else image
 
 
-def _read_text(path: Path) -> list[str]:
+def _read_text(path: Path) -> tuple[Sentence, ...]:
     """The sentences of a report."""
     from matex.images import InputError
     from matex.priors.anatomy import sentences
 
     try:
-        found = [sentence.text for sentence in sentences(path.read_text(encoding="utf-8-sig"))]
+        found = sentences(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"Expected a text file for --report, got {path}: {error.strerror}. Check the path.") from None
     except UnicodeDecodeError:
@@ -751,11 +752,11 @@ def _read_text(path: Path) -> list[str]:
 
 
 def _explain_report(
-    model: Model, film: Film, sentences: Sequence[str], out: Path, json: bool, method: str, **settings: Any
+    model: Model, film: Film, sentences: Sequence[Sentence], out: Path, json: bool, method: str, **settings: Any
 ) -> None:
-    """Every sentence that the model can read, over one pass of the image; one page with all in order."""
+    """Explain every sentence that describes a finding and that the model can read; one page with all in order."""
     import matex
-    from matex.priors.anatomy import polarity
+    from matex.priors.anatomy import claim, polarity
     from matex.render.files import save_run
     from matex.render.panel import number_fixed
     from matex.render.report import Line, page
@@ -763,15 +764,21 @@ def _explain_report(
     lines: list[Line] = []
     texts: list[str] = []
     for sentence in sentences:
+        text = sentence.text
+        kind = claim(sentence) if settings["domain"] == "chest" else polarity(text)
+        if kind == "no finding":
+            lines.append(Line(text, kind, why="it describes no finding"))
+            continue
         try:
-            model.encode(sentence)
+            model.encode(text)
         except matex.InputError as error:
-            lines.append(Line(sentence, polarity(sentence), why=str(error)))
+            lines.append(Line(text, kind, why=str(error)))
         else:
-            lines.append(Line(sentence, polarity(sentence), explanation=len(texts)))
-            texts.append(sentence)
-    if not texts:
-        raise matex.InputError(f"Expected a sentence that the model can read, got none. The first: {lines[0].why}")
+            lines.append(Line(text, kind, explanation=len(texts)))
+            texts.append(text)
+    unread = [line for line in lines if line.kind != "no finding"]
+    if unread and not texts:
+        raise matex.InputError(f"Expected a sentence that the model can read, got none. The first: {unread[0].why}")
     pairs = [(film, text) for text in texts]
     explanations = matex.explain_batch(model, pairs, method, **settings)
     named = {f"sentence-{number:02}": explanation for number, explanation in enumerate(explanations, start=1)}
@@ -781,9 +788,13 @@ def _explain_report(
         return
     for line in lines:
         told = number_fixed(explanations[line.explanation].score) if line.explanation is not None else "-"
-        print(f"{told:>6}  {line.kind:9} {line.text}")
+        print(f"{told:>6}  {line.kind:10} {line.text}")
+    silent = sum(line.kind == "no finding" for line in lines)
+    if silent:
+        print(f"\n{silent} of {len(lines)} sentences describe no finding (technique, devices and the like): no map.")
     _print_notes({explanation.text: explanation for explanation in explanations})
-    print(f"\nOpen {out / 'report.html'}; each explained sentence has a folder beside it. Not for diagnosis.")
+    folders = "each explained sentence has a folder beside it" if texts else "it shows no map"
+    print(f"\nOpen {out / 'report.html'}; {folders}. Not for diagnosis.")
 
 
 def _explain_table(

@@ -82,8 +82,8 @@ _QUALIFIERS = frozenset(
     re.findall(
         r"\w+",
         "the this these our my other additional incidental following further miscellaneous pertinent significant "
-        "relevant positive negative new unchanged lung pulmonary pleural cardiac mediastinal bone bony osseous skeletal tissue "
-        "extrapulmonary abdominal",
+        "relevant positive negative new unchanged lung pulmonary pleural cardiac mediastinal bone bony osseous "
+        "skeletal tissue extrapulmonary abdominal",
     )
 )
 """Before a name these make it a sub-heading or prose: "OTHER FINDINGS:", "the findings: ..."."""

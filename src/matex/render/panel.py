@@ -246,7 +246,8 @@ def _notes(page: Canvas, explanation: Explanation, y: float) -> float:
 
 def understood(mention: Mention) -> tuple[str, str, str]:
     """What the parser made of a mention, in words: place, the patient's side, how it was meant."""
-    meant = [word for word in ("negated", "uncertain", "historical") if getattr(mention, word)]
+    flags = ("normal",) if mention.normal else ("negated", "uncertain", "historical")
+    meant = [word for word in flags if getattr(mention, word)]
     side = f"patient's {mention.side}" if mention.side else "no side"
     return (mention.region, side, " and ".join(meant) or "stated")
 

@@ -75,7 +75,7 @@ class Line:
 
     Args:
         text: the sentence.
-        kind: how it is meant: "positive", "negated", "normal" or "uncertain".
+        kind: what it claims: "positive", "negated", "normal", "uncertain" or "no finding".
         explanation: its place in the page's explanations; None when it was not explained.
         why: why it was not explained.
     """
@@ -133,14 +133,23 @@ def page(
         _contact_sheet(explanations, boxes) if several else "",
         _left_out(left_out) if left_out else "",
         *(_section(explanation, f"e{index}", marked) for index, (explanation, marked) in numbered),
+        _footer(explanations, legends),
+    ]
+    return document(title, [part for part in body if part])
+
+
+def _footer(explanations: Sequence[Explanation], legends: Sequence[str]) -> str:
+    """How to read the colours, and what made the page."""
+    if not explanations:
+        return "<footer><p>No map. This file loads nothing from the network.</p></footer>"
+    return (
         "<footer><p>A map without negative values is coloured from its minimum to its maximum; one with negative "
         "values is centred on 0, amber above and blue below, and 0 leaves the film as it is. The numbers under the "
         "bar are raw values. Contour lines lie at 50, 75 and 90 % of the way to the strongest colour. "
         f"{''.join(f'{legend}. ' for legend in legends)}Made by matex "
-        f"{escape(str(explanations[0].provenance.get('matex', '')) if explanations else '')}; "
-        "this file loads nothing from the network.</p></footer>",
-    ]
-    return document(title, [part for part in body if part])
+        f"{escape(str(explanations[0].provenance.get('matex', '')))}; "
+        "this file loads nothing from the network.</p></footer>"
+    )
 
 
 def document(title: str, parts: Sequence[str], style: str = STYLE, script: str = SCRIPT) -> str:
@@ -188,7 +197,8 @@ def _sentences(lines: Sequence[Line]) -> str:
             text = f'<a href="#e{line.explanation + 1}">{text}</a>'
         elif line.why:
             text += f' <span class="faint">not explained: {escape(line.why)}</span>'
-        made.append(f'<li class="line {escape(line.kind)}"><span class="kind">{escape(line.kind)}</span> {text}</li>')
+        style = escape(line.kind.replace(" ", "-"))
+        made.append(f'<li class="line {style}"><span class="kind">{escape(line.kind)}</span> {text}</li>')
     heading = "<h2>The report, sentence by sentence</h2>"
     return f'<section class="card">{heading}<ol class="sentences">{"".join(made)}</ol></section>'
 
@@ -266,7 +276,7 @@ def _phrase(explanation: Explanation) -> str:
     text = explanation.text
     marks: dict[tuple[int, int], list[str]] = {}
     for mention in explanation.regions:
-        kind = "off" if mention.weight == 0 else "on"
+        kind = "normal" if mention.normal else "off" if mention.weight == 0 else "on"
         marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
     made, at = "", 0
     for (start, end), (kind, *read) in sorted(marks.items()):
