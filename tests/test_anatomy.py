@@ -116,13 +116,14 @@ def sided(mentions):
 SIDE_WORD = re.compile(r"\b(?:[Rr]ight|[Ll]eft)\b")
 ONE_SIDED = re.compile(
     r"\b(?:middle|lingula|lingular|horizontal|minor|oblique|retrocardiac|[rl][uml]l|[rl]t|[rl]|place|situ|the|has|have"
-    r"|was|away|now|over|against|main|tracheal|what|patient|hand|azygos|right_|heart)\b",
+    r"|was|away|now|over|against|main|tracheal|what|patient|hand|azygos|heart|department|room|hospital|building|mid"
+    r"|midportion)\b",
     re.IGNORECASE,
 )
 MIRRORED = sorted({w for p in (*PHRASES, *BY_KIND) for w in p["text"].lower().split() if not ONE_SIDED.search(w)})
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(st.sampled_from([*MIRRORED, *["left", "right"] * 60]), max_size=14).map(" ".join))
 def test_no_side_is_ever_exchanged_in_any_order_of_words(text):
     mirror = {"right": "left", "left": "right", "": ""}

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -138,7 +138,7 @@ def page(
     return document(title, [part for part in body if part])
 
 
-def _footer(explanations: Sequence[Explanation], legends: Sequence[str]) -> str:
+def _footer(explanations: Sequence[Explanation], legends: Iterable[str]) -> str:
     """How to read the colours, and what made the page."""
     if not explanations:
         return "<footer><p>No map. This file loads nothing from the network.</p></footer>"
