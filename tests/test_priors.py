@@ -1,5 +1,6 @@
 """The spatial prior: the paper's formula, the sides, masks, and everything that makes it neutral."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matex.priors.anatomy import Mention, parse
-from matex.priors.atlas import LUNGS, REGIONS
+from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
 from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
 from tests.reference import priors as twin
 
@@ -167,13 +168,63 @@ def test_lobes_overlap_where_radiologists_place_nodules_in_both():
     assert zones.max() == 1
 
 
+def boxed(boxes, size=1000):
+    """A lung mask of two rectangles, by the patient's side."""
+    mask = np.zeros((size, size), np.uint8)
+    for label, side in ((1, "right"), (2, "left")):
+        x0, y0, x1, y1 = (round(size * edge) for edge in boxes[side])
+        mask[y0:y1, x0:x1] = label
+    return mask
+
+
 @pytest.mark.parametrize(("lobe", "mean", "sd"), [("upper", 0.29, 0.11), ("middle", 0.54, 0.07)])
 def test_the_gaussian_of_a_lobe_is_the_measured_spread_of_its_nodules(lobe, mean, sd):
+    """The nodules are those of JSRT, so the lobe is read in lungs of JSRT's size."""
+    jsrt = boxed({"right": COLLECTIONS["JSRT"].right, "left": COLLECTIONS["JSRT"].left})
     y = np.linspace(0, 1, 2001)
-    column = prior(f"right {lobe} lobe", np.array([0.265]), y, kind="gaussian").values[:, 0]
+    column = prior(f"right {lobe} lobe", np.array([0.265]), y, kind="gaussian", lung_mask=jsrt).values[:, 0]
     assert y[column.argmax()] == pytest.approx(mean, abs=0.01)
     half = y[column >= np.exp(-0.5)]
     assert (half[-1] - half[0]) / 2 == pytest.approx(sd, abs=0.01)
+
+
+def test_every_collection_counts_alike_in_the_atlas():
+    np.testing.assert_allclose(LUNGS["right"], (0.1198, 0.1272, 0.4562, 0.8050), atol=6e-4)  # by hand
+    np.testing.assert_allclose(LUNGS["left"], (0.5430, 0.1252, 0.8790, 0.8094), atol=6e-4)
+    np.testing.assert_allclose(HEART, (0.3627, 0.4130, 0.7817, 0.7550), atol=6e-4)
+
+
+def outside(region, side, box, kind):
+    """Share of a region's weight outside a lung box, and above it."""
+    x0, y0, x1, y1 = box
+    z = (np.arange(400) + 0.5) / 400
+    values = spatial_prior([mention(region, side)], z, z, kind=kind).values
+    within = values[np.ix_((z > y0) & (z < y1), (z > x0) & (z < x1))].sum()
+    return 1 - within / values.sum(), values[z < y0].sum() / values.sum()
+
+
+ZONES = [
+    (key, side)
+    for key, region in REGIONS.items()
+    for side in ("right", "left")
+    if region.inside and region.only in (None, side)
+]
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "box", "atlas"])
+@pytest.mark.parametrize(("region", "side"), ZONES)
+def test_zones_lie_in_the_lungs_of_every_collection(kind, region, side):
+    for collection in COLLECTIONS.values():
+        box = collection.right if side == "right" else collection.left
+        if box is not None:
+            beside, above = outside(region, side, box, kind)
+            assert above < 0.3
+            assert beside < (0.4 if region == "peripheral lung" else 0.3)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "box", "atlas"])
+def test_the_right_apex_does_not_lie_above_the_lung_on_films_of_shenzhen(kind):
+    assert outside("apex", "right", COLLECTIONS["Shenzhen"].right, kind)[1] < 0.06  # the first atlas: .39
 
 
 def test_upper_and_lower_lobe_meet_where_they_part_the_nodules_best():
@@ -184,8 +235,8 @@ def test_upper_and_lower_lobe_meet_where_they_part_the_nodules_best():
 def test_the_heart_lies_towards_the_patients_left_as_measured():
     found = prior("enlarged heart", COLUMNS, ROWS, kind="box").values
     columns, rows = COLUMNS[found.any(axis=0)], ROWS[found.any(axis=1)]
-    np.testing.assert_allclose([columns[0], columns[-1]], [0.34, 0.81], atol=1 / 65)
-    np.testing.assert_allclose([rows[0], rows[-1]], [0.38, 0.76], atol=1 / 48)
+    np.testing.assert_allclose([columns[0], columns[-1]], [0.363, 0.782], atol=1 / 65)
+    np.testing.assert_allclose([rows[0], rows[-1]], [0.41, 0.76], atol=1 / 48)
 
 
 def test_every_box_has_an_inside_and_every_paper_box_lies_in_the_film():
@@ -202,13 +253,30 @@ def test_the_table_in_the_documentation_is_the_atlas():
     for region in REGIONS.values():
         x0, y0, x1, y1 = region.box
         if region.sided:
-            x0, x1 = 0.08 + 0.37 * x0, 0.08 + 0.37 * x1
-            y0, y1 = 0.08 + 0.76 * y0, 0.08 + 0.76 * y1
+            left, top, right, bottom = LUNGS["right"]
+            x0, x1 = left + (right - left) * x0, left + (right - left) * x1
+            y0, y1 = top + (bottom - top) * y0, top + (bottom - top) * y1
         a0, b0, a1, b1 = region.paper
         side = region.only or ("both" if region.sided else "midline")
         codes = ", ".join(dict.fromkeys([*region.radlex.values(), *region.snomed.values()]))
         row = f"{x0:.2f}-{x1:.2f}, {y0:.2f}-{y1:.2f} | {a0:.2f}-{a1:.2f}, {b0:.2f}-{b1:.2f} | {codes} |"
         assert f"| {region.key} | {side} | {row}" in page
+
+
+def test_the_documentation_shows_the_collections_and_what_of_a_zone_lies_outside_their_lungs():
+    page = (Path(__file__).parent.parent / "docs" / "anatomy.md").read_text()
+    for name, collection in COLLECTIONS.items():
+        boxes = (collection.right, collection.left, collection.heart)
+        cells = ["–" if box is None else "{0:.3f}-{2:.3f}, {1:.3f}-{3:.3f}".format(*box) for box in boxes]
+        assert f"| {name} | {collection.films} | {' | '.join(cells)} |" in page
+    for region in dict.fromkeys(region for region, _ in ZONES):
+        cells = []
+        for collection in COLLECTIONS.values():
+            boxes = {"right": collection.right, "left": collection.left}
+            sides = [side for key, side in ZONES if key == region and boxes[side] is not None]
+            shares = [[outside(region, side, boxes[side], kind)[0] for side in sides] for kind in ("atlas", "gaussian")]
+            cells += [" / ".join(f"{100 * np.mean(share):.0f}" for share in shares)] if sides else []
+        assert f"| {region} | {' | '.join(cells)} |" in page
 
 
 # ------------------------------------------------------------------------------------- weights and neutrality
@@ -372,14 +440,14 @@ def test_a_mirrored_mask_of_both_lungs_changes_sides():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mask_places_the_zones_in_this_patients_lungs(kind):
-    found = prior("left base", kind=kind, lung_mask=lungs())
+    found = prior("right base", kind=kind, lung_mask=lungs())
     assert not found.neutral
     row, column = np.unravel_index(found.values.argmax(), found.values.shape)
-    assert 0.57 < COLUMNS[column] < 0.87
-    assert 0.5 < ROWS[row] < 0.8
-    outside = ~((COLUMNS > 0.53) & (COLUMNS < 0.91))
+    assert 0.18 < COLUMNS[column] < 0.42
+    assert 0.4 < ROWS[row] < 0.6
+    outside = ~((COLUMNS > 0.14) & (COLUMNS < 0.46))
     assert found.values[:, outside].max() < 0.02
-    assert np.abs(found.values - prior("left base", kind=kind).values).max() > 0.3
+    assert np.abs(found.values - prior("right base", kind=kind).values).max() > 0.3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -397,13 +465,51 @@ def test_the_papers_laterality_uses_the_other_lung_of_the_mask(kind):
 
 
 def test_a_mask_with_the_average_lungs_changes_midline_regions_not_at_all():
-    mask = np.zeros((100, 100), np.uint8)
-    for label, side in ((1, "right"), (2, "left")):
-        x0, y0, x1, y1 = (round(100 * edge) for edge in LUNGS[side])
-        mask[y0:y1, x0:x1] = label
+    mask = boxed(LUNGS)
     for kind in ("gaussian", "box", "atlas"):
         found = prior("enlarged heart", kind=kind, lung_mask=mask)
         np.testing.assert_allclose(found.values, prior("enlarged heart", kind=kind).values, atol=1e-9)
+
+
+def contoured():
+    """What a mask of the visible lungs looks like: a heart cut out of the left one, domes cut out of both bases."""
+    y, x = (np.mgrid[:500, :400] + 0.5) / np.array([500, 400])[:, None, None]
+    mask = np.zeros((500, 400), np.uint8)
+    mask[(x > 0.12) & (x < 0.45) & (y > 0.1) & (y < 0.8)] = 1
+    mask[(x > 0.55) & (x < 0.88) & (y > 0.1) & (y < 0.8)] = 2
+    mask[((x - 0.57) / 0.18) ** 2 + ((y - 0.65) / 0.2) ** 2 < 1] = 0  # heart
+    for middle in (0.3, 0.73):
+        mask[((x - middle) / 0.16) ** 2 + ((y - 0.83) / 0.17) ** 2 < 1] = 0
+    return mask
+
+
+def at(found, x, y, size=200):
+    return found.values[int(y * size), int(x * size)]
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "box", "atlas"])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_with_a_mask_the_lower_lobe_reaches_behind_heart_and_diaphragm(kind, mirrored):
+    mask = contoured()
+    centres = (np.arange(200) + 0.5) / 200
+
+    def draw(text):
+        found = prior(
+            text, centres, centres, kind=kind, lung_mask=mask[:, ::-1] if mirrored else mask, mirrored=mirrored
+        )
+        assert found.values.max() == pytest.approx(1)
+        return dataclasses.replace(found, values=found.values[:, ::-1]) if mirrored else found
+
+    left, right = draw("nodule in the left lower lobe"), draw("nodule in the right lower lobe")
+    assert mask[325, 236] == mask[375, 292] == mask[375, 120] == 0  # behind the heart, under the domes
+    assert at(left, 0.59, 0.65) > 0.1
+    assert at(left, 0.73, 0.75) > 0.1
+    assert at(right, 0.30, 0.75) > 0.1
+    assert at(left, 0.73, 0.86) < 0.02  # no further down than the lung
+    assert at(left, 0.48, 0.65) < 0.02  # nor into the other half of the heart
+    assert at(left, 0.30, 0.75) < 0.02
+    assert at(draw("left upper lobe"), 0.59, 0.55) < 0.05  # only what lies behind the heart does
+    assert at(draw("opacity at the left base"), 0.62, 0.7) > 0.1
 
 
 def test_a_lung_that_the_mask_lacks_makes_its_prior_neutral():

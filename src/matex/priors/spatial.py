@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ def spatial_prior(
         view: DICOM ViewPosition; anything but a frontal view gives a neutral prior.
         lung_mask: [height, width] of the original image, 0 background, 1 the patient's right lung, 2 the
             left; or booleans of both lungs. Lung regions then lie in this patient's lungs (for every kind,
-            on the atlas' boxes), midline regions move with them.
+            on the atlas' boxes), those of the lower lobe also behind the heart and below the dome of the
+            diaphragm, where a mask of the visible lung ends. Midline regions move with the lungs.
         domain: "chest", or "natural" for images without a patient.
 
     Returns:
@@ -212,11 +214,16 @@ def _samples(name: str, values: NDArray[Any]) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class _Lung:
-    """A lung in the image: its box, which of its edges faces the midline, and how much of it is where."""
+    """A lung in the image: its box, which of its edges faces the midline, and how much of it is where.
+
+    `visible` and `whole` are functions of sample points (`_share`): the part seen on the film, and that part with
+    what lies behind the heart and below the dome of the diaphragm.
+    """
 
     box: Box
     midline_on_right: bool
-    share: Callable[[Values, Values], Values] | None = None
+    visible: Callable[[Values, Values], Values]
+    whole: Callable[[Values, Values], Values]
 
     def place(self, region: Region) -> Box:
         """A region's box in image fractions."""
@@ -237,10 +244,12 @@ class _Chest:
 
     @staticmethod
     def average(flipped: bool) -> _Chest:
-        return _Chest(
-            {side: _Lung(_flip(box, flipped), (side == "right") != flipped) for side, box in LUNGS.items()},
-            False,
-        )
+        lungs: dict[str, _Lung] = {}
+        for side, average in LUNGS.items():
+            box = _flip(average, flipped)
+            within = partial(indicator, box=box)
+            lungs[side] = _Lung(box, (side == "right") != flipped, within, within)
+        return _Chest(lungs, False)
 
     @staticmethod
     def from_mask(mask: NDArray[Any], mirrored: bool, laterality: str) -> _Chest:
@@ -249,7 +258,10 @@ class _Chest:
         lungs: dict[str, _Lung] = {}
         for side, box in boxes.items():
             named = side if laterality == "patient" else {"right": "left", "left": "right"}[side]
-            lungs[named] = _Lung(box, (side == "right") != mirrored, _share(labels == _LABEL[side]))
+            visible = labels == _LABEL[side]
+            midline_on_right = (side == "right") != mirrored
+            whole = _with_hidden_parts(visible, midline_on_right)
+            lungs[named] = _Lung(box, midline_on_right, _share(visible), _share(whole))
         return _Chest(lungs, True)
 
     def draw(self, key: tuple[str, str | None], kind: str, x: Values, y: Values, flipped: bool) -> Values:
@@ -273,8 +285,8 @@ class _Chest:
             "box": indicator,
             "atlas": lambda x, y, box: plateau(x, y, box, soft),
         }[kind](x, y, box)
-        if lung is not None and lung.share is not None and region.inside:
-            drawn = drawn * lung.share(x, y)
+        if lung is not None and region.inside and (self.measured or kind == "atlas"):
+            drawn = drawn * (lung.whole if region.hidden else lung.visible)(x, y)
         return drawn
 
     def _move(self, box: Box, flipped: bool) -> tuple[Box, tuple[float, float]]:
@@ -398,6 +410,18 @@ def _boxes(labels: NDArray[np.uint8]) -> dict[str, Box]:
                 float((rows[-1] + 1) / height),
             )
     return boxes
+
+
+def _with_hidden_parts(lung: NDArray[np.bool_], midline_on_right: bool) -> NDArray[np.bool_]:
+    """A lung with everything between its chest wall and the inner edge of its box, row by row.
+
+    On a frontal film the heart and the dome of the diaphragm hide about a quarter of the lower lobe.
+    """
+    inward = lung if midline_on_right else lung[:, ::-1]
+    columns = np.nonzero(inward.any(axis=0))[0]
+    filled = np.logical_or.accumulate(inward, axis=1)
+    filled[:, columns[-1] + 1 :] = False
+    return filled if midline_on_right else filled[:, ::-1]
 
 
 def _share(lung: NDArray[np.bool_]) -> Callable[[Values, Values], Values]:
