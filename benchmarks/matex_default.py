@@ -145,6 +145,8 @@ def variants() -> dict[str, Formula]:
     for temperature in (0.0, 0.5, 2.0):
         listed[f"flow alone, tau {temperature}"] = of(**flow, temperature=temperature)
     listed["matex as shipped"] = make("matex", {})
+    for prior in ("parabola", "gaussian", "box", "atlas"):
+        listed[f"matex as shipped, prior: {prior}"] = make("matex", {"prior": prior})
     listed["matex-paper"] = make("matex-paper", {})
     listed["grad-eclip"] = make("grad-eclip", {})
     listed["rollout"] = make("rollout", {})
