@@ -447,6 +447,11 @@ def test_compare_puts_methods_side_by_side(command):
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["rollout", "matex"]
     assert sorted(path.name for path in Path("compare").iterdir()) == ["matex", RUN, "report.html", "rollout"]
     assert Path("compare/report.html").read_text().count('class="thumb"') == 2
+    page = Path("compare/report.html").read_text()
+    assert re.findall(r'<a class="thumb".*?<b>(.*?)</b>', page) == ["rollout", "matex"]
+    assert "own formula 0 ms" not in page
+    assert "Passes of the model that all of them share" in page
+    assert "\npasses shared " in out
     assert refused(command("compare", FILM, PHRASE, "-m", "rollout,nope"), "'nope'")
     assert refused(command("compare", FILM, PHRASE, "-m", ","), "names of methods")
     for odd in ("matex.alpha", "alpha=1", "rollout.alpha=1", "matex.alpha=x"):
@@ -454,6 +459,20 @@ def test_compare_puts_methods_side_by_side(command):
     arguments = ["-m", "matex,grad-eclip", "-p", "matex.alpha=0.25", "--json"]
     entries = {entry["method"]: entry for entry in json.loads(command("compare", FILM, PHRASE, *arguments)[1])}
     assert entries["matex"]["parameters"]["alpha"] == 0.25
+
+
+def test_notes_are_printed_once_by_every_command(command):
+    unknown = "view and orientation unknown: taken as a frontal film in standard display"
+    out = command("compare", FILM, PHRASE, "-m", "rollout,raw-attention", "-o", "a")[1]
+    assert out.splitlines().count(f"note     {unknown}") == 1
+    out = command("compare", FILM, "lung", "-m", "rollout,matex", "-o", "b")[1]
+    assert any(line.startswith("note     matex: spatial prior neutral") for line in out.splitlines())
+    Path("report.txt").write_text("Opacity at the left base. Nodule in the right apex.")
+    out = command("explain", FILM, "--report", "report.txt", "-m", "rollout", "-o", "c")[1]
+    assert out.splitlines().count(f"note     {unknown}") == 1
+    assert unknown in Path("c/report.html").read_text()
+    out = command("explain", FILM, PHRASE, "-m", "rollout", "-o", "d")[1]
+    assert out.splitlines().count(f"note     {unknown}") == 1
 
 
 def test_compare_all_leaves_out_what_the_model_cannot_serve(command, monkeypatch):

@@ -356,6 +356,7 @@ def audit(
     else:
         for check in made.checks.values():
             print(f"{check.state:9} {check.question}\n{_indented(check.answer, 10)}")
+        _print_notes({method: made.explanation})
         print(f"\n{_indented(made.summary, 0)}\n\nOpen {out / 'audit.html'}. Not for diagnosis.")
     _say_default(model)
 

@@ -58,11 +58,9 @@ def page(audit: Audit) -> str:
             f'<p class="lead">{told}</p><p class="warning">{escape(DISCLAIMER)}</p></header>',
             f'<section class="card verdict {audit.verdict}"><h2>{HEADINGS[audit.verdict]}</h2>'
             f"<p>{escape(audit.summary)}</p></section>",
+            f'<div class="notes"><b>Read this first</b><ul>{notes}</ul></div>' if notes else "",
             _pictures(audit),
             f'<section class="card"><h2>The checks</h2>{checks}</section>',
-            f'<section class="card"><div class="notes"><b>Notes of the map</b><ul>{notes}</ul></div></section>'
-            if notes
-            else "",
             "<footer><p>Each map has a colour scale of its own, centred on 0 (transparent) where it has negative "
             f"values, so that brightness cannot be compared between pictures.{sides} Stays: how much of the "
             "highlighted region, the map's highest tenth, this map highlights too; by chance 10 %. Made by "

@@ -47,8 +47,9 @@ def plot_map(explanation: Explanation, ax: Axes) -> Axes:
     if not explanation.image.degenerate:
         scale = ColourScale.of(explanation.image.raw)
         colours = ListedColormap((scale.colours / 255).tolist())
+        label = "raw value, centred on 0" if scale.signed else "raw value, coloured from minimum to maximum"
         bar = ScalarMappable(Normalize(*scale.ends), colours)
-        ax.figure.colorbar(bar, ax=ax, fraction=0.046, label=scale.legend)
+        ax.figure.colorbar(bar, ax=ax, fraction=0.046, label=label)
     return ax
 
 
