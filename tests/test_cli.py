@@ -465,7 +465,7 @@ def test_notes_are_printed_once_by_every_command(command):
     unknown = "view and orientation unknown: taken as a frontal film in standard display"
     out = command("compare", FILM, PHRASE, "-m", "rollout,raw-attention", "-o", "a")[1]
     assert out.splitlines().count(f"note     {unknown}") == 1
-    out = command("compare", FILM, "lung", "-m", "rollout,matex", "-o", "b")[1]
+    out = command("compare", FILM, "nodule", "-m", "rollout,matex", "-o", "b")[1]
     assert any(line.startswith("note     matex: spatial prior neutral") for line in out.splitlines())
     Path("report.txt").write_text("Opacity at the left base. Nodule in the right apex.")
     out = command("explain", FILM, "--report", "report.txt", "-m", "rollout", "-o", "c")[1]
