@@ -55,19 +55,23 @@ def test_the_map_sums_to_the_change_of_score(model, subject):
 def test_baselines_are_what_they_are_called(module, model, pixels, token_ids):
     way = Preprocessing((35, 35), "squash", "bicubic", 1 / 255, CLIP_MEAN, CLIP_STD)
     trace = matex.record(dataclasses.replace(model, preprocessing=way), pixels, token_ids).image
+
+    def each(begin):
+        return torch.cat([begin(item, 0, 1) for item in range(len(pixels))])
+
     mean, std = torch.tensor(CLIP_MEAN).double()[:, None, None], torch.tensor(CLIP_STD).double()[:, None, None]
-    exact(starts(trace, "black", 0)[0], ((0 - mean) / std).expand_as(pixels), atol=1e-6)
-    exact(starts(trace, "white", 0)[0], ((1 - mean) / std).expand_as(pixels), atol=1e-6)
-    assert (starts(trace, "mean", 0) == 0).all()
-    noise = starts(trace, "noise", 3, 2)
-    assert torch.equal(noise, starts(trace, "noise", 3, 2))
-    assert not torch.equal(noise, starts(trace, "noise", 4, 2))
-    assert (noise[:, 0] == noise[:, 1]).all()
+    exact(each(starts(trace, "black", 0)), ((0 - mean) / std).expand_as(pixels), atol=1e-6)
+    exact(each(starts(trace, "white", 0)), ((1 - mean) / std).expand_as(pixels), atol=1e-6)
+    assert (each(starts(trace, "mean", 0)) == 0).all()
+    noise = starts(trace, "noise", 3, 2)(0, 0, 2)
+    assert torch.equal(noise, starts(trace, "noise", 3, 2)(0, 0, 2))
+    assert not torch.equal(noise, starts(trace, "noise", 4, 2)(0, 0, 2))
+    assert torch.equal(noise, starts(trace, "noise", 3, 2)(1, 0, 2))  # of every image
     assert noise.std().item() == pytest.approx(1, abs=0.05)
     constant = matex.record(model, torch.full_like(pixels, 0.7), token_ids).image
-    exact(starts(constant, "blur", 0)[0], torch.full_like(pixels, 0.7))
+    exact(each(starts(constant, "blur", 0)), torch.full_like(pixels, 0.7))
     smooth = [gaussian_filter(image.numpy(), (0, 35 / 20, 35 / 20), mode="mirror", truncate=3) for image in pixels]
-    exact(starts(trace, "blur", 0)[0], np.stack(smooth))
+    exact(each(starts(trace, "blur", 0)), np.stack(smooth))
 
 
 def test_black_needs_to_know_the_models_normalisation(module, pixels, token_ids):
@@ -86,3 +90,26 @@ def test_captum_agrees(model, subject):
     theirs = captum.IntegratedGradients(lambda x: embed(tower, tower.embed(x), tower.readout(x)) @ target)
     expected = theirs.attribute(pixels, n_steps=20, internal_batch_size=20)[0].sum(0)
     exact(matex.attribute(model, pixels, ids, method="integrated-gradients", steps=20), expected.detach())
+
+
+@pytest.mark.parametrize("shape", [(3, 35, 35), (3, 32, 48), (3, 17, 19)])
+@pytest.mark.parametrize("rows", [2, 16, 45])
+def test_noise_drawn_as_it_is_needed_is_one_draw(shape, rows):
+    from matex.attribution.path import _Noise
+
+    whole = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    noise = _Noise(torch.Size(shape), 5, rows)
+    for size in (1, 7, 32):  # the later ones begin again at row 0
+        for start in range(0, rows, size):
+            stop = min(start + size, rows)
+            assert torch.equal(noise(start, stop), whole[start:stop])
+            assert torch.equal(noise(start, stop), whole[start:stop])  # as when memory ran out
+            assert sum(len(group) for group in noise._groups.values()) <= size + 2 * 15
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 50])
+def test_how_many_points_are_run_at_once_changes_nothing(model, pixels, token_ids, batch_size):
+    settings = {"steps": 9, "batch_size": batch_size}
+    expected = matex.attribute(model, pixels, token_ids, method="integrated-gradients", steps=9)
+    found = matex.attribute(model, pixels, token_ids, method="integrated-gradients", **settings)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)

@@ -66,3 +66,23 @@ def test_bad_values_are_refused(model, subject):
         matex.attribute(model, *subject.inputs, method="rise", keep=1)
     with pytest.raises(ValueError, match="Expected normalise to be one of control, reference"):
         matex.attribute(model, *subject.inputs, method="rise", normalise="none")
+
+
+def test_sums_over_masks_are_kept_and_not_the_parts(model, subject, monkeypatch):
+    import weakref
+
+    from matex.attribution import rise
+
+    living, most, batches = weakref.WeakSet(), [], rise.batches
+
+    def watched(run, *settings):
+        for parts in batches(run, *settings):
+            living.update(parts)
+            yield parts
+            del parts
+            most.append(len(living))
+
+    monkeypatch.setattr(rise, "batches", watched)
+    matex.attribute(model, *subject.inputs, method="rise", masks=40, batch_size=2)
+    assert len(most) == 20
+    assert max(most) <= 9  # the sums, those before, and one batch

@@ -61,7 +61,7 @@ class EmbeddingSpace:
     prompts: tuple[str, ...] = ()
     keep_maps: bool = False
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int = 8
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")

@@ -35,7 +35,7 @@ class GradientShap:
     samples: int = 50
     baseline: Baseline = "mean"
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int = 8
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")

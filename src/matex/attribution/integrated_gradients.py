@@ -43,7 +43,7 @@ class IntegratedGradients:
     steps: int = 50
     baseline: Baseline = "mean"
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int = 8
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -13,11 +14,16 @@ from matex.attribution.scoring import entry, gradients
 from matex.images import InputError
 from matex.trace import Trace, at_least_float32
 
+_QUESTIONS = 8  # whose gradients at all points of a batch are held at once
 Baseline = Literal["mean", "black", "white", "blur", "noise"]
 
 
-def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Tensor:
-    """Where the ways begin, [draw, item, ...] as the entries; one draw serves all unless the baseline is noise.
+Begin = Callable[[int, int, int], Tensor]
+"""begin(item, start, stop): where the ways of an item begin in steps start to stop, [1 or step, ...] as the entries."""
+
+
+def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin:
+    """Where the ways begin; one place serves all steps, unless the baseline is noise with several draws.
 
     On the image: "mean" is 0 in normalised space, the mean colour of the model's training images; "black" and "white"
     are those colours after the model's normalisation; "blur" is the image under a Gaussian of a twentieth of its
@@ -28,11 +34,52 @@ def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Tenso
     Raises:
         InputError: black or white, and a model that came without preprocessing.
     """
+    if baseline == "noise" and trace.tower.kind == "image" and draws > 1:
+        noise = _Noise(trace.inputs.shape[1:], seed, draws)
+        return lambda item, start, stop: noise(start, stop).to(trace.inputs)
+    begin = _one_start(trace, baseline, seed)
+    return lambda item, start, stop: begin[item : item + 1]
+
+
+class _Noise:
+    """Rows of one seeded draw of standard normal numbers, drawn as they are needed.
+
+    Args:
+        shape: of a row.
+        seed: of the draw.
+        rows: how many there are.
+    """
+
+    _GROUP = 16  # torch draws in blocks of 16 numbers, so groups of 16 rows continue each other as one draw would
+
+    def __init__(self, shape: torch.Size, seed: int, rows: int) -> None:
+        self._shape, self._seed, self._rows = shape, seed, rows
+        self._generator = torch.Generator()
+        self._groups: dict[int, Tensor] = {}
+        self._next = 0
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        """Rows start to stop, float64 [row, ...]; cheap where calls go forward, drawn again from row 0 otherwise."""
+        first, last = start // self._GROUP, (stop - 1) // self._GROUP
+        if self._next == 0 or (first < self._next and first not in self._groups):
+            self._generator.manual_seed(self._seed)
+            self._groups, self._next = {}, 0
+        while self._next <= last:
+            rows = min(self._GROUP, self._rows - self._next * self._GROUP)
+            group = torch.randn(rows, *self._shape, generator=self._generator, dtype=torch.float64)
+            self._groups = {n: kept for n, kept in self._groups.items() if n >= first} | {self._next: group}
+            self._next += 1
+        rows = torch.cat([self._groups[group] for group in range(first, last + 1)])
+        return rows[start - first * self._GROUP : stop - first * self._GROUP]
+
+
+def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
+    """Where the way of each item begins, [item, ...] as the entries."""
     inputs = trace.inputs
     if trace.tower.kind == "text":
         with torch.inference_mode(False), torch.no_grad():
             words = trace.tower.content(inputs)[..., None]
-            return torch.where(words, trace.tower.blank(inputs), trace.tower.embed(inputs))[None]
+            return torch.where(words, trace.tower.blank(inputs), trace.tower.embed(inputs))
     if baseline in ("black", "white"):
         if trace.levels is None:
             raise InputError(
@@ -40,20 +87,20 @@ def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Tenso
                 "preprocessing. Use baseline='mean'."
             )
         level = trace.levels[0 if baseline == "black" else 1].to(inputs)
-        return level[:, None, None].expand_as(inputs)[None]
+        return level[:, None, None].expand_as(inputs)
     if baseline == "blur":
-        return _blur(inputs)[None]
+        return _blur(inputs)
     if baseline == "noise":
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(draws, 1, *inputs.shape[1:], generator=generator, dtype=torch.float64)
-        return noise.to(inputs).expand(-1, len(inputs), *inputs.shape[1:])
-    return torch.zeros_like(inputs)[None]
+        noise = torch.randn(inputs.shape[1:], generator=generator, dtype=torch.float64)
+        return noise.to(inputs).expand_as(inputs)
+    return torch.zeros_like(inputs)
 
 
 def along(
     trace: Trace,
     asked: Tensor,
-    begin: Tensor,
+    begin: Begin,
     position: Tensor,
     weight: Tensor,
     unit: bool = True,
@@ -65,11 +112,11 @@ def along(
     Args:
         trace: gives tower and inputs.
         asked: questions [question, item, joint].
-        begin: [1 or step, item, ...], see `starts`.
+        begin: see `starts`.
         position: of each step between begin (0) and input (1), [step].
         weight: of each step, [step].
         unit: normalise the embedding.
-        batch_size: points run at once.
+        batch_size: points run at once with up to 8 questions, fewer with more, so that memory stays bounded.
         progress: show a bar.
 
     Returns:
@@ -77,14 +124,15 @@ def along(
     """
     tower = trace.tower
     enters, readout = entry(tower, trace.inputs), tower.readout(trace.inputs)
-    end, begin = at_least_float32(enters), at_least_float32(begin)
+    end = at_least_float32(enters)
+    rows = max(1, batch_size // -(-len(asked) // _QUESTIONS))
     shape = (-1,) + (1,) * (end.dim() - 1)
     position, weight = position.to(end), weight.to(end)
     results: list[Tensor] = []
     for item in range(len(end)):
 
         def run(start: int, stop: int, item: int = item) -> Tensor:
-            origin = begin[start:stop, item] if len(begin) > 1 else begin[:, item]
+            origin = at_least_float32(begin(item, start, stop))
             way = end[item] - origin
             points = (origin + position[start:stop].reshape(shape) * way).to(enters.dtype)
             steps = stop - start
@@ -93,7 +141,7 @@ def along(
             return (found * (way * weight[start:stop].reshape(shape))).sum(1)
 
         total = torch.zeros(len(asked), *end.shape[1:], dtype=end.dtype, device=end.device)
-        for part in batches(run, len(position), batch_size, progress):
+        for part in batches(run, len(position), rows, progress):
             total += part
         results.append(total)
     return torch.stack(results, dim=1)

@@ -156,8 +156,10 @@ class Rise:
                 flat = mask.flatten(1)
                 return scores.T.to(flat) @ flat, flat.sum(0), scores.sum(0)
 
-            parts = batches(run, self.masks, self.batch_size, self.progress)
-            with_part, part, score = (torch.stack(each).sum(0) / self.masks for each in zip(*parts, strict=True))
+            totals: list[Tensor] = []
+            for sums in batches(run, self.masks, self.batch_size, self.progress):
+                totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else [*sums]
+            with_part, part, score = (total / self.masks for total in totals)
             found = share_out(with_part, part, score, self.keep, self.normalise)
             maps.append(found.to(asked).unflatten(1, (height, width)))
         return torch.stack(maps, dim=1)
