@@ -9,6 +9,7 @@ threads may share it.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -407,7 +408,9 @@ class Trace:
         return Trace(whole, self.item, self.target, self.scenes, self._model, self._other)
 
     def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
-        """Unit-norm embedding of another phrase in the same joint space, [joint]; worked out once.
+        """Unit-norm embedding of another phrase in the same joint space, [joint].
+
+        It is kept with the model for as long as the text tower's weights stay what they are.
 
         Args:
             phrase: words, which need the model's tokenizer; or token ids, special tokens included. Empty words are the
@@ -425,19 +428,15 @@ class Trace:
         if isinstance(phrase, str) and phrase and model.tokenizer is None:
             raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
 
-        def embed() -> Tensor:
-            if phrase == "":
-                ids = texts.inputs[:1, [0, int(texts.readout[0])]]
-            else:
-                read = model.encode(phrase).ids if isinstance(phrase, str) else phrase
-                if len(read) > model.context or not all(0 <= token < model.vocabulary for token in read):
-                    raise InputError(
-                        f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
-                    )
-                ids = torch.tensor([list(read)], device=texts.inputs.device)
-            return run(model.text, ids).embedding[0]
-
-        return self.once(("text", phrase if isinstance(phrase, str) else tuple(phrase)), embed)
+        if phrase == "":
+            ids = texts.inputs[0, [0, int(texts.readout[0])]].tolist()
+        else:
+            ids = list(model.encode(phrase).ids if isinstance(phrase, str) else phrase)
+            if len(ids) > model.context or not all(0 <= token < model.vocabulary for token in ids):
+                raise InputError(
+                    f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
+                )
+        return self.once(("text", tuple(ids)), lambda: _embed_phrase(model, tuple(ids), texts.inputs.device))
 
     def _backward(self, lowest: int, seen: Pass | None = None) -> None:
         """One backward from the score to the attention outputs of all blocks from `lowest` on, and to what entered."""
@@ -601,6 +600,31 @@ def record(
         Trace(image, which[0], text.embedding[which[1]], scenes, model, (text, which[1])),
         Trace(text, which[1], image.embedding[which[0]], scenes, model, (image, which[0])),
     )
+
+
+_PHRASES: weakref.WeakKeyDictionary[Model, dict[Hashable, Tensor]] = weakref.WeakKeyDictionary()
+_PHRASES_KEPT = 256  # of each model
+
+
+def _embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Unit-norm embedding of a phrase, [joint]; kept with the model, since it is the same for every image."""
+    known, key = _PHRASES.setdefault(model, {}), (ids, str(device), _state(model.text))
+    if key not in known:
+        if len(known) >= _PHRASES_KEPT:
+            known.clear()
+        known[key] = run(model.text, torch.tensor([ids], device=device)).embedding[0].detach()
+    return known[key]
+
+
+def _state(tower: Tower) -> Hashable:
+    """Which weights a tower has: where they lie, how often torch has changed them, and a sample of their values.
+
+    Writing through `Tensor.data` changes neither place nor count; the sample shows all but single entries changed so.
+    """
+    weights = [weight for some in tower.stages().values() for weight in some]
+    with torch.inference_mode(False), torch.no_grad():
+        sample = torch.stack([weight.flatten()[:: max(1, weight.numel() // 8)].double().sum() for weight in weights])
+    return tuple((weight.data_ptr(), weight._version) for weight in weights), tuple(sample.tolist())
 
 
 def _attention(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:

@@ -55,3 +55,69 @@ def test_words_need_a_tokenizer(model, pixels, token_ids):
 def test_token_ids_that_the_model_does_not_have_are_refused(model, pixels, token_ids, ids):
     with pytest.raises(matex.InputError, match="Expected at most 11 token ids from 0 to 98, got"):
         matex.attribute(model, pixels, token_ids, method="clip-surgery", redundant=ids)
+
+
+def text_passes(monkeypatch, model):
+    """Number of rows in every pass through the text tower from now on."""
+    runs = []
+    embed = type(model.text).embed
+    monkeypatch.setattr(type(model.text), "embed", lambda self, ids: runs.append(len(ids)) or embed(self, ids))
+    return runs
+
+
+def test_the_redundant_text_is_run_once_for_all_films_of_a_model(model, pixels, token_ids, monkeypatch):
+    runs = text_passes(monkeypatch, model)
+    first, second = (matex.attribute(model, pixels[i : i + 1], token_ids[:1], method="clip-surgery") for i in (0, 1))
+    assert runs == [1, 1, 1]  # the phrase twice, the empty text once
+    assert not torch.equal(first, second)
+
+
+def changed_in_place(module):
+    module.text_projection.weight.add_(torch.randn_like(module.text_projection.weight))
+
+
+def changed_behind_torch(module):
+    weight = module.text_model.encoder.layers[2].mlp.fc1.weight
+    weight.data.mul_(3)
+
+
+def replaced(module):
+    weight = module.text_model.final_layer_norm.weight
+    module.text_model.final_layer_norm.weight = torch.nn.Parameter(weight + 1, requires_grad=False)
+
+
+def loaded_again(module):
+    module.load_state_dict({name: 1.5 * value for name, value in module.state_dict().items()})
+
+
+@pytest.mark.parametrize("change", [changed_in_place, changed_behind_torch, replaced, loaded_again])
+def test_a_model_whose_weights_changed_embeds_the_redundant_text_again(module, model, pixels, token_ids, change):
+    module.requires_grad_(False)
+    matex.attribute(model, pixels[:1], token_ids[:1], method="clip-surgery")
+    change(module)
+    found = matex.attribute(model, pixels[:1], token_ids[:1], method="clip-surgery")
+    fresh = dataclasses.replace(model)
+    torch.testing.assert_close(found, matex.attribute(fresh, pixels[:1], token_ids[:1], method="clip-surgery"))
+
+
+def test_a_randomised_copy_and_a_moved_model_have_embeddings_of_their_own(model, pixels, token_ids):
+    from matex.adapters.randomise import randomised
+
+    settings = {"method": "clip-surgery", "redundant": (BOS, 7, EOS)}
+    before = matex.attribute(model, pixels[:1], token_ids[:1], **settings)
+    other = randomised(model)
+    assert not torch.allclose(matex.attribute(other, pixels[:1], token_ids[:1], **settings), before)
+    torch.testing.assert_close(matex.attribute(model, pixels[:1], token_ids[:1], **settings), before)
+    model.module.float()
+    found = matex.attribute(model, pixels[:1].float(), token_ids[:1], **settings)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), before, rtol=1e-3, atol=1e-5)
+
+
+def test_no_more_than_a_bounded_number_of_phrases_is_kept(model, pixels, token_ids, monkeypatch):
+    import matex.trace as trace
+
+    monkeypatch.setattr(trace, "_PHRASES_KEPT", 3)
+    for word in range(2, 9):
+        matex.attribute(model, pixels[:1], token_ids[:1], method="clip-surgery", redundant=(BOS, word, EOS))
+    assert len(trace._PHRASES[model]) <= 3
