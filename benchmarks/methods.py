@@ -214,18 +214,16 @@ def main(arguments: list[str] | None = None) -> None:
     rows = spread([ratios(measure(work, chosen.rounds, clock)) for _ in range(chosen.repeats)])
     calls = costs.calls()
     rows += [Row(f"embedding-space, {name} of one prompt", "counted", n, n, n, 1) for name, n in calls.items()]
-    taken = [cost_of_each(costs, chosen.rounds, clock) for _ in range(chosen.repeats)]
-    methods = by_method({name: median(found[name] for found in taken) for name in taken[0]})
-
     content = told(rows, chosen)
+
     print("\nCost of each method with its default parameters, in plain image forwards, the other side given:\n")
-    print("| method | image map | text map |\n| --- | --- | --- |")
-    for name, cost in methods.items():
-        print(
-            f"| {name} | "
-            + " | ".join(f"{cost[kind]:.2f}" if kind in cost else "" for kind in ("image", "text"))
-            + " |"
-        )
+    print("| method | image map | text map |\n| --- | --- | --- |", flush=True)
+    methods: dict[str, dict[str, float]] = {}
+    for name in METHODS:  # each as soon as it is measured: the slow ones take minutes
+        taken = [cost_of_each(costs, chosen.rounds, clock, only=name) for _ in range(chosen.repeats)]
+        methods |= by_method({key: median(found[key] for found in taken) for key in taken[0]})
+        columns = (f"{methods[name][kind]:.2f}" if kind in methods[name] else "" for kind in ("image", "text"))
+        print(f"| {name} | {' | '.join(columns)} |", flush=True)
     if chosen.json:
         chosen.json.write_text(json.dumps({**content, "methods": methods}, indent=2) + "\n", encoding="utf-8")
 

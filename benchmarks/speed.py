@@ -317,7 +317,7 @@ def told(rows: list[Row], chosen: argparse.Namespace) -> dict[str, Any]:
     model = "small test model" if chosen.small else "CLIP ViT-B/32, random weights, float32, sdpa, one image"
     print(", ".join(f"{key} {value}" for key, value in where.items()))
     print(f"{model}; {chosen.clock} clock, {chosen.repeats} x median of {chosen.rounds}, interleaved\n")
-    print(table(rows))
+    print(table(rows), flush=True)
     return {
         "machine": where,
         "model": model,
