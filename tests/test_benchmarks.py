@@ -155,3 +155,11 @@ def test_the_final_test_uses_films_that_no_other_configuration_uses():
         roots = text.count("data/normals")
         assert lists == ((roots, 0) if path.name == "evidence-test.toml" else (0, roots)), path.name
     assert len(read_names(examples / "test-normals.txt")) == 120
+
+
+@pytest.mark.slow
+def test_the_corpus_benchmark_reports_every_row():
+    command = [sys.executable, str(FOLDER / "corpus.py"), "--rounds", "1", "--films", "2"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for what in ("explain, tiny", "explain, ViT-B/32", "clip-surgery, tiny", "explain_each", "stream, 96", "rise, 256"):
+        assert f"| {what}" in output

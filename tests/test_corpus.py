@@ -2,8 +2,11 @@
 
 import gc
 import itertools
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,3 +291,29 @@ def test_outcomes_read_ahead_keep_their_order_and_their_errors():
     with pytest.raises(ZeroDivisionError):
         next(stream)
     assert not readers()
+
+
+STREAM = """
+import itertools, sys
+import numpy as np
+import matex
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+
+model = matex.load("tiny", device="cpu")
+random = np.random.default_rng(0)
+pairs = ((random.integers(0, 255, (700, 800), dtype=np.uint8), "left nodule") for _ in range(300))
+for number, explanation in enumerate(matex.explain_each(model, pairs, "gradcam")):
+    if number == 60:
+        before = peak()
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_memory_does_not_grow_with_the_stream():
+    done = subprocess.run([sys.executable, "-c", STREAM], capture_output=True, text=True, check=True)
+    grown = float(done.stdout.splitlines()[-1])
+    assert grown < 40  # MiB; the 240 films after the first 61 are 128
