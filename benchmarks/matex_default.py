@@ -147,18 +147,20 @@ def variants() -> dict[str, Formula]:
     listed["matex as shipped"] = make("matex", {})
     for prior in ("parabola", "gaussian", "box", "atlas"):
         listed[f"matex as shipped, prior: {prior}"] = make("matex", {"prior": prior})
+    listed["matex as shipped, lambda_s 1 (no prior)"] = make("matex", {"prior_strength": 1.0})
     listed["matex-paper"] = make("matex-paper", {})
     listed["grad-eclip"] = make("grad-eclip", {})
     listed["rollout"] = make("rollout", {})
     listed["raw-attention"] = make("raw-attention", {})
-    listed["control: prior alone"] = lambda trace: _prior(trace, "patient")
-    listed["control: mirrored prior alone"] = lambda trace: _prior(trace, "patient").flip(-1)
+    listed["control: prior alone"] = lambda trace: _prior(trace, "atlas")
+    listed["control: gaussian prior alone"] = lambda trace: _prior(trace, "gaussian")
+    listed["control: mirrored prior alone"] = lambda trace: _prior(trace, "atlas").flip(-1)
     listed["control: uniform map"] = lambda trace: torch.ones_like(make("raw-attention", {})(trace))
     return listed
 
 
-def _prior(trace: Trace, laterality: str) -> Tensor:
-    return torch.stack([torch.from_numpy(prior.values) for prior in trace.priors("atlas", laterality)]).float()
+def _prior(trace: Trace, kind: str) -> Tensor:
+    return torch.stack([torch.from_numpy(prior.values) for prior in trace.priors(kind, "patient")]).float()
 
 
 def measure(values: np.ndarray, case: Case) -> dict[str, float]:
