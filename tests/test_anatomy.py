@@ -48,6 +48,61 @@ def test_phrase_of_a_kind_is_read_as_labelled(phrase):
     assert (found, claim(phrase["text"])) == (with_normal(phrase["mentions"]), phrase["state"])
 
 
+EFFUSION = ("lower zone", "costophrenic angle")
+
+
+@pytest.mark.parametrize(
+    ("text", "active", "absent"),
+    [
+        # the opposite of what is said of the other side
+        ("The left, but not the right, effusion has resolved.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("Interval resolution of right but not left effusion.", [("left", EFFUSION)], [("right", EFFUSION)]),
+        ("Nodules on the right but not on the left.", [("right", ("lung",))], [("left", ("lung",))]),
+        ("The right and not the left base is clear.", [("left", ("lower zone",))], [("right", ("lower zone",))]),
+        # a side that stands alone
+        ("Effusions: right unchanged, left resolved.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("Bilateral effusions; the left has resolved.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("The left has resolved but the right effusion is larger.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("Right middle lobe opacity, the left is clear.", [("right", ("middle lobe",))], [("left", ("lung",))]),
+        # each level has its own side, a part the side of its whole
+        ("Upper left and lower right zone opacities.", [("left", ("upper zone",)), ("right", ("lower zone",))], []),
+        ("Opacity in the basal segment of the left lower lobe.", [("left", ("lower zone", "lower lobe"))], []),
+        ("Apical nodule in the right lung.", [("right", ("apex",))], []),
+        # normal, and what is only compared with it
+        ("Heart slightly larger than normal, lungs clear.", [(None, ("heart",))], [(None, ("lung",))]),
+        ("Moderate cardiomegaly, lungs clear.", [(None, ("heart",))], [(None, ("lung",))]),
+        ("Frontal view demonstrates clear lungs.", [], [(None, ("lung",))]),
+        ("No normal lung markings on the left.", [("left", ("lung",))], []),
+        ("Absent lung markings at the right apex.", [("right", ("apex",))], []),
+        ("Right lung more clear than left.", [("left", ("lung",)), ("right", ("lung",))], []),
+        # no change leaves what is there
+        ("Without significant, interval change in the left effusion.", [("left", EFFUSION)], []),
+        ("No degenerative changes in the spine.", [], [(None, ("spine",))]),
+        # adjectives and places after a comma
+        ("There are no large, or even small, pleural effusions on the left.", [], [("left", EFFUSION)]),
+        ("No fever, left basal opacity.", [("left", ("lower zone",))], []),
+        ("No swelling, left basal opacity.", [("left", ("lower zone",))], []),
+        ("No consolidation, right lung.", [], [("right", ("lung",))]),
+        # other anatomy and devices
+        ("Right shoulder arthroplasty.", [], []),
+        ("Left hydronephrosis.", [], []),
+        ("Right-sided fractures.", [], []),
+        ("Calcification in the abdomen on the left.", [(None, ("upper abdomen",))], []),
+        ("Goitre displacing the trachea to the right.", [(None, ("trachea",))], []),
+    ],
+)
+def test_what_is_there_and_what_is_not(text, active, absent):
+    found = parse(text)
+    for expected, zero in ((active, False), (absent, True)):
+        places = {(m.region, m.side) for m in found if (m.weight == 0) is zero}
+        assert places == {(region, side) for side, regions in expected for region in regions}
+
+
+def test_a_month_is_no_doubt():
+    assert claim("Comparison is made with the radiograph of 12 May.") == "no finding"
+    assert not parse("Left effusion, new since May 2020.")[0].uncertain
+
+
 def places(mentions):
     return {(m["region"], m["side"], m["weight"]) for m in mentions if m["weight"] > 0}
 

@@ -390,6 +390,7 @@ class _Reading:
         self.items = _find_items(sentence.text, sentence.start)
         self._read_central_as_normal()
         self._read_contrasts()
+        self._read_no_change()
         self.joins = self._find_joins()
         self.statement = self._number_statements()
         self._set_aside_names()
@@ -442,6 +443,16 @@ class _Reading:
             if self._is(side, "side") and any(self._is(k, "side") for k in range(max(0, i - 3), i)):
                 item.kinds = _OTHER
                 self.items[i + 1].kinds = frozenset({"contrast"})
+
+    def _read_no_change(self) -> None:
+        """ "without significant, interval change in the left effusion": the effusion is there."""
+        for i, item in enumerate(self.items):
+            if "not" in item.kinds:
+                k = i + 1
+                while self._word(k) in lexicon.DEGREES or self._is(k, "comma", "or"):
+                    k += 1
+                if self._word(k) in lexicon.CHANGES:
+                    item.kinds = frozenset({"ignored"})
 
     def _is_modifier(self, i: int) -> bool:
         """Whether a word is an adjective, by its kind, by the lexicon, or by its ending."""
@@ -1363,7 +1374,9 @@ class _Reading:
             if self.items[k].is_any("comma", "boundary", "with", "colon") and k not in self.joins:
                 return False
             if self.items[k].is_any("singular verb", "plural verb"):
-                return not self._word(k).startswith("there")
+                if self._word(k) in lexicon.COPULAS:
+                    return True
+                return any(anchor.regions for anchor in self._anchors_in(range(max(0, k - 8), k)))
         return False
 
     # -- the result

@@ -83,7 +83,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "major fissure": _several("major fissure, major fissures, oblique fissure, oblique fissures"),
     "clavicle": _several("clavicle, clavicles, clavicular"),
-    "rib": _several("rib, ribs, costal"),
+    "rib": _several("rib, ribs, costal, cervical rib, cervical ribs"),
     "shoulder": _several("shoulder, shoulders, glenohumeral, glenohumeral joint, scapula, scapulae"),
     "chest wall": _several("chest wall, thoracic wall, lateral chest wall"),
     "heart": _several(
@@ -110,7 +110,9 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     ),
     "superior vena cava": _several("superior vena cava, svc"),
     "cavoatrial junction": _several("cavoatrial junction, cavo atrial junction, caval atrial junction"),
-    "spine": _several("spine, spinal, thoracic spine, vertebral, vertebra, vertebrae, vertebral body, paraspinal"),
+    "spine": _several(
+        "spine, spinal, thoracic spine, cervical spine, vertebral, vertebra, vertebrae, vertebral body, paraspinal"
+    ),
     "upper abdomen": _several("upper abdomen, abdomen, abdominal"),
 }
 """Words of one region each, atlas key first."""
@@ -246,7 +248,7 @@ OTHER_BODY = _several(
     "skull, cranial, brain, cerebral, intracranial, occipital, orbit, orbits, orbital, eye, eyes, ear, ears, nose, "
     "nasal, maxilla, maxillary, maxillary sinus, maxillary sinuses, paranasal sinus, paranasal sinuses, mastoid, "
     "mastoids, jaw, mandible, mandibular, zygoma, zygomatic, tooth, teeth, dental, tongue, tonsil, tonsils, "
-    "pharynx, pharyngeal, larynx, laryngeal, vocal cord, vocal cords, parotid, submandibular, neck, "
+    "pharynx, pharyngeal, larynx, laryngeal, vocal cord, vocal cords, parotid, submandibular, neck, cervical, "
     "lower cervical, goitre, goiter, oesophagus, esophagus, oesophageal, esophageal, thyroid, lobe of the thyroid, "
     "thyroid lobe, carotid, "
     # breast and axilla
@@ -259,8 +261,10 @@ OTHER_BODY = _several(
     "colon, colonic, caecum, cecum, sigmoid, rectum, rectal, ileum, ileal, jejunum, jejunal, duodenum, duodenal, "
     "stomach, gastric, gastric bubble, gastric fundus, appendix, mesenteric, peritoneum, peritoneal, "
     "intraperitoneal, retroperitoneum, retroperitoneal, pneumoperitoneum, ascites, omental, uterus, uterine, "
-    "ovary, ovaries, ovarian, prostate, prostatic, testis, testes, testicular, scrotal, scrotum, flank, "
-    "hypochondrium, quadrant, upper quadrant, lower quadrant, upper gi, lumbar, upper lumbar, lumbosacral, "
+    "ovary, ovaries, ovarian, hydronephrosis, nephrolithiasis, pyelonephritis, hepatomegaly, splenomegaly, "
+    "hepatosplenomegaly, cholelithiasis, cholecystitis, pancreatitis, sinusitis, appendicitis, colitis, arthritis, "
+    "osteoarthritis, prostate, prostatic, testis, testes, testicular, scrotal, scrotum, flank, hypochondrium, "
+    "quadrant, upper quadrant, lower quadrant, upper gi, lumbar, upper lumbar, lumbosacral, "
     # vessels that leave the chest
     "subclavian, subclavian artery, subclavian vein, brachiocephalic, innominate, coronary, coronary artery, "
     "anterior descending, portal vein"
@@ -338,6 +342,17 @@ _ADVERBS_OF_RESOLUTION = (
     "has completely, have completely, has fully, have fully, has now, have now, has also, have also, has entirely, "
     "have entirely, has since, have since"
 )
+
+CHANGES = frozenset(
+    _several("change, changes, increase, decrease, improvement, progression, worsening, difference, alteration, growth")
+)
+DEGREES = frozenset(
+    _several(
+        "interval, significant, appreciable, substantial, major, relevant, further, real, noticeable, notable, "
+        "material, overall, meaningful, important, other"
+    )
+)
+"""Between "no" and one of CHANGES these leave the finding standing: "without significant, interval change"."""
 
 NEGATIONS_BEHIND = (
     *_several(
@@ -583,8 +598,8 @@ NO_MODIFIERS = frozenset(
 
 DESCRIPTORS = frozenset(
     _several(
-        "opacity, opacities, opacification, density, densities, haze, haziness, hazy, shadow, shadows, shadowing, "
-        "markings, change, changes, abnormality, abnormalities, process, lucency, prominence"
+        "nodular, reticular, opacity, opacities, opacification, density, densities, haze, haziness, hazy, shadow, "
+        "shadows, shadowing, markings, change, changes, abnormality, abnormalities, process, lucency, prominence"
     )
 )
 """Findings that are seen but not yet named; without a place a sentence about one claims what it is taken for."""
