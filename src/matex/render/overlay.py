@@ -111,7 +111,7 @@ def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
     size = fit(image.placement.original, side, side)
     scale = ColourScale.of(image.raw)
     picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
-    draw_letters(picture, letters(explanation), side / SIDE)
+    draw_letters(picture, letters(explanation))
     if explanation.image.degenerate:
         _label(
             picture,
@@ -136,7 +136,7 @@ def layered(
     picture.alpha_composite(paint(values, scale).convert("RGBA"))
     zoom = max(size) / SIDE
     if lines and not scale.constant:
-        picture.alpha_composite(contours(scale.strength(values), width=max(1.0, 1.6 * zoom)).convert("RGBA"))
+        picture.alpha_composite(contours(scale.strength(values), width=max(1.5, 1.6 * zoom)).convert("RGBA"))
     seen = np.isfinite(values)
     if not seen.all():
         picture.alpha_composite(draw_unseen(seen, zoom))
@@ -182,10 +182,11 @@ def letters(explanation: Explanation) -> Sides | None:
     return Sides(left + "?" * assumed, right + "?" * assumed, assumed)
 
 
-def draw_letters(picture: Image.Image, sides: Sides | None, scale: float = 1.0) -> None:
+def draw_letters(picture: Image.Image, sides: Sides | None) -> None:
     """The sides in the upper corners: white with a dark rim where they are stated, smaller and grey where assumed."""
     if sides is None:
         return
+    scale = (max(picture.size) / SIDE) ** 0.6  # on small pictures larger in proportion, so that they can be read
     draw = ImageDraw.Draw(picture)
     face = font(max(13, round((36 if sides.assumed else 44) * scale)))
     margin, rim = max(4, round(20 * scale)), max(1, round(3 * scale))

@@ -118,7 +118,7 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     top = round(y + 42)
     frame = max(size[0], 420)
     film = draw_film(explanation.film, size)
-    draw_letters(film, letters(explanation), max(size) / 1024)
+    draw_letters(film, letters(explanation))
     mapped = overlay(explanation, max(size))
     for index, (title, picture) in enumerate((("Film", film), ("Map on the film", mapped))):
         x = MARGIN + index * (column + GAP)
@@ -201,7 +201,7 @@ def _terms(page: Canvas, explanation: Explanation, y: float) -> float:
         for index, layer in enumerate(shown[first : first + columns]):
             x = MARGIN + index * (width + GAP)
             picture = layered(explanation.film, layer.grid, placement, layer.scale, size)
-            draw_letters(picture, sides, 0.45)
+            draw_letters(picture, sides)
             page.write(x, y, layer.name, 25, FAINT if layer.unused else BRIGHT)
             page.write(x, y + 33, "weight 0: not in the map" if layer.unused else layer.meaning, 20, FAINT)
             page.image.paste(_greyed(picture) if layer.unused else picture, (round(x), round(y + 66)))
