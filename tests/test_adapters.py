@@ -12,10 +12,10 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import matex
-from matex.adapters.clip import load_tokenizer
 from matex.adapters.model import words
 from matex.adapters.openai import PRESETS, tokenizer_from_merges
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.tokenizer import load_tokenizer
 from matex.images import Film, InputError
 from tests.conftest import small_clip
 from tests.openai_format import state_dict

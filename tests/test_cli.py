@@ -18,8 +18,8 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import matex
-from matex.adapters.clip import describe_tokenizer
 from matex.adapters.openai import tokenizer_from_merges
+from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS
 from matex.cli import parse_parameters, run
 from matex.images import InputError
@@ -587,7 +587,8 @@ def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
         (lambda record: record.update(format="other"), "format"),
         (lambda record: record["provenance"].update(lung_mask="ab" * 32), "--lung-mask"),
         (lambda record: record["provenance"]["token_ids"].reverse(), "token ids: recorded"),
-        (lambda record: record["provenance"]["model"].update(dtype="float16"), "float32 or float64"),
+        (lambda record: record["provenance"]["model"].update(dtype="float16"), "weights checksum"),
+        (lambda record: record["provenance"]["model"].update(dtype="int8"), "one of float32, float64"),
         (lambda record: record.update(parameters=[]), "parameters in .* to be dict, got list"),
         (lambda record: record.update(score="abc"), "score in .* to be float or null, got str"),
         (lambda record: record.update(text=3), "text in .* to be str"),

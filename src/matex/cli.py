@@ -63,6 +63,17 @@ ModelOption = Annotated[
 PresetOption = Annotated[str | None, typer.Option(help="For openai: files: clip, chexzero or cxr-repair.")]
 TokenizerOption = Annotated[str | None, typer.Option(help="Folder or hub id, for models without a tokenizer.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DTypeOption = Annotated[
+    Literal["float32", "float64", "float16", "bfloat16"],
+    typer.Option(help="Precision of the model; bfloat16 is faster on processors that have it."),
+]
+HeadsOption = Annotated[
+    str | None,
+    typer.Option(metavar="IMAGE,TEXT", help="Attention heads, for openai: files whose preset does not know them."),
+]
+ActivationOption = Annotated[
+    str | None, typer.Option(help="For openai: files that differ from their preset: gelu, quick_gelu.")
+]
 ResizeOption = Annotated[
     Literal["model", "squash", "pad", "crop"], typer.Option(help="model is the checkpoint's own way.")
 ]
@@ -121,6 +132,9 @@ def demo(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    dtype: DTypeOption = "float32",
+    heads: HeadsOption = None,
+    activation: ActivationOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Explain the bundled radiographs.
@@ -134,7 +148,7 @@ def demo(
     from matex.samples import samples
 
     check_folder(out)
-    loaded = _load(model, preset, tokenizer, device)
+    loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
     pairs = [(_read_film(str(sample.path), sample.view), sample.demo_phrase) for sample in samples()]
     explanations = matex.explain_batch(loaded, pairs, method, progress=_on_terminal())
     lead = DEMO_LEAD.format(model=TINY if loaded.name == "tiny" else f"the model {model_name(explanations[0])}")
@@ -186,6 +200,9 @@ def explain(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    dtype: DTypeOption = "float32",
+    heads: HeadsOption = None,
+    activation: ActivationOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Explain why a model gives IMAGE and TEXT their score.
@@ -209,7 +226,7 @@ def explain(
         values = parse_parameters(method, given)
         check_table(Path(image))
         check_folder(out)
-        loaded = _load(model, preset, tokenizer, device)
+        loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
         _explain_table(loaded, Path(image), out, json, method, on_error or "stop", **settings, **values)
         _say_default(model)
         return
@@ -225,11 +242,11 @@ def explain(
         if lung_mask is not None:
             raise matex.InputError("Expected --report without --lung-mask. Explain single phrases with the mask.")
         sentences = _read_text(report)
-        loaded = _load(model, preset, tokenizer, device)
+        loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
         _explain_report(loaded, film, sentences, out, json, method, **settings)
     else:
         mask = _read_mask(lung_mask, film)
-        loaded = _load(model, preset, tokenizer, device)
+        loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
         explanation = matex.explain(loaded, film, text or "", method, lung_mask=mask, **settings)
         explanation.save(out)
         if json:
@@ -264,6 +281,9 @@ def compare(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    dtype: DTypeOption = "float32",
+    heads: HeadsOption = None,
+    activation: ActivationOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Explain with several methods, side by side.
@@ -283,7 +303,7 @@ def compare(
     check_folder(out)
     film = _read_film(image, view, mirrored)
     mask = _read_mask(lung_mask, film)
-    loaded = _load(model, preset, tokenizer, device)
+    loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
     shown = _on_terminal()
     made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", progress=shown, **settings)
@@ -334,6 +354,9 @@ def audit(
     preset: PresetOption = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
+    dtype: DTypeOption = "float32",
+    heads: HeadsOption = None,
+    activation: ActivationOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Ask whether a map is about the model, or about the prior.
@@ -347,7 +370,7 @@ def audit(
     check_folder(out)
     film = _read_film(image, view, mirrored)
     mask = _read_mask(lung_mask, film)
-    loaded = _load(model, preset, tokenizer, device)
+    loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
     asked = {"unrelated": unrelated, "regions": regions, "repeats": repeats, "progress": _on_terminal()}
     made = matex.audit(loaded, film, text, method, lung_mask=mask, **asked, **settings)
     made.save(out)
@@ -413,7 +436,7 @@ def verify(
     the current folder, or among the bundled films.
     """
     import matex
-    from matex.verify import TOLERANCE, compare, find_image, find_tokenizer, load_saved, recorded_parameters
+    from matex.verify import TOLERANCE, compare, find_image, load_recorded, load_saved, recorded_parameters
 
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
@@ -421,13 +444,7 @@ def verify(
     if saved["provenance.lung_mask"] and lung_mask is None:
         raise matex.InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
     mask = _read_mask(lung_mask, film)
-    loaded = matex.load(
-        model or saved["provenance.model.name"],
-        preset=saved["provenance.model"].get("preset"),
-        tokenizer=tokenizer or find_tokenizer(saved),
-        device=device,
-        dtype=saved["provenance.model.dtype"],
-    )
+    loaded = load_recorded(saved, model, tokenizer, device)
     again = matex.explain(
         loaded,
         film,
@@ -664,10 +681,27 @@ def _read_film(image: str | Path, view: str | None, mirrored: bool | None = None
     return matex.read(image).known_as(view, mirrored)
 
 
-def _load(model: str | None, preset: str | None, tokenizer: str | None, device: str) -> Model:
+def _load(
+    model: str | None,
+    preset: str | None,
+    tokenizer: str | None,
+    device: str,
+    dtype: Literal["float32", "float64", "float16", "bfloat16"],
+    heads: str | None,
+    activation: str | None,
+) -> Model:
     import matex
 
-    return matex.load(model or "tiny", preset=preset, tokenizer=tokenizer, device=device)
+    numbers = None if heads is None else _typed("--heads IMAGE,TEXT", heads, tuple[int, int])
+    return matex.load(
+        model or "tiny",
+        preset=preset,
+        tokenizer=tokenizer,
+        device=device,
+        dtype=dtype,
+        heads=numbers,
+        activation=activation,
+    )
 
 
 def _say_default(model: str | None) -> None:

@@ -52,11 +52,23 @@ class Placement:
         model: Size,
         patch: Size,
         resize: Literal["squash", "pad", "crop"],
+        resize_to: Size | int | None = None,
         *,
         turns: int = 0,
         mirrored: bool = False,
     ) -> Placement:
         """Squash to the model's size, pad the longer side to fit, or fill the model's size and crop the centre.
+
+        Args:
+            original: (height, width), pixels.
+            model: (height, width) of the model's input, pixels.
+            patch: (height, width) of one patch, model pixels.
+            resize: how the image meets the model's size.
+            resize_to: size before the centre is cropped, where it is not the smallest that fills the model's:
+                (height, width), or the length of the shorter side. Where it is smaller than the model's, the crop
+                reaches beyond the image.
+            turns: see the class.
+            mirrored: see the class.
 
         Raises:
             ValueError: an unknown way, or an image so narrow that it would resize to nothing.
@@ -66,6 +78,8 @@ class Placement:
             return cls(original, model, (0, 0), model, patch, turns, mirrored)
         if resize not in ("pad", "crop"):
             raise ValueError(f"Expected resize 'squash', 'pad' or 'crop', got {resize!r}.")
+        if resize == "crop" and resize_to is not None:
+            return cls(original, *_cropped((height, width), model, resize_to), model, patch, turns, mirrored)
         ratios = (model[0] / height, model[1] / width)
         ratio = min(ratios) if resize == "pad" else max(ratios)
         # The governing side is exact and the other rounds down, as CLIP's own resizing of the shortest edge does.
@@ -239,6 +253,18 @@ def _spanned(corners: NDArray[np.float64]) -> Box:
     """The box between two opposite corners [2, 2], whichever they are."""
     (x0, y0), (x1, y1) = corners.tolist()
     return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+
+def _cropped(upright: Size, model: Size, resize_to: Size | int) -> tuple[Size, Size]:
+    """Size and offset of an image resized first and cropped then, as transformers' resize and center_crop have them."""
+    if isinstance(resize_to, int):
+        # The shorter side is exact and the other rounds down, in transformers' order of operations.
+        other = int(resize_to * max(upright) / min(upright))
+        resized = (resize_to, other) if upright[0] <= upright[1] else (other, resize_to)
+    else:
+        resized = resize_to
+    # Rounded down where it is negative too: center_crop rounds its padding up.
+    return resized, ((resized[0] - model[0]) // 2, (resized[1] - model[1]) // 2)
 
 
 def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:

@@ -386,7 +386,7 @@ def _apply(
         components = {term: _array(values[i]) for term, values in terms.items()}
         saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
         scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
-        notes = [*subject.film.notes]
+        notes = [*subject.film.notes, *model.notes, *subject.phrase.notes]
         if not torch.isfinite(trace.image.score[i]):
             notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
         known = subject.film.oriented or subject.film.mirrored

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.adapters.clip import describe_tokenizer
+from matex.adapters.model import Model
+from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS, make
-from matex.images import MAX_BYTES, InputError
+from matex.errors import CheckpointError, InputError, shown
+from matex.images import MAX_BYTES
 from matex.saliency import Explanation
-from matex.typed import as_type, in_words, shown
+from matex.typed import as_type, in_words
 
 TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
@@ -35,6 +37,8 @@ KINDS: Mapping[str, tuple[type[Any], ...]] = {
     "provenance.model.name": (str,),
     "provenance.model.preset": (str, type(None)),
     "provenance.model.tokenizer": (dict, type(None)),
+    "provenance.model.heads": (list, type(None)),
+    "provenance.model.activation": (str, type(None)),
     "provenance.model.dtype": (str,),
     "provenance.model.weights_sha256": (str, type(None)),
     "provenance.token_ids": (list,),
@@ -44,7 +48,15 @@ KINDS: Mapping[str, tuple[type[Any], ...]] = {
     "provenance.plugin": (dict, type(None)),
     "provenance.versions": (dict,),
 }
-MAY_LACK = frozenset({"provenance.model.preset", "provenance.model.tokenizer", "provenance.plugin"})
+MAY_LACK = frozenset(
+    {
+        "provenance.model.preset",
+        "provenance.model.tokenizer",
+        "provenance.model.heads",
+        "provenance.model.activation",
+        "provenance.plugin",
+    }
+)
 SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
 
 
@@ -148,6 +160,42 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(str(error)) from None
     return values
+
+
+def load_recorded(saved: Saved, model: str | None, tokenizer: str | None, device: str) -> Model:
+    """The model of a record, as it was loaded; the hub is contacted only for what the caller names.
+
+    Args:
+        saved: the explanation.
+        model: named by the caller instead of the record.
+        tokenizer: likewise.
+        device: see `matex.load`.
+
+    Raises:
+        InputError: a model of the hub that is not in the hub's cache, or a precision that there is not.
+        CheckpointError, UnsupportedModel: as `matex.load`.
+    """
+    import matex
+
+    recorded = saved["provenance.model"]
+    try:
+        return matex.load(
+            model or saved["provenance.model.name"],
+            preset=recorded.get("preset"),
+            tokenizer=tokenizer or find_tokenizer(saved),
+            device=device,
+            dtype=saved["provenance.model.dtype"],
+            heads=recorded.get("heads"),
+            activation=recorded.get("activation"),
+            cached_only=model is None and tokenizer is None,
+        )
+    except CheckpointError as error:
+        if "the hub was not asked" not in str(error):
+            raise
+        raise InputError(
+            f"Expected the recorded model {shown(saved['provenance.model.name'])} in the hub's cache, found none; the "
+            "hub is not contacted because a record names it. Name it with --model to download it."
+        ) from None
 
 
 def find_tokenizer(saved: Saved) -> str | None:

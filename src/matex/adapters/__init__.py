@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal
 
 import torch
 
 from matex.adapters import bundled, clip, openai
-from matex.adapters.model import MODELS, CheckpointError, Model, UnsupportedModel
-from matex.images import InputError
+from matex.adapters.checkpoint import refuse_not_finite
+from matex.adapters.model import MODELS, Model, Options
+from matex.adapters.tokenizer import describe_tokenizer, given_tokenizer
+from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
+from matex.typed import as_type
 
+_CALLED = re.compile(r"embeddings|norm|projection|layers\.\d+\.(?!_orig_mod$)")
+LONGEST_NAME = 1024  # characters; paths are shorter
 DTypeName = Literal["float32", "float64", "float16", "bfloat16"]
 
 
@@ -21,6 +29,9 @@ def load(
     tokenizer: str | None = None,
     device: str = "auto",
     dtype: DTypeName = "float32",
+    heads: Sequence[int] | None = None,
+    activation: str | None = None,
+    cached_only: bool = False,
 ) -> Model:
     """Load a model by name, ready to be explained.
 
@@ -30,45 +41,105 @@ def load(
         preset: for openai: files, "clip", "chexzero" or "cxr-repair".
         tokenizer: folder or hub id of the tokenizer, for checkpoints without one.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that there is.
-        dtype: of the weights; maps are accumulated in float32 whatever it is. Half precision needs a GPU.
+        dtype: of weights and passes; scores and maps are accumulated in float32 whatever it is. bfloat16 is faster
+            where the processor has instructions for it (docs/speed.md); float16 is meant for GPUs.
+        heads: attention heads of the image and of the text tower, for openai: files whose preset does not know them.
+        activation: of the feed-forward parts, for openai: files that differ from their preset, as transformers names
+            it: "gelu", "quick_gelu".
+        cached_only: do not contact the model hub; what its cache holds still loads.
 
     Raises:
         InputError: a name or device that there is not.
-        CheckpointError: a file or folder that is not what it should be.
+        CheckpointError: a file or folder that is not what it should be, or weights that are not finite, in the file
+            or in this dtype.
         UnsupportedModel: an architecture that no adapter was written for.
     """
     where = _device(device)
     if dtype not in DTypeName.__args__:
         raise InputError(f"Expected dtype to be one of {', '.join(DTypeName.__args__)}, got {dtype!r}.")
-    if dtype in ("float16", "bfloat16") and where.type == "cpu":
-        raise InputError(f"Expected float32 or float64 on the CPU, got {dtype}. Half precision needs device='cuda'.")
+    options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
     if isinstance(name, torch.nn.Module):
-        if preset is not None or device != "auto" or dtype != "float32":
-            raise InputError("Expected no preset, device or dtype with a model in memory. Move it before it is given.")
-        model = clip.adapt(
-            name,
-            type(name).__name__,
-            preprocessing=None,
-            tokenizer=clip.given_tokenizer(tokenizer) if tokenizer else None,
-            missing=("a model from memory has no preprocessing", "a model from memory has no tokenizer"),
-        )
-        return _recorded(model, tokenizer)
-    prefix = next((p for p in MODELS if str(name) == p or (p.endswith(":") and str(name).startswith(p))), None)
+        if device != "auto" or dtype != "float32":
+            raise InputError("Expected no device or dtype with a model in memory. Move it before it is given.")
+        return _recorded(_from_memory(name, options), tokenizer)
+    _check_name(name)
+    prefix = next((p for p in MODELS if name == p or (p.endswith(":") and name.startswith(p))), None)
     if prefix is None:
         raise InputError(
-            f"Expected a model name 'tiny', 'hf:<hub id or folder>' or 'openai:<file>', got {name!r}. "
+            f"Expected a model name 'tiny', 'hf:<hub id or folder>' or 'openai:<file>', got {shown(name)}. "
             "Folders and hub ids take the prefix hf:."
         )
-    model: Model = MODELS[prefix](str(name).removeprefix(prefix), name=str(name), preset=preset, tokenizer=tokenizer)
+    model: Model = MODELS[prefix](name.removeprefix(prefix), name=name, options=options)
     model.module.to(where, getattr(torch, dtype))
+    if dtype in ("float16", "bfloat16"):
+        refuse_not_finite(model.module.state_dict(), name)
     return _recorded(model, tokenizer)
+
+
+def _from_memory(module: torch.nn.Module, options: Options) -> Model:
+    """A CLIPModel that the caller built; what its weights hold is checked as it is for files.
+
+    Raises:
+        InputError: options of files.
+        CheckpointError: weights that are not finite.
+        UnsupportedModel: another family, or a part compiled with torch.compile.
+    """
+    options.refuse("a model in memory", "openai: files", "preset", "heads", "activation")
+    module = getattr(module, "_orig_mod", module)  # of torch.compile, around the whole model
+    # Towers run block by block, past the compiled forward of a whole tower or block; the parts below are called.
+    compiled = [path for path, part in module.named_modules() if _CALLED.search(path) and _is_compiled(part)]
+    if compiled:
+        raise UnsupportedModel(
+            f"Expected a model whose blocks hold no compiled parts, got torch.compile on {compiled[0]!r}, whose "
+            "gradients cannot be batched. Compile the whole model or whole blocks, or give the model as it was before."
+        )
+    model = clip.adapt(
+        module,
+        type(module).__name__,
+        preprocessing=None,
+        tokenizer=given_tokenizer(options.tokenizer, options.cached_only) if options.tokenizer else None,
+        missing=("a model from memory has no preprocessing", "a model from memory has no tokenizer"),
+    )
+    refuse_not_finite(dict(chain(module.named_parameters(), module.named_buffers())), model.name)
+    return model
+
+
+def _is_compiled(part: torch.nn.Module) -> bool:
+    """Whether torch.compile wrapped this module, or `module.compile()` was called on it."""
+    return "_orig_mod" in dict(part.named_children()) or getattr(part, "_compiled_call_impl", None) is not None
+
+
+def _check_name(name: Any) -> None:
+    """Refuse what no file system and no hub could have as a name.
+
+    Raises:
+        InputError: no text, too long, or with characters that are none.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"Expected a model's name or a CLIPModel, got {type(name).__name__}.")
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"Expected a model's name of at most {LONGEST_NAME} characters, got {len(name)}.")
+    if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise InputError(f"Expected a model's name in valid Unicode, got {shown(name)}. Check its encoding.")
+
+
+def _pair_of_heads(heads: Sequence[int] | None) -> tuple[int, int] | None:
+    if heads is None:
+        return None
+    try:
+        image, text = as_type(heads, tuple[int, int])
+    except ValueError:
+        image, text = 0, 0
+    if min(image, text) < 1:
+        raise InputError(f"Expected heads as two whole numbers above 0, (image, text), got {shown(heads)}.")
+    return (image, text)
 
 
 def _recorded(model: Model, tokenizer: str | None) -> Model:
     """The model with the tokenizer that it was given in its record, so that it can be loaded again."""
     if tokenizer is None:
         return model
-    return dataclasses.replace(model, record={**model.record, "tokenizer": clip.describe_tokenizer(tokenizer)})
+    return dataclasses.replace(model, record={**model.record, "tokenizer": describe_tokenizer(tokenizer)})
 
 
 def _device(device: str) -> torch.device:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 from matex.adapters.clip import load_hf
-from matex.adapters.model import MODELS, Model
-from matex.images import InputError
+from matex.adapters.model import MODELS, Model, Options
+from matex.errors import CheckpointError, InputError
 
 FOLDER = Path(__file__).parent / "tiny"
 
 
 @MODELS("tiny")
-def load_tiny(
-    source: str = "", *, name: str | None = None, preset: str | None = None, tokenizer: str | None = None
-) -> Model:
+def load_tiny(source: str = "", *, name: str | None = None, options: Options | None = None) -> Model:
     """The bundled model: a small CLIP trained on simulated findings in real normal films; for trying things out.
 
     Args:
         source: empty, the model has a place of its own.
         name: shown in outputs.
-        preset: not used by this model.
-        tokenizer: not used by this model.
+        options: none are used by this model.
+
+    Raises:
+        CheckpointError: weights that are not those whose training and evaluation are recorded.
     """
-    if source or preset or tokenizer:
-        raise InputError("Expected 'tiny' alone: the bundled model takes no path, preset or tokenizer.")
-    model = load_hf(str(FOLDER), name=name or "tiny")
+    if source or (options is not None and options != Options(cached_only=options.cached_only)):
+        raise InputError("Expected 'tiny' alone: the bundled model takes no path, preset, tokenizer or other option.")
     training = json.loads((FOLDER / "training.json").read_text(encoding="utf-8"))
-    return replace(model, record={"training": training["summary"]})
+    with (FOLDER / "model.safetensors").open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != training["weights_sha256"]:
+        raise CheckpointError(
+            f"Expected the bundled weights with the SHA-256 {training['weights_sha256'][:12]} that their training "
+            f"record names, got {found[:12]}. Install matex again."
+        )
+    return replace(load_hf(str(FOLDER), name=name or "tiny"), record={"training": training["summary"]})

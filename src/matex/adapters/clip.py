@@ -1,9 +1,10 @@
-"""Hugging Face CLIPModel: the towers as chains of blocks, and loading from a hub id, a folder or an object."""
+"""CLIP: the towers as chains of blocks, and loading from a Hugging Face hub id or folder."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
+import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matex.adapters.model import MODELS, Attended, CheckpointError, Model, Tokenizer, UnsupportedModel
+from matex.adapters.checkpoint import fit, unwrap
+from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
+from matex.adapters.model import MODELS, Attended, Model, Options, Tokenizer
+from matex.adapters.network import Clip, ClipConfig
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
+from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
-from matex.images import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +168,13 @@ def adapt(
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
     record: dict[str, Any] | None = None,
+    notes: Iterable[str] = (),
 ) -> Model:
-    """See a transformers CLIPModel as a `Model`; nothing of it is changed.
+    """See a CLIPModel, transformers' or `network.Clip`, as a `Model`; nothing of it is changed.
 
     Raises:
         UnsupportedModel: not a CLIPModel, or one with other blocks than its configuration says.
+        CheckpointError: a temperature that is no finite number above 0.
     """
     if not (hasattr(module, "vision_model") and hasattr(module, "text_model") and hasattr(module, "visual_projection")):
         raise UnsupportedModel(
@@ -214,10 +221,21 @@ def adapt(
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
         vocabulary=module.config.text_config.vocab_size,
-        logit_scale=float(module.logit_scale.detach().exp()),
+        logit_scale=_temperature(module, name),
         missing=tuple(missing),
         record=record or {},
+        notes=tuple(notes),
     )
+
+
+def _temperature(module: Any, name: str) -> float:
+    scale = float(module.logit_scale.detach().exp())
+    if not 0 < scale < math.inf:
+        raise CheckpointError(
+            f"Expected a logit_scale in {name!r} whose exponential is a finite number above 0, got "
+            f"{float(module.logit_scale.detach()):g}. Copy the checkpoint again."
+        )
+    return scale
 
 
 def _lacks(part: Any) -> dict[str, str]:
@@ -231,170 +249,131 @@ def _pair(value: Any) -> Size:
 
 
 @MODELS("hf:")
-def load_hf(source: str, *, name: str | None = None, preset: str | None = None, tokenizer: str | None = None) -> Model:
+def load_hf(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
     """A CLIPModel from a Hugging Face hub id or a local folder, weights in safetensors or loaded with weights_only.
 
     Args:
         source: hub id or folder with config.json and the weights.
         name: shown in outputs; the source otherwise.
-        preset: not used by this family.
-        tokenizer: folder or hub id to take the tokenizer from, when the checkpoint has none.
+        options: the tokenizer, and whether the hub may be contacted; the others do not belong to this family.
 
     Raises:
-        CheckpointError: not found, broken, or weights that miss or add names.
-        UnsupportedModel: another architecture than CLIP.
+        CheckpointError: not found, broken, weights that miss or add names or hold NaN, or an adapter.
+        UnsupportedModel: another architecture than CLIP, quantised weights, or code of its own.
     """
-    from transformers import CLIPConfig, CLIPModel
-
-    if preset is not None:
-        raise InputError(f"Expected no preset with hf: models, got {preset!r}. Presets belong to openai: files.")
-    path = Path(source).expanduser()
-    where: str | Path = path if path.is_dir() else source
-    if path.is_file():
+    options = options or Options()
+    options.refuse("hf: models", "openai: files", "preset", "heads", "activation")
+    if os.path.isfile(source):  # unlike pathlib, answers for names that no file system takes
         raise CheckpointError(
-            f"Expected a folder or a hub id after hf:, got the file {source!r}. OpenAI-format files load with openai:."
+            f"Expected a folder or a hub id after hf:, got the file {shown(source)}. OpenAI-format files load with "
+            "openai:."
         )
-    config = _json(where, "config.json")
+    folder = locate(source, options.cached_only)
+    config = read_json(folder, "config.json")
+    refuse_foreign(folder, config)
     if config is None:
         raise CheckpointError(
-            f"Expected a folder with config.json or a reachable hub id, found neither for {source!r}. "
+            f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}. "
             "Check the name, or download the model and give its folder."
         )
     if config.get("model_type") != "clip":
         raise UnsupportedModel(
-            f"Expected a checkpoint of model_type 'clip', got {config.get('model_type')!r} in {source!r}. "
+            f"Expected a checkpoint of model_type 'clip', got {shown(config.get('model_type'))} in {shown(source)}. "
             "Supported: CLIP checkpoints (hf:) and OpenAI-format state dicts (openai:)."
         )
-    try:
-        loaded: Any = CLIPModel.from_pretrained(
-            where,
-            config=CLIPConfig.from_dict(config),
-            output_loading_info=True,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # refused below, by their names
-        )
-        module, report = loaded
-    except Exception as error:
-        raise CheckpointError(_not_loaded(source, error)) from error
-    refuse_incomplete(source, report["missing_keys"], report["unexpected_keys"])
-    if report["mismatched_keys"]:
-        name, stored, expected = min(report["mismatched_keys"])
-        raise CheckpointError(
-            f"Expected weights that fit config.json in {source!r}, got {len(report['mismatched_keys'])} of another "
-            f"shape ({name}: {tuple(stored)} where {tuple(expected)} belongs). Use the checkpoint's own config.json."
-        )
-    module.eval().requires_grad_(False)
+    sizes = ClipConfig.from_dict(config, source)
+    weights = read_weights(folder)
+    module = build(sizes, _published(weights.tensors, source), source)
     missing: list[str] = []
-    preprocessor = _json(where, "preprocessor_config.json")
+    side = sizes.vision_config.image_size
+    preprocessor = read_preprocessor(folder)
     preprocessing = None
     if preprocessor is None:
         missing.append("it has no preprocessing (preprocessor_config.json)")
     else:
-        preprocessing = Preprocessing.from_processor(preprocessor, _pair(module.config.vision_config.image_size))
-    words = given_tokenizer(tokenizer) if tokenizer else load_tokenizer(where)
+        preprocessing = Preprocessing.from_processor(preprocessor, (side, side))
+    tokenizer = options.tokenizer
+    words = given_tokenizer(tokenizer, options.cached_only) if tokenizer else load_tokenizer(folder)
     if words is None:
         missing.append("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
-    return adapt(module, name or f"hf:{source}", preprocessing=preprocessing, tokenizer=words, missing=missing)
+    else:
+        refuse_other_end(words, sizes, source)
+    return adapt(
+        module,
+        name or f"hf:{source}",
+        preprocessing=preprocessing,
+        tokenizer=words,
+        missing=missing,
+        notes=weights.notes,
+    )
 
 
-def _not_loaded(source: str, error: Exception) -> str:
-    """Why weights could not be read, and what to do."""
-    if "weights_only" in str(error) or "Weights only" in str(error):
-        got = "a pickle with other things than tensors, which is not opened since it could run code"
-        return f"Expected CLIP weights in {source!r}, got {got}. Save them again as safetensors."
-    return f"Expected CLIP weights in {source!r}, got: {_first_line(error)}. Copy or download the checkpoint again."
-
-
-def given_tokenizer(source: str) -> Tokenizer:
-    """The tokenizer that the caller named.
+def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
+    """A network with these weights, in float32; it is not built before the file is known to fill its blocks.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: as `checkpoint.fit`, or another number of blocks than the configuration says.
     """
-    path = Path(source).expanduser()
-    found = load_tokenizer(path if path.is_dir() else source)
-    if found is None:
+    for tower, sizes in (("vision_model", config.vision_config), ("text_model", config.text_config)):
+        start = f"{tower}.encoder.layers."
+        held = {name[len(start) :].split(".")[0] for name in tensors if name.startswith(start)}
+        if len(held) != sizes.num_hidden_layers:
+            raise CheckpointError(
+                f"Expected the {sizes.num_hidden_layers} blocks of {tower} that the configuration of {shown(source)} "
+                f"names, got weights of {len(held)}. Use a complete checkpoint and its own config.json."
+            )
+    with torch.device("meta"):
+        module = Clip(config)
+    fit(module, tensors, source)
+    return module
+
+
+def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
+    """The image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
+
+    Raises:
+        CheckpointError: both files are there and differ in what they do to an image.
+    """
+    whole = read_json(folder, "processor_config.json") or {}
+    inner = whole.get("image_processor")
+    alone = read_json(folder, "preprocessor_config.json")
+    if not isinstance(inner, Mapping):
+        return alone
+    if alone is not None:
+        keys = set(inner) & set(alone) - {"image_processor_type", "processor_class"}
+        differing = sorted(str(key) for key in keys if inner[key] != alone[key])
+        if differing:
+            raise CheckpointError(
+                f"Expected one way of preparing images in {shown(str(folder))}, got two that differ in "
+                f"{', '.join(differing[:3])}: processor_config.json and preprocessor_config.json. Delete the one that "
+                "is out of date."
+            )
+    return inner
+
+
+def refuse_other_end(tokenizer: Tokenizer, config: ClipConfig, source: str) -> None:
+    """Raise when the tokenizer ends phrases with another token than the text tower reads.
+
+    Raises:
+        CheckpointError: the tokenizer belongs to another model.
+    """
+    ids = [int(number) for number in tokenizer("a")["input_ids"]]
+    end, text = config.text_config.eos_token_id, config.text_config
+    if not ids or max(ids) >= text.vocab_size:
+        return  # refused by `Model.encode`, which can name the phrase
+    reads = max(ids) if end == 2 else end
+    if ids[-1] != reads:
         raise CheckpointError(
-            f"Expected a folder or hub id with a tokenizer (vocab.json and merges.txt), found none in {source!r}."
-        )
-    return found
-
-
-def describe_tokenizer(source: str) -> dict[str, str | None]:
-    """What a record says of a tokenizer that was given: the hub id, or a folder's name and checksum, never its path."""
-    path = Path(source).expanduser()
-    if not path.is_dir():
-        return {"source": source, "sha256": None}
-    digest = hashlib.sha256()
-    for name in ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
-        if (path / name).is_file():
-            digest.update(name.encode() + (path / name).read_bytes())
-    return {"source": path.resolve().name, "sha256": digest.hexdigest()}
-
-
-def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Raise when weights lack names or bring foreign ones.
-
-    Raises:
-        CheckpointError: with the first few names of each kind.
-    """
-    faults = [
-        f"{len(names)} {kind} ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in (("missing", list(missing)), ("unexpected", list(unexpected)))
-        if names
-    ]
-    if faults:
-        raise CheckpointError(
-            f"Expected all weights of a CLIP model and no others in {source!r}, got {' and '.join(faults)}. "
-            "Use a complete checkpoint of this architecture."
+            f"Expected a tokenizer that ends phrases with id {reads}, as the text tower of {shown(source)} reads them, "
+            f"got one that ends them with {ids[-1]}. Give the model's own tokenizer."
         )
 
 
-def load_tokenizer(source: str | Path, cached_only: bool = False) -> Tokenizer | None:
-    """The fast tokenizer of a folder or hub id (from its cache alone, if asked); None when there is none.
-
-    Raises:
-        CheckpointError: tokenizer files that cannot be read.
-    """
-    from transformers import AutoTokenizer
-
-    if isinstance(source, Path) and not any((source / f).exists() for f in ("tokenizer.json", "vocab.json")):
-        return None
-    try:
-        return AutoTokenizer.from_pretrained(source, use_fast=True, local_files_only=cached_only)
-    except OSError as error:
-        if isinstance(source, Path):
-            raise CheckpointError(f"Expected a tokenizer in {str(source)!r}, got: {_first_line(error)}") from error
-        return None
-    except Exception as error:
-        raise CheckpointError(f"Expected a tokenizer in {str(source)!r}, got: {_first_line(error)}") from error
-
-
-def _json(source: str | Path, file: str) -> dict[str, Any] | None:
-    """A JSON file of a folder or a hub repository; None when there is none.
-
-    Raises:
-        CheckpointError: a file that is no JSON object.
-    """
-    from transformers.utils.hub import cached_file
-
-    found = source / file if isinstance(source, Path) else None
-    if found is None:
-        try:
-            cached = cached_file(source, file)
-        except OSError:
-            return None
-        found = Path(cached) if cached else None
-    if found is None or not found.is_file():
-        return None
-    try:
-        content = json.loads(found.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it holds no object")
-    except ValueError as error:
-        raise CheckpointError(f"Expected JSON in {file} of {str(source)!r}, got: {_first_line(error)}") from error
-    return content
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+def _published(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Weights under the names of `network.Clip`, without the position numbers that old files carry."""
+    names = unwrap(tensors, "visual_projection.weight", source)
+    return {
+        re.sub(r"^(vision|text)_model\.\1_model\.", r"\1_model.", name): tensor
+        for name, tensor in names.items()
+        if not name.endswith("embeddings.position_ids")
+    }

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.unread import describe, unread_words
 from matex.errors import CheckpointError as CheckpointError
 from matex.errors import InputError
 from matex.errors import UnsupportedModel as UnsupportedModel
@@ -107,10 +108,14 @@ class Tower(Protocol):
 
 
 class Encoded(NamedTuple):
-    """A phrase as the model reads it: token ids and the characters each came from (equal ends for special tokens)."""
+    """A phrase as the model reads it: token ids and the characters each came from (equal ends for special tokens).
+
+    `notes` says which words the model cannot have understood.
+    """
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -125,6 +130,35 @@ class Tokenizer(Protocol):
 
 
 MODELS: Registry[Any] = Registry("model")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller of `matex.load` says about a checkpoint; each family takes what its format leaves open.
+
+    Args:
+        preset: activation and normalisation of an OpenAI-format file, by name.
+        tokenizer: folder or hub id.
+        heads: attention heads of the image and of the text tower.
+        activation: of the feed-forward parts, as transformers names it.
+        cached_only: do not contact the model hub.
+    """
+
+    preset: str | None = None
+    tokenizer: str | None = None
+    heads: tuple[int, int] | None = None
+    activation: str | None = None
+    cached_only: bool = False
+
+    def refuse(self, family: str, owner: str, *names: str) -> None:
+        """Refuse options that a family has no use for.
+
+        Raises:
+            InputError: one of them was given.
+        """
+        for name in names:
+            if (value := getattr(self, name)) is not None:
+                raise InputError(f"Expected no {name} with {family}, got {value!r}. It belongs to {owner}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +178,7 @@ class Model:
         logit_scale: what the model multiplies cosines with, its inverse temperature.
         missing: what `explain` needs and the checkpoint did not bring, as one line each.
         record: further facts for the provenance (preset, activation, training record).
+        notes: what a reader of every explanation must know of the model's files.
     """
 
     name: str
@@ -158,6 +193,7 @@ class Model:
     logit_scale: float = 100.0
     missing: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    notes: tuple[str, ...] = ()
     _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
 
     @property
@@ -183,7 +219,8 @@ class Model:
         """A phrase to token ids, special tokens included, no padding.
 
         Raises:
-            InputError: no tokenizer, an empty phrase, or one longer than the model reads.
+            InputError: no tokenizer, an empty phrase, one longer than the model reads, or a tokenizer with ids that
+                the model has no embedding for.
         """
         if self.tokenizer is None:
             raise InputError(self._lacks("tokenizer"))
@@ -195,7 +232,9 @@ class Model:
             raise InputError("Expected a phrase such as 'opacity in the left lower lung', got an empty text.")
         encoded = self.tokenizer(text, return_offsets_mapping=True)
         ids = tuple(int(i) for i in encoded["input_ids"])
-        special = set(self.tokenizer.all_special_ids) & set(ids[1:-1])
+        unknown: int | None = getattr(self.tokenizer, "unk_token_id", None)
+        ends = {ids[0], ids[-1]} if ids else set[int]()
+        special = (set(self.tokenizer.all_special_ids) - ({unknown} - ends)) & set(ids[1:-1])
         if special:
             raise InputError(
                 f"Expected plain words, got {self.tokenizer.convert_ids_to_tokens(min(special))!r}, which the model "
@@ -206,7 +245,14 @@ class Model:
                 f"Expected a phrase of at most {self.context} tokens, got {len(ids)}. Shorten it, or explain a whole "
                 "report sentence by sentence (matex explain --report FILE)."
             )
-        return Encoded(ids, tuple((int(a), int(b)) for a, b in encoded["offset_mapping"]))
+        if ids and max(ids) >= self.vocabulary:
+            raise InputError(
+                f"Expected token ids below {self.vocabulary}, which the model has embeddings for, got {max(ids)}. "
+                "The tokenizer is another model's: give the model's own."
+            )
+        spans = tuple((int(a), int(b)) for a, b in encoded["offset_mapping"])
+        unread = unread_words(text, ids, spans, unknown)
+        return Encoded(ids, spans, (describe(unread),) if unread else ())
 
     def batch(self, phrases: Sequence[Encoded]) -> Tensor:
         """Token ids of several phrases as one tensor [phrase, token], padded behind the end by repeating the last id.

@@ -1,23 +1,36 @@
-"""Checkpoints in OpenAI's CLIP format (CheXzero, CXR-RePaiR, CLIP itself): a state dict, read into a CLIPModel.
+"""Checkpoints in OpenAI's CLIP format (CheXzero, CXR-RePaiR, CLIP itself): a state dict, read into a `network.Clip`.
 
-The format carries no activation and no preprocessing: a preset names both, nothing is guessed.
+The format carries no activation, no number of heads and no preprocessing: a preset or the caller names them, nothing is
+guessed.
 """
 
 from __future__ import annotations
 
 import gzip
 import importlib.util
+import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from matex.adapters.clip import adapt, given_tokenizer, load_tokenizer, refuse_incomplete
-from matex.adapters.model import MODELS, CheckpointError, Model, Tokenizer, UnsupportedModel
+from matex.adapters.checkpoint import prefixes, read_tensors, regular, unwrap
+from matex.adapters.clip import adapt, build, refuse_other_end
+from matex.adapters.folder import locate
+from matex.adapters.model import MODELS, Model, Options, Tokenizer
+from matex.adapters.network import ClipConfig
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from matex.adapters.tokenizer import clip_tokenizer, given_tokenizer, load_tokenizer
+from matex.errors import CheckpointError, UnsupportedModel, shown
 from matex.registry import Registry
+
+LANDMARK = "visual.conv1.weight"
+HEAD_WIDTH, WIDEST = 64, 1024
+"""OpenAI's own code makes every head 64 wide, and its widest tower has 1024 dimensions. Wider towers in this format are
+other people's, with heads of 64, 80, 88 or 104 (open_clip ViT-H/14, ViT-g/14, ViT-bigG/14)."""
 
 
 @dataclass(frozen=True)
@@ -44,111 +57,96 @@ PRESETS("cxr-repair")(Preset("quick_gelu", _RAJPURKAR))
 
 
 @MODELS("openai:")
-def load_openai(
-    source: str, *, name: str | None = None, preset: str | None = None, tokenizer: str | None = None
-) -> Model:
-    """A ViT CLIP from an OpenAI-format state dict (.pt, .pth), loaded with weights_only.
+def load_openai(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """A ViT CLIP from an OpenAI-format state dict (.pt, .pth, .safetensors), loaded with weights_only.
 
     Args:
         source: the file.
         name: shown in outputs; the source otherwise.
-        preset: "clip", "chexzero" or "cxr-repair": activation and normalisation of the checkpoint.
-        tokenizer: folder or hub id with CLIP's tokenizer. Without it the checkpoint's own folder, an installed
-            open_clip and the hub's cache are tried.
+        options: preset, "clip", "chexzero" or "cxr-repair": activation and normalisation of the checkpoint; heads and
+            activation where they are not the preset's; tokenizer, folder or hub id with CLIP's tokenizer. Without it
+            the checkpoint's own folder, an installed open_clip and the hub's cache are tried.
 
     Raises:
-        CheckpointError: no file, not a state dict of tensors, missing or unexpected names.
+        CheckpointError: no file, not a state dict of tensors, missing or unexpected names, NaN, or a number of heads
+            that neither the preset nor the caller knows.
         UnsupportedModel: a ResNet image tower.
     """
-    from transformers import CLIPConfig, CLIPModel
-
-    if preset is None:
+    options = options or Options()
+    if options.preset is None:
         raise CheckpointError(
-            f"Expected a preset for {source!r}, since the file names neither activation nor normalisation. "
+            f"Expected a preset for {shown(source)}, since the file names neither activation nor normalisation. "
             f"Give preset (--preset) one of {', '.join(PRESETS)}."
         )
-    chosen = PRESETS[preset]
-    weights = read_state_dict(Path(source).expanduser())
-    config = CLIPConfig(**_architecture(source, weights, chosen.activation))
-    with torch.device("meta"):
-        module = CLIPModel(config)
-    translated = _translate(weights, config)
-    expected = set(module.state_dict())
-    refuse_incomplete(source, expected - set(translated), set(translated) - expected)
-    try:
-        module.load_state_dict(translated, assign=True, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"Expected weights of one CLIP model in {source!r}, got: {error}") from error
-    _restore_positions(module)
-    module.eval().requires_grad_(False)
-    vision: Any = config.vision_config
-    preprocessing = replace(chosen.preprocessing, size=(vision.image_size, vision.image_size))
-    words = find_clip_tokenizer(tokenizer, Path(source).expanduser().parent)
+    chosen = PRESETS[options.preset]
+    activation = options.activation or chosen.activation
+    path = Path(os.path.expanduser(source))
+    tensors = read_state_dict(path)
+    config = ClipConfig.from_dict(_architecture(source, tensors, activation, options), source)
+    module = build(config, _translate(tensors), source)
+    side = config.vision_config.image_size
+    words = find_clip_tokenizer(options, path.parent)
     missing = [] if words else ["it has no tokenizer (give tokenizer= a folder with CLIP's vocab.json and merges.txt)"]
+    if words:
+        refuse_other_end(words, config, source)
     return adapt(
         module,
-        name or f"openai:{Path(source).name}",
-        preprocessing=preprocessing,
+        name or f"openai:{path.name}",
+        preprocessing=replace(chosen.preprocessing, size=(side, side)),
         tokenizer=words,
         missing=missing,
-        record={"preset": preset, "activation": chosen.activation},
+        record={
+            "preset": options.preset,
+            "activation": activation,
+            **({"heads": list(options.heads)} if options.heads else {}),
+        },
     )
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file, common wrappers taken off; never runs code from the file.
+    """The tensors of a checkpoint file, wrappers taken off; never runs code from the file.
 
     Raises:
         CheckpointError: no file, a TorchScript archive, a pickle with other things than tensors, or no tensors.
     """
-    if not path.is_file():
-        raise CheckpointError(f"Expected a checkpoint file, found none at {str(path)!r}. Check the path.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can fail in any way
-        kind = "a TorchScript archive" if "TorchScript" in str(error) else "something else or a broken file"
-        raise CheckpointError(
-            f"Expected a file of tensors alone in {str(path)!r}, got {kind}, which is not opened since it could run "
-            "code. Save it again as torch.save(model.state_dict(), ...)."
-        ) from error
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise CheckpointError(f"Expected a dictionary of tensors in {str(path)!r}, got {type(content).__name__}.")
-    names = [str(name) for name in content]
-    prefix = "module." if all(name.startswith("module.") for name in names) else ""
-    return {str(name).removeprefix(prefix): value.float() for name, value in content.items()}
+    return unwrap(read_tensors(path), LANDMARK, str(path))
 
 
-def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> dict[str, Any]:
-    """Sizes of the towers, read off the shapes of the weights."""
+def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, options: Options) -> dict[str, Any]:
+    """Sizes of the towers, read off the shapes of the weights, as a config.json has them."""
     if "visual.layer1.0.conv1.weight" in weights:
         raise UnsupportedModel(
-            f"Expected a ViT image tower in {source!r}, got a ResNet. Attention methods need a ViT checkpoint."
+            f"Expected a ViT image tower in {shown(source)}, got a ResNet. Attention methods need a ViT checkpoint."
         )
-    landmarks = (
-        "visual.conv1.weight",
-        "visual.positional_embedding",
-        "positional_embedding",
-        "text_projection",
-    )
+    landmarks = (LANDMARK, "visual.positional_embedding", "positional_embedding", "text_projection")
     absent = [n for n in (*landmarks, "token_embedding.weight") if n not in weights]
     if absent:
+        before = prefixes(weights, LANDMARK)
+        advice = (
+            f"Its names stand behind {', '.join(map(repr, before[:2]))}: save that part alone."
+            if before
+            else "Hugging Face folders load with hf:."
+        )
         raise CheckpointError(
-            f"Expected an OpenAI CLIP state dict in {source!r}, got one without {', '.join(absent)}. "
-            "Hugging Face folders load with hf:."
+            f"Expected an OpenAI CLIP state dict in {shown(source)}, got one without {', '.join(absent)}. {advice}"
         )
     depths = [_depth(weights, tower) for tower in ("visual.transformer.", "transformer.")]
     ranks = [weights[name].dim() for name in (*landmarks, "token_embedding.weight")]
     if min(depths) < 1 or ranks != [4, 2, 2, 2, 2]:
         raise CheckpointError(
-            f"Expected an OpenAI CLIP state dict in {source!r}, got {depths[0]} image and {depths[1]} text blocks and "
-            f"weights of ranks {ranks} where {[4, 2, 2, 2, 2]} belong. Use a complete ViT checkpoint."
+            f"Expected an OpenAI CLIP state dict in {shown(source)}, got {depths[0]} image and {depths[1]} text blocks "
+            f"and weights of ranks {ranks} where {[4, 2, 2, 2, 2]} belong. Use a complete ViT checkpoint."
         )
-    conv, positions = weights["visual.conv1.weight"], weights["visual.positional_embedding"]
+    conv, positions = weights[LANDMARK], weights["visual.positional_embedding"]
     text_width, joint = weights["text_projection"].shape
-    patch, side = conv.shape[-1], round((len(positions) - 1) ** 0.5)
+    patch, side = conv.shape[-1], math.isqrt(max(0, len(positions) - 1))
+    if conv.shape[-2] != patch or side**2 != len(positions) - 1 or side < 1:
+        raise CheckpointError(
+            f"Expected square patches on a square grid in {shown(source)}, got patches of "
+            f"{conv.shape[-2]}x{conv.shape[-1]} and {len(positions)} positions, which is no square and one. The file "
+            "does not say how other grids are laid out."
+        )
+    heads = _heads(source, conv.shape[0], text_width, options)
     vocabulary = len(weights["token_embedding.weight"])
     return {
         "projection_dim": joint,
@@ -156,7 +154,8 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
             "hidden_size": conv.shape[0],
             "intermediate_size": _width(weights, "visual.transformer."),
             "num_hidden_layers": depths[0],
-            "num_attention_heads": max(1, conv.shape[0] // 64),
+            "num_attention_heads": heads[0],
+            "num_channels": conv.shape[1],
             "image_size": side * patch,
             "patch_size": patch,
             "hidden_act": activation,
@@ -165,121 +164,129 @@ def _architecture(source: str, weights: dict[str, Tensor], activation: str) -> d
             "hidden_size": text_width,
             "intermediate_size": _width(weights, "transformer."),
             "num_hidden_layers": depths[1],
-            "num_attention_heads": max(1, text_width // 64),
+            "num_attention_heads": heads[1],
             "max_position_embeddings": len(weights["positional_embedding"]),
             "vocab_size": vocabulary,
             "hidden_act": activation,
-            # CLIP's vocabulary ends with its start and end tokens.
-            "bos_token_id": vocabulary - 2,
-            "eos_token_id": vocabulary - 1,
-            "pad_token_id": vocabulary - 1,
+            "eos_token_id": vocabulary - 1,  # CLIP's vocabulary ends with its start and end tokens
         },
     }
 
 
-def _depth(weights: dict[str, Tensor], tower: str) -> int:
-    start = f"{tower}resblocks."
-    numbers = [n[len(start) :].split(".")[0] for n in weights if n.startswith(start)]
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+def _heads(source: str, image: int, text: int, options: Options) -> tuple[int, int]:
+    """Heads of both towers: as given, or as OpenAI's code has them where the towers are no wider than OpenAI's.
 
-
-def _width(weights: dict[str, Tensor], tower: str) -> int:
-    name = f"{tower}resblocks.0.mlp.c_fc.weight"
-    return len(weights[name]) if name in weights else 1
-
-
-def _translate(weights: dict[str, Tensor], config: Any) -> dict[str, Tensor]:
-    """OpenAI's names to CLIPModel's; what has no counterpart keeps its name and is reported as unexpected."""
-    from transformers import CLIPModel
-
-    with torch.device("meta"):
-        names = set(CLIPModel(config).state_dict())
-    # transformers 5 lost one level of nesting that 4 had.
-    vision, text = (
-        next(iter(p for p in paths if any(n.startswith(p + "encoder") for n in names)))
-        for paths in (
-            ("vision_model.", "vision_model.vision_model."),
-            ("text_model.", "text_model.text_model."),
+    Raises:
+        CheckpointError: widths that the preset says nothing about.
+    """
+    if options.heads is not None:
+        if max(image, text) > WIDEST and options.activation is None:
+            raise CheckpointError(
+                f"Expected the activation of {shown(source)}, since towers of {image} and {text} dimensions are not "
+                "OpenAI's. Give activation (--activation), for example gelu for open_clip's models."
+            )
+        return options.heads
+    if max(image, text) > WIDEST or image % HEAD_WIDTH or text % HEAD_WIDTH:
+        raise CheckpointError(
+            f"Expected the number of attention heads of {shown(source)}, which the file does not say and the preset "
+            f"knows only for OpenAI's own models, got towers of {image} (image) and {text} (text) dimensions. Give "
+            "heads=(IMAGE, TEXT) (--heads IMAGE,TEXT)."
         )
-    )
-    whole = {
-        "visual.class_embedding": f"{vision}embeddings.class_embedding",
-        "visual.conv1.weight": f"{vision}embeddings.patch_embedding.weight",
-        "visual.positional_embedding": f"{vision}embeddings.position_embedding.weight",
-        "token_embedding.weight": f"{text}embeddings.token_embedding.weight",
-        "positional_embedding": f"{text}embeddings.position_embedding.weight",
-        "logit_scale": "logit_scale",
-    }
-    stems = {
-        "visual.ln_pre.": f"{vision}pre_layrnorm.",
-        "visual.ln_post.": f"{vision}post_layernorm.",
-        "ln_final.": f"{text}final_layer_norm.",
-        "visual.transformer.resblocks.": f"{vision}encoder.layers.",
-        "transformer.resblocks.": f"{text}encoder.layers.",
-    }
-    parts = {
-        ".ln_1.": ".layer_norm1.",
-        ".ln_2.": ".layer_norm2.",
-        ".mlp.c_fc.": ".mlp.fc1.",
-        ".mlp.c_proj.": ".mlp.fc2.",
-        ".attn.out_proj.": ".self_attn.out_proj.",
-    }
+    return image // HEAD_WIDTH, text // HEAD_WIDTH
+
+
+def _depth(weights: Mapping[str, Tensor], tower: str) -> int:
+    """Blocks of a tower that are there without a gap, counted from the first."""
+    start = f"{tower}resblocks."
+    numbers = {name[len(start) :].split(".")[0] for name in weights if name.startswith(start)}
+    return next(depth for depth in range(len(numbers) + 1) if str(depth) not in numbers)
+
+
+def _width(weights: Mapping[str, Tensor], tower: str) -> int:
+    name = f"{tower}resblocks.0.mlp.c_fc.weight"
+    return len(weights[name]) if name in weights and weights[name].dim() else 1
+
+
+_WHOLE = {
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "logit_scale": "logit_scale",
+}
+_TRANSPOSED = {"visual.proj": "visual_projection.weight", "text_projection": "text_projection.weight"}
+_STEMS = {
+    "visual.ln_pre.": "vision_model.pre_layrnorm.",
+    "visual.ln_post.": "vision_model.post_layernorm.",
+    "ln_final.": "text_model.final_layer_norm.",
+    "visual.transformer.resblocks.": "vision_model.encoder.layers.",
+    "transformer.resblocks.": "text_model.encoder.layers.",
+}
+_PARTS = {
+    ".ln_1.": ".layer_norm1.",
+    ".ln_2.": ".layer_norm2.",
+    ".mlp.c_fc.": ".mlp.fc1.",
+    ".mlp.c_proj.": ".mlp.fc2.",
+    ".attn.out_proj.": ".self_attn.out_proj.",
+}
+_FACTS = ("input_resolution", "context_length", "vocab_size")  # old exports carry these as tensors
+
+
+def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """OpenAI's names to `network.Clip`'s; what has no counterpart keeps its name and is reported as unexpected."""
     translated: dict[str, Tensor] = {}
     for name, value in weights.items():
-        if name in ("input_resolution", "context_length", "vocab_size"):  # old exports carry these as tensors
+        if name in _FACTS:
             continue
-        if name in whole:
-            translated[whole[name]] = value
-        elif name == "visual.proj":
-            translated["visual_projection.weight"] = value.T.contiguous()
-        elif name == "text_projection":
-            translated["text_projection.weight"] = value.T.contiguous()
+        if name in _WHOLE:
+            translated[_WHOLE[name]] = value
+        elif name in _TRANSPOSED:
+            translated[_TRANSPOSED[name]] = value.T
         else:
-            stem = next((s for s in stems if name.startswith(s)), "")
-            new = stems.get(stem, "") + name.removeprefix(stem)
-            for old, part in parts.items():
+            stem = next((s for s in _STEMS if name.startswith(s)), "")
+            new = _STEMS.get(stem, "") + name.removeprefix(stem)
+            for old, part in _PARTS.items():
                 new = new.replace(old, part) if stem else new
-            if ".attn.in_proj_" in new:
-                kind = new.rsplit("in_proj_", 1)[1]
-                base = new.split(".attn.")[0]
+            block, joined, kind = new.partition(".attn.in_proj_")
+            if stem and joined and len(value) % 3 == 0:
                 for letter, third in zip("qkv", value.chunk(3), strict=True):
-                    translated[f"{base}.self_attn.{letter}_proj.{kind}"] = third.clone()
+                    translated[f"{block}.self_attn.{letter}_proj.{kind}"] = third
             else:
                 translated[new] = value
     return translated
 
 
-def _restore_positions(module: Any) -> None:
-    """Buffers that no checkpoint carries and the meta device left empty."""
-    for owner in module.modules():
-        for key, buffer in list(owner.named_buffers(recurse=False)):
-            if key == "position_ids":
-                setattr(owner, key, torch.arange(buffer.shape[-1])[None])
-
-
-def find_clip_tokenizer(given: str | None, folder: Path) -> Tokenizer | None:
+def find_clip_tokenizer(options: Options, folder: Path) -> Tokenizer | None:
     """CLIP's tokenizer: as given, beside the checkpoint, from an installed open_clip, or from the hub's cache."""
-    if given is not None:
-        return given_tokenizer(given)
+    if options.tokenizer is not None:
+        return given_tokenizer(options.tokenizer, options.cached_only)
     found = load_tokenizer(folder)
     if found is not None:
         return found
     package = importlib.util.find_spec("open_clip")
     if package is not None and package.origin is not None:
         merges = Path(package.origin).parent / "bpe_simple_vocab_16e6.txt.gz"
-        if merges.is_file():
+        if regular(merges):
             return tokenizer_from_merges(merges)
-    return load_tokenizer("openai/clip-vit-base-patch32", cached_only=True)
+    try:
+        return load_tokenizer(locate("openai/clip-vit-base-patch32", cached_only=True))
+    except CheckpointError:
+        return None
 
 
 def tokenizer_from_merges(path: Path) -> Tokenizer:
     """CLIP's tokenizer from its published merge list (gzip): bytes, bytes at word ends, merges, start and end."""
-    from transformers import CLIPTokenizer
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    merges: Any = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1] if line.strip()]
-    letters = list(bytes_to_unicode().values())
-    pieces = letters + [f"{letter}</w>" for letter in letters] + ["".join(pair) for pair in merges]
+    merges = [line for line in lines[1 : 49152 - 256 - 2 + 1] if line.strip()]
+    letters = _byte_letters()
+    pieces = letters + [f"{letter}</w>" for letter in letters] + ["".join(merge.split()) for merge in merges]
     vocabulary = {piece: i for i, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges)
+    return clip_tokenizer(vocabulary, merges)
+
+
+def _byte_letters() -> list[str]:
+    """The character that stands for each byte in byte-level vocabularies, printable bytes first, as GPT-2 has them."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]

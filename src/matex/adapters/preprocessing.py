@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize, Size
-from matex.images import Film, InputError
+from matex.images import Film
 
 Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _RESAMPLING = {
@@ -36,6 +38,12 @@ class Preprocessing:
         mean: per channel, after scaling.
         std: per channel, after scaling.
         by_way_of: size of a square the film is fitted into first (Lanczos), as some checkpoints were trained; None.
+        resize_to: what the film is resized to before the centre of `size` is cut out of it, where that is another
+            size: (height, width), or the length of its shorter side; None where nothing is cut but what exceeds
+            `size`. Where it is smaller than `size`, the film is padded with black.
+
+    Raises:
+        InputError: numbers that make no pixels of a film: a deviation of 0, infinity, a scale of 1e308.
     """
 
     size: Size
@@ -45,6 +53,22 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     by_way_of: int | None = None
+    resize_to: Size | int | None = None
+
+    def __post_init__(self) -> None:
+        # Films have 8 bits: what black and white become decides for all that lies between them.
+        ends = [
+            (level * self.scale - mean) / std if std else math.nan
+            for mean, std in zip(self.mean, self.std, strict=True)
+            for level in (0.0, 255.0)
+        ]
+        rising = all(white - black >= _LEAST_CONTRAST for black, white in zip(ends[::2], ends[1::2], strict=True))
+        if not rising or not all(math.isfinite(end) and abs(end) <= _LARGEST_PIXEL for end in ends):
+            raise InputError(
+                "Expected a preprocessor that takes black to white into a rising range of finite numbers, got "
+                f"rescale_factor {self.scale:g}, image_mean {_few(self.mean)}, image_std {_few(self.std)}. "
+                "Correct preprocessor_config.json."
+            )
 
     def __call__(self, film: Film, patch: Size, resize: Resize = "model") -> tuple[Tensor, Placement]:
         """Pixels float32 [1, 3, height, width] and their Placement; `resize` other than "model" overrides the way.
@@ -55,8 +79,11 @@ class Preprocessing:
             InputError: the film cannot be brought to the model's size this way.
         """
         way = self.resize if resize == "model" else resize
+        resize_to = self.resize_to if resize == "model" else None
         try:
-            placement = Placement.fit(film.size, self.size, patch, way, turns=film.turns, mirrored=film.mirrored)
+            placement = Placement.fit(
+                film.size, self.size, patch, way, resize_to, turns=film.turns, mirrored=film.mirrored
+            )
         except ValueError as error:
             raise InputError(str(error)) from None
         filter = _RESAMPLING[self.resampling]
@@ -94,7 +121,7 @@ class Preprocessing:
         """
         try:
             return cls._read(config, size)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
@@ -104,32 +131,46 @@ class Preprocessing:
 
     @classmethod
     def _read(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
-        resize: Literal["squash", "pad", "crop"] = "crop"
-        asked = _size(config.get("size", {"shortest_edge": size[0]}), shortest=True)
+        for key in _FOREIGN:
+            if config.get(key):
+                raise InputError(f"Expected a CLIP image processor, got one with {key}={shown(config[key])}.")
+        target = _size(config.get("size", {"shortest_edge": size[0]}), shortest=True)
         cropped = _size(config["crop_size"]) if config.get("do_center_crop", True) and "crop_size" in config else None
-        if config.get("do_resize", True) and isinstance(asked, tuple):
-            resize = "squash"
-            result = cropped or asked
-            consistent = result == asked == size
-        else:
-            result = cropped or size
-            consistent = result == size and asked == min(size) and config.get("do_center_crop", True)
-        if not consistent:
+        crops = config.get("do_center_crop", True)
+        squashes = isinstance(target, tuple)
+        result = (cropped or (target if squashes else size)) if crops else target
+        sides = target if isinstance(target, tuple) else (target, target)
+        within = all(1 <= side <= _LARGEST_RESIZE * max(size) for side in sides)
+        if not config.get("do_resize", True) or result != size or not within:
             raise InputError(
-                f"Expected a preprocessor that yields {size[0]}x{size[1]} pixels by squashing or by shortest edge and "
-                f"centre crop, got size={config.get('size')}, crop_size={config.get('crop_size')}, "
-                f"do_center_crop={config.get('do_center_crop', True)}. Correct preprocessor_config.json."
+                f"Expected a preprocessor that yields {size[0]}x{size[1]} pixels by resizing and cutting out the "
+                f"centre, got size={shown(config.get('size'))}, crop_size={shown(config.get('crop_size'))}, "
+                f"do_center_crop={config.get('do_center_crop', True)}, do_resize={config.get('do_resize', True)}. "
+                "Correct preprocessor_config.json."
             )
+        resize_to = None if target in (size, min(size)) else target
+        if not squashes and size[0] != size[1]:
+            resize_to = target
         scale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
         normalise = bool(config.get("do_normalize", True))
         mean = config.get("image_mean", CLIP_MEAN) if normalise else (0.0, 0.0, 0.0)
         std = config.get("image_std", CLIP_STD) if normalise else (1.0, 1.0, 1.0)
         resampling = _PIL_NUMBERS[int(config.get("resample", 3))]
-        return cls(size, resize, resampling, scale, _triple(mean), _triple(std))
+        way: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
+        return cls(size, way, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
 
 
+_FOREIGN = ("do_pad", "crop_pct", "do_flip_channel_order", "do_grayscale", "do_split_image", "do_image_splitting")
+"""Settings of other image processors that change the pixels."""
+_LARGEST_PIXEL = 1e4  # after normalisation; models that take raw values read 255
+_LARGEST_RESIZE = 8  # times the model's own side, before the centre is cut out
+_LEAST_CONTRAST = 1e-3  # between black and white after normalisation
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def _few(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

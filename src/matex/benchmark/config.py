@@ -66,6 +66,8 @@ class ModelChoice:
     device: str = "auto"
     dtype: DTypeName = "float32"
     resize: Resize = "model"
+    heads: tuple[int, int] | None = None
+    activation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,8 @@ def open_model(choice: ModelChoice) -> Model:
         tokenizer=choice.tokenizer,
         device=_device(choice.device),
         dtype=choice.dtype,
+        heads=choice.heads,
+        activation=choice.activation,
     )
 
 

@@ -1,0 +1,238 @@
+"""What a Hugging Face folder holds: where it lies, its JSON files, and which of its files are the weights.
+
+Whatever in the folder would change the model and is not read (an adapter, a quantisation, code of its own, a second set
+of weights) is refused by name, never left out without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from matex import checks
+from matex.adapters.checkpoint import as_float32, first_line, read_tensors, regular
+from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
+
+CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+# Sets of weights in the order in which transformers prefers them; an index names the files of a set.
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_OTHER_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "model.onnx": "ONNX"}
+_ADAPTER = re.compile(
+    r"(^|[^a-z])(adapters?|q?lora|loha|lokr|ia3|dora)([^a-z].*)?\.(json|safetensors|bin|pt|pth|ckpt)$", re.IGNORECASE
+)
+_TRAINING = re.compile(r"(optimizer|scheduler|scaler|rng_state|training_args|trainer_state)", re.IGNORECASE)
+_TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_SECONDS = 5.0  # for the hub's first answer
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a folder.
+
+    Args:
+        tensors: by name, as stored.
+        notes: what else lies in the folder that a reader must know of.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    notes: tuple[str, ...]
+
+
+def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path:
+    """The folder of a model: a local one, or that of a hub id in the hub's cache, downloaded where needed.
+
+    Args:
+        source: folder or hub id.
+        cached_only: do not contact the hub.
+        weights: download the weights too, not the tokenizer and the configuration alone.
+
+    Raises:
+        CheckpointError: no folder, and no hub id that can be had; one line after one attempt.
+    """
+    path = os.path.expanduser(source)
+    if os.path.isdir(path):  # unlike pathlib, answers for names that no file system takes
+        return Path(path)
+    return _from_hub(source, cached_only, weights)
+
+
+def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    absent = f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}"
+    advice = "Check the name, or download the model and give its folder."
+    reason = "the hub was not asked"
+    try:
+        if not cached_only:
+            try:
+                # One request without retries: a machine without a network is to say so at once.
+                about = HfApi().model_info(source, timeout=_SECONDS)
+                names = [entry.rfilename for entry in about.siblings or ()]
+                wanted = _wanted(names, weights)
+                return Path(snapshot_download(source, revision=about.sha, allow_patterns=wanted))
+            except HFValidationError:
+                raise
+            except Exception as error:  # of the network's or the hub's many kinds; what is cached still serves
+                reason = f"the hub answered {type(error).__name__}: {first_line(error)[:120]}"
+        found = Path(snapshot_download(source, local_files_only=True))
+    except HFValidationError:
+        raise CheckpointError(f"{absent}. {advice}") from None
+    except Exception:
+        raise CheckpointError(f"{absent} ({reason}; nothing is cached). {advice}") from None
+    return found
+
+
+def _wanted(names: list[str], weights: bool) -> list[str]:
+    """The files of a hub repository that are read: configurations, tokenizer, one set of weights."""
+    # An adapter comes along so that it is found beside the base weights, and refused.
+    wanted = [name for name in names if name in (*CONFIGS, *TOKENIZERS) or ("/" not in name and _ADAPTER.search(name))]
+    chosen = next((name for name in WEIGHTS if name in names and weights), "")
+    if chosen.endswith(".index.json"):
+        stem, ending = chosen.removesuffix(".index.json").rsplit(".", 1)
+        shards = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{ending}")
+        wanted += [name for name in names if shards.fullmatch(name)]
+    return [*wanted, *([chosen] if chosen else [])]
+
+
+def read_json(folder: Path, file: str) -> dict[str, Any] | None:
+    """A JSON file of a folder; None when there is none.
+
+    Raises:
+        CheckpointError: no regular file, a file that is no JSON object, or one that names code to be run.
+    """
+    path = folder / file
+    if not regular(path):
+        return None
+    try:
+        content = checks.read_json(path, "a JSON object")
+    except InputError as error:
+        raise CheckpointError(f"Expected JSON in {file} of {shown(str(folder))}. {error}") from None
+    if content.get("auto_map"):
+        raise UnsupportedModel(
+            f"Expected a model of the library's own code, but {file} of {shown(str(folder))} names code of its own "
+            "(auto_map), which is not run. Convert the model to a plain CLIPModel."
+        )
+    return content
+
+
+def refuse_foreign(folder: Path, config: Mapping[str, Any] | None) -> None:
+    """Refuse what would change the model and is not read: adapters and quantised weights.
+
+    Raises:
+        CheckpointError: an adapter, alone or beside base weights.
+        UnsupportedModel: weights that the configuration says are quantised.
+    """
+    adapters = [name for name in _names(folder) if _ADAPTER.search(name)]
+    if adapters:
+        beside = "alone" if config is None else "beside the base weights"
+        raise CheckpointError(
+            f"Expected a whole model in {shown(str(folder))}, got the adapter (LoRA) file {adapters[0]!r} {beside}. "
+            "Merge the adapter into its base model first (peft: merge_and_unload, save_pretrained), or move the file "
+            "out of the folder to explain the base model."
+        )
+    for key in ("quantization_config", "compression_config"):
+        if config is not None and config.get(key):
+            raise UnsupportedModel(
+                f"Expected full-precision weights in {shown(str(folder))}, got quantised ones ({key} in config.json). "
+                "Load the checkpoint that they were made from."
+            )
+
+
+def read_weights(folder: Path) -> Weights:
+    """The weights of a folder, from safetensors where there are any.
+
+    Raises:
+        CheckpointError: no weights, missing shards, or several sets of weights that differ.
+    """
+    names = _names(folder)
+    sets = [name for name in WEIGHTS if name in names]
+    if not sets:
+        raise CheckpointError(_no_weights(folder, names))
+    files = {name: _files(folder, name) for name in sets}
+    tensors = _read(folder, files[sets[0]])
+    for other in sets[1:]:
+        if not _same(tensors, _read(folder, files[other]), str(folder)):
+            raise CheckpointError(
+                f"Expected one set of weights in {shown(str(folder))}, got two that differ: {sets[0]} and {other}. "
+                "Delete the one that is out of date."
+            )
+    read = {*sets, *(file for some in files.values() for file in some)}
+    unread = [name for name in names if name.endswith(_TENSORS) and name not in read and not _TRAINING.search(name)]
+    inside = [
+        f"{entry.name}/{name}"
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir()
+        for name in _names(entry)
+        if _ADAPTER.search(name)
+    ]
+    told = [*unread, *inside]
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    note = f"the model's folder also holds {', '.join(told[:3])}{more}, not read: the weights are those of {sets[0]}"
+    return Weights(tensors, (note,) if told else ())
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise CheckpointError(f"Could not read the folder {shown(str(folder))}: {error.strerror}.") from None
+
+
+def _no_weights(folder: Path, names: list[str]) -> str:
+    expected = f"Expected model.safetensors or pytorch_model.bin in {shown(str(folder))}, got"
+    foreign = [f"{name} ({framework})" for name, framework in _OTHER_FRAMEWORKS.items() if name in names]
+    if foreign:
+        return f"{expected} {', '.join(foreign)} alone. Save the model again with PyTorch as safetensors."
+    if shards := [name for name in names if re.search(r"-\d+-of-\d+\.(safetensors|bin)$", name)]:
+        return f"{expected} {shards[0]} without the index that names all its parts. Copy the checkpoint again."
+    others = [name for name in names if name.endswith(_TENSORS)]
+    return f"{expected} {', '.join(others[:3]) or 'no weights'}. Copy or download the checkpoint again."
+
+
+def _files(folder: Path, name: str) -> list[str]:
+    """The files of a set of weights.
+
+    Raises:
+        CheckpointError: an index without files, with files outside the folder, or whose files are missing.
+    """
+    if not name.endswith(".index.json"):
+        return [name]
+    found = (read_json(folder, name) or {}).get("weight_map")
+    files = sorted({str(file) for file in found.values()}) if isinstance(found, Mapping) else []
+    missing = [file for file in files if Path(file).name != file or not regular(folder / file)]
+    if missing or not files:
+        got = f"{shown(missing[0])} ({len(missing)} of {len(files)} missing)" if missing else "none"
+        raise CheckpointError(
+            f"Expected in {shown(str(folder))} the files that {name} names, got {got}. Copy the checkpoint again."
+        )
+    return files
+
+
+def _read(folder: Path, files: list[str]) -> dict[str, Any]:
+    tensors: dict[str, Any] = {}
+    for file in files:
+        found = read_tensors(folder / file)
+        if twice := tensors.keys() & found.keys():
+            raise CheckpointError(f"Expected each weight once in {shown(str(folder))}, got {min(twice)!r} twice.")
+        tensors |= found
+    return tensors
+
+
+def _same(first: Mapping[str, Any], second: Mapping[str, Any], source: str) -> bool:
+    """Whether two sets of weights are the same up to the precision of the coarser one."""
+    if first.keys() != second.keys():
+        return False
+    for name, one in first.items():
+        pair = (as_float32({name: value}, source)[name] for value in (one, second[name]))
+        coarser = min((one.dtype, second[name].dtype), key=lambda dtype: dtype.itemsize)
+        left, right = (value.to(coarser) for value in pair)
+        if left.shape != right.shape or not torch.equal(left, right):
+            return False
+    return True
