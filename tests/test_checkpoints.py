@@ -560,3 +560,16 @@ def test_an_unreachable_hub_is_one_line_after_one_attempt(no_network, capfd, mon
 def test_only_the_cache_is_read_where_the_hub_is_not_to_be_contacted(no_network):
     refused("hf:somebody/clip", match="the hub was not asked; nothing is cached", cached_only=True)
     assert not no_network
+
+
+# --- precision -------------------------------------------------------------------------------------------------------
+
+
+def test_half_precision_on_the_cpu_gives_the_map_of_float32():
+    phrase, film = "opacity in the left lower lung", samples()[0].path
+    whole, half = (matex.explain(matex.load("tiny", dtype=name), film, phrase) for name in ("float32", "bfloat16"))
+    assert np.corrcoef(whole.image.grid.ravel(), half.image.grid.ravel())[0, 1] > 0.995
+    assert abs(whole.score - half.score) < 5e-3
+    assert half.provenance["model"]["dtype"] == "bfloat16"
+    light = matex.load("tiny", dtype="bfloat16")
+    assert matex.score(light, torch.randn(1, 3, 112, 112), torch.tensor([light.encode(phrase).ids])).isfinite().all()
