@@ -13,7 +13,7 @@ import torch
 import matex
 from matex.adapters.randomise import randomised
 from matex.attribution import METHODS
-from matex.auditing import LIMITS, _check_score, elsewhere, prior_share
+from matex.auditing import LIMITS, _check_score, _Subject, elsewhere, prior_share
 from matex.cli import run
 from matex.priors.sides import other_side
 from matex.samples import samples
@@ -146,7 +146,7 @@ def states(audit):
 def test_a_map_that_is_only_the_prior_has_a_prior_share_of_one(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "guided", flat=True, **FEW)
     assert audit.prior_share == pytest.approx(1)
-    assert audit.verdict == audit.checks["prior_share"].state == "bad"
+    assert audit.verdict == audit.checks["prior_share"].state == "fail"
     assert "100 % of the map comes from the place that the phrase names" in audit.summary
     assert audit.summary.startswith("This map should not be taken for what the model saw.")
     assert audit.controls["no_prior"].image.degenerate
@@ -155,11 +155,11 @@ def test_a_map_that_is_only_the_prior_has_a_prior_share_of_one(tiny):
 def test_a_side_that_the_prior_chose_is_called_the_priors(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "guided", **FEW)
     values = audit.checks["side"].values
-    assert audit.checks["side"].state == "bad"
+    assert audit.checks["side"].state == "fail"
     assert values["shift"] < -LIMITS["side"][1]  # from the patient's left to the right
     assert values["shift_without_prior"] == pytest.approx(0, abs=1e-6)
     assert values["shift_by_prior_alone"] == pytest.approx(values["shift"])
-    assert "the prior's, not the model's" in audit.checks["side"].answer
+    assert "The side of this map is the prior's." in audit.checks["side"].answer
     # Whatever the prior does, the picture under it is the same for any phrase.
     assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
 
@@ -175,7 +175,7 @@ def test_on_a_mirrored_film_the_patients_sides_stay_what_they_are(tiny):
 def test_a_map_of_random_numbers_is_unmasked(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "noise", **{**FEW, "repeats": 3})
     found = states(audit)
-    assert found["seeds"] == found["unrelated_phrase"] == found["random_weights"] == "bad"
+    assert found["seeds"] == found["unrelated_phrase"] == found["random_weights"] == "fail"
     assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
     assert audit.checks["seeds"].values["lowest_likeness"] < 0.3
     assert audit.checks["seeds"].values["lowest_likeness"] < audit.checks["seeds"].values["mean_likeness"]
@@ -183,16 +183,16 @@ def test_a_map_of_random_numbers_is_unmasked(tiny):
 
 def test_a_map_of_the_corners_is_caught(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "corners", **FEW)
-    assert audit.checks["corners"].state == "bad"
+    assert audit.checks["corners"].state == "fail"
     assert audit.checks["corners"].values["corners"] == pytest.approx(1, abs=0.05)
-    assert audit.checks["lungs"].state == "doubtful"
+    assert audit.checks["lungs"].state == "warn"
 
 
 def test_a_constant_map_is_no_map_and_nothing_is_claimed_of_it(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "constant", **FEW)
     found = states(audit)
-    assert found["map"] == "bad"
-    assert {found[name] for name in ("side", "unrelated_phrase", "random_weights", "deletion")} == {"open"}
+    assert found["map"] == "fail"
+    assert {found[name] for name in ("side", "unrelated_phrase", "random_weights", "deletion")} == {"skipped"}
     assert audit.summary == (
         "This map should not be taken for what the model saw. The map is constant: it says nothing about where."
     )
@@ -200,10 +200,101 @@ def test_a_constant_map_is_no_map_and_nothing_is_claimed_of_it(tiny):
 
 def test_a_map_of_attention_is_blind_to_the_phrase(tiny):
     audit = matex.audit(tiny, FILM.path, PHRASE, "rollout", **FEW)
-    assert states(audit)["unrelated_phrase"] == "bad"
+    assert states(audit)["unrelated_phrase"] == "fail"
     assert audit.checks["unrelated_phrase"].values["stays"] == pytest.approx(1, abs=0.02)
     assert audit.prior_share == 0
     assert "no_prior" not in audit.controls
+    side = audit.checks["side"]
+    assert side.state != "pass"
+    assert "The map ignores left and right: it is the same for both." in side.answer
+
+
+def side_of(audited, film, mirrored, **changes):
+    """The side check with these scores of the two sides' phrases on the film and on the mirrored film."""
+    names = ("other_side", "mirrored_film", "mirrored_film_other_side")
+    scores = dict(zip(names, (film[1], *mirrored), strict=True))
+    controls = {
+        name: dataclasses.replace(control, score=scores.get(name, control.score), **changes.get(name, {}))
+        for name, control in audited.controls.items()
+    }
+    explanation = dataclasses.replace(audited.explanation, score=film[0])
+    subject = _Subject(audited_model(), explanation, None, "unrelated")
+    return subject.check_side(controls)
+
+
+def audited_model():
+    return matex.load("tiny")
+
+
+@pytest.mark.parametrize(
+    ("film", "mirrored", "state", "sentence"),
+    [
+        ((0.3, 0.0), (0.0, 0.3), "pass", "it sees the finding on the named side"),
+        ((0.0, 0.3), (0.3, 0.0), "fail", "it sees the finding on the other side"),
+        ((0.3, 0.0), (0.3, 0.0), "warn", "does not turn with the film, so that the map may follow the word"),
+        ((0.1, 0.1), (0.1, 0.1), "warn", "does not turn with the film, so that the map may follow the word"),
+        ((0.3, 0.0), (0.1, 0.1), "warn", "does not turn with the film, so that the map may follow the word"),
+    ],
+)
+def test_the_side_is_what_the_model_prefers_on_the_film_and_not_on_the_mirrored_one(
+    audited, film, mirrored, state, sentence
+):
+    """A model that follows the word prefers it wherever the finding is; one that sees it turns with the film."""
+    check = side_of(audited, film, mirrored)
+    assert check.state == state
+    assert sentence in check.answer
+    assert check.values["preference_for_named_side"] == pytest.approx(
+        1 / (1 + math.exp(-audited_model().logit_scale * (film[0] - film[1])))
+    )
+
+
+def test_a_map_that_ignores_left_and_right_does_not_pass(audited):
+    same = {"image": audited.controls["no_prior"].image}
+    check = side_of(audited, (0.3, 0.0), (0.0, 0.3), other_side_no_prior=same)
+    assert check.state == "warn"
+    assert check.values["stays_with_other_side_without_prior"] == pytest.approx(1)
+    assert "ignores left and right" in check.answer
+
+
+def test_the_mirrored_film_is_drawn_back_onto_the_film_as_it_is(tiny, audited):
+    pixels = matex.read(FILM.path).pixels[:, ::-1].copy()
+    for name, text in (("mirrored_film", PHRASE), ("mirrored_film_other_side", "opacity in the right lower lung")):
+        made = matex.explain(tiny, pixels, text, view="PA", prior_strength=1.0)
+        control = audited.controls[name]
+        assert control.text == text
+        assert control.score == pytest.approx(made.score, abs=1e-3)  # mirrored after, not before the resampling
+        alike = np.corrcoef(control.image.grid[:, ::-1].ravel(), made.image.grid.ravel())[0, 1]
+        assert alike > 0.98
+        assert np.corrcoef(control.image.grid.ravel(), made.image.grid.ravel())[0, 1] < 0.9
+
+
+def test_a_control_without_the_prior_is_compared_with_the_map_without_the_prior(audited):
+    """One reference for each number: the picture of a control and the check that reads it agree."""
+    for name, control in audited.controls.items():
+        apart = name in ("other_side_no_prior", "unrelated", "mirrored_film", "mirrored_film_other_side")
+        assert control.reference == ("no_prior" if apart else "map"), name
+    unrelated = audited.controls["unrelated"]
+    assert audited.checks["unrelated_phrase"].values["stays"] == unrelated.stays
+    assert f"{100 * unrelated.stays:.0f} % of the highlighted region stays" in audited.checks["unrelated_phrase"].answer
+
+
+def test_a_number_has_one_sign(audited):
+    check = audited.checks["deletion"]
+    drop = f"{check.values['drop']:.3f}"
+    assert drop in check.answer
+    assert f"-{drop}" not in check.answer.replace("drop -", "")
+
+
+def test_what_does_not_apply_is_skipped_and_never_passed(tiny):
+    audit = matex.audit(tiny, FILM.path, "cardiomegaly", "rollout", **FEW)
+    for name in ("seeds", "prior_share", "side"):
+        assert audit.checks[name].state == "skipped", name
+    assert audit.prior_share == 0
+    from matex.render.audit import page
+
+    html = page(audit)
+    assert html.count('<span class="state skipped">skipped</span>') >= 3
+    assert "not asked" not in html
 
 
 # ------------------------------------------------------------------------------------------- numbers, worked out again
@@ -250,12 +341,12 @@ def test_random_weights_are_those_of_another_model(audited, tiny):
     assert audited.checks["random_weights"].values["stays"] == control.stays < 0.9
 
 
-@pytest.mark.parametrize(("score", "state"), [(0.2, "good"), (0.1, "doubtful"), (0.0, "doubtful")])
+@pytest.mark.parametrize(("score", "state"), [(0.2, "pass"), (0.1, "warn"), (0.0, "warn")])
 def test_a_phrase_that_fits_no_better_than_another_is_doubtful(audited, score, state):
     other = dataclasses.replace(audited.controls["unrelated"], score=0.1)
     check = _check_score(dataclasses.replace(audited.explanation, score=score), {"unrelated": other})
     assert check.state == state
-    assert (f"To the model “{other.text}” fits as well or better" in check.answer) == (state == "doubtful")
+    assert (f"To the model “{other.text}” fits as well or better" in check.answer) == (state == "warn")
 
 
 def test_the_mirrored_prior_changes_the_prior_and_not_the_phrase(audited):
@@ -309,8 +400,8 @@ def scores_are(monkeypatch, score):
 def test_a_region_whose_loss_raises_the_score_is_not_needed(tiny, monkeypatch):
     """Even where every other region raises it more."""
     for mine, state, said in (
-        (0.01, "bad", "does not lower the score (+0.010)"),
-        (-0.01, "good", "by -0.010; that is"),
+        (0.01, "fail", "does not lower the score (drop -0.010)"),
+        (-0.01, "pass", "lowers the score by 0.010, more than"),
     ):
         values = iter([0.3, 0.3 + mine, *[0.4] * 10])
         scores_are(monkeypatch, lambda _, values=values: next(values))
@@ -340,17 +431,17 @@ def test_padding_is_neither_painted_nor_part_of_the_mean(tiny, monkeypatch):
 def test_a_wide_plateau_is_painted_whole_or_not_at_all(tiny):
     """Pixels of equal value share the tenth: none of them belongs to it for more than half."""
     narrow = matex.audit(tiny, FILM.path, "opacity", "half", share=0.2, **FEW).checks["deletion"]
-    assert narrow.state != "open"
+    assert narrow.state != "skipped"
     assert narrow.values["drop"] != 0
     wide = matex.audit(tiny, FILM.path, "opacity", "half", share=0.5, **FEW).checks["deletion"]
-    assert (wide.state, wide.values) == ("open", {})
+    assert (wide.state, wide.values) == ("skipped", {})
     assert "highest value in so much of the film" in wide.answer
 
 
 def test_a_map_that_is_constant_for_some_seeds_is_not_compared(tiny):
     audit = matex.audit(tiny, FILM.path, "opacity", "sometimes", seed=1, **FEW)
     check = audit.checks["seeds"]
-    assert check.state == "open"
+    assert check.state == "skipped"
     assert "nan" not in check.answer
     json.dumps(audit.record())
 
@@ -373,7 +464,7 @@ def test_shares_of_lungs_and_corners_in_closed_form(tiny):
 def test_a_lung_mask_of_nothing_or_of_everything_tells_nothing(tiny, value, word):
     mask = np.full(matex.read(FILM.path).pixels.shape[:2], value, dtype=np.uint8)
     check = matex.audit(tiny, FILM.path, "opacity", "noise", lung_mask=mask, **FEW).checks["lungs"]
-    assert check.state == "open"
+    assert check.state == "skipped"
     assert check.answer == f"By the lung mask {word} that the model sees is lung."
 
 
@@ -382,11 +473,11 @@ def test_the_verdict_is_the_worst_of_the_checks(audited):
         checks = {str(i): dataclasses.replace(audited.checks["map"], state=state) for i, state in enumerate(found)}
         return dataclasses.replace(audited, checks=checks)
 
-    assert with_state("good", "open").verdict == "good"
-    assert with_state("good", "doubtful", "open").verdict == "doubtful"
-    assert with_state("doubtful", "bad").verdict == "bad"
-    assert with_state("good", "open").summary.startswith("None of the 1 checks")
-    assert with_state("doubtful").summary.startswith("Read this map with caution.")
+    assert with_state("pass", "skipped").verdict == "pass"
+    assert with_state("pass", "warn", "skipped").verdict == "warn"
+    assert with_state("warn", "fail").verdict == "fail"
+    assert with_state("pass", "skipped").summary.startswith("None of the 1 checks")
+    assert with_state("warn").summary.startswith("Read this map with caution.")
 
 
 def test_two_audits_are_the_same_and_the_model_is_left_alone(audited, tiny):
@@ -432,23 +523,23 @@ def test_the_phrase_with_the_other_side(text, expected):
 
 def test_without_a_side_or_a_prior_the_checks_stay_open(tiny):
     audit = matex.audit(tiny, FILM.path, "cardiomegaly", "noise", regions=10, repeats=2)
-    assert states(audit)["side"] == "open"
+    assert states(audit)["side"] == "skipped"
     assert set(audit.controls) == {"unrelated", "random_weights_1"}
     lateral = matex.audit(tiny, FILM.path, "opacity", "noise", view="LATERAL", regions=10, repeats=2)
-    assert states(lateral)["lungs"] == "open"
+    assert states(lateral)["lungs"] == "skipped"
     turned = matex.audit(tiny, FILM.path, PHRASE, "noise", view="LATERAL", regions=10, repeats=2)
-    assert states(turned)["side"] == "open"
+    assert states(turned)["side"] == "skipped"
     assert turned.checks["side"].answer == "Left and right lie beside each other on frontal films alone."
     natural = matex.audit(tiny, FILM.path, "a dog on the left", "noise", domain="natural", regions=10, repeats=2)
     for name in ("lungs", "side", "corners"):
-        assert natural.checks[name].state == "open"
+        assert natural.checks[name].state == "skipped"
         assert natural.checks[name].answer == "The image is not said to be a chest film."
     assert natural.controls["unrelated"].text == "frontal chest radiograph"
 
 
 def test_a_finding_outside_the_lungs_is_not_asked_to_lie_in_them(tiny):
     audit = matex.audit(tiny, FILM.path, "enlarged heart", "corners", **FEW)
-    assert states(audit)["lungs"] == "open"
+    assert states(audit)["lungs"] == "skipped"
 
 
 def test_bad_requests_are_refused_in_one_line(tiny):
@@ -499,7 +590,7 @@ def test_the_command_writes_both_files_and_tells_the_verdict(tmp_path, capsys):
     arguments = ["audit", str(FILM.path), PHRASE, "-m", "corners", "--regions", "10", "-o", str(out), "--view", "PA"]
     assert run(arguments) == 0
     told = capsys.readouterr().out
-    assert "bad       Does the map point at the corners" in told
+    assert "fail      Does the map point at the corners" in told
     assert "This map should not be taken for what the model saw." in " ".join(told.split())
     assert sorted(path.name for path in out.iterdir()) == ["audit.html", "audit.json"]
 
@@ -507,6 +598,6 @@ def test_the_command_writes_both_files_and_tells_the_verdict(tmp_path, capsys):
 def test_the_command_prints_json_alone_and_refuses_in_one_line(tmp_path, capsys):
     common = ["audit", str(FILM.path), PHRASE, "-m", "corners", "-o", str(tmp_path)]
     assert run([*common, "--regions", "10", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["format"] == "matex-audit/1"
+    assert json.loads(capsys.readouterr().out)["format"] == "matex-audit/2"
     assert run([*common, "--repeats", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -37,18 +37,20 @@ from matex.saliency import DISCLAIMER, Explanation, SaliencyMap
 from matex.trace import record
 from matex.views import is_frontal
 
-State = Literal["good", "doubtful", "bad", "open"]
+State = Literal["pass", "warn", "fail", "skipped"]
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "prior_share": (0.25, 0.5),
     "side": (0.1, 0.2),
+    "side_ignored": (0.95, math.inf),
+    "side_preference": (0.9, 0.1),
     "unrelated_phrase": (0.75, 0.95),
     "random_weights": (0.5, 0.8),
     "seeds": (0.9, 0.7),
     "deletion": (0.95, 0.8),
     "corners": (2.0, 4.0),
 }
-"""Where each check turns doubtful, and where bad; docs/audit.md says what each number means."""
+"""Where each check warns, and where it fails; docs/audit.md says what each number means."""
 
 UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
 NO_CHEST = "The image is not said to be a chest film."
@@ -64,10 +66,10 @@ class Check:
 
     Args:
         question: in plain words.
-        state: "good", "doubtful", "bad", or "open" where the question cannot be asked.
+        state: "pass", "warn", "fail", or "skipped" where the check does not apply, which is never a pass.
         answer: a sentence with the number that decided.
         values: the numbers.
-        rule: when it is doubtful, and when bad.
+        rule: when it warns, and when it fails.
     """
 
     question: str
@@ -86,8 +88,10 @@ class Control:
         text: the phrase it was made with.
         score: cosine similarity; of the randomised model where that was changed.
         image: the map.
-        likeness: rank correlation with the explanation's map; NaN where one of them is constant.
-        stays: share of the explanation's highlighted region that this map highlights too; chance is .1; NaN likewise.
+        likeness: rank correlation with the reference; NaN where one of them is constant.
+        stays: share of the reference's highlighted region that this map highlights too; chance is .1; NaN likewise.
+        reference: the map that it is compared with: "map", the explanation's, or for controls without the prior
+            "no_prior", the explanation's without its prior.
     """
 
     title: str
@@ -96,6 +100,7 @@ class Control:
     image: SaliencyMap
     likeness: float
     stays: float
+    reference: Literal["map", "no_prior"] = "map"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,21 +118,23 @@ class Audit:
     controls: Mapping[str, Control]
 
     @property
-    def verdict(self) -> Literal["good", "doubtful", "bad"]:
+    def verdict(self) -> Literal["pass", "warn", "fail"]:
         """The worst state among the checks that could be asked."""
         states = {check.state for check in self.checks.values()}
-        return "bad" if "bad" in states else "doubtful" if "doubtful" in states else "good"
+        return "fail" if "fail" in states else "warn" if "warn" in states else "pass"
 
     @property
     def summary(self) -> str:
         """The verdict in words."""
         against = [check.answer for check in self.checks.values() if check.state == self.verdict]
-        if self.verdict == "bad":
+        if self.verdict == "fail":
             return " ".join(["This map should not be taken for what the model saw.", *against])
-        if self.verdict == "doubtful":
+        if self.verdict == "warn":
             return " ".join(["Read this map with caution.", *against])
-        asked = sum(check.state != "open" for check in self.checks.values())
-        return f"None of the {asked} checks that could be made speaks against this map. That does not make it right."
+        made = sum(check.state != "skipped" for check in self.checks.values())
+        skipped = len(self.checks) - made
+        others = f" {skipped} did not apply." if skipped else ""
+        return f"None of the {made} checks that apply speaks against this map.{others} That does not make it right."
 
     @property
     def prior_share(self) -> float:
@@ -138,7 +145,7 @@ class Audit:
     def record(self) -> dict[str, Any]:
         """As plain values, for audit.json."""
         return {
-            "format": "matex-audit/1",
+            "format": "matex-audit/2",
             "disclaimer": DISCLAIMER,
             "verdict": self.verdict,
             "summary": self.summary,
@@ -148,7 +155,14 @@ class Audit:
             "notes": list(self.explanation.notes),
             "checks": {name: dataclasses.asdict(check) for name, check in self.checks.items()},
             "controls": {
-                name: {"title": c.title, "text": c.text, "score": c.score, "likeness": c.likeness, "stays": c.stays}
+                name: {
+                    "title": c.title,
+                    "text": c.text,
+                    "score": c.score,
+                    "reference": c.reference,
+                    "likeness": c.likeness,
+                    "stays": c.stays,
+                }
                 for name, c in self.controls.items()
             },
             "provenance": dict(self.explanation.provenance),
@@ -256,23 +270,36 @@ class _Subject:
     # ------------------------------------------------------------------------------------------------- controls
 
     def controls(self) -> dict[str, Control]:
-        """The maps of other phrases and other priors, over one trace."""
+        """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
         text = self.explanation.text
         other = other_side(text) if self.chest else None
-        asked: dict[str, tuple[str, str, tuple[Mention, ...]]] = {}
+        targets: dict[str, tuple[str, str, tuple[Mention, ...]]] = {}
         if self.guided:
-            asked["no_prior"] = ("without the prior", text, ())
+            targets["no_prior"] = ("without the prior", text, ())
         if self.guided and other:
-            asked["mirrored_prior"] = ("prior on the other side", text, parse(other))
+            targets["mirrored_prior"] = ("prior on the other side", text, parse(other))
         if other:
-            asked["other_side"] = ("phrase with the other side", other, parse(other))
+            targets["other_side"] = ("phrase with the other side", other, parse(other))
         if self.guided and other:
-            asked["other_side_no_prior"] = ("other side, without the prior", other, ())
-        asked["unrelated"] = ("unrelated phrase, without the prior", self.unrelated, ())
-        grids, scores = self._maps(self.model, [(phrase, mentions) for _, phrase, mentions in asked.values()])
+            targets["other_side_no_prior"] = ("other side, without the prior", other, ())
+        targets["unrelated"] = ("unrelated phrase, without the prior", self.unrelated, ())
+        grids, scores = self._maps(self.model, [(phrase, mentions) for _, phrase, mentions in targets.values()])
+        found: dict[str, Control] = {}
+        for (name, (title, phrase, _)), grid, score in zip(targets.items(), grids, scores, strict=True):
+            reference = found.get("no_prior") if name in ("other_side_no_prior", "unrelated") else None
+            found[name] = self._control(title, phrase, grid, score, reference)
+        return found | (self._mirrored(text, other, found) if other and self._no_sides() is None else {})
+
+    def _mirrored(self, text: str, other: str, found: Mapping[str, Control]) -> dict[str, Control]:
+        """The maps of both sides' phrases on the mirrored film, without the prior, drawn back onto the film."""
+        grids, scores = self._maps(self.model, [(text, ()), (other, ())], mirrored=True)
+        titles = ("mirrored film", "mirrored film, other side")
+        prior = ", without the prior" if self.guided else ""
         return {
-            name: self._control(title, phrase, grid, score)
-            for (name, (title, phrase, _)), grid, score in zip(asked.items(), grids, scores, strict=True)
+            name: self._control(f"{title}{prior}", phrase, grid, score, found.get("no_prior"))
+            for name, title, phrase, grid, score in zip(
+                ("mirrored_film", "mirrored_film_other_side"), titles, (text, other), grids, scores, strict=True
+            )
         }
 
     def random_weights(self) -> dict[str, Control]:
@@ -289,18 +316,18 @@ class _Subject:
         """How far the map depends on the random numbers that the method draws."""
         question = "Does the map depend on chance?"
         if "seed" not in self.explanation.parameters:
-            return Check(question, "good", "The method draws no random numbers.", {"seeds": 0.0})
-        asked = [(self.explanation.text, self.explanation.regions)]
-        grids = [self._maps(self.model, asked, seed=seed)[0][0] for seed in range(repeats)]
+            return Check(question, "skipped", "The method draws no random numbers.", {"seeds": 0.0})
+        targets = [(self.explanation.text, self.explanation.regions)]
+        grids = [self._maps(self.model, targets, seed=seed)[0][0] for seed in range(repeats)]
         maps = [self._whole(SaliencyMap(grid, self.placement)) for grid in grids]
         pairs = [_likeness(a, b) for a, b in itertools.combinations(maps, 2)]
         lowest = min(pairs) if not any(math.isnan(value) for value in pairs) else math.nan
         values = {"seeds": float(repeats), "lowest_likeness": lowest, "mean_likeness": float(np.mean(pairs))}
         rule = _rule("seeds", "rank correlation of the least alike two", "below")
         if math.isnan(lowest):
-            return Check(question, "open", "One of the maps is constant: they cannot be compared.", values, rule)
+            return Check(question, "skipped", "One of the maps is constant: they cannot be compared.", values, rule)
         state = _below(lowest, "seeds")
-        says = "hardly changes" if state == "good" else "changes"
+        says = "hardly changes" if state == "pass" else "changes"
         answer = f"Drawn again with {repeats} seeds the map {says}: the two least alike correlate at {lowest:.2f}."
         return Check(question, state, answer, values, rule)
 
@@ -308,9 +335,9 @@ class _Subject:
         """Whether the score depends more on the highlighted region than on others of the same shape."""
         question = "Does the model need the highlighted region?"
         rule = _rule("deletion", "share of random regions that matter less", "below")
-        rule += " Bad as well when the score does not fall."
+        rule += " It fails as well when the score does not fall."
         if self.explanation.image.degenerate:
-            return Check(question, "open", "A constant map highlights nothing.", {}, rule)
+            return Check(question, "skipped", "A constant map highlights nothing.", {}, rule)
         x, y = self.placement.fractions()
         rows, columns = (np.flatnonzero((z >= 0) & (z <= 1)) for z in (y, x))
         window = (..., slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))  # the film, without padding
@@ -318,7 +345,7 @@ class _Subject:
         region = belongs > 0.5 if bool((belongs > 0.5).any()) else belongs > 0  # one plateau is the highest of all
         if float(region.double().mean()) > PLATEAU:
             why = "The map has its highest value in so much of the film that no such region lies elsewhere."
-            return Check(question, "open", why, {}, rule)
+            return Check(question, "skipped", why, {}, rule)
         pixels, _ = self.model.prepare(self.film, self.explanation.provenance["resize"])
         masks = torch.stack([region, *elsewhere(region, regions)])[:, None].to(pixels.device)
         images = pixels.repeat(len(masks), 1, 1, 1)
@@ -340,10 +367,12 @@ class _Subject:
             "regions": float(regions),
         }
         if mine <= 0:
-            answer = f"Painting over the highlighted region does not lower the score ({-mine:+.3f}): it is not needed."
-            return Check(question, "bad", answer, values, rule)
+            answer = (
+                f"Painting over the highlighted region does not lower the score (drop {mine:.3f}): it is not needed."
+            )
+            return Check(question, "fail", answer, values, rule)
         answer = (
-            f"Painting over the highlighted region changes the score by {-mine:+.3f}; that is a larger loss than for "
+            f"Painting over the highlighted region lowers the score by {mine:.3f}, more than painting over "
             f"{100 * quantile:.0f} % of {regions} regions of the same shape elsewhere."
         )
         return Check(question, _below(quantile, "deletion"), answer, values, rule)
@@ -355,7 +384,7 @@ class _Subject:
         rule = _rule("prior_share", "share of the map that goes when the prior is off", "from")
         if not self.guided:
             why = "this method has no prior" if self.explanation.prior is None else "the prior is neutral here"
-            return Check(question, "good", f"Nothing: {why}.", {"prior_share": 0.0}, rule)
+            return Check(question, "skipped", f"None of it: {why}.", {"prior_share": 0.0}, rule)
         without = controls["no_prior"]
         share = prior_share(self._whole(self.explanation.image), self._whole(without.image))
         values = {"prior_share": share, "stays_without_prior": without.stays}
@@ -364,121 +393,165 @@ class _Subject:
             f"without it {100 * without.stays:.0f} % of the highlighted region stays where it is."
         )
         if math.isnan(share):
-            return Check(question, "open", "The map is constant: there is nothing to share out.", values, rule)
+            return Check(question, "skipped", "The map is constant: there is nothing to share out.", values, rule)
         return Check(question, _above(share, "prior_share"), answer, values, rule)
 
     def check_side(self, controls: Mapping[str, Control]) -> Check:
-        """Whether the map goes to the other side because the model reads the word, or because the prior does."""
-        question = "Who follows the word “left” or “right”: the model or the prior?"
+        """Whether the side of the map is the prior's, the word's, or the film's.
+
+        The prior alone on the other side shows what the prior does. What the model sees is asked of its scores: a model
+        that sees the finding on the named side prefers the phrase to the one with the other side, and prefers the
+        other one when the film is mirrored. A model that follows the word does not turn with the film.
+        """
+        question = "Is the finding on the named side, or does the map follow the word or the prior?"
         rule = (
-            "Doubtful when exchanging the sides moves the highlighted region by "
-            f"{LIMITS['side'][0]:g} of the film's width or more and less than half of it without the prior; bad from "
-            f"{LIMITS['side'][1]:g}."
+            "Warns when the prior alone on the other side moves the highlighted region by "
+            f"{LIMITS['side'][0]:g} of the film's width or more, fails from {LIMITS['side'][1]:g}. Without the prior: "
+            f"warns when {LIMITS['side_ignored'][0]:g} of the highlighted region or more stays with the other side in "
+            "the phrase; passes when between the two phrases the model gives the named side "
+            f"{LIMITS['side_preference'][0]:g} or more on the film and {LIMITS['side_preference'][1]:g} or less on the "
+            "mirrored film, fails the other way round, and else warns."
         )
         if (why := self._no_sides()) is not None:
-            return Check(question, "open", why, {}, rule)
+            return Check(question, "skipped", why, {}, rule)
         if "other_side" not in controls:
-            return Check(question, "open", "The phrase names no side that could be exchanged.", {}, rule)
+            return Check(question, "skipped", "The phrase names no side that could be exchanged.", {}, rule)
         here, there = self._across(self.explanation.image), self._across(controls["other_side"].image)
-        values = {"across": here, "across_other_side": there, "shift": there - here}
-        if not self.guided:
-            values["shift_without_prior"] = there - here
-            answer = f"With the other side in the phrase the highlighted region {_moved(there - here)}; no prior acts."
-            return Check(question, "open" if math.isnan(there - here) else "good", answer, values, rule)
-        apart = self._across(controls["other_side_no_prior"].image) - self._across(controls["no_prior"].image)
-        alone = self._across(controls["mirrored_prior"].image) - here
-        values |= {"shift_without_prior": apart, "shift_by_prior_alone": alone}
-        shift = there - here
-        if math.isnan(shift) or math.isnan(apart):
-            return Check(question, "open", "One of the maps is constant and has no side.", values, rule)
-        follows = apart * math.copysign(1, shift) < abs(shift) / 2
-        state: State = _above(abs(shift), "side") if follows else "good"
-        because = "" if state == "good" else " The side of this map is the prior's, not the model's."
-        answer = (
-            f"With the other side in the phrase the highlighted region {_moved(shift)}, and without the prior it "
-            f"{_moved(apart)}.{because}"
+        named, other = self._without_prior(controls)
+        apart = self._across(other.image) - self._across(named)
+        stays = self._stays(named, other.image)
+        values: dict[str, float | str | None] = {"across": here, "across_other_side": there, "shift": there - here}
+        values |= {"shift_without_prior": apart, "stays_with_other_side_without_prior": stays}
+        film = self._preference(self.explanation.score, controls["other_side"].score)
+        turned = self._preference(controls["mirrored_film"].score, controls["mirrored_film_other_side"].score)
+        values |= {"preference_for_named_side": film, "preference_on_mirrored_film": turned}
+        if math.isnan(there - here) or math.isnan(apart):
+            return Check(question, "skipped", "One of the maps is constant and has no side.", values, rule)
+        states: list[State] = []
+        sentences: list[str] = []
+        if self.guided:
+            alone = self._across(controls["mirrored_prior"].image) - here
+            values["shift_by_prior_alone"] = alone
+            states.append(_above(abs(alone), "side"))
+            sentences.append(f"With the prior alone on the other side the highlighted region {_moved(alone)}.")
+            if states[-1] in ("warn", "fail"):
+                sentences.append("The side of this map is the prior's.")
+        states.append(_above(stays, "side_ignored"))
+        sentences.append(f"With the other side in the phrase, no prior in either map, it {_moved(apart)}.")
+        if states[-1] == "warn":
+            sentences.append("The map ignores left and right: it is the same for both.")
+        high, low = LIMITS["side_preference"]
+        sees = film >= high and turned <= low
+        states.append("pass" if sees else "fail" if film <= low and turned >= high else "warn")
+        seen = "named side" if sees else "other side" if states[-1] == "fail" else ""
+        sentences.append(
+            f"Between the two phrases the model gives the named side {100 * film:.0f} % on this film and "
+            f"{100 * turned:.0f} % on the mirrored film: "
+            + (f"it sees the finding on the {seen}." if seen else "what it prefers does not turn with the film, so")
+            + ("" if seen else " that the map may follow the word wherever the finding is.")
         )
-        return Check(question, state, answer, values, rule)
+        state: State = "fail" if "fail" in states else "warn" if "warn" in states else "pass"
+        return Check(question, state, " ".join(sentences), values, rule)
+
+    def _without_prior(self, controls: Mapping[str, Control]) -> tuple[SaliencyMap, Control]:
+        """The maps of the phrase and of that with the other side, neither with the prior."""
+        if self.guided:
+            return controls["no_prior"].image, controls["other_side_no_prior"]
+        return self.explanation.image, controls["other_side"]
+
+    def _preference(self, first: float, second: float) -> float:
+        """Probability of the first of two phrases by the model's own temperature, from their cosines."""
+        logit = max(-60.0, min(60.0, self.model.logit_scale * (first - second)))
+        return 1 / (1 + math.exp(-logit))
 
     def check_unrelated(self, controls: Mapping[str, Control]) -> Check:
         """Compared without the prior, which says nothing for an unrelated phrase."""
         question = "Would another phrase have the same map?"
         rule = _rule("unrelated_phrase", "share of the highlighted region that stays, no prior in either map", "from")
         unrelated = controls["unrelated"]
-        base = controls["no_prior"].image if "no_prior" in controls else self.explanation.image
-        stays = self._stays(base, unrelated.image)
+        stays = unrelated.stays
         values = {"stays": stays, "phrase": unrelated.text}
         if math.isnan(stays):
-            return Check(question, "open", "One of the two maps is constant.", values, rule)
+            return Check(question, "skipped", "One of the two maps is constant.", values, rule)
         state = _above(stays, "unrelated_phrase")
         answer = (
             f"With “{unrelated.text}” instead, {100 * stays:.0f} % of the highlighted region stays; chance is 10 %."
         )
-        if state != "good":
+        if state in ("warn", "fail"):
             answer += " The map shows what stands out in the film more than what the phrase says."
         return Check(question, state, answer, values, rule)
 
     def check_lungs(self) -> Check:
         question = "Does the map lie in the lungs?"
-        rule = "Doubtful when the share outside the lungs is at least that of a map that is the same everywhere."
+        rule = "Warns when the share outside the lungs is at least that of a map that is the same everywhere."
         if (why := self._no_lungs()) is not None:
-            return Check(question, "open", why, {}, rule)
+            return Check(question, "skipped", why, {}, rule)
         if any(m.weight > 0 and not REGIONS[m.region].inside for m in self.explanation.regions):
-            return Check(question, "open", "The phrase names a place outside the lungs.", {}, rule)
+            return Check(question, "skipped", "The phrase names a place outside the lungs.", {}, rule)
         share, even = self._share(~self._lungs())
         by = "the atlas' average lungs" if self.lung_mask is None else "the lung mask"
         values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": by}
         if even in (0, 1):
             many = "nothing" if even else "all"
-            return Check(question, "open", f"By {by} {many} that the model sees is lung.", values, rule)
+            return Check(question, "skipped", f"By {by} {many} that the model sees is lung.", values, rule)
         if math.isnan(share):
-            return Check(question, "open", "The map is nowhere above zero.", values, rule)
+            return Check(question, "skipped", "The map is nowhere above zero.", values, rule)
         answer = (
             f"{100 * share:.0f} % of the map lies outside the lungs by {by}; a map that is the same everywhere would "
             f"have {100 * even:.0f} % there."
         )
-        return Check(question, "doubtful" if share >= even else "good", answer, values, rule)
+        return Check(question, "warn" if share >= even else "pass", answer, values, rule)
 
     def check_corners(self) -> Check:
         """Side markers and burnt-in labels sit in the corners: a model may read those."""
         question = "Does the map point at the corners, where markers sit?"
         rule = _rule("corners", "share of the map in the corners over their share of the film", "from")
         if not self.chest:
-            return Check(question, "open", NO_CHEST, {}, rule)
+            return Check(question, "skipped", NO_CHEST, {}, rule)
         x, y = self.placement.fractions()
         edges = [(z < CORNER) | (z > 1 - CORNER) for z in (y, x)]
         share, even = self._share(np.logical_and.outer(*edges))
         values = {"corners": share, "corners_of_an_even_map": even, "times": share / even if even else math.nan}
         if math.isnan(share) or not even:
-            return Check(question, "open", "The model sees no corners, or the map is nowhere above zero.", values, rule)
+            return Check(
+                question, "skipped", "The model sees no corners, or the map is nowhere above zero.", values, rule
+            )
         answer = f"{100 * share:.0f} % of the map lies in the four corners, which are {100 * even:.0f} % of the film."
         return Check(question, _above(share / even, "corners"), answer, values, rule)
 
     # ------------------------------------------------------------------------------------------------ measuring
 
     def _maps(
-        self, model: Model, asked: Sequence[tuple[str, tuple[Mention, ...]]], **changes: Any
+        self, model: Model, targets: Sequence[tuple[str, tuple[Mention, ...]]], mirrored: bool = False, **changes: Any
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
-        """Raw grids and scores for phrases with what is taken to be said about places, over one trace."""
+        """Raw grids and scores for phrases with the places that they are taken to name, over one trace.
+
+        With `mirrored` the model sees the film mirrored, and its maps are mirrored back.
+        """
         chosen = make(self.explanation.method, {**self.explanation.parameters, **changes})
         pixels, placement = model.prepare(self.film, self.explanation.provenance["resize"])
-        phrases = [model.encode(text) for text, _ in asked]
+        phrases = [model.encode(text) for text, _ in targets]
         domain = self.explanation.provenance["domain"]
         trace = record(
             model,
-            pixels,
+            pixels.flip(-1) if mirrored else pixels,
             model.batch(phrases),
-            [(0, number) for number in range(len(asked))],
+            [(0, number) for number in range(len(targets))],
             image_gradient_blocks=chosen.gradient_blocks("image"),
-            scenes=[Scene(mentions, placement, self.film.view, self.lung_mask, domain) for _, mentions in asked],
+            scenes=[Scene(mentions, placement, self.film.view, self.lung_mask, domain) for _, mentions in targets],
         ).image
         grids = chosen(trace).detach().to("cpu", torch.float32).numpy()
-        return list(grids), trace.score.tolist()
+        return list(np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids), trace.score.tolist()
 
-    def _control(self, title: str, text: str, grid: NDArray[np.float32], score: float) -> Control:
+    def _control(
+        self, title: str, text: str, grid: NDArray[np.float32], score: float, reference: Control | None = None
+    ) -> Control:
+        """A control compared with the explanation's map, or with that of another control."""
         image = SaliencyMap(grid, self.placement)
-        likeness = _likeness(self._whole(self.explanation.image), self._whole(image))
-        return Control(title, text, score, image, likeness, self._stays(self.explanation.image, image))
+        before = reference.image if reference else self.explanation.image
+        likeness = _likeness(self._whole(before), self._whole(image))
+        name = "no_prior" if reference else "map"
+        return Control(title, text, score, image, likeness, self._stays(before, image), name)
 
     def _whole(self, image: SaliencyMap) -> Tensor:
         """The map in model pixels, float64 [height, width]."""
@@ -577,13 +650,13 @@ def prior_share(whole: Tensor, without: Tensor) -> float:
 def _check_map(explanation: Explanation) -> Check:
     question = "Is there a map at all?"
     if explanation.image.degenerate:
-        return Check(question, "bad", "The map is constant: it says nothing about where.", {})
-    return Check(question, "good", "The map tells places apart.", {})
+        return Check(question, "fail", "The map is constant: it says nothing about where.", {})
+    return Check(question, "pass", "The map tells places apart.", {})
 
 
 def _check_score(explanation: Explanation, controls: Mapping[str, Control]) -> Check:
     question = "Does the phrase fit the film better than its opposite?"
-    rule = "Doubtful when the other side, or an unrelated phrase, scores as high or higher."
+    rule = "Warns when the other side, or an unrelated phrase, scores as high or higher."
     others = {name: controls[name] for name in ("other_side", "unrelated") if name in controls}
     values: dict[str, float | str | None] = {"score": explanation.score}
     values |= {f"score_{name}": control.score for name, control in others.items()}
@@ -592,7 +665,7 @@ def _check_score(explanation: Explanation, controls: Mapping[str, Control]) -> C
     answer = f"The phrase scores {explanation.score:.3f}, {told}."
     if better:
         answer += f" To the model “{better[0]}” fits as well or better: no map can say why it would prefer the phrase."
-    return Check(question, "doubtful" if better else "good", answer, values, rule)
+    return Check(question, "warn" if better else "pass", answer, values, rule)
 
 
 def _check_random(controls: Mapping[str, Control]) -> Check:
@@ -603,7 +676,7 @@ def _check_random(controls: Mapping[str, Control]) -> Check:
     mean = float(np.mean(known)) if known else math.nan
     values = {"stays": mean, "models": float(len(stays)), "undefined": float(len(stays) - len(known))}
     if math.isnan(mean):
-        return Check(question, "open", "The maps cannot be compared: one of each two is constant.", values, rule)
+        return Check(question, "skipped", "The maps cannot be compared: one of each two is constant.", values, rule)
     answer = (
         f"With random weights {100 * mean:.0f} % of the highlighted region stays, on average of {len(known)} draws; "
         "chance is 10 %."
@@ -616,18 +689,18 @@ def _likeness(first: Tensor, second: Tensor) -> float:
 
 
 def _above(value: float, name: str) -> State:
-    doubtful, bad = LIMITS[name]
-    return "open" if math.isnan(value) else "bad" if value >= bad else "doubtful" if value >= doubtful else "good"
+    warn, fail = LIMITS[name]
+    return "skipped" if math.isnan(value) else "fail" if value >= fail else "warn" if value >= warn else "pass"
 
 
 def _below(value: float, name: str) -> State:
-    doubtful, bad = LIMITS[name]
-    return "open" if math.isnan(value) else "bad" if value < bad else "doubtful" if value < doubtful else "good"
+    warn, fail = LIMITS[name]
+    return "skipped" if math.isnan(value) else "fail" if value < fail else "warn" if value < warn else "pass"
 
 
-def _rule(name: str, quantity: str, way: Literal["from", "below"]) -> str:
-    doubtful, bad = LIMITS[name]
-    return f"{quantity[0].upper()}{quantity[1:]}: doubtful {way} {doubtful:g}, bad {way} {bad:g}."
+def _rule(name: str, quantity: str, direction: Literal["from", "below"]) -> str:
+    warn, fail = LIMITS[name]
+    return f"{quantity[0].upper()}{quantity[1:]}: warns {direction} {warn:g}, fails {direction} {fail:g}."
 
 
 def _moved(shift: float) -> str:

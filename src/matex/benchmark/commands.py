@@ -38,7 +38,9 @@ def benchmark(
     part = _shard(shard)
     folder = out or Path("runs") / config.stem
     try:
-        written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=sys.stderr.isatty())
+        terminal = sys.stderr.isatty()
+        report = None if terminal else _print_line
+        written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=terminal, report=report)
     except KeyboardInterrupt:
         again = ["matex", "benchmark", str(config), "-o", str(folder), *(["--shard", shard] if shard else [])]
         again += ["--executor", executor] if executor != "serial" else []
@@ -108,6 +110,11 @@ def tune(
     print(f"{tuned.default.value:10.4f}  as it was")
     left_out = f" ({tuned.left_out} rows and images could not be used)" if tuned.left_out else ""
     print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples{left_out}; the best is in {written}.")
+
+
+def _print_line(line: str) -> None:
+    """One line of progress on stderr, where a bar would be garbled."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _roots(given: Sequence[str]) -> dict[str, Path]:

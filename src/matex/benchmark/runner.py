@@ -12,7 +12,7 @@ import platform
 import shutil
 import time
 import typing
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,6 +55,7 @@ def run(
     shard: Shard | None = None,
     executor: str = "serial",
     progress: bool = False,
+    report: Callable[[str], None] | None = None,
     opened: Opened | None = None,
 ) -> Path:
     """Carry out a configuration; every method and control on every sample, every metric on every map.
@@ -67,6 +68,7 @@ def run(
             None reads RANK and WORLD_SIZE from the environment, as torchrun sets them.
         executor: "serial", or "ray" on all cores or the cluster that RAY_ADDRESS names.
         progress: show bars with the time left.
+        report: is called with one line after every chunk, for logs and pipes, which show no bars.
         opened: the configuration's data sets and models, where they are open already.
 
     Returns:
@@ -99,7 +101,7 @@ def run(
             store.start(plan.as_plain())
         store.log("start" if fresh else "resume", time=_now(), **_environment())
         todo = [chunk for chunk in plan.chunks() if not store.has(chunk)]
-        _carry_out(store, plan, opened, todo, executor, progress)
+        _carry_out(store, plan, opened, todo, executor, progress, report)
         if shard:
             store.log("shard done", time=_now())
         else:
@@ -240,7 +242,13 @@ def _check_targets(config: Config) -> None:
 
 
 def _carry_out(
-    store: Store, plan: Plan, opened: Opened, todo: Sequence[ChunkKey], executor: str, progress: bool
+    store: Store,
+    plan: Plan,
+    opened: Opened,
+    todo: Sequence[ChunkKey],
+    executor: str,
+    progress: bool,
+    report: Callable[[str], None] | None,
 ) -> None:
     """Chunks that are not done yet, by an executor; what each comes to is written as soon as it is there."""
     made = len(cells(plan.config))
@@ -252,10 +260,18 @@ def _carry_out(
             bar.set_postfix_str(label, refresh=False)
             bar.update(maps)
 
+        done = len(plan.chunks()) - len(todo)
         for outcome in EXECUTORS[executor](plan, opened, todo, told):
             for name, data in outcome.files.items():
                 store.write(name, data)
             store.log("chunk", **outcome.log)
+            done += 1
+            if report:
+                facts = outcome.log
+                report(
+                    f"chunk {done} of {len(plan.chunks())}: {facts['samples']} samples of {facts['dataset']} with "
+                    f"{facts['model']}, {facts['seconds']:.0f} s"
+                )
 
 
 def _measures_of_the_whole(

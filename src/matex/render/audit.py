@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from matex.auditing import Audit, Check
 
 HEADINGS = {
-    "good": "No check speaks against this map",
-    "doubtful": "To be read with caution",
-    "bad": "Not to be relied on",
+    "pass": "No check speaks against this map",
+    "warn": "To be read with caution",
+    "fail": "Not to be relied on",
 }
-WORDS = {"good": "passed", "doubtful": "doubtful", "bad": "failed", "open": "not asked"}
+WORDS = {"pass": "passed", "warn": "warning", "fail": "failed", "skipped": "skipped"}
+REFERENCES = {"map": "", "no_prior": " of the map without the prior"}
 AUDIT_STYLE = STYLE + (Path(__file__).parent / "audit.css").read_text(encoding="utf-8")
 
 
@@ -77,7 +78,8 @@ def _pictures(audit: Audit) -> str:
     cards = [_picture(explanation, "the map", explanation.text, explanation.score, "")]
     for control in audit.controls.values():
         changed = dataclasses.replace(explanation, image=control.image)
-        alike = f"<br>rank correlation {control.likeness:.2f}<br>{100 * control.stays:.0f} % stays"
+        reference = REFERENCES[control.reference]
+        alike = f"<br>rank correlation {control.likeness:.2f}<br>{100 * control.stays:.0f} % stays{reference}"
         alike = "<br>one of the maps is constant" if math.isnan(control.stays) else alike
         cards.append(_picture(changed, control.title, control.text, control.score, alike))
     return f'<div class="sheet still">{"".join(cards)}</div>'
