@@ -82,7 +82,7 @@ def test_tuning_counts_what_it_left_out_and_looks_at_the_place_to_write_first(co
         'method = "matex"\nmetric = "brightness"\n[tune.values]\nalpha = [0.2]\n'
     )
     assert cli.run(["tune", "tune.toml"]) == 0
-    assert "1 settings on 2 samples (2 rows and images could not be used);" in capsys.readouterr().out
+    assert "2 rows and images could not be used." in capsys.readouterr().out
     assert "left_out = 2" in (config / "tune.preset.toml").read_text()
     monkeypatch.setattr("matex.benchmark.tuning.tune_file", None)  # is not come to
     assert cli.run(["tune", "tune.toml", "-o", "tune.toml/preset.toml"]) == 2
@@ -92,15 +92,29 @@ def test_tuning_counts_what_it_left_out_and_looks_at_the_place_to_write_first(co
 def test_a_tuned_preset_gives_the_parameters(config, capsys):
     (config / "tune.toml").write_text(
         '[dataset]\nname = "toy"\nlimit = 2\n[tune]\nmethod = "matex"\nmetric = "brightness"\n'
-        "[tune.values]\nalpha = [0.2, 0.9]\n"
+        "fixed = { beta = 0.3 }\n[tune.values]\nalpha = [0.2, 0.9]\n"
     )
     assert cli.run(["tune", "tune.toml"]) == 0
-    assert "2 settings on 2 samples; the best is in tune.preset.toml." in capsys.readouterr().out
+    assert "The preset is in tune.preset.toml." in capsys.readouterr().out
     preset = "@tune.preset.toml"
-    assert cli.parse_parameters("matex", [preset, "delta=0.1"]) == {"alpha": 0.9, "delta": 0.1}
-    assert cli.parse_parameters("matex", ["alpha=0.4", preset]) == {"alpha": 0.4}
-    assert cli._by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"alpha": 0.9}}
+    assert cli.parse_parameters("matex", [preset, "delta=0.1"]) == {"beta": 0.3, "delta": 0.1}
+    assert cli.parse_parameters("matex", ["beta=0.4", preset]) == {"beta": 0.4}
+    assert cli._by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"beta": 0.3}}
     assert cli.run(["explain", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
     assert "Expected a preset of rollout, got one of matex: tune.preset.toml. Add -m matex." in capsys.readouterr().err
     assert cli.run(["compare", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
     assert "METHOD one of rollout" in capsys.readouterr().err
+
+
+def test_a_run_prints_a_line_per_chunk_where_there_is_no_terminal(tmp_path, capsys):
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'chunk = 2\nmodels = ["tiny"]\nmethods = ["rollout"]\nmetrics = ["brightness"]\n'
+        '[[datasets]]\nname = "toy"\nparameters = { films = 4 }\n'
+    )
+    assert cli.run(["benchmark", str(config), "-o", str(tmp_path / "run")]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("chunk ")]
+    assert [line.split(",")[0] for line in lines] == [
+        "chunk 1 of 2: 2 samples of toy with tiny",
+        "chunk 2 of 2: 2 samples of toy with tiny",
+    ]

@@ -23,21 +23,61 @@ def model():
 
 @pytest.fixture(scope="module")
 def tuned(model):
-    return tune(model, toy.Toy(films=5), "matex", VALUES, "brightness", fixed={"gamma": 0.0}, batch_size=2)
+    return tune(model, toy.Toy(films=17), "matex", VALUES, "brightness", fixed={"gamma": 0.0}, batch_size=2)
 
 
 def test_every_combination_is_tried_and_the_best_wins(model, tuned):
     expected = {}
     for alpha, delta in itertools.product(*VALUES.values()):
         settings = {"alpha": alpha, "delta": delta, "gamma": 0.0}
-        made = [matex.explain(model, one.image, one.text, view="PA", **settings) for one in toy.Toy(films=5)]
+        made = [matex.explain(model, one.image, one.text, view="PA", **settings) for one in toy.Toy(films=17)]
         expected[alpha, delta] = np.mean([explanation.image.grid.mean(dtype=np.float64) for explanation in made])
     found = {tuple(trial.parameters.values()): trial.value for trial in tuned.trials}
     assert found == pytest.approx(expected, rel=1e-4)
     assert tuple(tuned.best()[0].parameters.values()) == max(expected, key=expected.__getitem__) == (1.0, 0.7)
     assert tuned.parameters == {"gamma": 0.0, "alpha": 1.0, "delta": 0.7}
-    assert tuned.samples == 5
+    assert tuned.samples == 17
+    assert tuned.clusters == 12  # every third sample shows the image before it
+    assert tuned.chosen is tuned.best()[0]
+    assert tuned.chosen.p < 0.05
+    assert "beats the defaults beyond noise" in tuned.conclusion
     assert tuned.default.parameters == {}
+
+
+def test_too_few_films_keep_the_defaults_however_far_ahead_a_setting_is(model, tmp_path):
+    found = tune(model, toy.Toy(films=5), "matex", VALUES, "brightness", fixed={"gamma": 0.0})
+    assert found.best()[0].value > found.default.value
+    assert found.clusters == 4
+    assert found.parameters == {"gamma": 0.0}
+    assert found.conclusion.startswith("The defaults are kept: fewer than 10 patients or films")
+    file = write_preset(found, tmp_path / "preset.toml")
+    assert read_preset(file) == ("matex", {"gamma": 0.0})
+    text = file.read_text()
+    assert "The defaults are kept" in text
+    assert f"value = {found.default.value!r}" in text
+    assert f"best = {found.best()[0].value!r}" in text
+
+
+def test_a_lead_within_noise_keeps_the_defaults(model, monkeypatch):
+    """The best of many settings that differ by chance alone is always ahead."""
+    random = np.random.default_rng(0)
+    monkeypatch.setattr(
+        toy.Brightness, "__call__", lambda self, cases: {"mean": random.standard_normal(len(cases)) * 0.1}
+    )
+    values = {"alpha": tuple(0.1 * n for n in range(1, 9))}
+    found = tune(model, toy.Toy(films=30), "matex", values, "brightness", batch_size=30)
+    assert found.best()[0].value > found.default.value
+    assert found.chosen is found.default
+    assert found.parameters == {}
+    assert "not ahead beyond noise" in found.conclusion
+
+
+def test_images_of_one_film_do_not_make_a_lead_sure(model):
+    alone = toy.Toy(films=40, split="val")
+    rendered = [dataclasses.replace(sample, cluster=f"film {i % 4}") for i, sample in enumerate(alone)]
+    found = tune(model, rendered, "matex", {"alpha": (1.0,)}, "brightness")
+    assert (found.samples, found.clusters) == (40, 4)
+    assert found.chosen is found.default
 
 
 def test_lower_is_better_where_the_metric_says_so(model):
@@ -120,7 +160,7 @@ def test_a_preset_is_read_back(tuned, tmp_path):
     assert read_preset(file) == ("matex", {"gamma": 0.0, "alpha": 1.0, "delta": 0.7})
     text = file.read_text()
     assert 'split = "val"' in text
-    assert "samples = 5" in text
+    assert "samples = 17" in text
     assert [path.name for path in file.parent.iterdir()] == ["matex.toml"]
 
 
@@ -142,6 +182,9 @@ def test_a_file_is_tuned(tmp_path):
     found = tune_file(*load_search(tmp_path / "tune.toml"))
     assert found.samples == 2
     assert len(found.trials) == 2
+    assert found.parameters == {}  # two films say nothing
+    ahead = tuple(dataclasses.replace(trial, p=0.001) for trial in found.trials)
+    found = dataclasses.replace(found, trials=ahead, default=dataclasses.replace(found.default, value=-1.0))
     file = write_preset(found, tmp_path / "preset.toml")
     name, parameters = read_preset(file)
     assert name == "mmel"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -105,11 +106,12 @@ def tune(
     tuned = tune_file(dataset, model, search, progress=sys.stderr.isatty())
     written = write_preset(tuned, out)
     for trial in tuned.best(5):
-        told = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
-        print(f"{trial.value:10.4f}  {told}")
-    print(f"{tuned.default.value:10.4f}  as it was")
-    left_out = f" ({tuned.left_out} rows and images could not be used)" if tuned.left_out else ""
-    print(f"\n{len(tuned.trials)} settings on {tuned.samples} samples{left_out}; the best is in {written}.")
+        settings = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
+        p = "" if math.isnan(trial.p) else f"  (p = {trial.p:.2g} against the defaults)"
+        print(f"{trial.value:10.4f}  {settings}{p}")
+    print(f"{tuned.default.value:10.4f}  the defaults")
+    left_out = f" {tuned.left_out} rows and images could not be used." if tuned.left_out else ""
+    print(f"\n{tuned.conclusion}{left_out} The preset is in {written}.")
 
 
 def _print_line(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,22 +23,29 @@ from matex.datasets import Sample, open_dataset
 from matex.geometry import Resize
 from matex.images import Film, InputError
 from matex.metrics import METRICS, Case, make_metric
+from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm
 from matex.pipeline import Domain, trace_pairs
+
+SIGNIFICANT = 0.05  # after correction for the settings tried
+RESAMPLES = 10_000  # the least p-value, corrected for hundreds of settings, must stay below SIGNIFICANT
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting and what it came to.
+    """One setting of a method and the metric's mean with it.
 
     Args:
         parameters: those that were tried.
         value: mean of the metric's column over the samples where it is defined; NaN where it never is.
         undefined: samples where it is not.
+        p: of the paired bootstrap against the defaults over patients or source films, corrected after Holm for the
+            settings that were tried; NaN with too few of them, and for the defaults.
     """
 
     parameters: Mapping[str, Any]
     value: float
     undefined: int
+    p: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Tuned:
         default: the method as it was, with the fixed parameters alone.
         fixed: parameters that were not tried.
         samples: how many were used.
+        clusters: how many patients, or source films where patients are not known, the samples come from.
         left_out: rows and images that could not be used.
         split: of the samples.
         about: model and data set, for the record.
@@ -66,6 +75,7 @@ class Tuned:
     default: Trial
     fixed: Mapping[str, Any]
     samples: int
+    clusters: int
     left_out: int
     split: str
     about: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -77,19 +87,47 @@ class Tuned:
         return sorted(known, key=lambda trial: sign * trial.value)[:count]
 
     @property
+    def chosen(self) -> Trial:
+        """The best setting that beats the defaults beyond noise (p < 0.05), or the defaults where none does.
+
+        The best of many settings is ahead of the defaults by chance alone, so a mean is no reason to leave them.
+        """
+        sign = -1 if self.better == "higher" else 1
+        ahead = [
+            trial
+            for trial in self.best(len(self.trials))
+            if trial.p < SIGNIFICANT and sign * (trial.value - self.default.value) < 0
+        ]
+        return ahead[0] if ahead else self.default
+
+    @property
+    def conclusion(self) -> str:
+        """What was chosen and why, in a sentence."""
+        best = self.best()[0]
+        tried = f"{len(self.trials)} settings on {self.samples} samples of {self.clusters} patients or films"
+        if self.chosen is not self.default:
+            return f"A setting beats the defaults beyond noise (p = {self.chosen.p:.2g} after Holm): {tried}."
+        if self.clusters < FEWEST_CLUSTERS:
+            reason = f"fewer than {FEWEST_CLUSTERS} patients or films cannot tell settings apart"
+        elif math.isnan(best.p):
+            reason = "the best setting and the defaults are defined on too few samples in common"
+        else:
+            reason = f"the best of the others is not ahead beyond noise (p = {best.p:.2g} after Holm)"
+        return f"The defaults are kept: {reason}; {tried}."
+
+    @property
     def parameters(self) -> dict[str, Any]:
-        """The best setting with the fixed parameters.
+        """The chosen setting with the fixed parameters.
 
         Raises:
             InputError: the metric is undefined on every sample.
         """
-        found = self.best()
-        if not found:
+        if not self.best():
             raise InputError(
                 f"Expected {self.metric} to be defined on some of the {self.samples} samples, got NaN everywhere. "
                 "Choose a metric that this data set allows."
             )
-        return {**self.fixed, **found[0].parameters}
+        return {**self.fixed, **self.chosen.parameters}
 
 
 def tune(
@@ -152,6 +190,7 @@ def tune(
     for some in settings:
         make(method, some)
     found: list[list[NDArray[np.float64]]] = [[] for _ in settings]
+    clusters: list[str] = []
     left_out: list[str] = []
     for batch in _batches(model, _of_split(samples, split), batch_size, left_out, progress):
         traced = trace_pairs(
@@ -161,18 +200,32 @@ def tune(
             resize=resize,
             domain=domain,
         )
+        clusters += [sample.cluster or f"film {film.sha256}" for sample, film in batch]
         for of_setting, some in zip(found, settings, strict=True):
             pairs = zip(batch, traced.explain(method, some), strict=True)
             cases = [Case(model, sample, explanation, labels or {}) for (sample, _), explanation in pairs]
             of_setting.append(measure(cases).get(column, np.full(len(cases), np.nan)))
     if not found[0]:
         raise InputError(f"Expected samples of split {split!r}, got none. Name the split that they belong to.")
-    default, *tried = (
-        _trial({key: value for key, value in some.items() if key in values}, np.concatenate(parts))
-        for some, parts in zip(settings, found, strict=True)
+    default, *columns = (np.concatenate(parts) for parts in found)
+    p_values = holm([compare_paired(tried, default, clusters, resamples=RESAMPLES).p_bootstrap for tried in columns])
+    measured = tuple(
+        _trial({key: value for key, value in some.items() if key in values}, tried, float(p))
+        for some, tried, p in zip(settings[1:], columns, p_values, strict=True)
     )
-    used = sum(len(part) for part in found[0])
-    return Tuned(method, metric, column, better, tuple(tried), default, kept, used, len(left_out), split)
+    return Tuned(
+        method,
+        metric,
+        column,
+        better,
+        measured,
+        _trial({}, default),
+        kept,
+        len(default),
+        len(set(clusters)),
+        len(left_out),
+        split,
+    )
 
 
 def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, progress: bool = False) -> Tuned:
@@ -202,21 +255,27 @@ def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, pro
 
 
 def write_preset(tuned: Tuned, path: str | Path) -> Path:
-    """Write the best setting as TOML: `matex explain -p @FILE`, or `preset = "FILE"` for a method of a benchmark.
+    """Write the chosen setting as TOML: `matex explain -p @FILE`, or `preset = "FILE"` for a method of a benchmark.
+
+    Where no setting beats the defaults beyond noise the preset holds the fixed parameters alone, and says so.
 
     Raises:
         InputError: a file that cannot be written.
     """
-    best = tuned.best(1)
     parameters = tuned.parameters
+    best, chosen = tuned.best()[0], tuned.chosen
     evidence = {
         "metric": tuned.metric,
         "column": tuned.column,
         "better": tuned.better,
-        "value": best[0].value,
+        "value": chosen.value,
         "default": tuned.default.value,
-        "undefined": best[0].undefined,
+        "best": best.value,
+        "p_holm": best.p,
+        "conclusion": tuned.conclusion,
+        "undefined": chosen.undefined,
         "samples": tuned.samples,
+        "clusters": tuned.clusters,
         "left_out": tuned.left_out,
         "split": tuned.split,
         "settings": len(tuned.trials),
@@ -269,9 +328,9 @@ def _batches(
             bar.update(len(some))
 
 
-def _trial(parameters: Mapping[str, Any], values: NDArray[np.float64]) -> Trial:
+def _trial(parameters: Mapping[str, Any], values: NDArray[np.float64], p: float = math.nan) -> Trial:
     known = values[~np.isnan(values)]
-    return Trial(parameters, float(known.mean()) if len(known) else float("nan"), len(values) - len(known))
+    return Trial(parameters, float(known.mean()) if len(known) else float("nan"), len(values) - len(known), p)
 
 
 def _toml(value: Any) -> str:
