@@ -112,9 +112,10 @@ class Mmel:
     errors: ClassVar[tuple[str, ...]] = (
         "The transform called learned is never trained: random weights enter the map. `mode='paper'` keeps "
         "it, seeded, and the record says so; the default has no transform.",
-        "Its scales cancel in the cosine and its gate is nearly constant, so the printed map is Grad-ECLIP's: on real "
-        "queries the levels of two seeds correlate at .93 to .98 (`tiny`) and .99 (a random ViT-B/32), and their maps "
-        "with each other and with Grad-ECLIP's at .999 or more. The default pools to real scales and standardises the level.",
+        "Its scales cancel in the cosine and its gate is nearly constant, so the printed map is Grad-ECLIP's: on "
+        "real queries the levels of two seeds correlate at .93 to .98 (`tiny`) and .99 (a random ViT-B/32), and their "
+        "maps with each other and with Grad-ECLIP's at .999 or more. The default pools to real scales and "
+        "standardises the level.",
         "SemanticLevel, temperature, beta and the text form are not defined. Our reading.",
         "Numbers in its text contradict its tables. Neither is a target here.",
     )
