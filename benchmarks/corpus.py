@@ -24,6 +24,7 @@ from speed import CLOCKS, _forget_peak, _peak, measure
 from transformers import CLIPConfig, CLIPModel
 
 import matex
+from matex.adapters.bundled import FOLDER
 from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
@@ -47,15 +48,14 @@ def large_film(folder: Path, number: int = 0) -> Path:
 
 def vit_b_32() -> Model:
     """CLIP ViT-B/32 with seeded random weights that reads words by the tokenizer of `tiny`."""
-    tokenizer: Any = matex.load("tiny", device="cpu").tokenizer
+    tiny = matex.load("tiny", device="cpu")
+    begin, *_, end = tiny.encode(PHRASE).ids
     torch.manual_seed(0)
-    config = CLIPConfig(
-        text_config={"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id},
-    )
+    config = CLIPConfig(text_config={"bos_token_id": begin, "eos_token_id": end})
     module = CLIPModel(config).eval().requires_grad_(False)
     module.set_attn_implementation("sdpa")
     way = Preprocessing((224, 224), "crop", "bicubic", 1 / 255, CLIP_MEAN, CLIP_STD)
-    return adapt(module, "random", preprocessing=way, tokenizer=tokenizer)
+    return adapt(module, "random", preprocessing=way, tokenizer=tiny.tokenizer)
 
 
 def plain(model: Model, film: Path) -> Callable[[], None]:
@@ -63,10 +63,13 @@ def plain(model: Model, film: Path) -> Callable[[], None]:
     pixels, _ = model.prepare(matex.read(film))
     ids = model.batch([model.encode(PHRASE)])
 
+    bundled = not isinstance(model.module, CLIPModel)
+    library: Any = CLIPModel.from_pretrained(FOLDER, dtype=torch.float32).eval() if bundled else model.module
+
     @torch.no_grad()
     def work() -> None:
-        model.module.get_image_features(pixels)
-        model.module.get_text_features(ids)
+        library.get_image_features(pixels)
+        library.get_text_features(ids)
 
     return work
 
