@@ -468,6 +468,80 @@ def test_large_arrays_and_files_are_refused(tmp_path, monkeypatch):
     refused(saved(tmp_path / "film.bmp", GREY), "MiB")
 
 
+def big(height, width):
+    """Smooth, asymmetric, with a bright corner."""
+    values = np.add.outer(np.linspace(0, 90, height), np.linspace(0, 120, width))
+    values[: height // 8, -width // 8 :] = 250
+    return values.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("size", "scale"), [((100, 130), 1), ((127, 300), 1), ((128, 130), 2), ((300, 260), 4)])
+def test_a_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, size, scale):
+    """By a power of two, so long as the shorter side keeps what is asked for; the size stays that of the file."""
+    path = saved(tmp_path / "film.jpg", big(*size), quality=95)
+    whole, film = read(path), read(path, side=64)
+    assert film.size == whole.size == whole.pixels.shape == size
+    assert film.pixels.shape == tuple(-(-length // scale) for length in size)
+    assert (film.full is None) == (scale == 1)
+    assert film.sha256 == whole.sha256
+    if scale > 1:
+        assert np.abs(images.block_means(whole.pixels, scale).astype(int) - film.pixels).mean() < 1
+
+
+def test_a_reduced_jpeg_keeps_its_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    film = read(saved(tmp_path / "film.jpg", big(200, 300), exif=exif), side=64)
+    assert film.size == (300, 200)
+    assert film.pixels.shape == (150, 100)
+    assert film.pixels[-5:, -5:].min() > 200  # the bright corner, turned clockwise
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "bmp"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colour", [False, True])
+def test_large_files_are_read_as_means_over_blocks(tmp_path, monkeypatch, suffix, bits, colour):
+    if bits == 16 and (suffix not in {"png", "tif"} or colour):
+        pytest.skip("no such file")
+    values = big(200, 331)
+    values = np.stack([values, values[::-1], values], axis=2) if colour else values
+    values = values.astype(np.uint16) * 201 if bits == 16 else values
+    path = saved(tmp_path / f"film.{suffix}", values, **({"lossless": True} if suffix == "webp" else {}))
+    monkeypatch.setattr(images, "_BAND", 331 * 7)  # several bands, none of whole blocks
+    whole = read(path)
+    np.testing.assert_array_equal(read(path, side=64).pixels, whole.pixels)  # small enough to be read whole
+    monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    film = read(path, side=64)
+    assert film.size == (200, 331)
+    assert film.pixels.shape[:2] == (67, 111)
+    np.testing.assert_array_equal(film.pixels, images.block_means(whole.pixels, 3))
+    assert film.notes == whole.notes
+
+
+@pytest.mark.parametrize(("levels", "shape"), [(6, (50, 83)), (2, (100, 166)), (1, (200, 331))])
+def test_a_jpeg_2000_film_is_decoded_at_the_levels_it_has(tmp_path, levels, shape):
+    path = saved(tmp_path / "film.jp2", big(200, 331), num_resolutions=levels)
+    film = read(path, side=50)
+    assert film.size == (200, 331)
+    assert film.pixels.shape == shape
+
+
+def test_block_means_are_those_of_a_loop():
+    values = RNG.integers(0, 256, (7, 11, 3), np.uint8)
+    for factor in (1, 2, 3, 7, 20):
+        expected = [
+            [values[y : y + factor, x : x + factor].mean(axis=(0, 1)) for x in range(0, 11, factor)]
+            for y in range(0, 7, factor)
+        ]
+        np.testing.assert_array_equal(images.block_means(values, factor), np.rint(expected))
+
+
+def test_colour_beyond_the_memory_bound_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_DECODED", 3 * GREY.size)
+    refused(saved(tmp_path / "film.png", COLOUR), "in colour")
+    assert read(saved(tmp_path / "film.png", GREY)).pixels.shape == GREY.shape
+
+
 def test_reading_an_image_loads_neither_torch_nor_pydicom(tmp_path):
     path = saved(tmp_path / "film.png", GREY)
     code = f"import sys; from matex.images import read; read({str(path)!r}); print(sorted(sys.modules))"

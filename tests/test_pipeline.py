@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import matex
+from matex.geometry import Placement
 from matex.images import InputError
 from matex.pipeline import trace_pairs
 from matex.samples import samples
@@ -135,7 +136,7 @@ def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatc
 
     reads, runs = [], []
     read, embed = corpus.read, type(tiny.image).embed
-    monkeypatch.setattr(corpus, "read", lambda image: reads.append(image) or read(image))
+    monkeypatch.setattr(corpus, "read", lambda image, **options: reads.append(image) or read(image, **options))
     monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
     matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
     assert len(reads) == 1
@@ -247,6 +248,58 @@ def test_left_in_the_phrase_is_the_right_of_the_picture(explanation, tiny, film)
     assert (printed.prior - 1)[:, : columns // 2].sum() > (printed.prior - 1)[:, columns // 2 + 1 :].sum()
     assert printed.provenance["laterality"] == "paper"
     assert any("laterality 'paper'" in note for note in printed.notes)
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "share", "where"),
+    [
+        ((300, 200), "crop", "33%", "top 17%, bottom 17%"),
+        ((200, 300), "crop", "33%", "left 17%, right 17%"),
+        ((300, 200), "pad", None, None),
+        ((300, 200), "model", None, None),
+        ((200, 201), "crop", None, None),
+    ],
+)
+def test_what_the_crop_cut_off_is_noted_with_its_share_and_edges(tiny, size, resize, share, where):
+    film = np.add.outer(np.arange(size[0]), np.arange(size[1])).astype(np.uint8)
+    made = matex.explain(tiny, film, "opacity", resize=resize)
+    found = [note for note in made.notes if "never saw" in note]
+    if share is None:
+        assert not found
+        assert np.isnan(made.image.values).mean() < 0.005
+    else:
+        assert f"never saw {share} of the film ({where})" in found[0]
+        assert "--resize pad" in found[0]
+        assert np.isnan(made.image.values).mean() == pytest.approx(int(share[:-1]) / 100, abs=0.01)
+        assert made.notes[0] == found[0]
+
+
+@pytest.mark.parametrize(("turns", "mirrored"), [(1, False), (2, False), (3, True), (0, True)])
+def test_the_edges_that_were_not_seen_are_those_of_the_film_as_it_lies(turns, mirrored):
+    placement = Placement(
+        (90, 60) if turns % 2 == 0 else (60, 90), (75, 50), (5, 0), (50, 50), (10, 10), turns, mirrored
+    )
+    unseen = placement.unseen()
+    seen = ~np.isnan(placement.map_to_original(np.ones((5, 5))))
+    rows, columns = seen.any(axis=1), seen.any(axis=0)
+    for edge, line in (("top", rows), ("bottom", rows[::-1]), ("left", columns), ("right", columns[::-1])):
+        assert unseen.get(edge, 0) == pytest.approx(line.argmax() / len(line), abs=0.02), edge
+
+
+def test_a_large_jpeg_is_read_reduced_and_explained_in_its_own_pixels(tiny, film, tmp_path):
+    path = tmp_path / "film.jpg"
+    Image.open(film.path).resize((2200, 2100), Image.Resampling.BICUBIC).save(path, quality=95)
+    text = "opacity in the left lower lung"
+    made, whole = matex.explain(tiny, path, text), matex.explain(tiny, matex.read(path), text)
+    assert made.image.values.shape == made.film.size == (2100, 2200)
+    assert made.provenance["image"]["read"] == [1050, 1100]
+    assert (made.provenance["image"]["height"], made.provenance["image"]["width"]) == (2100, 2200)
+    assert whole.provenance["image"]["read"] == [2100, 2200]
+    assert np.corrcoef(made.image.grid.ravel(), whole.image.grid.ravel())[0, 1] > 0.9994
+    assert made.score == pytest.approx(whole.score, abs=0.01)
+    mask = np.zeros((2100, 2200), np.uint8)
+    mask[300:1000, 200:900], mask[300:1000, 1300:2000] = 1, 2
+    assert matex.explain(tiny, path, text, lung_mask=mask).film.pixels.shape == (1050, 1100)
 
 
 LIES = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]

@@ -26,7 +26,7 @@ from matex.attribution import make
 from matex.attribution.batching import batches
 from matex.attribution.scoring import encode
 from matex.geometry import Placement, Resize
-from matex.images import Film, InputError, read
+from matex.images import READ_SIDE, Film, InputError, read
 from matex.metrics.similarity import highest, spearman
 from matex.pipeline import Domain, explain
 from matex.priors.anatomy import Mention, parse
@@ -211,7 +211,7 @@ def audit(
         raise InputError(f"Expected regions of 10 or more and repeats of 2 or more, got {regions} and {repeats}.")
     if unrelated is not None and unrelated.split() == text.split():
         raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {unrelated!r} for both.")
-    film = read(image).known_as(view, mirrored)
+    film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
     subject = _Subject(model, explanation, lung_mask, UNRELATED[domain] if unrelated is None else unrelated)

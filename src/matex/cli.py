@@ -676,9 +676,9 @@ def _described(hint: Any) -> str:
 
 def _read_film(image: str | Path, view: str | None, mirrored: bool | None = None) -> Film:
     """The film, with what the user knows about it."""
-    import matex
+    from matex.images import READ_SIDE, read
 
-    return matex.read(image).known_as(view, mirrored)
+    return read(image, side=READ_SIDE).known_as(view, mirrored)
 
 
 def _load(

@@ -19,7 +19,7 @@ from matex.attribution import make, require
 from matex.checks import count
 from matex.errors import InputError
 from matex.geometry import Resize
-from matex.images import read
+from matex.images import READ_SIDE, read
 from matex.pipeline import Domain, Prepared, check_choices, identity, prepare, trace_prepared
 from matex.saliency import Explanation
 
@@ -311,7 +311,7 @@ class _Stream:
         view = self.shared.view if pair.view is None else pair.view
         mirrored = self.shared.mirrored if pair.mirrored is None else pair.mirrored
         mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
-        return prepare(self.model, read(pair.image).known_as(view, mirrored), self.resize, mask)
+        return prepare(self.model, read(pair.image, side=READ_SIDE).known_as(view, mirrored), self.resize, mask)
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""

@@ -18,6 +18,8 @@ Size = tuple[int, int]  # (height, width) in pixels, or (rows, columns) in patch
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
 Resize = Literal["model", "squash", "pad", "crop"]
 
+_PIXELS_AT_ONCE = 40_000_000  # pixels that are interpolated at once
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -115,6 +117,16 @@ class Placement:
         """What lies in the standard frame [height, width, ...], as the original lies; a view."""
         return np.rot90(values[:, ::-1] if self.mirrored else values, -self.turns)
 
+    def unseen(self) -> dict[str, float]:
+        """Share of the original that the model never sees at each of its edges, as the film lies; others left out.
+
+        Keys are "top", "bottom", "left" and "right", values above 0; where bands cross, both count the corner.
+        """
+        (rows, columns), (height, width) = self.grid, self.original
+        x0, y0, x1, y1 = self.box_to_original((0.0, 0.0, columns * self.patch[1], rows * self.patch[0]))
+        shares = {"top": y0 / height, "bottom": 1 - y1 / height, "left": x0 / width, "right": 1 - x1 / width}
+        return {edge: share for edge, share in shares.items() if share > 1e-9}
+
     @property
     def _scale(self) -> NDArray[np.float64]:
         return np.array([self.resized[1] / self.standard[1], self.resized[0] / self.standard[0]])
@@ -177,7 +189,10 @@ class Placement:
         vertical, horizontal = (
             _bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True)
         )
-        found = (vertical @ values @ horizontal.T).astype(np.float32)
+        found = np.empty(self.standard, np.float32)
+        step = max(1, _PIXELS_AT_ONCE // self.standard[1])  # so that float64 is never held for a whole large film
+        for top in range(0, self.standard[0], step):
+            found[top : top + step] = vertical[top : top + step] @ values @ horizontal.T
         return np.ascontiguousarray(self.from_standard(found))
 
     def map_range(self, values: NDArray[np.floating]) -> tuple[float, float]:

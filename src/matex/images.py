@@ -4,6 +4,7 @@ Everything behind it works on 8-bit pixels in the display sense; the notes say w
 """
 
 import hashlib
+import math
 import os
 import re
 import stat
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import warnings
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -20,12 +21,19 @@ from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
 from matex.errors import InputError
 
 MIN_SIDE = 16  # pixels; fewer cannot hold a finding
 MAX_PIXELS = 178_000_000  # just under Pillow's own hard limit, some ten times a large radiograph
 MAX_BYTES = 1 << 30
+MAX_DECODED = 480_000_000  # bytes of an image as Pillow holds it, so that reading stays within 1 GB
+MAX_WHOLE = 40_000_000  # pixels, twice a large radiograph; larger files are reduced where a model reads them
+READ_SIDE = 1024  # pixels that the shorter side of a film keeps where a model reads it: pictures are no larger
+
+_NARROW = frozenset({"1", "L", "P", "I;16", "I;16L", "I;16B", "I;16N"})  # one or two bytes per pixel in memory
+_BAND = 1 << 22  # pixels that are converted at once
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 _CONVERT = "Convert it to PNG, JPEG, TIFF or DICOM."
@@ -60,6 +68,7 @@ class Film:
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
     oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed
     turns: int = 0  # quarter turns counter-clockwise that bring the image upright
+    full: tuple[int, int] | None = None  # (height, width) of an image that was read reduced; None: pixels holds it all
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
@@ -74,8 +83,8 @@ class Film:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the image as it was read, pixels."""
-        return (self.pixels.shape[0], self.pixels.shape[1])
+        """(height, width) of the image in its file, pixels; `pixels` has fewer where it was read reduced."""
+        return self.full or (self.pixels.shape[0], self.pixels.shape[1])
 
     @property
     def edges(self) -> tuple[str, str] | None:
@@ -85,12 +94,15 @@ class Film:
         return ("L", "R") if self.mirrored != (self.turns == 2) else ("R", "L")
 
 
-def read(source: object) -> Film:
+def read(source: object, *, side: int | None = None) -> Film:
     """Read one still image.
 
     Args:
         source: a path (PNG, JPEG, JPEG 2000, TIFF, BMP, WebP, one-frame GIF, PGM/PPM, DICOM), a Pillow image,
             a NumPy array [height, width] or [height, width, 3], or a Film, which is returned as it is.
+        side: read a file reduced, so that its shorter side keeps at least so many pixels: JPEG and JPEG 2000 by a
+            power of two, as they are decoded; others beyond MAX_WHOLE pixels by a whole number, as means over blocks.
+            None: every pixel.
 
     Returns:
         The film. Three equal channels become one. Integers of more than 8 bits are scaled linearly from their
@@ -107,24 +119,26 @@ def read(source: object) -> Film:
         return _read_array(source)
     if isinstance(source, Image.Image):
         notes: list[str] = []
-        pixels = _decode(source, "the image given", notes)
+        pixels, _ = _decode(source, "the image given", notes)
         whole = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
         return Film(pixels, "image", whole, notes=tuple(notes))
     if isinstance(source, str | Path):
-        return _read_file(source)
+        return _read_file(source, side)
     raise InputError(
         f"Expected a path, a Pillow image or a NumPy array, got {type(source).__name__}. "
         "Give tensor.numpy() for a tensor, a path for a file."
     )
 
 
-def _read_file(source: str | Path) -> Film:
+def _read_file(source: str | Path, side: int | None) -> Film:
     where = repr(str(source))
     where = where if len(where) <= 200 else where[:90] + "..." + where[-90:]
     data = _file_bytes(Path(source), str(source), where)
     whole = hashlib.sha256(data).hexdigest()
     if _is_dicom(data):
-        return _read_dicom(data, whole)
+        stream = BytesIO(data)
+        del data  # the stream is closed once the data set holds a copy, so that there are never three
+        return _read_dicom(stream, whole, side)
     notes: list[str] = []
     try:
         with _remarks(notes):
@@ -135,9 +149,9 @@ def _read_file(source: str | Path) -> Film:
         raise _not_an_image(data, source, where) from None
     if image.format == "PNG":
         _check_png(data, where)
-    pixels = _decode(image, where, notes)
+    pixels, full = _decode(image, where, notes, side, _jpeg_2000_levels(data))
     name = Path(source).stem.encode("utf-8", "replace").decode()
-    return Film(pixels, name, whole, notes=tuple(notes))
+    return Film(pixels, name, whole, notes=tuple(notes), full=full)
 
 
 @contextmanager
@@ -268,7 +282,7 @@ def _is_dicom(data: bytes) -> bool:
     return explicit or implicit
 
 
-def _read_dicom(data: bytes, whole: str) -> Film:
+def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
     try:
         from matex.dicom.read import UnsupportedDicom, decode
     except ModuleNotFoundError as error:
@@ -277,12 +291,15 @@ def _read_dicom(data: bytes, whole: str) -> Film:
         raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
     try:
         with _FILTERS:
-            image = decode(data, max_pixels=MAX_PIXELS)
+            image = decode(stream, max_pixels=MAX_PIXELS)
     except UnsupportedDicom as error:
         raise InputError(str(error)) from None
-    _check_size(image.pixels.shape[0], image.pixels.shape[1], "this DICOM file")
+    full = (image.pixels.shape[0], image.pixels.shape[1])
+    _check_size(*full, "this DICOM file")
+    factor = _factor(full, side) if full[0] * full[1] > MAX_WHOLE else 1
+    pixels = image.pixels if factor == 1 else block_means(image.pixels, factor)
     return Film(
-        image.pixels,
+        pixels,
         f"dicom{whole[:8]}",
         whole,
         image.view,
@@ -290,15 +307,39 @@ def _read_dicom(data: bytes, whole: str) -> Film:
         image.notes,
         oriented=image.oriented,
         turns=image.turns,
+        full=full if factor > 1 else None,
     )
 
 
-def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
-    """Pillow image to uint8 pixels; sizes and frames are checked on the header, before decoding."""
+def _decode(
+    image: Image.Image, where: str, notes: list[str], side: int | None = None, levels: int = 0
+) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """Pillow image to uint8 pixels, and its full size where they are fewer.
+
+    Sizes and frames are checked on the header, before decoding.
+
+    Args:
+        levels: how often a JPEG 2000 image can be halved as it is decoded.
+    """
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(where)
     _check_size(image.height, image.width, where)
     kind = image.format or "image"
+    full = (image.height, image.width)
+    factor = _factor(full, side)
+    if factor > 1 and kind in {"JPEG", "MPO"}:
+        image.draft(None, (image.width // factor, image.height // factor))
+        factor = 1
+    elif factor > 1 and isinstance(image, Jpeg2KImageFile):
+        image.reduce = min(int(math.log2(factor)), levels)
+        factor = 1
+    elif image.width * image.height <= MAX_WHOLE:
+        factor = 1
+    if image.width * image.height * (1 if image.mode in _NARROW else 4) > MAX_DECODED and image.format is not None:
+        raise InputError(
+            f"Expected an image of at most {MAX_DECODED // 4_000_000} megapixels in colour or 32 bits, got a larger "
+            f"one: {where}. Scale it down, or save it as grey of 8 or 16 bits."
+        )
     reported: list[str] = []
     try:
         with _remarks(notes), _decoder_reports(reported, listen=kind == "TIFF"):
@@ -327,12 +368,56 @@ def _decode(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         notes.append(f"EXIF orientation {orientation} applied")
     if any(";16" in raw for raw in bits) and upright.mode in {"RGB", "RGBA", "CMYK"}:
         notes.append("16-bit colour reduced to its upper 8 bits")
-    values = _channels(upright, notes)
-    pixels = _to_grey(_to_uint8(values, where, notes))
+    pixels = _pixels(upright, factor, where, notes)
     if inverted:
         pixels = np.subtract(255, pixels, dtype=np.uint8)
         notes.append("TIFF with white as zero: inverted")
-    return _noting_constant(pixels, notes)
+    notes[:] = dict.fromkeys(notes)
+    full = (full[1], full[0]) if orientation in range(5, 9) else full
+    return _noting_constant(pixels, notes), (full if pixels.shape[:2] != full else None)
+
+
+def _factor(size: tuple[int, int], side: int | None) -> int:
+    """The whole number by which an image (height, width) is reduced so that its shorter side keeps `side` pixels."""
+    return max(1, min(size) // side) if side else 1
+
+
+def block_means(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Mean of each block of factor x factor pixels uint8 [height, width, ...]; blocks at the far edges are smaller.
+
+    Pillow's own reduction rounds halves up, which brightens a film by up to half a level.
+    """
+    height, width = pixels.shape[:2]
+    means: list[np.ndarray] = []
+    for top in range(0, height, factor):
+        rows = pixels[top : top + factor].sum(axis=0, dtype=np.float64)
+        sums = np.add.reduceat(rows, np.arange(0, width, factor), axis=0)
+        widths = np.minimum(factor, width - np.arange(0, width, factor)) * min(factor, height - top)
+        means.append(np.rint(sums / widths.reshape(-1, *[1] * (pixels.ndim - 2))).astype(np.uint8))
+    return np.stack(means)
+
+
+def _jpeg_2000_levels(data: bytes) -> int:
+    """How often a JPEG 2000 codestream was halved (ISO/IEC 15444-1 A.6.1, marker COD); 0 for other data."""
+    start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    at = data.find(b"\xff\x52\0", start, start + 4096) if start >= 0 else -1
+    return data[at + 9] if 0 <= at < len(data) - 9 else 0
+
+
+def _pixels(image: Image.Image, factor: int, where: str, notes: list[str]) -> np.ndarray:
+    """Pixels uint8 [height, width] or [height, width, 3], reduced by a factor, some rows at a time to bound memory."""
+    rows = max(1, _BAND // image.width // factor) * factor
+    bands = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+    wide = image.mode.startswith("I") or image.mode == "F"
+    scale = _scale((np.asarray(image.crop(band)) for band in bands), where, notes) if wide else None
+    parts: list[np.ndarray] = []
+    for band in bands:
+        values = _channels(image.crop(band), notes)
+        part = _to_grey(np.array(values, order="C") if scale is None else _scaled(values, *scale))
+        parts.append(part if factor == 1 else block_means(part, factor))
+    if any(part.ndim == 3 for part in parts):
+        parts = [part if part.ndim == 3 else np.repeat(part[:, :, None], 3, axis=2) for part in parts]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _channels(image: Image.Image, notes: list[str]) -> np.ndarray:
@@ -403,15 +488,31 @@ def _to_uint8(values: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
         return np.array(values, order="C")
     if values.dtype == np.bool_:
         return np.where(values, np.uint8(255), np.uint8(0))
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError(f"Expected finite values, got NaN or infinity: {where}. Replace them first.")
-    low, high = float(values.min()), float(values.max())
+    return _scaled(values, *_scale([values], where, notes))
+
+
+def _scale(parts: Iterable[np.ndarray], where: str, notes: list[str]) -> tuple[float, float]:
+    """The values that become black and white, from all parts of an image.
+
+    Raises:
+        InputError: values that are not finite.
+    """
+    low, high, dtype = np.inf, -np.inf, np.dtype(np.uint8)
+    for values in parts:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(f"Expected finite values, got NaN or infinity: {where}. Replace them first.")
+        low, high, dtype = min(low, float(values.min())), max(high, float(values.max())), values.dtype
     if not np.isfinite(high - low):
         raise InputError(f"Expected values within a float's range, got {low:g} to {high:g}: {where}. Scale them.")
-    kind = f"{values.dtype.itemsize * 8}-bit {'float' if values.dtype.kind == 'f' else 'integer'}"
-    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+    if dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
+    kind = f"{dtype.itemsize * 8}-bit {'float' if dtype.kind == 'f' else 'integer'}"
     notes.append(f"{kind} values scaled linearly, {low:g} to black and {high:g} to white")
+    return low, high
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values to 8 bits, `low` to black and `high` to white."""
     if high == low:
         return np.zeros(values.shape, np.uint8)
     scaled = (values.astype(np.result_type(values.dtype, np.float32)) - low) * (1 / (high - low))

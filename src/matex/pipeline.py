@@ -22,7 +22,7 @@ from matex.adapters.model import Encoded, Model, Tower, UnsupportedModel, words
 from matex.attribution import Fused, Reporting, make, require
 from matex.attribution.method import unserved
 from matex.geometry import Placement, Resize
-from matex.images import Film, InputError, read
+from matex.images import READ_SIDE, Film, InputError, read
 from matex.plugins import describe
 from matex.priors.anatomy import parse
 from matex.priors.scene import Scene
@@ -69,7 +69,7 @@ def explain(
         ValueError: a parameter outside its range.
         UnsupportedModel: a model without what the method needs; the message names methods that do work.
     """
-    film = read(image).known_as(view, mirrored)
+    film = read(image, side=READ_SIDE).known_as(view, mirrored)
     return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask, progress=progress)[method][
         0
     ]
@@ -123,7 +123,7 @@ def compare(
     chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
-    film = read(image).known_as(view, mirrored)
+    film = read(image, side=READ_SIDE).known_as(view, mirrored)
     start = time.perf_counter()
     traced = trace_pairs(model, [(film, text)], chosen.items(), resize=resize, domain=domain, lung_mask=lung_mask)
     comparison = Comparison(time.perf_counter() - start)
@@ -255,7 +255,7 @@ def trace_pairs(
     images, image_of = _distinct([image for image, _ in pairs], identity)
     texts = [text for _, text in pairs]
     phrases = {text: model.encode(text) for text in dict.fromkeys(texts)}
-    prepared = [prepare(model, read(image), resize, lung_mask) for image in images]
+    prepared = [prepare(model, read(image, side=READ_SIDE), resize, lung_mask) for image in images]
     numbered = list(zip(image_of, texts, strict=True))
     return trace_prepared(model, prepared, numbered, phrases, methods, resize=resize, domain=domain)
 
@@ -386,7 +386,8 @@ def _apply(
         components = {term: _array(values[i]) for term, values in terms.items()}
         saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
         scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
-        notes = [*subject.film.notes, *model.notes, *subject.phrase.notes]
+        notes = [note for note in (unseen_note(subject.scene.placement),) if note]
+        notes += [*subject.film.notes, *model.notes, *subject.phrase.notes]
         if not torch.isfinite(trace.image.score[i]):
             notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
         known = subject.film.oriented or subject.film.mirrored
@@ -426,6 +427,22 @@ def _apply(
             )
         )
     return made
+
+
+def unseen_note(placement: Placement) -> str | None:
+    """What a reader must know of a film that the model did not see whole; None where it misses less than .5 %."""
+    edges = placement.unseen()
+    seen_height, seen_width = (
+        1 - sum(edges.get(edge, 0.0) for edge in pair) for pair in (("top", "bottom"), ("left", "right"))
+    )
+    share = 1 - seen_height * seen_width
+    if share < 0.005:
+        return None
+    where = ", ".join(f"{edge} {part:.0%}" for edge, part in edges.items() if part >= 0.0005)
+    return (
+        f"the model never saw {share:.0%} of the film ({where}), which the centre crop cut off: nothing is known "
+        'there. resize="pad" (--resize pad) shows it the whole film'
+    )
 
 
 def _shaped(name: str, made: Any, subjects: Sequence[_Subject], axes: Sequence[str]) -> Tensor:
@@ -478,6 +495,7 @@ def _provenance(
             "sha256": film.sha256,
             "height": film.size[0],
             "width": film.size[1],
+            "read": list(film.pixels.shape[:2]),  # (height, width) of the pixels that were read, fewer if reduced
             "view": film.view,
             "mirrored": film.mirrored,
             "oriented": film.oriented,

@@ -17,7 +17,7 @@ from matex.benchmark.config import Config, ModelChoice, parse_config, plain
 from matex.benchmark.store import FORMAT, ChunkKey
 from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
-from matex.images import Film, InputError, read
+from matex.images import READ_SIDE, Film, InputError, read
 
 Shard = tuple[int, int]  # (which, of how many), from 1
 
@@ -172,7 +172,7 @@ class Films:
 
 
 def _film(sample: Sample) -> Film:
-    return read(sample.image).known_as(sample.view, None)
+    return read(sample.image, side=READ_SIDE).known_as(sample.view, None)
 
 
 def open_model(choice: ModelChoice) -> Model:

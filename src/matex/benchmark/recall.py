@@ -14,7 +14,7 @@ from matex.benchmark.controls import Cell
 from matex.benchmark.plan import Opened
 from matex.benchmark.store import Store
 from matex.datasets import Sample
-from matex.images import read
+from matex.images import READ_SIDE, read
 from matex.metrics import Case
 from matex.saliency import Explanation, SaliencyMap, Token
 
@@ -73,7 +73,7 @@ class Recalled(Sequence[Case]):
         self, sample: Sample, grid: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> Explanation:
         model, resize = self._opened.model(self._model), self._opened.choice(self._model).resize
-        film = read(sample.image).known_as(sample.view, None)
+        film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
         _, placement = model.prepare(film, resize)
         phrase = model.encode(sample.text)
         spans = [(start, end) for start, end in phrase.spans if end > start]

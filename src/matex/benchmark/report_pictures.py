@@ -22,7 +22,7 @@ from matex.benchmark.report_run import Entry, Measure, Run, Section, Values
 from matex.benchmark.report_tables import style_of
 from matex.datasets import Sample
 from matex.geometry import Box, Placement
-from matex.images import Film, InputError, read
+from matex.images import READ_SIDE, Film, InputError, read
 from matex.metrics.confidence import highest_first
 from matex.metrics.localisation import union
 from matex.render.colormap import ColourScale
@@ -99,7 +99,7 @@ def _seen(opened: Opened, dataset: str, model: str, name: str, number: int) -> S
     sample = opened.sample(dataset, number) if number < opened.count(dataset) else None
     if sample is None or sample.id != name:
         raise InputError(f"Expected the samples of the run in the data set {dataset!r}, got others. Name its folder.")
-    film = read(sample.image).known_as(sample.view, None)
+    film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
     loaded = opened.model(model)
     _, placement = loaded.prepare(film, opened.choice(model).resize)
     return Seen(sample, film, placement, loaded.encode(sample.text))

@@ -46,14 +46,14 @@ class DicomImage:
     notes: tuple[str, ...]
 
 
-def decode(data: bytes, *, max_pixels: int) -> DicomImage:
+def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
     """Decode, rescale, window, invert where asked, and read how the patient lies in the image.
 
     Warning filters and pydicom's logger, which belong to the whole process, change for the time of the call:
     matex.images.read, the way in, lets one thread at a time in here.
 
     Args:
-        data: the whole file.
+        stream: the whole file; closed here.
         max_pixels: refuse larger images, judged by the header.
 
     Raises:
@@ -62,7 +62,7 @@ def decode(data: bytes, *, max_pixels: int) -> DicomImage:
     """
     with _quiet():
         try:
-            return _decode(data, max_pixels)
+            return _decode(stream, max_pixels)
         except (UnsupportedDicom, MemoryError):
             raise
         except Exception:  # pydicom's exceptions can quote elements, so not even the chain of causes may keep them
@@ -83,15 +83,14 @@ def _quiet() -> Generator[None]:
             logger.setLevel(level)
 
 
-def _decode(data: bytes, max_pixels: int) -> DicomImage:
-    if DeflatedExplicitVRLittleEndian.encode() in data[:1024]:
+def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:
+    if DeflatedExplicitVRLittleEndian.encode() in stream.getbuffer()[:1024].tobytes():
         raise UnsupportedDicom(
             "Expected DICOM of a known size, got the deflated transfer syntax, which can unpack to any size. "
             "Store it uncompressed or as lossless JPEG 2000."
         )
-    with BytesIO(data) as stream:
+    with stream:  # the data set holds a copy of the pixels
         dataset = dcmread(stream, force=True)
-    del data, stream  # the data set holds a copy of the pixels
     notes: list[str] = []
     layout = pixel_layout(dataset, 2 * max_pixels)
     pixels = display(dataset, pixel_cells(dataset, layout, notes), layout, notes)

@@ -240,8 +240,8 @@ class Canvas:
     def of(cls, case: Case, seed: int) -> Canvas:
         pixels = shrunk(case.explanation.film.pixels)
         saliency = case.explanation.image
-        if pixels.shape != case.explanation.film.pixels.shape:
-            film = dataclasses.replace(case.explanation.film, pixels=pixels)
+        if pixels.shape[:2] != case.explanation.film.size:
+            film = dataclasses.replace(case.explanation.film, pixels=pixels, full=None)
             _, placement = case.model.prepare(film, case.explanation.provenance["resize"])
             saliency = SaliencyMap(saliency.grid, placement)
         seen = np.isfinite(saliency.raw)
@@ -346,7 +346,7 @@ def class_embeddings(model: Model, labels: Mapping[str, tuple[str, ...]], batch_
 
 def _prepare(case: Case, pixels: NDArray[np.uint8]) -> Tensor:
     """A changed picture as the model sees it, [channel, height, width]."""
-    film: Film = dataclasses.replace(case.explanation.film, pixels=pixels)
+    film: Film = dataclasses.replace(case.explanation.film, pixels=pixels, full=None)
     return case.model.prepare(film, case.explanation.provenance["resize"])[0][0]
 
 

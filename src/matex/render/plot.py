@@ -25,7 +25,7 @@ def plot(explanation: Explanation) -> Figure:
     height, width = explanation.film.size
     figure = figure_type(figsize=(11, min(11.0, 1.2 + 5 * height / width)), layout="constrained")
     film, mapped = figure.subplots(1, 2)
-    film.imshow(explanation.film.pixels, cmap="gray")
+    film.imshow(explanation.film.pixels, cmap="gray", extent=(0, width, height, 0))
     film.set_axis_off()
     film.set_title(explanation.film.name)
     plot_map(explanation, mapped)
