@@ -232,8 +232,8 @@ def test_films_are_dropped_after_use(tiny, films, monkeypatch):
     living: weakref.WeakSet[Film] = weakref.WeakSet()
     read, most = matex.read, 0
 
-    def counted(image):
-        film = read(image)
+    def counted(image, **options):
+        film = read(image, **options)
         living.add(film)
         return film
 

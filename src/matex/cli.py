@@ -676,9 +676,10 @@ def _described(hint: Any) -> str:
 
 def _read_film(image: str | Path, view: str | None, mirrored: bool | None = None) -> Film:
     """The film, with what the user knows about it."""
-    from matex.images import READ_SIDE, read
+    import matex
+    from matex.images import READ_SIDE
 
-    return read(image, side=READ_SIDE).known_as(view, mirrored)
+    return matex.read(image, side=READ_SIDE).known_as(view, mirrored)
 
 
 def _load(
