@@ -14,15 +14,21 @@ import stat
 import tomllib
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from matex.errors import InputError, shortened, shown
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MAX_COUNT = 100_000
 """Of masks, samples, steps, films, workers: above any that ends within a day."""
+MAX_BATCH = 4096
+"""Of inputs that run through a model at once."""
+SEEDS = 1 << 32
+"""Above every seed: not every generator takes more."""
+LARGEST = {"batch_size": MAX_BATCH, "epochs": 1000, "first_row": SEEDS, "seed": SEEDS - 1, "seeds": 1000}
+"""What parameters of these names may be, where `MAX_COUNT` does not fit."""
 MAX_TEXT = 64 << 20
 """Bytes of a text, JSON or TOML file that is read whole."""
 MAX_ARRAY = 2 << 30
@@ -196,6 +202,8 @@ def parse_array(data: bytes, what: str) -> NDArray[Any]:
     Raises:
         InputError: anything but one whole array of numbers or truth values.
     """
+    import numpy as np  # here, so that lists and help answer without it
+
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)

@@ -6,10 +6,11 @@ imported inside the commands that need them, so that help and lists answer at on
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import math
 import os
-import stat
 import sys
 import types
 import typing
@@ -21,6 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from matex.benchmark.commands import commands
+from matex.checks import number, parse_array, read_bytes, read_text
+from matex.errors import SHOWN, InputError, MissingExtra, printable, shortened, shown
+from matex.output import OutputError, guarded_output
 from matex.plugins import file_of
 
 if TYPE_CHECKING:
@@ -37,6 +41,12 @@ DEMO_LEAD = (
 )
 TINY = (
     "the bundled model, a small CLIP trained on simulated findings: for trying things out, some of its maps are wrong"
+)
+
+# Errors of the system that no program can prevent: no room, no permission, no open files left, impossible paths.
+_SURROUNDINGS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EIO}
+    | {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
 )
 
 app = typer.Typer(
@@ -217,7 +227,7 @@ def explain(
     if Path(image).suffix.lower() in TABLES:
         if text is not None or report is not None or lung_mask is not None:
             raise matex.InputError(
-                f"Expected the phrases in the column text of {image}, got TEXT, --report or --lung-mask as well. "
+                f"Expected the phrases in the column text of {shown(image)}, got TEXT, --report or --lung-mask as well. "
                 "Leave it out."
             )
         settings = {"resize": resize, "domain": domain, "view": view, "mirrored": mirrored}
@@ -231,11 +241,11 @@ def explain(
         _say_default(model)
         return
     if on_error is not None:
-        raise matex.InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {image}. Leave it out.")
+        raise matex.InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out.")
     if (text is None) == (report is None):
         raise matex.InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
-    shown = {"resize": resize, "domain": domain, "progress": _on_terminal()}
-    settings: dict[str, Any] = {**shown, **parse_parameters(method, given)}
+    options = {"resize": resize, "domain": domain, "progress": _on_terminal()}
+    settings: dict[str, Any] = {**options, **parse_parameters(method, given)}
     check_folder(out)
     film = _read_film(image, view, mirrored)
     if report is not None:
@@ -298,15 +308,16 @@ def compare(
     names = [entry.name for entry in matex.methods() if "image" in entry.towers] if method == "all" else None
     names = names or list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
     if not names:
-        raise matex.InputError(f"Expected names of methods with commas between them, got {method!r}.")
+        raise matex.InputError(f"Expected names of methods with commas between them, got {shown(method)}.")
     chosen = _by_method(names, parameter or [])
     check_folder(out)
     film = _read_film(image, view, mirrored)
     mask = _read_mask(lung_mask, film)
     loaded = _load(model, preset, tokenizer, device, dtype, heads, activation)
     settings: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": mask}
-    shown = _on_terminal()
-    made = matex.compare(loaded, film, text, chosen, skip_unsupported=method == "all", progress=shown, **settings)
+    made = matex.compare(
+        loaded, film, text, chosen, skip_unsupported=method == "all", progress=_on_terminal(), **settings
+    )
     lead = (
         f"{len(made)} methods on one film and phrase; the score is the model's, the same for all of them. Passes of "
         f"the model that all of them share: {duration(made.shared_seconds)}; under each its own formula in addition."
@@ -344,8 +355,10 @@ def audit(
     unrelated: Annotated[
         str | None, typer.Option(help="A phrase that has nothing to do with the image.", show_default="the weather")
     ] = None,
-    regions: Annotated[int, typer.Option(min=10, help="Random regions to compare the highlighted one with.")] = 40,
-    repeats: Annotated[int, typer.Option(min=2, help="Seeds, for methods that draw random numbers.")] = 5,
+    regions: Annotated[
+        int, typer.Option(min=10, max=10_000, help="Random regions to compare the highlighted one with.")
+    ] = 40,
+    repeats: Annotated[int, typer.Option(min=2, max=1000, help="Seeds, for methods that draw random numbers.")] = 5,
     resize: ResizeOption = "model",
     domain: DomainOption = "chest",
     view: ViewOption = None,
@@ -424,7 +437,9 @@ def verify(
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model, when it is not where the record says.")] = None,
     lung_mask: LungMaskOption = None,
-    tolerance: Annotated[float | None, typer.Option(help="Of the map in [0, 1] and of the score.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Of the map in [0, 1] and of the score, 0 or more.", show_default="0.001")
+    ] = None,
     tokenizer: TokenizerOption = None,
     device: DeviceOption = "auto",
     plugin: PluginOption = None,
@@ -438,6 +453,7 @@ def verify(
     import matex
     from matex.verify import TOLERANCE, compare, find_image, load_recorded, load_saved, recorded_parameters
 
+    tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
     film = _read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
@@ -455,7 +471,7 @@ def verify(
         lung_mask=mask,
         **recorded,
     )
-    verdict = compare(saved, again, TOLERANCE if tolerance is None else tolerance)
+    verdict = compare(saved, again, tolerance)
     if json:
         _print_plain({**dataclasses.asdict(verdict), "same": verdict.same})
     else:
@@ -479,21 +495,17 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code; says on stderr what went wrong."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    if not _on_terminal():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     debug = os.environ.get("MATEX_DEBUG", "") not in ("", "0")
     try:
-        with warnings.catch_warnings():
+        with guarded_output(), warnings.catch_warnings():
+            if not _on_terminal():
+                os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
             if not debug:
                 warnings.simplefilter("ignore")
+            _check_unicode(arguments)
             command = typer.main.get_command(app)
             with command.make_context("matex", list(arguments) or ["--help"]) as context:
                 command.invoke(context)
-            sys.stdout.flush()
-        return 0
-    except BrokenPipeError:
-        # The reader went away, as in `matex methods | head -1`; Python would complain again at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -502,22 +514,47 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        told, code = _told(error)
-        print(f"matex: {' '.join(told.split())}", file=sys.stderr)
+        message, code = _message(error, arguments)
+        if message:
+            with contextlib.suppress(OSError):  # nobody is there to read it
+                print(f"matex: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
         return code
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def _check_unicode(arguments: Sequence[str]) -> None:
+    """Refuse text that could be written to no file; names of existing files may be in any encoding.
+
+    Raises:
+        InputError: an argument, or the variable MATEX_MODEL, with bytes that are not UTF-8.
+    """
+    for argument in (*arguments, os.environ.get("MATEX_MODEL", "")):
+        if any("\ud800" <= char <= "\udfff" for char in argument) and not os.path.lexists(argument):
+            raise InputError(f"Expected arguments in UTF-8, got other bytes: {shown(argument)}. Write it in UTF-8.")
+
+
+def _message(error: Exception, arguments: Sequence[str]) -> tuple[str, int]:
     """One line about an error, and whose fault it was as an exit code."""
+    if isinstance(error, OutputError):
+        return ("", 0) if error.broken else (str(error), 2)
     if usage := getattr(error, "format_message", None):
         command = getattr(getattr(error, "ctx", None), "command_path", "matex")
-        told = usage().replace("Value error, ", "").rstrip(".")
-        advice = "Write a file name that starts with a dash as ./-name, or try" if "No such option" in told else "Try"
-        return f"{told}. {advice} {command} --help.", 2
+        message = usage().replace("Value error, ", "").rstrip(".")
+        for argument in arguments:  # click repeats them in full
+            for value in (argument, repr(argument)[1:-1], argument.partition("=")[2]):
+                message = message.replace(value, shortened(value)) if len(value) > SHOWN else message
+        advice = (
+            "Write a file name that starts with a dash as ./-name, or try" if "No such option" in message else "Try"
+        )
+        return f"{message}. {advice} {command} --help.", 2
     # Errors of the package's own kinds are about the request; a bare ValueError from elsewhere is not.
     own = isinstance(error, ValueError) and type(error).__module__.startswith("matex.")
-    if own or (isinstance(error, ImportError) and "pip install matex[" in str(error)):
+    if own or isinstance(error, MissingExtra):
         return str(error), 2
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        where = f": {shown(str(error.filename))}" if error.filename else ""
+        return f"Expected a usable path, got {error.strerror}{where}. Check its name, permissions and room.", 2
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
+        return "Expected enough memory, got none. Ask for a smaller batch_size, fewer samples or a smaller image.", 2
     what = f"{type(error).__name__}: {str(error)[:300].rstrip('.')}"
     if file := file_of(error):
         return f"the plug-in {file} failed, {what}. Mend it; MATEX_DEBUG=1 shows where.", 2
@@ -532,7 +569,6 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         UnknownName: no such method or parameter.
     """
     from matex.attribution import METHODS, make
-    from matex.images import InputError
 
     presets = [_preset(item, method) for item in given if item.startswith("@")]
     given = [item for item in given if not item.startswith("@")]
@@ -542,14 +578,14 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     known = [field.name for field in dataclasses.fields(kind)]
     values: dict[str, Any] = {}
     if given and not known:
-        raise InputError(f"Expected no parameters, since {method} has none, got {given[0]!r}.")
+        raise InputError(f"Expected no parameters, since {method} has none, got {shown(given[0])}.")
     for item in given:
         name, sign, text = item.partition("=")
         name = name.strip().replace("-", "_")
         if not sign or not name:
-            raise InputError(f"Expected -p KEY=VALUE, got {item!r}. Known: {', '.join(known)}.")
+            raise InputError(f"Expected -p KEY=VALUE, got {shown(item)}. Known: {', '.join(known)}.")
         if name in values:
-            raise InputError(f"Expected each parameter once, got {name} twice. Leave one out.")
+            raise InputError(f"Expected each parameter once, got {shown(name)} twice. Leave one out.")
         if name in known:
             values[name] = _typed(name, text.strip(), hints[name])
         else:
@@ -569,8 +605,6 @@ def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str
     Raises:
         InputError: no such string, or of a method that is not among them; and what `parse_parameters` raises.
     """
-    from matex.images import InputError
-
     sorted_out: dict[str, list[str]] = {name: [] for name in names}
     for item in given:
         key, sign, text = item.partition("=")
@@ -578,7 +612,7 @@ def _by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str
         if preset := item.startswith("@"):
             method = _read_preset(item)[0]
         if not (sign or preset) or method not in sorted_out:
-            raise InputError(f"Expected -p METHOD.KEY=VALUE with METHOD one of {', '.join(names)}, got {item!r}.")
+            raise InputError(f"Expected -p METHOD.KEY=VALUE with METHOD one of {', '.join(names)}, got {shown(item)}.")
         sorted_out[method].append(item if preset else f"{name}={text}")
     return {name: parse_parameters(name, items) for name, items in sorted_out.items()}
 
@@ -589,11 +623,9 @@ def _preset(item: str, method: str) -> dict[str, Any]:
     Raises:
         InputError: no preset, or one of another method.
     """
-    from matex.images import InputError
-
     found, values = _read_preset(item)
     if found != method:
-        raise InputError(f"Expected a preset of {method}, got one of {found}: {item[1:]}. Add -m {found}.")
+        raise InputError(f"Expected a preset of {method}, got one of {found}: {shown(item[1:])}. Add -m {found}.")
     return values
 
 
@@ -610,8 +642,6 @@ def _typed(name: str, text: str, hint: Any) -> Any:
     Raises:
         InputError: it is none.
     """
-    from matex.images import InputError
-
     options = _options(hint)
     if not text and str in options:
         return text
@@ -621,7 +651,7 @@ def _typed(name: str, text: str, hint: Any) -> Any:
         except ValueError:
             continue
     expected = " or ".join(_described(option) for option in options)
-    raise InputError(f"Expected {name} to be {expected}, got {text!r}.")
+    raise InputError(f"Expected {name} to be {expected}, got {shown(text)}.")
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -720,13 +750,14 @@ def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
         return None
     import numpy as np
 
-    from matex.images import InputError
-
     try:
         values = _mask_values(path)
+    except InputError:
+        raise
     except Exception as error:  # readers raise nearly every built-in exception on a damaged file
         raise InputError(
-            f"Expected a lung mask as an image or .npy, could not read {path}: {str(error)[:150]}. Check the file."
+            f"Expected a lung mask as an image or .npy, could not read {shown(str(path))}: {shortened(str(error))}. "
+            "Check the file."
         ) from None
     if values.dtype != np.bool_ and 255 in values and np.isin(values, (0, 255)).all():
         values = values == 255
@@ -747,12 +778,9 @@ def _mask_values(path: Path) -> NDArray[np.generic]:
 
     from matex.images import MAX_BYTES, MAX_PIXELS
 
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-        raise ValueError(f"not a regular file of at most {MAX_BYTES >> 20} MiB")
-    data = path.read_bytes()
+    data = read_bytes(path, "a lung mask", MAX_BYTES)
     if data.startswith(b"\x93NUMPY"):
-        return np.load(BytesIO(data), allow_pickle=False)
+        return parse_array(data, "a lung mask")
     try:
         image = Image.open(BytesIO(data))
     except UnidentifiedImageError:
@@ -773,17 +801,11 @@ def _one_channel(image: Image) -> Image:
 
 def _read_text(path: Path) -> tuple[Sentence, ...]:
     """The sentences of a report."""
-    from matex.images import InputError
     from matex.priors.anatomy import sentences
 
-    try:
-        found = sentences(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"Expected a text file for --report, got {path}: {error.strerror}. Check the path.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"Expected UTF-8 text in {path}, got other bytes. Save the report as UTF-8.") from None
+    found = sentences(read_text(path, "a text file for --report"))
     if not found:
-        raise InputError(f"Expected sentences in {path}, found none. Write the report as plain text.")
+        raise InputError(f"Expected sentences in {shown(str(path))}, found none. Write the report as plain text.")
     return found
 
 

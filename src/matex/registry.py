@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from matex.checks import LARGEST, MAX_COUNT
 from matex.errors import InputError, UnknownName, shown
 from matex.typed import as_type, in_words
 
@@ -52,7 +53,7 @@ def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any
 
     Raises:
         UnknownName: no such name or parameter; the message lists the known ones.
-        InputError: a parameter of another type, or one that is missing.
+        InputError: a parameter of another type, a count above every sensible one, or one that is missing.
         ValueError: a parameter outside its range, as the dataclass says it.
     """
     kind = registry[name]
@@ -67,7 +68,20 @@ def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any
             values[parameter] = as_type(value, hint)
         except ValueError:
             raise InputError(f"Expected {parameter} to be {in_words(hint)}, got {shown(value)}.") from None
+        check_counts(parameter, values[parameter])
     try:
         return kind(**values)
     except TypeError as error:  # one without a default is missing, or of a type that was let through
         raise InputError(f"Expected parameters of {name} as {listed}, got {error}.") from None
+
+
+def check_counts(parameter: str, value: Any) -> None:
+    """Refuse a whole number, alone or in a tuple, that no run would end with; seeds are no counts.
+
+    Raises:
+        InputError: one above its entry of `LARGEST`, or above `MAX_COUNT`.
+    """
+    largest = LARGEST.get(parameter, MAX_COUNT)
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int) and abs(number) > largest:
+            raise InputError(f"Expected {parameter} of at most {largest}, got {shown(number)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from matex.checks import MAX_COUNT
 
 commands = typer.Typer(help="Added to the matex command.")
 
@@ -121,13 +124,15 @@ def _print_line(line: str) -> None:
 
 def _roots(given: Sequence[str]) -> dict[str, Path]:
     """LABEL=FOLDER strings as folders by label."""
-    from matex.images import InputError
+    from matex.errors import InputError, shown
 
     found: dict[str, Path] = {}
     for item in given:
         label, sign, folder = item.partition("=")
-        if not (label and sign and Path(folder).is_dir()):
-            raise InputError(f"Expected --data LABEL=FOLDER with a folder that exists, got {item!r}. Check the path.")
+        if not (label and sign and os.path.isdir(folder)):
+            raise InputError(
+                f"Expected --data LABEL=FOLDER with a folder that exists, got {shown(item)}. Check the path."
+            )
         found[label] = Path(folder)
     return found
 
@@ -135,11 +140,14 @@ def _roots(given: Sequence[str]) -> dict[str, Path]:
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    from matex.images import InputError
+    from matex.errors import InputError, shown
 
     which, slash, shards = text.partition("/")
-    if not (slash and which.isdecimal() and shards.isdecimal() and 1 <= int(which) <= int(shards)):
-        raise InputError(f"Expected --shard I/N with I from 1 to N, such as 1/4, got {text!r}.")
+    digits = slash and which.isdecimal() and shards.isdecimal() and len(text) <= 20
+    if not (digits and 1 <= int(which) <= int(shards) <= MAX_COUNT):
+        raise InputError(
+            f"Expected --shard I/N with I from 1 to N and N at most {MAX_COUNT}, such as 1/4, got {shown(text)}."
+        )
     return int(which), int(shards)
 
 

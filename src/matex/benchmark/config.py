@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-import tomllib
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,16 +14,16 @@ from typing import Any
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
 from matex.benchmark.store import as_folder
+from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shortened, shown
 from matex.datasets import DATASETS
 from matex.geometry import Resize
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
-from matex.typed import Words, as_type, in_words, shown
+from matex.registry import check_counts
+from matex.typed import Words, as_type, in_words
 
 CHUNK = 16
 """Samples that are explained together; part of what the bytes of a run depend on."""
-SEEDS = 1 << 32
-"""Above every seed: not every generator takes more."""
 LABEL = 200
 """Characters of a label as the name of a folder, which is 255 at most: a control's label has words of its own."""
 _WORDS: Words = {
@@ -140,7 +139,7 @@ def load_config(path: str | Path) -> Config:
     Raises:
         InputError: no such file, no TOML, or a mistake in it.
     """
-    return parse_config(_read(Path(path)), str(path))
+    return parse_config(read_toml(Path(path)), str(path))
 
 
 def parse_config(content: Mapping[str, Any], source: str = "configuration") -> Config:
@@ -155,10 +154,10 @@ def parse_config(content: Mapping[str, Any], source: str = "configuration") -> C
         seeds=(at / "seeds").typed(content.get("seeds", [0]), tuple[int, ...]),
         chunk=(at / "chunk").typed(content.get("chunk", CHUNK), int),
     )
-    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or not all(0 <= s < SEEDS for s in config.seeds):
-        raise (at / "seeds").refusal("different whole numbers from 0 to 4294967295", list(config.seeds))
-    if config.chunk < 1:
-        raise (at / "chunk").refusal("1 or more", config.chunk)
+    different = len(set(config.seeds)) == len(config.seeds)
+    if not (different and 1 <= len(config.seeds) <= 1000 and all(0 <= seed < SEEDS for seed in config.seeds)):
+        raise (at / "seeds").refusal("1 to 1000 different whole numbers from 0 to 4294967295", list(config.seeds))
+    (at / "chunk").in_range(config.chunk, MAX_BATCH)
     return config
 
 
@@ -168,7 +167,7 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
     Raises:
         InputError: no such file, no TOML, or a mistake in it.
     """
-    content, at = _read(Path(path)), _Place(str(path))
+    content, at = read_toml(Path(path)), _Place(str(path))
     at.known(content, ("dataset", "model", "tune"))
     for key in ("dataset", "tune"):
         if key not in content:
@@ -189,7 +188,7 @@ def read_preset(path: str | Path) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: no such file, no TOML, or no preset.
     """
-    content, at = _read(Path(path)), _Place(str(path))
+    content, at = read_toml(Path(path)), _Place(str(path))
     at.known(content, ("method", "parameters", "evidence"))
     if "method" not in content:
         raise (at / "method").refusal("the name of a method", None)
@@ -227,6 +226,10 @@ class _Place:
     source: str
     key: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", shortened(self.source))
+        object.__setattr__(self, "key", shortened(self.key))
+
     def __truediv__(self, key: str) -> _Place:
         return _Place(self.source, f"{self.key}.{key}" if self.key else key)
 
@@ -236,6 +239,10 @@ class _Place:
     def refusal(self, expected: str, value: Any) -> InputError:
         got = "nothing" if value is None else shown(value)
         return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
+
+    def in_range(self, value: int, most: int, least: int = 1) -> None:
+        if not least <= value <= most:
+            raise self.refusal(f"a whole number from {least} to {most}", value)
 
     def known(self, table: Any, keys: Sequence[str]) -> None:
         """Refuse what is no table, and unknown keys."""
@@ -278,8 +285,8 @@ def _dataset(at: _Place, entry: Any) -> DatasetChoice:
     table = _table(at, entry, ("name", "label", "parameters", "limit"))
     name = at.name(DATASETS, "name", table["name"])
     limit = (at / "limit").typed(table.get("limit"), int | None)
-    if limit is not None and limit < 1:
-        raise (at / "limit").refusal("1 or more", limit)
+    if limit is not None:
+        (at / "limit").in_range(limit, 1 << 32)  # of samples that are there: no film is made for it
     given = table.get("parameters", {})
     (at / "parameters").known(given, [item.name for item in dataclasses.fields(DATASETS[name])])
     return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
@@ -344,11 +351,10 @@ def _search(at: _Place, table: Any) -> Search:
             "'val' or 'train', as parameters chosen on the test split say nothing there", split
         )
     trials = (at / "trials").typed(table.get("trials"), int | None)
-    if trials is not None and trials < 1:
-        raise (at / "trials").refusal("1 or more", trials)
+    if trials is not None:
+        (at / "trials").in_range(trials, MAX_COUNT)
     seed = (at / "seed").typed(table.get("seed", 0), int)
-    if seed < 0:
-        raise (at / "seed").refusal("0 or more", seed)
+    (at / "seed").in_range(seed, SEEDS - 1, least=0)
     fixed = _parameters(at / "fixed", METHODS[method], make, method, table.get("fixed", {}))
     if both := set(fixed) & set(values):
         raise (at / "fixed").refusal("without the parameters that are tried", sorted(both))
@@ -387,7 +393,13 @@ def _parameters(at: _Place, kind: Any, make_one: Any, name: str, given: Any, who
 
 def _typed_fields(at: _Place, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {key: (at / key).typed(value, hints[key]) for key, value in given.items()}
+    values = {key: (at / key).typed(value, hints[key]) for key, value in given.items()}
+    for key, value in values.items():
+        try:
+            check_counts(key, value)
+        except InputError as error:
+            raise InputError(f"{at.source}: {(at / key).key}: {error}") from None
+    return values
 
 
 Choice = typing.TypeVar("Choice", DatasetChoice, ModelChoice, MethodChoice, MetricChoice)
@@ -402,15 +414,6 @@ def _unique(at: _Place, entries: list[Choice]) -> tuple[Choice, ...]:
                 "another than those before it; give it a label", entries[number].label
             )
     return tuple(entries)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"Expected a TOML file, got {str(path)!r}: {error.strerror}. Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, got what is none: {error}.") from None
 
 
 def _bare(entry: Any) -> dict[str, Any]:

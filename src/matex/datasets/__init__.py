@@ -5,6 +5,7 @@ A layout is how a collection lies on the disk as its makers hand it out. docs/da
 
 import dataclasses
 import importlib
+import os
 import pkgutil
 import typing
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
 from matex.images import InputError
-from matex.registry import UnknownName
+from matex.registry import UnknownName, check_counts
 from matex.typed import as_type, in_words, shown
 
 for _module in pkgutil.iter_modules(__path__):
@@ -55,9 +56,12 @@ def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
         typed = as_type(value, expected)
     except ValueError:
         raise InputError(f"Expected {field} of {name} as {in_words(expected)}, got {shown(value)}.") from None
+    check_counts(field, typed)
     if not isinstance(typed, Path):
         return typed
     path = typed.expanduser()
-    if not path.exists():
-        raise InputError(f"Expected {field} of {name}, got a path where there is nothing: {str(path)!r}. Check it.")
+    if not os.path.exists(path):
+        raise InputError(
+            f"Expected {field} of {name}, got a path where there is nothing: {shown(str(path))}. Check it."
+        )
     return path
