@@ -1,9 +1,10 @@
-"""Standard output as the command line writes it: printable text only, and one error when it cannot be written to."""
+"""Text that leaves the program: standard output as the command line writes it, and cells of CSV files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Generator
 from typing import Any, TextIO, cast
@@ -64,6 +65,24 @@ def guarded_output() -> Generator[None]:
     except OutputError:
         _drop_output()
         raise
+
+
+def spreadsheet_safe(cell: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula: text that would be one gets an apostrophe.
+
+    Spreadsheets read cells that begin with = + - @, a tab or a carriage return as formulas, some also behind blanks
+    and quotation marks (OWASP, "CSV Injection"). Numbers stay numbers.
+
+    >>> [spreadsheet_safe(cell) for cell in ("=1+1", " -x", "-0.5", -0.5, "left effusion")]
+    ["'=1+1", "' -x", '-0.5', -0.5, 'left effusion']
+    """
+    if not isinstance(cell, str) or not cell.lstrip(" \n\"'`\u00a0\ufeff").startswith(_FORMULA):
+        return cell
+    return cell if _NUMBER.fullmatch(cell) else f"'{cell}"
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 @contextlib.contextmanager

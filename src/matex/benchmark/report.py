@@ -49,6 +49,7 @@ from matex.benchmark.report_tables import (
     tested,
     two_findings,
 )
+from matex.errors import InputError, shortened, shown
 from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.files import writing
 
@@ -83,11 +84,29 @@ def write_report(
         InputError: no run folder, an unfinished run without `partial`, or controls that are missing.
         ImportError: a package of the extras `benchmark` or `plots` is missing.
     """
+    try:
+        return _write_report(folder, out, partial, roots or {}, progress)
+    except _DAMAGE as error:
+        if type(error).__module__.startswith("matex."):
+            raise
+        # Types of columns and records are checked when they are read; what else a hand may have changed shows here.
+        raise InputError(
+            f"Expected the run folder {shown(str(folder))} as matex benchmark wrote it, got one that cannot be "
+            f"reported: {type(error).__name__}: {shortened(str(error))}. Copy the whole folder, or run it again."
+        ) from error
+
+
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+def _write_report(
+    folder: str | Path, out: str | Path | None, partial: bool, roots: Mapping[str, Path], progress: bool
+) -> Path:
     run = read_run(folder, partial)
     target = Path(out) if out is not None else run.store.path
     title = f"Benchmark {run.store.path.resolve().name}"
     built = [_Builder(run, section) for section in run.sections]
-    films = Films(run, roots or {}, {(one.section.dataset, one.section.model): one.wanted() for one in built})
+    films = Films(run, roots, {(one.section.dataset, one.section.model): one.wanted() for one in built})
     parts = [one.part(films) for one in tqdm(built, desc="report", disable=not progress)]
     tables = [(one.title, one.tables) for one in built]
     if several := models_part(run):

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Row, Table
+from matex.output import spreadsheet_safe
 from matex.saliency import DISCLAIMER
 
 COLUMNS: tuple[str, ...] = (
@@ -122,7 +123,8 @@ def as_csv(sections: Sequence[tuple[str, Sequence[Table]]]) -> str:
             for row in table.rows:
                 for column, cell in zip(table.columns, row.cells, strict=True):
                     if cell is not None and not isinstance(cell, str):
-                        writer.writerow({**_where(name, table, row, column), **_facts(cell)})
+                        facts = {**_where(name, table, row, column), **_facts(cell)}
+                        writer.writerow({field: spreadsheet_safe(value) for field, value in facts.items()})
     return stream.getvalue()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
+import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 
 from matex.benchmark.config import Config, MetricChoice, parse_config
 from matex.benchmark.controls import MAPS, cells, explains_another_class, localises, measured
-from matex.benchmark.store import Store, read_lines, read_table
+from matex.benchmark.store import ADDED, FORMAT, MAX_RECORD, Store, check_table, read_lines, read_table
+from matex.checks import parse_json, read_bytes, read_json, read_text
+from matex.errors import shown
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
 from matex.metrics.localisation import tune_thresholds
@@ -237,7 +240,7 @@ def check_controls(section: Section, config: Config) -> None:
 def curve_of(column: str) -> tuple[str, int] | None:
     """(name, percent) of a column that is one point of a curve, such as deletion_at_25."""
     name, joint, percent = column.rpartition("_at_")
-    return (name, int(percent)) if joint and percent.isdigit() else None
+    return (name, int(percent)) if joint and percent.isdecimal() and len(percent) <= 3 else None
 
 
 def stage_of(column: str) -> tuple[str, str, str] | None:
@@ -249,22 +252,24 @@ def stage_of(column: str) -> tuple[str, str, str] | None:
 
 def _finished(store: Store) -> Run:
     try:
-        record = _json(store.path / "run.json")
-        config = parse_config(record["config"], "run.json")
-        described = _json(store.path / "cells.json")
-        tables = {name: read_table((store.path / f"{name}.parquet").read_bytes()) for name in _TABLES}
-        problems, events = read_lines(store.path / "problems.jsonl"), store.events
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        record = store.record
+        config = parse_config(record.get("config", {}), "run.json")
+        described = _cells(store.path / "cells.json")
+        older = record.get("format") != FORMAT
+        tables = {name: _table(store.path / f"{name}.parquet", name, older) for name in _TABLES}
+        problems = read_lines(store.path / "problems.jsonl")
+        if len(problems) != record.get("problems"):
+            raise InputError(f"Expected {shown(record.get('problems'))} lines in problems.jsonl, got {len(problems)}.")
+        _check_facts(record)
+        sections = _sections(config, described, tables)
+    except InputError as error:
         raise InputError(
-            f"Expected the run folder {str(store.path)!r} as matex benchmark wrote it, got a damaged one: {error}. "
+            f"Expected the run folder {shown(str(store.path))} as matex benchmark wrote it, got a damaged one: {error} "
             "Copy the whole folder, or run it again."
         ) from None
-    sections = _sections(config, described, tables)
     for section in sections:
         check_controls(section, config)
-    return Run(store, record, config, sections, tuple(problems), tuple(events), unfinished="")
+    return Run(store, record, config, sections, tuple(problems), _events(store), unfinished="")
 
 
 def _unfinished(store: Store) -> Run:
@@ -280,10 +285,10 @@ def _unfinished(store: Store) -> Run:
             f"Expected a run folder with at least one finished chunk, got {str(store.path)!r}. Run it first."
         )
     config = parse_config(first["config"], "plan.json")
-    parts = [_json(file) for file in files]
+    parts = [read_json(file, f"the chunk {file.name}", MAX_RECORD) for file in files]
     samples = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     tables = {
-        "results": join([read_table(file.with_suffix(".parquet").read_bytes()) for file in files]),
+        "results": join([_table(file.with_suffix(".parquet"), "results") for file in files]),
         "samples": [samples[key] for key in sorted(samples)],
         "scores": [row for part in parts for row in part["scores"]],
     }
@@ -291,7 +296,7 @@ def _unfinished(store: Store) -> Run:
     sections = _sections(config, _describe(config, left_out), tables)
     chunks = sum(-(-count // config.chunk) for count in first["counts"].values()) * len(config.models)
     problems = [*first["problems"], *(row for part in parts for key in ("problems", "left out") for row in part[key])]
-    events = tuple(event for one in stores for event in one.events)
+    events = tuple(event for one in stores for event in _events(one))
     told = f"{len(files)} of {chunks} chunks are done; measures of the whole are taken when a run is finished"
     return Run(store, first, config, sections, tuple(problems), events, unfinished=told)
 
@@ -364,11 +369,7 @@ def _section(
     scores: Sequence[Mapping[str, Any]],
 ) -> Section:
     score_of = {row["sample"]: row["score"] for row in scores if (row["dataset"], row["model"]) == (dataset, model)}
-    rows = [
-        {**row, "attributes": json.loads(row["attributes"] or "{}")}
-        for row in samples
-        if row["dataset"] == dataset and row["sample"] in score_of
-    ]
+    rows = [_sample(row) for row in samples if row["dataset"] == dataset and row["sample"] in score_of]
     place = {row["sample"]: number for number, row in enumerate(rows)}
     entries = {
         cell["method"]: Entry(
@@ -388,8 +389,10 @@ def _section(
     whole: dict[tuple[str, str, str], Values] = {}
     found: dict[tuple[str, str], None] = {}
     for (of_dataset, of_model, method, metric, column), at in results.rows.items():
-        if (of_dataset, of_model) != (dataset, model) or method not in entries:
+        if (of_dataset, of_model) != (dataset, model):
             continue
+        if method not in entries:
+            raise InputError(f"Expected {shown(method)} of results.parquet in cells.json too, found none.")
         found[metric, column] = None
         values, samples_of = results.values[at], results.samples[at]
         if results.names[samples_of[0]] == "":
@@ -504,5 +507,62 @@ def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[
     return list(found.values())
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _table(path: Path, name: str, older: bool = False) -> Any:
+    """One table of the run, with the columns that it was written with; runs of an older format may lack some."""
+    data = read_bytes(path, f"{name}.parquet", MAX_RECORD)
+    try:
+        table = read_table(data)
+    except (ValueError, OSError, NotImplementedError):  # pyarrow's errors are of these kinds
+        raise InputError(f"Expected Parquet in {path.name}, got other content. Copy the folder again.") from None
+    check_table(table, name, ADDED if older else ())
+    return table
+
+
+def _cells(path: Path) -> list[dict[str, Any]]:
+    """cells.json: what the methods and controls are."""
+    rows: Any = parse_json(f'{{"cells": {read_text(path, path.name, MAX_RECORD)}}}', path.name)["cells"]
+    kinds: dict[str, Any] = dict.fromkeys(("method", "kind", "dataset", "model", "name", "description"), str)
+    kinds |= {"seeds": list, "parameters": dict, "of": str | None}
+    entries: list[Any] = rows if isinstance(rows, list) else [None]
+    for number, row in enumerate(entries):
+        known: Any = row if isinstance(row, dict) else {}
+        typed = all(isinstance(known.get(name), kind) for name, kind in kinds.items())
+        if not typed or known["kind"] not in ("method", "control") or {type(seed) for seed in known["seeds"]} != {int}:
+            raise InputError(f"Expected a method or control as entry {number} of cells.json, got {shown(row)}.")
+    return entries
+
+
+def _check_facts(record: Mapping[str, Any]) -> None:
+    for name in ("environment", "weights", "fingerprints"):
+        if not isinstance(record.get(name, {}), Mapping):
+            raise InputError(f"Expected {name} in run.json to be an object, got {shown(record[name])}.")
+
+
+def _events(store: Store) -> tuple[dict[str, Any], ...]:
+    """Lines of log.jsonl whose times can be added up; the log may have been cut at any moment."""
+    numbers = {"chunk": ("seconds", "overhead", "samples"), "whole": ("seconds",)}
+    return tuple(
+        event
+        for event in store.events
+        if isinstance(event.get("event"), str)
+        and all(_is_time(event.get(name)) for name in numbers.get(event["event"], ()))
+        and all(
+            isinstance(times := event.get(kind, {}), dict) and all(map(_is_time, times.values()))
+            for kind in ("methods", "metrics", "reading")
+        )
+        and (event["event"] != "whole" or "metric" in event)
+    )
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of samples.parquet with its attributes decoded."""
+    boxes = row["boxes"] or []
+    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) or min(row["height"], row["width"]) < 1:
+        raise InputError(f"Expected a hash and a size of the image of {shown(row['sample'])} in samples.parquet.")
+    if not all(box and len(box) == 4 and all(map(_is_time, box)) for box in boxes):
+        raise InputError(f"Expected boxes of four numbers for {shown(row['sample'])} in samples.parquet.")
+    return {**row, "attributes": parse_json(row["attributes"] or "{}", "the attributes in samples.parquet")}

@@ -26,7 +26,7 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.errors import MissingExtra
+from matex.checks import parse_array, parse_json, read_bytes, read_json
+from matex.errors import MissingExtra, shortened, shown
 from matex.images import InputError
 from matex.render.files import strict_json
 
@@ -60,7 +61,12 @@ SAMPLES = (
     "number",
 )
 SCORES = ("dataset", "model", "sample", "score")
+ADDED = frozenset({"cluster"})
+"""Columns that runs of older formats lack."""
+MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
 PLAN = "work/plan.json"
+MAX_RECORD = 1 << 30
+"""Bytes of a file of a run folder that is read whole."""
 _TEMPORARY = ".part"
 
 
@@ -91,7 +97,7 @@ class Store:
 
     @property
     def complete(self) -> bool:
-        return (self.path / "run.json").exists()
+        return os.path.exists(self.path / "run.json")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -105,7 +111,7 @@ class Store:
     @property
     def plan(self) -> dict[str, Any] | None:
         """What an unfinished run set out to do; None when there is none."""
-        return self._read_json(PLAN, "Start a new run with -o.") if (self.path / PLAN).exists() else None
+        return self._read_json(PLAN, "Start a new run with -o.") if os.path.exists(self.path / PLAN) else None
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
@@ -199,16 +205,13 @@ class Store:
 
     def _read_json(self, name: str, advice: str) -> dict[str, Any]:
         try:
-            found = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if not isinstance(found, dict):
-            raise self._damaged(name, advice)
-        return found
+            return read_json(self.path / name, name, MAX_RECORD)
+        except InputError:
+            raise self._damaged(name, advice) from None
 
     def _damaged(self, name: str, advice: str) -> InputError:
         return InputError(
-            f"Expected {name} in the run folder {str(self.path)!r} as it was written, got a damaged file. {advice}"
+            f"Expected {name} in the run folder {shown(str(self.path))} as it was written, got a damaged file. {advice}"
         )
 
     @contextlib.contextmanager
@@ -226,12 +229,31 @@ class Store:
     ) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]]:
         """(sample, raw grid, token scores or None) of every map that one method made, in the order of the samples."""
         folder = self.path / map_folder(dataset, model, method, seed)
-        for file in sorted(folder.glob("*.npz"), key=lambda file: int(file.stem)):
-            with np.load(file, allow_pickle=False) as arrays:
-                names = set(arrays.files)
-                for name in arrays.files:
-                    if not name.startswith("t:"):
-                        yield name, arrays[name], arrays[f"t:{name}"] if f"t:{name}" in names else None
+        for file in sorted(folder.glob("*.npz"), key=lambda file: (len(file.stem), file.stem)):
+            arrays = self._arrays(file)
+            for name, values in arrays.items():
+                if not name.startswith("t:"):
+                    yield name, values, arrays.get(f"t:{name}")
+
+    def _arrays(self, file: Path) -> dict[str, NDArray[np.float32]]:
+        """The arrays of one file of maps.
+
+        Raises:
+            InputError: not a .npz of grids and lists of numbers.
+        """
+        try:
+            data = read_bytes(file, "maps", MAX_RECORD)
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if any(member.file_size > len(data) for member in archive.infolist()):  # they are stored uncompressed
+                    raise ValueError
+                names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+                arrays = {name: parse_array(archive.read(f"{name}.npy"), "a map") for name in names}
+            if any(array.ndim != (1 if name.startswith("t:") else 2) for name, array in arrays.items()):
+                raise ValueError
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            name = file.relative_to(self.path).as_posix()
+            raise self._damaged(name, "Copy the folder again, or run it again.") from None
+        return arrays
 
     def tidy(self) -> None:
         """Remove what only an unfinished run needs, and what a killed process left half-written."""
@@ -284,10 +306,14 @@ def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """Rows of a file of JSON lines, without one that was being written when a process was killed; none without file."""
     found: list[dict[str, Any]] = []
-    for line in file.read_bytes().split(b"\n") if file.exists() else ():
+    for line in read_bytes(file, "JSON lines", MAX_RECORD).split(b"\n") if _filled(file) else ():
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            found.append(parse_json(line.decode("utf-8"), file.name))
     return found
+
+
+def _filled(file: Path) -> bool:
+    return os.path.exists(file) and not (file.is_file() and file.stat().st_size == 0)
 
 
 def as_json(value: Any) -> bytes:
@@ -302,21 +328,48 @@ def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
     """Rows of results as a pyarrow table; NaN stays NaN."""
-    pa = arrow()
-    kinds = {"seed": pa.int64(), "value": pa.float64()}
-    return pa.table({name: pa.array(columns[name], kinds.get(name, pa.string())) for name in RESULTS})
+    return arrow().table({name: columns[name] for name in RESULTS}, schema=schema("results"))
 
 
 def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
-    pa = arrow()
-    kinds = {"boxes": pa.list_(pa.list_(pa.float64())), **dict.fromkeys(("height", "width", "number"), pa.int64())}
-    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.string())) for name in SAMPLES})
+    return arrow().table({name: [row[name] for row in rows] for name in SAMPLES}, schema=schema("samples"))
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    return arrow().table({name: [row[name] for row in rows] for name in SCORES}, schema=schema("scores"))
+
+
+def schema(table: str) -> Any:
+    """Columns and types of "results", "samples" or "scores", a pyarrow schema."""
     pa = arrow()
-    kinds = {"score": pa.float64()}
-    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.string())) for name in SCORES})
+    columns = {"results": RESULTS, "samples": SAMPLES, "scores": SCORES}[table]
+    kinds = {
+        **dict.fromkeys(("seed", "height", "width", "number"), pa.int64()),
+        **dict.fromkeys(("value", "score"), pa.float64()),
+        "boxes": pa.list_(pa.list_(pa.float64())),
+    }
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
+
+
+def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
+    """Refuse a table with other columns or types than it was written with, or with gaps.
+
+    Raises:
+        InputError: what is wrong, in one line.
+    """
+    for column in schema(name):
+        if column.name not in table.column_names:
+            if column.name in optional:
+                continue
+            raise InputError(f"Expected a column {column.name} in {name}.parquet, got none. Copy the folder again.")
+        found = table[column.name]
+        if found.type != column.type:
+            raise InputError(
+                f"Expected {column.name} in {name}.parquet as {column.type}, got {shortened(str(found.type))}. "
+                "Copy the folder again."
+            )
+        if found.null_count and column.name not in MAY_BE_NULL:
+            raise InputError(f"Expected {column.name} in {name}.parquet in every row, got {found.null_count} gaps.")
 
 
 def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
