@@ -25,10 +25,12 @@ from matex.adapters.randomise import randomised
 from matex.attribution import make
 from matex.attribution.batching import batches
 from matex.attribution.scoring import encode
+from matex.checks import as_path, count
+from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
-from matex.images import READ_SIDE, Film, InputError, read
+from matex.images import READ_SIDE, Film, read
 from matex.metrics.similarity import highest, spearman
-from matex.pipeline import Domain, explain
+from matex.pipeline import Domain, check_phrase, check_request, explain
 from matex.priors.anatomy import Mention, parse
 from matex.priors.atlas import LUNGS, REGIONS
 from matex.priors.scene import Scene
@@ -172,7 +174,7 @@ class Audit:
         """Write audit.json and audit.html into the folder, both or neither."""
         from matex.render.audit import save
 
-        return save(self, Path(folder))
+        return save(self, as_path(folder, "a folder to write to"))
 
 
 def audit(
@@ -207,10 +209,13 @@ def audit(
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
     """
-    if regions < 10 or repeats < 2:
-        raise InputError(f"Expected regions of 10 or more and repeats of 2 or more, got {regions} and {repeats}.")
+    check_request(model, text, method)
+    count(regions, "regions", 10, 10_000)
+    count(repeats, "repeats", 2, 1000)
+    if unrelated is not None:
+        check_phrase(unrelated)
     if unrelated is not None and unrelated.split() == text.split():
-        raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {unrelated!r} for both.")
+        raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {shown(unrelated)} for both.")
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)

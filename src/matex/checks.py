@@ -52,6 +52,17 @@ def text(value: Any, name: str) -> str:
     return value
 
 
+def as_path(value: Any, what: str) -> Path:
+    """A path.
+
+    Raises:
+        InputError: neither text nor a path, or one that no system takes.
+    """
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value) or not str(value):
+        raise InputError(f"Expected {what}, got {shown(value)}. Give its path.")
+    return Path(os.fsdecode(value))
+
+
 def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number from low to high, both included.
 

@@ -748,7 +748,7 @@ def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
     """A lung mask [height, width] of the film's size: 0, 1 and 2, or booleans of both lungs."""
     if path is None:
         return None
-    import numpy as np
+    from matex.pipeline import check_mask
 
     try:
         values = _mask_values(path)
@@ -759,14 +759,7 @@ def _read_mask(path: Path | None, film: Film) -> NDArray[np.generic] | None:
             f"Expected a lung mask as an image or .npy, could not read {shown(str(path))}: {shortened(str(error))}. "
             "Check the file."
         ) from None
-    if values.dtype != np.bool_ and 255 in values and np.isin(values, (0, 255)).all():
-        values = values == 255
-    if values.shape != film.size or not np.isin(values, (0, 1, 2)).all():
-        raise InputError(
-            f"Expected a lung mask of shape {film.size} of 0, 1 (patient's right) and 2 (left), or of 0 "
-            f"and 255, got shape {values.shape}, values {np.unique(values)[:5].tolist()}. Draw it on the film."
-        )
-    return values
+    return check_mask(values, film)
 
 
 def _mask_values(path: Path) -> NDArray[np.generic]:

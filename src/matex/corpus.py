@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model
+from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
-from matex.checks import count
-from matex.errors import InputError
+from matex.checks import MAX_BATCH, count
+from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
-from matex.pipeline import Domain, Prepared, check_choices, identity, prepare, trace_prepared
+from matex.pipeline import Domain, Prepared, check_choices, check_method, identity, prepare, trace_prepared
 from matex.saliency import Explanation
 
 _LOG = logging.getLogger(__name__)
@@ -132,6 +132,7 @@ def explain_each(
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
     stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    _check_pairs(pairs)
     total = len(pairs) if isinstance(pairs, Sized) else None
     return stream.results(enumerate(pairs), total, progress)
 
@@ -182,6 +183,7 @@ def explain_batch(
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
     stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    _check_pairs(pairs)
     numbered = list(enumerate(pairs))
     # Pairs are put in the order of the batches that their images fill, so that each image falls into one batch.
     image_number: dict[Hashable, int] = {}
@@ -262,11 +264,13 @@ class _Stream:
     workers: int
 
     def __post_init__(self) -> None:
+        check_model(self.model)
+        check_method(self.method)
         check_choices(self.resize, self.domain)
         if self.on_error not in ("stop", "skip"):
-            raise InputError(f"Expected on_error to be stop or skip, got {self.on_error!r}.")
-        count(self.batch_size, "batch_size")
-        count(self.workers, "workers")
+            raise InputError(f"Expected on_error to be stop or skip, got {shown(self.on_error)}.")
+        count(self.batch_size, "batch_size", high=MAX_BATCH)
+        count(self.workers, "workers", high=1024)
         require(self.method, make(self.method, self.parameters), self.model.image)
 
     def results(
@@ -385,6 +389,17 @@ class _Stream:
         return dict(zip(usable, traced.explain(self.method, self.parameters), strict=True))
 
 
+def _check_pairs(pairs: Any) -> None:
+    """Refuse what holds no pairs.
+
+    Raises:
+        InputError: one text, path, film or array, or nothing that can be gone through.
+    """
+    if isinstance(pairs, str | bytes | np.ndarray | Mapping) or not isinstance(pairs, Iterable):
+        got = type(pairs).__name__
+        raise InputError(f"Expected pairs, such as [(image, text), (image, text)], got {got}. Put them in a list.")
+
+
 def _pair(given: Any) -> Pair:
     """One element of `pairs`.
 
@@ -392,7 +407,9 @@ def _pair(given: Any) -> Pair:
         InputError: it is no pair.
     """
     if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= len(Pair._fields):
-        raise InputError(f"Expected a pair (image, text) or a matex.Pair, got {type(given).__name__}.")
+        raise InputError(
+            f"Expected a pair (image, text) or a matex.Pair, got {type(given).__name__}. Pair them: zip(images, texts)."
+        )
     return Pair(*given)
 
 

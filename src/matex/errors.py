@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 SHOWN = 80
@@ -62,7 +63,7 @@ class MissingExtra(ImportError):
 def shown(value: Any, length: int = SHOWN) -> str:
     """A value as messages quote it: one line of printable characters, the middle left out where it is long.
 
-    Text is quoted. Large arrays are shown by their shapes. Never raises.
+    Text and paths are quoted. Large arrays are shown by their shapes. Never raises.
 
     >>> shown("a" * 200, 20)
     "'aaaaaaaaa...aaaaaa'"
@@ -102,6 +103,8 @@ def printable(text: str, keep: str = "") -> str:
 
 def _represented(value: Any, length: int) -> str:
     """repr, without ever building a long one of what is long."""
+    if isinstance(value, PurePath):
+        value = str(value)
     if isinstance(value, str):
         return repr(value if len(value) <= length else value[:length] + value[-length:])
     if isinstance(value, bytes | bytearray):

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
-from matex.errors import InputError
+from matex.errors import InputError, shown
 
 MIN_SIDE = 16  # pixels; fewer cannot hold a finding
 MAX_PIXELS = 178_000_000  # just under Pillow's own hard limit, some ten times a large radiograph
@@ -72,6 +72,10 @@ class Film:
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
+        if not isinstance(view, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"Expected view as text, such as 'PA', got {shown(view)}.")
+        if mirrored not in (None, True, False) or isinstance(mirrored, int) is not isinstance(mirrored, bool):
+            raise InputError(f"Expected mirrored to be True, False or None, got {shown(mirrored)}.")
         view = self.view if view is None else view
         if mirrored is None:
             return replace(self, view=view)

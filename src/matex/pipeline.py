@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model, Tower, UnsupportedModel, words
-from matex.attribution import Fused, Reporting, make, require
+from matex.adapters.model import Encoded, Model, Tower, check_model, words
+from matex.attribution import METHODS, Fused, Reporting, make, require
 from matex.attribution.method import unserved
+from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
-from matex.images import READ_SIDE, Film, InputError, read
+from matex.images import READ_SIDE, Film, read
 from matex.plugins import describe
 from matex.priors.anatomy import parse
 from matex.priors.scene import Scene
@@ -69,6 +70,7 @@ def explain(
         ValueError: a parameter outside its range.
         UnsupportedModel: a model without what the method needs; the message names methods that do work.
     """
+    check_request(model, text, method)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask, progress=progress)[method][
         0
@@ -119,10 +121,10 @@ def compare(
         progress: show which method is at work, and a bar of its own for one that runs the model many times.
         model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
     """
-    methods = [methods] if isinstance(methods, str) else methods
-    chosen = dict(methods) if isinstance(methods, Mapping) else {name: {} for name in methods}
-    if not chosen:
-        raise InputError("Expected at least one method, got none. matex.methods() lists them.")
+    chosen = _chosen(methods)
+    for name, parameters in chosen.items():
+        check_request(model, text, name)
+        make(name, parameters)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     start = time.perf_counter()
     traced = trace_pairs(model, [(film, text)], chosen.items(), resize=resize, domain=domain, lung_mask=lung_mask)
@@ -168,9 +170,13 @@ def attribute(
         UnknownName: no such method or parameter.
         UnsupportedModel: a tower without what the method needs; the message names methods that do work.
     """
-    _check_inputs(model, pixels, token_ids)
+    check_model(model)
+    check_method(method)
+    check_inputs(model, pixels, token_ids)
+    if text is not None:
+        check_phrase(text)
     if tower not in ("image", "text"):
-        raise InputError(f"Expected tower 'image' or 'text', got {tower!r}.")
+        raise InputError(f"Expected tower 'image' or 'text', got {shown(tower)}.")
     chosen = make(method, parameters)
     require(method, chosen, getattr(model, tower))
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
@@ -186,7 +192,19 @@ def attribute(
 
 
 def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
-    """Cosine similarity of every image with every phrase, [image, phrase], at least float32."""
+    """Cosine similarity of every image with every phrase, [image, phrase], at least float32.
+
+    Args:
+        model: from `matex.load`.
+        pixels: [image, channel, height, width], as `model.prepare(film)` gives them for one image.
+        token_ids: [phrase, token], as `model.batch([model.encode(text)])` gives them.
+
+    Raises:
+        InputError: anything but such tensors.
+    """
+    check_model(model)
+    check_inputs(model, pixels, token_ids, paired=False)
+    pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
     image, text = run(model.image, pixels).embedding, run(model.text, token_ids).embedding
     return image @ text.T
 
@@ -285,7 +303,7 @@ def prepare(
     Raises:
         InputError: a film that the model cannot take, or a lung mask of another size.
     """
-    mask = None if lung_mask is None else _check_mask(lung_mask, film)
+    mask = None if lung_mask is None else check_mask(lung_mask, film)
     return Prepared(film, *model.prepare(film, resize), mask)
 
 
@@ -300,7 +318,7 @@ def check_choices(resize: str, domain: str) -> None:
         ("resize", resize, ("model", "squash", "pad", "crop")),
     ):
         if value not in choices:
-            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {value!r}.")
+            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
 
 
 def trace_prepared(
@@ -556,9 +574,93 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _check_inputs(model: Model, pixels: Tensor, token_ids: Tensor) -> None:
-    """Refuse tensors that are no batch of images and phrases for this model."""
-    if pixels.dim() != 4 or token_ids.dim() != 2 or len(pixels) != len(token_ids) or not len(pixels):
+def check_request(model: Model, text: str, method: str) -> None:
+    """Refuse arguments of another kind than `explain` takes, before anything is read.
+
+    Raises:
+        InputError: what was given instead, and what to write.
+        UnknownName: no such method.
+    """
+    check_model(model)
+    check_phrase(text)
+    check_method(method)
+
+
+def check_phrase(text: Any) -> None:
+    """Refuse what is no phrase.
+
+    Raises:
+        InputError: a list of phrases, or anything else that is not text.
+    """
+    if isinstance(text, list | tuple):
+        raise InputError(f"Expected one phrase, got {shown(text)}. Give explain_batch an (image, text) pair for each.")
+    if not isinstance(text, str):
+        raise InputError(f"Expected the phrase as text, got {shown(text)}. Write it in quotation marks.")
+
+
+def check_method(method: Any) -> None:
+    """Refuse what is no name of a method.
+
+    Raises:
+        InputError: several names, or anything else that is not text.
+        UnknownName: no such method.
+    """
+    if not isinstance(method, str):
+        raise InputError(
+            f"Expected the name of one method, got {shown(method)}. matex.compare takes several methods; "
+            "explain_batch takes pairs, list(zip(images, texts))."
+        )
+    METHODS[method]
+
+
+def _chosen(methods: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Methods as `compare` takes them: a name, names, or parameters by name."""
+    if isinstance(methods, str):
+        methods = [methods]
+    if isinstance(methods, Mapping):
+        chosen: dict[Any, Any] = dict(methods)
+    elif isinstance(methods, Iterable):
+        names = list(methods)
+        for name in names:
+            check_method(name)
+        chosen = {name: {} for name in names}
+    else:
+        raise InputError(f"Expected names of methods, got {shown(methods)}. matex.methods() lists them.")
+    if not chosen:
+        raise InputError("Expected at least one method, got none. matex.methods() lists them.")
+    for name, parameters in chosen.items():
+        if not isinstance(parameters, Mapping):
+            raise InputError(f"Expected parameters of {shown(name)} by name, got {shown(parameters)}.")
+    return chosen
+
+
+def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool = True) -> None:
+    """Refuse what is no batch of images and phrases for this model.
+
+    Args:
+        model: whose patches, tokens and context count.
+        pixels: [image, channel, height, width].
+        token_ids: [phrase, token].
+        paired: as many phrases as images.
+
+    Raises:
+        InputError: other types, shapes, or values that the model cannot take.
+    """
+    for name, value, instead in (
+        ("pixels", pixels, "model.prepare(matex.read(image))[0]"),
+        ("token_ids", token_ids, "model.batch([model.encode(text)])"),
+    ):
+        if not isinstance(value, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(
+                f"Expected {name} as a tensor, {instead}, got {shown(value, 60)}. "
+                "matex.explain takes images and texts as they are."
+            )
+    if pixels.dim() != 4 or token_ids.dim() != 2 or not len(pixels) or not len(token_ids) or not token_ids.shape[1]:
+        raise InputError(
+            "Expected pixels [image, channel, height, width] and token_ids [phrase, token], got "
+            f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
+        )
+    if paired and len(pixels) != len(token_ids):
         raise InputError(
             "Expected pixels [1, channel, height, width] and token_ids [1, token], got "
             f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
@@ -580,12 +682,29 @@ def _check_inputs(model: Model, pixels: Tensor, token_ids: Tensor) -> None:
         raise InputError(f"Expected token ids below {model.vocabulary}, got {int(token_ids.max())}. Wrong tokenizer?")
 
 
-def _check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
-    """A lung mask that fits the film it is about."""
-    found, size = np.asarray(mask), film.size
+def check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
+    """A lung mask [height, width] that fits the film it is about: 0, 1 and 2, or booleans of both lungs.
+
+    Raises:
+        InputError: another shape or other values.
+    """
+    size = film.size
+    try:
+        found = np.asarray(mask)
+    except ValueError:  # lists of different lengths
+        raise InputError(f"Expected a lung mask of shape {size}, got {shown(mask)}. Draw it on the film.") from None
     if found.shape != size:
         raise InputError(
             f"Expected a lung mask of shape {size} (height, width of the image), got {found.shape}. "
             "Draw it on the original image."
+        )
+    if found.dtype != np.bool_ and 255 in found and np.isin(found, (0, 255)).all():
+        found = found == 255
+    numeric = found.dtype.kind in "biuf"
+    if not numeric or not np.isin(found, (0, 1, 2)).all():
+        got = f"values {np.unique(found)[:5].tolist()}" if numeric else f"the type {found.dtype}"
+        raise InputError(
+            f"Expected a lung mask of shape {size} of 0, 1 (patient's right) and 2 (left), or of 0 and 255, got {got}. "
+            "Draw it on the film."
         )
     return found

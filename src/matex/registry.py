@@ -31,6 +31,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return register
 
     def __getitem__(self, name: str) -> T:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"Expected the name of one {self.kind} as text, got {shown(name)}.")
         if name not in self._entries:
             raise UnknownName(self.kind, name, tuple(self._entries))
         return self._entries[name]

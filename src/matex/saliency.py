@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.checks import as_path
 from matex.geometry import Placement
 from matex.images import Film
 from matex.priors.anatomy import Mention
@@ -126,7 +127,7 @@ class Explanation:
         """
         from matex.render.files import save
 
-        return save(self, Path(folder))
+        return save(self, as_path(folder, "a folder to write to"))
 
     def audit(self, model: Model, lung_mask: NDArray[np.generic] | None = None) -> Audit:
         """Hold the map against controls: is it about the model, or about the prior? See `matex.audit`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import stat
 import typing
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS, make
-from matex.errors import CheckpointError, InputError, shown
+from matex.checks import number, read_array, read_json
+from matex.errors import CheckpointError, InputError, shortened, shown
 from matex.images import MAX_BYTES
 from matex.saliency import Explanation
 from matex.typed import as_type, in_words
@@ -94,7 +95,7 @@ class Saved:
         found: Any = self.record
         for name in path.split("."):
             if not isinstance(found, Mapping) or name not in found:
-                raise InputError(f"Expected {path} in {self.folder / 'explanation.json'}, found none. Explain again.")
+                raise InputError(f"Expected {shown(path)} in {shown(self.folder / 'explanation.json')}, found none.")
             found = found[name]
         return found
 
@@ -105,23 +106,20 @@ def load_saved(folder: Path) -> Saved:
     Raises:
         InputError: files that are missing or are not what they should be.
     """
-    try:
-        record = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
-        values = np.load(folder / "image_map.npy", allow_pickle=False)
-    except FileNotFoundError as error:
+    for name in ("explanation.json", "image_map.npy"):
+        if not os.path.lexists(folder / name):
+            where = shown(folder)
+            raise InputError(f"Expected a folder that matex explain wrote, but {name} is missing in {where}. Check it.")
+    record = read_json(folder / "explanation.json", "explanation.json as matex wrote it")
+    values = read_array(folder / "image_map.npy", "image_map.npy as matex wrote it")
+    if record.get("format") != "matex-explanation/1":
         raise InputError(
-            f"Expected a folder that matex explain wrote, but {error.filename} is missing. Check the path."
-        ) from None
-    except OSError as error:
-        raise InputError(f"Could not read {folder}: {error.strerror or error}. Check the path.") from None
-    except (ValueError, EOFError, RecursionError, MemoryError):
+            f"Expected {shown(folder / 'explanation.json')} in the format matex-explanation/1, got another."
+        )
+    if values.ndim != 2 or values.dtype.kind != "f":
         raise InputError(
-            f"Expected explanation.json and image_map.npy as matex wrote them, those in {folder} are damaged."
-        ) from None
-    if not isinstance(record, Mapping) or record.get("format") != "matex-explanation/1":
-        raise InputError(f"Expected {folder / 'explanation.json'} in the format matex-explanation/1, got another.")
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
-        raise InputError(f"Expected a map of floats [height, width] in {folder / 'image_map.npy'}. Explain again.")
+            f"Expected a map of floats [height, width] in {shown(folder / 'image_map.npy')}. Explain again."
+        )
     saved = Saved(folder, record, values)
     for path, kinds in KINDS.items():
         if path in MAY_LACK and path.rpartition(".")[2] not in saved[path.rpartition(".")[0]]:
@@ -129,8 +127,8 @@ def load_saved(folder: Path) -> Saved:
         if not isinstance(saved[path], kinds):
             wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
             raise InputError(
-                f"Expected {path} in {folder / 'explanation.json'} to be {wanted}, got {type(saved[path]).__name__}. "
-                "Explain again."
+                f"Expected {path} in {shown(folder / 'explanation.json')} to be {wanted}, got "
+                f"{type(saved[path]).__name__}. Explain again."
             )
     return saved
 
@@ -144,7 +142,9 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     """
     name, plugin = saved["method"], saved.record["provenance"].get("plugin")
     if name not in METHODS and plugin is not None:
-        raise InputError(f"The method {name!r} came from the plug-in {plugin.get('name')}. Name it with --plugin.")
+        raise InputError(
+            f"The method {shown(name)} came from the plug-in {shown(plugin.get('name'))}. Name it with --plugin."
+        )
     hints = typing.get_type_hints(METHODS[name])
     values: dict[str, Any] = {}
     for key, value in saved["parameters"].items():
@@ -152,7 +152,7 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
             values[key] = as_type(value, hints[key]) if key in hints else value
         except ValueError:
             raise InputError(
-                f"Expected the recorded {key} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
+                f"Expected the recorded {shown(key)} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
                 "Explain again."
             ) from None
     try:
@@ -217,7 +217,8 @@ def find_tokenizer(saved: Saved) -> str | None:
         if folder.is_dir() and describe_tokenizer(str(folder))["sha256"] == wanted:
             return str(folder)
     raise InputError(
-        f"Found no tokenizer with the recorded checksum {str(wanted)[:12]} in a folder {source} beside {saved.folder} "
+        f"Found no tokenizer with the recorded checksum {shown(str(wanted)[:12])} in a folder {shown(source)} beside "
+        f"{shown(saved.folder)} "
         "or in the current folder. Name it with --tokenizer."
     )
 
@@ -241,13 +242,18 @@ def find_image(saved: Saved) -> Path:
         if found == wanted:
             return path
     raise InputError(
-        f"Found no image with the recorded checksum {wanted[:12]} ({name}) beside {saved.folder} or in the "
-        "current folder. Name it with --image."
+        f"Found no image with the recorded checksum {shown(wanted[:12])} ({shown(name)}) beside "
+        f"{shown(saved.folder)} or in the current folder. Name it with --image."
     )
 
 
 def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> Verdict:
-    """What differs between a saved explanation and one made now."""
+    """What differs between a saved explanation and one made now.
+
+    Raises:
+        InputError: a tolerance that is not a finite number of 0 or more.
+    """
+    tolerance = number(tolerance, "tolerance", 0)
     differences: list[str] = []
     remarks: list[str] = []
     for label, path, now in (
@@ -258,7 +264,7 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
         ("lung mask checksum", "provenance.lung_mask", again.provenance["lung_mask"]),
     ):
         if saved[path] != now:
-            differences.append(f"{label}: recorded {saved[path]}, now {now}")
+            differences.append(f"{label}: recorded {shown(saved[path])}, now {shown(now)}")
     values = again.image.values
     map_difference = np.nan
     if values.shape != saved.values.shape:
@@ -272,15 +278,15 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
             differences.append(f"map: differs by up to {map_difference:.2g}, tolerance {tolerance:.2g}")
     score_difference = abs(float(saved["score"] if saved["score"] is not None else np.nan) - again.score)
     if not score_difference <= tolerance:
-        differences.append(f"score: recorded {saved['score']}, now {again.score}, tolerance {tolerance:.2g}")
+        differences.append(f"score: recorded {shown(saved['score'])}, now {again.score}, tolerance {tolerance:.2g}")
     for package, version in saved["provenance.versions"].items():
         now = again.provenance["versions"].get(package)
         if now != version:
-            remarks.append(f"{package} was {version}, is {now}")
+            remarks.append(f"{shortened(package)} was {shown(version)}, is {shown(now)}")
     if (was := saved.record["provenance"].get("plugin")) != (now := again.provenance["plugin"]):
-        remarks.append(f"the method's plug-in was {was}, is {now}")
+        remarks.append(f"the method's plug-in was {shown(was)}, is {shown(now)}")
     if saved["provenance.matex"] != again.provenance["matex"]:
-        remarks.append(f"matex was {saved['provenance.matex']}, is {again.provenance['matex']}")
+        remarks.append(f"matex was {shown(saved['provenance.matex'])}, is {again.provenance['matex']}")
     return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -54,6 +55,9 @@ def load(
             or in this dtype.
         UnsupportedModel: an architecture that no adapter was written for.
     """
+    for setting, value in (("device", device), ("dtype", dtype), ("preset", preset), ("tokenizer", tokenizer)):
+        if value is not None and not isinstance(value, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"Expected {setting} as text, got {shown(value)}.")
     where = _device(device)
     if dtype not in DTypeName.__args__:
         raise InputError(f"Expected dtype to be one of {', '.join(DTypeName.__args__)}, got {dtype!r}.")
@@ -147,12 +151,12 @@ def _device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"Expected device 'auto', 'cpu', 'cuda' or 'mps', got {device!r}.") from None
+    except (RuntimeError, TypeError):
+        raise InputError(f"Expected device 'auto', 'cpu', 'cuda' or 'mps', got {shown(device)}.") from None
     cuda = (found.index or 0) < torch.cuda.device_count()
     there = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
     if not there.get(found.type, False):
-        raise InputError(f"Expected a device that this machine has, got {device!r}. Use device='auto'.")
+        raise InputError(f"Expected a device that this machine has, got {shown(device)}. Use device='auto'.")
     return found
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.unread import describe, unread_words
 from matex.errors import CheckpointError as CheckpointError
-from matex.errors import InputError
+from matex.errors import InputError, shown
 from matex.errors import UnsupportedModel as UnsupportedModel
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
@@ -281,6 +281,20 @@ class Model:
     def _lacks(self, what: str) -> str:
         lacking = [line for line in self.missing if what in line] or [f"no {what}"]
         return f"Cannot explain with {self.name!r}: {'; '.join(lacking)}. matex.attribute takes prepared inputs."
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no loaded model, naming the call that loads it.
+
+    Raises:
+        InputError: a name, a module of another library, or anything else.
+    """
+    if isinstance(model, Model):
+        return
+    if isinstance(model, str):
+        raise InputError(f"Expected a model, got its name. Load it first: matex.load({shown(model)}).")
+    advice = "matex.load(module)" if isinstance(model, nn.Module) else 'matex.load("tiny")'
+    raise InputError(f"Expected a model that matex.load returned, got {type(model).__name__}. Write {advice}.")
 
 
 def words(text: str, spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:

@@ -6,24 +6,33 @@ import dataclasses
 import io
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from matex.images import InputError
+from matex.checks import read_json
+from matex.errors import InputError, shown
 from matex.render.colormap import ColourScale
 from matex.saliency import DISCLAIMER, Explanation
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = "matex-explanation/1"
 NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html")
 PNG_LEVEL = 2  # of zlib; level 4 takes a third longer for a tenth less, level 6 three times as long for a fifth less
 RUN_FORMAT = "matex-run/1"
+OLD, NEW = "old", "new"  # in a temporary folder: what moves out of the folder, what moves in
+DAY = 24 * 3600  # seconds
 RUN = "matex-run.json"  # in a folder with several explanations: which folders beside it belong to the run
 
 
@@ -79,6 +88,10 @@ def _write(explanation: Explanation, folder: Path) -> None:
 def writing(folder: Path, alone: bool = False) -> Generator[Path]:
     """A temporary folder inside the folder; on success its files move into the folder, on failure it goes.
 
+    The exchange with an earlier result is a matter of renaming: old files move out before new ones move in, so that
+    the folder never holds parts of two results. A process that is killed on the way leaves both in the temporary
+    folder, and the next run in the folder completes the exchange.
+
     Args:
         folder: made when it is missing.
         alone: remove what an earlier run left, before the new files move in. Other files are left alone.
@@ -89,20 +102,20 @@ def writing(folder: Path, alone: bool = False) -> Generator[Path]:
     made = _make(folder)
     temporary = folder / f".matex-{secrets.token_hex(4)}"
     try:
+        _clean_up(folder)
         temporary.mkdir()
-        yield temporary
-        files = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
-        for file in files:
-            _check_free(folder, file)
-        if alone:
-            _clear(folder)
-        for file in files:
-            (folder / file).parent.mkdir(exist_ok=True)
-            os.replace(temporary / file, folder / file)
+        with _locked(temporary):
+            (temporary / NEW).mkdir()
+            yield temporary / NEW
+            files = _files(temporary / NEW)
+            for file in files:
+                _check_free(folder, file)
+            _exchange(folder, temporary, list(dict.fromkeys(_earlier(folder))) if alone else [], files)
         shutil.rmtree(temporary)
     except OSError as error:
         _tidy(temporary, made)
-        raise InputError(f"Could not write to {folder}: {error.strerror or error}. Name another folder.") from error
+        reason = error.strerror or error
+        raise InputError(f"Could not write to {shown(folder)}: {reason}. Name another folder.") from error
     except BaseException:
         _tidy(temporary, made)
         raise
@@ -118,35 +131,101 @@ def replacing(target: Path) -> Generator[Path]:
 def _check_free(folder: Path, file: Path) -> None:
     """Raises InputError when a folder lies where the file should be, or a file or link where its folder should be."""
     if (folder / file).is_dir():
-        raise InputError(f"Expected to write the file {folder / file}, got a folder of that name. Move it away.")
+        raise InputError(f"Expected to write the file {shown(folder / file)}, got a folder of that name. Move it away.")
     above = folder / file.parent
     if file.parent != Path() and (above.is_symlink() or (above.exists() and not above.is_dir())):
-        raise InputError(f"Expected to make the folder {above}, got a file or link of that name. Move it away.")
+        raise InputError(f"Expected to make the folder {shown(above)}, got a file or link of that name. Move it away.")
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run wrote: the files of an explanation, and the folders that its index names."""
+def _earlier(folder: Path) -> Iterator[Path]:
+    """What an earlier run wrote: the files of an explanation, and those in the folders that its index names."""
     index = _json(folder / RUN)
     if index.get("format") == RUN_FORMAT and isinstance(index.get("folders"), dict):
-        for below in list(folder.iterdir()):
+        for below in sorted(folder.iterdir()):
             if below.name in index["folders"] and below.is_dir() and not below.is_symlink():
-                _clear(below)
-                if not any(below.iterdir()):
-                    below.rmdir()
-        for name in (RUN, "report.html"):
-            (folder / name).unlink(missing_ok=True)
+                yield from (Path(below.name) / file for file in _earlier(below))
+        yield from (Path(name) for name in (RUN, "report.html") if os.path.lexists(folder / name))
     if _json(folder / "explanation.json").get("format") == FORMAT:
-        for name in NAMES:
-            (folder / name).unlink(missing_ok=True)
+        yield from (Path(name) for name in NAMES if os.path.lexists(folder / name))
+
+
+def _exchange(folder: Path, temporary: Path, old: Sequence[Path], new: Sequence[Path]) -> None:
+    """Move old files out of the folder and new ones in; what was there comes back when a move fails.
+
+    The folder OLD in the temporary one says that the exchange has begun.
+    """
+    (temporary / OLD).mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for files, source, target in ((old, folder, temporary / OLD), (new, temporary / NEW, folder)):
+            for file in files:
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source / file, target / file)
+                moved.append((source / file, target / file))
+    except OSError:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
+    _remove_empty(folder, old)
+
+
+def _clean_up(folder: Path) -> None:
+    """Complete or remove what processes that were killed have left in a folder; those of running ones stay."""
+    for left in sorted(folder.glob(".matex-*")):
+        if not re.fullmatch(r"\.matex-[0-9a-f]{8}", left.name) or left.is_symlink() or not left.is_dir():
+            continue
+        with _locked(left) as free:
+            if not free:
+                continue
+            if (left / OLD).is_dir():  # killed in the exchange: the new result was whole
+                for file in _files(left / NEW):
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(left / NEW / file, folder / file)
+                _remove_empty(folder, _files(left / OLD))
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[bool]:
+    """Hold a temporary folder; the system lets go of it when the process ends, also by kill -9.
+
+    Yields whether it was free. Where there are no locks, one that was not touched for a day counts as free.
+    """
+    if sys.platform == "win32":
+        yield time.time() - folder.stat().st_mtime > DAY
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        except OSError:
+            free = time.time() - folder.stat().st_mtime > DAY
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files below a folder, relative to it."""
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+
+def _remove_empty(folder: Path, files: Sequence[Path]) -> None:
+    """Remove the folders of files that were moved out, where nothing is left in them."""
+    for below in {file.parent for file in files if file.parent != Path()}:
+        with suppress(OSError):
+            (folder / below).rmdir()
 
 
 def _json(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one for whatever else lies there."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (ValueError, RecursionError):
+        return read_json(path, "a record") if path.is_file() else {}
+    except InputError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def record(explanation: Explanation) -> dict[str, Any]:
@@ -182,7 +261,8 @@ def record(explanation: Explanation) -> dict[str, Any]:
 
 def strict_json(values: Any) -> str:
     """JSON as RFC 8259 has it, keys in order: what is not a finite number becomes null."""
-    return json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
 
 
 def _plain(value: Any) -> Any:
@@ -216,12 +296,16 @@ def check_folder(folder: Path) -> None:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:  # a name that is too long, a loop of links
         raise InputError(
-            f"Expected a folder to write to, got {error.strerror}: {str(folder)[:90]!r}. Name another folder."
+            f"Expected a folder to write to, got {error.strerror}: {shown(folder)}. Name another folder."
         ) from None
     if not existing.is_dir():
-        raise InputError(f"Expected a folder to write to, got {folder}: {existing} is a file. Name another folder.")
+        raise InputError(
+            f"Expected a folder to write to, got {shown(folder)}: {shown(existing)} is a file. Name another folder."
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"Expected a folder to write to, got {folder}: no permission in {existing}. Name another one.")
+        raise InputError(
+            f"Expected a folder to write to, got {shown(folder)}: no permission in {shown(existing)}. Name another one."
+        )
 
 
 def _make(folder: Path) -> list[Path]:
@@ -235,7 +319,7 @@ def _make(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"Could not make the folder {folder}: {error.strerror}. Name another folder.") from None
+        raise InputError(f"Could not make the folder {shown(folder)}: {error.strerror}. Name another folder.") from None
     return missing
 
 
