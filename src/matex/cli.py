@@ -227,7 +227,7 @@ def explain(
     if Path(image).suffix.lower() in TABLES:
         if text is not None or report is not None or lung_mask is not None:
             raise matex.InputError(
-                f"Expected the phrases in the column text of {shown(image)}, got TEXT, --report or --lung-mask as well. "
+                f"Expected the phrases in the column text of {shown(image)}, got TEXT, --report or --lung-mask too. "
                 "Leave it out."
             )
         settings = {"resize": resize, "domain": domain, "view": view, "mirrored": mirrored}
@@ -241,7 +241,9 @@ def explain(
         _say_default(model)
         return
     if on_error is not None:
-        raise matex.InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out.")
+        raise matex.InputError(
+            f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out."
+        )
     if (text is None) == (report is None):
         raise matex.InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
     options = {"resize": resize, "domain": domain, "progress": _on_terminal()}

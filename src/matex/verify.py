@@ -152,7 +152,7 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
             values[key] = as_type(value, hints[key]) if key in hints else value
         except ValueError:
             raise InputError(
-                f"Expected the recorded {shown(key)} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
+                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
                 "Explain again."
             ) from None
     try:
