@@ -152,8 +152,8 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
             values[key] = as_type(value, hints[key]) if key in hints else value
         except ValueError:
             raise InputError(
-                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[key])}, got {shown(value)}. "
-                "Explain again."
+                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[key])}, got "
+                f"{shown(value)}. Explain again."
             ) from None
     try:
         make(name, values)
