@@ -264,6 +264,11 @@ def test_any_text_is_read_without_failing_and_spans_hold(text):
         "bilateral effusions, right greater than left, ",
         "left base shows no opacity ",
         "unlike the right ",
+        "right but not left ",
+        "no new, ",
+        "new, ",
+        "opacity ",
+        "findings: ",
     ],
 )
 def test_a_very_long_text_is_read_in_seconds(unit):

@@ -39,6 +39,8 @@ BOTH_REPEATED_OR_MISSING = [
     ("FINDINGS AND IMPRESSION: both", "impression", "both"),
     ("FINDINGS/IMPRESSION: both", "findings", "both"),
     ("IMPRESSION AND FINDINGS: both", "findings", "both"),
+    ("Impression & Findings (portable): both", "findings", "both"),
+    ("TECHNIQUE/COMPARISON: AP\nFINDINGS: a\nHISTORY / INDICATION: b", "findings", "a"),
     ("IMPRESSION: one.\nADDENDUM: x.\nIMPRESSION: two.", "impression", "one. two."),
     ("IMPRESSION: one.\n\nIMPRESSION: one.", "impression", "one."),
     ("INDICATION: x\n\nIMPRESSION: y", "findings", ""),

@@ -14,7 +14,7 @@ from typing import Literal
 
 from matex.priors import lexicon
 from matex.priors.atlas import REGIONS
-from matex.priors.sections import WITHOUT_FINDINGS, sections
+from matex.priors.sections import has_no_findings, sections
 
 Side = Literal["right", "left"]
 Polarity = Literal["positive", "negated", "normal", "uncertain"]
@@ -24,6 +24,8 @@ UNCERTAIN_WEIGHT = 0.5
 LESSER_SIDE_WEIGHT = 0.6
 REACH = 60
 """No word acts on another one further than this many words away."""
+NEAR = 16
+"""Nor does a word look for its own noun or adjectives further than this."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def claim(sentence: str | Sentence) -> Claim:
     ('no finding', 'no finding', 'positive')
     """
     if isinstance(sentence, Sentence):
-        return "no finding" if sentence.section in WITHOUT_FINDINGS else claim(sentence.text)
+        return "no finding" if has_no_findings(sentence.section) else claim(sentence.text)
     readings = [_Reading(part) for part in sentences(sentence)]
     return "no finding" if readings and not any(reading.describes() for reading in readings) else polarity(sentence)
 
@@ -126,7 +128,7 @@ def sentences(text: str) -> tuple[Sentence, ...]:
         for stop in [*_BREAK.finditer(text, start, section.end), None]:
             if stop is not None and (stop.start() < start or not _is_end(text, start, stop)):
                 continue
-            is_covered = section.name not in WITHOUT_FINDINGS or start < first_line
+            is_covered = not has_no_findings(section.name) or start < first_line
             end = section.end if stop is None else stop.start() if stop.group() == "\n" else stop.end()
             _add(found, text, start, end, section.name if is_covered else "")
             start = section.end if stop is None else _skip_markers(text, stop.end(), section.end)
@@ -437,19 +439,24 @@ class _Reading:
         for i, item in enumerate(self.items):
             if not (item.words in ("but", "and") and self._word(i + 1) == "not"):
                 continue
-            side = i + 2
-            while self._is(side, "preposition"):
-                side += 1
+            side = self._skip(i + 2, 1, "preposition")
             if self._is(side, "side") and any(self._is(k, "side") for k in range(max(0, i - 3), i)):
                 item.kinds = _OTHER
                 self.items[i + 1].kinds = frozenset({"contrast"})
+
+    def _skip(self, i: int, step: int, *kinds: str) -> int:
+        """The first word from i on, forward (1) or backward (-1), that is of none of these kinds."""
+        k = i
+        while abs(k - i) < NEAR and self._is(k, *kinds):
+            k += step
+        return k
 
     def _read_no_change(self) -> None:
         """ "without significant, interval change in the left effusion": the effusion is there."""
         for i, item in enumerate(self.items):
             if "not" in item.kinds:
                 k = i + 1
-                while self._word(k) in lexicon.DEGREES or self._is(k, "comma", "or"):
+                while k < i + NEAR and (self._word(k) in lexicon.DEGREES or self._is(k, "comma", "or")):
                     k += 1
                 if self._word(k) in lexicon.CHANGES:
                     item.kinds = frozenset({"ignored"})
@@ -480,7 +487,7 @@ class _Reading:
             if not self._is_modifier(i - 1):
                 continue
             k = i - 1
-            while self._is_modifier(k) or k in joins or (self._is(k, "and", "or") and k > 0):
+            while k > i - NEAR and (self._is_modifier(k) or k in joins or (self._is(k, "and", "or") and k > 0)):
                 k -= 1
             opens = self._is(k, "not", "uncertain", "historical", "free of", "preposition", "with", "boundary", "colon")
             has_object = self._is(k, "singular verb", "plural verb") and self._word(k) not in lexicon.COPULAS
@@ -645,20 +652,12 @@ class _Reading:
 
     def _is_of_other_body(self, i: int) -> bool:
         """Whether the finding is one of anatomy that has no region: "wrist fracture", "stone in the left kidney"."""
-        k = i - 1
-        while self._is(k, "other", "status", "finding"):
-            k -= 1
-        if self._is(k, "body"):
+        if self._is(self._skip(i - 1, -1, "other", "status", "finding"), "body"):
             return True
-        k = i + 1
-        while self._is(k, "finding"):
-            k += 1
+        k = self._skip(i + 1, 1, "finding")
         if not self._is(k, "preposition"):
             return False
-        k += 1
-        while self._is(k, "other", "status", "side", "level"):
-            k += 1
-        return self._is(k, "body")
+        return self._is(self._skip(k + 1, 1, "other", "status", "side", "level"), "body")
 
     def _join_levels(self, levels: list[int], head: int) -> None:
         item = self.items[head]
@@ -695,7 +694,7 @@ class _Reading:
         if item.value != "lung" and item.words not in lexicon.WHOLE_LUNG and not self._is_part_of(i):
             return
         sides = self._sides_before(i)
-        if sides and (places := self._places_before(sides[0])):  # "apical and basal left lung"
+        if sides and (places := self._places_before(sides[0], self.anchors[-NEAR:])):  # "apical and basal left lung"
             for side in sides:
                 self._set_side(places, side)
             return
@@ -733,19 +732,19 @@ class _Reading:
         """The side words right before an item, in order: "left", "right and left"."""
         found: list[int] = []
         k = i - 1
-        while self._is(k, "side") and not self.items[k].used:
+        while k > i - NEAR and self._is(k, "side") and not self.items[k].used:
             found.insert(0, k)
             k -= 2 if self._is(k - 1, "and", "or") else len(self.items)
         return found
 
-    def _places_before(self, side: int) -> list[_Anchor]:
+    def _places_before(self, side: int, among: Sequence[_Anchor]) -> list[_Anchor]:
         """The places that stand as adjectives right before their side, in "basal left lung": those without another."""
         found: list[_Anchor] = []
         k = side - 1
-        while self._word(k) in lexicon.PLACE_ADJECTIVES:
+        while k > side - NEAR and self._word(k) in lexicon.PLACE_ADJECTIVES:
             if self._is(k - 1, "side"):
                 break
-            found += [anchor for anchor in self.anchors if anchor.item == k and anchor.takes_side and not anchor.sides]
+            found += [anchor for anchor in among if anchor.item == k and anchor.takes_side and not anchor.sides]
             k -= 2 if self._is(k - 1, "and", "or") else len(self.items)
         return found
 
@@ -784,10 +783,7 @@ class _Reading:
         return self._is(i - 1, "finding") and self._is(i + 1, "comma", "boundary") and not self._is(i + 2, "side")
 
     def _is_contrast(self, i: int) -> bool:
-        k = i - 1
-        while self._is(k, "preposition"):
-            k -= 1
-        return self._is(k, "contrast")
+        return self._is(self._skip(i - 1, -1, "preposition"), "contrast")
 
     def _is_against(self, i: int) -> bool:
         """ "unlike the right", "none in the right lung", "not right": nothing is said to be there."""
@@ -865,7 +861,8 @@ class _Reading:
                 if not (number and words[number - 1].compares):  # "worse on the left compared to the right"
                     self._set_against(word, stop)
                 continue
-            if not word.behind and not word.compares and (places := self._places_before(word.first)):
+            near = list(self._anchors_in(range(word.first - NEAR, word.first)))
+            if not word.behind and not word.compares and (places := self._places_before(word.first, near)):
                 for anchor in places:  # "basal left effusion"
                     anchor.sides, anchor.side_item = dict(word.weights), word.first
                 if not self._is(word.last + 1, "level", "place", "several"):
@@ -891,15 +888,16 @@ class _Reading:
                 alone = self._side_alone(word, ahead=following is not None and (following.against or is_subject))
                 self.anchors.append(alone)
                 self.anchors_at.setdefault(alone.item, []).append(alone)
-        self.anchors.sort(key=lambda anchor: anchor.item)
         for word in self.side_words:
             if word.contrasts:
                 self._set_contrast(word)
+        self.anchors.sort(key=lambda anchor: anchor.item)
         self._pass_sides_on()
 
     def _set_contrast(self, word: _SideWord) -> None:
         """The nearest place or finding that has the other side, with this one."""
-        sided = [anchor for anchor in self.anchors if anchor.sides and not set(anchor.sides) & set(word.weights)]
+        around = self._anchors_in(range(word.first - REACH, word.first + REACH))
+        sided = [anchor for anchor in around if anchor.sides and not set(anchor.sides) & set(word.weights)]
         if not sided:
             return
         nearest = min(sided, key=lambda anchor: abs(anchor.item - word.first))
@@ -907,7 +905,6 @@ class _Reading:
         other = _Anchor(word.first, regions, weak=nearest.weak, last=word.last, sides=dict(word.weights))
         other.repeats, other.contrasts = nearest, True
         self.anchors.append(other)
-        self.anchors.sort(key=lambda anchor: anchor.item)
         self.anchors_at.setdefault(other.item, []).append(other)
 
     def _pass_sides_on(self) -> None:
@@ -926,7 +923,7 @@ class _Reading:
                 continue
             for other in self._anchors_in(range(anchor.item - REACH, anchor.item)):
                 near = self.statement[other.item] == self.statement[anchor.item]
-                unsided = other.takes_side and not other.weak and not other.sides and other.is_nearer
+                unsided = other.takes_side and not other.sides and other.is_nearer
                 if near and unsided and not self._is_parted(other.item, anchor.item):
                     other.sides = dict(anchor.sides)
 
@@ -979,6 +976,8 @@ class _Reading:
     def _coordinates(self, i: int, following: _SideWord) -> bool:
         """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
         between = self.items[i + 1 : following.first]
+        if any("not behind" in item.kinds for item in between):
+            return False  # "left resolved, right increased effusion"
         adjectives = any(item.is_any("other", "status") for item in between)
         if adjectives and not self._look_ahead(following, len(self.items)):
             return False  # "right unchanged, left resolved": each is said of its own side
@@ -1033,7 +1032,7 @@ class _Reading:
     def _has_midline_place(self, finding: _Anchor, word: _SideWord) -> bool:
         """Whether the finding is one of a midline place: "abdominal gas on the left", "mass in the mediastinum"."""
         k = finding.item - 1
-        while self._is(k, "other", "status", "finding") or self._is_modifier(k):
+        while k > finding.item - NEAR and (self._is(k, "other", "status", "finding") or self._is_modifier(k)):
             k -= 1
         following = [k for k in range(finding.item + 1, word.first) if k in self.anchors_at]
         if self._is_parted(finding.item, word.first - 1):
@@ -1170,22 +1169,23 @@ class _Reading:
         """ "bilateral effusions; the left has resolved": only the right one is there."""
         for anchor in self.anchors:
             before = anchor.repeats
-            if before is not None and anchor.contrasts:
-                absent = before.item in self.denied | self.normal
+            if before is None:
+                continue
+            absent = self._is_absent(before)
+            if anchor.contrasts:
                 self.normal.discard(anchor.item)
                 (self.denied.discard if absent else self.denied.add)(anchor.item)
                 continue
-            if (
-                before is None
-                or anchor.item not in self.denied | self.normal
-                or before.item in self.denied | self.normal
-            ):
+            if absent or not self._is_absent(anchor):
                 continue
             if any(side == "both" for _, side in before.regions):
                 before.regions = tuple((key, None) for key, _ in before.regions)
                 before.sides = _weights("both")
             if len(before.sides) == 2:
                 before.sides = {side: weight for side, weight in before.sides.items() if side not in anchor.sides}
+
+    def _is_absent(self, anchor: _Anchor) -> bool:
+        return anchor.item in self.denied or anchor.item in self.normal
 
     def _ends_statement(self, i: int) -> bool:
         return i + 1 == len(self.items) or self.statement[i + 1] != self.statement[i] or self._is(i + 1, "comma")
@@ -1284,8 +1284,10 @@ class _Reading:
     def _is_place_only(self, comma: int) -> bool:
         """Whether nothing but a place follows to the end of the statement: "suspected mass, left lung"."""
         k = comma + 1
-        while self._is(k, "side", "level", "head", "place", "several", "weak", "preposition") and (
-            self.statement[k] == self.statement[comma]
+        while (
+            k < comma + NEAR
+            and self._is(k, "side", "level", "head", "place", "several", "weak", "preposition")
+            and (self.statement[k] == self.statement[comma])
         ):
             k += 1
         ends = k == len(self.items) or self.statement[k] != self.statement[comma]
@@ -1330,7 +1332,8 @@ class _Reading:
             self._mark_normal(i, forward)
         else:
             self._mark_normal(i, backward)
-            if self._is(i + 1, "preposition") and not any(a.regions for a in self._anchors_in(self.normal)):
+            marked = (k for k in backward if k in self.normal)
+            if self._is(i + 1, "preposition") and not any(anchor.regions for anchor in self._anchors_in(marked)):
                 self._mark_normal(i, forward)  # "markings are normal in both lungs"
         self._mark_normal(i, range(i + 1, self._end_of_noun(i)))
         if self._is(i - 1, "colon"):  # "Lungs: normal markings"
@@ -1535,8 +1538,9 @@ class _Reading:
         if k is None:
             return False
         if self._is(k, "not"):
-            following = next((i for i in range(k + 1, len(self.items)) if not self._is_modifier(i)), k)
-            return not (self._is_about(following, _ASIDE) or any(self._is_device(i) for i in range(k)))
+            nouns = (i for i in range(k + 1, min(len(self.items), k + NEAR)) if not self._is_modifier(i))
+            devices = (i for i in range(max(0, k - REACH), k) if self._is_device(i))
+            return not (self._is_about(next(nouns, k), _ASIDE) or any(True for _ in devices))
         return not any(self._is_device(i) or self._word(i) in lexicon.QUALITIES_OF_TECHNIQUE for i in part)
 
     def _has_unknown(self, part: Sequence[int]) -> bool:
@@ -1572,7 +1576,7 @@ class _Reading:
     def _continues_a_device(self, part: Sequence[int]) -> bool:
         """ "leads in the right atrium and right ventricle": nothing but a place after a device."""
         only = all(self._is(k, "place", "several", "weak", "side", "level", "head", "preposition") for k in part)
-        return only and any(self._is_device(k) for k in range(part[0]))
+        return only and any(self._is_device(k) for k in range(max(0, part[0] - REACH), part[0]))
 
 
 def _weights(side: str) -> dict[str, float]:

@@ -78,7 +78,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "paramediastinal": _several("paramediastinal, para mediastinal"),
     "paracardiac": _several("paracardiac, para cardiac, juxtacardiac"),
     "hemidiaphragm": _several(
-        "hemidiaphragm, hemidiaphragms, diaphragm, diaphragms, diaphragmatic, subdiaphragmatic, "
+        "hemidiaphragm, hemidiaphragms, diaphragm, diaphragms, diaphragmatic, subdiaphragmatic, subphrenic, "
         "hemi diaphragm, infradiaphragmatic"
     ),
     "major fissure": _several("major fissure, major fissures, oblique fissure, oblique fissures"),
@@ -548,7 +548,7 @@ PLURAL_VERBS = _several("are, have, were, show, demonstrate, remain, appear, con
 STATUS = _several(
     "stable, unchanged, persistent, persisting, new, small, mild, moderate, large, tiny, trace, "
     "increased, increasing, decreased, decreasing, improved, improving, worsening, worsened, residual, "
-    "minimal, marked, severe, definite, there"
+    "minimal, marked, severe, definite, persistence, development, progression, recurrence, there"
 )
 """After "and" or a comma, these open something that is present, so a negation stops."""
 

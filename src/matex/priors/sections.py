@@ -13,16 +13,6 @@ from functools import cache
 NAMES: Mapping[str, tuple[str, ...]] = {
     "findings": ("findings", "radiographic findings"),
     "impression": ("impression", "impressions", "conclusion", "conclusions", "opinion", "final impression"),
-    "findings and impression": (
-        "findings and impression",
-        "findings and impressions",
-        "findings & impression",
-        "findings/impression",
-        "findings / impression",
-        "findings, impression",
-        "impression and findings",
-        "impression/findings",
-    ),
     "indication": (
         "indication",
         "indications",
@@ -42,11 +32,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "clinical information",
         "clinical details",
         "clinical data",
-        "history/indication",
-        "history / indication",
-        "indication and history",
     ),
-    "technique": ("technique", "techniques", "technical factors", "technique and comparison"),
+    "technique": ("technique", "techniques", "technical factors"),
     "comparison": (
         "comparison",
         "comparisons",
@@ -94,7 +81,7 @@ class Section:
     """The text under one heading: report[start:end].
 
     Args:
-        name: a key of NAMES; empty for what stands before the first heading.
+        name: a key of NAMES, or several joined by "and"; empty for what stands before the first heading.
         heading: where the heading itself begins.
         start: first character after the heading.
         end: one past the last character.
@@ -107,20 +94,34 @@ class Section:
 
 
 @cache
-def _headings() -> tuple[re.Pattern[str], Mapping[str, str]]:
-    """Any known heading with its colon, or alone on its line; and the section that each one begins."""
-    names = {heading: name for name, headings in NAMES.items() for heading in headings}
-    longest = sorted(names, key=len, reverse=True)
-    words = "|".join(r"[ \t]+".join(re.escape(word) for word in heading.split()) for heading in longest)
+def _pattern() -> re.Pattern[str]:
+    """Any known heading, or several of them (FINDINGS AND IMPRESSION), with the colon or alone on the line."""
+    longest = sorted(_SECTION_OF, key=len, reverse=True)
+    name = "|".join(r"[ \t]+".join(re.escape(word) for word in heading.split()) for heading in longest)
     in_brackets = r"(?:[ \t]*\([^()\n]{1,40}\))?"
-    pattern = rf"(?<![\w/-])({words})(?![\w-]){in_brackets}[ \t]*(?:(:)|(?=\r?\n)|$|(?=-{{1,2}}[ \t]))"
-    return re.compile(pattern, re.IGNORECASE), names
+    names = rf"(?:{name})(?:{_JOINED.pattern}(?:{name}))*"
+    return re.compile(
+        rf"(?<![\w/-])({names})(?![\w-]){in_brackets}[ \t]*(?:(:)|(?=\r?\n)|$|(?=-{{1,2}}[ \t]))", re.IGNORECASE
+    )
+
+
+_SECTION_OF = {heading: name for name, headings in NAMES.items() for heading in headings}
+_JOINED = re.compile(r"(?:[ \t]*[/&,][ \t]*|[ \t]+and[ \t]+)", re.IGNORECASE)
 
 
 def section_name(heading: str) -> str:
-    """The section that a heading begins, as in NAMES; the heading in lower case when it is not known."""
+    """The section that a heading begins, as in NAMES; several joined by "and"; in lower case when it is not known.
+
+    >>> section_name("CONCLUSION"), section_name("Findings/Impression"), section_name("LUNGS")
+    ('impression', 'findings and impression', 'lungs')
+    """
     words = " ".join(heading.lower().split())
-    return _headings()[1].get(words, words)
+    return " and ".join(dict.fromkeys(_SECTION_OF.get(part.strip(), part.strip()) for part in _JOINED.split(words)))
+
+
+def has_no_findings(name: str) -> bool:
+    """Whether a section is about the request, the film or its readers alone."""
+    return bool(name) and set(name.split(" and ")) <= WITHOUT_FINDINGS
 
 
 def sections(report: str) -> tuple[Section, ...]:
@@ -140,8 +141,7 @@ def _found(report: str) -> Iterator[tuple[str, int, int]]:
     """(section, start of the heading, start of its text)."""
     if ":" not in report and "\n" not in report and len(report) > _CONTEXT:
         return  # one long sentence: the usual case
-    pattern, _ = _headings()
-    for match in pattern.finditer(report):
+    for match in _pattern().finditer(report):
         with_colon = match.group(2) is not None
         if _begins_section(report, match.start(), match.group(1), with_colon):
             end = match.end()
