@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 import matex.adapters
 from matex import samples
+from matex.datasets.simulated import read_names
 from matex.simulation import find_lungs
 from matex.simulation.phrases import all_canonical
 from matex.simulation.training.evaluate import (
@@ -130,7 +131,8 @@ def test_bins_say_none_where_there_is_no_film():
 @pytest.mark.skipif(not DATA.is_dir(), reason="the development data ../shared/data are not here")
 def test_the_full_protocol_gives_the_recorded_numbers():
     recorded = json.loads((FOLDER / "training.json").read_text())["evaluation"]
-    measured = evaluate(DATA, FOLDER, recorded["obvious"]["films"], recorded["seed"])
+    kept = read_names(Path(__file__).parent.parent / "examples" / "test-normals.txt")
+    measured = evaluate(DATA, FOLDER, recorded["obvious"]["films"], recorded["seed"], kept)
     for tier in ("obvious", "moderate", "subtle"):
         for name in ("top1", "side", "zone"):
             assert measured[tier][name] == pytest.approx(recorded[tier][name], abs=0.01)
