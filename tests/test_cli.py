@@ -284,12 +284,12 @@ BAD = [
     ([FILM, "x", "-o", "n" * 300], "got File name too long"),
     ([FILM, "x", "--lung-mask", "mask.png"], r"\(12, 12\)"),
     ([FILM, "x", "--lung-mask", "sevens.png"], "7"),
-    ([FILM, "x", "--lung-mask", "text.png"], "could not read text.png: unknown content"),
-    ([FILM, "x", "--lung-mask", "zip.npy"], "could not read zip.npy"),
-    ([FILM, "x", "--lung-mask", "bomb.png"], "megapixels|could not read bomb.png"),
-    ([FILM, "x", "--lung-mask", "pickle.npy"], "could not read pickle.npy"),
-    ([FILM, "x", "--lung-mask", "huge.npy"], "could not read huge.npy"),
-    ([FILM, "x", "--lung-mask", "."], "regular file"),
+    ([FILM, "x", "--lung-mask", "text.png"], "could not read .text.png.: unknown content"),
+    ([FILM, "x", "--lung-mask", "zip.npy"], "could not read .zip.npy."),
+    ([FILM, "x", "--lung-mask", "bomb.png"], "megapixels|could not read .bomb.png."),
+    ([FILM, "x", "--lung-mask", "pickle.npy"], "in a lung mask, got other content: values of type object"),
+    ([FILM, "x", "--lung-mask", "huge.npy"], "another number of bytes than its header says"),
+    ([FILM, "x", "--lung-mask", "."], "got a folder"),
     ([FILM, "opacity \udcff"], "udcff|characters|Unicode"),
     ([FILM, "x", "y"], "unexpected extra argument"),
     ([FILM, "x", "--nope"], "No such option"),
@@ -597,7 +597,7 @@ def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
         (lambda record: record.update(method="mine"), "Unknown method 'mine'"),
         (
             lambda record: (record.update(method="mine"), record["provenance"].update(plugin={"name": "mine.py"})),
-            r"plug-in mine\.py\. Name it with --plugin",
+            r"plug-in .mine\.py.\. Name it with --plugin",
         ),
         (lambda record: record["parameters"].update(gradient=None), "gradient"),
         (lambda record: record["provenance"].update(model=[]), "provenance.model"),
@@ -717,16 +717,16 @@ def test_the_search_for_the_image_skips_what_it_should_not_open(command, monkeyp
 @pytest.mark.parametrize("values", [np.zeros((2, 2, 2)), np.zeros((2, 2), dtype=int), np.array("a")])
 def test_verify_refuses_what_is_no_map(command, saved, values):
     np.save(saved / "image_map.npy", values)
-    assert refused(command("verify", saved), "map of floats")
+    assert refused(command("verify", saved), "Expected (a map of floats|a .npy array of numbers)")
     with (saved / "image_map.npy").open("wb") as stream:
         np.savez(stream, a=values)
-    assert refused(command("verify", saved), "map of floats")
+    assert refused(command("verify", saved), "array of numbers in image_map.npy")
 
 
 @pytest.mark.parametrize("name", ["explanation.json", "image_map.npy"])
 def test_verify_refuses_missing_and_damaged_files(command, saved, name):
     (saved / name).write_text("{")
-    assert refused(command("verify", saved), "damaged")
+    assert refused(command("verify", saved), f"{name}.* got other")
     (saved / name).unlink()
     assert refused(command("verify", saved), name)
 
@@ -738,7 +738,7 @@ def test_versions_are_remarks_and_no_differences(saved, checkpoint):
     record.record["provenance"]["versions"]["torch"] = "0.1"
     verdict = compare(record, again)
     assert verdict.same
-    assert any(remark.startswith("torch was 0.1") for remark in verdict.remarks)
+    assert any(remark.startswith("torch was '0.1'") for remark in verdict.remarks)
 
 
 # ------------------------------------------------------------------------------------- faults and interrupts
@@ -761,7 +761,7 @@ def test_our_own_faults_end_with_1_and_ask_for_a_report(command, monkeypatch):
 
 def test_a_missing_extra_is_a_request_that_cannot_be_met(command, monkeypatch):
     def missing(*_, **__):
-        raise ImportError("Reading DICOM needs pydicom: pip install matex[dicom]")
+        raise matex.MissingExtra("Reading DICOM needs pydicom: pip install matex[dicom]")
 
     monkeypatch.setattr(matex, "read", missing)
     assert refused(command("explain", FILM, PHRASE), "pip install matex")
