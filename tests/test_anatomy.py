@@ -75,6 +75,57 @@ EFFUSION = ("lower zone", "costophrenic angle")
         ("No normal lung markings on the left.", [("left", ("lung",))], []),
         ("Absent lung markings at the right apex.", [("right", ("apex",))], []),
         ("Right lung more clear than left.", [("left", ("lung",)), ("right", ("lung",))], []),
+        # one finding, two verbs, each with a place of its own
+        ("Effusion is present on the left and absent on the right.", [("left", EFFUSION)], [("right", EFFUSION)]),
+        (
+            "The effusion persists on the left and has resolved on the right.",
+            [("left", EFFUSION)],
+            [("right", EFFUSION)],
+        ),
+        ("Effusions are small on the right and absent on the left.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("Effusion seen on the right and ruled out on the left.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        ("Effusion on the right, no longer seen on the left.", [("right", EFFUSION)], [("left", EFFUSION)]),
+        (
+            "Atelectasis persists at the right base and has cleared at the left base.",
+            [("right", ("lower zone",))],
+            [("left", ("lower zone",))],
+        ),
+        (
+            "Opacity is seen at the left base and is not seen at the right base.",
+            [("left", ("lower zone",))],
+            [("right", ("lower zone",))],
+        ),
+        (
+            "Consolidation is present in the left lower lobe and no longer present in the right lower lobe.",
+            [("left", ("lower lobe",))],
+            [("right", ("lower lobe",))],
+        ),
+        ("Nodule seen in the left lung, not seen in the right.", [("left", ("lung",))], [("right", ("lung",))]),
+        (
+            "Opacity at the left and right base, no longer seen.",
+            [],
+            [("left", ("lower zone",)), ("right", ("lower zone",))],
+        ),
+        ("Nodule in the left base, absent on the previous film.", [("left", ("lower zone",))], []),
+        # what has not come back is not there
+        ("Effusion has not recurred on the left.", [], [("left", EFFUSION)]),
+        ("The right effusion has not reaccumulated.", [], [("right", EFFUSION)]),
+        ("The left effusion did not recur.", [], [("left", EFFUSION)]),
+        # no doubt, and no sign of resolution, leave what is there
+        ("Without doubt there is a left base mass.", [("left", ("lower zone",))], []),
+        ("There is no doubt that the left base is collapsed.", [("left", ("lower zone",))], []),
+        ("Left base opacity, without question.", [("left", ("lower zone",))], []),
+        ("No resolution of the left base opacity.", [("left", ("lower zone",))], []),
+        ("The left base opacity shows no sign of clearing.", [("left", ("lower zone",))], []),
+        ("No evidence of resolution of the left base opacity.", [("left", ("lower zone",))], []),
+        ("No regression of the left base mass.", [("left", ("lower zone",))], []),
+        ("Nothing has changed: left base opacity.", [("left", ("lower zone",))], []),
+        # a border that is not seen is obscured, a finding that is not seen is absent
+        ("The left hemidiaphragm is not seen.", [("left", ("hemidiaphragm",))], []),
+        ("The right heart border is no longer visible.", [(None, ("heart",))], []),
+        ("The left base opacity is no longer visible.", [], [("left", ("lower zone",))]),
+        ("Spiculation in the left base is not seen.", [], [("left", ("lower zone",))]),
+        ("Small bilat. effusions.", [("left", EFFUSION), ("right", EFFUSION)], []),
         # no change leaves what is there
         ("Without significant, interval change in the left effusion.", [("left", EFFUSION)], []),
         ("No degenerative changes in the spine.", [], [(None, ("spine",))]),
@@ -101,6 +152,25 @@ def test_what_is_there_and_what_is_not(text, active, absent):
 def test_a_month_is_no_doubt():
     assert claim("Comparison is made with the radiograph of 12 May.") == "no finding"
     assert not parse("Left effusion, new since May 2020.")[0].uncertain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The left base was not included on the film.",
+        "Both costophrenic angles have been cut off.",
+        "The left costophrenic angle is excluded from the image.",
+        "The apices are incompletely included.",
+        "Left lung base collimated off.",
+    ],
+)
+def test_what_the_film_does_not_show_is_no_finding(text):
+    assert claim(text) == "no finding"
+
+
+def test_what_is_beside_a_place_out_of_view_still_counts():
+    assert claim("The left base is not included, and there is a nodule in the right lung.") == "positive"
+    assert claim("Left pneumothorax is excluded.") == "negated"
 
 
 def places(mentions):

@@ -108,7 +108,7 @@ def claim(sentence: str | Sentence) -> Claim:
 # -------------------------------------------------------------------------------------------------- sentences
 
 _ABBREVIATION = re.compile(
-    r"dr|mrs?|ms|prof|st|rt|lt|vs|approx|e\.g|i\.e|etc|cf|fig|incl|resp|[ap]\.m|ca|[a-kmnp-qs-z]"
+    r"dr|mrs?|ms|prof|st|rt|lt|bilat|vs|approx|e\.g|i\.e|etc|cf|fig|incl|resp|[ap]\.m|ca|[a-kmnp-qs-z]"
 )
 _BULLET = re.compile(r"[ \t]*(?:\(?\d{1,2}[.)](?=\s)|[-*•·–](?=\s))[ \t]*")
 _BLANK = re.compile(r"\s+")
@@ -278,6 +278,7 @@ def _groups() -> Iterator[tuple[str, str, Iterable[str]]]:
         ("not", lexicon.NEGATIONS),
         ("not behind", lexicon.NEGATIONS_BEHIND),
         ("ignored", lexicon.NOT_NEGATIONS),
+        ("out of view", lexicon.OUT_OF_VIEW),
         ("free of", lexicon.FREE_OF),
         ("normal", lexicon.NORMALS),
         ("normal", lexicon.AS_NORMAL),
@@ -1137,8 +1138,10 @@ class _Reading:
                 self._forward(i, self.denied)
             elif "normal" in kinds:
                 self._spread_normal(i)
-            elif "not behind" in kinds and self._is_of_earlier_film(i):
+            elif "not behind" in kinds and (self._is_of_earlier_film(i) or self._hides_a_place(i)):
                 continue
+            elif "not behind" in kinds and self._is_said_of_another_place(i):
+                self._forward(i, self.denied)
             elif "not behind" in kinds and not ("not" in kinds and self._leads(i)):
                 self._backward(i, self.denied, over_findings=True)
                 if self._is(i + 1, "preposition"):  # "has cleared in the right base"
@@ -1193,7 +1196,40 @@ class _Reading:
     def _is_of_earlier_film(self, i: int) -> bool:
         """ "not seen on the prior exam": it is there now."""
         named = i + 2 if self._is(i + 1, "preposition") else i + 1
-        return self._word(i).startswith("not ") and self._word(named).startswith(lexicon.EARLIER)
+        seen_now = self._word(i).startswith(("not ", "absent", "is absent", "are absent"))
+        return seen_now and self._word(named).startswith(lexicon.EARLIER)
+
+    def _is_said_of_another_place(self, i: int) -> bool:
+        """ "present on the left and absent on the right": one finding, two verbs, each with a place of its own."""
+        k = i - 1
+        while self._word(k) in lexicon.COPULAS:
+            k -= 1
+        if not (self._is(k, "and", "comma") and self._is(i + 1, "preposition")):
+            return False
+        before = (j for j in range(k - 1, max(-1, k - REACH), -1) if self.statement[j] == self.statement[i])
+        return self._names_a_side_or_place(before) and self._names_a_side_or_place(range(i + 2, i + 2 + NEAR))
+
+    def _names_a_side_or_place(self, positions: Iterable[int]) -> bool:
+        for k in positions:
+            if self._is(k, "boundary", "with"):
+                return False
+            if self._is(k, "side") or any(anchor.regions for anchor in self._anchors_in((k,))):
+                return True
+        return False
+
+    def _hides_a_place(self, i: int) -> bool:
+        """ "the left heart border is not seen": obscured, where "the opacity is not seen" is absent."""
+        if self._word(i) not in lexicon.UNSEEN:
+            return False
+        named = False
+        for k in range(i - 1, max(-1, i - REACH), -1):
+            item = self.items[k]
+            if self.statement[k] != self.statement[i] or item.is_any("comma", "boundary", "colon"):
+                break
+            if item.is_any("finding", "other", "device", "not", "with") or item.words in lexicon.FINDING_PLACES:
+                return item.words in lexicon.NEUTRAL and named
+            named = named or ("side" not in item.kinds and any(anchor.regions for anchor in self._anchors_in((k,))))
+        return named
 
     def _leads(self, i: int) -> bool:
         """Whether a word such as "resolved" stands before what it is about ("resolved right effusion")."""
@@ -1530,6 +1566,8 @@ class _Reading:
         place = next((anchor.item for anchor in self._anchors_in(part) if anchor.regions), None)
         if place is None:
             return False
+        if any(self._is(k, "out of view") for k in part):
+            return False
         return not any(self._is_device(k) for k in part if k < place) and not self._continues_a_device(part)
 
     def _says_normal_or_no(self, part: Sequence[int]) -> bool:
@@ -1558,7 +1596,7 @@ class _Reading:
         return self._is(k, "device") or self._is_about(k, lexicon.DEVICE_WORDS)
 
     def _is_about(self, k: int, words: frozenset[str]) -> bool:
-        if words is _ASIDE and self._is(k, "device", "position"):
+        if words is _ASIDE and self._is(k, "device", "position", "out of view"):
             return True
         return any(word in words for word in self._word(k).split())
 

@@ -372,6 +372,8 @@ NEGATIONS_BEHIND = (
         "apparent, appreciable, demonstrable, detectable, detected, discernible, identifiable, recognised, "
         "recognized, shown, noted, perceptible",
     ),
+    *_combined("not, not yet, never", "recurred, reaccumulated, re accumulated, reappeared, returned, reformed"),
+    *_combined("did not", "recur, reaccumulate, re accumulate, reappear, return, reform"),
     *_combined(_ADVERBS_OF_RESOLUTION, "resolved, cleared, disappeared, gone"),
     *_combined("no, not, no longer", "larger, bigger, greater, wider, higher, denser, more prominent", "than normal"),
 )
@@ -379,6 +381,23 @@ NEGATIONS_BEHIND = (
 
 FREE_OF = _several("free of, clear of, devoid of")
 """Both ways: the place before them is normal and what follows is not there."""
+
+UNSEEN = frozenset(
+    _combined("not, no longer", "seen, visible, visualized, visualised, identified, identifiable, discernible")
+)
+"""Said of a place alone, these are no denial: a border that is not seen is obscured."""
+
+OUT_OF_VIEW = (
+    *_combined(
+        "not, incompletely, not fully, not completely, not entirely, partly, partially", "included, covered, imaged"
+    ),
+    *_combined(
+        "excluded, is excluded, are excluded, was excluded, were excluded",
+        "from image, from images, from film, from radiograph, from view, from field",
+    ),
+    *_several("cut off, off film, collimated off, outside field of view, outside field"),
+)
+"""Said of a place that the film does not show: nothing is known about it."""
 
 NOT_NEGATIONS = _several(
     "no normal, without normal, absence of normal, absent normal, loss of normal, lack of normal, "
@@ -393,9 +412,14 @@ NOT_NEGATIONS = _several(
     "partial clearing of, slight clearing of, mild clearing of, incomplete clearing of, near complete clearing of, "
     "is excluded from, are excluded from, "
     "not present previously, not present before, not seen previously, not seen before, "
-    "not previously present, not previously seen, not well seen, not well visualized, not included, "
+    "not previously present, not previously seen, not well seen, not well visualized, "
     "no interval increase, partially cleared, nearly cleared, mostly cleared, "
-    "not significantly improved"
+    "not significantly improved, nothing has changed, nothing changed, "
+    "no doubt, without doubt, beyond doubt, no reason to doubt, without question, no denying, no mistaking"
+) + _combined(
+    "no, without, no interval, without interval, no significant, no appreciable, no further, no definite, "
+    "no evidence of, no sign of, no signs of",
+    "resolution, resolution of, clearing, clearing of, clearance, clearance of, regression, regression of",
 )
 """Phrases with a negative word that leave the finding standing."""
 
