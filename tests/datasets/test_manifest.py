@@ -193,10 +193,9 @@ def test_the_boxes_of_the_development_data_are_read():
 # Images
 
 
-def test_a_name_may_not_leave_the_folder_and_links_within_it_may(tmp_path):
-    real = layouts.picture(tmp_path / "elsewhere/a.png")
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root/images").symlink_to(real.parent)
+def test_a_name_may_not_leave_the_folder(tmp_path):
+    layouts.picture(tmp_path / "root/images/a.png")
+    layouts.picture(tmp_path / "elsewhere/a.png")
     assert inside(tmp_path / "root", "images/a.png").is_file()
     assert inside(tmp_path / "root", "./images/./a.png").is_file()
     with pytest.raises(Unusable, match="leads out"):

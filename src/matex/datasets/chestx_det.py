@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from matex.datasets.boxes import Polygon, box_of, mask_of_polygons, outline, within
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, identity
-from matex.datasets.pictures import first_inside, size_of
+from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, numbers, once, read_rows
 from matex.geometry import Box, Size
@@ -63,8 +63,8 @@ class ChestxDet(Layout):
         entries: list[Entry] = []
         for split in ("train", "test") if self.split is None else (self.split,):
             seen: set[str] = set()
-            table = self.root / f"ChestX_Det_{split}.json"
-            for row in read_rows(table, ("file_name", "syms", "boxes", "polygons"), problems):
+            name = f"ChestX_Det_{split}.json"
+            for row in read_rows(table(self.root, name), ("file_name", "syms", "boxes", "polygons"), problems):
                 with leaving_out(row, problems):
                     made = self._film(row, split)
                     once(row.text("file_name"), seen)

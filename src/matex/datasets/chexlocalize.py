@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from matex.datasets.boxes import box_of_mask, mask_of_polygons, outline
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, cluster, identity
-from matex.datasets.pictures import first_inside, size_of
+from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, read_json
 from matex.geometry import Size
@@ -61,16 +61,16 @@ class CheXlocalize(Layout):
     def read(self) -> Reading:
         problems: list[Problem] = []
         entries: list[Entry] = []
-        table = self.root / f"{self.table}_{self.split}.json"
-        films = read_json(table, dict)
+        file = table(self.root, f"{self.table}_{self.split}.json")
+        films = read_json(file, dict)
         found = {name for marks in films.values() if isinstance(marks, dict) for name in marks}
         if not found & set(FINDINGS):
-            raise missing_columns(table.name, FINDINGS, sorted(str(name) for name in found - {"img_size"}))
+            raise missing_columns(file.name, FINDINGS, sorted(str(name) for name in found - {"img_size"}))
         for index, (name, marks) in enumerate(films.items(), start=1):
             if not isinstance(marks, dict):
-                problems.append(Problem(table.name, index, "Expected findings of a film, got something else."))
+                problems.append(Problem(file.name, index, "Expected findings of a film, got something else."))
                 continue
-            row = Row(table.name, index, marks)
+            row = Row(file.name, index, marks)
             for finding in FINDINGS:
                 if finding in marks:
                     with leaving_out(row, problems):

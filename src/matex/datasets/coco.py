@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from matex.datasets.layout import Layout, Reading, check_choice, identity
-from matex.datasets.pictures import inside
+from matex.datasets.pictures import inside, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, once, read_json
 
@@ -41,15 +41,15 @@ class Coco(Layout):
         check_choice("split", self.split, (None, *SPLITS))
 
     def read(self) -> Reading:
-        table = self.root / "dataset_coco.json"
+        file = table(self.root, "dataset_coco.json")
         problems: list[Problem] = []
-        whole = read_json(table, dict)
+        whole = read_json(file, dict)
         if not isinstance(whole.get("images"), list):
-            raise missing_columns(table.name, ("images",), tuple(whole))
+            raise missing_columns(file.name, ("images",), tuple(whole))
         samples: list[Sample] = []
         found: set[str] = set()
         seen: set[str] = set()
-        for row in as_rows(table.name, whole["images"], problems):
+        for row in as_rows(file.name, whole["images"], problems):
             found.update(row.cells)
             if self.split in (None, row.optional("split")):
                 with leaving_out(row, problems):
@@ -58,7 +58,7 @@ class Coco(Layout):
                     samples += made
         expected = ("filepath", "filename", "split", "sentences", "cocoid")
         if not set(expected) <= found:
-            raise missing_columns(table.name, expected, sorted(found))
+            raise missing_columns(file.name, expected, sorted(found))
         return Reading(samples, problems)
 
     def _samples(self, row: Row) -> list[Sample]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from matex.datasets.layout import Layout, Reading, check_choice, identity
-from matex.datasets.pictures import SUFFIXES, table_of
+from matex.datasets.pictures import SUFFIXES, contained, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import clean, read_lines
+from matex.datasets.tables import Row, clean, leaving_out, read_lines
 from matex.images import InputError
 
 TABLES = {"train": ("Train_GCC-training.tsv",), "val": ("Validation_GCC-1.1.0-Validation.tsv",)}
@@ -67,9 +67,10 @@ class ConceptualCaptions(Layout):
             if image is None:
                 gone += 1
                 continue
-            samples.append(
-                Sample(identity("conceptual-captions", self.split, number), image, clean(caption), split=self.split)
-            )
+            with leaving_out(Row(table.name, line, {}), problems):
+                image = contained(self.images or self.root, image)
+                name = identity("conceptual-captions", self.split, number)
+                samples.append(Sample(name, image, clean(caption), split=self.split))
         if gone:
             problems.append(
                 Problem(table.name, None, f"{gone} rows have no image: their links are not loaded or gone.")

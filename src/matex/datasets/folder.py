@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matex.datasets.layout import Layout, Reading, check_choice, identity
-from matex.datasets.pictures import SUFFIXES
+from matex.datasets.pictures import SUFFIXES, contained
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, read_lines
 from matex.images import InputError
@@ -42,7 +42,7 @@ class Folder(Layout):
                     samples += [
                         Sample(
                             id=identity("folder", name.as_posix(), phrase),
-                            image=path,
+                            image=contained(self.root, path),
                             text=phrase,
                             group=name.parts[0] if len(name.parts) > 1 else "",
                         )
@@ -57,7 +57,7 @@ class Folder(Layout):
         if not beside.is_file():
             raise Unusable(f"Expected its phrases in {beside.name}, found no such file. Write it or set phrase.")
         try:
-            phrases = [found for _, line in read_lines(beside) if (found := clean(line))]
+            phrases = [found for _, line in read_lines(contained(self.root, beside)) if (found := clean(line))]
         except InputError as error:
             raise Unusable(str(error)) from None
         if not phrases:

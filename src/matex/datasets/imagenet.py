@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from matex.datasets.layout import Layout, Reading, check_template, identity
-from matex.datasets.pictures import folder_of, inside
+from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, once, read_json, read_lines
-from matex.images import InputError
+from matex.errors import InputError, shown
 
 _CLASS = re.compile(r"n\d{8}")
 FOLDERS = ("val", "ILSVRC/Data/CLS-LOC/val")
@@ -68,7 +68,7 @@ class ImageNet(Layout):
     def read(self) -> Reading:
         problems: list[Problem] = []
         names = self._names()
-        base = folder_of(self.root, FOLDERS)
+        base = self.root / subfolder(self.root, FOLDERS)
         folders = [path for path in sorted(base.iterdir()) if path.is_dir() and _CLASS.fullmatch(path.name)]
         samples: list[Sample] = []
         if folders:
@@ -76,9 +76,11 @@ class ImageNet(Layout):
                 if folder.name not in names:
                     problems.append(Problem(folder.name, None, "Expected a class of the list of classes, got another."))
                     continue
-                samples += [self._sample(path, folder.name, names) for path in sorted(folder.glob("*.[Jj][Pp]*[Gg]"))]
+                for path in sorted(folder.glob("*.[Jj][Pp]*[Gg]")):
+                    with leaving_out(Row(f"{folder.name}/{path.name}", 1, {}), problems):
+                        samples.append(self._sample(contained(self.root, path), folder.name, names))
         else:
-            samples = self._flat(base, names, problems)
+            samples = self._flat(names, problems)
         labels = {
             label: tuple(template.replace("{}", name) for template in self.templates) for label, name in names.items()
         }
@@ -100,7 +102,7 @@ class ImageNet(Layout):
             raise InputError(f"Expected lines such as 'n01440764 tench, Tinca tinca' in {path.name}, got others.")
         return {label: name.split(",")[0].replace("_", " ").strip() for label, name in pairs}
 
-    def _flat(self, base: Path, names: Mapping[str, str], problems: list[Problem]) -> list[Sample]:
+    def _flat(self, names: Mapping[str, str], problems: list[Problem]) -> list[Sample]:
         path = self.truth or _first(self.root, TRUTHS, "truth")
         rows = [(number, re.split(r"[\s,]+", line.strip())) for number, line in read_lines(path) if line.strip()]
         if path.suffix == ".csv":
@@ -117,7 +119,7 @@ class ImageNet(Layout):
             with leaving_out(Row(path.name, number, {}), problems):
                 image = f"ILSVRC2012_val_{index:08d}" if alone else parts[0].removesuffix(".JPEG")
                 label = _class(parts[0] if alone else (*parts, "")[1], classes, 1 if alone else 0)
-                sample = self._sample(inside(base, f"{image}.JPEG"), label, names)
+                sample = self._sample(inside(self.root, f"{subfolder(self.root, FOLDERS)}{image}.JPEG"), label, names)
                 once(image, seen)
                 samples.append(sample)
         return samples
@@ -146,5 +148,5 @@ def _class(said: str, classes: tuple[str, ...], first: int) -> str:
 def _first(root: Path, names: tuple[str, ...], field: str) -> Path:
     for name in names:
         if (root / name).is_file():
-            return root / name
-    raise InputError(f"Expected {' or '.join(names)} in {str(root)!r}, got none. Name the file in {field}.")
+            return table(root, name)
+    raise InputError(f"Expected {' or '.join(names)} in {shown(root)}, got none. Name the file in {field}.")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.mimic_cxr import PATIENT
-from matex.datasets.pictures import inside, size_of, table_of
+from matex.datasets.pictures import inside, size_of, table, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, as_rows, missing_columns, read_json, read_rows
 from matex.geometry import Box
@@ -54,7 +54,7 @@ class MsCxr(Layout):
 
     def read(self) -> Reading:
         problems: list[Problem] = []
-        table = self.root / self.table if self.table else table_of(self.root, TABLES)
+        file = table(self.root, self.table) if self.table else table_of(self.root, TABLES)
         images = self.images or self.root
         size = cache(size_of)
 
@@ -67,10 +67,10 @@ class MsCxr(Layout):
             box = within(corners(row, ("x", "y", "w", "h"), "xywh"), drawn_on)
             return [scaled(box, size(inside(images, row.text("path"))), drawn_on)]
 
-        rows = _coco_rows(table, problems) if table.name.endswith(".json") else read_rows(table, COLUMNS, problems)
+        rows = _coco_rows(file, problems) if file.name.endswith(".json") else read_rows(file, COLUMNS, problems)
         phrases = gather(rows, key_of, boxes_of, problems)
         if self.split is not None and not any(split for _, _, _, split, _ in phrases):
-            raise InputError(f"Expected a column split in {table.name}, got none: it came with 1.1.0. Leave split out.")
+            raise InputError(f"Expected a column split in {file.name}, got none: it came with 1.1.0. Leave split out.")
         samples = [
             Sample(
                 id=identity("ms-cxr", dicom, category, text),

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, check_template, cluster, identity
-from matex.datasets.pictures import size_of, table_of
+from matex.datasets.pictures import contained, size_of, table, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, leaving_out, read_lines, read_rows
 from matex.geometry import Box
@@ -63,9 +63,11 @@ class Nih(Layout):
 
         def boxes_of(row: Row) -> list[Box]:
             box = within(corners(row, BOX_COLUMNS[2:], "xywh"), DRAWN_ON)
-            return [scaled(box, size(_image(images, row)), DRAWN_ON)]
+            return [scaled(box, size(self._image(images, row)), DRAWN_ON)]
 
-        boxes = gather(read_rows(self.root / "BBox_List_2017.csv", BOX_COLUMNS, problems), key_of, boxes_of, problems)
+        boxes = gather(
+            read_rows(table(self.root, "BBox_List_2017.csv"), BOX_COLUMNS, problems), key_of, boxes_of, problems
+        )
         views, unplaced = self._entries(images, problems)
         if self.films == "all":
             boxes |= {key: [] for key in unplaced if key not in boxes}
@@ -93,15 +95,15 @@ class Nih(Layout):
         """View of each film, and with films="all" every film and finding whose image is there."""
         if self.films == "boxes" and not any(self.root.glob("Data_Entry_2017*.csv")):
             return {}, []
-        table = table_of(self.root, ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"))
+        entries = table_of(self.root, ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"))
         views: dict[str, str | None] = {}
         found: list[tuple[str, str]] = []
-        for row in read_rows(table, ENTRY_COLUMNS, problems):
+        for row in read_rows(entries, ENTRY_COLUMNS, problems):
             with leaving_out(row, problems):
                 name, labels = row.text("Image Index"), row.text("Finding Labels").split("|")
                 views[name] = row.optional("View Position")
                 if self.films == "all" and labels != ["No Finding"]:
-                    _image(images, row)
+                    self._image(images, row)
                     found += [(name, _finding(label)) for label in labels]
         return views, found
 
@@ -112,15 +114,14 @@ class Nih(Layout):
             line.strip(): split
             for split, path in lists.items()
             if path.exists() or split == self.split
-            for _, line in read_lines(path)
+            for _, line in read_lines(table(self.root, path.name))
         }
 
-
-def _image(images: dict[str, Path], row: Row) -> Path:
-    try:
-        return images[row.text("Image Index")]
-    except KeyError:
-        raise Unusable("Expected the image of this row under images or images_0NN/images, found none.") from None
+    def _image(self, images: dict[str, Path], row: Row) -> Path:
+        try:
+            return contained(self.root, images[row.text("Image Index")])
+        except KeyError:
+            raise Unusable("Expected the image of this row under images or images_0NN/images, found none.") from None
 
 
 def _finding(label: str) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
-from matex.datasets.pictures import folder_of, inside
+from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, once, read_rows
-from matex.images import InputError
+from matex.errors import InputError, shown
 from matex.priors.sections import section_name
 
 SECTIONS = ("findings", "impression")
@@ -51,7 +51,7 @@ class OpenI(Layout):
             films = self._kaggle(problems)
         elif self.frontal:
             raise InputError(
-                f"Expected {REPORTS} in {str(self.root)!r}, got none. For the NLM's XML files set frontal = false: "
+                f"Expected {REPORTS} in {shown(self.root)}, got none. For the NLM's XML files set frontal = false: "
                 "they do not say which films are frontal."
             )
         else:
@@ -61,11 +61,11 @@ class OpenI(Layout):
     def _kaggle(self, problems: list[Problem]) -> Iterator[Sample]:
         reports = {
             str(row.cells["uid"]).strip(): row
-            for row in read_rows(self.root / REPORTS, ("uid", "Problems", *SECTIONS), problems)
+            for row in read_rows(table(self.root, REPORTS), ("uid", "Problems", *SECTIONS), problems)
         }
-        folder = folder_of(self.root, ("images/images_normalized", "images_normalized", "images"))
+        folder = subfolder(self.root, ("images/images_normalized", "images_normalized", "images"))
         seen: set[str] = set()
-        for row in read_rows(self.root / PROJECTIONS, ("uid", "filename", "projection"), problems):
+        for row in read_rows(table(self.root, PROJECTIONS), ("uid", "filename", "projection"), problems):
             with leaving_out(row, problems):
                 view, report = row.text("projection").upper(), reports.get(row.text("uid"))
                 if self.frontal and view != "FRONTAL":
@@ -73,23 +73,25 @@ class OpenI(Layout):
                 if report is None:
                     raise Unusable(f"Expected a report of this uid in {REPORTS}, found none.")
                 group = (report.optional("Problems") or "").split(";")[0]
-                sample = self._sample(inside(folder, row.text("filename")), report, group, view, row.text("uid"))
+                sample = self._sample(
+                    inside(self.root, folder + row.text("filename")), report, group, view, row.text("uid")
+                )
                 once(row.text("filename"), seen)
                 yield sample
 
     def _nlm(self, problems: list[Problem]) -> Iterator[Sample]:
-        texts = folder_of(self.root, ("ecgen-radiology",))
-        images = folder_of(self.root, ("NLMCXR_png", "images"))
+        texts = self.root / subfolder(self.root, ("ecgen-radiology",))
+        images = subfolder(self.root, ("NLMCXR_png", "images"))
         files = sorted(texts.glob("*.xml"))
         if not files:
             raise InputError(
-                f"Expected {REPORTS} or ecgen-radiology/*.xml in {str(self.root)!r}, got none. Check root."
+                f"Expected {REPORTS} or ecgen-radiology/*.xml in {shown(self.root)}, got none. Check root."
             )
         seen: set[str] = set()
         for file in files:
             nothing = Row(file.name, 1, {})
             with leaving_out(nothing, problems):
-                tree = _parsed(file)
+                tree = _parsed(contained(self.root, file))
                 parts = [
                     (section_name(part.get("Label") or ""), "".join(part.itertext()))
                     for part in tree.iter("AbstractText")
@@ -98,7 +100,7 @@ class OpenI(Layout):
                 subject = next((clean("".join(part.itertext())) for part in tree.findall("MeSH/major")), "")
                 for image in tree.iter("parentImage"):
                     with leaving_out(nothing, problems):
-                        path = inside(images, f"{image.get('id')}.png")
+                        path = inside(self.root, f"{images}{image.get('id')}.png")
                         sample = self._sample(path, Row(file.name, 1, sections), subject.split("/")[0], None, file.stem)
                         once(path.name, seen)
                         yield sample

@@ -1,7 +1,12 @@
-"""Finding the image that a row names, and its size, without reading its pixels."""
+"""Finding the image that a row names, and its size, without reading its pixels.
+
+No file outside the folder that the user named is opened: neither a path nor a symbolic link may lead out of it, since
+images and phrases of a data set end up in reports that are passed on.
+"""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,18 +15,25 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from matex.datasets.tables import Unusable
+from matex.errors import InputError, shortened, shown
 from matex.geometry import Size
-from matex.images import InputError
 
+FOLLOW_LINKS = "MATEX_FOLLOW_LINKS"
+"""Environment variable: "1" lets links lead out of a data set's folder."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".dcm", ".dicom")
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file that a table names, never outside the folder, whatever the table says.
+    """The file that a table names, never outside the folder, whatever the table says and wherever links lead.
+
+    Args:
+        folder: as the user named it; may itself be a link. Folders in it belong to `name`, so that a link among them
+            is seen.
+        name: path relative to the folder.
 
     Raises:
-        Unusable: the name leads out of the folder, or there is no such file.
+        Unusable: the name, or a link on its way, leads out of the folder, or there is no such file.
     """
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or PureWindowsPath(name).drive or ".." in parts.parts or "\0" in name:
@@ -33,6 +45,24 @@ def inside(folder: Path, name: str) -> Path:
         there = False
     if not there:
         raise Unusable("Expected the image of this row, found no such file.")
+    return contained(folder, path)
+
+
+def contained(folder: Path, path: Path) -> Path:
+    """A path in a folder, unless a symbolic link between the two ends outside the folder.
+
+    Raises:
+        Unusable: one does.
+    """
+    if os.environ.get(FOLLOW_LINKS) == "1":
+        return path
+    between = [path, *path.parents][: len(path.parts) - len(folder.parts)]
+    linked = any(map(os.path.islink, between))  # without a link there is nothing to resolve, which takes longer
+    if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise Unusable(
+            "Expected a file within the data set's folder, got a link that leads out of it. Copy the file into the "
+            f"folder, or set {FOLLOW_LINKS}=1 if you made the link."
+        )
     return path
 
 
@@ -40,14 +70,10 @@ def first_inside(folder: Path, names: Sequence[str]) -> Path:
     """The first of several possible files.
 
     Raises:
-        Unusable: there is none.
+        Unusable: there is none, or it leads out of the folder.
     """
-    for name in names[:-1]:
-        try:
-            return inside(folder, name)
-        except Unusable:
-            continue
-    return inside(folder, names[-1])
+    there = (name for name in names if os.path.isfile(folder / name.replace("\\", "/")))
+    return inside(folder, next(there, names[-1]))
 
 
 def size_of(path: Path) -> Size:
@@ -57,6 +83,8 @@ def size_of(path: Path) -> Size:
         Unusable: not an image.
         InputError: DICOM without pydicom.
     """
+    if not path.is_file():  # a pipe or a device, which may never end
+        raise Unusable("Expected an image, got what is no regular file.")
     if path.suffix.lower() in (".dcm", ".dicom"):
         return _dicom_size(path)
     try:
@@ -86,22 +114,34 @@ def _dicom_size(path: Path) -> Size:
         raise Unusable("Expected a DICOM image, got a file that cannot be read as one.") from None
 
 
-def folder_of(root: Path, names: Sequence[str]) -> Path:
-    """The first of these folders that exists under root; root itself when none does."""
-    return next((root / name for name in names if (root / name).is_dir()), root)
+def subfolder(root: Path, names: Sequence[str]) -> str:
+    """The first of these names that is a folder under root, with a slash; empty when none is."""
+    return next((f"{name}/" for name in names if (root / name).is_dir()), "")
+
+
+def table(root: Path, name: str) -> Path:
+    """A table of a fixed name under root; whether it exists is seen when it is opened.
+
+    Raises:
+        InputError: a link that leads out of root.
+    """
+    try:
+        return contained(root, root / name)
+    except Unusable as error:
+        raise InputError(f"{shortened(name)}: {error}") from None
 
 
 def table_of(root: Path, patterns: Sequence[str]) -> Path:
     """The one table under root that goes by these names, the first pattern that fits.
 
     Raises:
-        InputError: none, or several.
+        InputError: none, several, or a link that leads out of root.
     """
     for pattern in patterns:
         found = sorted(root.glob(pattern))
         if len(found) > 1:
-            names = ", ".join(path.name for path in found)
+            names = ", ".join(shortened(path.name) for path in found[:5])
             raise InputError(f"Expected one table named {pattern}, got {names}. Keep one of them in the folder.")
         if found:
-            return found[0]
-    raise InputError(f"Expected a table named {' or '.join(patterns)} in {str(root)!r}, got none. Check root.")
+            return table(root, found[0].name)
+    raise InputError(f"Expected a table named {' or '.join(patterns)} in {shown(root)}, got none. Check root.")

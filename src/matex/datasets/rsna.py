@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, identity
-from matex.datasets.pictures import first_inside, size_of
+from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, read_rows
 from matex.geometry import Box
@@ -45,14 +45,14 @@ class Rsna(Layout):
         size = cache(size_of)
 
         def image_of(patient: str) -> Path:
-            names = [f"{patient}{suffix}" for suffix in (".dcm", ".png", ".jpg")]
-            return first_inside(self.root / "stage_2_train_images", names)
+            names = [f"stage_2_train_images/{patient}{suffix}" for suffix in (".dcm", ".png", ".jpg")]
+            return first_inside(self.root, names)
 
         def boxes_of(row: Row) -> list[Box]:
             box = within(corners(row, COLUMNS[1:5], "xywh"), DRAWN_ON)
             return [scaled(box, size(image_of(row.text("patientId"))), DRAWN_ON)]
 
-        rows = read_rows(self.root / "stage_2_train_labels.csv", COLUMNS, problems)
+        rows = read_rows(table(self.root, "stage_2_train_labels.csv"), COLUMNS, problems)
         opaque = (row for row in rows if row.optional("Target") not in ("0", "0.0"))
         boxes = gather(opaque, lambda row: row.text("patientId"), boxes_of, problems)
         samples = [

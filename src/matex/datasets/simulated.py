@@ -11,7 +11,7 @@ import numpy as np
 
 from matex.checks import read_text
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
-from matex.datasets.pictures import inside, size_of
+from matex.datasets.pictures import inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import leaving_out, read_rows
 from matex.errors import InputError, shown
@@ -140,7 +140,7 @@ class Simulated(Layout):
         only, without = (read_names(path) if path else frozenset[str]() for path in (self.only, self.without))
         seen: set[str] = set()
         columns = ("image",) if self.split is None else ("image", "split")
-        for row in read_rows(self.root / "manifest.jsonl", columns, problems):
+        for row in read_rows(table(self.root, "manifest.jsonl"), columns, problems):
             if self.split is None or row.optional("split") == self.split:
                 with leaving_out(row, problems):
                     name = row.text("image")

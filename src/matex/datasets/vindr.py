@@ -9,11 +9,11 @@ from typing import ClassVar
 
 from matex.datasets.boxes import corners, gather, within
 from matex.datasets.layout import Layout, Reading, check_choice, check_template, identity
-from matex.datasets.pictures import first_inside, size_of
+from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, read_rows
+from matex.errors import InputError, shown
 from matex.geometry import Box
-from matex.images import InputError
 
 COLUMNS = ("image_id", "class_name", "x_min", "y_min", "x_max", "y_max")
 NONE = "no finding"
@@ -62,16 +62,16 @@ class Vindr(Layout):
         """The table of a split; None where both were asked for and Kaggle's form has one."""
         names = [f"annotations/annotations_{split}.csv", f"annotations_{split}.csv"]
         names += ["train.csv"] if split == "train" else []
-        found = next((self.root / name for name in names if (self.root / name).is_file()), None)
+        found = next((table(self.root, name) for name in names if (self.root / name).is_file()), None)
         if found is None and (self.split is not None or split == "train"):
-            raise InputError(f"Expected {' or '.join(names)} in {str(self.root)!r}, got none. Check root and split.")
+            raise InputError(f"Expected {' or '.join(names)} in {shown(self.root)}, got none. Check root and split.")
         return found
 
     def _samples(self, table: Path, split: str, problems: list[Problem]) -> list[Sample]:
         size = cache(size_of)
 
         def image_of(name: str) -> Path:
-            return first_inside(self.root / split, [f"{name}.dicom", f"{name}.dcm"])
+            return first_inside(self.root, [f"{split}/{name}.dicom", f"{split}/{name}.dcm"])
 
         def key_of(row: Row) -> tuple[str, str]:
             finding = row.text("class_name").lower()
