@@ -317,3 +317,26 @@ def test_memory_does_not_grow_with_the_stream():
     done = subprocess.run([sys.executable, "-c", STREAM], capture_output=True, text=True, check=True)
     grown = float(done.stdout.splitlines()[-1])
     assert grown < 40  # MiB; the 240 films after the first 61 are 128
+
+
+HUGE = """
+import sys
+from pathlib import Path
+import matex
+
+explanation = matex.explain(matex.load("tiny", device="cpu"), sys.argv[1], "opacity in the left lower lung")
+explanation.save(sys.argv[2])
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc")
+def test_a_film_of_169_megapixels_is_explained_and_saved_in_less_than_a_gigabyte(tmp_path):
+    with Image.open(samples()[0].path) as film:
+        film.convert("L").resize((13_000, 13_000)).save(tmp_path / "huge.png", compress_level=1)
+    command = [sys.executable, "-c", HUGE, str(tmp_path / "huge.png"), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(done.stdout.splitlines()[-1]) < 1000  # MiB
+    assert np.load(tmp_path / "out" / "image_map.npy", mmap_mode="r").shape == (13_000, 13_000)

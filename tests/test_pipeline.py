@@ -435,14 +435,27 @@ def test_a_constant_map_is_flagged_and_zero():
 def test_film_sized_values_are_computed_when_they_are_read(tiny, film, monkeypatch):
     from matex.geometry import Placement
 
-    whole, calls = Placement.map_to_original, []
-    monkeypatch.setattr(Placement, "map_to_original", lambda *args: calls.append(1) or whole(*args))
+    bands, calls = Placement.map_bands, []
+    monkeypatch.setattr(Placement, "map_bands", lambda *args: calls.append(1) or bands(*args))
     made = matex.explain(tiny, film.path, "opacity in the right lung")
     assert not made.image.degenerate
     assert not calls
     assert made.image.values.dtype == np.float32
     assert made.image.values.shape == made.film.pixels.shape[:2]
     assert calls == [1]
+    raw, known = made.image.raw, ~np.isnan(made.image.raw)
+    np.testing.assert_array_equal(made.image.values[known], ((raw - raw.min()) / np.ptp(raw))[known])
+
+
+def test_the_map_of_a_huge_film_is_not_kept_and_saved_in_bands(tiny, film, monkeypatch, tmp_path):
+    made = matex.explain(tiny, film.path, "opacity in the right lung", resize="crop")
+    kept = made.image.values
+    assert made.image.values is kept
+    monkeypatch.setattr("matex.saliency.KEPT", kept.size - 1)
+    monkeypatch.setattr("matex.geometry._PIXELS_AT_ONCE", kept.size // 5)
+    assert made.image.values is not kept
+    np.testing.assert_array_equal(made.image.values, kept)
+    np.testing.assert_array_equal(np.load(made.save(tmp_path) / "image_map.npy"), kept)
 
 
 def test_bad_requests_are_refused_in_one_line(tiny, film):

@@ -627,7 +627,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr("matex.render.files._write_map", full)
     with pytest.raises(InputError, match="No space left on device") as caught:
         save(fake(), tmp_path / "out")
     assert "\n" not in str(caught.value)

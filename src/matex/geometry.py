@@ -8,6 +8,7 @@ Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ Size = tuple[int, int]  # (height, width) in pixels, or (rows, columns) in patch
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
 Resize = Literal["model", "squash", "pad", "crop"]
 
-_PIXELS_AT_ONCE = 40_000_000  # pixels that are interpolated at once
+_PIXELS_AT_ONCE = 1 << 20  # pixels that are interpolated at once, in float64
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,6 @@ class Placement:
         upright = np.rot90(values, self.turns)
         return upright[:, ::-1] if self.mirrored else upright
 
-    def from_standard(self, values: NDArray[Any]) -> NDArray[Any]:
-        """What lies in the standard frame [height, width, ...], as the original lies; a view."""
-        return np.rot90(values[:, ::-1] if self.mirrored else values, -self.turns)
-
     def unseen(self) -> dict[str, float]:
         """Share of the original that the model never sees at each of its edges, as the film lies; others left out.
 
@@ -186,14 +183,45 @@ class Placement:
         Raises:
             ValueError: values of neither the grid's nor the model's size.
         """
-        vertical, horizontal = (
-            _bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True)
-        )
-        found = np.empty(self.standard, np.float32)
-        step = max(1, _PIXELS_AT_ONCE // self.standard[1])  # so that float64 is never held for a whole large film
-        for top in range(0, self.standard[0], step):
-            found[top : top + step] = vertical[top : top + step] @ values @ horizontal.T
-        return np.ascontiguousarray(self.from_standard(found))
+        found = np.empty(self.original, np.float32)
+        for top, band in self.map_bands(values):
+            found[top : top + len(band)] = band
+        return found
+
+    def map_bands(self, values: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """`map_to_original`, some rows at a time, for films whose map is too large to hold.
+
+        Yields:
+            (top, rows): number of the first row, and float32 [band, original width]; from top to bottom.
+
+        Raises:
+            ValueError: values of neither the grid's nor the model's size.
+        """
+        down, across = (_bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True))
+        if self.mirrored:
+            across = across[::-1]
+        # The rows of the original are rows or columns of the standard frame, in either direction.
+        first, cells, second = (
+            (down, values, across),
+            (across, values.T, down[::-1]),
+            (down[::-1], values, across[::-1]),
+            (across[::-1], values.T, down),
+        )[self.turns]
+        step = max(1, _PIXELS_AT_ONCE // len(second))
+        for top in range(0, len(first), step):
+            yield top, (first[top : top + step] @ cells @ second.T).astype(np.float32)
+
+    def unseen_share(self, values: NDArray[np.floating]) -> float:
+        """Share of the pixels of `map_to_original(values)` that the model did not see, at the cost of the grid.
+
+        Raises:
+            ValueError: values of neither the grid's nor the model's size.
+        """
+        seen = [
+            int(((at >= 0) & (at < cells)).sum()) for at, cells in zip(self._sampled(values), values.shape, strict=True)
+        ]
+        pixels = self.original[0] * self.original[1]
+        return (pixels - seen[0] * seen[1]) / pixels
 
     def map_range(self, values: NDArray[np.floating]) -> tuple[float, float]:
         """Minimum and maximum of `map_to_original(values)` over what the model saw, at the cost of the grid.

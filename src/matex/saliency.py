@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matex.adapters.model import Model
     from matex.auditing import Audit
 
+KEPT = 40_000_000
+"""Pixels of a film whose map in original pixels is kept once it was read; float32, so 160 MB."""
 DISCLAIMER = "Evidence about a model, not a finding about a patient. Not for diagnosis."
 
 
@@ -37,22 +40,50 @@ class SaliencyMap:
 
     grid: NDArray[np.float32]
     placement: Placement
+    _arrays: dict[str, NDArray[np.float32]] = field(
+        default_factory=dict[str, NDArray[np.float32]], init=False, repr=False, compare=False
+    )
 
-    @cached_property
+    @property
     def raw(self) -> NDArray[np.float32]:
         """float32 [height, width], original pixels: the grid interpolated, still signed; NaN where not seen."""
-        return self.placement.map_to_original(self.grid)
+        return self._kept("raw", lambda: self.placement.map_to_original(self.grid))
 
-    @cached_property
+    @property
     def values(self) -> NDArray[np.float32]:
         """float32 [height, width], original pixels: `raw` scaled to [0, 1] by minimum and maximum; NaN where not seen.
 
-        A constant map is all zeros; `degenerate` says so.
+        A constant map is all zeros; `degenerate` says so. Computed when it is read and kept, as `raw` is, but of films
+        beyond `KEPT` pixels computed at every reading.
         """
-        if self.degenerate:
-            return np.where(np.isnan(self.raw), np.nan, np.float32(0))
-        low, high = np.nanmin(self.raw), np.nanmax(self.raw)
-        return (self.raw - low) / (high - low)
+        return self._kept("values", self._normalised)
+
+    def bands(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """`values`, some rows at a time, for films whose map is too large to hold.
+
+        Yields:
+            (top, rows): number of the first row, and float32 [band, width]; from top to bottom.
+        """
+        low, high = (np.float32(end) for end in self.range)
+        for top, raw in self.placement.map_bands(self.grid):
+            if self.degenerate:
+                yield top, np.where(np.isnan(raw), raw, np.float32(0))
+            else:
+                yield top, np.clip((raw - low) / (high - low), 0, 1)
+
+    def _normalised(self) -> NDArray[np.float32]:
+        whole = np.empty(self.placement.original, np.float32)
+        for top, rows in self.bands():
+            whole[top : top + len(rows)] = rows
+        return whole
+
+    def _kept(self, name: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """An array of the film's size, computed once; of a huge film at every reading, since none is kept."""
+        if math.prod(self.placement.original) > KEPT:
+            return compute()
+        if name not in self._arrays:
+            self._arrays[name] = compute()
+        return self._arrays[name]
 
     @cached_property
     def degenerate(self) -> bool:

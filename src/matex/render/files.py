@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from tqdm.auto import tqdm
 from matex.checks import read_json
 from matex.errors import InputError, shown
 from matex.render.colormap import ColourScale
-from matex.saliency import DISCLAIMER, Explanation
+from matex.saliency import DISCLAIMER, Explanation, SaliencyMap
 
 if sys.platform != "win32":
     import fcntl
@@ -76,12 +75,22 @@ def _write(explanation: Explanation, folder: Path) -> None:
     from matex.render.report import page
 
     (folder / "explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
-    stream = io.BytesIO()  # numpy's own writing to a file hides that a disk is full
-    np.save(stream, explanation.image.values.astype(np.float32), allow_pickle=False)
-    (folder / "image_map.npy").write_bytes(stream.getbuffer())
+    _write_map(explanation.image, folder / "image_map.npy")
     framed_overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=PNG_LEVEL)
     panel(explanation).save(folder / "panel.png", "PNG", compress_level=PNG_LEVEL)
     (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
+
+
+def _write_map(image: SaliencyMap, path: Path) -> None:
+    """The map in original pixels as .npy, some rows at a time: of a huge film it is several times the film.
+
+    The file is Python's own, since numpy's writing to a file hides that a disk is full.
+    """
+    header = {"descr": "<f4", "fortran_order": False, "shape": image.placement.original}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for _, rows in image.bands():
+            stream.write(rows.astype("<f4", order="C", copy=False).data)
 
 
 @contextmanager
@@ -246,15 +255,15 @@ def record(explanation: Explanation) -> dict[str, Any]:
             "file": "image_map.npy",
             "normalisation": "minimum to maximum over what the model saw, to [0, 1]; not seen is NaN",
             "grid": list(image.grid.shape),
-            **_span(image.raw),
-            "not_seen": float(np.isnan(image.raw).mean()),
+            **_span(ColourScale(*image.range)),
+            "not_seen": image.placement.unseen_share(image.grid),
             "degenerate": image.degenerate,
         },
         "components": {
-            name: {**_span(grid), "weight": explanation.weights.get(name)}
+            name: {**_span(ColourScale.of(grid)), "weight": explanation.weights.get(name)}
             for name, grid in explanation.components.items()
         },
-        "prior": None if explanation.prior is None else _span(explanation.prior),
+        "prior": None if explanation.prior is None else _span(ColourScale.of(explanation.prior)),
         "provenance": dict(explanation.provenance),
     }
 
@@ -279,8 +288,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _span(values: np.ndarray[Any, np.dtype[Any]]) -> dict[str, float | None]:
-    scale = ColourScale.of(values)
+def _span(scale: ColourScale) -> dict[str, float | None]:
     return {
         name: value if np.isfinite(value) else None for name, value in (("minimum", scale.low), ("maximum", scale.high))
     }

@@ -23,7 +23,7 @@ def framed_overlay(explanation: Explanation) -> Image.Image:
     page = Canvas(max(picture.width, NARROWEST))
     page.image.paste(picture, (0, 0))
     width = page.image.width - 2 * MARGIN
-    scale, sides = ColourScale.of(explanation.image.raw), letters(explanation)
+    scale, sides = ColourScale(*explanation.image.range), letters(explanation)
     y = page.paragraph(MARGIN, picture.height + 16, f"“{explanation.text}”", 28, width, BRIGHT, lines=3)
     facts = (
         f"method {explanation.method} · model {model_name(explanation)} · film {explanation.film.name} · "

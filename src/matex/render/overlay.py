@@ -109,7 +109,7 @@ def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
     """The film with the map of the explanation, contour lines and letters; longer side in pixels."""
     image = explanation.image
     size = fit(image.placement.original, side, side)
-    scale = ColourScale.of(image.raw)
+    scale = ColourScale(*image.range)
     picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
     draw_letters(picture, letters(explanation))
     if explanation.image.degenerate:

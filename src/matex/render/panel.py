@@ -125,7 +125,7 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
         page.write(x, y, title, 26, SOFT)
         page.image.paste(picture, (x, top + (frame - size[0]) // 2))
     x = MARGIN + column + GAP
-    scale = ColourScale.of(explanation.image.raw)
+    scale = ColourScale(*explanation.image.range)
     bottom = page.colour_bar(x, top + frame + 18, column, 22, scale, lines=True)
     if not scale.constant:
         bottom = page.paragraph(x, bottom + 8, f"{scale.legend}; lines at 50, 75, 90 %", 20, column, FAINT) - 22

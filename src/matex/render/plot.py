@@ -45,7 +45,7 @@ def plot_map(explanation: Explanation, ax: Axes) -> Axes:
     ax.set_axis_off()
     ax.set_title(explanation.method)
     if not explanation.image.degenerate:
-        scale = ColourScale.of(explanation.image.raw)
+        scale = ColourScale(*explanation.image.range)
         colours = ListedColormap((scale.colours / 255).tolist())
         label = "raw value, centred on 0" if scale.signed else "raw value, coloured from minimum to maximum"
         bar = ScalarMappable(Normalize(*scale.ends), colours)

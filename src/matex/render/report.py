@@ -295,7 +295,7 @@ def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
         "Map",
         "what is reported",
         explanation.image.grid,
-        ColourScale.of(explanation.image.raw),
+        ColourScale(*explanation.image.range),
         weight=None,
     )
     shown = (final, *layers(explanation))
