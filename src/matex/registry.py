@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
@@ -44,6 +45,11 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._entries)
 
 
+@functools.cache  # evaluating annotations costs more than the rest of `build`, and they never change
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], listed: str) -> Any:
     """The registered dataclass with these parameters, each as the type that its field is annotated with.
 
@@ -59,7 +65,7 @@ def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any
         ValueError: a parameter outside its range, as the dataclass says it.
     """
     kind = registry[name]
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = tuple(field.name for field in dataclasses.fields(kind))
     values: dict[str, Any] = {}
     for parameter, value in parameters.items():

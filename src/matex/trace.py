@@ -86,8 +86,9 @@ def _continue(
     for layer in range(first, tower.depth):
         last = layer == tower.depth - 1
         entered.append(hidden)
+        moving = readout if cut and layer == graph_from + 1 else None  # above its start the graph is one token wide
         with torch.set_grad_enabled(layer > graph_from or not cut):
-            seen = tower.attend(layer, hidden, readout if last else None)
+            seen = tower.attend(layer, hidden, readout if last else None, moving)
             asked = _rows(hidden, readout) if last else hidden
             hidden = tower.finish(layer, asked, seen.output)
         if layer == graph_from and cut:
@@ -255,6 +256,10 @@ class Trace:
 
     def attention_row(self, layer: int) -> Tensor:
         """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
+        layer = self._number(layer)
+        return self.once(("attention row", layer), lambda: self._attention_row(layer))
+
+    def _attention_row(self, layer: int) -> Tensor:
         seen = self._attended(layer)
         query = seen.query if seen.query.shape[2] == 1 else self._at_readout(seen.query.transpose(1, 2))[:, :, None]
         row = _attention(query, seen.key, self._reach(seen.key.shape[2])[:, None, None])[:, :, 0]

@@ -70,8 +70,14 @@ class Tower(Protocol):
         """As `embed`, of an image of the mean colour or of tokens that carry nothing but their places."""
         ...
 
-    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None) -> Attended:
-        """Attention of block `layer` over its input; with `rows` [batch], for these query rows only."""
+    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
+        """Attention of block `layer` over its input.
+
+        Args:
+            rows: [batch]; compute these query rows only.
+            moving: [batch]; the one token of each input that is on the graph, where the others are constants. Queries,
+                keys and values of the others may then be left off the graph.
+        """
         ...
 
     def attend_normed(self, layer: int, normed: Tensor, rows: Tensor | None = None) -> Attended:

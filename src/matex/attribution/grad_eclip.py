@@ -103,8 +103,8 @@ class _SingleHead:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tower, name)
 
-    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None) -> Attended:
-        query, key, value = (_one_head(part) for part in self.tower.attend(layer, hidden, rows)[:3])
+    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
+        query, key, value = (_one_head(part) for part in self.tower.attend(layer, hidden, rows, moving)[:3])
         allowed = None
         if self.tower.causal:
             position = torch.arange(key.shape[2], device=key.device)
