@@ -190,7 +190,10 @@ def test_sixteen_bit_colour_keeps_its_upper_bits_and_says_so(tmp_path):
     [
         (2, lambda a: a[:, ::-1]),
         (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (5, lambda a: a.T),
         (6, lambda a: a.T[::-1]),
+        (7, lambda a: a.T[::-1, ::-1]),
         (8, lambda a: a.T[:, ::-1]),
     ],
 )
@@ -200,7 +203,7 @@ def test_exif_orientation_is_applied_once(tmp_path, suffix, orientation, undo):
     block = np.zeros((48, 80), np.uint8)
     block[:16, :16] = 240  # one corner, on JPEG's block borders
     film = read(saved(tmp_path / f"film.{suffix}", undo(block).copy(), exif=exif))
-    assert film.pixels.shape == (48, 80)
+    assert film.pixels.shape == film.size == (48, 80)
     np.testing.assert_array_equal(film.pixels > 120, block > 120)
     assert film.notes == (f"EXIF orientation {orientation} applied",)
 

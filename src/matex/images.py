@@ -377,7 +377,10 @@ def _decode(
         pixels = np.subtract(255, pixels, dtype=np.uint8)
         notes.append("TIFF with white as zero: inverted")
     notes[:] = dict.fromkeys(notes)
-    full = (full[1], full[0]) if orientation in range(5, 9) else full
+    if kind == "TIFF":  # Pillow gives its size upright, others' as stored
+        full = (upright.height, upright.width)
+    elif orientation in range(5, 9):
+        full = (full[1], full[0])
     return _noting_constant(pixels, notes), (full if pixels.shape[:2] != full else None)
 
 
