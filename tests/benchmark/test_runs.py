@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import time
 from pathlib import Path
 
@@ -15,15 +16,17 @@ import matex
 from matex.adapters import load
 from matex.benchmark import merge, parse_config, run, store
 from matex.benchmark.chunk import Outcome, compute
-from matex.benchmark.config import plain
+from matex.benchmark.config import plain, public
 from matex.benchmark.plan import Opened
+from matex.benchmark.report import write_report
 from matex.benchmark.report_run import read_run
-from matex.benchmark.runner import _new_plan, _public
+from matex.benchmark.runner import _new_plan
 from matex.benchmark.store import ChunkKey, Store
 from matex.datasets import open_dataset
 from matex.images import InputError
 from matex.metrics import Case, make_metric
 from tests.benchmark import toy
+from tests.datasets import layouts
 
 
 @pytest.fixture(scope="module")
@@ -417,11 +420,84 @@ def _grids(folder, seed):
 def test_the_record_names_no_folder_of_the_user(tmp_path):
     entry = {"name": "manifest", "parameters": {"root": "/home/user/set", "images": "/mnt/files", "label": "class"}}
     models = [{"name": "hf:/home/user/clip", "tokenizer": "/home/user/words"}, {"name": "hf:org/clip", "label": "hub"}]
-    shown = _public(plain(parse_config(toy.config(datasets=[entry], models=models))))
+    shown = public(plain(parse_config(toy.config(datasets=[entry], models=models))))
     assert shown["datasets"][0]["parameters"] == {"root": "set", "images": "files", "label": "class"}
     assert [model["name"] for model in shown["models"]] == ["hf:clip", "hf:org/clip"]
     assert shown["models"][0]["tokenizer"] == "words"
     assert shown["models"][0]["label"] == "clip"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A configuration whose data sets, model and tokenizer lie in folders, one image damaged, and those folders."""
+    data = tmp_path / "ward of a user whose folders have names that are longer than messages quote them" / "data"
+    rows = [{"image": f"{name}.png", "text": "nodule", "boxes": [[1, 2, 9, 9]]} for name in "abc"]
+    layouts.manifest(data, rows)
+    (data / "b.png").write_bytes((data / "b.png").read_bytes()[:60])
+    layouts.folder(data / "more")
+    model = shutil.copytree(Path(matex.__file__).parent / "adapters/tiny", data / "clip")
+    config = toy.config(
+        datasets=[{"name": "manifest", "parameters": {"root": str(data), "images": str(data)}},
+                  {"name": "folder", "parameters": {"root": str(data / "more")}}],
+        models=[{"name": f"hf:{model}", "tokenizer": str(model)}],
+        methods=["raw-attention"],
+    )  # fmt: skip
+    return parse_config(config), data
+
+
+def holding(folder, part):
+    """The files of a run folder that hold this part of a path."""
+    return [path for path in folder.rglob("*") if path.is_file() and part.encode() in path.read_bytes()]
+
+
+def test_no_file_of_a_run_folder_names_a_folder_of_the_user(folders, tmp_path):
+    config, data = folders
+    user = data.parent.name[:12]
+    run(config, tmp_path / "run", shard=(1, 2))
+    assert json.loads((tmp_path / "run/shards/1-of-2/work/plan.json").read_text())["without_folders"]
+    assert not holding(tmp_path / "run", user)
+    assert not holding(tmp_path / "run", str(tmp_path))
+    run(config, tmp_path / "run", shard=(2, 2))
+    with pytest.raises(InputError, match=r"Expected --config FILE.*'together' reads films again"):
+        merge([tmp_path / "run"])
+    merge([tmp_path / "run"], config=config)
+    problems = (tmp_path / "run/problems.jsonl").read_text()
+    assert "b.png" in problems
+    write_report(tmp_path / "run", roots={"manifest": data / "more", "folder": data / "more"})
+    assert not holding(tmp_path / "run", user)
+    assert not holding(tmp_path / "run", str(tmp_path))
+    run(config, tmp_path / "whole")
+    assert toy.contents(tmp_path / "whole").items() <= toy.contents(tmp_path / "run").items()
+
+
+def test_a_run_goes_on_from_wherever_its_folders_are_now_and_refuses_another(folders, tmp_path):
+    config, data = folders
+    run(config, tmp_path / "run", shard=(1, 2))
+    moved = data.rename(tmp_path / "data")
+    text = json.dumps(plain(config)).replace(str(data), str(moved))
+    run(parse_config(json.loads(text)), tmp_path / "run", shard=(1, 2), resume=True)
+    with pytest.raises(InputError, match="a path where there is nothing"):
+        run(config, tmp_path / "run", shard=(1, 2), resume=True)
+    changed = parse_config(json.loads(text.replace('"chunk": 3', '"chunk": 4')))
+    with pytest.raises(InputError, match="chunk: 3 -> 4"):
+        run(changed, tmp_path / "run", shard=(1, 2), resume=True)
+    run(parse_config(json.loads(text)), tmp_path / "run", shard=(2, 2))
+    with pytest.raises(InputError, match="chunk: 3 -> 4"):
+        merge([tmp_path / "run"], config=changed)
+    (moved / "manifest.jsonl").write_text((moved / "manifest.jsonl").read_text().replace("nodule", "mass"))
+    with pytest.raises(InputError, match="Expected the data of the run"):
+        run(parse_config(json.loads(text)), tmp_path / "run", shard=(1, 2), resume=True)
+
+
+def test_a_run_that_an_older_version_began_with_full_paths_goes_on(folders, tmp_path):
+    config, _ = folders
+    run(config, tmp_path / "run", shard=(1, 1))
+    file = tmp_path / "run/shards/1-of-1/work/plan.json"
+    older = {**json.loads(file.read_text()), "config": plain(config)}
+    del older["without_folders"]
+    file.write_text(json.dumps(older))
+    run(config, tmp_path / "run", shard=(1, 1), resume=True)
+    merge([tmp_path / "run"])
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):

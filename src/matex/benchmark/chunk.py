@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from matex.adapters import Model, UnsupportedModel
 from matex.benchmark.controls import Cell, cells, control_map, measured
-from matex.benchmark.plan import Films, Opened, Plan
+from matex.benchmark.plan import Films, Opened, Plan, without_folder
 from matex.benchmark.store import (
     RESULTS,
     ChunkKey,
@@ -141,7 +141,7 @@ class _Chunk:
         said, file = str(error), ""
         if sample is not None and isinstance(sample.image, Path):
             file = sample.image.name
-            said = said.replace(str(sample.image), file)
+            said = without_folder(said, sample.image)
         self.problems.append(
             {
                 "dataset": self.chunk.dataset,

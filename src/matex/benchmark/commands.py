@@ -59,11 +59,16 @@ def merge(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Run folder to write.", show_default="the folder above")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of the run, where measures of the whole read films of folders that it names."),
+    ] = None,
 ) -> None:
     """Put the shards of a benchmark together."""
-    from matex.benchmark import merge
+    from matex.benchmark import load_config, merge
 
-    _say_done(merge(runs, out, progress=sys.stderr.isatty()))
+    chosen = load_config(config) if config else None
+    _say_done(merge(runs, out, config=chosen, progress=sys.stderr.isatty()))
 
 
 @commands.command()

@@ -204,6 +204,22 @@ def plain(config: Config) -> dict[str, Any]:
     }
 
 
+def public(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain configuration without the user's folders: of every path its last part alone.
+
+    Run folders hold this form, since they are copied and published.
+    """
+    datasets = [
+        {**entry, "parameters": {**entry["parameters"], **_last_parts(DATASETS[entry["name"]], entry["parameters"])}}
+        for entry in config["datasets"]
+    ]
+    models = [{**entry, "name": _without_folder(entry["name"])} for entry in config["models"]]
+    for model in models:
+        if "tokenizer" in model:
+            model["tokenizer"] = _without_folder(model["tokenizer"])
+    return {**config, "datasets": datasets, "models": models}
+
+
 def differences(before: Any, after: Any, key: str = "") -> list[str]:
     """What has changed between two plain configurations, as "key: before -> after"."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -418,3 +434,17 @@ def _unique(at: _Place, entries: list[Choice]) -> tuple[Choice, ...]:
 
 def _bare(entry: Any) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(entry).items() if value is not None}
+
+
+def _last_parts(kind: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The last part of those parameters of a data set that are paths."""
+    hints = typing.get_type_hints(kind)
+    paths = [name for name in parameters if Path in (hints[name], *typing.get_args(hints[name]))]
+    return {name: Path(parameters[name]).name for name in paths}
+
+
+def _without_folder(name: str) -> str:
+    """The name of a model or tokenizer; of one on this machine, its prefix and the last part of its path."""
+    prefix, colon, rest = name.rpartition(":")
+    path = Path(rest).expanduser()
+    return f"{prefix}{colon}{path.name}" if path.is_absolute() or path.exists() else name

@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from matex.benchmark.config import Config, ModelChoice, parse_config, plain
 from matex.benchmark.store import FORMAT, ChunkKey
 from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
-from matex.images import READ_SIDE, Film, InputError, read
+from matex.errors import InputError, shortened, shown
+from matex.images import READ_SIDE, Film, read
 
 Shard = tuple[int, int]  # (which, of how many), from 1
 
@@ -173,6 +175,13 @@ class Films:
 
 def _film(sample: Sample) -> Film:
     return read(sample.image, side=READ_SIDE).known_as(sample.view, None)
+
+
+def without_folder(message: str, path: Path) -> str:
+    """A message for the files of a run, which name no folders: of a path in it, however quoted, the last part."""
+    for quoted, name in ((shown(path), shown(path.name)), (shortened(str(path)), path.name), (str(path), path.name)):
+        message = message.replace(quoted, name)
+    return message
 
 
 def open_model(choice: ModelChoice) -> Model:

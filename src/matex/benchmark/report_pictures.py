@@ -17,7 +17,7 @@ from PIL import Image
 
 from matex.adapters.model import Encoded, UnsupportedModel
 from matex.benchmark.config import Config
-from matex.benchmark.plan import Opened
+from matex.benchmark.plan import Opened, without_folder
 from matex.benchmark.report_run import Entry, Measure, Run, Section, Values
 from matex.benchmark.report_tables import style_of
 from matex.datasets import Sample
@@ -83,7 +83,8 @@ class Films:
                 for name, number in samples.items():
                     self._seen[dataset, model, name] = _seen(opened, dataset, model, name, number)
             except (InputError, UnsupportedModel) as error:
-                self.reasons[dataset] = str(error)
+                root = roots.get(dataset)
+                self.reasons[dataset] = without_folder(str(error), root) if root else str(error)
 
     def get(self, dataset: str, model: str, sample: str) -> Seen | None:
         return self._seen.get((dataset, model, sample))

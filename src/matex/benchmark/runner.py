@@ -11,7 +11,6 @@ import os
 import platform
 import shutil
 import time
-import typing
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +21,7 @@ import torch
 from tqdm.auto import tqdm
 
 from matex.benchmark.chunk import append
-from matex.benchmark.config import Config, differences, plain
+from matex.benchmark.config import Config, differences, plain, public
 from matex.benchmark.controls import cells, explains_another_class, measured
 from matex.benchmark.executors import EXECUTORS
 from matex.benchmark.plan import Opened, Plan, Shard, shard_of_environment
@@ -42,8 +41,7 @@ from matex.benchmark.store import (
     scores_table,
     table_bytes,
 )
-from matex.datasets import DATASETS
-from matex.images import InputError
+from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 
 
@@ -98,7 +96,7 @@ def run(
             return store.path
         fresh = store.plan is None
         if fresh:
-            store.start(plan.as_plain())
+            store.start(_recorded(plan))
         store.log("start" if fresh else "resume", time=_now(), **_environment())
         todo = [chunk for chunk in plan.chunks() if not store.has(chunk)]
         _carry_out(store, plan, opened, todo, executor, progress, report)
@@ -109,16 +107,25 @@ def run(
     return store.path
 
 
-def merge(runs: Sequence[str | Path], out: str | Path | None = None, *, progress: bool = False) -> Path:
+def merge(
+    runs: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    config: Config | None = None,
+    progress: bool = False,
+) -> Path:
     """Put the shards of a run together; measures of the whole are taken here.
 
     Args:
         runs: folders of shards, or a folder with `shards` in it.
         out: run folder to write; the folder given, when it is one with shards in it.
+        config: of the run. Needed where it names folders, which the shards do not record, and has measures of the
+            whole, for which films are read again.
         progress: show bars.
 
     Raises:
-        InputError: shards of different configurations, weights or data; a shard that is missing or not done.
+        InputError: another configuration, or none where one is needed; shards of different configurations, weights
+            or data; a shard that is missing or not done.
     """
     arrow()
     given = [Path(one) for one in runs]
@@ -132,7 +139,7 @@ def merge(runs: Sequence[str | Path], out: str | Path | None = None, *, progress
             f"Expected a folder without a run, got an unfinished one in {str(store.path)!r}. Name another with -o."
         )
     shards = [Store(folder) for one in given for folder in (sorted((one / "shards").glob("*-of-*")) or [one])]
-    plan = _joint_plan(shards)
+    plan = _with_folders(_joint_plan(shards), shards[0], config)
     opened = Opened(plan.config)
     with store.held(), _threads(plan.threads):
         for shard in shards:
@@ -179,7 +186,7 @@ def _plan(store: Store, opened: Opened, shard: Shard | None, resume: bool) -> Pl
             "or name another with -o."
         )
     if store.complete:
-        _refuse_changes(store.record["config"], _public(plain(opened.config)), store)
+        _refuse_changes(store.record["config"], opened.config, store)
         return None
     recorded = store.plan
     if recorded is None:
@@ -190,7 +197,7 @@ def _plan(store: Store, opened: Opened, shard: Shard | None, resume: bool) -> Pl
             )
         return _new_plan(opened, shard)
     before = Plan.from_plain(recorded)
-    _refuse_changes(recorded["config"], plain(opened.config), store)
+    _refuse_changes(recorded["config"], opened.config, store)
     plan = _new_plan(opened, shard)
     for what, old, new in (
         ("the number of samples", before.counts, plan.counts),
@@ -201,11 +208,21 @@ def _plan(store: Store, opened: Opened, shard: Shard | None, resume: bool) -> Pl
             raise InputError(
                 f"Expected {what} of the run in {str(store.path)!r}, got others: {changed[0]}. Start a new run with -o."
             )
-    return before
+    return dataclasses.replace(before, config=opened.config)  # the recorded one names no folders
 
 
-def _refuse_changes(before: Mapping[str, Any], after: Mapping[str, Any], store: Store) -> None:
-    changed = differences(before, json.loads(json.dumps(after)))
+def _recorded(plan: Plan) -> dict[str, Any]:
+    """The plan as an unfinished run folder holds it, without the user's folders."""
+    config = plain(plan.config)
+    return {**plan.as_plain(), "config": public(config), "without_folders": public(config) != config}
+
+
+def _refuse_changes(before: Mapping[str, Any], config: Config, store: Store) -> None:
+    """Refuse another configuration than the recorded one; the same one with its folders elsewhere is no other.
+
+    That the folders hold the same data and weights is checked by their hashes.
+    """
+    changed = differences(public(before), json.loads(json.dumps(public(plain(config)))))
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise InputError(
@@ -368,38 +385,11 @@ def _record(plan: Plan, samples: Sequence[Mapping[str, Any]], problems: int) -> 
         fingerprints[choice.label] = digest.hexdigest()
     return {
         **plan.as_plain(),
-        "config": _public(plain(plan.config)),
+        "config": public(plain(plan.config)),
         "problems": problems,
         "fingerprints": fingerprints,
         "shard": None,
     }
-
-
-def _public(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without the user's folders: of every path its last part alone."""
-    datasets = [
-        {**entry, "parameters": {**entry["parameters"], **_last_parts(DATASETS[entry["name"]], entry["parameters"])}}
-        for entry in config["datasets"]
-    ]
-    models = [{**entry, "name": _without_folder(entry["name"])} for entry in config["models"]]
-    for model in models:
-        if "tokenizer" in model:
-            model["tokenizer"] = _without_folder(model["tokenizer"])
-    return {**config, "datasets": datasets, "models": models}
-
-
-def _last_parts(kind: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The last part of those parameters of a data set that are paths."""
-    hints = typing.get_type_hints(kind)
-    paths = [name for name in parameters if Path in (hints[name], *typing.get_args(hints[name]))]
-    return {name: Path(parameters[name]).name for name in paths}
-
-
-def _without_folder(name: str) -> str:
-    """The name of a model or tokenizer; of one on this machine, its prefix and the last part of its path."""
-    prefix, colon, rest = name.rpartition(":")
-    path = Path(rest).expanduser()
-    return f"{prefix}{colon}{path.name}" if path.is_absolute() or path.exists() else name
 
 
 def _joint_plan(shards: Sequence[Store]) -> Plan:
@@ -432,6 +422,20 @@ def _joint_plan(shards: Sequence[Store]) -> Plan:
         given = ", ".join(f"{plan.shard[0]}/{plan.shard[1]}" if plan.shard else "whole" for plan in plans)
         raise InputError(f"Expected every shard of the run, got {given}: {len(lacking)} chunks are in none of them.")
     return whole
+
+
+def _with_folders(plan: Plan, shard: Store, config: Config | None) -> Plan:
+    """The plan with the configuration that names the folders, or as it is where nothing in them is read again."""
+    if config is not None:
+        _refuse_changes(plain(plan.config), config, shard)
+        return dataclasses.replace(plan, config=config)
+    whole = [choice.label for choice in plan.config.metrics if METRICS[choice.name].whole]
+    if whole and (shard.plan or {}).get("without_folders"):
+        raise InputError(
+            f"Expected --config FILE, the run's configuration, got none: {shown(whole[0])} reads films again, and the "
+            "shards do not record the folders of data sets and models."
+        )
+    return plan
 
 
 def _copy(source: Path, target: Store) -> None:
