@@ -89,7 +89,7 @@ LOOKS: Mapping[str, str] = {
         "adds up to the change of score, but a few pixels carry most of it: scaled by these extremes the rest "
         "looks empty. Averaged over patches it shows more."
     ),
-    "gradient-shap": "looks empty for the same reason; random places add noise.",
+    "gradient-shap": "looks empty for the same reason; its maps nearly equal those of `integrated-gradients`.",
     "occlusion": (
         "hides one patch at a time: the rest of a finding that is larger than a patch makes up for it, so the map "
         "says little about large findings. `window` sets it. It is signed."

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Encoded, Model, Tower, check_model, words
 from matex.attribution import METHODS, Fused, Reporting, make, require
 from matex.attribution.method import unserved
+from matex.attribution.path import incompleteness
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
@@ -418,6 +419,7 @@ def _apply(
         if wordless and "text" in method.towers:
             notes.append(f"no word scores: {wordless}")
         notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
+        notes += [note for kind, rows in reports.items() if (note := incompleteness(kind, rows[i]))]
         if scored and not any(token.score for token in scored):
             notes.append("the text map is constant: it does not tell the words apart")
             scored = tuple(dataclasses.replace(token, score=float("nan")) for token in scored)

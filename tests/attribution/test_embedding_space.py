@@ -64,10 +64,11 @@ def test_many_phrases_share_the_maps_of_an_image(model, pixels, token_ids, monke
             together[i],
             matex.attribute(model, pixels[:1], token_ids[i : i + 1], "embedding-space", per_dimension="absolute"),
         )
+    again = matex.record(model, pixels[:1], token_ids, pairs=[(0, 0), (0, 1), (0, 2)]).image
     runs = []
     embed = type(model.image).embed
     monkeypatch.setattr(type(model.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
-    method(trace)
+    method(again)
     assert runs == [1]
 
 

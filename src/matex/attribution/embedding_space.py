@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from matex.attribution.gradient import Gradient, add_up, per_pair, raw, score_elements
+from matex.attribution.gradient import Gradient, add_up, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
 from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.occlusion import Occlusion
+from matex.attribution.path import Begin, completeness
 from matex.attribution.scoring import questions
 from matex.trace import ENTRY, Trace
 
@@ -28,6 +29,15 @@ class Operator(Protocol):
         ...
 
 
+@runtime_checkable
+class PathOperator(Operator, Protocol):
+    """An operator that follows a path from a baseline, so that its attributions sum to a change of the scalar."""
+
+    def begin(self, trace: Trace) -> Begin:
+        """Starting points of the paths."""
+        ...
+
+
 @METHODS("embedding-space")
 @dataclass(frozen=True)
 class EmbeddingSpace:
@@ -38,7 +48,8 @@ class EmbeddingSpace:
     absolute values are taken per coordinate, as captum's Saliency does by default.
 
     Args:
-        operator: "gradient", "integrated-gradients", "gradient-shap" or "occlusion", with their own defaults.
+        operator: "gradient", "integrated-gradients", "gradient-shap" or "occlusion", with their own defaults. The
+            completeness error of the second and third is reported for signed attributions.
         per_dimension: "signed", or "absolute" for the absolute attribution of each coordinate and channel.
         embed: explain the "normalized" embedding, whose product with the text's is the score, or the "raw" projection.
         prompts: further prompts of the class that the phrase is one of. The image map is then the average of the maps
@@ -79,7 +90,7 @@ class EmbeddingSpace:
         "gradients of the normalised embedding; options for the others.",
         "Its evaluation is by eye.",
     )
-    draws: ClassVar[str] = "the places of operator='gradient-shap'; nothing with the other operators"
+    draws: ClassVar[str] = "the positions of operator='gradient-shap'; nothing with the other operators"
 
     def __post_init__(self) -> None:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
@@ -92,18 +103,26 @@ class EmbeddingSpace:
         if self._of_the_score:
             target = self._target(trace) if self.prompts else None
             return raw(trace, add_up(trace, score_elements(trace, target)))
+        return raw(trace, self._values(trace))
+
+    def _values(self, trace: Trace) -> Tensor:
+        """Attributions [pair, height, width] or [pair, token], computed once per trace."""
+        return trace.once(("values", self), lambda: self._weigh(trace))
+
+    def _weigh(self, trace: Trace) -> Tensor:
+        """Attributions of the coordinates, weighed with the target of each pair and added up."""
         asked, turn = questions(trace, self._target(trace))
         if self.keep_maps:
             maps = self.coordinates(trace)
-            return per_pair(trace, torch.einsum("qij,ji...->qi...", asked.to(maps), maps), turn)
+            return torch.einsum("qij,ji...->qi...", asked.to(maps), maps)[turn, trace.item]
         if self.per_dimension == "signed":
-            return per_pair(trace, self._places(trace, self._elements(trace, asked)), turn)
+            return self._places(trace, self._elements(trace, asked))[turn, trace.item]
         total: Tensor | None = None
         for some, maps in self._by_coordinate(trace):
             part = torch.einsum("qij,ji...->qi...", asked[..., some].to(maps), maps)
             total = part if total is None else total + part
         assert total is not None
-        return per_pair(trace, total, turn)
+        return total[turn, trace.item]
 
     def coordinates(self, trace: Trace) -> Tensor:
         """The map of every coordinate of the embedding, F of METHODS 3.1; worked out once per trace.
@@ -115,10 +134,20 @@ class EmbeddingSpace:
         return trace.once(("coordinates", replace(self, prompts=())), lambda: torch.cat(list(maps)))
 
     def report(self, trace: Trace) -> list[dict[str, float | None]]:
-        """`mean_score` of the image and all prompts of the set, per pair; nothing where there is no set."""
-        if not self.prompts or trace.tower.kind == "text":
-            return [{} for _ in trace.item]
-        return [{"mean_score": float(score)} for score in (trace.embedding * self._target(trace)).sum(-1)]
+        """`mean_score` of the image and all prompts of a set; the completeness error of signed attributions along a
+        path, see `completeness`; per pair.
+        """
+        target = self._target(trace)
+        rows: list[dict[str, float | None]] = [{} for _ in trace.item]
+        if self.prompts and trace.tower.kind == "image":
+            rows = [{"mean_score": float(score)} for score in (trace.embedding * target).sum(-1)]
+        operator = self._operator()
+        if self.per_dimension == "absolute" or not isinstance(operator, PathOperator):
+            return rows
+        errors = completeness(
+            trace, self._values(trace), target, operator.begin(trace), self.embed == "normalized", self.batch_size
+        )
+        return [{**row, **error} for row, error in zip(rows, errors, strict=True)]
 
     @property
     def _of_the_score(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -12,14 +14,27 @@ from torch.nn import functional as F
 from matex.attribution.batching import batches
 from matex.attribution.scoring import entry, gradients
 from matex.images import InputError
-from matex.trace import Trace, at_least_float32
+from matex.trace import Trace, at_least_float32, embed
 
 _QUESTIONS = 8  # whose gradients at all points of a batch are held at once
+_INCOMPLETE = 0.05  # relative completeness error from which an explanation carries a note
 Baseline = Literal["mean", "black", "white", "blur", "noise"]
 
 
-Begin = Callable[[int, int, int], Tensor]
-"""begin(item, start, stop): where the ways of an item begin in steps start to stop, [1 or step, ...] as the entries."""
+@dataclass(frozen=True)
+class Begin:
+    """Starting points of the paths to each item.
+
+    Args:
+        at: at(item, start, stop), the starting points of steps start to stop, [1 or step, ...] as the entries.
+        draws: number of different starting points per item; a single one serves every step.
+    """
+
+    at: Callable[[int, int, int], Tensor]
+    draws: int = 1
+
+    def __call__(self, item: int, start: int, stop: int) -> Tensor:
+        return self.at(item, start, stop)
 
 
 def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin:
@@ -36,9 +51,9 @@ def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin
     """
     if baseline == "noise" and trace.tower.kind == "image" and draws > 1:
         noise = _Noise(trace.inputs.shape[1:], seed, draws)
-        return lambda item, start, stop: noise(start, stop).to(trace.inputs)
+        return Begin(lambda item, start, stop: noise(start, stop).to(trace.inputs), draws)
     begin = _one_start(trace, baseline, seed)
-    return lambda item, start, stop: begin[item : item + 1]
+    return Begin(lambda item, start, stop: begin[item : item + 1])
 
 
 class _Noise:
@@ -145,6 +160,68 @@ def along(
             total += part
         results.append(total)
     return torch.stack(results, dim=1)
+
+
+def completeness(
+    trace: Trace, values: Tensor, target: Tensor, begin: Begin, unit: bool = True, batch_size: int = 8
+) -> list[dict[str, float | None]]:
+    """Compare the sum of each map with the change of the explained scalar along its path.
+
+    Args:
+        trace: gives tower, inputs and pairs.
+        values: attributions of each pair, [pair, ...], zero where there is no content.
+        target: the explained scalar is its product with the embedding, [pair, joint].
+        begin: see `starts`; with several starting points the change is from their mean scalar.
+        unit: normalise the embedding.
+        batch_size: inputs run at once.
+
+    Returns:
+        Per pair `attribution_sum`, `score_change`, and `completeness_error`, (sum - change) / |change|; None for what
+        is undefined.
+
+    Source:
+        "Axiomatic Attribution for Deep Networks", arXiv:1703.01365, proposition 1.
+    """
+    tower = trace.tower
+    ends, readout = entry(tower, trace.inputs), tower.readout(trace.inputs)
+    changes: list[Tensor] = []
+    with torch.inference_mode(False), torch.no_grad():
+        for item in range(len(ends)):
+
+            def run(points: Tensor, item: int = item) -> Tensor:
+                hidden = tower.embed(points) if tower.kind == "image" else points
+                return at_least_float32(embed(tower, hidden, readout[item].expand(len(points)).clone(), unit=unit))
+
+            parts = [
+                run(begin(item, start, min(start + batch_size, begin.draws)))
+                for start in range(0, begin.draws, batch_size)
+            ]
+            changes.append(run(ends[item : item + 1])[0] - torch.cat(parts).mean(dim=0))
+        change = (torch.stack(changes)[trace.item] * target).sum(dim=-1)
+    rows: list[dict[str, float | None]] = []
+    for total, by in zip(values.flatten(1).double().sum(dim=1).tolist(), change.tolist(), strict=True):
+        known = math.isfinite(total) and math.isfinite(by)
+        error = (total - by) / abs(by) if known and by else None
+        row = {"attribution_sum": total, "score_change": by} if known else {}
+        rows.append({**row, "completeness_error": error})
+    return rows
+
+
+def incompleteness(kind: str, report: Mapping[str, float | None]) -> str | None:
+    """A note for the reader of a map whose sum misses the change of the score by more than 5 %; None otherwise.
+
+    Args:
+        kind: "image" or "text".
+        report: of a method, with the entries of `completeness` where it has them.
+    """
+    error = report.get("completeness_error")
+    if error is None or abs(error) <= _INCOMPLETE:
+        return None
+    return (
+        f"the {kind} attributions sum to {report['attribution_sum']:.3g}, but the score changes by "
+        f"{report['score_change']:.3g} from the baseline: a completeness error of {abs(error):.0%}. "
+        "More steps (samples) reduce it"
+    )
 
 
 def _blur(pixels: Tensor) -> Tensor:
