@@ -340,7 +340,7 @@ class _Subject:
         """Whether the score depends more on the highlighted region than on others of the same shape."""
         question = "Does the model need the highlighted region?"
         rule = _rule("deletion", "share of random regions that matter less", "below")
-        rule += " It fails as well when the score does not fall."
+        rule += " It also fails when the score does not fall."
         if self.explanation.image.degenerate:
             return Check(question, "skipped", "A constant map highlights nothing.", {}, rule)
         x, y = self.placement.fractions()

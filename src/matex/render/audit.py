@@ -94,12 +94,14 @@ def _picture(explanation: Explanation, title: str, text: str, score: float, alik
 
 
 def _check(check: Check) -> str:
+    """One check; what was skipped has no numbers and no limits on the page, only the reason."""
     values = "".join(
         f"<li>{escape(name.replace('_', ' '))} <b>{escape(_told(value))}</b></li>"
         for name, value in check.values.items()
     )
-    numbers = f'<ul class="numbers">{values}</ul>' if values else ""
-    rule = f'<p class="rule">{escape(check.rule)}</p>' if check.rule else ""
+    decided = check.state != "skipped"
+    numbers = f'<ul class="numbers">{values}</ul>' if values and decided else ""
+    rule = f'<p class="rule">{escape(check.rule)}</p>' if check.rule and decided else ""
     return (
         f'<div class="check"><span class="state {check.state}">{WORDS[check.state]}</span><div>'
         f"<h3>{escape(check.question)}</h3><p>{escape(check.answer)}</p>{numbers}{rule}</div></div>"
