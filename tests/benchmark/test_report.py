@@ -18,6 +18,7 @@ import pytest
 from matex.benchmark import parse_config, run
 from matex.benchmark.published import TABLES
 from matex.benchmark.report import _Builder, _curve_axes, _curve_title, _verdict, write_report
+from matex.benchmark.report_figures import overview
 from matex.benchmark.report_files import as_csv, as_latex, escape, latex_table
 from matex.benchmark.report_page import Counted
 from matex.benchmark.report_page import table as html_table
@@ -32,9 +33,11 @@ from matex.benchmark.report_tables import (
     Row,
     Style,
     Table,
+    against_controls,
     attributes,
     heading,
     localisation,
+    pairwise,
     paper_table,
     places,
     prior_question,
@@ -644,6 +647,54 @@ def test_the_headline_says_when_one_method_is_ahead_of_all(tmp_path, monkeypatch
     sentence = headline(tmp_path, worth, monkeypatch)
     assert "matex has the best mean" in sentence
     assert "It is ahead of every other method" in sentence
+
+
+@pytest.mark.parametrize("films", [4, 40])
+def test_the_headline_names_methods_that_share_the_best_mean(tmp_path, monkeypatch, films):
+    worth = {"matex": 0.5, "grad-eclip": 0.25, "rollout": 0.5}
+    monkeypatch.setattr(synthetic_run, "value", lambda cell, *rest: worth.get(cell.label, 0.125))
+    config = small(methods=["grad-eclip", "matex", "rollout"], metrics=["pointing"])
+    folder = synthetic_run.write(tmp_path / "r", config, few_films(films), maps=False)
+    section = read_run(folder).sections[0]
+    (sentence,) = _verdict(Numbers(section), measure(section, "pointing", "pointing"))
+    assert "matex and rollout share the best mean, 50.0" in sentence
+    assert "the best control of matex is" in sentence
+    assert ("4 films are too few" in sentence) == (films == 4)
+    assert ("They are ahead of every other method" in sentence) == (films == 40)
+
+
+@pytest.mark.parametrize("films", [4, 12])
+def test_a_report_of_few_films_explains_no_intervals_and_no_p(tmp_path, films):
+    config = small(methods=["matex", "grad-eclip"], metrics=["pointing"])
+    folder = synthetic_run.write(tmp_path / "r", config, few_films(films), maps=False)
+    section = read_run(folder).sections[0]
+    numbers, columns = Numbers(section), places(section)
+    leads = [
+        against_controls(numbers, columns, "key").lead,
+        prior_question(numbers, columns, "key").lead,
+        pairwise(numbers, columns[0], "key").lead,
+    ]
+    drawing = overview(numbers, columns, "key", "title")
+    assert ["No p and no intervals: fewer than 10" in lead for lead in leads] == [films == 4] * 3
+    assert [" corrected " in lead for lead in leads] == [films == 12] * 3
+    assert ("with bootstrap intervals" in drawing.caption) == (films == 12)
+
+
+def test_measures_without_a_value_on_a_data_set_have_no_panel_and_no_comparison(tmp_path, monkeypatch):
+    value = synthetic_run.value
+    config = small(methods=["matex", "grad-eclip"], metrics=["pointing", "energy", "named-over-other"])
+
+    undefined = ("named_above_other", "energy_share")
+    monkeypatch.setattr(
+        synthetic_run,
+        "value",
+        lambda cell, column, *rest: math.nan if column in undefined else value(cell, column, *rest),
+    )
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(12), maps=False)
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Energy inside, %: methods against each other" in page
+    assert "energy in both, %: methods against each other" not in page
 
 
 def test_an_exchanged_side_that_exists_for_no_sample_has_no_row(tmp_path, monkeypatch):

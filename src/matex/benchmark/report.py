@@ -317,13 +317,17 @@ class _Builder:
 
     def _distributions(self) -> Block | None:
         every = dict.fromkeys((*self.places, *self.pairs, *self.plain))  # the last holds the first two again
-        wanted = [m for m in every if not m.whole and m.better != "neither"]
+        wanted = [m for m in every if not m.whole and m.better != "neither" and self._defined(m)]
         preferred = [m for m in wanted if m.column in ("energy", "energy_share", "iou", "drop", "deletion_auc")]
         chosen = (preferred or wanted)[:3]
         if not chosen:
             return None
         drawing = distributions(self.numbers, chosen, f"{self.key}-distribution")
         return Block(f"{self.key}-distributions", "Distributions", (drawing,))
+
+    def _defined(self, measure: Measure) -> bool:
+        """Whether any method has a value of this measure on these samples."""
+        return any(np.isfinite(self.numbers.mean(entry.label, measure)) for entry in self.section.methods)
 
     def _pairwise(self) -> Block | None:
         columns = (
@@ -336,7 +340,8 @@ class _Builder:
             "deletion_auc",
             "insertion_auc",
         )
-        chosen = [m for m in self.section.measures if m.column in columns and not m.whole and m.better != "neither"]
+        comparable = [m for m in self.section.measures if not m.whole and m.better != "neither"]
+        chosen = [m for m in comparable if m.column in columns and self._defined(m)]
         if not chosen or not 1 < len(self.section.methods) <= PAIRWISE:
             return None
         folded = tuple(self._kept(pairwise(self.numbers, m, f"{self.key}-pairs-{m.metric}-{m.column}")) for m in chosen)
@@ -401,7 +406,7 @@ _HEADLINES = ("pointing", "energy", "named_above_other", "energy_share")
 
 
 def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
-    """Which method has the best mean, which are not told apart from it, and which beat their best control."""
+    """Which methods have the best mean, which are not told apart from it, and which beat their best control."""
     labels = [entry.label for entry in numbers.section.methods]
     means = {label: numbers.mean(label, measure) for label in labels}
     known = [label for label in labels if not np.isnan(means[label])]
@@ -414,19 +419,26 @@ def _verdict(numbers: Numbers, measure: Measure) -> Iterator[str]:
     summary = numbers.of(top, measure)
     assert summary is not None
     best = f"{style.number(means[top])} {style.interval(summary.summary.low, summary.summary.high)}".rstrip()
-    sentence = (
-        f"{heading(measure)}: {top} has the best mean, {best}; the best of its controls is "
-        f"{pairs[top].removeprefix('control: ')} with {style.number(numbers.mean(pairs[top], measure))}."
-    )
+    equal = [label for label in known if np.isclose(means[label], means[top], rtol=1e-9, atol=0)]
+    control = f"{pairs[top].removeprefix('control: ')} with {style.number(numbers.mean(pairs[top], measure))}"
+    if len(equal) > 1:
+        together = f"{', '.join(equal[:-1])} and {equal[-1]} share the best mean"
+        sentence = f"{heading(measure)}: {together}, {best}; the best control of {top} is {control}."
+    else:
+        sentence = f"{heading(measure)}: {top} has the best mean, {best}; the best of its controls is {control}."
     if summary.summary.clusters < FEWEST_CLUSTERS:
         units = count_units(numbers.section.clusters)
         yield f"{sentence} {units[:1].upper()}{units[1:]} are too few to tell methods from each other or from controls."
         return
     others = [label for label in known if label != top]
     rivals = tested(numbers, [(top, label, measure) for label in others], by="mean")
-    ties = [label for label in others if rivals[top, label, measure].favours == ""]
+    ties = [label for label in others if rivals[top, label, measure].favours == "" and label not in equal]
     if ties:
-        sentence += f" Not told apart from it (p of 0.05 or more after Holm): {', '.join(ties)}."
+        best_of = "it" if len(equal) == 1 else top
+        sentence += f" Not told apart from {best_of} (p of 0.05 or more after Holm): {', '.join(ties)}."
+    elif len(equal) > 1:
+        apart = [label for label in others if label not in equal]
+        sentence += " They are ahead of every other method (p < 0.05 after Holm)." if apart else ""
     elif others:
         sentence += " It is ahead of every other method (p < 0.05 after Holm)."
     found = tested(numbers, [(label, control, measure) for label, control in pairs.items()], by="mean")

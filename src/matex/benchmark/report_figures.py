@@ -77,13 +77,14 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
     shared = (
         ("control: uniform", SOFT, (1, 2)),
         ("control: random", SOFT, (4, 2)),
-        ("control: mirrored prior", PURPLE, (1, 2)),
-        ("control: prior alone", PURPLE, (5, 2)),
+        ("control: mirrored prior", PURPLE, (5, 2, 1, 2)),
+        ("control: prior alone", PURPLE, (8, 2)),
     )
     rows = math.ceil(len(measures) / PANELS)
     columns = min(len(measures), PANELS)
     figure = _Figure(rows, columns, 0.25 * len(methods) + 0.8, top=0.7)
     y = np.arange(len(methods))[::-1]
+    intervals = False
     for axes, measure in zip(figure.axes, measures, strict=False):
         scale = style_of(measure).scale
         for label, colour, dashes in shared:
@@ -102,16 +103,9 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
         found = [numbers.of(method, measure) for method in methods]
         means = scale * np.array([one.summary.mean if one else math.nan for one in found])
         ends = scale * np.array([(one.summary.low, one.summary.high) if one else (math.nan,) * 2 for one in found])
-        axes.errorbar(
-            means,
-            y,
-            xerr=_bars(means, ends),
-            fmt="o",
-            color=BLUE,
-            markersize=5,
-            linewidth=1.8,
-            label="method, 95 % interval",
-        )
+        intervals = intervals or bool(np.isfinite(ends).any())
+        label = "method, 95 % interval" if np.isfinite(ends).any() else "method"
+        axes.errorbar(means, y, xerr=_bars(means, ends), fmt="o", color=BLUE, markersize=5, linewidth=1.8, label=label)
         axes.set_title(_heading(measure))
         axes.set_ylim(-0.7, len(methods) - 0.3)
         axes.set_yticks(y, [_clip(method, 24) for method in methods] if axes in figure.first_column else [""] * len(y))
@@ -121,9 +115,9 @@ def overview(numbers: Numbers, measures: Sequence[Measure], key: str, title: str
         for measure in measures[:2]
     )
     caption = (
-        "Dots are means over samples with bootstrap intervals. Vertical lines are controls that every method shares; "
-        "diamonds are the same method on random weights, triangles the method for the phrase with left and right "
-        "exchanged, squares the method without its prior or gate."
+        f"Dots are means over samples{' with bootstrap intervals' if intervals else ''}. Vertical lines are controls "
+        "that every method shares; diamonds are the same method on random weights, triangles the method for the phrase "
+        "with left and right exchanged, squares the method without its prior or gate."
     )
     return figure.drawing(key, title, caption, told)
 

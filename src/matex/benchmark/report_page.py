@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 from matex.benchmark.report_figures import Drawing
 from matex.benchmark.report_pictures import Strip
 from matex.benchmark.report_run import Entry, Run
-from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Table
+from matex.benchmark.report_tables import ARROWS, TOO_FEW, Cell, Column, Compared, Measured, Quoted, Table
 from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.report import STYLE, document, jpeg
 from matex.saliency import DISCLAIMER
 
-TOO_FEW = f"fewer than {FEWEST_CLUSTERS} patients, films or repetitions stand behind each number"
 LISTED = 200  # problems that are shown one by one
 WIDE = 7  # columns from which a table is set closer
 

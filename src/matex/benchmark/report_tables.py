@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from matex.benchmark.published import DEFECTS, Better, PublishedColumn, PublishedTable
 from matex.benchmark.report_run import TUNED, Entry, Measure, Section, curve_of, stage_of
 from matex.metrics.roar import SMALL_LOSS
-from matex.metrics.statistics import Comparison, Summary, compare_paired, holm, summarise
+from matex.metrics.statistics import FEWEST_CLUSTERS, Comparison, Summary, compare_paired, holm, summarise
 
 RESAMPLES = 2000
 SIGNIFICANT = 0.05  # after correction
@@ -113,6 +113,7 @@ class Compared:
 
 
 Cell = Measured | Quoted | Compared | str | None
+TOO_FEW = f"fewer than {FEWEST_CLUSTERS} patients, films or repetitions stand behind each number"
 
 
 @dataclass(frozen=True)
@@ -378,9 +379,12 @@ def against_controls(numbers: Numbers, measures: Sequence[Measure], key: str) ->
         columns_of(measures),
         tuple(rows),
         "Paired differences on the same samples. The control is the one with the best mean among those of the method, "
-        "chosen for each column by itself, which favours the control. p: two-sided paired bootstrap of the mean over "
-        "films, corrected after Holm for the methods of a column; ▲ and ▼ where it is below 0.05. Intervals are those "
-        "of each difference by itself, without correction.",
+        "chosen for each column by itself, which favours the control. "
+        + _tests_lead(
+            found,
+            "p: two-sided paired bootstrap of the mean over films, corrected after Holm for the methods of a column; "
+            "▲ and ▼ where it is below 0.05. Intervals are those of each difference by itself, without correction.",
+        ),
     )
 
 
@@ -410,7 +414,8 @@ def prior_question(numbers: Numbers, measures: Sequence[Measure], key: str) -> T
         columns_of(measures),
         tuple(made),
         "A method whose prior helps beats both itself without the prior and the prior alone. One that only matches the "
-        "prior alone has been replaced by it. p and intervals as above, p corrected for the lines of a column.",
+        "prior alone has been replaced by it. "
+        + _tests_lead(found, "p and intervals as above, p corrected for the lines of a column."),
     )
 
 
@@ -498,9 +503,21 @@ def pairwise(numbers: Numbers, measure: Measure, key: str) -> Table:
         "Row minus column",
         tuple(Column(method) for method in order[1:]),
         tuple(rows),
-        "Best method first. Paired differences with 95 % intervals; p: Wilcoxon’s signed-rank test over films, "
-        f"corrected after Holm for the {len(tests)} pairs, as intervals are not; ▲ and ▼ where it is below 0.05.",
+        "Best method first. "
+        + _tests_lead(
+            found,
+            "Paired differences with 95 % intervals; p: Wilcoxon’s signed-rank test over films, corrected after Holm "
+            f"for the {len(tests)} pairs, as intervals are not; ▲ and ▼ where it is below 0.05.",
+            "Paired differences. ",
+        ),
     )
+
+
+def _tests_lead(found: Mapping[Any, Compared], lead: str, without: str = "") -> str:
+    """What p and the intervals are; that there are none, where too few patients or films stand behind every number."""
+    if any(math.isfinite(compared.p) or math.isfinite(compared.comparison.low) for compared in found.values()):
+        return lead
+    return f"{without}No p and no intervals: {TOO_FEW}."
 
 
 def tested(
