@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import math
 import re
 import runpy
@@ -617,6 +618,8 @@ def test_a_run_that_recorded_no_source_films_says_so(tmp_path):
     folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(12), maps=False)
     table = read_table((folder / "samples.parquet").read_bytes()).drop_columns(["cluster"])
     (folder / "samples.parquet").write_bytes(table_bytes(table))
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(record | {"format": "matex-benchmark/2"}), encoding="utf-8")
     section = read_run(folder).sections[0]
     assert not section.recorded
     assert len(set(section.clusters)) == section.images == 12
