@@ -131,7 +131,8 @@ def test_other_architectures_and_broken_folders_are_refused(folder, tmp_path):
     for content, error, message in (
         ('{"model_type": "bert"}', matex.UnsupportedModel, "model_type 'clip', got 'bert'"),
         ("{broken", matex.CheckpointError, "Expected JSON in config.json"),
-        ("[1]", matex.CheckpointError, "Expected JSON in config.json"),
+        ("[1]", matex.CheckpointError, "^Expected JSON in config.json of [^ ]+ to be one object, got a list. Copy"),
+        ("", matex.CheckpointError, "^Expected JSON in config.json, got an empty file: "),
     ):
         (folder / "config.json").write_text(content)
         with pytest.raises(error, match=message):
@@ -258,6 +259,9 @@ def test_empty_and_over_long_phrases_are_refused(folder):
     model = matex.load(f"hf:{folder}")
     with pytest.raises(InputError, match="got an empty text"):
         model.encode(" \n")
+    for text in (".....", "?", "\u200b", "- -"):
+        with pytest.raises(InputError, match="got a text without words"):
+            model.encode(text)
     with pytest.raises(InputError, match=r"at most 11 tokens, got \d+.*--report FILE"):
         model.encode("opacity " * 12)
 

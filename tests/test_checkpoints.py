@@ -562,6 +562,15 @@ def test_only_the_cache_is_read_where_the_hub_is_not_to_be_contacted(no_network)
     assert not no_network
 
 
+def test_the_offline_variable_is_named(no_network, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    message = refused(
+        "hf:somebody/clip", match="HF_HUB_OFFLINE is set, so the hub was not contacted; nothing is cached"
+    )
+    assert "Offline" not in message
+    assert not no_network
+
+
 # --- precision -------------------------------------------------------------------------------------------------------
 
 

@@ -619,6 +619,8 @@ def test_verify_compares_every_pixel(command, saved):
     np.save(saved / "image_map.npy", values)
     assert refused(command("verify", saved), r"map: differs by up to 0\.002")
     assert command("verify", saved, "--tolerance", "0.01")[0] == 0
+    for tolerance, passes_any in ("0.01", False), ("1", True):
+        assert ("any map of this size passes" in command("verify", saved, "--tolerance", tolerance)[1]) is passes_any
 
 
 def test_verify_loads_with_the_recorded_precision(command, saved, monkeypatch):

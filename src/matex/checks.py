@@ -174,7 +174,7 @@ def parse_json(content: str, what: str) -> dict[str, Any]:
         if not reason and not _shallow(found):
             reason = "too many levels of nesting"
     if reason:
-        raise InputError(f"Expected a JSON object in {what}, got {reason}. Copy it again.")
+        raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
     return found  # pyright: ignore[reportReturnType]
 
 

@@ -256,6 +256,10 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     tolerance = number(tolerance, "tolerance", 0)
     differences: list[str] = []
     remarks: list[str] = []
+    if tolerance >= 1:
+        remarks.append(
+            f"a tolerance of {tolerance:g} is as wide as the map's range, 0 to 1: any map of this size passes"
+        )
     for label, path, now in (
         ("image checksum", "provenance.image.sha256", again.film.sha256),
         ("weights checksum", "provenance.model.weights_sha256", again.provenance["model"]["weights_sha256"]),

@@ -64,7 +64,7 @@ def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path
 
 def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
     absent = f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}"
     advice = "Check the name, or download the model and give its folder."
@@ -79,6 +79,8 @@ def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
                 return Path(snapshot_download(source, revision=about.sha, allow_patterns=wanted))
             except HFValidationError:
                 raise
+            except OfflineModeIsEnabled:
+                reason = "HF_HUB_OFFLINE is set, so the hub was not contacted"
             except Exception as error:  # of the network's or the hub's many kinds; what is cached still serves
                 reason = f"the hub answered {type(error).__name__}: {first_line(error)[:120]}"
         found = Path(snapshot_download(source, local_files_only=True))
@@ -111,9 +113,9 @@ def read_json(folder: Path, file: str) -> dict[str, Any] | None:
     if not regular(path):
         return None
     try:
-        content = checks.read_json(path, "a JSON object")
+        content = checks.parse_json(checks.read_text(path, f"JSON in {file}"), f"{file} of {shown(str(folder))}")
     except InputError as error:
-        raise CheckpointError(f"Expected JSON in {file} of {shown(str(folder))}. {error}") from None
+        raise CheckpointError(str(error)) from None
     if content.get("auto_map"):
         raise UnsupportedModel(
             f"Expected a model of the library's own code, but {file} of {shown(str(folder))} names code of its own "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -234,8 +235,9 @@ class Model:
             raise InputError(f"Expected a phrase as a string, got {type(text).__name__}.")
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise InputError("Expected a phrase in valid Unicode, got bytes that are none. Check its encoding.")
-        if not text.strip():
-            raise InputError("Expected a phrase such as 'opacity in the left lower lung', got an empty text.")
+        if all(unicodedata.category(letter)[0] in "PZC" for letter in text):  # punctuation, spaces, controls
+            got = "an empty text" if not text.strip() else f"a text without words: {shown(text)}"
+            raise InputError(f"Expected a phrase such as 'opacity in the left lower lung', got {got}.")
         encoded = self.tokenizer(text, return_offsets_mapping=True)
         ids = tuple(int(i) for i in encoded["input_ids"])
         unknown: int | None = getattr(self.tokenizer, "unk_token_id", None)
