@@ -1,6 +1,7 @@
 """The spatial prior: the paper's formula, the sides, masks, and everything that makes it neutral."""
 
 import dataclasses
+import re
 import warnings
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matex.errors import InputError
+from matex.geometry import Placement
 from matex.priors.anatomy import Mention, parse
 from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
+from matex.priors.scene import Scene
 from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
 from tests.reference import priors as twin
 
@@ -525,7 +529,7 @@ def test_a_lung_that_the_mask_lacks_makes_its_prior_neutral():
         (np.ones((10, 10, 3), bool), r"got shape \(10, 10, 3\)"),
         (lungs() * 255, "got 0, 254, 255"),
         (lungs() / 2.0, "got 0.0, 0.5, 1.0"),
-        (lungs()[:, ::-1], "Swap the labels"),
+        (lungs()[:, ::-1], "Swap the labels, or correct `mirrored`"),
         ((lungs() > 0).astype(np.uint8), "Expected one lung with label 1, got two"),
         (lungs() == 1, "cannot be parted"),
     ],
@@ -534,3 +538,14 @@ def test_masks_that_are_no_lung_masks_are_refused(mask, message):
     with pytest.raises(ValueError, match=message) as error:
         prior("left base", lung_mask=mask)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_exchanged_lung_labels_are_refused_in_words_that_hold_however_the_film_lies(mirrored):
+    """The mask is flipped with a mirrored film: the refusal names no side of the image, and no value of `mirrored`."""
+    placement = Placement.fit((200, 300), (64, 64), (16, 16), "squash", mirrored=mirrored)
+    right = lungs() if not mirrored else lungs()[:, ::-1]
+    Scene(parse("left base"), placement, lung_mask=right).prior("atlas", "patient")
+    with pytest.raises(InputError, match="Expected label 1 on the patient's right lung") as error:
+        Scene(parse("left base"), placement, lung_mask=right[:, ::-1]).prior("atlas", "patient")
+    assert not re.search(r"image's (left|right),|mirrored=", str(error.value))

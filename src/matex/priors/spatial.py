@@ -366,10 +366,9 @@ def _label_lungs(mask: NDArray[Any], mirrored: bool) -> NDArray[np.uint8]:
     if len(np.unique(labels[labels > 0])) == 2:
         centre = {label: np.nonzero(labels == label)[1].mean() for label in (1, 2)}
         if (centre[1] < centre[2]) == mirrored:
-            wanted = "right" if mirrored else "left"
             raise InputError(
-                f"Expected the patient's right lung (1) on the image's {wanted}, got it on the other side. "
-                f"Swap the labels, or say mirrored={not mirrored}."
+                "Expected label 1 on the patient's right lung and 2 on the left, got them exchanged for how this film "
+                "lies. Swap the labels, or correct `mirrored`: whether the image's left edge is the patient's left."
             )
     elif _gap(labels > 0) is not None:
         raise InputError(
