@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from matex.datasets import open_dataset
 from matex.datasets.boxes import box_of, mask_of_polygons, scaled, within
 from matex.datasets.pictures import inside, size_of
-from matex.datasets.tables import Unusable
+from matex.datasets.tables import Unusable, read_rows
 from matex.images import InputError, read
 from tests.datasets import layouts
 
@@ -268,3 +269,15 @@ def test_an_empty_folder_is_refused(tmp_path):
 def test_masks_keep_height_and_width_apart():
     assert mask_of_polygons([], (3, 7)).shape == (3, 7)
     assert mask_of_polygons([], (3, 7)).dtype == np.bool_
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+@pytest.mark.parametrize("name", ["manifest.jsonl", "manifest.csv", "manifest.json", "manifest.csv.gz"])
+def test_a_pipe_or_a_device_is_no_manifest(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="pipe or device"):
+        list(read_rows(tmp_path / name, ("image", "text"), []))
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="pipe or device"):
+        list(read_rows(tmp_path / name, ("image", "text"), []))

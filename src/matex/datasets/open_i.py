@@ -118,8 +118,8 @@ class OpenI(Layout):
 
 def _parsed(file: Path) -> ElementTree.Element:
     """A small XML file without declarations of its own: entities could unpack to any size or read other files."""
-    if file.stat().st_size > MAX_XML:
-        raise Unusable(f"Expected a report of at most {MAX_XML >> 10} KiB, got a larger file.")
+    if not file.is_file() or file.stat().st_size > MAX_XML:
+        raise Unusable(f"Expected a report of at most {MAX_XML >> 10} KiB, got a larger file, a pipe or a device.")
     try:
         text = file.read_bytes().decode("utf-8-sig")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:

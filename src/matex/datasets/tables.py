@@ -174,6 +174,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def open_text(path: Path) -> Generator[TextIO]:
     """A text file, unpacked where its name ends with .gz, a byte order mark dropped."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"Expected the file {path.name}, got a folder, pipe or device. Save it as a regular file.")
         with (
             gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw,
             io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
