@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -129,3 +130,21 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_
     source = table(tmp_path, ["a,b"], header="film,phrase")
     assert run(["explain", source, "-o", str(out)]) == 2
     assert "no image, text" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_or_device_is_no_table(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    for name in ("pipe.csv", "zero.csv"):
+        assert run(["explain", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert "Expected a table" in said
+        assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("cell", ["+cmd|calc", "@SUM(1)", "-1+1", '"=1', "\uff1d1"])
+def test_a_phrase_that_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(tmp_path, film, cell):
+    source = table(tmp_path, ['{},"{} nodule"'.format(film, cell.replace('"', '""'))])
+    assert run(["explain", source, "-o", str(tmp_path / "out"), "-m", "raw-attention"]) == 0
+    assert results(tmp_path / "out")[0]["text"] == f"'{cell} nodule"

@@ -21,6 +21,7 @@ from matex.datasets.tables import Row, Unusable, read_rows
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import MAX_BYTES
+from matex.output import spreadsheet_safe
 from matex.pipeline import Domain, method_parameters
 from matex.render.files import NAMES, replacing, strict_json
 from matex.saliency import Explanation
@@ -208,12 +209,6 @@ def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _Ro
     return _Row(
         row.number, image, text, folder / image, row.optional("view") or view, _TRUTH[given] if given else mirrored
     )
-
-
-def spreadsheet_safe(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: text that would be one gets an apostrophe."""
-    formula = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
-    return f"'{cell}" if formula or (isinstance(cell, str) and cell[:1] in "\t\r" and cell) else cell
 
 
 def _entry(record: Any, name: str) -> Any:
