@@ -29,6 +29,7 @@ from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.attribution import make
+from matex.images import READ_SIDE
 from matex.samples import samples
 from matex.trace import record
 
@@ -82,7 +83,7 @@ def times(folder: Path, rounds: int, clock: Callable[[], float]) -> dict[str, fl
         model.weights_sha256  # noqa: B018  computed once per model, at the first explanation
         work: dict[str, Callable[[], Any]] = {
             "plain": plain(model, film),
-            "read": lambda model=model: model.prepare(matex.read(film)),
+            "read": lambda model=model: model.prepare(matex.read(film, side=READ_SIDE)),
             "explain": lambda model=model: matex.explain(model, film, PHRASE),
             "clip-surgery": lambda model=model: matex.explain(model, film, PHRASE, "clip-surgery"),
             "legrad": lambda model=model: matex.explain(model, film, PHRASE, "legrad"),
