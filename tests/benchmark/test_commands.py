@@ -41,7 +41,8 @@ def test_a_run_is_made_refused_and_merged(config, capsys):
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0", "²/2"])
 def test_a_shard_that_there_is_not_is_refused(config, capsys, shard):
     assert cli.run(["benchmark", "small.toml", "--shard", shard]) == 2
-    assert f"Expected --shard I/N with I from 1 to N and N at most 100000, such as 1/4, got '{shard}'." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"Expected --shard I/N with I from 1 to N and N at most 100000, such as 1/4, got '{shard}'." in said
     assert not (config / "runs").exists()
 
 
@@ -101,7 +102,8 @@ def test_a_tuned_preset_gives_the_parameters(config, capsys):
     assert cli.parse_parameters("matex", ["beta=0.4", preset]) == {"beta": 0.4}
     assert cli._by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"beta": 0.3}}
     assert cli.run(["explain", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
-    assert "Expected a preset of rollout, got one of matex: 'tune.preset.toml'. Add -m matex." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Expected a preset of rollout, got one of matex: 'tune.preset.toml'. Add -m matex." in said
     assert cli.run(["compare", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
     assert "METHOD one of rollout" in capsys.readouterr().err
 
