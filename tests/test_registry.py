@@ -77,3 +77,12 @@ def test_however_a_metric_is_given_it_is_the_same():
     assert hash(make_metric("infidelity", {"sides": [0.1, 1]})) == hash(
         make_metric("infidelity", {"sides": (0.1, 1.0)})
     )
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb", "", "  ", "\udc80", "\u202ename", "x" * 101, None, 5, b"a"])
+def test_a_name_that_cannot_be_printed_is_not_registered(name):
+    registry = Registry("thing")
+    with pytest.raises(InputError, match="Expected the name of a thing as printable text") as caught:
+        registry(name)(object())
+    assert len(str(caught.value)) < 300
+    assert not registry

@@ -5,6 +5,7 @@ Everything here raises `InputError` with one line: what was expected, what was g
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -12,9 +13,10 @@ import math
 import os
 import stat
 import tomllib
+from collections.abc import Generator
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matex.errors import InputError, shortened, shown
 
@@ -90,18 +92,20 @@ def count(value: Any, name: str, low: int = 1, high: int = MAX_COUNT) -> int:
     raise InputError(f"Expected {name} to be a whole number{_range(low, high)}, got {shown(value)}.")
 
 
-def read_bytes(path: str | Path, what: str, limit: int = MAX_TEXT) -> bytes:
-    """The bytes of a regular file; pipes and devices are not read, since they may never end.
+@contextlib.contextmanager
+def open_regular(path: str | Path, what: str, limit: int, where: str = "") -> Generator[BinaryIO]:
+    """A regular file as a stream of bytes; pipes and devices are not opened, since they may never end.
 
     Args:
         path: of the file.
         what: the file in words, for the refusal: "a TOML file".
         limit: bytes at most.
+        where: what the refusal calls it; empty for its path.
 
     Raises:
-        InputError: no such file, a folder, pipe or device, an empty or too large file, or one that cannot be read.
+        InputError: no such file, a folder, pipe or device, a too large file, or one that cannot be read.
     """
-    where = shown(str(path))
+    where = where or shown(str(path))
     try:
         # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -122,17 +126,32 @@ def read_bytes(path: str | Path, what: str, limit: int = MAX_TEXT) -> bytes:
             raise InputError(f"Expected {what}, got a folder: {where}. Give one file in it.")
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"Expected {what}, got a pipe or a device: {where}. Save it as a regular file first.")
-        if status.st_size == 0:
-            raise InputError(f"Expected {what}, got an empty file: {where}. Copy or export it again.")
         if status.st_size > limit:
             size = f"{status.st_size / (1 << 20):.4g}"
             raise InputError(f"Expected {what} of at most {limit >> 20} MiB, got {size} MiB: {where}. Check the path.")
         with open(descriptor, "rb", closefd=False) as stream:
-            return stream.read(limit)
+            yield stream
     except OSError as error:
         raise InputError(f"Expected {what} that can be read, got {error.strerror}: {where}. Check the disk.") from None
     finally:
         os.close(descriptor)
+
+
+def read_bytes(path: str | Path, what: str, limit: int = MAX_TEXT) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: of the file.
+        what: the file in words, for the refusal: "a TOML file".
+        limit: bytes at most.
+
+    Raises:
+        InputError: as `open_regular`, or an empty file.
+    """
+    with open_regular(path, what, limit) as stream:
+        if os.fstat(stream.fileno()).st_size == 0:
+            raise InputError(f"Expected {what}, got an empty file: {shown(str(path))}. Copy or export it again.")
+        return stream.read(limit)
 
 
 def read_text(path: Path, what: str, limit: int = MAX_TEXT) -> str:
@@ -171,7 +190,7 @@ def parse_json(content: str, what: str) -> dict[str, Any]:
         raise InputError(f"Expected JSON in {what}, got other text: {shortened(str(error))}. Copy it again.") from None
     else:
         reason = f"a {type(found).__name__}" if not isinstance(found, dict) else ""
-        if not reason and not _shallow(found):
+        if not reason and not shallow(found):
             reason = "too many levels of nesting"
     if reason:
         raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
@@ -193,7 +212,7 @@ def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> di
         if isinstance(error, InputError):
             raise
         raise InputError(f"{where}: expected TOML, got other text: {shortened(str(error))}.") from None
-    if found is None or not _shallow(found):
+    if found is None or not shallow(found):
         raise InputError(f"{where}: expected TOML of at most {MAX_DEPTH} levels, got deeper nesting.")
     return found
 
@@ -240,7 +259,7 @@ def _range(low: float, high: float) -> str:
     return f" of {high:g} or less" if low == -math.inf else f" from {low:.12g} to {high:.12g}"
 
 
-def _shallow(value: Any) -> bool:
+def shallow(value: Any) -> bool:
     """Whether no list or table lies more than `MAX_DEPTH` levels deep; without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH):

@@ -13,6 +13,8 @@ from matex.errors import InputError, UnknownName, shown
 from matex.typed import as_type, in_words
 
 T = TypeVar("T")
+MAX_NAME = 100
+"""Characters of a registered name."""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -23,6 +25,12 @@ class Registry(Mapping[str, T], Generic[T]):
         self._entries: dict[str, T] = {}
 
     def __call__(self, name: str) -> Callable[[T], T]:
+        if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MAX_NAME):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(
+                f"Expected the name of a {self.kind} as printable text of at most {MAX_NAME} characters, got "
+                f"{shown(name)}. Choose another name."
+            )
+
         def register(entry: T) -> T:
             if name in self._entries and self._entries[name] is not entry:
                 raise ValueError(f"The {self.kind} name {name!r} is taken. Choose another name.")

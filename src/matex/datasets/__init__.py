@@ -11,6 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from matex.checks import text
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
 from matex.images import InputError
 from matex.registry import UnknownName, check_counts
@@ -57,6 +58,9 @@ def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
     except ValueError:
         raise InputError(f"Expected {field} of {name} as {in_words(expected)}, got {shown(value)}.") from None
     check_counts(field, typed)
+    for part in typed if isinstance(typed, tuple) else (typed,):
+        if isinstance(part, str):
+            text(part, f"{field} of {name}")
     if not isinstance(typed, Path):
         return typed
     path = typed.expanduser()

@@ -12,7 +12,7 @@ from matex.datasets.boxes import Polygon, box_of, mask_of_polygons, outline, wit
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, identity
 from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, leaving_out, numbers, once, read_rows
+from matex.datasets.tables import Row, Unusable, clean, leaving_out, numbers, once, read_rows
 from matex.geometry import Box, Size
 
 FINDINGS = {
@@ -89,7 +89,7 @@ class ChestxDet(Layout):
         size = size_of(image) if parts[0] else (0, 0)
         found: dict[str, tuple[list[Box], list[Polygon]]] = {}
         for label, corners, polygon in zip(*parts, strict=True):
-            finding = FINDINGS.get(str(label), str(label).lower())
+            finding = FINDINGS.get(str(label)) or clean(str(label).lower())
             boxes, polygons = found.setdefault(finding, ([], []))
             boxes.append(within(box_of(numbers(corners, "boxes")), size))
             polygons.append(outline(polygon, size))

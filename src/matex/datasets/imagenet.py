@@ -11,8 +11,8 @@ from typing import ClassVar
 from matex.datasets.layout import Layout, Reading, check_template, identity
 from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, once, read_json, read_lines
-from matex.errors import InputError, shown
+from matex.datasets.tables import Row, Unusable, clean, leaving_out, missing_columns, once, read_json, read_lines
+from matex.errors import InputError, shortened, shown
 
 _CLASS = re.compile(r"n\d{8}")
 FOLDERS = ("val", "ILSVRC/Data/CLS-LOC/val")
@@ -100,7 +100,10 @@ class ImageNet(Layout):
             pairs = [line.split(maxsplit=1) for _, line in read_lines(path) if line.strip()]
         if not all(isinstance(pair, list) and len(pair) == 2 and _CLASS.fullmatch(str(pair[0])) for pair in pairs):
             raise InputError(f"Expected lines such as 'n01440764 tench, Tinca tinca' in {path.name}, got others.")
-        return {label: name.split(",")[0].replace("_", " ").strip() for label, name in pairs}
+        try:
+            return {str(label): clean(str(name).split(",")[0].replace("_", " ")) for label, name in pairs}
+        except Unusable as error:
+            raise InputError(f"{shortened(path.name)}: {error}") from None
 
     def _flat(self, names: Mapping[str, str], problems: list[Problem]) -> list[Sample]:
         path = self.truth or _first(self.root, TRUTHS, "truth")

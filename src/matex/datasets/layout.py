@@ -91,7 +91,7 @@ def identity(*parts: str) -> str:
     File names and identifiers of medical collections are made from those of patients and studies. Only this digest
     of them goes into results. It is a short name, not anonymity: who has the data set can compute it again.
     """
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def cluster(unit: Literal["patient", "study", "film"], *parts: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from matex.checks import open_regular
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
@@ -118,12 +119,13 @@ class OpenI(Layout):
 
 def _parsed(file: Path) -> ElementTree.Element:
     """A small XML file without declarations of its own: entities could unpack to any size or read other files."""
-    if not file.is_file() or file.stat().st_size > MAX_XML:
-        raise Unusable(f"Expected a report of at most {MAX_XML >> 10} KiB, got a larger file, a pipe or a device.")
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        with open_regular(file, "an XML report", MAX_XML, shown(file.name)) as stream:
+            text = stream.read(MAX_XML).decode("utf-8-sig")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise Unusable("Expected a plain XML report, got one that declares entities.")
         return ElementTree.fromstring(text)
+    except InputError as error:
+        raise Unusable(str(error)) from None
     except (UnicodeDecodeError, ElementTree.ParseError):
         raise Unusable("Expected an XML report in UTF-8, got a damaged one.") from None

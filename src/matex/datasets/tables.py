@@ -10,16 +10,24 @@ import gzip
 import io
 import json
 import math
+import os
 import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
+from matex.checks import open_regular, shallow
 from matex.datasets.sample import Problem
-from matex.images import InputError
+from matex.errors import SHOWN, InputError, shortened, shown
 
+MAX_TABLE = 8 << 30
+"""Bytes of a table, packed and unpacked; the largest in use, three million captions, has half a GiB."""
+MAX_JSON = 1 << 30
+"""Characters of a JSON file, which is read whole."""
+MAX_LINE = 64 << 20
+"""Characters of a line."""
 SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -135,13 +143,19 @@ def read_json(path: Path, expected: type) -> Any:
         InputError: not there, not JSON, or its top is no dict (object) or list (array), whichever is expected.
     """
     with open_text(path) as file:
-        try:
-            found = json.load(file)
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, UnicodeDecodeError):
-                raise
-            said = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-            raise InputError(f"Expected JSON in {path.name}, got something else ({said}). Copy it again.") from None
+        content = file.read(MAX_JSON + 1)
+    if len(content) > MAX_JSON:
+        raise InputError(f"Expected JSON of at most {MAX_JSON >> 20} MiB in {shortened(path.name)}, got more.")
+    found: Any = None
+    try:
+        found = json.loads(content)
+        said = "" if shallow(found) else "nested too deep"
+    except json.JSONDecodeError as error:
+        said = f"line {error.lineno}: {shortened(error.msg)}"
+    except (ValueError, RecursionError):  # also a whole number of too many digits
+        said = "nested too deep, or a number of too many digits"
+    if said:
+        raise InputError(f"Expected JSON in {shortened(path.name)}, got something else ({said}). Copy it again.")
     if not isinstance(found, expected):
         words = {list: "a list", dict: "an object"}
         raise InputError(
@@ -153,10 +167,19 @@ def read_json(path: Path, expected: type) -> Any:
 def as_rows(file: str, entries: Sequence[Any], problems: list[Problem]) -> Iterator[Row]:
     """Entries of a JSON list as rows, those that are no objects noted."""
     for index, entry in enumerate(entries, start=1):
-        if isinstance(entry, dict):
-            yield Row(file, index, entry)
-        else:
-            problems.append(Problem(file, index, "Expected an object with named values, got something else."))
+        row = Row(file, index, entry)
+        with leaving_out(row, problems):
+            _check_object(entry, "an object with named values")
+            yield row
+
+
+def _check_object(entry: Any, what: str) -> None:
+    """Raise Unusable for what is no object, or one whose texts no file can hold."""
+    if not (isinstance(entry, dict) and shallow(entry)):
+        raise Unusable(f"Expected {what}, got something else.")
+    for text in (*entry, *entry.values()):
+        if isinstance(text, str) and not text.isascii():
+            clean(text)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -166,43 +189,63 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputError: no such file, or not UTF-8 text.
     """
     with open_text(path) as file:
-        for index, line in enumerate(file, start=1):
+        for index, line in enumerate(_bounded(file, path.name), start=1):
             yield index, line.rstrip("\r\n")
 
 
 @contextmanager
 def open_text(path: Path) -> Generator[TextIO]:
-    """A text file, unpacked where its name ends with .gz, a byte order mark dropped."""
+    """A text file, unpacked where its name ends with .gz, a byte order mark dropped.
+
+    Raises:
+        InputError: no such file, a folder, pipe or device, more than `MAX_TABLE` bytes, damaged, or not UTF-8.
+    """
+    name = shortened(path.name)
+    if not os.path.lexists(path):
+        raise InputError(f"Expected the file {name}, got none in {shown(path.parent)}. Check root.")
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"Expected the file {path.name}, got a folder, pipe or device. Save it as a regular file.")
         with (
-            gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as raw,
-            io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file,
+            open_regular(path, "a table or a text", MAX_TABLE, name) as packed,
+            gzip.open(packed) if path.suffix == ".gz" else nullcontext(packed) as raw,
+            io.TextIOWrapper(cast(BinaryIO, raw), encoding="utf-8-sig", newline="") as file,
         ):
             yield file
     except UnicodeDecodeError:
-        raise InputError(f"Expected UTF-8 text in {path.name}, got other bytes. Save it as UTF-8.") from None
-    except FileNotFoundError:
-        raise InputError(f"Expected the file {path.name}, got none in {str(path.parent)!r}. Check root.") from None
+        raise InputError(f"Expected UTF-8 text in {name}, got other bytes. Save it as UTF-8.") from None
     except (gzip.BadGzipFile, zlib.error, EOFError):
-        raise InputError(f"Expected a gzip file, got a damaged one: {path.name}. Copy it again.") from None
-    except OSError as error:
-        raise InputError(f"Expected a readable file, got {error.strerror}: {path.name}.") from None
+        raise InputError(f"Expected a gzip file, got a damaged one: {name}. Copy it again.") from None
+
+
+def _bounded(file: TextIO, name: str) -> Iterator[str]:
+    """The lines of a file, which may unpack to any length.
+
+    Raises:
+        InputError: a line above `MAX_LINE` characters, or more than `MAX_TABLE` of them in all.
+    """
+    total = 0
+    while line := file.readline(MAX_LINE + 1):
+        total += len(line)
+        if len(line) > MAX_LINE or total > MAX_TABLE:
+            what = f"lines of at most {MAX_LINE >> 20}" if len(line) > MAX_LINE else f"at most {MAX_TABLE >> 20}"
+            raise InputError(f"Expected {what} MiB in {shortened(name)}, got more. Check the file.")
+        yield line
 
 
 def missing_columns(file: str, expected: Sequence[str], found: Sequence[str]) -> InputError:
     """The refusal of a table that lacks a column."""
     missing = [column for column in expected if column not in found]
+    there = shortened(", ".join(str(column)[:SHOWN] for column in found[:20]), 200) or "none"
     return InputError(
-        f"Expected columns {', '.join(expected)} in {file}, got {', '.join(found) or 'none'}: "
+        f"Expected columns {', '.join(expected)} in {shortened(file)}, got {there}: "
         f"no {', '.join(missing)}. Rename the columns or take the file as it was handed out."
     )
 
 
 def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
     with open_text(path) as file:
-        head = file.readline()
+        head = next(_bounded(file, path.name), "")
         if not head.strip():
             raise InputError(f"Expected a table with columns {', '.join(columns)}, got an empty file: {path.name}.")
         separator = max(SEPARATORS, key=head.count)
@@ -210,7 +253,7 @@ def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> I
         if not set(columns) <= set(names):
             raise missing_columns(path.name, columns, [name for name in names if name])
         needed = 1 + max(names.index(column) for column in columns)
-        lines = csv.reader(file, delimiter=separator)
+        lines = csv.reader(_bounded(file, path.name), delimiter=separator)
         while True:
             place = lines.line_num + 2  # where the row begins; a quoted cell may go on over several lines
             try:
@@ -240,10 +283,10 @@ def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Row]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
-        if isinstance(entry, dict):
-            yield Row(path.name, index, entry)
-        else:
-            problems.append(Problem(path.name, index, "Expected a JSON object on this line, got something else."))
+        row = Row(path.name, index, cast(Any, entry))
+        with leaving_out(row, problems):
+            _check_object(entry, "a JSON object on this line")
+            yield row
 
 
 def _with_keys(file: str, rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
