@@ -198,3 +198,28 @@ def test_settings_of_loading_are_checked(settings):
 def test_a_folder_to_save_to_is_a_path(tiny, folder):
     explanation = matex.explain(tiny, FILM.path, PHRASE, "raw-attention")
     assert refused(lambda: explanation.save(folder))
+
+
+def test_a_phrase_of_megabytes_is_refused_before_it_is_tokenised(tiny, tmp_path, monkeypatch, capsys):
+    from matex import cli
+
+    phrase = "opacity " * (1 << 20)
+
+    tokenise = type(tiny.tokenizer).__call__
+
+    def short(self, text, **settings):
+        assert len(text) < 1000
+        return tokenise(self, text, **settings)
+
+    monkeypatch.setattr(type(tiny.tokenizer), "__call__", short)
+    for call in (matex.explain, matex.compare, matex.audit):
+        assert refused(lambda call=call: call(tiny, FILM.path, phrase), "at most 20000 characters")
+    assert refused(lambda: matex.explain_batch(tiny, [(FILM.path, phrase)]), "at most 20000 characters")
+    assert refused(lambda: matex.audit(tiny, FILM.path, PHRASE, unrelated=phrase))
+    assert refused(lambda: tiny.encode("x" * 20_001), "at most 20000 characters, got 20001")
+    assert cli.run(["explain", str(FILM.path), phrase, "-o", str(tmp_path / "out")]) == 2
+    (tmp_path / "t.csv").write_text(f"image,text\n{FILM.path},{phrase[:100_000]}\n")
+    assert cli.run(["explain", str(tmp_path / "t.csv"), "-o", str(tmp_path / "out")]) == 2
+    (tmp_path / "report.txt").write_text(phrase)
+    assert cli.run(["explain", str(FILM.path), "--report", str(tmp_path / "report.txt")]) == 2
+    assert "of at most 1 MiB" in capsys.readouterr().err

@@ -33,6 +33,10 @@ LARGEST = {"batch_size": MAX_BATCH, "epochs": 1000, "first_row": SEEDS, "seed": 
 """What parameters of these names may be, where `MAX_COUNT` does not fit."""
 MAX_TEXT = 64 << 20
 """Bytes of a text, JSON or TOML file that is read whole."""
+MAX_PHRASE = 20_000
+"""Characters of a phrase; models read some 80 to 300 tokens, and a tokenizer takes minutes for megabytes."""
+MAX_REPORT = 1 << 20
+"""Bytes of a report, which has some thousands."""
 MAX_ARRAY = 2 << 30
 """Bytes of an array file."""
 MAX_DEPTH = 64

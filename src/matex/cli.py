@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from matex.benchmark.commands import commands
-from matex.checks import number, parse_array, read_bytes, read_text
+from matex.checks import MAX_REPORT, number, parse_array, read_bytes, read_text
 from matex.errors import SHOWN, InputError, MissingExtra, printable, shortened, shown
 from matex.output import OutputError, guarded_output
 from matex.plugins import file_of
@@ -798,7 +798,7 @@ def _read_text(path: Path) -> tuple[Sentence, ...]:
     """The sentences of a report."""
     from matex.priors.anatomy import sentences
 
-    found = sentences(read_text(path, "a text file for --report"))
+    found = sentences(read_text(path, "a text file for --report", MAX_REPORT))
     if not found:
         raise InputError(f"Expected sentences in {shown(str(path))}, found none. Write the report as plain text.")
     return found

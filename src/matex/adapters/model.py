@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.unread import describe, unread_words
+from matex.checks import MAX_PHRASE
 from matex.errors import CheckpointError as CheckpointError
 from matex.errors import InputError, shown
 from matex.errors import UnsupportedModel as UnsupportedModel
@@ -226,13 +227,18 @@ class Model:
         """A phrase to token ids, special tokens included, no padding.
 
         Raises:
-            InputError: no tokenizer, an empty phrase, one longer than the model reads, or a tokenizer with ids that
-                the model has no embedding for.
+            InputError: no tokenizer, an empty phrase, one above `MAX_PHRASE` characters or longer than the model reads,
+                or a tokenizer with ids that the model has no embedding for.
         """
         if self.tokenizer is None:
             raise InputError(self._lacks("tokenizer"))
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected a phrase as a string, got {type(text).__name__}.")
+        if len(text) > MAX_PHRASE:  # before the tokenizer, whose time grows with it
+            raise InputError(
+                f"Expected a phrase of at most {MAX_PHRASE} characters, got {len(text)}. Shorten it, or explain a "
+                "whole report sentence by sentence (matex explain --report FILE)."
+            )
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise InputError("Expected a phrase in valid Unicode, got bytes that are none. Check its encoding.")
         if all(unicodedata.category(letter)[0] in "PZC" for letter in text):  # punctuation, spaces, controls
@@ -244,9 +250,9 @@ class Model:
         ends = {ids[0], ids[-1]} if ids else set[int]()
         special = (set(self.tokenizer.all_special_ids) - ({unknown} - ends)) & set(ids[1:-1])
         if special:
+            token = shown(self.tokenizer.convert_ids_to_tokens(min(special)))
             raise InputError(
-                f"Expected plain words, got {self.tokenizer.convert_ids_to_tokens(min(special))!r}, which the model "
-                "reads as a special token. Leave it out."
+                f"Expected plain words, got {token}, which the model reads as a special token. Leave it out."
             )
         if len(ids) > self.context:
             raise InputError(
