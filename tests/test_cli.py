@@ -471,6 +471,9 @@ def test_notes_are_printed_once_by_every_command(command):
     out = command("explain", FILM, "--report", "report.txt", "-m", "rollout", "-o", "c")[1]
     assert out.splitlines().count(f"note     {unknown}") == 1
     assert unknown in Path("c/report.html").read_text()
+    Path("report.txt").write_text("Opacity at the left base. No effusion. Lungs are clear.")
+    out = command("explain", FILM, "--report", "report.txt", "-o", "e")[1]
+    assert "note     “No effusion.”: spatial prior neutral" in out
     out = command("explain", FILM, PHRASE, "-m", "rollout", "-o", "d")[1]
     assert out.splitlines().count(f"note     {unknown}") == 1
 

@@ -845,7 +845,7 @@ def _explain_report(
     silent = sum(line.kind == "no finding" for line in lines)
     if silent:
         print(f"\n{silent} of {len(lines)} sentences describe no finding (technique, devices and the like): no map.")
-    _print_notes({explanation.text: explanation for explanation in explanations})
+    _print_notes({f"“{explanation.text}”": explanation for explanation in explanations})
     folders = "each explained sentence has a folder beside it" if texts else "it shows no map"
     print(f"\nOpen {out / 'report.html'}; {folders}. Not for diagnosis.")
 
