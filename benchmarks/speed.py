@@ -187,7 +187,7 @@ def ratios(s: Mapping[str, float]) -> dict[tuple[str, str], tuple[float, float |
     one_image = "plain image forward"
     return {
         ("trace of the image tower, no gradients", one_image): (s["trace"] / image, None),
-        ("matex, image map", one_image): (s["image"] / image, 1.5),
+        ("matex, image map", one_image): (s["image"] / image, 1.1),
         ("matex, image and text maps", "both plain forwards"): (s["both"] / (image + texts), 1.6),
         ("matex, image and text maps", "both, text padded to its context"): (
             s["both"] / (image + s["plain text, padded"]),

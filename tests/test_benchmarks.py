@@ -119,7 +119,7 @@ def test_the_speed_benchmark_reports_every_ratio_and_the_machine(tmp_path):
     content = json.loads(file.read_text(encoding="utf-8"))
     assert {row["name"] for row in content["rows"]} == TIMED | MEMORY
     assert all(row["low"] <= row["ratio"] <= row["high"] for row in content["rows"])
-    assert [row["target"] for row in content["rows"] if row["target"]] == [1.5, 1.6, 0.35, 1.3, 1.3]
+    assert [row["target"] for row in content["rows"] if row["target"]] == [1.1, 1.6, 0.35, 1.3, 1.3]
     for row in content["rows"]:
         assert f"| {row['name']} | {row['against']} | {row['ratio']:.3f} |" in output
     assert content["machine"]["threads"] == 1
