@@ -1,5 +1,6 @@
 """Synthesised CR and DX with values worked out by hand, and the real files that pydicom ships."""
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -1003,3 +1004,33 @@ def test_every_file_that_pydicom_ships_is_read_or_refused_in_one_line():
                 refusals.append(str(error))
     assert len(read_ones) > 25
     assert not any("\n" in line for line in refusals)
+
+
+@pytest.mark.parametrize(
+    "syntax", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless", "JPEGBaselineProcess1"]
+)
+def test_a_damaged_frame_does_not_end_the_process(tmp_path, syntax):
+    """GDCM, which pydicom tries first, aborts or faults on some of these; it decodes in a process of its own."""
+    gdcm = pytest.importorskip("gdcm")
+    values = (np.add.outer(np.arange(48) * 3, np.arange(64) * 2) % 256).astype(np.uint8)
+    written(film(values, WindowCenter=128, WindowWidth=256), tmp_path / "plain.dcm")
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(tmp_path / "plain.dcm"))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(tmp_path / "film.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    data = (tmp_path / "film.dcm").read_bytes()
+    start = data.rindex(b"\xff\xd8" if b"\xff\x4f\xff\x51" not in data else b"\xff\x4f\xff\x51")
+    generator = np.random.default_rng(0)
+    for number in range(4 if syntax == "JPEGLosslessProcess14_1" else 200):
+        damaged = bytearray(data)
+        for place in generator.integers(start, len(data), 1 + number % 7):
+            damaged[place] = generator.integers(256)
+        (tmp_path / "damaged.dcm").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            assert read(tmp_path / "damaged.dcm").pixels.shape == values.shape

@@ -223,3 +223,10 @@ def test_a_phrase_of_megabytes_is_refused_before_it_is_tokenised(tiny, tmp_path,
     (tmp_path / "report.txt").write_text(phrase)
     assert cli.run(["explain", str(FILM.path), "--report", str(tmp_path / "report.txt")]) == 2
     assert "of at most 1 MiB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [np.zeros(0), np.zeros(3), torch.zeros(3), torch.zeros(2, 2).to_sparse()])
+def test_settings_are_no_arrays(tiny, value):
+    """An array compared with a choice is an array, whose truth is ambiguous."""
+    for settings in ({"resize": value}, {"domain": value}, {"mirrored": value}, {"view": value}):
+        assert refused(lambda settings=settings: matex.explain(tiny, FILM.path, PHRASE, **settings))

@@ -51,7 +51,9 @@ _OTHER_CONTENT = (
 )
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 # The lines of libtiff's default error handler: a function of the library, or the name Pillow opens the file under.
-_LIBTIFF = re.compile(rb"(?:_?TIFF\w*|\w*(?:Decode|Setup|PreDecode|Lib|Codec|Strip|Tile)\w*|tempfile\.tif): ")
+_LIBTIFF = re.compile(
+    rb"(?:_?TIFF\w*|MissingRequired|\w*(?:Decode|Setup|PreDecode|Lib|Codec|Strip|Tile)\w*|tempfile\.tif): "
+)
 # Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
 _FILTERS = threading.Lock()
 
@@ -74,7 +76,7 @@ class Film:
         """The film with what somebody knows about it; None leaves what the file says."""
         if not isinstance(view, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected view as text, such as 'PA', got {shown(view)}.")
-        if mirrored not in (None, True, False) or isinstance(mirrored, int) is not isinstance(mirrored, bool):
+        if not isinstance(mirrored, bool | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected mirrored to be True, False or None, got {shown(mirrored)}.")
         view = self.view if view is None else view
         if mirrored is None:

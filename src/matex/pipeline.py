@@ -318,7 +318,7 @@ def check_choices(resize: str, domain: str) -> None:
         ("domain", domain, ("chest", "natural")),
         ("resize", resize, ("model", "squash", "pad", "crop")),
     ):
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
 
 

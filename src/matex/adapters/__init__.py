@@ -55,7 +55,13 @@ def load(
             or in this dtype.
         UnsupportedModel: an architecture that no adapter was written for.
     """
-    for setting, value in (("device", device), ("dtype", dtype), ("preset", preset), ("tokenizer", tokenizer)):
+    for setting, value in (
+        ("device", device),
+        ("dtype", dtype),
+        ("preset", preset),
+        ("tokenizer", tokenizer),
+        ("activation", activation),
+    ):
         if value is not None and not isinstance(value, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected {setting} as text, got {shown(value)}.")
     where = _device(device)

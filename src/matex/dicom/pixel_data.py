@@ -12,19 +12,22 @@ from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
     JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
 )
 
 from matex.dicom.elements import UnsupportedDicom, code, number, whole_number, words
+from matex.dicom.frame import decode_apart, decode_frame
 
 EXPORT = "Export the film again as one grey CR or DX image."
 # Codestreams that close with the marker FFD9 (ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.4.4); their decoders
@@ -33,6 +36,19 @@ _MARKED_SYNTAXES = frozenset([*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *J
 _START = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51")
 _SECOND_FRAME = re.compile(rb"\xff\xd9\0?(?:\xff\xd8\xff|\xff\x4f\xff\x51)")
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}  # SOF0 to SOF15, SOF55 (JPEG-LS)
+# pydicom's plugins by syntax, in the order in which they are tried. On damaged frames GDCM ends the process (an
+# uncaught C++ exception, or a segmentation fault), and pylibjpeg-libjpeg takes all memory: GDCM decodes only what
+# nothing else here can, in a process of its own, and pylibjpeg-libjpeg, which users may add, only JPEG Extended of 12
+# bits.
+_PLUGINS: dict[str, tuple[str, ...]] = {
+    RLELossless: ("pydicom",),
+    JPEGBaseline8Bit: ("pillow",),
+    JPEGExtended12Bit: ("pillow", "pylibjpeg"),
+    JPEGLossless: ("gdcm",),
+    JPEGLosslessSV1: ("gdcm",),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, ("pyjpegls",)),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, ("pylibjpeg", "pillow")),
+}
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
@@ -170,8 +186,14 @@ def _decompressed(data: bytes, syntax: UID, decoder: Decoder, layout: PixelLayou
     values = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with suppress(Exception):  # decoders raise nearly anything, and what they raise can quote elements
-            values, _ = decoder.as_array(encapsulate([frame]), index=0, raw=True, **options)
+        for plugin in _plugins(syntax, decoder):
+            # Decoders raise nearly anything, and what they raise can quote elements.
+            with suppress(Exception):
+                if plugin == "gdcm":
+                    values = decode_apart(frame, syntax, options)
+                else:
+                    values = decode_frame(frame, syntax, plugin, options)
+                break
     lengths = [re.search(r"(\d+) vs\.? (\d+) bytes expected", str(warning.message)) for warning in caught]
     excess = any(int(found[1]) - int(found[2]) > 1 for found in lengths if found)  # RLE segments, PS3.5 annex G
     if values is None and syntax == JPEGExtended12Bit and "pylibjpeg" not in decoder.available_plugins:
@@ -259,6 +281,11 @@ def _jpeg_2000_header(frame: bytes) -> tuple[int, int, int, int] | None:
     return bottom - top, right - left, (frame[at + 34] & 0x7F) + 1, components
 
 
+def _plugins(syntax: UID, decoder: Decoder) -> list[str]:
+    """The installed packages that may decode this syntax, the one to try first in front."""
+    return [plugin for plugin in _PLUGINS.get(syntax, ("pylibjpeg",)) if plugin in decoder.available_plugins]
+
+
 def _decoder(syntax: UID) -> Decoder:
     name = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
     try:
@@ -267,7 +294,7 @@ def _decoder(syntax: UID) -> Decoder:
         raise UnsupportedDicom(
             f"Expected a known compression, got {name}. Store it uncompressed or as lossless JPEG 2000."
         ) from None
-    if not decoder.is_available:
+    if not decoder.is_available or (syntax.is_compressed and not _plugins(syntax, decoder)):
         raise UnsupportedDicom(
             f"Expected a decoder for {name}, got none installed: pip install matex[dicom] "
             f"(one of: {'; '.join(decoder.missing_dependencies)})"
