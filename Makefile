@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check format bench evidence evidence-test methods-page train-tiny train-tiny-plain clean
+.PHONY: demo test test-slow check format bench evidence evidence-test methods-page train-tiny train-tiny-plain fuzz clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ check: $(VENV)/.ready  ## lint, format, spelling, types
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix src tests benchmarks examples docs/*.py
 	$(BIN)/ruff format src tests benchmarks examples docs/*.py
+
+fuzz: $(VENV)/.ready  ## hostile inputs of every class, six minutes of processor time
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed 0 --minutes 6
 
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py

@@ -4,6 +4,7 @@ Everything behind it works on 8-bit pixels in the display sense; the notes say w
 """
 
 import hashlib
+import logging
 import math
 import os
 import re
@@ -54,6 +55,8 @@ _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8"
 _LIBTIFF = re.compile(
     rb"(?:_?TIFF\w*|MissingRequired|\w*(?:Decode|Setup|PreDecode|Lib|Codec|Strip|Tile)\w*|tempfile\.tif): "
 )
+# Pillow logs what it finds wrong in a header and then raises; without a handler Python prints such lines itself.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 # Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
 _FILTERS = threading.Lock()
 

@@ -166,7 +166,7 @@ class Options:
         """
         for name in names:
             if (value := getattr(self, name)) is not None:
-                raise InputError(f"Expected no {name} with {family}, got {value!r}. It belongs to {owner}.")
+                raise InputError(f"Expected no {name} with {family}, got {shown(value)}. It belongs to {owner}.")
 
 
 @dataclass(frozen=True, eq=False)
