@@ -230,3 +230,35 @@ def test_settings_are_no_arrays(tiny, value):
     """An array compared with a choice is an array, whose truth is ambiguous."""
     for settings in ({"resize": value}, {"domain": value}, {"mirrored": value}, {"view": value}):
         assert refused(lambda settings=settings: matex.explain(tiny, FILM.path, PHRASE, **settings))
+
+
+def numeric(kind):
+    """The numeric parameters of a method or metric: name, and whether it is a tuple."""
+    import dataclasses
+    import typing
+
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if "int" in str(hints[field.name]) or "float" in str(hints[field.name]):
+            yield field.name, "tuple" in str(hints[field.name])
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1.1e9, float("nan"), float("inf"), 10**400])
+def test_no_parameter_takes_a_number_that_overflows(value):
+    from matex.attribution import METHODS
+    from matex.metrics import METRICS
+    from matex.registry import build
+
+    for registry in (METHODS, METRICS):
+        for name, kind in registry.items():
+            for field, several in numeric(kind):
+                given = {field: (value, value) if several else value}
+                assert refused(lambda r=registry, n=name, g=given: build(r, n, g, "x"))
+
+
+@pytest.mark.parametrize("cells", [10**9, 100_000, 2048])
+def test_masks_of_rise_fit_into_memory(cells):
+    from matex.attribution import make
+
+    assert refused(lambda: make("rise", {"cells": cells}), "cells")
+    assert make("rise", {"cells": 32})

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_COUNT = 100_000
 """Of masks, samples, steps, films, workers: above any that ends within a day."""
+MAX_REAL = 1e9
+"""Size of a parameter that is no count: far above any of use, far below where float32 and its square overflow."""
 MAX_BATCH = 4096
 """Of inputs that run through a model at once."""
 SEEDS = 1 << 32

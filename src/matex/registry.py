@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from matex.checks import LARGEST, MAX_COUNT
+from matex.checks import LARGEST, MAX_COUNT, MAX_REAL
 from matex.errors import InputError, UnknownName, shown
 from matex.typed import as_type, in_words
 
@@ -92,12 +92,12 @@ def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any
 
 
 def check_counts(parameter: str, value: Any) -> None:
-    """Refuse a whole number, alone or in a tuple, that no run would end with; seeds are no counts.
+    """Refuse a whole number, alone or in a tuple, that no run would end with, and any other that overflows in float32.
 
     Raises:
-        InputError: one above its entry of `LARGEST`, or above `MAX_COUNT`.
+        InputError: a whole number above its entry of `LARGEST`, or above `MAX_COUNT`; another above `MAX_REAL`.
     """
-    largest = LARGEST.get(parameter, MAX_COUNT)
     for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, int) and abs(number) > largest:
-            raise InputError(f"Expected {parameter} of at most {largest}, got {shown(number)}.")
+        largest = MAX_REAL if isinstance(number, float) else LARGEST.get(parameter, MAX_COUNT)
+        if isinstance(number, int | float) and abs(number) > largest:
+            raise InputError(f"Expected {parameter} of at most {largest:.12g}, got {shown(number)}.")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from matex.adapters.model import Tower, UnsupportedModel
-from matex.images import InputError
+from matex.errors import InputError, shown
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
@@ -143,7 +143,7 @@ def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
 def check(ok: bool, name: str, expected: str, value: Any) -> None:
     """Raise a one-line InputError for a parameter outside its range."""
     if not ok:
-        raise InputError(f"Expected {name} {expected}, got {value!r}.")
+        raise InputError(f"Expected {name} {expected}, got {shown(value)}.")
 
 
 def check_seed(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -18,6 +19,10 @@ from matex.attribution.scoring import encode, questions
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many tokens every subset is run
+
+
+MAX_DRAWN = 1 << 26
+"""Cells of all coarse masks together, which take 8 bytes each."""
 
 
 def stretch(cells: int, cell: int) -> NDArray[np.float64]:
@@ -128,6 +133,8 @@ class Rise:
     def __post_init__(self) -> None:
         check(self.masks >= 1, "masks", "of 1 or more", self.masks)
         check(self.cells >= 2, "cells", "of 2 or more", self.cells)
+        most = math.isqrt(MAX_DRAWN // max(self.masks, 1))  # all coarse masks are drawn at once
+        check(self.cells <= most, "cells", f"of at most {most} with {self.masks} masks", self.cells)
         check(0 < self.keep < 1, "keep", "between 0 and 1", self.keep)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
         check_seed(self.seed)
