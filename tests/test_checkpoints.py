@@ -398,6 +398,23 @@ def test_a_processor_that_makes_no_pixels_is_refused(folder, entries):
     refused(f"hf:{folder}", InputError, "preprocessor|image processor")
 
 
+@pytest.mark.parametrize(
+    ("absent", "noted"),
+    [(["image_mean", "image_std"], "image_mean, image_std"), (["size", "do_center_crop", "crop_size"], "size")],
+)
+def test_settings_that_a_processor_leaves_out_are_noted(folder, absent, noted):
+    path = folder / "preprocessor_config.json"
+    config = json.loads(path.read_text())
+    assert not any("does not state" in note for note in matex.load(f"hf:{folder}").notes)
+    path.write_text(json.dumps({name: value for name, value in config.items() if name not in absent}))
+    (note,) = matex.load(f"hf:{folder}").notes
+    assert f"does not state {noted}: OpenAI CLIP's own taken" in note
+    path.write_text(
+        json.dumps({name: value for name, value in config.items() if "image_" not in name} | {"do_normalize": False})
+    )
+    assert not matex.load(f"hf:{folder}").notes
+
+
 # --- OpenAI's format -------------------------------------------------------------------------------------------------
 
 

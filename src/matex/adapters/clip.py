@@ -18,7 +18,7 @@ from matex.adapters.checkpoint import fit, unwrap
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Attended, Model, Options, Tokenizer
 from matex.adapters.network import Clip, ClipConfig
-from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.preprocessing import Preprocessing, unstated
 from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
@@ -304,10 +304,12 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
     side = sizes.vision_config.image_size
     preprocessor = read_preprocessor(folder)
     preprocessing = None
+    notes = list(weights.notes)
     if preprocessor is None:
         missing.append("it has no preprocessing (preprocessor_config.json)")
     else:
         preprocessing = Preprocessing.from_processor(preprocessor, (side, side))
+        notes += unstated(preprocessor)
     tokenizer = options.tokenizer
     words = given_tokenizer(tokenizer, options.cached_only) if tokenizer else load_tokenizer(folder)
     if words is None:
@@ -320,7 +322,7 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
         preprocessing=preprocessing,
         tokenizer=words,
         missing=missing,
-        notes=weights.notes,
+        notes=notes,
     )
 
 

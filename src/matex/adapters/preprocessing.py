@@ -169,6 +169,15 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
+def unstated(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """A note on the settings that a processor leaves out and transformers fills in with those of OpenAI's CLIP."""
+    needed = ("size", *(("image_mean", "image_std") if config.get("do_normalize", True) else ()))
+    absent = [name for name in needed if name not in config]
+    if not absent:
+        return ()
+    return (f"the image processor does not state {', '.join(absent)}: OpenAI CLIP's own taken, as transformers does",)
+
+
 def _few(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
