@@ -37,7 +37,7 @@ _START = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51")
 _SECOND_FRAME = re.compile(rb"\xff\xd9\0?(?:\xff\xd8\xff|\xff\x4f\xff\x51)")
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}  # SOF0 to SOF15, SOF55 (JPEG-LS)
 # pydicom's plugins by syntax, in the order in which they are tried. On damaged frames GDCM ends the process (an
-# uncaught C++ exception, or a segmentation fault), and pylibjpeg-libjpeg takes all memory: GDCM decodes only what
+# uncaught C++ exception, or a segmentation fault), and one with pylibjpeg-libjpeg was killed: GDCM decodes only what
 # nothing else here can, in a process of its own, and pylibjpeg-libjpeg, which users may add, only JPEG Extended of 12
 # bits.
 _PLUGINS: dict[str, tuple[str, ...]] = {
