@@ -12,7 +12,7 @@ import torch
 
 import matex
 from matex.checks import count, number, parse_array, read_array, read_bytes, read_json, read_toml, text
-from matex.errors import printable, shortened, shown
+from matex.errors import CheckpointError, InputError, PluginError, UnsupportedModel, printable, shortened, shown
 
 
 def refused(check, *arguments, **settings):
@@ -178,3 +178,11 @@ def test_a_file_that_grows_while_it_is_read_ends_at_the_limit(tmp_path):
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize("kind", [InputError, CheckpointError, UnsupportedModel, PluginError])
+def test_a_message_is_bounded_and_keeps_its_beginning_and_its_advice(kind):
+    message = str(kind(f"Expected a film, got {'x' * 20_000!r} with {'many words ' * 2000}. Check the path."))
+    assert len(message) <= 800
+    assert message.startswith("Expected a film, got 'xxx")
+    assert message.endswith("Check the path.")

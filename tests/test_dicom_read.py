@@ -565,7 +565,7 @@ def test_films_without_head_and_feet_at_opposite_edges_are_refused(refuse, orien
     refuse(film(PatientOrientation=orientation), "\\".join(orientation), "feet")
 
 
-@pytest.mark.parametrize("orientation", [["L"], ["L", "F", "F"], ["ZZTOP", "F"], ["L", ""]])
+@pytest.mark.parametrize("orientation", [["L"], ["L", "F", "F"], ["ZZTOP", "F"], ["L", ""], ["LR", "F"], ["L", "FH"]])
 def test_unreadable_orientations_are_refused_and_not_quoted(refuse, orientation):
     refuse(film(PatientOrientation=orientation), "PatientOrientation")
 

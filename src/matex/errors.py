@@ -14,13 +14,15 @@ from typing import Any
 
 SHOWN = 80
 """Characters of a value that a message repeats."""
+MESSAGE = 800
+"""Characters of a whole message: whatever a message repeats, its beginning and what to do stay readable."""
 
 
 class _Refusal(ValueError):
-    """A message on one line without control characters, whatever values it repeats."""
+    """A message on one line, bounded and without control characters, whatever values it repeats."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(_one_line(message)))
+        super().__init__(shortened(message, MESSAGE))
 
 
 class InputError(_Refusal):

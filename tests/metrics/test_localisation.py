@@ -273,3 +273,10 @@ def test_thresholds_may_come_as_a_list(squashed):
     assert list(found) == ["iou_at_25", "iou_at_75", "hit", "outside_view"]
     assert set(found) <= set(metric.better)
     assert hash(metric) == hash(make_metric("miou", {"thresholds": (25, 75)}))
+
+
+def test_a_tolerance_beyond_the_map_takes_no_longer_than_its_size():
+    values, truth = np.zeros((7, 11)), np.zeros((7, 11), dtype=bool)
+    values[0, 0] = truth[6, 10] = True
+    assert hit(values, truth, within=10**9) == 1
+    assert hit(values, truth, within=5) == 0

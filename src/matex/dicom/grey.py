@@ -94,6 +94,8 @@ def _padding(
         return np.zeros(stored.shape, bool)
     low, high = sorted(_in_range(end, layout) for end in (ends[0], ends[0] if ends[1] is None else ends[1]))
     mask = (stored >= low) & (stored <= high)
+    if mask.all():
+        notes.append("the padding values take in every pixel: no padding assumed")
     if mask.all() or not mask.any():
         return np.zeros(stored.shape, bool)
     notes.append(f"padding ({counts[mask].sum() / counts.sum():.1%} of the pixels) shown as background")

@@ -116,7 +116,7 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, b
             notes.append("no PatientOrientation: standard display assumed (patient's right on the image's left)")
         return view, 0, False, False
     parts = [_DIRECTIONS.get(word, word) for word in said]
-    if len(parts) != 2 or not all(re.fullmatch(r"[LRAPHF]{1,3}", part) for part in parts):
+    if len(parts) != 2 or not all(re.fullmatch(r"[LRAPHF]{1,3}", part) and _is_direction(part) for part in parts):
         raise UnsupportedDicom(
             r"Expected PatientOrientation L\F (or R\F, mirrored), got an unreadable one. Correct the element."
         )
@@ -140,6 +140,11 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, b
     if row == "R":
         notes.append(f"PatientOrientation {shown}: mirrored, flipped for the model, the map lies on the film as it is")
     return view, turns, row == "R", True
+
+
+def _is_direction(letters: str) -> bool:
+    """Whether the letters name at most one direction of each axis of the body (PS3.3 C.7.6.1.1.1)."""
+    return not any(letter in letters and _OPPOSITE[letter] in letters for letter in "LAH")
 
 
 def _view(dataset: Dataset, notes: list[str]) -> str | None:

@@ -92,6 +92,7 @@ def hit(values: Values, truth: Mask, within: int = 0) -> float:
     Several highest pixels count by their share of hits, so that a constant map gets what chance would.
     """
     top = values == values.max()
+    within = min(within, sum(values.shape))  # farther than any two pixels lie apart
     if within:
         down, across = top.any(1).nonzero()[0], top.any(0).nonzero()[0]
         rows = slice(max(0, down[0] - within), down[-1] + within + 1)
