@@ -262,3 +262,13 @@ def test_masks_of_rise_fit_into_memory(cells):
 
     assert refused(lambda: make("rise", {"cells": cells}), "cells")
     assert make("rise", {"cells": 32})
+
+
+def test_arrays_and_sparse_tensors_are_refused_wherever_a_choice_is_compared(tiny, inputs):
+    for value in (np.zeros(0), np.zeros(3), np.zeros(())):
+        assert refused(lambda value=value: matex.explain_batch(tiny, [(FILM.path, PHRASE)], on_error=value), "on_error")
+        assert refused(lambda value=value: matex.attribute(tiny, *inputs, "rollout", tower=value), "tower")
+        assert refused(lambda value=value: matex.compare(tiny, FILM.path, PHRASE, value))
+    sparse = torch.zeros(2, 2).to_sparse()
+    assert refused(lambda: matex.explain(tiny, FILM.path, PHRASE, lung_mask=sparse), "lung mask")
+    assert refused(lambda: matex.load("tiny", dtype="b" * 20_000), "dtype")

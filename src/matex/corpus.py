@@ -267,7 +267,7 @@ class _Stream:
         check_model(self.model)
         check_method(self.method)
         check_choices(self.resize, self.domain)
-        if self.on_error not in ("stop", "skip"):
+        if not isinstance(self.on_error, str) or self.on_error not in ("stop", "skip"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected on_error to be stop or skip, got {shown(self.on_error)}.")
         count(self.batch_size, "batch_size", high=MAX_BATCH)
         count(self.workers, "workers", high=1024)

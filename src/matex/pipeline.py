@@ -176,7 +176,7 @@ def attribute(
     check_inputs(model, pixels, token_ids)
     if text is not None:
         check_phrase(text)
-    if tower not in ("image", "text"):
+    if not isinstance(tower, str) or tower not in ("image", "text"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"Expected tower 'image' or 'text', got {shown(tower)}.")
     chosen = make(method, parameters)
     require(method, chosen, getattr(model, tower))
@@ -621,7 +621,7 @@ def _chosen(methods: Any) -> Mapping[str, Mapping[str, Any]]:
         methods = [methods]
     if isinstance(methods, Mapping):
         chosen: dict[Any, Any] = dict(methods)
-    elif isinstance(methods, Iterable):
+    elif isinstance(methods, Iterable) and getattr(methods, "ndim", 1):  # an array of no dimension has no entries
         names = list(methods)
         for name in names:
             check_method(name)
@@ -693,7 +693,7 @@ def check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
     size = film.size
     try:
         found = np.asarray(mask)
-    except ValueError:  # lists of different lengths
+    except (ValueError, TypeError):  # lists of different lengths, sparse tensors
         raise InputError(f"Expected a lung mask of shape {size}, got {shown(mask)}. Draw it on the film.") from None
     if found.shape != size:
         raise InputError(

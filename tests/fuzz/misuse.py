@@ -76,7 +76,7 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "audit": (matex.audit, {**explained, "regions": 1}),  # refused in the end: a whole audit takes seconds
         "attribute": (matex.attribute, {"model": loaded, "pixels": pixels, "token_ids": ids, "method": "rollout"}),
         "score": (matex.score, {"model": loaded, "pixels": pixels, "token_ids": ids}),
-        "load": (matex.load, {"name": "hf:nothing"}),
+        "load": (matex.load, {"name": "hf:nothing", "cached_only": True}),
         "read": (matex.read, {"source": models.FILM}),
     }
 

@@ -66,7 +66,7 @@ def load(
             raise InputError(f"Expected {setting} as text, got {shown(value)}.")
     where = _device(device)
     if dtype not in DTypeName.__args__:
-        raise InputError(f"Expected dtype to be one of {', '.join(DTypeName.__args__)}, got {dtype!r}.")
+        raise InputError(f"Expected dtype to be one of {', '.join(DTypeName.__args__)}, got {shown(dtype)}.")
     options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
     if isinstance(name, torch.nn.Module):
         if device != "auto" or dtype != "float32":
