@@ -291,8 +291,8 @@ def test_however_a_value_is_given_the_method_is_the_same():
 
 @pytest.mark.parametrize("name", [name for name, kind in METHODS.items() if hasattr(kind, "seed")])
 def test_a_seed_that_not_every_generator_takes_is_refused(name):
-    for seed in (-1, 2**32):
-        with pytest.raises(matex.InputError, match=f"Expected seed from 0 to 4294967295, got {seed}"):
+    for seed, expected in ((-1, "from 0 to 4294967295"), (2**32, "of at most 4294967295")):
+        with pytest.raises(matex.InputError, match=f"Expected seed {expected}, got {seed}"):
             make(name, {"seed": seed})
 
 

@@ -48,7 +48,9 @@ def printed(folder):
 
 
 def long_refusal(folder):
-    raise InputError("x" * 2000)
+    error = InputError("")
+    error.args = ("x" * 2000,)  # the class itself bounds what it is given
+    raise error
 
 
 def raw(folder):
