@@ -415,6 +415,13 @@ def test_settings_that_a_processor_leaves_out_are_noted(folder, absent, noted):
     assert not matex.load(f"hf:{folder}").notes
 
 
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "preprocessor_config.json"])
+def test_halves_of_characters_in_a_folders_json_are_refused(folder, file):
+    path = folder / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "unk_token": "\ud800"}))
+    refused(f"hf:{folder}", match=f"Unicode in {file}")
+
+
 # --- OpenAI's format -------------------------------------------------------------------------------------------------
 
 

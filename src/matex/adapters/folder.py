@@ -6,6 +6,7 @@ of weights) is refused by name, never left out without a word.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -114,8 +115,14 @@ def read_json(folder: Path, file: str) -> dict[str, Any] | None:
         return None
     try:
         content = checks.parse_json(checks.read_text(path, f"JSON in {file}"), f"{file} of {shown(str(folder))}")
+        json.dumps(content, ensure_ascii=False).encode()
     except InputError as error:
         raise CheckpointError(str(error)) from None
+    except UnicodeEncodeError:
+        raise CheckpointError(
+            f"Expected Unicode in {file} of {shown(str(folder))}, got halves of characters (lone surrogates). "
+            "Save the file again with the library that wrote it."
+        ) from None
     if content.get("auto_map"):
         raise UnsupportedModel(
             f"Expected a model of the library's own code, but {file} of {shown(str(folder))} names code of its own "
