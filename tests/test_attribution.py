@@ -75,7 +75,9 @@ def test_grad_eclip_agrees_with_its_twin(model, twin, layers, similarity):
 @pytest.mark.parametrize(
     ("gradient", "flow", "steady", "layers", "temperature"),
     [
-        *itertools.product(["attention", "similarity"], ["weighted", "rollout"], ["paper", "relative"], [3], [0.5]),
+        *itertools.product(
+            ["attention", "similarity", "value"], ["weighted", "rollout"], ["paper", "relative"], [3], [0.5]
+        ),
         ("attention", "weighted", "paper", 1, 0.0),
         ("attention", "weighted", "paper", 9, 2.0),
     ],

@@ -69,6 +69,12 @@ def matex_terms(
             value = 0.0
             for head in range(heads):
                 columns = slice(head * size, (head + 1) * size)
+                if gradient == "value":  # v times dS/dv, every query row counts
+                    for q in range(len(gradients[layer])):
+                        share = float(tower.probabilities[layer][head][q, i].detach())
+                        row = gradients[layer][q, columns]
+                        value += share * float((row * tower.values[layer][i, columns].detach()).sum())
+                    continue
                 part = float(
                     (gradients[layer][tower.readout, columns] * tower.values[layer][i, columns].detach()).sum()
                 )

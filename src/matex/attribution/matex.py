@@ -45,6 +45,20 @@ def consistency(rows: Sequence[Tensor], relative: bool = False) -> Tensor:
     return 1 / (1 + sigma)
 
 
+def value_times_gradient(attention: Tensor, gradient: Tensor, value: Tensor) -> Tensor:
+    """v * dS/dv summed over channels and heads, dS/dv_i = sum_q a[q, i] G_q over all query rows (fig. 2 read literally).
+
+    Args:
+        attention: [pair, heads, query, key].
+        gradient: G, dS/d(attention output) of every row, [pair, heads, query, head_dim].
+        value: [pair, heads, key, head_dim].
+
+    Returns:
+        [pair, key], signed.
+    """
+    return (torch.einsum("phqk,phqd->phkd", attention, gradient) * value).sum(dim=(1, 3))
+
+
 @METHODS("matex")
 @dataclass(frozen=True)
 class Matex:
@@ -62,7 +76,9 @@ class Matex:
         temperature: tau of eq. 1.
         prior_strength: lambda_s of eq. 5, 1 or more.
         gradient_layers: how many of the last blocks the gradient term sums; all where the tower has fewer.
-        gradient: what weights value times gradient: the attention of each head, or the key similarity of Grad-ECLIP.
+        gradient: what weights value times gradient: the attention of each head, or the key similarity of Grad-ECLIP;
+            "value" is the literal value times dS/dvalue, in which every token's attention to a patch counts and not
+            the readout token's alone; it costs another forward and backward.
         flow: "weighted" is eq. 1, "rollout" the real attention rollout.
         consistency: "paper" is eq. 2, "relative" divides the deviation by the mean.
         prior: shape of the regions; "parabola" is eq. 3-4.
@@ -80,7 +96,7 @@ class Matex:
     temperature: float = 0.5
     prior_strength: float = 2.5
     gradient_layers: int = 3
-    gradient: Literal["attention", "similarity"] = "attention"
+    gradient: Literal["attention", "similarity", "value"] = "attention"
     flow: Literal["weighted", "rollout"] = "weighted"
     consistency: Literal["paper", "relative"] = "paper"
     prior: Literal["parabola", "gaussian", "box", "atlas"] = "atlas"
@@ -152,13 +168,17 @@ class Matex:
         """Value times gradient, weighted and cut at zero in each of the last blocks, summed, [pair, token]."""
         total = torch.zeros_like(trace.content, dtype=trace.target.dtype)
         for layer in range(max(0, trace.depth - self.gradient_layers), trace.depth):
-            per_head = value_gradient(trace.gradient(layer), trace.value(layer))
-            if self.gradient == "attention":
-                term = (trace.attention_row(layer) * per_head).sum(dim=1)
-            else:
-                term = key_similarity(trace.query(layer), trace.key(layer), trace.content) * per_head.sum(dim=1)
-            total = total + term.relu()
+            total = total + self._block_gradient(trace, layer).relu()
         return total
+
+    def _block_gradient(self, trace: Trace, layer: int) -> Tensor:
+        """Value times gradient in one block, signed, [pair, token]."""
+        if self.gradient == "value":
+            return value_times_gradient(trace.attention(layer), trace.gradient_rows(layer), trace.value(layer))
+        per_head = value_gradient(trace.gradient(layer), trace.value(layer))
+        if self.gradient == "attention":
+            return (trace.attention_row(layer) * per_head).sum(dim=1)
+        return key_similarity(trace.query(layer), trace.key(layer), trace.content) * per_head.sum(dim=1)
 
     def _flow(self, trace: Trace, rows: Sequence[Tensor]) -> Tensor:
         if self.flow == "weighted":
