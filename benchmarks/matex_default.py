@@ -31,7 +31,7 @@ from matex.datasets.simulated import read_names
 from matex.geometry import Box
 from matex.images import read
 from matex.priors.anatomy import parse
-from matex.priors.scene import Scene
+from matex.priors.image_context import ImageContext
 from matex.simulation import canonical, find_lungs, simulate
 from matex.trace import Trace, record
 
@@ -202,10 +202,12 @@ def evaluate(model: matex.Model, cases: list[Case], listed: dict[str, Formula], 
         some = cases[start : start + batch]
         prepared = [model.prepare(read(case.image)) for case in some]
         encoded = [model.encode(case.phrase) for case in some]
-        scenes = [Scene(parse(case.phrase), placement) for case, (_, placement) in zip(some, prepared, strict=True)]
+        contexts = [
+            ImageContext(parse(case.phrase), placement) for case, (_, placement) in zip(some, prepared, strict=True)
+        ]
         pixels = torch.cat([pixels for pixels, _ in prepared])
         trace = record(
-            model, pixels, model.batch(encoded), scenes=scenes, image_gradient_blocks=model.image.depth
+            model, pixels, model.batch(encoded), contexts=contexts, image_gradient_blocks=model.image.depth
         ).image
         for name, formula in listed.items():
             maps = F.interpolate(formula(trace)[:, None].float(), size=(SIZE, SIZE), mode="bilinear")[:, 0].numpy()

@@ -64,7 +64,7 @@ class Costs:
 
         def work() -> None:
             seen = run(tower, inputs, method.gradient_blocks(kind))
-            method(Trace(seen, first, other.embedding, [load.scene()], load.model, (other, first)))
+            method(Trace(seen, first, other.embedding, [load.context()], load.model, (other, first)))
 
         return work
 

@@ -25,7 +25,7 @@ from matex.render.files import record, save
 from matex.render.framed import framed_overlay
 from matex.render.panel import panel
 from matex.render.report import page
-from matex.saliency import SaliencyMap
+from matex.results import SaliencyMap
 from matex.samples import samples
 
 

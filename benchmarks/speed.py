@@ -37,7 +37,7 @@ from matex.adapters.model import Model
 from matex.attribution import make
 from matex.geometry import Placement
 from matex.priors.anatomy import parse
-from matex.priors.scene import Scene
+from matex.priors.image_context import ImageContext
 from matex.samples import samples
 from matex.trace import PairTrace, Trace, record, run
 
@@ -95,7 +95,7 @@ class Workloads:
         """One method on the image, the phrase's embedding given."""
         chosen = make(method, {})
         seen = run(self.model.image, self.pixels, chosen.gradient_blocks("image"))
-        chosen(Trace(seen, torch.zeros(1, dtype=torch.long), self.embedding, [self.scene()]))
+        chosen(Trace(seen, torch.zeros(1, dtype=torch.long), self.embedding, [self.context()]))
 
     def both(self, methods: tuple[str, ...], phrases: int = 1) -> None:
         """Methods on image and text over one trace, the terms kept apart, one image with one or more phrases."""
@@ -107,7 +107,7 @@ class Workloads:
             [(0, phrase) for phrase in range(phrases)],
             image_gradient_blocks=max(method.gradient_blocks("image") for method in chosen),
             text_gradient_blocks=max(method.gradient_blocks("text") for method in chosen),
-            scenes=[self.scene() for _ in range(phrases)],
+            contexts=[self.context() for _ in range(phrases)],
         )
         for method in chosen:
             if hasattr(method, "components"):
@@ -117,8 +117,8 @@ class Workloads:
             if "text" in method.towers:
                 method(traces.text)
 
-    def scene(self) -> Scene:
-        return Scene(parse(PHRASE), self.placement)
+    def context(self) -> ImageContext:
+        return ImageContext(parse(PHRASE), self.placement)
 
 
 class Bundled:

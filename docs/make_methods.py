@@ -150,7 +150,7 @@ class BlockAttention:
         return 0  # it reads no gradients
 
     def __call__(self, trace: Trace) -> Tensor:
-        return trace.arrange(trace.attention_row(self.block).mean(dim=1))
+        return trace.to_grid(trace.attention_row(self.block).mean(dim=1))
 ```
 
 In Python `import mine` is all. On the command line the file is named:
@@ -342,7 +342,7 @@ def sheet(film: matex.Film, phrase: str, draw_truth: Callable[[Image.Image], Non
 
 def _refused(model: matex.Model, name: str) -> Image.Image:
     """What stands in place of a map that the bundled model cannot give."""
-    lacking = next(model.image.lacks[need] for need in METHODS[name].needs if need in model.image.lacks)
+    lacking = next(model.image.missing[need] for need in METHODS[name].needs if need in model.image.missing)
     tile = Image.new("RGB", (TILE, TILE), "#dddddd")
     told = "\n".join(textwrap.wrap(f"refused: {lacking}", 24))
     ImageDraw.Draw(tile).multiline_text((14, 90), told, font=font(15), fill="black")

@@ -11,7 +11,7 @@ from PIL import Image
 from matex.geometry import Placement
 from matex.images import Film
 from matex.priors.anatomy import Mention
-from matex.saliency import DISCLAIMER, Explanation, SaliencyMap, Token
+from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
 from matex.samples import samples
 
 PHRASE = "opacity in the left lower lung"

@@ -15,7 +15,7 @@ from matex.adapters.randomise import randomised
 from matex.attribution import METHODS
 from matex.auditing import LIMITS, _check_score, _Subject, elsewhere, prior_share
 from matex.cli import run
-from matex.priors.sides import other_side
+from matex.phrases.swap_sides import other_side
 from matex.samples import samples
 
 FILM = next(sample for sample in samples() if sample.name == "left-lower-opacity")

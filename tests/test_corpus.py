@@ -157,7 +157,7 @@ def test_a_method_that_refuses_one_pair_leaves_the_others_of_its_batch(tiny, mon
     call = Rollout.__call__
 
     def choosy(self, trace):
-        if trace.grid is not None and any("effusion" in mention.text for s in trace.scenes for mention in s.mentions):
+        if trace.grid is not None and any("effusion" in mention.text for s in trace.contexts for mention in s.mentions):
             raise matex.InputError("Expected no left side.")
         return call(self, trace)
 

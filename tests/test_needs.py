@@ -20,7 +20,7 @@ class Without:
 
     def __init__(self, tower, *lacking):
         self.tower = tower
-        self.lacks = {**tower.lacks, **dict.fromkeys(lacking, REASON)}
+        self.missing = {**tower.missing, **dict.fromkeys(lacking, REASON)}
 
     def __getattr__(self, name):
         return getattr(self.tower, name)
@@ -78,7 +78,7 @@ def test_the_refusal_comes_before_any_work(model, pixels, token_ids, monkeypatch
 
 def test_guided_backprop_is_served_where_there_is_a_relu(pixels, token_ids):
     with_relu = adapt(small_clip(activation="relu"), "small", preprocessing=None, tokenizer=None)
-    assert with_relu.image.lacks == with_relu.text.lacks == {}
+    assert with_relu.image.missing == with_relu.text.missing == {}
     for tower in ("image", "text"):
         assert matex.attribute(with_relu, pixels[:1], token_ids[:1], "guided-backprop", tower=tower).any()
 

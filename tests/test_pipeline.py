@@ -422,7 +422,7 @@ def test_a_constant_film_is_explained_and_noted(tiny):
 
 def test_a_constant_map_is_flagged_and_zero():
     from matex.geometry import Placement
-    from matex.saliency import SaliencyMap
+    from matex.results import SaliencyMap
 
     flat = SaliencyMap(np.full((2, 3), 7, np.float32), Placement.fit((20, 30), (20, 30), (10, 10), "squash"))
     assert flat.degenerate
@@ -451,7 +451,7 @@ def test_the_map_of_a_huge_film_is_not_kept_and_saved_in_bands(tiny, film, monke
     made = matex.explain(tiny, film.path, "opacity in the right lung", resize="crop")
     kept = made.image.values
     assert made.image.values is kept
-    monkeypatch.setattr("matex.saliency.KEPT", kept.size - 1)
+    monkeypatch.setattr("matex.results.KEPT", kept.size - 1)
     monkeypatch.setattr("matex.geometry._PIXELS_AT_ONCE", kept.size // 5)
     assert made.image.values is not kept
     np.testing.assert_array_equal(made.image.values, kept)

@@ -37,7 +37,7 @@ class BlockAttention:
         return 0
 
     def __call__(self, trace):
-        return trace.arrange(trace.attention_row(self.block).mean(dim=1))
+        return trace.to_grid(trace.attention_row(self.block).mean(dim=1))
 '''
 
 
@@ -134,7 +134,7 @@ def test_a_method_that_fails_is_named_and_nothing_is_written(capsys):
 
 @pytest.mark.parametrize("made", ["torch.zeros(2, 3, 4, 5)", "torch.zeros(3, 7, 7)", "[0.5]"])
 def test_a_map_of_another_shape_is_refused(capsys, made):
-    own = MINE.replace("return trace.arrange(trace.attention_row(self.block).mean(dim=1))", f"return {made}")
+    own = MINE.replace("return trace.to_grid(trace.attention_row(self.block).mean(dim=1))", f"return {made}")
     Path("mine.py").write_text("import torch\n" + own)
     code, _, err = command(
         capsys, "explain", FILM, "nodule", "-m", "block-attention", "--plugin", "mine.py", "-o", "out"
@@ -164,7 +164,7 @@ def test_a_class_under_the_decorator_is_a_method_at_once():
             return 0
 
         def __call__(self, trace):
-            return trace.arrange(trace.content.to(trace.target) * self.level)
+            return trace.to_grid(trace.content.to(trace.target) * self.level)
 
     entry = next(entry for entry in matex.methods() if entry.name == "constant")
     assert (entry.plugin, entry.parameters, entry.deterministic) == (__name__, {"level": 0.5}, True)

@@ -14,7 +14,7 @@ from matex.errors import InputError
 from matex.geometry import Placement
 from matex.priors.anatomy import Mention, parse
 from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
-from matex.priors.scene import Scene
+from matex.priors.image_context import ImageContext
 from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
 from tests.reference import priors as twin
 
@@ -545,7 +545,7 @@ def test_exchanged_lung_labels_are_refused_in_words_that_hold_however_the_film_l
     """The mask is flipped with a mirrored film: the refusal names no side of the image, and no value of `mirrored`."""
     placement = Placement.fit((200, 300), (64, 64), (16, 16), "squash", mirrored=mirrored)
     right = lungs() if not mirrored else lungs()[:, ::-1]
-    Scene(parse("left base"), placement, lung_mask=right).prior("atlas", "patient")
+    ImageContext(parse("left base"), placement, lung_mask=right).prior("atlas", "patient")
     with pytest.raises(InputError, match="Expected label 1 on the patient's right lung") as error:
-        Scene(parse("left base"), placement, lung_mask=right[:, ::-1]).prior("atlas", "patient")
+        ImageContext(parse("left base"), placement, lung_mask=right[:, ::-1]).prior("atlas", "patient")
     assert not re.search(r"image's (left|right),|mirrored=", str(error.value))

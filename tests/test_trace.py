@@ -14,8 +14,8 @@ from matex.adapters.model import UnsupportedModel
 from matex.adapters.preprocessing import Preprocessing
 from matex.geometry import Placement
 from matex.priors.anatomy import parse
-from matex.priors.scene import Scene
-from matex.trace import ENTRY, Trace, record, run
+from matex.priors.image_context import ImageContext
+from matex.trace import FROM_INPUT, Trace, record, run
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
 from tests.reference import gradient as slow
@@ -90,7 +90,7 @@ def test_gradients_of_all_tokens_are_those_of_the_slow_twin(module, model, pixel
 @pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("announced", [True, False])
 def test_gradients_at_what_enters_are_those_of_the_slow_twin(module, model, pixels, token_ids, which, announced):
-    blocks = {"image_gradient_blocks": ENTRY, "text_gradient_blocks": ENTRY} if announced else {}
+    blocks = {"image_gradient_blocks": FROM_INPUT, "text_gradient_blocks": FROM_INPUT} if announced else {}
     traces = record(model, pixels, token_ids, **blocks)
     image, text, _ = reference(module, pixels, token_ids, which)
     found = traces.image.gradient_entry()
@@ -110,7 +110,7 @@ def test_a_pass_down_to_what_enters_serves_blocks_and_phrases_alike(model, pixel
     expected = [plain.gradient(layer) for layer in range(4)], plain.gradient_entry(), plain.attention_row(1)
     calls, embed = [], type(model.image).embed
     monkeypatch.setattr(type(model.image), "embed", lambda self, x: calls.append(len(x)) or embed(self, x))
-    trace = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=ENTRY).image
+    trace = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=FROM_INPUT).image
     exact(trace.gradient_entry(), expected[1])
     for layer in range(4):
         exact(trace.gradient(layer), expected[0][layer])
@@ -120,11 +120,11 @@ def test_a_pass_down_to_what_enters_serves_blocks_and_phrases_alike(model, pixel
     assert calls == [2]
     assert not any(value.requires_grad for value in (trace.score, trace.embedding, trace.hidden(2), trace.value(1)))
     for number, (i, t) in enumerate(pairs):
-        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1], image_gradient_blocks=ENTRY).image
+        alone = record(model, pixels[i : i + 1], token_ids[t : t + 1], image_gradient_blocks=FROM_INPUT).image
         exact(trace.gradient_entry()[number], alone.gradient_entry()[0])
 
 
-@pytest.mark.parametrize("blocks", [0, ENTRY])
+@pytest.mark.parametrize("blocks", [0, FROM_INPUT])
 def test_another_target_gives_the_gradient_of_its_own_product(model, pixels, token_ids, blocks):
     trace = record(model, pixels, token_ids, image_gradient_blocks=blocks).image
     other = record(model, pixels, token_ids.flip(0), image_gradient_blocks=blocks).image
@@ -183,14 +183,14 @@ def test_content_is_patches_or_words_of_each_pair(model, pixels, token_ids):
 
 def test_the_prior_of_each_pair_is_worked_out_once(model, pixels, token_ids, monkeypatch):
     placement = Placement.fit((35, 35), (35, 35), (7, 7), "squash")
-    scenes = [Scene(parse(text), placement) for text in ("right apex", "left base", "")]
-    trace = record(model, pixels, token_ids, scenes=scenes).image
+    contexts = [ImageContext(parse(text), placement) for text in ("right apex", "left base", "")]
+    trace = record(model, pixels, token_ids, contexts=contexts).image
     first = trace.priors("box", "patient")
     assert [prior.neutral for prior in first] == [False, False, True]
-    for prior, scene in zip(first, scenes, strict=True):
-        assert np.array_equal(prior.values, scene.prior("box", "patient").values)
-    calls, work = [], Scene.prior
-    monkeypatch.setattr(Scene, "prior", lambda self, *asked: calls.append(asked) or work(self, *asked))
+    for prior, context in zip(first, contexts, strict=True):
+        assert np.array_equal(prior.values, context.prior("box", "patient").values)
+    calls, work = [], ImageContext.prior
+    monkeypatch.setattr(ImageContext, "prior", lambda self, *asked: calls.append(asked) or work(self, *asked))
     assert trace.priors("box", "patient") is first
     trace.priors("gaussian", "patient")
     assert calls == [("gaussian", "patient")] * 3
@@ -354,8 +354,8 @@ def test_the_target_can_be_seen_token_by_token(module, model, pixels, token_ids)
 
 def test_what_was_worked_out_once_is_kept(model, pixels, token_ids):
     trace, calls = record(model, pixels, token_ids).image, []
-    assert [trace.once("a", lambda: calls.append(0) or 7) for _ in range(2)] == [7, 7]
-    assert trace.once("b", lambda: 8) == 8
+    assert [trace.memo("a", lambda: calls.append(0) or 7) for _ in range(2)] == [7, 7]
+    assert trace.memo("b", lambda: 8) == 8
     assert calls == [0]
 
 
@@ -422,7 +422,7 @@ def test_arranging_drops_cls_and_keeps_rows_before_columns(model, token_ids):
     pixels = torch.randn(1, 3, 14, 28, dtype=torch.float64)
     trace = record(model, pixels, token_ids[:1]).image
     numbers = torch.arange(9, dtype=torch.float64)[None]
-    exact(trace.arrange(numbers)[0], torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]], dtype=torch.float64))
+    exact(trace.to_grid(numbers)[0], torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]], dtype=torch.float64))
 
 
 def test_half_precision_is_explained_in_float32(module, pixels, token_ids):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matex.geometry import Placement
     from matex.images import Film, read
     from matex.pipeline import attribute, compare, explain, score
-    from matex.saliency import Explanation, SaliencyMap
+    from matex.results import Explanation, SaliencyMap
     from matex.trace import record
 
 _HOME = {
@@ -45,8 +45,8 @@ _HOME = {
     "UnsupportedModel": "errors",
     "methods": "catalog",
     "models": "catalog",
-    "Explanation": "saliency",
-    "SaliencyMap": "saliency",
+    "Explanation": "results",
+    "SaliencyMap": "results",
     "record": "trace",
 }
 

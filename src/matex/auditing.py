@@ -23,21 +23,21 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
 from matex.attribution import make
-from matex.attribution.batching import batches
-from matex.attribution.scoring import encode
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import encode
 from matex.checks import as_path, count
+from matex.dicom.view_position import is_frontal
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
 from matex.metrics.similarity import highest, spearman
+from matex.phrases.swap_sides import other_side
 from matex.pipeline import Domain, check_phrase, check_request, explain
 from matex.priors.anatomy import Mention, parse
 from matex.priors.atlas import LUNGS, REGIONS
-from matex.priors.scene import Scene
-from matex.priors.sides import other_side
-from matex.saliency import DISCLAIMER, Explanation, SaliencyMap
+from matex.priors.image_context import ImageContext
+from matex.results import DISCLAIMER, Explanation, SaliencyMap
 from matex.trace import record
-from matex.views import is_frontal
 
 State = Literal["pass", "warn", "fail", "skipped"]
 
@@ -543,7 +543,9 @@ class _Subject:
             model.batch(phrases),
             [(0, number) for number in range(len(targets))],
             image_gradient_blocks=chosen.gradient_blocks("image"),
-            scenes=[Scene(mentions, placement, self.film.view, self.lung_mask, domain) for _, mentions in targets],
+            contexts=[
+                ImageContext(mentions, placement, self.film.view, self.lung_mask, domain) for _, mentions in targets
+            ],
         ).image
         grids = chosen(trace).detach().to("cpu", torch.float32).numpy()
         return list(np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids), trace.score.tolist()

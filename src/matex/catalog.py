@@ -136,7 +136,7 @@ def _registered(
     folder: str, registry: str, classes: dict[str, ast.ClassDef]
 ) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
     """(name, definition) of everything under `@registry("name")`; collects all classes on the way."""
-    for file in sorted((PACKAGE / folder).glob("*.py")):
+    for file in sorted((PACKAGE / folder).rglob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node

@@ -21,7 +21,7 @@ from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
 from matex.pipeline import Domain, Prepared, check_choices, check_method, identity, prepare, trace_prepared
-from matex.saliency import Explanation
+from matex.results import Explanation
 
 _LOG = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 128  # pairs of one batch, however few images they share; bounds the memory of many texts of an image

@@ -24,7 +24,7 @@ from matex.images import MAX_BYTES
 from matex.output import spreadsheet_safe
 from matex.pipeline import Domain, method_parameters
 from matex.render.files import NAMES, replacing, strict_json
-from matex.saliency import Explanation
+from matex.results import Explanation
 
 RESULTS = "results.csv"
 COLUMNS = ("line", "image", "text", "status", "score", "folder", "error")

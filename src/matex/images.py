@@ -68,7 +68,7 @@ class Film:
     pixels: np.ndarray  # uint8 [height, width] grey or [height, width, 3] colour; on a radiograph dense is bright
     name: str  # file stem, "array" or "image"; "dicom" and a hash for DICOM, never patient data
     sha256: str  # of the file's bytes, or of the array
-    view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.views); None when nothing is known
+    view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.dicom.view_position); None when nothing is known
     mirrored: bool = False  # True when the left edge of the upright image is the patient's left
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
     oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed

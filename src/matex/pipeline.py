@@ -21,14 +21,14 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Encoded, Model, Tower, check_model, words
 from matex.attribution import METHODS, Fused, Reporting, make, require
 from matex.attribution.method import unserved
-from matex.attribution.path import incompleteness
+from matex.attribution.shared.path_integral import incompleteness
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
 from matex.plugins import describe
 from matex.priors.anatomy import parse
-from matex.priors.scene import Scene
-from matex.saliency import DISCLAIMER, Explanation, SaliencyMap, Token
+from matex.priors.image_context import ImageContext
+from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
 from matex.trace import PairTrace, Trace, record, run
 
 Domain = Literal["chest", "natural"]
@@ -181,13 +181,13 @@ def attribute(
     chosen = make(method, parameters)
     require(method, chosen, getattr(model, tower))
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
-    scenes: list[Scene] = []
+    contexts: list[ImageContext] = []
     if text is not None:
         size = (pixels.shape[-2], pixels.shape[-1])
-        scene = Scene(parse(text), Placement(size, size, (0, 0), size, model.patch))
-        scenes = [scene] * len(pixels)
+        context = ImageContext(parse(text), Placement(size, size, (0, 0), size, model.patch))
+        contexts = [context] * len(pixels)
     blocks = {f"{tower}_gradient_blocks": chosen.gradient_blocks(tower)}
-    trace: Trace = getattr(record(model, pixels, token_ids, **blocks, scenes=scenes), tower)
+    trace: Trace = getattr(record(model, pixels, token_ids, **blocks, contexts=contexts), tower)
     values: Tensor = chosen(trace)
     return values[0] if len(values) == 1 else values
 
@@ -217,7 +217,7 @@ class _Subject:
     film: Film
     text: str
     phrase: Encoded
-    scene: Scene
+    context: ImageContext
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -349,7 +349,7 @@ def trace_prepared(
             prepared[i].film,
             texts[t],
             phrases[texts[t]],
-            Scene(mentions[t], prepared[i].placement, prepared[i].film.view, prepared[i].lung_mask, domain),
+            ImageContext(mentions[t], prepared[i].placement, prepared[i].film.view, prepared[i].lung_mask, domain),
         )
         for i, t in zip(image_of, text_of, strict=True)
     ]
@@ -360,7 +360,7 @@ def trace_prepared(
         list(zip(image_of, text_of, strict=True)),
         image_gradient_blocks=_blocks(chosen, model.image),
         text_gradient_blocks=_blocks(chosen, model.text),
-        scenes=[subject.scene for subject in subjects],
+        contexts=[subject.context for subject in subjects],
     )
     for side in (trace.image, trace.text):
         if _blocks(chosen, side.tower):
@@ -403,14 +403,14 @@ def _apply(
     made: list[Explanation] = []
     for i, subject in enumerate(subjects):
         components = {term: _array(values[i]) for term, values in terms.items()}
-        saliency = SaliencyMap(_array(grids[i]), subject.scene.placement)
+        saliency = SaliencyMap(_array(grids[i]), subject.context.placement)
         scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
-        notes = [note for note in (unseen_note(subject.scene.placement),) if note]
+        notes = [note for note in (unseen_note(subject.context.placement),) if note]
         notes += [*subject.film.notes, *model.notes, *subject.phrase.notes]
         if not torch.isfinite(trace.image.score[i]):
             notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
         known = subject.film.oriented or subject.film.mirrored
-        if subject.scene.domain == "chest" and subject.film.view is None and not known:
+        if subject.context.domain == "chest" and subject.film.view is None and not known:
             notes.append("view and orientation unknown: taken as a frontal film in standard display")
         if getattr(method, "laterality", "patient") == "paper":
             notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
@@ -438,7 +438,7 @@ def _apply(
                 components=components,
                 weights=fused.weights() if fused else {},
                 prior=_array(strengths[i]) if strengths is not None else None,
-                regions=subject.scene.mentions,
+                regions=subject.context.mentions,
                 notes=tuple(dict.fromkeys(notes)),
                 provenance={
                     **_provenance(model, name, method, subject, resize, seconds / len(subjects)),
@@ -496,7 +496,7 @@ def _provenance(
     model: Model, name: str, method: Any, subject: _Subject, resize: Resize, seconds: float
 ) -> dict[str, Any]:
     """Everything needed to run the explanation again, as plain data."""
-    film, placement, mask = subject.film, subject.scene.placement, subject.scene.lung_mask
+    film, placement, mask = subject.film, subject.context.placement, subject.context.lung_mask
     return {
         "matex": _version("matex"),
         "method": name,
@@ -525,7 +525,7 @@ def _provenance(
         "resize": resize,
         "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
         "laterality": getattr(method, "laterality", None),
-        "domain": subject.scene.domain,
+        "domain": subject.context.domain,
         "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),
         "seed": getattr(method, "seed", None),
         "seconds": seconds,

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from matex.checks import LARGEST, MAX_COUNT, MAX_REAL
+from matex.coerce import as_type, in_words
 from matex.errors import InputError, UnknownName, shown
-from matex.typed import as_type, in_words
 
 T = TypeVar("T")
 MAX_NAME = 100

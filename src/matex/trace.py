@@ -21,12 +21,12 @@ from torch.nn import functional as F
 from matex.adapters.model import Attended, Model, Tower
 from matex.geometry import Size
 from matex.images import InputError
-from matex.priors.scene import Scene
+from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
 
 T = TypeVar("T")
 
-ENTRY = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of what enters the first
+FROM_INPUT = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of what enters the first
 _SIDE_BY_SIDE = 8  # backwards at a time; bounds the memory of many phrases on one image
 
 
@@ -60,7 +60,7 @@ class Pass:
 def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> Pass:
     """Run a tower over inputs, the last `gradient_blocks` blocks on the graph and nothing below them.
 
-    `ENTRY` blocks are all of it, with the pixels or token embeddings that enter.
+    `FROM_INPUT` blocks are all of it, with the pixels or token embeddings that enter.
 
     Raises:
         RuntimeError: fewer blocks seen than the tower has.
@@ -69,7 +69,7 @@ def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> Pass:
     with torch.inference_mode(False), torch.no_grad():
         inputs = inputs.clone() if inputs.is_inference() else inputs
         readout = tower.readout(inputs)
-        if gradient_blocks == ENTRY:
+        if gradient_blocks == FROM_INPUT:
             entry = (inputs if tower.kind == "image" else tower.embed(inputs)).detach().clone().requires_grad_()
             with torch.enable_grad():
                 hidden = tower.embed(entry) if tower.kind == "image" else entry
@@ -90,13 +90,13 @@ def _continue(
         with torch.set_grad_enabled(layer > graph_from or not cut):
             seen = tower.attend(layer, hidden, readout if last else None, moving)
             asked = _rows(hidden, readout) if last else hidden
-            hidden = tower.finish(layer, asked, seen.output)
+            hidden = tower.after_attention(layer, asked, seen.output)
         if layer == graph_from and cut:
             # The graph starts at the readout token's attention output; what other tokens carry on is a constant.
             at = torch.zeros_like(readout) if last else readout
             seen = seen._replace(output=_rows(seen.output, at).detach().requires_grad_())
             with torch.enable_grad():
-                row = tower.finish(layer, _rows(asked, at), seen.output)[:, 0]
+                row = tower.after_attention(layer, _rows(asked, at), seen.output)[:, 0]
                 hidden = hidden.index_put((torch.arange(len(at), device=at.device), at), row)
         attended.append(seen)
     if len(attended) != tower.depth - first:
@@ -122,7 +122,7 @@ def embed(tower: Tower, hidden: Tensor, readout: Tensor, first: int = 0, unit: b
     for layer in range(first, tower.depth):
         last = layer == tower.depth - 1
         output = tower.attend(layer, hidden, readout if last else None).output
-        hidden = tower.finish(layer, _rows(hidden, readout) if last else hidden, output)
+        hidden = tower.after_attention(layer, _rows(hidden, readout) if last else hidden, output)
     embedding = at_least_float32(tower.project(hidden[:, 0]))
     return F.normalize(embedding, dim=-1) if unit else embedding
 
@@ -145,7 +145,7 @@ class Trace:
         seen: the pass over the different inputs.
         item: input of each pair, [pair].
         target: the other side's embedding, unit norm, [pair, joint]; a constant.
-        scenes: what the phrase says about places in the image, one per pair; only text-guided priors read it.
+        contexts: what the phrase says about places in the image, one per pair; only text-guided priors read it.
         model: what the towers belong to; only methods that read further phrases need it.
         other: the other side's pass, and which of its inputs each pair uses; likewise.
     """
@@ -155,7 +155,7 @@ class Trace:
         seen: Pass,
         item: Tensor,
         target: Tensor,
-        scenes: Sequence[Scene] = (),
+        contexts: Sequence[ImageContext] = (),
         model: Model | None = None,
         other: tuple[Pass, Tensor] | None = None,
     ) -> None:
@@ -170,7 +170,7 @@ class Trace:
         self.tower = seen.tower
         self.item = item
         self.target = target.detach()
-        self.scenes = tuple(scenes)
+        self.contexts = tuple(contexts)
 
     @property
     def depth(self) -> int:
@@ -257,7 +257,7 @@ class Trace:
     def attention_row(self, layer: int) -> Tensor:
         """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
         layer = self._number(layer)
-        return self.once(("attention row", layer), lambda: self._attention_row(layer))
+        return self.memo(("attention row", layer), lambda: self._attention_row(layer))
 
     def _attention_row(self, layer: int) -> Tensor:
         seen = self._attended(layer)
@@ -293,7 +293,7 @@ class Trace:
             return self._entered
         seen = self._seen
         if seen.entry is None:  # the pass was not told
-            seen = run(seen.tower, seen.inputs, ENTRY)
+            seen = run(seen.tower, seen.inputs, FROM_INPUT)
         assert seen.entry is not None
         if target is None:
             self._backward(0, seen)
@@ -318,7 +318,7 @@ class Trace:
         """Gradient of the score at the first norm's output in block `layer`, [pair, token, dim]."""
         return self._gradients_wide(layer).normed
 
-    def arrange(self, values: Tensor) -> Tensor:
+    def to_grid(self, values: Tensor) -> Tensor:
         """Values per token [pair, token] as the method's raw result.
 
         Returns:
@@ -333,7 +333,7 @@ class Trace:
     def priors(self, kind: str, laterality: str) -> list[SpatialPrior]:
         """The spatial prior of each pair's phrase on the patch grid, worked out once."""
         if (kind, laterality) not in self._priors:
-            self._priors[kind, laterality] = [scene.prior(kind, laterality) for scene in self.scenes]
+            self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
         return self._priors[kind, laterality]
 
     def score_inputs(self, inputs: Tensor, pair: int = 0, batch_size: int = 64) -> Tensor:
@@ -379,14 +379,14 @@ class Trace:
         with torch.no_grad():
             last = seen.tower.depth - 1  # the pass kept one row of this block: ask it again
             hidden = seen.hidden[last]
-            hidden = seen.tower.finish(last, hidden, seen.tower.attend(last, hidden).output)
+            hidden = seen.tower.after_attention(last, hidden, seen.tower.attend(last, hidden).output)
             embeddings = F.normalize(at_least_float32(seen.tower.project(hidden.flatten(0, 1))), dim=-1)
         counts = seen.tower.content(seen.inputs)
         if readout:
             counts = counts | F.one_hot(seen.readout, counts.shape[1]).bool()
         return embeddings.unflatten(0, hidden.shape[:2])[item], counts[item]
 
-    def once(self, key: Hashable, work: Callable[[], T]) -> T:
+    def memo(self, key: Hashable, work: Callable[[], T]) -> T:
         """What `work` returns, worked out the first time this key is asked for."""
         if key not in self._known:
             self._known[key] = work()
@@ -410,7 +410,7 @@ class Trace:
         whole = replace(
             above, hidden=seen.hidden[:first] + above.hidden, attended=seen.attended[:first] + above.attended
         )
-        return Trace(whole, self.item, self.target, self.scenes, self._model, self._other)
+        return Trace(whole, self.item, self.target, self.contexts, self._model, self._other)
 
     def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
         """Unit-norm embedding of another phrase in the same joint space, [joint].
@@ -441,7 +441,7 @@ class Trace:
                 raise InputError(
                     f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
                 )
-        return self.once(("text", tuple(ids)), lambda: _embed_phrase(model, tuple(ids), texts.inputs.device))
+        return self.memo(("text", tuple(ids)), lambda: _embed_phrase(model, tuple(ids), texts.inputs.device))
 
     def _backward(self, lowest: int, seen: Pass | None = None) -> None:
         """One backward from the score to the attention outputs of all blocks from `lowest` on, and to what entered."""
@@ -479,7 +479,7 @@ class Trace:
                 normed = self.tower.norm(number, hidden)
                 output = self.tower.attend_normed(number, normed, readout if last else None).output
                 points += [hidden, normed, output]
-                hidden = self.tower.finish(number, _rows(hidden, readout) if last else hidden, output)
+                hidden = self.tower.after_attention(number, _rows(hidden, readout) if last else hidden, output)
             embedding = F.normalize(at_least_float32(self.tower.project(hidden[:, 0])), dim=-1)
         found: list[list[Tensor]] = [[] for _ in points]
         for gradients in self._turns(embedding, points):
@@ -542,7 +542,7 @@ class Trace:
         """The attention half of a block for all rows, off the graph; once."""
         layer = self._number(layer)
         with torch.no_grad():
-            return self.once(("attended", layer), lambda: self.tower.attend(layer, self._seen.hidden[layer]))
+            return self.memo(("attended", layer), lambda: self.tower.attend(layer, self._seen.hidden[layer]))
 
     def _reach(self, tokens: int) -> Tensor:
         """Which tokens the readout token may attend to, bool [item, token]."""
@@ -576,7 +576,7 @@ def record(
     *,
     image_gradient_blocks: int = 0,
     text_gradient_blocks: int = 0,
-    scenes: Sequence[Scene] = (),
+    contexts: Sequence[ImageContext] = (),
 ) -> PairTrace:
     """Run both towers once over the different images and phrases and set up the pairs to be explained.
 
@@ -587,7 +587,7 @@ def record(
         pairs: (image, phrase) numbers; the i-th with the i-th otherwise.
         image_gradient_blocks: how many of the last image blocks methods will ask gradients of; a hint that saves time.
         text_gradient_blocks: the same for the text tower.
-        scenes: one per pair.
+        contexts: one per pair.
 
     Raises:
         ValueError: numbers of images and phrases that do not pair up.
@@ -602,8 +602,8 @@ def record(
     )
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
-        Trace(image, which[0], text.embedding[which[1]], scenes, model, (text, which[1])),
-        Trace(text, which[1], image.embedding[which[0]], scenes, model, (image, which[0])),
+        Trace(image, which[0], text.embedding[which[1]], contexts, model, (text, which[1])),
+        Trace(text, which[1], image.embedding[which[0]], contexts, model, (image, which[0])),
     )
 
 

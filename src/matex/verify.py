@@ -18,10 +18,10 @@ from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS, make
 from matex.checks import number, read_array, read_json
+from matex.coerce import as_type, in_words
 from matex.errors import CheckpointError, InputError, shortened, shown
 from matex.images import MAX_BYTES
-from matex.saliency import Explanation
-from matex.typed import as_type, in_words
+from matex.results import Explanation
 
 TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.

@@ -7,7 +7,7 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.attribution.path import incompleteness
+from matex.attribution.shared.path_integral import incompleteness
 from matex.corpus import explain_batch
 from matex.samples import samples
 from tests.reference import clip

@@ -41,9 +41,9 @@ def test_every_operator_equals_its_own_sum_over_coordinates(model, subject, oper
     trace = getattr(matex.record(model, *subject.inputs), tower)
     total = 0
     for i in range(20):
-        asked = torch.zeros(1, 1, 20, dtype=torch.float64)
-        asked[..., i] = 1
-        elements = make(operator, {}).elements(trace, asked)
+        targets = torch.zeros(1, 1, 20, dtype=torch.float64)
+        targets[..., i] = 1
+        elements = make(operator, {}).elements(trace, targets)
         elements = elements.abs() if per_dimension == "absolute" else elements
         channels = {"image": -3, "text": -1}[tower]
         total = total + trace.target[0, i] * (elements if operator == "occlusion" else elements.sum(channels))[0, 0]

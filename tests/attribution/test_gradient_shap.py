@@ -6,7 +6,7 @@ import torch
 import matex
 from matex.attribution import make
 from matex.attribution.gradient_shap import stratified
-from matex.attribution.path import along, starts
+from matex.attribution.shared.path_integral import along, starts
 from tests.attribution.subjects import Subject, exact
 from tests.reference import path
 

@@ -11,8 +11,8 @@ import matex
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.attribution.integrated_gradients import gauss_legendre
-from matex.attribution.path import starts
-from matex.attribution.scoring import embed
+from matex.attribution.shared.input_gradients import embed
+from matex.attribution.shared.path_integral import starts
 from tests.attribution.subjects import Subject, exact
 from tests.reference import path
 
@@ -95,7 +95,7 @@ def test_captum_agrees(model, subject):
 @pytest.mark.parametrize("shape", [(3, 35, 35), (3, 32, 48), (3, 17, 19)])
 @pytest.mark.parametrize("rows", [2, 16, 45])
 def test_noise_drawn_as_it_is_needed_is_one_draw(shape, rows):
-    from matex.attribution.path import _Noise
+    from matex.attribution.shared.path_integral import _Noise
 
     whole = torch.randn(rows, *shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     noise = _Noise(torch.Size(shape), 5, rows)

@@ -9,9 +9,9 @@ import torch
 import matex
 from matex.attribution import make
 from matex.attribution.kernel_shap import draw, kernel, shapley
-from matex.attribution.removal import patches, segment_masks
-from matex.attribution.scoring import encode
-from matex.attribution.superpixels import superpixels
+from matex.attribution.shared.ablation import patches, segment_masks
+from matex.attribution.shared.input_gradients import encode
+from matex.attribution.shared.superpixels import superpixels
 from matex.samples import samples
 from tests.attribution.subjects import Subject, exact
 from tests.reference import removal

@@ -8,7 +8,7 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.attribution.bottleneck import Adam, information, noise_steps, noisy
+from matex.attribution.shared.bottleneck import Adam, information, noise_steps, noisy
 from matex.cli import run
 from matex.samples import samples
 from tests.conftest import EOS
@@ -107,7 +107,7 @@ def test_seeds_are_averaged_and_their_spread_is_reported(model, pixels, token_id
     found = method.squeeze(trace)
     exact(found.information, each.mean(0))
     exact(found.spread, each.std(0))
-    exact(method(trace), trace.arrange(each.mean(0)))
+    exact(method(trace), trace.to_grid(each.mean(0)))
     inside, spread = each.mean(0)[1, 1:], each.std(0)[1, 1:]
     report = method.report(trace)[1]
     assert report["seed_spread"] == pytest.approx(float(spread.max() / (inside.max() - inside.min())))
@@ -159,9 +159,11 @@ def test_copies_run_in_pieces_give_the_same_map(model, pixels, token_ids):
 def test_only_the_blocks_behind_the_bottleneck_are_run_and_not_for_the_last_map(model, pixels, token_ids, monkeypatch):
     trace = matex.record(model, pixels[:1], token_ids[:1]).image
     tower, calls = type(model.image), []
-    finish = tower.finish
+    after_attention = tower.after_attention
     monkeypatch.setattr(
-        tower, "finish", lambda self, layer, hidden, output: calls.append(layer) or finish(self, layer, hidden, output)
+        tower,
+        "after_attention",
+        lambda self, layer, hidden, output: calls.append(layer) or after_attention(self, layer, hidden, output),
     )
     make("m2ib", {"layer": 1, "steps": 4})(trace)
     assert calls == [2, 3] * 3

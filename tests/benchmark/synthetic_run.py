@@ -146,7 +146,7 @@ def write(
                 for metric in config.metrics:
                     if not measured(cell, metric):
                         continue
-                    whole = METRICS[metric.name].whole
+                    whole = METRICS[metric.name].dataset_level
                     for column in columns(metric.name, cell, labels):
                         for number, sample in enumerate([{"sample": ""}] * 3 if whole else samples):
                             if (cell.label, sample["sample"]) in gone:

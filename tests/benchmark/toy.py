@@ -79,7 +79,7 @@ class Together:
     """A measure of the whole: two values, of all maps and token scores."""
 
     needs: ClassVar[tuple[str, ...]] = ("image", "text")
-    whole: ClassVar[bool] = True
+    dataset_level: ClassVar[bool] = True
     better: ClassVar[Mapping[str, str]] = {"total": "higher"}
     source: ClassVar[str] = "the tests"
 
@@ -94,7 +94,7 @@ class Brightness:
     """Mean of the map; its `worth` is what the tests of tuning look for."""
 
     needs: ClassVar[tuple[str, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, str]] = {"mean": "higher", "least": "lower", "size": "neither"}
     source: ClassVar[str] = "the tests"
 

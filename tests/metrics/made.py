@@ -7,7 +7,7 @@ from matex.adapters.preprocessing import Preprocessing
 from matex.datasets.sample import Sample
 from matex.images import Film
 from matex.metrics import Case
-from matex.saliency import SaliencyMap, Token
+from matex.results import SaliencyMap, Token
 from tests.attribution.pairs import Numbers
 from tests.conftest import EOS, small_clip
 from tests.fake_explanation import fake

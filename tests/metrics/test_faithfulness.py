@@ -12,10 +12,10 @@ import matex
 from matex.datasets.sample import Sample
 from matex.images import InputError
 from matex.metrics import Case, make_metric
-from matex.metrics.draws import generator_of
 from matex.metrics.infidelity import square
 from matex.metrics.road import fill
 from matex.metrics.roar import split
+from matex.metrics.sample_rng import generator_of
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import faithfulness as twin
 from tests.reference.maps import enlarge

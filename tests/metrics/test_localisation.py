@@ -9,7 +9,7 @@ from matex.geometry import Placement
 from matex.images import InputError
 from matex.metrics import make_metric
 from matex.metrics.localisation import grown, hit, iou, tune_thresholds, union
-from matex.saliency import SaliencyMap
+from matex.results import SaliencyMap
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import localisation as twin
 

@@ -8,8 +8,8 @@ import matex
 from matex.adapters.randomise import randomised
 from matex.datasets.sample import Sample
 from matex.metrics import Case, make_metric
-from matex.metrics.again import explain_again, original
-from matex.metrics.draws import generator_of
+from matex.metrics.reexplain import explain_again, original
+from matex.metrics.sample_rng import generator_of
 from matex.metrics.stability import common, shifted
 from matex.samples import samples
 from tests.metrics.made import film, loop, same, small_model
@@ -41,7 +41,7 @@ def test_the_same_pixels_and_model_give_the_same_maps(model, method, parameters)
     cases = explained(model, method, **parameters)
     pixels = torch.stack([case.pixels for case in cases])
     again, kept = explain_again(model, cases, pixels, 2), original(cases)
-    torch.testing.assert_close(again.whole, kept.whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(again.values, kept.values, rtol=1e-5, atol=1e-6)
     assert set(again.components) == set(kept.components)
     for name in again.components:
         torch.testing.assert_close(again.components[name], kept.components[name], rtol=1e-5, atol=1e-6)
@@ -107,7 +107,7 @@ def test_a_prior_placed_by_a_lung_mask_cannot_be_made_again():
             with pytest.raises(matex.InputError, match=r"^Expected maps whose prior does not rest on a lung mask"):
                 explain_again(model, [case], case.pixels[None])
         else:
-            torch.testing.assert_close(explain_again(model, [case], case.pixels[None]).whole, original([case]).whole)
+            torch.testing.assert_close(explain_again(model, [case], case.pixels[None]).values, original([case]).values)
 
 
 def test_the_headline_is_the_whole_tower_drawn_anew(model):

@@ -15,8 +15,8 @@ from matex.adapters import bundled, clip, openai
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
 from matex.adapters.tokenizer import describe_tokenizer, given_tokenizer
+from matex.coerce import as_type
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
-from matex.typed import as_type
 
 _CALLED = re.compile(r"embeddings|norm|projection|layers\.\d+\.(?!_orig_mod$)")
 LONGEST_NAME = 1024  # characters; paths are shorter

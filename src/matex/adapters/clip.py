@@ -32,7 +32,7 @@ class _Blocks:
     final_norm: nn.LayerNorm
     projection: nn.Linear
     causal: bool
-    lacks: Mapping[str, str]
+    missing: Mapping[str, str]
 
     @property
     def depth(self) -> int:
@@ -70,13 +70,13 @@ class _Blocks:
         )
         return Attended(query, key, value, output.transpose(1, 2).flatten(2))
 
-    def mix(self, layer: int, output: Tensor) -> Tensor:
+    def output_projection(self, layer: int, output: Tensor) -> Tensor:
         block: Any = self.layers[layer]
         return block.self_attn.out_proj(output)
 
-    def finish(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
+    def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
         block: Any = self.layers[layer]
-        hidden = hidden + self.mix(layer, output)
+        hidden = hidden + self.output_projection(layer, output)
         return hidden + block.mlp(block.layer_norm2(hidden))
 
     def project(self, readout: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ def adapt(
         final_norm=vision.post_layernorm,
         projection=module.visual_projection,
         causal=False,
-        lacks=_lacks(vision),
+        missing=_missing(vision),
         embeddings=vision.embeddings,
         pre_norm=vision.pre_layrnorm,
         patch=patch,
@@ -223,7 +223,7 @@ def adapt(
         final_norm=text.final_layer_norm,
         projection=module.text_projection,
         causal=True,
-        lacks=_lacks(text),
+        missing=_missing(text),
         embeddings=text.embeddings,
         end=end[0] if isinstance(end, list) else end,
     )
@@ -254,7 +254,7 @@ def _temperature(module: Any, name: str) -> float:
     return scale
 
 
-def _lacks(part: Any) -> dict[str, str]:
+def _missing(part: Any) -> dict[str, str]:
     """What one of CLIP's towers has not; everything that methods may need is there but, as a rule, a ReLU."""
     activation: str = part.config.hidden_act
     return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}

@@ -56,7 +56,7 @@ class Tower(Protocol):
         ...
 
     @property
-    def lacks(self) -> Mapping[str, str]:
+    def missing(self) -> Mapping[str, str]:
         """Which of `matex.attribution.NEEDS` it has not, each with the reason as half a sentence."""
         ...
 
@@ -86,11 +86,11 @@ class Tower(Protocol):
         """The same from the first norm's output on."""
         ...
 
-    def mix(self, layer: int, output: Tensor) -> Tensor:
+    def output_projection(self, layer: int, output: Tensor) -> Tensor:
         """The output projection of block `layer` over its concatenated heads, [batch, query, dim]."""
         ...
 
-    def finish(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
+    def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
         """The rest of block `layer`: both residual additions and the feed-forward part; rows as in `output`."""
         ...
 
@@ -219,7 +219,7 @@ class Model:
             InputError: the checkpoint came without preprocessing.
         """
         if self.preprocessing is None:
-            raise InputError(self._lacks("preprocessing"))
+            raise InputError(self._without("preprocessing"))
         pixels, placement = self.preprocessing(film, self.patch, resize)
         return pixels.to(self.device, self.dtype), placement
 
@@ -231,7 +231,7 @@ class Model:
                 or a tokenizer with ids that the model has no embedding for.
         """
         if self.tokenizer is None:
-            raise InputError(self._lacks("tokenizer"))
+            raise InputError(self._without("tokenizer"))
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected a phrase as a string, got {type(text).__name__}.")
         if len(text) > MAX_PHRASE:  # before the tokenizer, whose time grows with it
@@ -292,7 +292,7 @@ class Model:
             self._hashes[state] = digest.hexdigest()
         return self._hashes[state]
 
-    def _lacks(self, what: str) -> str:
+    def _without(self, what: str) -> str:
         lacking = [line for line in self.missing if what in line] or [f"no {what}"]
         return f"Cannot explain with {self.name!r}: {'; '.join(lacking)}. matex.attribute takes prepared inputs."
 

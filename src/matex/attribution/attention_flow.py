@@ -96,4 +96,4 @@ class AttentionFlow:
             tokens = trace.content[pair].nonzero()[:, 0].tolist() if trace.grid else list(range(end + 1))
             found = attention_flow(maps[pair].double().cpu().numpy(), end, tokens, self.progress)
             flows[pair, tokens] = torch.from_numpy(found).to(flows)
-        return trace.arrange(flows.to(trace.target.device))
+        return trace.to_grid(flows.to(trace.target.device))

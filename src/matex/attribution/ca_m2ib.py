@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.bottleneck import Aim, Bottleneck
 from matex.attribution.method import METHODS, check
+from matex.attribution.shared.bottleneck import Aim, Bottleneck
 from matex.images import InputError
 from matex.trace import Trace
 
@@ -110,7 +110,7 @@ class CaM2IB(Bottleneck):
 
     def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
         ends = trace.tower.kind == "image"  # then the other side is text, whose readout token is EOS
-        tokens, counts = trace.once(("tokens", self.readout_key), lambda: self._tokens(trace, ends))
+        tokens, counts = trace.memo(("tokens", self.readout_key), lambda: self._tokens(trace, ends))
         tokens, counts = tokens[pairs], counts[pairs]
         scale = trace.logit_scale if self.logits == "clip" else None
         maps: Tensor | None = None

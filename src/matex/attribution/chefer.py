@@ -59,4 +59,4 @@ class Chefer:
                 gradient = trace.logit_scale * torch.einsum("phqd,phkd->phqk", rows, value)
                 relevance = (gradient * trace.attention(layer)).relu().mean(dim=1)
                 row = row + torch.einsum("pq,pqk->pk", row, relevance)
-        return trace.arrange(row)
+        return trace.to_grid(row)

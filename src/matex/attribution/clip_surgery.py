@@ -25,7 +25,7 @@ def surgical_tokens(trace: Trace, layers: int) -> Tensor:
         for layer in range(first, trace.depth):
             value = trace.value(layer)
             output = F.scaled_dot_product_attention(value, value, value).transpose(1, 2).flatten(2)
-            tokens = tokens + trace.tower.mix(layer, output.to(tokens))
+            tokens = tokens + trace.tower.output_projection(layer, output.to(tokens))
         return F.normalize(trace.tower.project(tokens).to(trace.target), dim=-1)
 
 
@@ -95,6 +95,6 @@ class ClipSurgery:
         if self.labels:
             labels = torch.stack([trace.embed_text(label) for label in self.labels])
             texts = torch.cat([trace.target[:, None], labels.to(trace.target).expand(len(tokens), -1, -1)], dim=1)
-            return trace.arrange(feature_surgery(tokens, trace.embedding, texts))
+            return trace.to_grid(feature_surgery(tokens, trace.embedding, texts))
         redundant = trace.embed_text(self.redundant).to(trace.target)
-        return trace.arrange(torch.einsum("ptj,pj->pt", tokens, trace.target - redundant))
+        return trace.to_grid(torch.einsum("ptj,pj->pt", tokens, trace.target - redundant))

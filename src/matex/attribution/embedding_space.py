@@ -14,18 +14,18 @@ from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
 from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.occlusion import Occlusion
-from matex.attribution.path import Begin, completeness
-from matex.attribution.scoring import questions
-from matex.trace import ENTRY, Trace
+from matex.attribution.shared.input_gradients import stack_targets
+from matex.attribution.shared.path_integral import Begin, completeness
+from matex.trace import FROM_INPUT, Trace
 
 _AT_ONCE = 64  # coordinates per run of a gradient operator; bounds the memory of their maps
 
 
 class Operator(Protocol):
-    """An attribution of any linear question about the embedding."""
+    """An attribution of any linear function of the embedding."""
 
-    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
-        """Answers to questions [question, item, joint], [question, item, ...]; channels or dimensions still apart."""
+    def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
+        """Attributions for targets [target, item, joint], [target, item, ...]; channels or dimensions still apart."""
         ...
 
 
@@ -63,7 +63,7 @@ class EmbeddingSpace:
 
     Source:
         "Embedding-space XAI" on MedCLIP; METHODS 3. Its constant temperature is left out. The maps of all coordinates
-        are worked out once per image, however many phrases of a batch are asked about it.
+        are worked out once per image, however many phrases of a batch there are.
     """
 
     operator: Literal["gradient", "integrated-gradients", "gradient-shap", "occlusion"] = "gradient"
@@ -97,7 +97,7 @@ class EmbeddingSpace:
         check_seed(self.seed)
 
     def gradient_blocks(self, kind: str) -> int:
-        return ENTRY if self._of_the_score else 0
+        return FROM_INPUT if self._of_the_score else 0
 
     def __call__(self, trace: Trace) -> Tensor:
         if self._of_the_score:
@@ -107,22 +107,22 @@ class EmbeddingSpace:
 
     def _values(self, trace: Trace) -> Tensor:
         """Attributions [pair, height, width] or [pair, token], computed once per trace."""
-        return trace.once(("values", self), lambda: self._weigh(trace))
+        return trace.memo(("values", self), lambda: self._weigh(trace))
 
     def _weigh(self, trace: Trace) -> Tensor:
         """Attributions of the coordinates, weighed with the target of each pair and added up."""
-        asked, turn = questions(trace, self._target(trace))
+        targets, backward = stack_targets(trace, self._target(trace))
         if self.keep_maps:
             maps = self.coordinates(trace)
-            return torch.einsum("qij,ji...->qi...", asked.to(maps), maps)[turn, trace.item]
+            return torch.einsum("qij,ji...->qi...", targets.to(maps), maps)[backward, trace.item]
         if self.per_dimension == "signed":
-            return self._places(trace, self._elements(trace, asked))[turn, trace.item]
+            return self._places(trace, self._elements(trace, targets))[backward, trace.item]
         total: Tensor | None = None
         for some, maps in self._by_coordinate(trace):
-            part = torch.einsum("qij,ji...->qi...", asked[..., some].to(maps), maps)
+            part = torch.einsum("qij,ji...->qi...", targets[..., some].to(maps), maps)
             total = part if total is None else total + part
         assert total is not None
-        return total[turn, trace.item]
+        return total[backward, trace.item]
 
     def coordinates(self, trace: Trace) -> Tensor:
         """The map of every coordinate of the embedding, F of METHODS 3.1; worked out once per trace.
@@ -131,7 +131,7 @@ class EmbeddingSpace:
             [joint, item, height, width], or [joint, item, token] on the text tower.
         """
         maps = (maps for _, maps in self._by_coordinate(trace))
-        return trace.once(("coordinates", replace(self, prompts=())), lambda: torch.cat(list(maps)))
+        return trace.memo(("coordinates", replace(self, prompts=())), lambda: torch.cat(list(maps)))
 
     def report(self, trace: Trace) -> list[dict[str, float | None]]:
         """`mean_score` of the image and all prompts of a set; the completeness error of signed attributions along a
@@ -170,8 +170,8 @@ class EmbeddingSpace:
             elements = self._elements(trace, every[some, None].expand(-1, items, -1))
             yield some, self._places(trace, elements.abs() if self.per_dimension == "absolute" else elements)
 
-    def _elements(self, trace: Trace, asked: Tensor) -> Tensor:
-        return self._operator().elements(trace, asked, self.embed == "normalized")
+    def _elements(self, trace: Trace, targets: Tensor) -> Tensor:
+        return self._operator().elements(trace, targets, self.embed == "normalized")
 
     def _operator(self) -> Operator:
         match self.operator:

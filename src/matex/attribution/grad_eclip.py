@@ -91,7 +91,7 @@ class GradEclip:
                 term = term * key_similarity(query, key, among)
             terms.append(term.relu() if image else term)
         total = torch.stack(terms).sum(dim=0)
-        return trace.arrange(total if image else total.relu())
+        return trace.to_grid(total if image else total.relu())
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class _SingleHead:
         allowed = None
         if self.tower.causal:
             position = torch.arange(key.shape[2], device=key.device)
-            asked = position if rows is None else rows[:, None]
-            allowed = (position <= asked[..., None])[..., None, :, :]
+            querying = position if rows is None else rows[:, None]
+            allowed = (position <= querying[..., None])[..., None, :, :]
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         return Attended(query, key, value, output[:, 0])
 
@@ -123,7 +123,7 @@ def _projected(trace: Trace, layer: int, heads: Tensor) -> Tensor:
     """Queries or keys behind the output projection, as one head, [pair, 1, token, dim]."""
     with torch.no_grad():
         whole = _one_head(heads)[:, 0].to(trace.hidden(layer))
-        return trace.tower.mix(layer, whole).to(heads)[:, None]
+        return trace.tower.output_projection(layer, whole).to(heads)[:, None]
 
 
 def _up_to_readout(trace: Trace) -> Tensor:

@@ -67,7 +67,7 @@ class GradCam:
             tokens, gradient = trace.normed(self.layer), trace.gradient_normed(self.layer)
         else:
             tokens, gradient = trace.hidden(self.layer).to(trace.target), trace.gradient_hidden(self.layer)
-        return trace.arrange(gradcam(tokens, gradient, self._among(trace)))
+        return trace.to_grid(gradcam(tokens, gradient, self._among(trace)))
 
     def _among(self, trace: Trace) -> Tensor:
         """Tokens the gradient is averaged over, bool [pair, token]."""

@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 from matex.attribution.method import METHODS
-from matex.attribution.scoring import entry, gate_relus, gradients
-from matex.trace import ENTRY, Trace
+from matex.attribution.shared.input_gradients import entry, gate_relus, gradients
+from matex.trace import FROM_INPUT, Trace
 
 
-def gradient_elements(trace: Trace, asked: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
-    """Signed contributions to questions [question, item, joint] before they are added up over channels, by a pass of
+def gradient_elements(trace: Trace, targets: Tensor, unit: bool = True, guided: bool = False) -> Tensor:
+    """Signed contributions to targets [target, item, joint] before they are added up over channels, by a pass of
     their own: the gradient on the image; on the text the gradient times the token's embedding without its place.
 
     A plain sum over the dimensions of a token's gradient is zero in a pre-norm transformer, which removes the mean of
     the residual stream wherever it reads it.
 
     Returns:
-        [question, item, channel, height, width] or [question, item, token, dim].
+        [target, item, channel, height, width] or [target, item, token, dim].
     """
     tower, inputs = trace.tower, trace.inputs
     watch = gate_relus if guided else None
-    found = gradients(tower, entry(tower, inputs), tower.readout(inputs), asked, unit, watch)
+    found = gradients(tower, entry(tower, inputs), tower.readout(inputs), targets, unit, watch)
     return found if tower.kind == "image" else found * word_embeddings(trace)
 
 
@@ -51,14 +51,14 @@ def add_up(trace: Trace, elements: Tensor) -> Tensor:
     return elements.sum(-3 if trace.tower.kind == "image" else -1)
 
 
-def per_pair(trace: Trace, values: Tensor, turn: Tensor) -> Tensor:
-    """Values [turn, item, ...] as a method's raw result: pixels [pair, height, width] or tokens [pair, token]."""
-    return raw(trace, values[turn, trace.item])
+def per_pair(trace: Trace, values: Tensor, backward: Tensor) -> Tensor:
+    """Values [backward, item, ...] as a method's raw result: pixels [pair, height, width] or tokens [pair, token]."""
+    return raw(trace, values[backward, trace.item])
 
 
 def raw(trace: Trace, values: Tensor) -> Tensor:
     """Values per pixel [pair, height, width] as they are, values per token [pair, token] arranged."""
-    return values if trace.tower.kind == "image" else trace.arrange(values)
+    return values if trace.tower.kind == "image" else trace.to_grid(values)
 
 
 @METHODS("gradient")
@@ -79,11 +79,11 @@ class Gradient:
     equation: ClassVar[str] = "A = sum over channels of dS/dx; on the text dS/de . e"
 
     def gradient_blocks(self, kind: str) -> int:
-        return ENTRY
+        return FROM_INPUT
 
-    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
+    def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
         """See `gradient_elements`."""
-        return gradient_elements(trace, asked, unit)
+        return gradient_elements(trace, targets, unit)
 
     def __call__(self, trace: Trace) -> Tensor:
         return raw(trace, add_up(trace, score_elements(trace)))

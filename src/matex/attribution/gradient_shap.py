@@ -10,8 +10,8 @@ from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw
 from matex.attribution.method import METHODS, check, check_seed
-from matex.attribution.path import Baseline, Begin, along, completeness, starts
-from matex.attribution.scoring import questions
+from matex.attribution.shared.input_gradients import stack_targets
+from matex.attribution.shared.path_integral import Baseline, Begin, along, completeness, starts
 from matex.trace import Trace
 
 
@@ -78,11 +78,11 @@ class GradientShap:
     def gradient_blocks(self, kind: str) -> int:
         return 0
 
-    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
-        """Answers to questions [question, item, joint] before channels are added up, [question, item, ...]."""
+    def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
+        """Attributions for targets [target, item, joint] before channels are added up, [target, item, ...]."""
         position = stratified(self.samples, self.seed)
         weight = torch.full_like(position, 1 / self.samples)
-        return along(trace, asked, self.begin(trace), position, weight, unit, self.batch_size, self.progress)
+        return along(trace, targets, self.begin(trace), position, weight, unit, self.batch_size, self.progress)
 
     def begin(self, trace: Trace) -> Begin:
         """Starting points of the paths, one per sample where they are noise."""
@@ -97,5 +97,5 @@ class GradientShap:
 
     def _values(self, trace: Trace) -> Tensor:
         """Attributions [pair, height, width] or [pair, token], computed once per trace."""
-        asked, turn = questions(trace)
-        return trace.once(("values", self), lambda: add_up(trace, self.elements(trace, asked))[turn, trace.item])
+        targets, backward = stack_targets(trace)
+        return trace.memo(("values", self), lambda: add_up(trace, self.elements(trace, targets))[backward, trace.item])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from matex.attribution.gradient import add_up, gradient_elements, per_pair
 from matex.attribution.method import METHODS
-from matex.attribution.scoring import questions
+from matex.attribution.shared.input_gradients import stack_targets
 from matex.trace import Trace
 
 
@@ -37,5 +37,5 @@ class GuidedBackprop:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
-        return per_pair(trace, add_up(trace, gradient_elements(trace, asked, guided=True)), turn)
+        targets, backward = stack_targets(trace)
+        return per_pair(trace, add_up(trace, gradient_elements(trace, targets, guided=True)), backward)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from matex.attribution.gradient import per_pair
 from matex.attribution.method import METHODS, check, check_seed
-from matex.attribution.removal import all_subsets, encode_subsets, patches
-from matex.attribution.scoring import questions
-from matex.attribution.superpixels import superpixels
+from matex.attribution.shared.ablation import all_subsets, encode_subsets, patches
+from matex.attribution.shared.input_gradients import stack_targets
+from matex.attribution.shared.superpixels import superpixels
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many features every subset is run
@@ -45,11 +45,11 @@ def shapley(kept: Tensor, weight: Tensor, gain: Tensor, total: Tensor) -> Tensor
     Args:
         kept: bool [subset, feature].
         weight: of each subset, [subset].
-        gain: score of each subset minus that of the empty one, [subset, question].
-        total: gain of the full set, [question].
+        gain: score of each subset minus that of the empty one, [subset, target].
+        total: gain of the full set, [target].
 
     Returns:
-        float64 [question, feature]; of least norm where the subsets leave a choice.
+        float64 [target, feature]; of least norm where the subsets leave a choice.
     """
     count = kept.shape[1]
     mask = kept.to(torch.float64)
@@ -117,36 +117,36 @@ class KernelShap:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
+        targets, backward = stack_targets(trace)
         by_pixel = trace.tower.kind == "image" and self.features == "superpixels"
         one = self._superpixels if by_pixel else self._tokens
-        each = torch.stack([one(trace, item, asked[:, item]) for item in range(len(trace.inputs))], dim=1)
-        return per_pair(trace, each, turn) if by_pixel else trace.arrange(each[turn, trace.item])
+        each = torch.stack([one(trace, item, targets[:, item]) for item in range(len(trace.inputs))], dim=1)
+        return per_pair(trace, each, backward) if by_pixel else trace.to_grid(each[backward, trace.item])
 
-    def _superpixels(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
-        """[question, height, width]"""
+    def _superpixels(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
+        """[target, height, width]"""
         inputs = trace.inputs[item : item + 1]
         segments = superpixels(inputs[0], self.segments)
-        return self._values(trace, inputs, asked, int(segments.max()) + 1, segments)[:, segments]
+        return self._values(trace, inputs, targets, int(segments.max()) + 1, segments)[:, segments]
 
-    def _tokens(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
-        """[question, token]; zero for special tokens, which are never removed."""
+    def _tokens(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
+        """[target, token]; zero for special tokens, which are never removed."""
         inputs = trace.inputs[item : item + 1]
         content = trace.tower.content(inputs)[0]
         segments = None
         if trace.grid is not None:
             size = (inputs.shape[-2], inputs.shape[-1])
             segments = patches(trace.grid, trace.patch, size).to(inputs.device)
-        values = asked.new_zeros(len(asked), len(content))
-        values[:, content] = self._values(trace, inputs, asked, int(content.sum()), segments)
+        values = targets.new_zeros(len(targets), len(content))
+        values[:, content] = self._values(trace, inputs, targets, int(content.sum()), segments)
         return values
 
     def _values(
-        self, trace: Trace, inputs: Tensor, asked: Tensor, count: int, segments: Tensor | None = None
+        self, trace: Trace, inputs: Tensor, targets: Tensor, count: int, segments: Tensor | None = None
     ) -> Tensor:
-        """Shapley values of the features of one input, [question, feature]."""
+        """Shapley values of the features of one input, [target, feature]."""
         if not count:
-            return asked.new_zeros(len(asked), 0)
+            return targets.new_zeros(len(targets), 0)
         if count <= _EXACT or 2**count - 2 <= self.samples:
             inner = all_subsets(count)[1:-1]
             weight = kernel(count, inner.sum(1))
@@ -162,5 +162,5 @@ class KernelShap:
             progress=self.progress,
             segments=segments,
         )
-        gain = ((seen - seen[:1]) @ asked.T).cpu()
-        return shapley(inner, weight, gain[2:], gain[1]).to(asked)
+        gain = ((seen - seen[:1]) @ targets.T).cpu()
+        return shapley(inner, weight, gain[2:], gain[1]).to(targets)

@@ -52,7 +52,7 @@ class LeGrad:
 
     def __call__(self, trace: Trace) -> Tensor:
         terms = [_block(trace, layer) for layer in range(max(0, trace.depth - self.layers), trace.depth)]
-        return trace.arrange(torch.stack(terms).sum(dim=0))
+        return trace.to_grid(torch.stack(terms).sum(dim=0))
 
 
 def _block(trace: Trace, layer: int) -> Tensor:
@@ -60,7 +60,7 @@ def _block(trace: Trace, layer: int) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad():
         hidden = trace.hidden(layer).clone()
         output = trace.outputs(layer).to(hidden, copy=True).requires_grad_()
-        pooled = trace.tower.finish(layer, hidden, output).mean(dim=1)
+        pooled = trace.tower.after_attention(layer, hidden, output).mean(dim=1)
         embedding = F.normalize(trace.tower.project(pooled).to(trace.target), dim=-1)
         (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
     value = trace.value(layer)

@@ -53,14 +53,14 @@ class MaskClip:
         tower, last, hidden = trace.tower, trace.depth - 1, trace.hidden(-1)
         with torch.no_grad():
             value = _whole(trace.value(last)).to(hidden)
-            read = tower.finish(last, hidden, value) if self.residual else tower.mix(last, value)
+            read = tower.after_attention(last, hidden, value) if self.residual else tower.output_projection(last, value)
             patches = F.normalize(tower.project(read).to(trace.target), dim=-1)
             scores = torch.einsum("ptj,pj->pt", patches, trace.target)
             if self.key_similarity:
-                key = tower.mix(last, _whole(trace.key(last)).to(hidden)).to(trace.target)
+                key = tower.output_projection(last, _whole(trace.key(last)).to(hidden)).to(trace.target)
                 own = key[torch.arange(len(key), device=key.device), trace.readout]
                 scores = scores * F.cosine_similarity(own[:, None], key, dim=-1)
-        return trace.arrange(scores)
+        return trace.to_grid(scores)
 
 
 def _whole(heads: Tensor) -> Tensor:

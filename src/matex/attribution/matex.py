@@ -143,7 +143,7 @@ class Matex:
         flow = minmax(self._flow(trace, rows), trace.content)
         stable = consistency(rows, relative=self.consistency == "relative")
         terms = {"gradient": gradient, "flow": flow, "consistency": stable * gradient}
-        arranged = {name: trace.arrange(term) for name, term in terms.items()}
+        arranged = {name: trace.to_grid(term) for name, term in terms.items()}
         return {**arranged, "prior": self.spatial_weights(trace) * arranged["gradient"]}
 
     def __call__(self, trace: Trace) -> Tensor:

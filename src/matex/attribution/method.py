@@ -14,7 +14,7 @@ from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
 
-# What a method may need of a tower. A tower says in `lacks` which of these it has not, and why.
+# What a method may need of a tower. A tower says in `missing` which of these it does not have, and why.
 NEEDS: Mapping[str, str] = {
     "readout": "a readout token (CLS, the end token, a pooling query)",
     "attention": "query, key and value over all tokens in every block",
@@ -42,7 +42,7 @@ class Method(Protocol):
     def gradient_blocks(self, kind: str) -> int:
         """How many of the last blocks of the "image" or "text" tower it reads gradients of; a hint for the forward.
 
-        `matex.trace.ENTRY` when it reads those at what enters the tower.
+        `matex.trace.FROM_INPUT` when it reads those at what enters the tower.
         """
         ...
 
@@ -106,8 +106,8 @@ def unserved(method: Any, tower: Tower) -> str | None:
     if tower.kind not in method.towers:
         return f"it explains the {' and '.join(method.towers)} tower alone"
     for need in getattr(method, "needs", ()):
-        if need in tower.lacks:
-            return f"it needs {NEEDS[need]}, and {tower.lacks[need]}"
+        if need in tower.missing:
+            return f"it needs {NEEDS[need]}, and {tower.missing[need]}"
     return None
 
 

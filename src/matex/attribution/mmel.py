@@ -153,7 +153,7 @@ class Mmel:
                 shape = trace.grid or (int(content.sum()),)
                 seen = base[pair] if trace.grid else base[pair][content]
                 level[pair, content] = self._level(self._queries(trace, pair, content, shape), seen).flatten()
-        raised = base * (1 + self.alpha * trace.arrange(level).sigmoid())
+        raised = base * (1 + self.alpha * trace.to_grid(level).sigmoid())
         if self.contrast is None:
             return raised
         among = None if trace.grid else trace.content

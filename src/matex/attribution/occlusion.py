@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from matex.attribution.batching import batches
 from matex.attribution.gradient import per_pair
 from matex.attribution.method import METHODS, check
-from matex.attribution.removal import encode_subsets
-from matex.attribution.scoring import encode, questions
+from matex.attribution.shared.ablation import encode_subsets
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import encode, stack_targets
 from matex.trace import Trace
 
 
@@ -64,17 +64,17 @@ class Occlusion:
     def gradient_blocks(self, kind: str) -> int:
         return 0
 
-    def elements(self, trace: Trace, asked: Tensor, unit: bool = True) -> Tensor:
-        """Answers to questions [question, item, joint]: [question, item, height, width] or [question, item, token]."""
+    def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
+        """Attributions for targets [target, item, joint]: [target, item, height, width] or [target, item, token]."""
         one = self._pixels if trace.tower.kind == "image" else self._tokens
-        return torch.stack([one(trace, i, asked[:, i], unit) for i in range(len(trace.inputs))], dim=1)
+        return torch.stack([one(trace, i, targets[:, i], unit) for i in range(len(trace.inputs))], dim=1)
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
-        return per_pair(trace, self.elements(trace, asked), turn)
+        targets, backward = stack_targets(trace)
+        return per_pair(trace, self.elements(trace, targets), backward)
 
-    def _pixels(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
-        """[question, height, width]"""
+    def _pixels(self, trace: Trace, item: int, targets: Tensor, unit: bool) -> Tensor:
+        """[target, height, width]"""
         pixels = trace.inputs[item : item + 1]
         axes: list[Tensor] = []
         for length, patch in zip(pixels.shape[-2:], trace.patch, strict=True):
@@ -89,23 +89,23 @@ class Occlusion:
         def run(start: int, stop: int) -> Tensor:
             which = torch.arange(start, stop, device=pixels.device)
             covered = vertical[which // columns, :, None] * horizontal[which % columns, None, :]
-            return encode(trace.tower, pixels * (1 - covered[:, None]), unit) @ asked.T
+            return encode(trace.tower, pixels * (1 - covered[:, None]), unit) @ targets.T
 
         count = len(vertical) * columns
         scores = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
-        fall = (encode(trace.tower, pixels, unit) @ asked.T - scores).T.unflatten(1, (len(vertical), columns))
+        fall = (encode(trace.tower, pixels, unit) @ targets.T - scores).T.unflatten(1, (len(vertical), columns))
         vertical, horizontal = vertical.to(fall), horizontal.to(fall)
         times = vertical.sum(0)[:, None] * horizontal.sum(0)
         return vertical.T @ fall @ horizontal / times
 
-    def _tokens(self, trace: Trace, item: int, asked: Tensor, unit: bool) -> Tensor:
-        """[question, token]; zero for special tokens, which are never left out."""
+    def _tokens(self, trace: Trace, item: int, targets: Tensor, unit: bool) -> Tensor:
+        """[target, token]; zero for special tokens, which are never left out."""
         ids = trace.inputs[item : item + 1]
         content = trace.tower.content(ids)[0]
         count = int(content.sum())
         kept = torch.cat([~torch.eye(count, dtype=torch.bool), torch.ones(1, count, dtype=torch.bool)])
         seen = encode_subsets(trace.tower, ids, kept, unit, self.batch_size, self.progress)
-        scores = seen @ asked.T
-        fall = asked.new_zeros(len(asked), ids.shape[1])
+        scores = seen @ targets.T
+        fall = targets.new_zeros(len(targets), ids.shape[1])
         fall[:, content] = (scores[-1] - scores[:-1]).T.to(fall)
         return fall

@@ -33,4 +33,4 @@ class RawAttention:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        return trace.arrange(trace.attention_row(-1).mean(dim=1))
+        return trace.to_grid(trace.attention_row(-1).mean(dim=1))

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.batching import batches
 from matex.attribution.gradient import per_pair
 from matex.attribution.method import METHODS, check, check_seed
-from matex.attribution.removal import all_subsets, encode_subsets
-from matex.attribution.scoring import encode, questions
+from matex.attribution.shared.ablation import all_subsets, encode_subsets
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import encode, stack_targets
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many tokens every subset is run
@@ -76,9 +76,9 @@ def share_out(with_part: Tensor, part: Tensor, mean_score: Tensor, keep: float, 
     """The map from averages over masks.
 
     Args:
-        with_part: mean of score times mask, [question, place].
+        with_part: mean of score times mask, [target, place].
         part: mean of the mask, [place].
-        mean_score: [question].
+        mean_score: [target].
         keep: what the mean of the mask should be.
         normalise: "reference" divides by `keep`; "control" subtracts the mean score, so that masks that say nothing
             give zero, and divides by the mask mean that was really there.
@@ -143,14 +143,14 @@ class Rise:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        asked, turn = questions(trace)
+        targets, backward = stack_targets(trace)
         if trace.tower.kind == "image":
-            return per_pair(trace, self._pixels(trace, asked), turn)
-        each = [self._tokens(trace, item, asked[:, item]) for item in range(len(trace.inputs))]
-        return per_pair(trace, torch.stack(each, dim=1), turn)
+            return per_pair(trace, self._pixels(trace, targets), backward)
+        each = [self._tokens(trace, item, targets[:, item]) for item in range(len(trace.inputs))]
+        return per_pair(trace, torch.stack(each, dim=1), backward)
 
-    def _pixels(self, trace: Trace, asked: Tensor) -> Tensor:
-        """[question, item, height, width]"""
+    def _pixels(self, trace: Trace, targets: Tensor) -> Tensor:
+        """[target, item, height, width]"""
         pixels = trace.inputs
         height, width = pixels.shape[-2:]
         masks = Masks(self.masks, self.cells, self.keep, (height, width), self.seed)
@@ -159,7 +159,7 @@ class Rise:
 
             def run(start: int, stop: int, item: int = item) -> tuple[Tensor, Tensor, Tensor]:
                 mask = masks(start, stop, pixels.device)
-                scores = encode(trace.tower, pixels[item] * mask[:, None].to(pixels)) @ asked[:, item].T
+                scores = encode(trace.tower, pixels[item] * mask[:, None].to(pixels)) @ targets[:, item].T
                 flat = mask.flatten(1)
                 return scores.T.to(flat) @ flat, flat.sum(0), scores.sum(0)
 
@@ -168,11 +168,11 @@ class Rise:
                 totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else [*sums]
             with_part, part, score = (total / self.masks for total in totals)
             found = share_out(with_part, part, score, self.keep, self.normalise)
-            maps.append(found.to(asked).unflatten(1, (height, width)))
+            maps.append(found.to(targets).unflatten(1, (height, width)))
         return torch.stack(maps, dim=1)
 
-    def _tokens(self, trace: Trace, item: int, asked: Tensor) -> Tensor:
-        """[question, token]; zero for special tokens, which are never removed."""
+    def _tokens(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
+        """[target, token]; zero for special tokens, which are never removed."""
         ids = trace.inputs[item : item + 1]
         content = trace.tower.content(ids)[0]
         count = int(content.sum())
@@ -185,10 +185,10 @@ class Rise:
             kept = torch.rand(self.masks, count, generator=generator, dtype=torch.float64) < self.keep
             chance = torch.full((self.masks,), 1 / self.masks, dtype=torch.float64)
         seen = encode_subsets(trace.tower, ids, kept, batch_size=self.batch_size, progress=self.progress)
-        scores = (seen @ asked.T).double()
+        scores = (seen @ targets.T).double()
         mask, chance = kept.to(scores), chance.to(scores)
         weighted = (scores * chance[:, None]).T
         found = share_out(weighted @ mask, chance @ mask, weighted.sum(1), self.keep, self.normalise)
-        values = asked.new_zeros(len(asked), ids.shape[1])
+        values = targets.new_zeros(len(targets), ids.shape[1])
         values[:, content] = found.to(values)
         return values

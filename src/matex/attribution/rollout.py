@@ -68,4 +68,4 @@ class Rollout:
             trace.readout,
             trace.depth,
         )
-        return trace.arrange(row)
+        return trace.to_grid(row)

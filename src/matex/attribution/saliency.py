@@ -9,7 +9,7 @@ from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw, score_elements
 from matex.attribution.method import METHODS
-from matex.trace import ENTRY, Trace
+from matex.trace import FROM_INPUT, Trace
 
 
 @METHODS("saliency")
@@ -38,7 +38,7 @@ class Saliency:
     )
 
     def gradient_blocks(self, kind: str) -> int:
-        return ENTRY
+        return FROM_INPUT
 
     def __call__(self, trace: Trace) -> Tensor:
         reduce = self.reduce or ("max_abs" if trace.tower.kind == "image" else "l2")

@@ -34,9 +34,9 @@ from matex.benchmark.store import (
 from matex.datasets import Dataset, Sample
 from matex.images import Film, InputError
 from matex.metrics import Case, make_metric
+from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs
-from matex.priors.sides import other_side
-from matex.saliency import Explanation
+from matex.results import Explanation
 
 Told = Callable[[str, int], None]
 """Is told a label and a number of maps whenever some are done and measured."""
@@ -85,7 +85,7 @@ class _Chunk:
         self.cells = cells(plan.config)
         made = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
         self.between = [(choice, metric) for choice, metric in made if hasattr(metric, "between")]
-        self.metrics = [pair for pair in made if not pair[1].whole and pair not in self.between]
+        self.metrics = [pair for pair in made if not pair[1].dataset_level and pair not in self.between]
         self.files: dict[str, bytes] = {}
         self.rows: dict[str, list[Any]] = {name: [] for name in RESULTS}
         self.problems: list[dict[str, Any]] = []

@@ -15,12 +15,12 @@ from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
 from matex.benchmark.store import as_folder
 from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shortened, shown
+from matex.coerce import Words, as_type, in_words
 from matex.datasets import DATASETS
 from matex.geometry import Resize
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
 from matex.registry import check_counts
-from matex.typed import Words, as_type, in_words
 
 CHUNK = 16
 """Samples that are explained together; part of what the bytes of a run depend on."""

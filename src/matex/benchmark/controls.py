@@ -22,8 +22,8 @@ from matex.attribution.mmel import Mmel
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
 from matex.images import InputError
 from matex.metrics import METRICS, make_metric
-from matex.priors.scene import Scene
-from matex.saliency import Explanation, SaliencyMap
+from matex.priors.image_context import ImageContext
+from matex.results import Explanation, SaliencyMap
 
 PRIOR = "atlas"  # shape of the regions in the prior's controls, MATEX's own default
 DETERMINISTIC = -1  # the seed of what draws nothing
@@ -114,7 +114,7 @@ def measured(cell: Cell, metric: MetricChoice) -> bool:
         return True
     if cell.made == "map":
         return not getattr(kind, "explains_again", False)
-    if kind.whole:
+    if kind.dataset_level:
         return False
     return cell.made == "method" or localises(metric)
 
@@ -236,6 +236,6 @@ def _prior(like: Explanation, exchanged: bool) -> NDArray[np.float32]:
         exchanged: take the patient's left for the right.
     """
     placement, domain = like.image.placement, like.provenance["domain"]
-    scene = Scene(like.regions, placement, like.film.view, None, domain, exchanged)
-    found = scene.prior(PRIOR, "patient")
+    context = ImageContext(like.regions, placement, like.film.view, None, domain, exchanged)
+    found = context.prior(PRIOR, "patient")
     return np.ones(placement.grid, np.float32) if found.neutral else found.values.astype(np.float32)

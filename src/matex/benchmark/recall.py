@@ -16,7 +16,7 @@ from matex.benchmark.store import Store
 from matex.datasets import Sample
 from matex.images import READ_SIDE, read
 from matex.metrics import Case
-from matex.saliency import Explanation, SaliencyMap, Token
+from matex.results import Explanation, SaliencyMap, Token
 
 _KEPT = 256  # cases held in memory; the others are made again when they are asked for
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Row, Table
 from matex.output import spreadsheet_safe
-from matex.saliency import DISCLAIMER
+from matex.results import DISCLAIMER
 
 COLUMNS: tuple[str, ...] = (
     "section",

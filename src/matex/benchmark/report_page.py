@@ -18,7 +18,7 @@ from matex.benchmark.report_run import Entry, Run
 from matex.benchmark.report_tables import ARROWS, TOO_FEW, Cell, Column, Compared, Measured, Quoted, Table
 from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.report import STYLE, document, jpeg
-from matex.saliency import DISCLAIMER
+from matex.results import DISCLAIMER
 
 LISTED = 200  # problems that are shown one by one
 WIDE = 7  # columns from which a table is set closer

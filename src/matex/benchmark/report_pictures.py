@@ -27,7 +27,7 @@ from matex.metrics.confidence import highest_first
 from matex.metrics.localisation import union
 from matex.render.colormap import ColourScale
 from matex.render.overlay import at_size, draw_film, fit, layered, paint
-from matex.saliency import SaliencyMap
+from matex.results import SaliencyMap
 
 SIDE = 260  # longer side of a picture, pixels
 REMOVED = (5, 10, 15, 20, 25)  # percent, as in MMEL's figure 5

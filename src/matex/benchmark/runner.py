@@ -296,7 +296,7 @@ def _measures_of_the_whole(
 ) -> list[Any]:
     """Metrics that compare all maps of a method with each other, over the maps as they were kept."""
     config = plan.config
-    chosen = [choice for choice in config.metrics if METRICS[choice.name].whole]
+    chosen = [choice for choice in config.metrics if METRICS[choice.name].dataset_level]
     todo = [
         (model.label, dataset.label, cell, choice)
         for model in config.models
@@ -429,7 +429,7 @@ def _with_folders(plan: Plan, shard: Store, config: Config | None) -> Plan:
     if config is not None:
         _refuse_changes(plain(plan.config), config, shard)
         return dataclasses.replace(plan, config=config)
-    whole = [choice.label for choice in plan.config.metrics if METRICS[choice.name].whole]
+    whole = [choice.label for choice in plan.config.metrics if METRICS[choice.name].dataset_level]
     if whole and (shard.plan or {}).get("without_folders"):
         raise InputError(
             f"Expected --config FILE, the run's configuration, got none: {shown(whole[0])} reads films again, and the "

@@ -178,7 +178,7 @@ def tune(
     kind = METRICS[metric]
     column = next(iter(kind.better)) if column is None else column
     better = kind.better.get(column, "neither")
-    if kind.whole or hasattr(measure, "between") or better == "neither":
+    if kind.dataset_level or hasattr(measure, "between") or better == "neither":
         raise InputError(
             f"Expected a column of a metric that judges single maps and has a better end, got {metric}, {column}. "
             f"Columns of {metric}: {', '.join(kind.better) or 'none'}."

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from matex.checks import text
+from matex.coerce import as_type, in_words, shown
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
 from matex.images import InputError
 from matex.registry import UnknownName, check_counts
-from matex.typed import as_type, in_words, shown
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers, words
 from matex.dicom.grey import display
 from matex.dicom.pixel_data import EXPORT, pixel_cells, pixel_layout
-from matex.views import UNRECOGNISED, is_frontal, view_name
+from matex.dicom.view_position import UNRECOGNISED, is_frontal, view_name
 
 # View Code Sequence, PS3.16 CID 4010: SNOMED CT and the older SNOMED RT codes.
 _VIEW_CODES = {

@@ -55,7 +55,7 @@ class Agreement:
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {}
     source: ClassVar[str] = "matex"
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.adapters.model import Model, Tower
-from matex.attribution.batching import batches
 from matex.attribution.method import check
-from matex.attribution.scoring import embed
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import embed
 from matex.images import InputError
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
@@ -64,7 +64,7 @@ class ConfidenceImage:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "drop": "lower",
         "drop_relative": "lower",
@@ -132,7 +132,7 @@ class ConfidenceText:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("text",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "drop": "lower",
         "drop_relative": "lower",

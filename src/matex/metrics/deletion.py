@@ -23,7 +23,7 @@ from matex.images import Film, InputError
 from matex.metrics.confidence import Columns, cosine
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
-from matex.saliency import SaliencyMap
+from matex.results import SaliencyMap
 
 Curve = NDArray[np.float64]  # one value per recorded point
 TOP = (1, 5, 10)
@@ -95,7 +95,7 @@ class DeletionInsertion:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = _directions()
     source: ClassVar[str] = "Grad-ECLIP; RISE, arXiv:1806.07421"
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from matex.adapters.model import Encoded, Model
-from matex.attribution.batching import batches
-from matex.attribution.scoring import encode
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import encode
 from matex.metrics.metric import Case
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.attribution.method import check
-from matex.attribution.scoring import encode
+from matex.attribution.shared.input_gradients import encode
 from matex.errors import MissingExtra
-from matex.metrics.again import explain_again
-from matex.metrics.draws import generator_of
 from matex.metrics.embedding import embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.reexplain import explain_again
+from matex.metrics.sample_rng import generator_of
 
 
 @METRICS("infidelity")
@@ -47,7 +47,7 @@ class Infidelity:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {"infidelity": "lower"}
     source: ClassVar[str] = "arXiv:1901.09392"
 
@@ -113,7 +113,7 @@ class SensitivityMax:
     batch_size: int = 16
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {"sensitivity_max": "lower"}
     source: ClassVar[str] = "arXiv:1901.09392"
@@ -140,7 +140,7 @@ class SensitivityMax:
 
         def explain(pixels: Tensor | tuple[Tensor]) -> tuple[Tensor]:
             images = pixels if isinstance(pixels, Tensor) else pixels[0]  # Captum wraps the first, not the others
-            return (explain_again(case.model, [case] * len(images), images, self.batch_size).whole,)
+            return (explain_again(case.model, [case] * len(images), images, self.batch_size).values,)
 
         value = sensitivity(
             explain,

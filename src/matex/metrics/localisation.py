@@ -144,7 +144,7 @@ class IoU:
     by: Literal["percentile", "value"] = "percentile"
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "iou": "higher",
         "outside_view": "neither",
@@ -186,7 +186,7 @@ class MeanIoU:
     thresholds: Sequence[int] = (20, 30, 40, 50, 60, 70, 80)
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         **{f"iou_at_{threshold}": "higher" for threshold in range(1, 100)},
         "hit": "higher",
@@ -227,7 +227,7 @@ class Pointing:
     within: int = 15
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "pointing": "higher",
         "pointing_within": "higher",
@@ -256,7 +256,7 @@ class Energy:
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "energy": "higher",
         "outside_view": "neither",
@@ -283,7 +283,7 @@ class NamedOverOther:
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes", "other")
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "points_named": "higher",
         "points_other": "lower",

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from matex.adapters.model import Model
 from matex.datasets.sample import Sample
 from matex.registry import Registry, build
-from matex.saliency import Explanation
+from matex.results import Explanation
 
 Need = Literal["image", "text", "boxes", "other", "label", "captions", "gradient"]
 """What a metric needs of a sample or a method; cases that lack it get NaN, which is counted."""
@@ -88,14 +88,14 @@ class Case:
 class Metric(Protocol):
     """A measure of explanations.
 
-    `needs` says what a case must have; `whole` is True for measures that compare all cases of a method with each
-    other (retrieval, retraining) instead of judging each by itself; `better` says which way is up for each column;
+    `needs` says what a case must have; `dataset_level` is True for measures that compare all cases of a method with
+    each other (retrieval, retraining) instead of judging each by itself; `better` says which way is up for each column;
     `source` is the paper. A metric that asks the method for further maps says so with `explains_again = True`: it is
     not taken of maps that no method made.
     """
 
     needs: ClassVar[tuple[Need, ...]]
-    whole: ClassVar[bool]
+    dataset_level: ClassVar[bool]
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]]
     source: ClassVar[str]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from matex.adapters.model import Model
 from matex.adapters.randomise import Scheme, randomised
 from matex.attribution.method import check
-from matex.metrics.again import Maps, explain_again, original
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.reexplain import Maps, explain_again, original
 from matex.metrics.similarity import MEASURES, spearman
 
 Order = Literal["cascade", "independent"]
@@ -47,7 +47,7 @@ class Randomisation:
     batch_size: int = 16
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = dict.fromkeys(MEASURES, "lower")
     source: ClassVar[str] = "arXiv:1810.03292"
@@ -85,8 +85,8 @@ class Randomisation:
 
 def _likeness(kept: Maps, made: Maps) -> dict[str, NDArray[np.float64]]:
     """Every measure of the map and the rank correlation of every component, one value per case."""
-    device = made.whole.device
-    found = {name: measure(kept.whole.to(device), made.whole) for name, measure in MEASURES.items()}
+    device = made.values.device
+    found = {name: measure(kept.values.to(device), made.values) for name, measure in MEASURES.items()}
     for name, component in made.components.items():
         found[f"{name}/spearman"] = spearman(kept.components[name].to(device), component)
     return {name: values.cpu().numpy() for name, values in found.items()}

@@ -49,7 +49,7 @@ class Retrieval:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("text",)
-    whole: ClassVar[bool] = True
+    dataset_level: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         **{
             f"{side}_{way}{k}_{last}": "lower" if side == "deletion" else "higher"

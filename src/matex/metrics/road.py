@@ -16,9 +16,9 @@ from torch import Tensor
 from matex.attribution.method import check
 from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
-from matex.metrics.draws import generator_of
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.sample_rng import generator_of
 
 PERCENTS = tuple(range(10, 100, 10))
 
@@ -48,7 +48,7 @@ class Road:
     batch_size: int = 64
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "road": "higher",
         "road_morf_auc": "lower",

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Encoded, Model
 from matex.attribution.method import check
-from matex.attribution.scoring import embed
+from matex.attribution.shared.input_gradients import embed
 from matex.images import InputError
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
@@ -71,7 +71,7 @@ class RoarPlus:
     blank_id: int | None = None
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = True
+    dataset_level: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "roar_image": "higher",
         "roar_text": "higher",

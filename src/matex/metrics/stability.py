@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Model
 from matex.attribution.method import check
-from matex.metrics.again import explain_again, original
-from matex.metrics.draws import generator_of
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.reexplain import explain_again, original
+from matex.metrics.sample_rng import generator_of
 from matex.metrics.similarity import spearman
 
 KINDS = ("shift", "brightness", "noise")
@@ -50,7 +50,7 @@ class Stability:
     batch_size: int = 16
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
-    whole: ClassVar[bool] = False
+    dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         "stability": "higher",
@@ -68,11 +68,11 @@ class Stability:
         found = {name: np.full(len(cases), np.nan) for name in self.better}
         if not cases:
             return found
-        model, kept = model_of(cases), original(cases).whole
+        model, kept = model_of(cases), original(cases).values
         for number, case in enumerate(cases):
             changes = list(self._changes(model, case))
             pixels = torch.stack([image for _, image, _ in changes])
-            made = explain_again(model, [case] * len(changes), pixels, self.batch_size).whole
+            made = explain_again(model, [case] * len(changes), pixels, self.batch_size).values
             each: dict[str, list[float]] = {kind: [] for kind in KINDS}
             for (kind, _, moved), values in zip(changes, made, strict=True):
                 before, after = common(kept[number].to(values), values, moved)

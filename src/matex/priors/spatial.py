@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.dicom.view_position import is_frontal
 from matex.images import InputError
 from matex.priors.anatomy import Mention
 from matex.priors.atlas import LUNGS, REGIONS, Box, Region, names
-from matex.views import is_frontal
 
 Values = NDArray[np.float64]
 

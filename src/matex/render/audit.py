@@ -12,7 +12,7 @@ from matex.render.files import strict_json, writing
 from matex.render.overlay import letters, overlay
 from matex.render.panel import model_name, number, number_fixed
 from matex.render.report import STYLE, THUMB, document, jpeg
-from matex.saliency import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
     from matex.auditing import Audit, Check

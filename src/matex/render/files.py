@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from matex.checks import read_json
 from matex.errors import InputError, shown
 from matex.render.colormap import ColourScale
-from matex.saliency import DISCLAIMER, Explanation, SaliencyMap
+from matex.results import DISCLAIMER, Explanation, SaliencyMap
 
 if sys.platform != "win32":
     import fcntl

@@ -8,7 +8,7 @@ from matex.render.canvas import BRIGHT, SOFT, WARNING, Canvas
 from matex.render.colormap import ColourScale
 from matex.render.overlay import letters, overlay
 from matex.render.panel import model_name, number_fixed
-from matex.saliency import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation
 
 NARROWEST = 640  # pixels; the border of a narrower film is as wide as this
 MARGIN = 20

@@ -15,7 +15,7 @@ from matex.images import Film
 from matex.priors.spatial import is_frontal
 from matex.render.colormap import ColourScale
 from matex.render.text import font
-from matex.saliency import Explanation
+from matex.results import Explanation
 
 LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the way from the transparent value to the strongest colour
 SIDE = 1024  # longer side of a rendered film, pixels

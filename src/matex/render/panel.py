@@ -15,7 +15,7 @@ from matex.render.canvas import BACKGROUND, BRIGHT, FAINT, RULE, SOFT, WARNING, 
 from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
 from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay
 from matex.render.text import wrap
-from matex.saliency import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation
 
 WIDTH, MARGIN, GAP = 1920, 56, 32
 WORDS = 16  # bars that fit beside the film

@@ -8,7 +8,7 @@ from matex.errors import MissingExtra
 from matex.render.colormap import ColourScale
 from matex.render.overlay import overlay
 from matex.render.panel import number_fixed
-from matex.saliency import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

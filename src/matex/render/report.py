@@ -44,7 +44,7 @@ from matex.render.panel import (
     tell_scores,
     understood,
 )
-from matex.saliency import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation
 
 _UNUSED = ' class="unused"'
 STEPS = 10  # shades of a word chip on either side of zero

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.batching import batches
-from matex.attribution.scoring import entry, gradients
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import entry, gradients
 from matex.images import InputError
 from matex.trace import Trace, at_least_float32, embed
 
-_QUESTIONS = 8  # whose gradients at all points of a batch are held at once
+_TARGETS = 8  # whose gradients at all points of a batch are held at once
 _INCOMPLETE = 0.05  # relative completeness error from which an explanation carries a note
 Baseline = Literal["mean", "black", "white", "blur", "noise"]
 
@@ -114,7 +114,7 @@ def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
 
 def along(
     trace: Trace,
-    asked: Tensor,
+    targets: Tensor,
     begin: Begin,
     position: Tensor,
     weight: Tensor,
@@ -126,21 +126,21 @@ def along(
 
     Args:
         trace: gives tower and inputs.
-        asked: questions [question, item, joint].
+        targets: [target, item, joint].
         begin: see `starts`.
         position: of each step between begin (0) and input (1), [step].
         weight: of each step, [step].
         unit: normalise the embedding.
-        batch_size: points run at once with up to 8 questions, fewer with more, so that memory stays bounded.
+        batch_size: points run at once with up to 8 targets, fewer with more, so that memory stays bounded.
         progress: show a bar.
 
     Returns:
-        [question, item, ...] as the entries, not yet added up over channels or dimensions.
+        [target, item, ...] as the entries, not yet added up over channels or dimensions.
     """
     tower = trace.tower
     enters, readout = entry(tower, trace.inputs), tower.readout(trace.inputs)
     end = at_least_float32(enters)
-    rows = max(1, batch_size // -(-len(asked) // _QUESTIONS))
+    rows = max(1, batch_size // -(-len(targets) // _TARGETS))
     shape = (-1,) + (1,) * (end.dim() - 1)
     position, weight = position.to(end), weight.to(end)
     results: list[Tensor] = []
@@ -151,11 +151,11 @@ def along(
             way = end[item] - origin
             points = (origin + position[start:stop].reshape(shape) * way).to(enters.dtype)
             steps = stop - start
-            question = asked[:, item, None].expand(-1, steps, -1)
-            found = gradients(tower, points, readout[item].expand(steps), question, unit)
+            target = targets[:, item, None].expand(-1, steps, -1)
+            found = gradients(tower, points, readout[item].expand(steps), target, unit)
             return (found * (way * weight[start:stop].reshape(shape))).sum(1)
 
-        total = torch.zeros(len(asked), *end.shape[1:], dtype=end.dtype, device=end.device)
+        total = torch.zeros(len(targets), *end.shape[1:], dtype=end.dtype, device=end.device)
         for part in batches(run, len(position), rows, progress):
             total += part
         results.append(total)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Tower
-from matex.attribution.batching import batches
-from matex.attribution.scoring import encode
+from matex.attribution.shared.batching import batches
+from matex.attribution.shared.input_gradients import encode
 from matex.geometry import Size
 
 

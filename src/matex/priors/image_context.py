@@ -14,7 +14,7 @@ from matex.priors.spatial import SpatialPrior, spatial_prior
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class ImageContext:
     """The anatomy a phrase mentions, and how the image it is about lies.
 
     The prior is drawn in the standard frame, in which the model sees a film however it lies (see Placement).

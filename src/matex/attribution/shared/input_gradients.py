@@ -1,6 +1,6 @@
 """Embeddings of inputs that no trace has seen, and their gradients at what enters a tower.
 
-What enters is the pixels on the image tower and the token embeddings on the text tower. A question is a vector of the
+What enters is the pixels on the image tower and the token embeddings on the text tower. A target is a vector of the
 joint space: its product with the embedding is the scalar that is explained. The other side's unit-norm embedding asks
 for the score, a unit vector for one coordinate of the embedding.
 """
@@ -37,22 +37,22 @@ def gradients(
     tower: Tower,
     entries: Tensor,
     readout: Tensor,
-    questions: Tensor,
+    targets: Tensor,
     unit: bool = True,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
-    """Gradient of question . embedding at the entries; one forward, and one backward per question.
+    """Gradient of target . embedding at the entries; one forward, and one backward per target.
 
     Args:
         tower: to run.
         entries: pixels [row, channel, height, width] or token embeddings [row, token, dim].
         readout: position of the readout token, [row].
-        questions: [question, row, joint].
+        targets: [target, row, joint].
         unit: normalise the embedding.
         watch: is shown the embedding on its graph before any backward.
 
     Returns:
-        [question, row, ...], at least float32.
+        [target, row, ...], at least float32.
     """
     with torch.inference_mode(False), torch.enable_grad():
         point = entries.detach().clone().requires_grad_()
@@ -60,32 +60,34 @@ def gradients(
         embedding = embed(tower, hidden, readout.clone(), unit=unit)
         if watch:
             watch(embedding)
-        asked = questions.to(embedding).clone()
-        if len(asked) == 1:
-            return at_least_float32(torch.autograd.grad(embedding, point, asked[0])[0][None])
+        targets = targets.to(embedding).clone()
+        if len(targets) == 1:
+            return at_least_float32(torch.autograd.grad(embedding, point, targets[0])[0][None])
         parts: list[Tensor] = [
             torch.autograd.grad(embedding, point, some, retain_graph=True, is_grads_batched=True)[0]
-            for some in asked.split(_SIDE_BY_SIDE)
+            for some in targets.split(_SIDE_BY_SIDE)
         ]
         return at_least_float32(torch.cat(parts))
 
 
-def questions(trace: Trace, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def stack_targets(trace: Trace, target: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The pairs of a trace, arranged so that inputs shared by several pairs are run once.
 
     Args:
         trace: gives the pairs.
-        target: what is asked of each pair's embedding, [pair, joint]; the other side's embedding otherwise.
+        target: the vector whose product with each pair's embedding is explained, [pair, joint]; the other side's
+            embedding otherwise.
 
     Returns:
-        Questions [turn, item, joint], the t-th pair of each input in turn t, zeros for inputs with fewer pairs; and
-        the turn of each pair, [pair]. Values [turn, item, ...] become values per pair with `values[turn, trace.item]`.
+        Targets [backward, item, joint], the t-th pair of each input in backward pass t, zeros for inputs with fewer
+        pairs; and the backward pass of each pair, [pair]. Values [backward, item, ...] become values per pair with
+        `values[backward, trace.item]`.
     """
-    turn = (trace.item[:, None] == trace.item).tril(-1).sum(-1)
+    backward = (trace.item[:, None] == trace.item).tril(-1).sum(-1)
     target = trace.target if target is None else target
-    asked = target.new_zeros(int(turn.max()) + 1, len(trace.inputs), target.shape[-1])
-    asked[turn, trace.item] = target
-    return asked, turn
+    targets = target.new_zeros(int(backward.max()) + 1, len(trace.inputs), target.shape[-1])
+    targets[backward, trace.item] = target
+    return targets, backward
 
 
 def gate_relus(embedding: Tensor) -> None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.batching import batches
 from matex.attribution.method import check, check_seed
+from matex.attribution.shared.batching import batches
 from matex.images import InputError
 from matex.trace import Trace
 
@@ -95,7 +95,7 @@ class Aim:
 
 
 @dataclass(frozen=True, eq=False)
-class Squeezed:
+class BottleneckResult:
     """What the optimisation found.
 
     Args:
@@ -153,11 +153,11 @@ class Bottleneck(ABC):
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        return trace.arrange(self.squeeze(trace).information)
+        return trace.to_grid(self.squeeze(trace).information)
 
-    def squeeze(self, trace: Trace) -> Squeezed:
+    def squeeze(self, trace: Trace) -> BottleneckResult:
         """Optimise the bottleneck of every pair, once per trace."""
-        return trace.once(("squeeze", self), lambda: self._squeeze(trace))
+        return trace.memo(("squeeze", self), lambda: self._squeeze(trace))
 
     def report(self, trace: Trace) -> list[dict[str, float | None]]:
         """What a reader of the map should know, per pair.
@@ -190,7 +190,7 @@ class Bottleneck(ABC):
             )
         return layer
 
-    def _squeeze(self, trace: Trace) -> Squeezed:
+    def _squeeze(self, trace: Trace) -> BottleneckResult:
         behind = self._behind(trace.depth)
         with torch.inference_mode(False):
             pair = torch.arange(len(trace.item), device=trace.readout.device).repeat_interleave(self.n)
@@ -206,7 +206,7 @@ class Bottleneck(ABC):
         information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _ in done]).unflatten(0, (-1, self.n))
         cosine = torch.cat([cosine for _, cosine in done]).unflatten(0, (-1, self.n))
         spread = information.std(dim=1) if self.n > 1 else torch.full_like(information[:, 0], torch.nan)
-        return Squeezed(information.mean(dim=1), spread, cosine.mean(dim=1))
+        return BottleneckResult(information.mean(dim=1), spread, cosine.mean(dim=1))
 
     def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Nats per token [row, token], as of the last forward; and the cosine of attended and given target, [row]."""

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Encoded, Model
 from matex.attribution import Fused, make
-from matex.attribution.batching import batches
+from matex.attribution.shared.batching import batches
 from matex.images import InputError
 from matex.metrics.metric import Case
-from matex.priors.scene import Scene
-from matex.saliency import Explanation
+from matex.priors.image_context import ImageContext
+from matex.results import Explanation
 from matex.trace import record
 
 
@@ -23,14 +23,14 @@ from matex.trace import record
 class Maps:
     """Raw maps [case, height, width] in model pixels; components by name, of methods that have them."""
 
-    whole: Tensor
+    values: Tensor
     components: dict[str, Tensor]
 
 
-def scene_of(explanation: Explanation) -> Scene:
+def context_of(explanation: Explanation) -> ImageContext:
     """What the phrase said about the film when it was explained; a lung mask is not kept in explanations."""
     film, domain = explanation.film, explanation.provenance["domain"]
-    return Scene(explanation.regions, explanation.image.placement, film.view, lung_mask=None, domain=domain)
+    return ImageContext(explanation.regions, explanation.image.placement, film.view, lung_mask=None, domain=domain)
 
 
 def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_size: int = 16) -> Maps:
@@ -64,7 +64,7 @@ def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_siz
             model.batch([Encoded(ids, ()) for ids in phrases]),
             [(i, phrases.index(case.token_ids)) for i, case in enumerate(some)],
             image_gradient_blocks=method.gradient_blocks("image"),
-            scenes=[scene_of(case.explanation) for case in some],
+            contexts=[context_of(case.explanation) for case in some],
         ).image
         if not isinstance(method, Fused):
             return {"": method(trace)}

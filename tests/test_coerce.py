@@ -13,7 +13,7 @@ import pytest
 
 from matex.benchmark import parse_config
 from matex.benchmark.config import plain
-from matex.typed import as_type, in_words, shown
+from matex.coerce import as_type, in_words, shown
 
 
 @pytest.mark.parametrize(
@@ -121,5 +121,5 @@ def test_a_path_of_a_configuration_stays_the_text_it_was():
 
 
 def test_importing_it_imports_neither_torch_nor_numpy():
-    code = "import matex.typed, sys; sys.exit(any(name in sys.modules for name in ('torch', 'numpy')))"
+    code = "import matex.coerce, sys; sys.exit(any(name in sys.modules for name in ('torch', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
