@@ -18,8 +18,9 @@ from matex.render.colormap import INFERNO, ColourScale, table
 from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing
 from matex.render.framed import framed_overlay
 from matex.render.overlay import LEVELS, SIDE, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
+from matex.render.page import STYLE
 from matex.render.panel import layers, model_name, panel, places, tell_scores, understood
-from matex.render.report import STYLE, Line, duration, fragment, page, write_report
+from matex.render.report import Line, duration, fragment, page, write_report
 from matex.render.text import wrap
 from tests.fake_explanation import GRID, PHRASE, blob, fake, film
 

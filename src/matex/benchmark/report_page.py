@@ -17,8 +17,7 @@ from matex.benchmark.report_pictures import Strip
 from matex.benchmark.report_run import Entry, Run
 from matex.benchmark.report_tables import ARROWS, TOO_FEW, Cell, Column, Compared, Measured, Quoted, Table
 from matex.metrics.statistics import FEWEST_CLUSTERS
-from matex.render.report import STYLE, document, jpeg
-from matex.results import DISCLAIMER
+from matex.render.page import STYLE, jpeg, render
 
 LISTED = 200  # problems that are shown one by one
 WIDE = 7  # columns from which a table is set closer
@@ -84,9 +83,6 @@ class Part:
 def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) -> str:
     """The whole page."""
     body = [
-        f"<header><h1>{escape(title)}</h1>",
-        f'<p class="lead">{escape(_lead(run))}</p>',
-        f'<p class="warning">{escape(DISCLAIMER)}</p></header>',
         _unfinished(run) if run.unfinished else "",
         _contents(parts),
         *(made for part in parts for made in _part(part, several=len(parts) > 1)),
@@ -95,15 +91,17 @@ def page(run: Run, title: str, parts: Sequence[Part], extra: Sequence[Drawing]) 
         _card("problems", "Problems", _problems(run)),
         _card("time", "Time", _time(run)),
         _card("provenance", "Provenance", _provenance(run)),
-        "<footer><p>Intervals: 95 %, BCa bootstrap over patients, or over source films where patients are not known "
-        "(samples of one are drawn together), or over the repetitions of a measure of the whole, 2000 resamples; none, "
-        f"and no p-value, below {FEWEST_CLUSTERS}. n counts samples with a value; undefined values are "
-        "left out of means and counted. Numbers of several seeds are means over the seeds first. Published numbers are "
-        "quoted as they were printed, on other models and other data: no comparison with this run is meant. Made by "
-        "matex; this file loads nothing from the network.</p></footer>",
     ]
     style = STYLE + "\n" + (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
-    return document(title, [part for part in body if part], style, script="")
+    return render(
+        "benchmark.html",
+        title,
+        style,
+        script="",
+        lead=_lead(run),
+        parts=[part for part in body if part],
+        fewest_clusters=FEWEST_CLUSTERS,
+    )
 
 
 def strips(made: Sequence[Strip], paired: bool) -> str:

@@ -1,72 +1,25 @@
-"""report.html: one file without network, with scripts for comfort and none for meaning.
-
-Everything a user wrote (phrases, file names, notes) is escaped; the page forbids every load from outside by
-its Content-Security-Policy, and its one script and one style sheet are allowed by their hashes.
-"""
+"""report.html: one or several explanations on a page, with a script for comfort and none for meaning."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from matex.geometry import Box
 from matex.render.colormap import ColourScale
-from matex.render.files import PNG_LEVEL, record, replacing, strict_json
-from matex.render.overlay import (
-    SIDE,
-    at_size,
-    contours,
-    draw_film,
-    draw_unseen,
-    fit,
-    letters,
-    overlay,
-    paint,
-)
-from matex.render.panel import (
-    Layer,
-    layers,
-    model_name,
-    number,
-    number_fixed,
-    panel,
-    places,
-    tell_scores,
-    understood,
-)
-from matex.results import DISCLAIMER, Explanation
+from matex.render.files import record, replacing, strict_json
+from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
+from matex.render.page import LAYERS, SHADES, render, render_fragment
+from matex.render.panel import Layer, layers, number, number_fixed, panel, places, tell_scores, understood
+from matex.results import Explanation
 
-_UNUSED = ' class="unused"'
-STEPS = 10  # shades of a word chip on either side of zero
 THUMB = 560  # longer side of a picture on a contact sheet, pixels
-LAYERS = 8  # maps that can be switched between
-
-
-def _style() -> str:
-    """The style sheet; switching layers and colouring words takes rules easier counted than written."""
-    rules = [(Path(__file__).parent / "report.css").read_text(encoding="utf-8")]
-    for layer in range(LAYERS):
-        shown = "visibility:visible;opacity:var(--opacity,1)"
-        rules.append(f".viewer:has(.pick{layer}:checked) .stage .layer{layer}{{{shown}}}")
-        rules.append(f".viewer:has(.pick{layer}:checked) .caption.layer{layer}{{display:block}}")
-    for step in range(STEPS + 1):
-        rules.append(f".plus{step}{{background:rgba(240,147,43,{step / 13:.2f})}}")
-        rules.append(f".minus{step}{{background:rgba(74,155,232,{step / 13:.2f})}}")
-    return "\n".join(rules)
-
-
-STYLE = _style()
-SCRIPT = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -121,109 +74,190 @@ def page(
     left_out: Mapping[str, str] | None = None,
 ) -> str:
     """The page of `write_report` as text."""
-    boxes = boxes or [()] * len(explanations)
-    numbered = list(enumerate(zip(explanations, boxes, strict=True), start=1))
-    several = len(explanations) > 1
-    legends = {sides.legend: None for one in explanations if (sides := letters(one))}
-    body = [
-        f"<header><h1>{escape(title)}</h1>",
-        f'<p class="lead">{escape(lead)}</p>' if lead else "",
-        f'<p class="warning">{escape(DISCLAIMER)}</p></header>',
-        _sentences(lines) if lines else "",
-        _contact_sheet(explanations, boxes) if several else "",
-        _left_out(left_out) if left_out else "",
-        *(_section(explanation, f"e{index}", marked) for index, (explanation, marked) in numbered),
-        _footer(explanations, legends),
-    ]
-    return document(title, [part for part in body if part])
-
-
-def _footer(explanations: Sequence[Explanation], legends: Iterable[str]) -> str:
-    """How to read the colours, and what made the page."""
-    if not explanations:
-        return "<footer><p>No map. This file loads nothing from the network.</p></footer>"
-    return (
-        "<footer><p>A map without negative values is coloured from its minimum to its maximum; one with negative "
-        "values is centred on 0, amber above and blue below, and 0 leaves the film as it is. The numbers under the "
-        "bar are raw values. Contour lines lie at 50, 75 and 90 % of the way to the strongest colour. "
-        f"{''.join(f'{legend}. ' for legend in legends)}Made by matex "
-        f"{escape(str(explanations[0].provenance.get('matex', '')))}; "
-        "this file loads nothing from the network.</p></footer>"
-    )
-
-
-def document(title: str, parts: Sequence[str], style: str = STYLE, script: str = SCRIPT) -> str:
-    """A whole HTML page that loads nothing: HTML in, with what it may run and how it looks allowed by their hashes.
-
-    Args:
-        title: of the window; escaped here.
-        parts: HTML, already escaped.
-        style: the only style sheet.
-        script: the only script.
-    """
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n<body><main>\n"
-        + "\n".join(parts)
-        + f"\n</main><script>{script}</script></body></html>\n"
+    pairs = zip(explanations, boxes or [()] * len(explanations), strict=True)
+    return render(
+        "report.html",
+        title,
+        lead=lead,
+        lines=lines,
+        left_out=left_out or {},
+        sections=[Section(f"e{index}", one, marked) for index, (one, marked) in enumerate(pairs, start=1)],
+        one_phrase=len({explanation.text for explanation in explanations}) == 1,
+        one_film=len({explanation.film.sha256 for explanation in explanations}) == 1,
+        legends=list(dict.fromkeys(sides.legend for one in explanations if (sides := letters(one)))),
+        version=explanations[0].provenance.get("matex", "") if explanations else "",
     )
 
 
 def fragment(explanation: Explanation) -> str:
     """For notebooks: the panel as a picture and the words as text, without script or style sheet."""
-    told = ", ".join(f"{word} {number(score)}" for word, score in explanation.words)
-    alternative = f"{explanation.method} on “{explanation.text}”: score {number_fixed(explanation.score)}. {told}"
-    whole = panel(explanation)
-    picture = whole.resize((1152, round(whole.height * 0.6)), Image.Resampling.LANCZOS)
-    return (
-        f'<figure><img src="{png(picture)}" alt="{escape(alternative)}" width="100%">'
-        f"<figcaption>{escape(DISCLAIMER)}</figcaption></figure>"
+    full = panel(explanation)
+    return render_fragment(
+        "fragment.html",
+        explanation=explanation,
+        words=", ".join(f"{word} {number(score)}" for word, score in explanation.words),
+        picture=full.resize((1152, round(full.height * 0.6)), Image.Resampling.LANCZOS),
     )
 
 
-def _sentences(lines: Sequence[Line]) -> str:
-    """The report in its own order, every sentence marked, the explained ones linked to their maps."""
-    made: list[str] = []
-    for line in lines:
-        text = escape(line.text)
-        if line.explanation is not None:
-            text = f'<a href="#e{line.explanation + 1}">{text}</a>'
-        elif line.why:
-            text += f' <span class="faint">not explained: {escape(line.why)}</span>'
-        style = escape(line.kind.replace(" ", "-"))
-        made.append(f'<li class="line {style}"><span class="kind">{escape(line.kind)}</span> {text}</li>')
-    heading = "<h2>The report, sentence by sentence</h2>"
-    return f'<section class="card">{heading}<ol class="sentences">{"".join(made)}</ol></section>'
+class Part(NamedTuple):
+    """A piece of the phrase; `kind` is "on", "off" or "normal" where the parser found a place in it."""
+
+    text: str
+    kind: str = ""
+    meaning: str = ""
 
 
-def _contact_sheet(explanations: Sequence[Explanation], boxes: Sequence[Sequence[Box]]) -> str:
-    """Small overlays of all explanations, each a link to its section."""
-    cards: list[str] = []
-    one_phrase = len({explanation.text for explanation in explanations}) == 1
-    one_film = len({explanation.film.sha256 for explanation in explanations}) == 1
-    for index, (explanation, marked) in enumerate(zip(explanations, boxes, strict=True)):
+class Chip(NamedTuple):
+    """One word with its score; `shade` is the style class of its colour."""
+
+    word: str
+    score: str
+    shade: str
+
+
+class MapView(NamedTuple):
+    """One map that the reader can switch to, with its colour bar."""
+
+    layer: Layer
+    picture: Image.Image
+
+    @property
+    def range(self) -> str:
+        """The raw values of the map in words."""
+        scale = self.layer.scale
+        if scale.constant:
+            return "constant" if np.isfinite(scale.low) else "undefined"
+        return f"raw values {scale.tell(scale.low)} to {scale.tell(scale.high)}"
+
+    @property
+    def everywhere(self) -> str:
+        """The one value of a constant map, in words."""
+        low = self.layer.scale.low
+        return f"constant, {number(low)} everywhere" if np.isfinite(low) else "undefined everywhere"
+
+    @property
+    def bar(self) -> Image.Image:
+        return Image.fromarray(self.layer.scale.colours[None, :, :])
+
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Raw values at the left end, the centre and the right end of the colour bar."""
+        start, end = self.layer.scale.ends
+        return (start, (start + end) / 2, end)
+
+
+class Viewer(NamedTuple):
+    """The film, and the maps that can be laid over it."""
+
+    film: Image.Image
+    maps: Sequence[MapView]
+    contours: Image.Image
+    sides: Sides | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One explanation as the template shows it.
+
+    Args:
+        key: anchor on the page.
+        explanation: that is shown.
+        boxes: marked by people, in original pixels.
+    """
+
+    key: str
+    explanation: Explanation
+    boxes: Sequence[Box]
+
+    def thumbnail(self) -> Image.Image:
+        """The overlay for the contact sheet."""
+        return overlay(self.explanation, THUMB)
+
+    def facts(self, one_phrase: bool, one_film: bool) -> list[str]:
+        """Lines under the thumbnail: what differs between the explanations of the page."""
+        explanation = self.explanation
         seconds = explanation.provenance.get("seconds")
         facts = [] if one_phrase else [explanation.method]
-        facts += [f"score {number_fixed(explanation.score)}"]
+        facts.append(f"score {number_fixed(explanation.score)}")
         if one_phrase and isinstance(seconds, float):
             facts.append(f"own formula {duration(seconds)}")
-        facts += ["constant map"] if explanation.image.degenerate else []
-        facts += [] if one_film else [explanation.film.name]
-        alternative = escape(f"{explanation.method} map for “{explanation.text}” on {explanation.film.name}")
-        cards.append(
-            f'<a class="thumb" href="#e{index + 1}"><i><img alt="{alternative}" '
-            f'src="{jpeg(overlay(explanation, THUMB))}">'
-            f"{_boxes(explanation, marked)}</i><b>{escape(explanation.method if one_phrase else explanation.text)}</b>"
-            f"<span>{'<br>'.join(escape(fact) for fact in facts)}</span></a>"
+        if explanation.image.degenerate:
+            facts.append("constant map")
+        if not one_film:
+            facts.append(explanation.film.name)
+        return facts
+
+    def phrase(self) -> list[Part]:
+        """The phrase in pieces, with the places that the parser found."""
+        text = self.explanation.text
+        marks: dict[tuple[int, int], list[str]] = {}
+        for mention in self.explanation.regions:
+            kind = "normal" if mention.normal else "off" if mention.weight == 0 else "on"
+            marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
+        parts, position = list[Part](), 0
+        for (start, end), (kind, *meanings) in sorted(marks.items()):
+            if start < position:
+                continue
+            parts += [Part(text[position:start]), Part(text[start:end], kind, "; ".join(meanings))]
+            position = end
+        return [*parts, Part(text[position:])]
+
+    def viewer(self) -> Viewer:
+        """The film with the maps that can be switched between: the final one, the terms and the prior."""
+        explanation = self.explanation
+        image, placement = explanation.image, explanation.image.placement
+        size, small = fit(placement.original, SIDE, SIDE), fit(placement.original, 512, 512)
+        final = Layer("Map", "what is reported", image.grid, ColourScale(*image.range), weight=None)
+        values = at_size(final.grid, placement, size)
+        film = draw_film(explanation.film, size).convert("RGBA")
+        if not (seen := np.isfinite(values)).all():
+            film.alpha_composite(draw_unseen(seen))
+        return Viewer(
+            film.convert("RGB"),
+            [
+                MapView(layer, paint(at_size(layer.grid, placement, small), layer.scale))
+                for layer in (final, *layers(explanation))[:LAYERS]
+            ],
+            contours(final.scale.strength(values), 1.6),
+            letters(explanation),
         )
-    return f'<nav class="sheet" aria-label="all explanations">{"".join(cards)}</nav>'
+
+    def chips(self) -> list[Chip]:
+        """The words with their scores: amber raised the score of the phrase, blue lowered it."""
+        words = self.explanation.words
+        largest = max((abs(score) for _, score in words if np.isfinite(score)), default=0.0) or 1.0
+        numbers = tell_scores([score for _, score in words])
+        shades = [round(score / largest * SHADES) if np.isfinite(score) else 0 for _, score in words]
+        return [
+            Chip(word, score, f"plus{shade}" if shade >= 0 else f"minus{-shade}")
+            for (word, _), score, shade in zip(words, numbers, shades, strict=True)
+        ]
+
+    def places(self) -> list[tuple[str, ...]]:
+        """Rows of the table of places: words, region, side, how meant, weight."""
+        return places(self.explanation.regions)
+
+    def terms(self) -> list[Layer]:
+        """The terms that add up to the map."""
+        return [layer for layer in layers(self.explanation) if layer.weight is not None]
+
+    def details(self) -> dict[str, Mapping[str, object]]:
+        """The tables that are folded away, by their headings."""
+        explanation = self.explanation
+        tokens = {f"{i + 1}. {token.text}": number(token.score) for i, token in enumerate(explanation.tokens)}
+        return {
+            "Parameters": explanation.parameters,
+            "Tokens": tokens,
+            "Provenance": _flat(explanation.provenance),
+        }
+
+    def json(self) -> str:
+        """The record as JSON that cannot end the script element it stands in."""
+        text = strict_json(record(self.explanation))
+        for character in "<>&\u2028\u2029":
+            text = text.replace(character, f"\\u{ord(character):04x}")
+        return text
 
 
 def duration(seconds: float) -> str:
@@ -234,230 +268,12 @@ def duration(seconds: float) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
 
 
-def _left_out(reasons: Mapping[str, str]) -> str:
-    """The methods that are not on the page, each with the reason."""
-    rows = "".join(f"<li><b>{escape(name)}</b>: {escape(reason)}</li>" for name, reason in reasons.items())
-    return f'<section class="card"><h2>Left out</h2><ul class="left-out">{rows}</ul></section>'
-
-
-def _boxes(explanation: Explanation, boxes: Sequence[Box]) -> str:
-    """What people marked, as dashed rectangles over the film."""
-    if not boxes:
-        return ""
-    height, width = explanation.film.size
-    shapes = "".join(
-        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"/>' for x0, y0, x1, y1 in boxes
-    )
-    return f'<svg class="boxes" viewBox="0 0 {width} {height}" aria-hidden="true">{shapes}</svg>'
-
-
-def _section(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
-    film = explanation.film
-    height, width = film.size
-    notes = "".join(f"<li>{escape(note)}</li>" for note in explanation.notes)
-    side = _words(explanation) + _regions(explanation) + _sum(explanation)
-    facts = [
-        ("method", explanation.method),
-        ("model", model_name(explanation)),
-        ("film", f"{film.name}, {width} x {height}" + (f", {film.view}" if film.view else "")),
-    ]
-    return (
-        f'<section class="card" id="{key}"><div class="head"><div><h2>{_phrase(explanation)}</h2>'
-        f'<p class="facts">{" · ".join(f"{name} <b>{escape(value)}</b>" for name, value in facts)}</p></div>'
-        f'<p class="score"><b>{number_fixed(explanation.score)}</b>cosine similarity</p></div>'
-        + (f'<div class="notes"><b>Read this first</b><ul>{notes}</ul></div>' if notes else "")
-        + f'<div class="columns">{_viewer(explanation, key, boxes)}<div class="side">{side}</div></div>'
-        + f"{_details(explanation, key)}</section>"
-    )
-
-
-def _phrase(explanation: Explanation) -> str:
-    """The phrase with the places underlined that the parser found."""
-    text = explanation.text
-    marks: dict[tuple[int, int], list[str]] = {}
-    for mention in explanation.regions:
-        kind = "normal" if mention.normal else "off" if mention.weight == 0 else "on"
-        marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
-    made, at = "", 0
-    for (start, end), (kind, *read) in sorted(marks.items()):
-        if start < at:
-            continue
-        told = escape("; ".join(read))
-        made += f'{escape(text[at:start])}<u class="{kind}" title="{told}">{escape(text[start:end])}</u>'
-        at = end
-    return f"“{made}{escape(text[at:])}”"
-
-
-def _viewer(explanation: Explanation, key: str, boxes: Sequence[Box]) -> str:
-    """Film with switchable layers: radio buttons and style rules switch, a script sets the opacity."""
-    placement, film = explanation.image.placement, explanation.film
-    final = Layer(
-        "Map",
-        "what is reported",
-        explanation.image.grid,
-        ColourScale(*explanation.image.range),
-        weight=None,
-    )
-    shown = (final, *layers(explanation))
-    size = fit(placement.original, SIDE, SIDE)
-    seen = np.isfinite(at_size(final.grid, placement, size))
-    base = draw_film(film, size).convert("RGBA")
-    if not seen.all():
-        base.alpha_composite(draw_unseen(seen))
-    base = base.convert("RGB")
-    small = fit(placement.original, 512, 512)
-    picks, images, captions = "", "", ""
-    for index, layer in enumerate(shown[:LAYERS]):
-        values = at_size(layer.grid, placement, small)
-        checked = " checked" if index == 0 else ""
-        weight = f" × {number(layer.weight)}" if layer.weight is not None else ""
-        kind = ' class="unused"' if layer.unused else ""
-        picks += (
-            f'<label{kind}><input type="radio" name="{key}-layer" class="pick{index}"{checked}>'
-            f"{escape(layer.name)}<small>{escape(weight)}</small></label>"
-        )
-        alternative = escape(f"{layer.name}: {layer.meaning}, {_range(layer.scale)}")
-        images += f'<img class="map layer{index}" alt="{alternative}" src="{png(paint(values, layer.scale))}">'
-        captions += f'<div class="caption layer{index}">{_bar(layer)}</div>'
-    lines = contours(final.scale.strength(at_size(final.grid, placement, size)), 1.6)
-    sides = letters(explanation)
-    assumed = " assumed" if sides and sides.assumed else ""
-    marks = ""
-    if sides:
-        marks = f'<b class="mark{assumed}">{sides.left}</b><b class="mark right{assumed}">{sides.right}</b>'
-    marked = '<p class="faint">Dashed: marked by people; the model does not get it.</p>' if boxes else ""
-    alternative = f"film {film.name}, under the {explanation.method} map for “{explanation.text}”"
-    return (
-        f'<div class="viewer"><fieldset class="picks"><legend>Show</legend>{picks}'
-        f'<label><input type="radio" name="{key}-layer" class="none">Film only</label></fieldset>'
-        f'<div class="stage"><img class="film" alt="{escape(alternative)}" src="{jpeg(base)}">{images}'
-        f'<img class="contours layer0" alt="contour lines at 50, 75 and 90 %" src="{png(lines)}">'
-        f"{_boxes(explanation, boxes)}{marks}</div>{captions}{marked}"
-        '<label class="slider" hidden>Opacity '
-        '<input type="range" min="0" max="1" step="0.02" value="1"></label></div>'
-    )
-
-
-def _bar(layer: Layer) -> str:
-    """Colour bar with numbers, as SVG: presentation attributes need no inline style."""
-    scale = layer.scale
-    meaning = f"{escape(layer.name)}: {escape(layer.meaning)}"
-    if scale.constant:
-        everywhere = f"constant, {number(scale.low)} everywhere" if np.isfinite(scale.low) else "undefined everywhere"
-        return f"<p>{meaning}. {everywhere}: it says nothing about where.</p>"
-    bar = Image.fromarray(scale.colours[None, :, :])
-    start, end = scale.ends
-    centred = " centred" if scale.signed else ""
-    weight = "weight 0: not in the map; " if layer.unused else ""
-    return (
-        f'<div class="bar{centred}"><img alt="colour bar, {_range(scale)}" src="{png(bar)}"></div>'
-        f'<p class="ends"><span>{scale.tell(start)}</span>'
-        f"<span>{scale.tell((start + end) / 2)}</span><span>{scale.tell(end)}</span></p>"
-        f"<p>{meaning}; {weight}{scale.legend}.</p>"
-    )
-
-
-def _range(scale: ColourScale) -> str:
-    """The raw values of a map in words."""
-    if scale.constant:
-        return "constant" if np.isfinite(scale.low) else "undefined"
-    return f"raw values {scale.tell(scale.low)} to {scale.tell(scale.high)}"
-
-
-def _words(explanation: Explanation) -> str:
-    """The phrase as chips: amber raised the score, blue lowered it."""
-    if not explanation.words:
-        return f"<h3>Words</h3><p>{escape(explanation.method)} does not score words.</p>"
-    largest = max((abs(score) for _, score in explanation.words if np.isfinite(score)), default=0.0) or 1.0
-    chips = ""
-    shown = tell_scores([score for _, score in explanation.words])
-    for (word, score), told in zip(explanation.words, shown, strict=True):
-        step = round(score / largest * STEPS) if np.isfinite(score) else 0
-        shade = f"plus{step}" if step >= 0 else f"minus{-step}"
-        chips += f'<span class="chip {shade}">{escape(word)}<small>{told}</small></span> '
-    return (
-        f'<h3>Words</h3><p class="chips">{chips}</p>'
-        '<p class="faint">Raw attribution; a word is the sum of its tokens. '
-        "Amber speaks for the score, blue against it.</p>"
-    )
-
-
-def _regions(explanation: Explanation) -> str:
-    if not explanation.regions:
-        return '<h3>Places the words name</h3><p class="faint">No anatomical place: the prior is neutral.</p>'
-    rows = ""
-    for cells in places(explanation.regions):
-        rows += "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-    return (
-        "<h3>Places the words name</h3><table><thead><tr><th>words</th><th>region</th><th>side</th>"
-        f"<th>meant as</th><th>weight</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def _sum(explanation: Explanation) -> str:
-    """How the terms add up to the map."""
-    if not explanation.weights:
-        return ""
-    rows = "".join(
-        f"<tr{_UNUSED if layer.unused else ''}><td>{number(layer.weight)}</td><td>{escape(layer.name)}</td>"
-        f"<td>{'not in the map' if layer.unused else escape(layer.meaning)}</td></tr>"
-        for layer in layers(explanation)
-        if layer.weight is not None
-    )
-    return (
-        "<h3>How the map adds up</h3><table><thead><tr><th>weight</th><th>term</th><th>what it shows</th>"
-        f"</tr></thead><tbody>{rows}</tbody></table>"
-        '<p class="faint">The prior comes from the words alone, whatever the model saw.</p>'
-    )
-
-
-def _details(explanation: Explanation, key: str) -> str:
-    recorded = record(explanation)
-    data = strict_json(recorded).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    data = data.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    tokens = {f"{i + 1}. {token.text}": number(token.score) for i, token in enumerate(explanation.tokens)}
-    return (
-        "<details><summary>Parameters, tokens and provenance</summary>"
-        f"<h3>Parameters</h3>{_table(explanation.parameters)}"
-        f"<h3>Tokens</h3>{_table(tokens)}"
-        f"<h3>Provenance</h3>{_table(_flat(explanation.provenance))}</details>"
-        f'<script type="application/json" id="{key}-json">{data}</script>'
-    )
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    if not values:
-        return '<p class="faint">none</p>'
-    rows = "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in values.items()
-    )
-    return f"<table>{rows}</table>"
-
-
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
     """Nested mappings as one, names joined by dots."""
-    made: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            made |= _flat(value, f"{above}{name}.")
+            flat |= _flat(value, f"{above}{name}.")
         else:
-            made[f"{above}{name}"] = json.dumps(value) if isinstance(value, (list, tuple, dict)) else value
-    return made
-
-
-def png(image: Image.Image) -> str:
-    """A picture as the address of an img element."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=PNG_LEVEL)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def jpeg(image: Image.Image) -> str:
-    """A picture without transparency as the address of an img element."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _hash(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")
+            flat[f"{above}{name}"] = json.dumps(value) if isinstance(value, (list, tuple, dict)) else value
+    return flat
