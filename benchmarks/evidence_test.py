@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     folder = given.runs / f"evidence-test-{release}"
     for verb in (["benchmark", str(CONFIG), "-o", str(folder)], ["report", str(folder)]):
-        subprocess.run([sys.executable, "-m", "matex.cli", *verb], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "matex", *verb], cwd=ROOT, check=True)
     weights = json.loads((folder / "run.json").read_text(encoding="utf-8"))["weights"]
     row = {"version": release, "date": datetime.date.today().isoformat(), "commit": commit.strip(), "weights": weights}
     with RECORD.open("a", encoding="utf-8") as stream:

@@ -21,7 +21,8 @@ import matex
 from matex.adapters.openai import tokenizer_from_merges
 from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS
-from matex.cli import parse_parameters, run
+from matex.cli import run
+from matex.cli.parameters import parse_parameters
 from matex.images import InputError
 from matex.registry import UnknownName
 from matex.render.files import NAMES, RUN
@@ -789,7 +790,7 @@ def test_a_reader_that_goes_away_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.Popen(
-        [sys.executable, "-m", "matex.cli", "methods"], stdout=writer, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "matex", "methods"], stdout=writer, stderr=subprocess.PIPE, text=True
     )
     os.close(writer)
     _, err = process.communicate(timeout=60)

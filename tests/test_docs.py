@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from matex.attribution import METHODS
-from matex.cli import app
+from matex.cli.app import app
 from matex.datasets import DATASETS
 
 ROOT = Path(__file__).parent.parent

@@ -183,7 +183,7 @@ def test_installed_packages_and_the_variable_bring_methods_too():
     Path("mine.py").write_text(MINE)
     places = os.pathsep.join([str(Path("package").resolve()), os.environ.get("PYTHONPATH", "")])
     listed = subprocess.run(
-        [sys.executable, "-m", "matex.cli", "methods", "--json"],
+        [sys.executable, "-m", "matex", "methods", "--json"],
         env={**os.environ, "PYTHONPATH": places, "MATEX_PLUGINS": "mine.py"},
         capture_output=True,
         text=True,

@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from matex.adapters import Model, load
     from matex.auditing import Audit, audit
     from matex.catalog import methods, models
@@ -81,9 +83,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name == "__version__":
+        found = importlib.import_module("importlib.metadata").version("matex")
+    elif name in _HOME:
+        found = getattr(importlib.import_module(f"matex.{_HOME[name]}"), name)
+    else:
         raise AttributeError(f"module 'matex' has no attribute {name!r}. It has {', '.join(__all__)}.")
-    found = globals()[name] = getattr(importlib.import_module(f"matex.{_HOME[name]}"), name)
+    globals()[name] = found
     return found
 
 

@@ -8,7 +8,8 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.cli import parse_parameters, run
+from matex.cli import run
+from matex.cli.parameters import parse_parameters
 from matex.samples import samples
 from tests.attribution.pairs import Numbers
 from tests.attribution.subjects import Subject, exact

@@ -3,6 +3,7 @@
 import pytest
 
 from matex import cli
+from matex.cli.parameters import parameters_by_method, parse_parameters
 from tests.benchmark import toy
 
 CONFIG = """
@@ -64,7 +65,7 @@ def test_a_stopped_run_says_how_to_go_on(config, capsys, monkeypatch):
 
     monkeypatch.setattr("matex.benchmark.executors.compute", stopped)
     assert cli.run(["benchmark", "small.toml"]) == 130
-    assert "go on with: matex benchmark small.toml -o runs/small --resume\n" in capsys.readouterr().err
+    assert "resume with: matex benchmark small.toml -o runs/small --resume\n" in capsys.readouterr().err
     assert cli.run(["benchmark", "small.toml", "-o", "my runs", "--shard", "1/2"]) == 130
     assert "matex benchmark small.toml -o 'my runs' --shard 1/2 --resume\n" in capsys.readouterr().err
 
@@ -98,9 +99,9 @@ def test_a_tuned_preset_gives_the_parameters(config, capsys):
     assert cli.run(["tune", "tune.toml"]) == 0
     assert "The preset is in tune.preset.toml." in capsys.readouterr().out
     preset = "@tune.preset.toml"
-    assert cli.parse_parameters("matex", [preset, "delta=0.1"]) == {"beta": 0.3, "delta": 0.1}
-    assert cli.parse_parameters("matex", ["beta=0.4", preset]) == {"beta": 0.4}
-    assert cli._by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"beta": 0.3}}
+    assert parse_parameters("matex", [preset, "delta=0.1"]) == {"beta": 0.3, "delta": 0.1}
+    assert parse_parameters("matex", ["beta=0.4", preset]) == {"beta": 0.4}
+    assert parameters_by_method(["rollout", "matex"], [preset]) == {"rollout": {}, "matex": {"beta": 0.3}}
     assert cli.run(["explain", "film.png", "opacity", "-m", "rollout", "-p", preset]) == 2
     said = capsys.readouterr().err
     assert "Expected a preset of rollout, got one of matex: 'tune.preset.toml'. Add -m matex." in said

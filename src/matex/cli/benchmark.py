@@ -1,4 +1,4 @@
-"""The commands that run, merge, report and tune. Heavy packages are imported inside."""
+"""matex benchmark, merge, report and tune."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from typing import Annotated, Literal
 import typer
 
 from matex.checks import MAX_COUNT
-
-commands = typer.Typer(help="Added to the matex command.")
+from matex.cli.printing import on_terminal
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file, see docs/benchmark-runs.md.")]
 
 
-@commands.command()
 def benchmark(
     config: ConfigArgument,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Run folder.", show_default="runs/ and the name of CONFIG")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="I/N", help="Do the I-th of N parts, from 1; matex merge puts them together."),
+        typer.Option(metavar="I/N", help="Run the I-th of N parts, from 1; matex merge combines them."),
     ] = None,
     executor: Annotated[Literal["serial", "ray"], typer.Option(help="ray: on all cores or on a cluster.")] = "serial",
 ) -> None:
     """Measure methods on data sets, with their controls.
 
-    Writes a run folder. A run may be stopped at any moment and goes on with --resume.
+    Writes a run folder. A run may be interrupted at any moment and is resumed with --resume.
     """
     from matex.benchmark import load_config, run
 
@@ -42,18 +40,17 @@ def benchmark(
     part = _shard(shard)
     folder = out or Path("runs") / config.stem
     try:
-        terminal = sys.stderr.isatty()
-        report = None if terminal else _print_line
-        written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=terminal, report=report)
+        terminal = on_terminal()
+        lines = None if terminal else _print_line
+        written = run(chosen, folder, resume=resume, shard=part, executor=executor, progress=terminal, report=lines)
     except KeyboardInterrupt:
-        again = ["matex", "benchmark", str(config), "-o", str(folder), *(["--shard", shard] if shard else [])]
-        again += ["--executor", executor] if executor != "serial" else []
-        print(f"matex: stopped; go on with: {shlex.join([*again, '--resume'])}", file=sys.stderr)
+        resume_command = ["matex", "benchmark", str(config), "-o", str(folder), *(["--shard", shard] if shard else [])]
+        resume_command += ["--executor", executor] if executor != "serial" else []
+        print(f"matex: interrupted; resume with: {shlex.join([*resume_command, '--resume'])}", file=sys.stderr)
         raise
-    _say_done(written)
+    _print_done(written)
 
 
-@commands.command()
 def merge(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of shards, or the folder above them.")],
     out: Annotated[
@@ -61,39 +58,37 @@ def merge(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file of the run, where measures of the whole read films of folders that it names."),
+        typer.Option(help="TOML file of the run, for metrics of a whole data set that read films of its folders."),
     ] = None,
 ) -> None:
-    """Put the shards of a benchmark together."""
+    """Combine the shards of a benchmark."""
     from matex.benchmark import load_config, merge
 
     chosen = load_config(config) if config else None
-    _say_done(merge(runs, out, config=chosen, progress=sys.stderr.isatty()))
+    _print_done(merge(runs, out, config=chosen, progress=on_terminal()))
 
 
-@commands.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that matex benchmark wrote.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write to.", show_default="RUN")] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Report what there is of a run that was stopped or not merged.")
+        bool, typer.Option("--partial", help="Report an incomplete run, interrupted or not merged.")
     ] = False,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="LABEL=FOLDER", help="Where a data set of the run lies, to show its films; repeatable."),
     ] = None,
 ) -> None:
-    """Write the tables and figures of a run, beside the published numbers.
+    """Write the tables and figures of a run, next to the published numbers.
 
     Writes report.html, report.tex and report.csv. Localisation is never reported without its controls.
     """
     from matex.benchmark.report import write_report
 
-    written = write_report(run, out, partial=partial, roots=_roots(data or ()), progress=sys.stderr.isatty())
-    print(f"Open {written}; the tables are in report.tex and report.csv beside it too. Not for diagnosis.")
+    written = write_report(run, out, partial=partial, roots=_roots(data or ()), progress=on_terminal())
+    print(f"Open {written}; the tables are also in report.tex and report.csv. Not for diagnosis.")
 
 
-@commands.command()
 def tune(
     config: ConfigArgument,
     out: Annotated[
@@ -111,7 +106,7 @@ def tune(
     out = out or Path(f"{config.stem}.preset.toml")
     dataset, model, search = load_search(config)
     check_folder(out.parent)
-    tuned = tune_file(dataset, model, search, progress=sys.stderr.isatty())
+    tuned = tune_file(dataset, model, search, progress=on_terminal())
     written = write_preset(tuned, out)
     for trial in tuned.best(5):
         settings = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
@@ -156,14 +151,14 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(which), int(shards)
 
 
-def _say_done(folder: Path) -> None:
-    """What was written, and what to do next."""
+def _print_done(folder: Path) -> None:
+    """The folder that was written, and the next command."""
     import json
 
     if not (folder / "run.json").exists():
-        print(f"Shard done: {folder}. When all are, put them together: matex merge {folder.parent.parent}")
+        print(f"Shard done: {folder}. When all shards are done, combine them: matex merge {folder.parent.parent}")
         return
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     left_out = record["problems"]
-    told = f"; {left_out} problems, see {folder / 'problems.jsonl'}" if left_out else ""
-    print(f"Run complete: {folder}{told}.\nRead it with: matex report {folder}")
+    problems = f"; {left_out} problems, see {folder / 'problems.jsonl'}" if left_out else ""
+    print(f"Run complete: {folder}{problems}.\nRead it with: matex report {folder}")

@@ -1,0 +1,123 @@
+"""matex compare: several methods on one film and phrase."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from matex.cli.options import (
+    FilmOptions,
+    ImageArgument,
+    JsonOption,
+    ModelOptions,
+    PluginOption,
+    TextArgument,
+    complete_method,
+)
+from matex.cli.parameters import parameters_by_method
+from matex.cli.printing import indented, on_terminal, print_explanations, print_notes
+from matex.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from matex import Explanation
+    from matex.pipeline import Comparison
+
+
+def compare(
+    image: ImageArgument,
+    text: TextArgument,
+    method: Annotated[
+        str,
+        typer.Option(
+            "-m",
+            "--method",
+            "--methods",
+            help="Names separated by commas, or all: every method that the model supports.",
+            autocompletion=complete_method,
+        ),
+    ] = "matex,grad-eclip,rollout,raw-attention",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="METHOD.KEY=VALUE", help="Of one of the methods; repeatable."),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("compare"),
+    json: JsonOption = False,
+    *,
+    film: FilmOptions,
+    model: ModelOptions,
+    plugin: PluginOption = None,
+) -> None:
+    """Explain with several methods, side by side.
+
+    Methods that read a pass of the model share one. Writes one page and a folder for each method.
+    """
+    import matex
+    from matex.render.files import check_folder, save_run
+    from matex.render.report import duration, page
+
+    chosen = parameters_by_method(_names(method), parameter or [])
+    check_folder(out)
+    read = film.read(image)
+    mask = film.read_mask(read)
+    comparison = matex.compare(
+        model.load(),
+        read,
+        text,
+        chosen,
+        skip_unsupported=method == "all",
+        progress=on_terminal(),
+        resize=film.resize,
+        domain=film.domain,
+        lung_mask=mask,
+    )
+    lead = (
+        f"{len(comparison)} methods on one film and phrase; the score is the model's, the same for all of them. Passes "
+        f"of the model that all of them share: {duration(comparison.shared_seconds)}; under each its own formula in "
+        "addition."
+    )
+    html = page(list(comparison.values()), f"“{text}”: methods side by side", lead, left_out=comparison.left_out)
+    save_run(comparison, out, html, progress=on_terminal())
+    if json:
+        print_explanations(list(comparison.values()))
+    else:
+        _print_comparison(comparison, out)
+    model.report_default()
+
+
+def _names(method: str) -> list[str]:
+    """The methods that -m names, each once; `all` are those with an image map."""
+    import matex
+
+    if method == "all":
+        return [entry.name for entry in matex.methods() if "image" in entry.towers]
+    names = list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
+    if not names:
+        raise InputError(f"Expected names of methods with commas between them, got {shown(method)}.")
+    return names
+
+
+def _print_comparison(comparison: Comparison, out: Path) -> None:
+    """One line per method, what was left out and why, and the notes."""
+    for name, explanation in comparison.items():
+        print(_line(name, explanation))
+    print(f"{'passes shared':18} {comparison.shared_seconds:6.3f} s; above, each method's own formula in addition")
+    if comparison.left_out:
+        print(f"Left out, as the model or this installation cannot serve them: {', '.join(comparison.left_out)}.")
+    for name, reason in comparison.left_out.items():
+        print(indented(f"{name}: {reason}"))
+    print_notes(comparison)
+    print(f"\nOpen {out / 'report.html'}; each method has a folder of its own in {out}. Not for diagnosis.")
+
+
+def _line(name: str, explanation: Explanation) -> str:
+    """Name, time, score, the word with the highest score, and whether the map is constant."""
+    from matex.render.panel import number_fixed
+
+    finite = [(score, word) for word, score in explanation.words if math.isfinite(score)]
+    strongest = max(finite, default=(0.0, ""))[1]
+    seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
+    note = "constant map" if explanation.image.degenerate else ""
+    return f"{name:18} {seconds}  score {number_fixed(explanation.score)}  {strongest:16} {note}".rstrip()

@@ -1,0 +1,124 @@
+"""matex explain: one film and one phrase, a report, or the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from matex.cli.explain_report import explain_report
+from matex.cli.explain_table import explain_table
+from matex.cli.options import FilmOptions, JsonOption, MethodOption, ModelOptions, ParameterOption, PluginOption
+from matex.cli.parameters import parse_parameters
+from matex.cli.printing import on_terminal, print_explanations, print_summary
+from matex.errors import InputError, shown
+
+TABLES = (".csv", ".tsv", ".jsonl")
+
+
+def explain(
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF, DICOM ...; or a table (.csv, .tsv, .jsonl) with columns image, text.",
+        ),
+    ],
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The phrase.")] = None,
+    method: MethodOption = "matex",
+    parameter: ParameterOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
+    json: JsonOption = False,
+    laterality: Annotated[
+        str | None,
+        typer.Option(help="patient, or paper for the paper's mirrored sides (as -p laterality=...)."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Text file with a whole report, instead of TEXT: explain every sentence."),
+    ] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"] | None,
+        typer.Option(
+            help="Of a table: stop at the first row that cannot be explained, or skip it.", show_default="stop"
+        ),
+    ] = None,
+    *,
+    film: FilmOptions,
+    model: ModelOptions,
+    plugin: PluginOption = None,
+) -> None:
+    """Explain why a model gives IMAGE and TEXT their score.
+
+    Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html. Of a table: a folder with these for
+    each row, and results.csv; an interrupted run is resumed.
+    """
+    from matex.render.files import check_folder
+
+    given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
+    if Path(image).suffix.lower() in TABLES:
+        _check_table_alone(image, text, report, film)
+        explain_table(Path(image), out, method, parse_parameters(method, given), on_error or "stop", film, model, json)
+    else:
+        _check_one_text(image, text, report, on_error)
+        parameters = parse_parameters(method, given)
+        check_folder(out)
+        if report is not None:
+            explain_report(image, report, out, method, parameters, film, model, json)
+        else:
+            _explain_phrase(image, text or "", out, method, parameters, film, model, json)
+    model.report_default()
+
+
+def _explain_phrase(
+    image: str,
+    text: str,
+    out: Path,
+    method: str,
+    parameters: Mapping[str, Any],
+    film: FilmOptions,
+    model: ModelOptions,
+    json: bool,
+) -> None:
+    """Explain one film and one phrase."""
+    import matex
+
+    read = film.read(image)
+    mask = film.read_mask(read)
+    explanation = matex.explain(
+        model.load(),
+        read,
+        text,
+        method,
+        resize=film.resize,
+        domain=film.domain,
+        lung_mask=mask,
+        progress=on_terminal(),
+        **parameters,
+    )
+    explanation.save(out)
+    if json:
+        print_explanations(explanation)
+    else:
+        print_summary(explanation)
+        print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html")
+        print("Not for diagnosis.")
+
+
+def _check_table_alone(image: str, text: str | None, report: Path | None, film: FilmOptions) -> None:
+    """Raises InputError where a phrase or a mask is given besides a table."""
+    if text is not None or report is not None or film.lung_mask is not None:
+        raise InputError(
+            f"Expected the phrases in the column text of {shown(image)}, got TEXT, --report or --lung-mask too. "
+            "Leave it out."
+        )
+
+
+def _check_one_text(image: str, text: str | None, report: Path | None, on_error: str | None) -> None:
+    """Raises InputError where not exactly one of TEXT and --report is given, or an option of tables is."""
+    if on_error is not None:
+        raise InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out.")
+    if (text is None) == (report is None):
+        raise InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')

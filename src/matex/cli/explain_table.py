@@ -1,0 +1,79 @@
+"""matex explain TABLE: every row of a table, reported as soon as it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from matex.cli.options import FilmOptions, ModelOptions
+from matex.errors import InputError
+
+if TYPE_CHECKING:
+    from matex.explain_table import RowResult
+
+
+def explain_table(
+    table: Path,
+    out: Path,
+    method: str,
+    parameters: Mapping[str, Any],
+    on_error: Literal["stop", "skip"],
+    film: FilmOptions,
+    model: ModelOptions,
+    json: bool,
+) -> None:
+    """Explain every row into a folder of its own.
+
+    Raises:
+        InputError: rows that could not be explained, after all others were.
+    """
+    from matex.explain_table import RESULTS, check_table
+    from matex.explain_table import explain_table as rows_of
+    from matex.render.files import check_folder, strict_json
+
+    check_table(table)
+    check_folder(out)
+    loaded = model.load()
+    logging.getLogger("matex").addHandler(logging.NullHandler())  # rows that are skipped are printed here
+    rows = rows_of(
+        loaded,
+        table,
+        out,
+        method,
+        on_error=on_error,
+        resize=film.resize,
+        domain=film.domain,
+        view=film.view,
+        mirrored=film.mirrored,
+        **parameters,
+    )
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row.status] += 1
+        line = " ".join(strict_json(dataclasses.asdict(row)).split("\n")) if json else _line(row)
+        print(line, flush=True)
+    if not json:
+        print(
+            f"\n{counts['done']} explained, {counts['kept']} kept from an earlier run, {counts['failed']} failed. "
+            f"{out / RESULTS} lists all rows. Not for diagnosis."
+        )
+    if counts["failed"]:
+        raise InputError(
+            f"Expected that every row of {table.name} can be explained, got {counts['failed']} of "
+            f"{counts.total()} that cannot: {out / RESULTS} says why. The others are written."
+        )
+
+
+def _line(row: RowResult) -> str:
+    """Score, folder and phrase of a row, or why it failed."""
+    from matex.render.panel import number_fixed
+
+    if row.status == "failed":
+        return f"failed  line {row.line}: {row.error}"
+    score = number_fixed(math.nan if row.score is None else row.score)
+    return f"{score:>6}  {row.folder}  {row.text}{' (kept)' if row.status == 'kept' else ''}"

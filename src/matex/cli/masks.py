@@ -1,0 +1,57 @@
+"""Lung masks from files: images and NumPy arrays, their numbers as they are stored."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from matex import Film
+from matex.checks import parse_array, read_bytes
+from matex.errors import InputError, shortened, shown
+from matex.images import MAX_BYTES, MAX_PIXELS
+from matex.pipeline import check_mask
+
+
+def read_mask(path: Path, film: Film) -> NDArray[np.generic]:
+    """A lung mask [height, width] of the film's size: 0, 1 and 2, or booleans of both lungs.
+
+    Raises:
+        InputError: the file cannot be read, or holds no mask of this film.
+    """
+    try:
+        values = _stored_values(path)
+    except InputError:
+        raise
+    except Exception as error:  # readers raise nearly every built-in exception on a damaged file
+        raise InputError(
+            f"Expected a lung mask as an image or .npy, could not read {shown(str(path))}: {shortened(str(error))}. "
+            "Check the file."
+        ) from None
+    return check_mask(values, film)
+
+
+def _stored_values(path: Path) -> NDArray[np.generic]:
+    """The numbers of an image or .npy file as they are stored; pipes and devices are never opened."""
+    data = read_bytes(path, "a lung mask", MAX_BYTES)
+    if data.startswith(b"\x93NUMPY"):
+        return parse_array(data, "a lung mask")
+    try:
+        image = Image.open(BytesIO(data))
+    except UnidentifiedImageError:
+        raise ValueError("unknown content") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"more than {MAX_PIXELS // 1_000_000} megapixels")
+    upright = ImageOps.exif_transpose(image)
+    return np.asarray(upright if upright.mode in ("1", "L", "P", "F") else _one_channel(upright))
+
+
+def _one_channel(image: Image.Image) -> Image.Image:
+    """Grey without transparency where the three colours are the same; integers of more bits as they are."""
+    if image.mode.startswith("I"):
+        return image
+    red, green, blue = image.convert("RGB").split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else image

@@ -1,0 +1,62 @@
+"""What the commands print about explanations: numbers, words, notes, JSON."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matex import Explanation
+
+
+def print_summary(explanation: Explanation) -> None:
+    """Score, words, places and notes of one explanation."""
+    from matex.render.panel import number_fixed, places, tell_scores
+
+    print(f"score    {number_fixed(explanation.score)} (cosine similarity), method {explanation.method}")
+    if explanation.words:
+        scores = tell_scores([score for _, score in explanation.words])
+        pairs = zip(explanation.words, scores, strict=True)
+        print("words    " + ", ".join(f"{word} {score}" for (word, _), score in pairs))
+    for words, *place in places(explanation.regions):
+        print(f"place    {words!r}: {', '.join(place[:-1])}")
+    for note in explanation.notes:
+        print(f"note     {note}")
+
+
+def print_notes(explanations: Mapping[str, Explanation]) -> None:
+    """Each note once: those of all explanations alone, others with the names of the explanations that have them."""
+    names_of: dict[str, list[str]] = {}
+    for name, explanation in explanations.items():
+        for note in explanation.notes:
+            names_of.setdefault(note, []).append(name)
+    for note, names in names_of.items():
+        print(f"note     {note}" if len(names) == len(explanations) else f"note     {', '.join(names)}: {note}")
+
+
+def print_explanations(explanations: Explanation | Sequence[Explanation]) -> None:
+    """The record of one explanation, or the list of those of several, as JSON."""
+    from matex.render.files import record
+
+    many = isinstance(explanations, Sequence)
+    print_json([record(one) for one in explanations] if many else record(explanations))
+
+
+def print_json(values: Any) -> None:
+    """JSON on stdout; the lists need nothing more than the standard library for it."""
+    from matex.render.files import strict_json
+
+    print(strict_json(values))
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal: progress bars are shown there and nowhere else."""
+    return sys.stderr.isatty()
+
+
+def indented(text: str, by: int = 4) -> str:
+    """Text filled to 110 columns behind a margin."""
+    space = " " * by
+    return textwrap.fill(text, 110, initial_indent=space, subsequent_indent=space, break_on_hyphens=False)

@@ -1,0 +1,81 @@
+"""matex verify: run a saved explanation again and compare."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matex.checks import number
+from matex.cli.options import (
+    DeviceOption,
+    JsonOption,
+    LungMaskOption,
+    PluginOption,
+    TokenizerOption,
+    complete_model,
+    read_film,
+)
+from matex.cli.printing import print_json
+from matex.errors import InputError
+
+
+def verify(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder that matex explain wrote.")],
+    image: Annotated[
+        str | None, typer.Option(help="The image, when it lies neither next to OUT nor in this folder.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model, when it is not where the record states.", autocompletion=complete_model),
+    ] = None,
+    lung_mask: LungMaskOption = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Of the map in [0, 1] and of the score, 0 or more.", show_default="0.001")
+    ] = None,
+    tokenizer: TokenizerOption = None,
+    device: DeviceOption = "auto",
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Run an explanation again and compare.
+
+    The exit code is 2 when the map or the score differs. The image is found by its checksum: next to OUT, in the
+    current folder, or among the bundled films.
+    """
+    import matex
+    from matex.verify import TOLERANCE, compare, find_image, load_recorded, load_saved, recorded_parameters
+
+    tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
+    saved = load_saved(out)
+    recorded = recorded_parameters(saved)
+    film = read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
+    if saved["provenance.lung_mask"] and lung_mask is None:
+        raise InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
+    mask = None
+    if lung_mask is not None:
+        from matex.cli.masks import read_mask
+
+        mask = read_mask(lung_mask, film)
+    repeated = matex.explain(
+        load_recorded(saved, model, tokenizer, device),
+        film,
+        saved["text"],
+        saved["method"],
+        resize=saved["provenance.resize"],
+        domain=saved["provenance.domain"],
+        lung_mask=mask,
+        **recorded,
+    )
+    verdict = compare(saved, repeated, tolerance)
+    if json:
+        print_json({**dataclasses.asdict(verdict), "same": verdict.same})
+    else:
+        for remark in verdict.remarks:
+            print(f"note: {remark}")
+        if verdict.same:
+            print(f"same: map within {verdict.map_difference:.1g}, score within {verdict.score_difference:.1g}")
+    if not verdict.same:
+        raise InputError(f"Expected the recorded explanation, got another: {'; '.join(verdict.differences)}.")
