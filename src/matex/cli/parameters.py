@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matex.errors import InputError, shown
-from matex.typed import Words, as_type, in_words
+from matex.coerce import Words, as_type, in_words
 
 SPELLED: Words = {
     int: ("a whole number", "whole numbers"),
