@@ -46,7 +46,7 @@ def consistency(rows: Sequence[Tensor], relative: bool = False) -> Tensor:
 
 
 def value_times_gradient(attention: Tensor, gradient: Tensor, value: Tensor) -> Tensor:
-    """v * dS/dv summed over channels and heads, dS/dv_i = sum_q a[q, i] G_q over all query rows (fig. 2 read literally).
+    """v * dS/dv summed over channels and heads, dS/dv_i = sum_q a[q, i] G_q over all query rows (fig. 2 to the letter).
 
     Args:
         attention: [pair, heads, query, key].
