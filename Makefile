@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check format bench evidence evidence-test methods-page train-tiny train-tiny-plain fuzz clean
+.PHONY: demo test test-slow check format bench evidence evidence-test methods-page train-tiny train-tiny-plain train-tiny-siglip fuzz clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -57,7 +57,11 @@ train-tiny: $(VENV)/.ready  ## train the bundled model again (about three hours 
 
 train-tiny-plain: $(VENV)/.ready  ## train the second bundled model, which nobody tells where a finding lies
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny-plain --seed 0 --steps 9000 --small 0.55 \
-	    --fresh 5 --supervision film --text-from src/matex/adapters/tiny --frozen-text 0.6
+	    --fresh 3 --supervision film --text-from src/matex/adapters/tiny --frozen-text 0.6
+
+train-tiny-siglip: $(VENV)/.ready  ## train a SigLIP of the same size, without localisation supervision
+	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny-siglip --seed 0 --steps 9000 --small 0.55 \
+	    --fresh 3 --family siglip --supervision film
 
 clean:
 	rm -rf $(VENV) demo build

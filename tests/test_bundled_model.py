@@ -111,7 +111,7 @@ def test_mirrored_films_get_the_other_side(encoder, films):
     sided = [film for film in films if film.findings[0].side in ("right", "left")]
     phrases = [text for text, *_ in all_canonical()]
     sides = [side for _, _, side, _ in all_canonical()]
-    images, _ = encoder.images([np.ascontiguousarray(film.image[:, ::-1]) for film in sided])
+    images = encoder.images([np.ascontiguousarray(film.image[:, ::-1]) for film in sided])
     best = (images @ encoder.texts(phrases).T).argmax(dim=1)
     opposite = {"right": "left", "left": "right"}
     hits = [sides[i] == opposite[film.findings[0].side] for i, film in zip(best.tolist(), sided, strict=True)]

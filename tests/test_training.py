@@ -1,6 +1,7 @@
 """How a training run begins, goes on, and starts from a finished model. The training itself takes hours."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 import matex.adapters
 from matex.simulation.phrases import all_canonical
+from matex.simulation.training import objective
+from matex.simulation.training.families import FAMILIES, load
 from matex.simulation.training.pool import MASK, SIZE, SLOTS, Place, TrainingFilm
-from matex.simulation.training.train import Recipe, _start
+from matex.simulation.training.train import Recipe, Trainer, _start, make_tokenizer
 
 BUNDLED = Path(matex.adapters.__path__[0]) / "tiny"
 
@@ -119,3 +123,43 @@ def test_a_text_tower_taken_from_a_model_stays_while_it_is_frozen_and_the_image_
         kept = [torch.equal(weights[name], bundled[name].float()) for name in text]
         assert all(kept) == (frozen > 0)
         assert not any(torch.equal(weights[name], bundled[name].float()) for name in image)
+
+
+def test_a_sigmoid_step_trains_a_siglip_without_reading_where_a_finding_lies(tmp_path):
+    recipe = Recipe(steps=10, batch=4, small=0.0, supervision="film", family="siglip")
+    films = made_up_films(4)
+
+    tokenizer = make_tokenizer(0, FAMILIES["siglip"])  # another one would number equally frequent pairs anew
+
+    def steps(some):
+        trainer = Trainer(recipe, tmp_path / "out", tokenizer)
+        trainer.train_step(some)
+        return trainer.train_step(some), trainer
+
+    losses, trainer = steps(films)
+    moved, _ = steps(elsewhere(films))
+    assert losses == moved
+    assert set(losses) == {"pairs", "readout", "norm", "rate"}
+    trainer.export()
+    family, model = load(tmp_path / "out")
+    assert family is FAMILIES["siglip"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    ids = tokenizer("nodule", padding="max_length", max_length=family.length).input_ids
+    assert ids[1:] == [tokenizer.eos_token_id] * (family.length - 1)  # no token before the words; the end token pads
+    pixels = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        own = torch.nn.functional.normalize(model.get_image_features(pixels).pooler_output, dim=-1)
+        torch.testing.assert_close(family.images(model, pixels)[0], own)
+
+
+def test_the_sigmoid_loss_is_the_papers_with_unknown_pairs_left_out():
+    logits = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
+    truth = torch.tensor([[1.0, 0.0, torch.nan], [0.0, torch.nan, 1.0]])
+    weights = torch.tensor([1.0, 1.0, 3.0])
+    terms = [math.log1p(math.exp(-2)), math.log1p(math.exp(-1)), math.log(2), 3 * math.log1p(math.exp(2))]
+    assert float(objective.sigmoid(logits, truth, weights)) == pytest.approx(sum(terms) / 2)
+
+
+def test_place_supervision_needs_a_clip(tmp_path):
+    with pytest.raises(ValueError, match="supervision"):
+        _start(Recipe(steps=10, family="siglip"), tmp_path / "out", tmp_path, resume=False, start=None)

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
+from matex.simulation.training.families import Name
 from matex.simulation.training.train import Recipe, Supervision, train
 
 
@@ -38,12 +39,13 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --work")
     parser.add_argument("--start", type=Path, help="a model trained here before, to begin with instead of at random")
     parser.add_argument("--keep", type=float, default=Recipe.keep, help="share of that model in what ships")
+    parser.add_argument("--family", choices=get_args(Name), default=Recipe.family, help="kind of model")
     parser.add_argument("--supervision", choices=get_args(Supervision), default=Recipe.supervision, help="losses")
     parser.add_argument("--text-from", type=Path, help="a model trained here before, whose text tower to begin with")
     frozen = "share of the schedule before that text tower is trained too"
     parser.add_argument("--frozen-text", type=float, default=Recipe.frozen_text, help=frozen)
     given = parser.parse_args(arguments)
-    fields = ("seed", "minutes", "steps", "rate", "small", "keep", "fresh", "supervision", "frozen_text")
+    fields = ("seed", "minutes", "steps", "rate", "small", "keep", "fresh", "family", "supervision", "frozen_text")
     recipe = Recipe(**{name: getattr(given, name) for name in fields})
     train(given.data, given.out, recipe, given.work, given.resume, given.start, given.text_from, given.threads)
 

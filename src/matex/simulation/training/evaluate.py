@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+from transformers import AutoTokenizer, CLIPModel
 
 from matex.simulation.chest import Lungs, find_lungs
 from matex.simulation.film import PlacedFinding, SimulatedFilm, simulate
 from matex.simulation.phrases import FINDINGS, SIDES, all_canonical, canonical
+from matex.simulation.training.families import Family, load
 from matex.simulation.training.pool import read_grey, read_manifest, read_normals
 
 TIERS = ("obvious", "moderate", "subtle")
@@ -30,37 +31,42 @@ CONTRASTS = (0.0, 0.1, 0.2, 0.3, 5.0)
 
 @dataclass(frozen=True)
 class Encoder:
-    """A CLIP of Hugging Face's with its own tokenizer and image processor."""
+    """A trained model with its own tokenizer and image processor."""
 
-    model: CLIPModel
+    family: Family
+    model: Any
     tokenizer: Any
     processor: Any
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
-        model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-        return cls(model, AutoTokenizer.from_pretrained(folder), CLIPImageProcessor.from_pretrained(folder))
+        family, model = load(folder)
+        processor = type(family.processor()).from_pretrained(folder)
+        return cls(family, model, AutoTokenizer.from_pretrained(folder), processor)
 
     @torch.no_grad()
-    def images(self, films: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """Unit embeddings of films [film, dim] and of their patches [film, patch, dim]."""
-        images, patches = [], []
+    def images(self, films: Sequence[np.ndarray]) -> Tensor:
+        """Unit embeddings of films [film, dim]."""
+        return torch.cat([self.family.images(self.model, pixels)[0] for pixels in self._pixels(films)])
+
+    @torch.no_grad()
+    def patches(self, films: Sequence[np.ndarray]) -> Tensor | None:
+        """Unit embeddings of the films' patches [film, patch, dim]; None where the projection reads a pooled vector."""
+        if not isinstance(self.model, CLIPModel):
+            return None
+        vision, project = self.model.vision_model, self.model.visual_projection
+        hidden = [vision(pixels).last_hidden_state[:, 1:] for pixels in self._pixels(films)]
+        return torch.cat([F.normalize(project(vision.post_layernorm(one)), dim=-1) for one in hidden])
+
+    def _pixels(self, films: Sequence[np.ndarray]) -> Iterator[Tensor]:
         for start in range(0, len(films), 50):
             batch = [Image.fromarray(one).convert("RGB") for one in films[start : start + 50]]
-            pixels = self.processor(batch, return_tensors="pt").pixel_values
-            vision = self.model.vision_model
-            hidden = vision(pixels).last_hidden_state
-            joint = F.normalize(self.model.visual_projection(vision.post_layernorm(hidden)), dim=-1)
-            images.append(joint[:, 0])
-            patches.append(joint[:, 1:])
-        return torch.cat(images), torch.cat(patches)
+            yield self.processor(batch, return_tensors="pt").pixel_values
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings [text, dim]."""
-        tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt")
-        pooled = self.model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
-        return F.normalize(self.model.text_projection(pooled), dim=-1)
+        return self.family.texts(self.model, self.tokenizer, texts)
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -101,7 +107,7 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
         and which films were right [film].
     """
     candidates = all_canonical()
-    similarity = encoder.images([film.image for film in films])[0] @ encoder.texts([c[0] for c in candidates]).T
+    similarity = encoder.images([film.image for film in films]) @ encoder.texts([c[0] for c in candidates]).T
     best = [candidates[i] for i in similarity.argmax(dim=1).tolist()]
     truth = [film.findings[0] for film in films]
     right = np.array([(b[1], b[2], b[3]) == (t.finding, t.side, t.zone) for b, t in zip(best, truth, strict=True)])
@@ -147,7 +153,7 @@ def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) 
 
 def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
     """Whether each finding's phrase beats the same finding on the other side, and all findings that are absent."""
-    images, _ = encoder.images([film.image for film in films])
+    images = encoder.images([film.image for film in films])
     phrases = all_canonical()
     candidates = [place for _, *place in phrases]
     similarity = images @ encoder.texts([phrase for phrase, *_ in phrases]).T
@@ -170,8 +176,10 @@ def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, 
 
 
 def patch_maps(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
-    """Patch embeddings against the finding's phrase: does the map's peak lie on the finding."""
-    _, patches = encoder.images([film.image for film in films])
+    """Patch embeddings against the finding's phrase: does the map's peak lie on the finding. Empty without them."""
+    patches = encoder.patches([film.image for film in films])
+    if patches is None:
+        return {"maps": 0, "peak_on_finding": None, "patch_auc": None}
     hits: list[bool] = []
     areas: list[float] = []
     side = round(patches.shape[1] ** 0.5)  # the processor squashes every film to a square
@@ -198,7 +206,7 @@ def real_films(encoder: Encoder, data: Path, normals: Sequence[np.ndarray]) -> d
     opacity, clear = encoder.texts(OPACITY)
 
     def score(films: Sequence[np.ndarray]) -> np.ndarray:
-        return (encoder.images(films)[0] @ (opacity - clear)).numpy()
+        return (encoder.images(films) @ (opacity - clear)).numpy()
 
     rows = read_manifest(data / "boxes")
     names = sorted({row["image"] for row in rows if row["group"] == "rsna-opacity"})

@@ -73,6 +73,25 @@ def contrastive(similarity: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
     return (share * loss).sum() / usable.sum().clamp(min=1)
 
 
+def sigmoid(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """Every pair of film and sentence by itself: is it true? Unknown pairs do not count.
+
+    Args:
+        logits: [image, text].
+        truth: [image, text]; 1 true, 0 false, NaN unknown.
+        weights: how much a true sentence counts [text].
+
+    Returns:
+        Sum over the pairs of an image, averaged over the images.
+
+    Source:
+        "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, eq. 1.
+    """
+    known = ~torch.isnan(truth)
+    loss = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(truth), reduction="none")
+    return (loss * torch.where(truth == 1, weights, 1.0) * known).sum() / len(logits)
+
+
 def local(similarity: Tensor, coverage: Tensor, meant: Tensor, usable: Tensor) -> Tensor:
     """Where on the patch grid each phrase is true: cross-entropy against the findings it speaks of.
 

@@ -21,7 +21,8 @@ by way of the COVID-19 Radiography Database (Chowdhury et al. 2020; Rahman et al
 - Paediatric films: Kermany et al., "Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep \
 Learning", Cell 2018; Mendeley Data rscbjbr9sj, CC BY 4.0.
 """
-CURVES = ("image", "text", "local", "patches", "guide", "readout", "patch", "kind")
+KIND = {"clip": "CLIP", "siglip": "SigLIP"}
+CURVES = ("image", "text", "pairs", "local", "patches", "guide", "readout", "patch", "kind")
 
 
 def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: str, notes: Sequence[str] = ()) -> None:
@@ -41,7 +42,8 @@ def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: 
     record = {
         "name": folder.name,
         "summary": (
-            f"CLIP from scratch on simulated findings in real normal films and on labelled real films; "
+            f"{KIND[recipe['family']]} from scratch on simulated findings in real normal films and on labelled real "
+            f"films; "
             f"{last['step']} steps of {recipe['batch']} films; on unseen simulated films top-1 retrieval "
             f"{obvious['top1']:.3f}, side {obvious['side']:.3f}, zone {obvious['zone']:.3f}; on real films "
             f"opacity against normal AUC {real['auc']:.3f}; not for diagnosis"
@@ -119,7 +121,11 @@ def tables(evaluation: dict[str, Any]) -> str:
         shares = ("top1", "finding", "side", "zone", "side_given_finding", "zone_given_finding")
         values = [row[name] for name in shares]
         values += [maps["peak_on_finding"], maps["patch_auc"]]
-        lines.append(f"| {tier} | {row['films']} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+        lines.append(
+            f"| {tier} | {row['films']} | "
+            + " | ".join("–" if value is None else f"{value:.3f}" for value in values)
+            + " |"
+        )
     lines += ["", "| top-1 phrase by finding | " + " | ".join(tiers) + " |", "| --- | --- | --- | --- |"]
     for name in evaluation["obvious"]["top1_by_finding"]:
         shares = [f"{evaluation[tier]['top1_by_finding'][name]:.2f}" for tier in tiers]
@@ -130,12 +136,13 @@ def tables(evaluation: dict[str, Any]) -> str:
             share = "none" if cell["top1"] is None else f"{cell['top1']:.3f}"
             lines.append(f"| {name} | {cell['films']} | {share} |")
     two = evaluation["two_findings"]
+    peak = two["patch_maps"]["peak_on_finding"]
     lines += [
         "",
         f"Two findings in a film ({two['films']} films): the named phrase scores above the same finding on the other "
         f"side in {two['named_above_other_side']:.3f}; both findings' phrases are the two best of all in "
-        f"{two['both_on_top_of_all_phrases']:.3f}; the patch map of each phrase peaks on its own finding in "
-        f"{two['patch_maps']['peak_on_finding']:.3f}.",
+        f"{two['both_on_top_of_all_phrases']:.3f}"
+        + (f"; the patch map of each phrase peaks on its own finding in {peak:.3f}." if peak is not None else "."),
         "",
         '| real films, "lung opacity" minus "no finding" | films (ill, normal) | AUC |',
         "| --- | --- | --- |",

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from matex.simulation.phrases import FINDINGS, Claim, Sentence, all_canonical, sentence
 from matex.simulation.training import objective
+from matex.simulation.training.families import FAMILIES, MEAN, PATCH, STD, Family, Name
 from matex.simulation.training.pool import (
     MASK,
     SIZE,
@@ -36,10 +37,6 @@ from matex.simulation.training.vocabulary import radiology_words, save_tokenizer
 log = logging.getLogger(__name__)
 
 Supervision = Literal["place", "film"]
-PATCH = 8
-GRID = SIZE // PATCH
-LENGTH = 48
-MEAN, STD = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -75,44 +72,19 @@ class Recipe:
     """Most new ones per step, so that the simulator leaves the processor to the training."""
     keep: float = 0.0
     """Share that a model which the run started from keeps in what ships (WiSE-FT, arXiv:2109.01903)."""
+    family: Name = "clip"
+    """Kind of model, see `families`."""
     supervision: Supervision = "place"
     """"place": the losses also say where in the film a finding lies; "film": only whether it is in the film."""
     frozen_text: float = 0.0
     """Share of the schedule during which a text tower taken from another model stays as it is."""
 
 
-def make_config(tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
-    return CLIPConfig(
-        projection_dim=128,
-        logit_scale_init_value=math.log(1 / 0.07),
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 4,
-            "max_position_embeddings": LENGTH,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-            "projection_dim": 128,
-        },
-        vision_config={
-            "hidden_size": 192,
-            "intermediate_size": 576,
-            "num_hidden_layers": 6,
-            "num_attention_heads": 4,
-            "image_size": SIZE,
-            "patch_size": PATCH,
-            "projection_dim": 128,
-        },
-    )
-
-
-def make_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+def make_tokenizer(seed: int, family: Family) -> PreTrainedTokenizerFast:
     """The tokenizer of the grammar and the radiology words."""
     rng = np.random.default_rng([seed, 2])
-    return train_tokenizer([one.text for one in _examples(rng, 8000)] + radiology_words() * 3, 4000, LENGTH)
+    texts = [one.text for one in _examples(rng, 8000)] + radiology_words() * 3
+    return train_tokenizer(texts, 4000, family.length, family.bos)
 
 
 def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
@@ -120,14 +92,6 @@ def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
     for _ in range(count):
         chosen = rng.choice(len(places), size=int(rng.integers(3)), replace=False)
         yield sentence([places[i] for i in chosen], rng)
-
-
-def make_processor() -> CLIPImageProcessor:
-    """Squash to a square: a radiograph must not be cropped."""
-    size = {"height": SIZE, "width": SIZE}
-    return CLIPImageProcessor(
-        size=size, do_center_crop=False, crop_size=size, image_mean=[MEAN] * 3, image_std=[STD] * 3
-    )
 
 
 def fixed_sentences() -> tuple[list[Sentence], Tensor]:
@@ -213,24 +177,6 @@ def encode_images(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor, Ten
     return joint[:, 0], joint[:, 1:], hidden, attention
 
 
-def encode_readout(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit embeddings of films [batch, dim] and the readout token's last hidden state [batch, width], no more.
-
-    The losses of `encode_images` that know a place need the patches and the attention; these would cost time here.
-    """
-    vision = model.vision_model
-    output = vision(pixels, interpolate_pos_encoding=pixels.shape[-1] != SIZE)
-    joint = F.normalize(model.visual_projection(output.pooler_output).float(), dim=-1)
-    return joint, output.last_hidden_state[:, 0]
-
-
-def encode_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
-    """Unit embeddings [text, dim]."""
-    tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
-    pooled = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
-    return F.normalize(model.text_projection(pooled).float(), dim=-1)
-
-
 class Films:
     """Draws batches from the simulated, normal and real films."""
 
@@ -275,16 +221,19 @@ class Trainer:
     """Holds what a checkpoint needs."""
 
     def __init__(self, recipe: Recipe, out: Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
+        if recipe.family != "clip" and recipe.supervision == "place":
+            raise ValueError(f"Expected supervision 'film' for a {recipe.family}: its patches have no embedding.")
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.out = out
-        self.tokenizer = tokenizer or make_tokenizer(recipe.seed)
+        self.family = FAMILIES[recipe.family]
+        self.tokenizer = tokenizer or make_tokenizer(recipe.seed, self.family)
         # Eager attention: on a CPU its backward pass is faster than the fused one's, measured.
-        self.model = CLIPModel(make_config(self.tokenizer))
+        self.model = self.family.model(self.tokenizer)
         self.model.set_attn_implementation("eager")
         # Large enough to be seen beside the patches: without it nothing knows where it is for hundreds of steps.
         nn.init.normal_(self.model.vision_model.embeddings.position_embedding.weight, std=0.2)
-        self.heads = Heads(self.model.visual_projection.in_features)
+        self.heads = Heads(self.family.width)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         named = [*self.model.named_parameters(), *self.heads.named_parameters()]
         blocks = [p for name, p in named if ".layers." in name and p.ndim == 2]
@@ -344,7 +293,7 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         with torch.no_grad():
-            self.model.logit_scale.clamp_(0, math.log(50.0))
+            self.family.clamp(self.model)
             keep = min(recipe.average, (1 + self.step) / (10 + self.step))
             for mean, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
                 mean.lerp_(current, 1 - keep)
@@ -355,17 +304,13 @@ class Trainer:
         """Unit embeddings [text, dim]; without a graph while the text tower is frozen."""
         frozen = self.progress() < self.recipe.frozen_text
         with torch.set_grad_enabled(not frozen), torch.autocast("cpu", torch.bfloat16):
-            return encode_texts(self.model, self.tokenizer, texts)
+            return self.family.texts(self.model, self.tokenizer, texts)
 
     def _contrastive(self, image: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
         """Films against sentences, in both directions."""
-        similarity = self.model.logit_scale.exp() * image @ texts.T
         # A denial is true of nearly every film and says little about any one.
         weights = torch.cat([torch.where(affirmed, 1.0, 0.3), self.fixed_weights])
-        return {
-            "image": objective.contrastive(similarity, true, weights),
-            "text": objective.contrastive(similarity.T, true.T, torch.ones(len(image))),
-        }
+        return self.family.losses(self.model, image, texts, true, weights)
 
     def _readout(self, class_logits: Tensor, true: Tensor) -> Tensor:
         """Which canonical phrases are true of a film, from its readout token."""
@@ -380,7 +325,7 @@ class Trainer:
     def _film_losses(self, pixels: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
         """Losses of a run in which nothing says where a finding lies."""
         with torch.autocast("cpu", torch.bfloat16):
-            image, readout = encode_readout(self.model, pixels)
+            image, readout = self.family.images(self.model, pixels)
             class_logits = self.heads.readout(readout).float()
         losses = self._contrastive(image, texts, affirmed, true)
         if (fade := self._fade()) > 0:
@@ -509,7 +454,7 @@ class Trainer:
             weights[name].lerp_(first, self.recipe.keep)
         shipped.half().save_pretrained(self.out)
         save_tokenizer(self.tokenizer, self.out)
-        make_processor().save_pretrained(self.out)
+        self.family.processor().save_pretrained(self.out)
 
 
 def train(

@@ -20,7 +20,7 @@ def radiology_words() -> list[str]:
     return files("matex.simulation.training").joinpath("words.txt").read_text(encoding="utf-8").split()
 
 
-def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(sentences: Iterable[str], size: int, length: int, bos: bool = True) -> PreTrainedTokenizerFast:
     """A lower-case tokenizer that knows no unknown text, laid out as CLIP's.
 
     The end token has the highest id, so that both ways in which CLIP implementations find it (first end
@@ -32,6 +32,7 @@ def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrai
         sentences: texts whose words become whole tokens where possible.
         size: vocabulary size, special tokens included.
         length: most tokens a text may have, begin and end included.
+        bos: begin every text with a token of its own, as CLIP does; without it the end token also pads, as SigLIP's.
     """
     tokenizer = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -53,11 +54,13 @@ def train_tokenizer(sentences: Iterable[str], size: int, length: int) -> PreTrai
     tokenizer.train_from_iterator(chain(sentences, endings), trainer)
     tokenizer.add_special_tokens([PAD, BOS, EOS])
     begin, end = (tokenizer.token_to_id(token) for token in (BOS, EOS))
+    first = f"{BOS} " if bos else ""
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BOS} $A {EOS}", pair=f"{BOS} $A {EOS} $B {EOS}", special_tokens=[(BOS, begin), (EOS, end)]
+        single=f"{first}$A {EOS}", pair=f"{first}$A {EOS} $B {EOS}", special_tokens=[(BOS, begin), (EOS, end)]
     )
+    begins = {"bos_token": BOS} if bos else {}
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, model_max_length=length
+        tokenizer_object=tokenizer, **begins, eos_token=EOS, pad_token=PAD if bos else EOS, model_max_length=length
     )
 
 
