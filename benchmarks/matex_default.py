@@ -37,7 +37,7 @@ from matex.trace import Trace, record
 
 Formula = Callable[[Trace], Tensor]
 Results = dict[str, dict[str, float]]
-TEST_NORMALS = Path(__file__).parents[1] / "examples" / "test-normals.txt"  # not to be seen while choosing
+NORMALS = Path(__file__).parents[1] / "examples" / "choice-normals.txt"  # no reported number rests on them
 SIZE = 224  # maps are compared at this size, pixels
 
 
@@ -54,8 +54,8 @@ class Case:
 def simulated(data: Path, films: int, tier: str, placed: bool, seed: int) -> Iterator[Case]:
     """Two findings per film, each asked for in turn; pairs of one kind and findings without a side are left out."""
     rows = [json.loads(line) for line in (data / "normals" / "manifest.jsonl").read_text().splitlines()]
-    kept = read_names(TEST_NORMALS)
-    normals = [row for row in rows if row["split"] == "val" and row["image"] not in kept]
+    names = read_names(NORMALS)
+    normals = [row for row in rows if row["image"] in names]
     rng = np.random.default_rng(seed)
     made = 0
     while made < films:
@@ -107,6 +107,7 @@ def variants() -> dict[str, Formula]:
         "gradient of 4 blocks": {"gradient_layers": 4},
         "gradient of all blocks": {"gradient_layers": 12},
         "key similarity": {"gradient": "similarity"},
+        "value times dS/dvalue": {"gradient": "value"},
         "flow: rollout": {"flow": "rollout"},
         "flow: all blocks alike": {"temperature": 0.0},
         "flow: last blocks": {"temperature": 2.0},
