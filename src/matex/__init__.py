@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     __version__: str
 
     from matex.adapters import Model, load
-    from matex.auditing import Audit, audit
+    from matex.audits import audit
     from matex.catalog import methods, models
     from matex.corpus import Pair, Skipped, explain_batch, explain_each
     from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
     from matex.images import Film, read
     from matex.pipeline import attribute, compare, explain, score
-    from matex.results import Explanation, SaliencyMap
+    from matex.results import Audit, Explanation, SaliencyMap
     from matex.trace import record
 
 _HOME = {
     "attribute": "pipeline",
-    "audit": "auditing",
+    "audit": "audits",
     "compare": "pipeline",
     "explain": "pipeline",
     "explain_batch": "corpus",
@@ -36,7 +36,7 @@ _HOME = {
     "Placement": "geometry",
     "Film": "images",
     "read": "images",
-    "Audit": "auditing",
+    "Audit": "results",
     "Model": "adapters",
     "load": "adapters",
     "CheckpointError": "errors",

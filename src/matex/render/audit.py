@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -13,9 +13,7 @@ from matex.render.files import strict_json, writing
 from matex.render.overlay import letters, overlay
 from matex.render.page import STYLE, render, style_sheet
 from matex.render.report import THUMB
-
-if TYPE_CHECKING:
-    from matex.auditing import Audit, Control
+from matex.results import Audit, Control
 
 HEADINGS = {
     "pass": "No check speaks against this map",

@@ -13,7 +13,10 @@ import torch
 import matex
 from matex.adapters.randomise import randomised
 from matex.attribution import METHODS
-from matex.auditing import LIMITS, _check_score, _Subject, elsewhere, prior_share
+from matex.audits import LIMITS
+from matex.audits.checks import check_score
+from matex.audits.regions import displaced, prior_share
+from matex.audits.side import check_side
 from matex.cli import run
 from matex.phrases.swap_sides import other_side
 from matex.samples import samples
@@ -122,7 +125,7 @@ def stubs():
     made |= {"half": Half, "sometimes": Sometimes}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(METHODS, "_entries", {**METHODS, **made})
-        patch.setattr("matex.auditing.MODELS", 1)
+        patch.setattr("matex.audits.controls.RANDOM_MODELS", 1)
         yield
 
 
@@ -218,8 +221,7 @@ def side_of(audited, film, mirrored, **changes):
         for name, control in audited.controls.items()
     }
     explanation = dataclasses.replace(audited.explanation, score=film[0])
-    subject = _Subject(audited_model(), explanation, None, "unrelated")
-    return subject.check_side(controls)
+    return check_side(explanation, controls, audited_model().logit_scale)
 
 
 def audited_model():
@@ -348,7 +350,7 @@ def test_random_weights_are_those_of_another_model(audited, tiny):
 @pytest.mark.parametrize(("score", "state"), [(0.2, "pass"), (0.1, "warn"), (0.0, "warn")])
 def test_a_phrase_that_fits_no_better_than_another_is_doubtful(audited, score, state):
     other = dataclasses.replace(audited.controls["unrelated"], score=0.1)
-    check = _check_score(dataclasses.replace(audited.explanation, score=score), {"unrelated": other})
+    check = check_score(dataclasses.replace(audited.explanation, score=score), {"unrelated": other})
     assert check.state == state
     assert (f"To the model “{other.text}” fits as well or better" in check.answer) == (state == "warn")
 
@@ -379,7 +381,7 @@ def test_deletion_counts_regions_that_matter_less(audited, tiny):
 def test_a_region_moves_elsewhere_in_one_piece_or_over_the_border():
     region = torch.zeros(11, 17, dtype=torch.bool)
     region[2:6, 3:8] = True
-    found = elsewhere(region, 60)
+    found = displaced(region, 60)
     assert len({moved.numpy().tobytes() for moved in found}) > 30
     for moved in found:
         assert moved.sum() == region.sum()
@@ -387,7 +389,7 @@ def test_a_region_moves_elsewhere_in_one_piece_or_over_the_border():
         down, across = (int(place) for place in moved.nonzero()[0] - region.nonzero()[0])
         shifts = [region.roll((down + i, across + j), (0, 1)) for i in range(11) for j in range(17)]
         assert any(torch.equal(moved, shift) for shift in shifts)
-    assert all(torch.equal(one, other) for one, other in zip(found, elsewhere(region, 60), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(found, displaced(region, 60), strict=True))
 
 
 def scores_are(monkeypatch, score):
@@ -398,7 +400,7 @@ def scores_are(monkeypatch, score):
             return torch.ones(1, 1)
         return torch.tensor([[score(pixels)] for pixels in inputs])
 
-    monkeypatch.setattr("matex.auditing.encode", encode)
+    monkeypatch.setattr("matex.audits.deletion.encode", encode)
 
 
 def test_a_region_whose_loss_raises_the_score_is_not_needed(tiny, monkeypatch):
@@ -494,7 +496,7 @@ def test_two_audits_are_the_same_and_the_model_is_left_alone(audited, tiny):
 
 def test_an_explanation_can_be_audited(audited, tiny, monkeypatch):
     asked = {}
-    monkeypatch.setattr("matex.auditing.audit", lambda *given, **named: asked.update(given=given, named=named))
+    monkeypatch.setattr("matex.audits.audit", lambda *given, **named: asked.update(given=given, named=named))
     audited.explanation.audit(tiny)
     model, film, text, method = asked["given"]
     assert (model, film, text, method) == (tiny, audited.explanation.film, PHRASE, "matex")
@@ -603,3 +605,12 @@ def test_the_command_prints_json_alone_and_refuses_in_one_line(tmp_path, capsys)
     assert json.loads(capsys.readouterr().out)["format"] == "matex-audit/2"
     assert run([*common, "--repeats", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_repr_of_an_audit_is_one_line(audited):
+    text = repr(audited)
+    assert text.startswith(f"Audit({audited.verdict}: matex on 'opacity in the left lower lung'; ")
+    assert text.endswith("skipped)")
+    assert "\n" not in repr(
+        dataclasses.replace(audited, explanation=dataclasses.replace(audited.explanation, text="a\nb"))
+    )

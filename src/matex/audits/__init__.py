@@ -1,0 +1,10 @@
+"""Is a map about the model, or about the prior, the film, or nothing? The controls of one explanation, and a verdict.
+
+The package is not called audit, since importing it would hide the function `matex.audit`.
+"""
+
+from matex.audits.limits import LIMITS
+from matex.audits.run import audit
+from matex.results import Audit, Check, Control
+
+__all__ = ["LIMITS", "Audit", "Check", "Control", "audit"]

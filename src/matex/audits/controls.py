@@ -1,0 +1,154 @@
+"""The controls of an audit: maps of the same film with another phrase, prior, side, weights or seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from matex.adapters.model import Model
+from matex.adapters.randomise import randomised
+from matex.attribution import make
+from matex.audits.checks import guided, is_chest, no_sides
+from matex.audits.regions import likeness, stays
+from matex.phrases.swap_sides import other_side
+from matex.priors.anatomy import Mention, parse
+from matex.priors.image_context import ImageContext
+from matex.results import Control, Explanation, SaliencyMap
+from matex.trace import record
+
+UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
+RANDOM_MODELS = 3  # how many models with random weights
+
+
+class Target(NamedTuple):
+    """What a control explains.
+
+    Args:
+        title: what differs from the explanation.
+        text: the phrase.
+        mentions: the places that the prior takes the phrase to name; none for no prior.
+        without_prior: compare with the explanation's map without its prior.
+    """
+
+    title: str
+    text: str
+    mentions: tuple[Mention, ...]
+    without_prior: bool = False
+
+
+class Subject(NamedTuple):
+    """The explanation that is audited, with the model and the lung mask that it was made with."""
+
+    model: Model
+    explanation: Explanation
+    lung_mask: NDArray[np.generic] | None
+
+
+def phrase_controls(subject: Subject, unrelated: str) -> dict[str, Control]:
+    """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
+    explanation = subject.explanation
+    other = other_side(explanation.text) if is_chest(explanation) else None
+    controls = _controls(subject, _targets(explanation, other, unrelated), {})
+    if other is not None and no_sides(explanation) is None:
+        controls |= _controls(subject, _mirrored_targets(explanation, other), controls, mirrored=True)
+    return controls
+
+
+def random_weight_controls(subject: Subject) -> dict[str, Control]:
+    """The maps of the same phrase from models with random weights."""
+    explanation = subject.explanation
+    controls: dict[str, Control] = {}
+    for number in range(1, RANDOM_MODELS + 1):
+        target = Target(f"random weights, draw {number}", explanation.text, explanation.regions)
+        random = subject._replace(model=randomised(subject.model, number - 1))
+        controls |= _controls(random, {f"random_weights_{number}": target}, {})
+    return controls
+
+
+def seed_maps(subject: Subject, repeats: int) -> list[SaliencyMap]:
+    """The explanation's map with the seeds 0, 1, ...; none for a method without a seed."""
+    explanation = subject.explanation
+    if "seed" not in explanation.parameters:
+        return []
+    target = Target("", explanation.text, explanation.regions)
+    return [_maps(subject, [target], seed=seed)[0][0] for seed in range(repeats)]
+
+
+def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dict[str, Target]:
+    """The phrases and priors that are explained on the film as it is, by the names of their controls."""
+    text, has_prior = explanation.text, guided(explanation)
+    targets: dict[str, Target] = {}
+    if has_prior:
+        targets["no_prior"] = Target("without the prior", text, ())
+    if has_prior and other:
+        targets["mirrored_prior"] = Target("prior on the other side", text, parse(other))
+    if other:
+        targets["other_side"] = Target("phrase with the other side", other, parse(other))
+    if has_prior and other:
+        targets["other_side_no_prior"] = Target("other side, without the prior", other, (), has_prior)
+    targets["unrelated"] = Target("unrelated phrase, without the prior", unrelated, (), has_prior)
+    return targets
+
+
+def _mirrored_targets(explanation: Explanation, other: str) -> dict[str, Target]:
+    """Both sides' phrases, which are explained on the mirrored film without the prior."""
+    has_prior = guided(explanation)
+    suffix = ", without the prior" if has_prior else ""
+    return {
+        "mirrored_film": Target(f"mirrored film{suffix}", explanation.text, (), has_prior),
+        "mirrored_film_other_side": Target(f"mirrored film, other side{suffix}", other, (), has_prior),
+    }
+
+
+def _controls(
+    subject: Subject, targets: Mapping[str, Target], known: Mapping[str, Control], mirrored: bool = False
+) -> dict[str, Control]:
+    """Explain the targets over one trace and compare each map with its reference.
+
+    Args:
+        subject: what is audited.
+        targets: by the names of their controls.
+        known: controls that exist already; the map without the prior is taken from them.
+        mirrored: show the model the mirrored film.
+    """
+    maps, scores = _maps(subject, list(targets.values()), mirrored)
+    controls: dict[str, Control] = {}
+    for (name, target), image, score in zip(targets.items(), maps, scores, strict=True):
+        reference = subject.explanation.image
+        if target.without_prior:
+            reference = {**known, **controls}["no_prior"].image
+        controls[name] = Control(
+            target.title,
+            target.text,
+            score,
+            image,
+            likeness(reference, image),
+            stays(reference, image),
+            "no_prior" if target.without_prior else "map",
+        )
+    return controls
+
+
+def _maps(
+    subject: Subject, targets: Sequence[Target], mirrored: bool = False, **changes: Any
+) -> tuple[list[SaliencyMap], list[float]]:
+    """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back."""
+    model, explanation, lung_mask = subject
+    method = make(explanation.method, {**explanation.parameters, **changes})
+    pixels, placement = model.prepare(explanation.film, explanation.provenance["resize"])
+    domain, view = explanation.provenance["domain"], explanation.film.view
+    trace = record(
+        model,
+        pixels.flip(-1) if mirrored else pixels,
+        model.batch([model.encode(target.text) for target in targets]),
+        [(0, number) for number in range(len(targets))],
+        image_gradient_blocks=method.gradient_blocks("image"),
+        contexts=[ImageContext(target.mentions, placement, view, lung_mask, domain) for target in targets],
+    ).image
+    grids = method(trace).detach().to("cpu", torch.float32).numpy()
+    grids = np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids
+    return [SaliencyMap(grid, explanation.image.placement) for grid in grids], trace.score.tolist()

@@ -1,0 +1,98 @@
+"""The audit of one explanation: its controls, its checks, and the verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from matex.adapters.model import Model
+from matex.audits.checks import (
+    check_corners,
+    check_lungs,
+    check_map,
+    check_prior_share,
+    check_random_weights,
+    check_score,
+    check_seeds,
+    check_unrelated,
+)
+from matex.audits.controls import UNRELATED, Subject, phrase_controls, random_weight_controls, seed_maps
+from matex.audits.deletion import check_deletion
+from matex.audits.side import check_side
+from matex.checks import count
+from matex.errors import InputError, shown
+from matex.geometry import Resize
+from matex.images import READ_SIDE, read
+from matex.pipeline import Domain, check_phrase, check_request, explain
+from matex.results import Audit
+
+
+def audit(
+    model: Model,
+    image: Any,
+    text: str,
+    method: str = "matex",
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    lung_mask: NDArray[np.generic] | None = None,
+    view: str | None = None,
+    mirrored: bool | None = None,
+    unrelated: str | None = None,
+    regions: int = 40,
+    repeats: int = 5,
+    progress: bool = False,
+    **parameters: Any,
+) -> Audit:
+    """Explain, and hold the map against controls: is it about the model, or about the prior, the film, or nothing?
+
+    Args:
+        unrelated: a phrase that has nothing to do with the image; a sentence about the weather for chest films.
+        regions: how many random regions the highlighted one is compared with.
+        repeats: how many seeds, for methods that draw random numbers.
+        progress: show a progress bar.
+        model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
+
+    Raises:
+        InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats, or an unrelated phrase that is the
+            phrase itself.
+        UnknownName: no such method or parameter.
+        ValueError: a parameter outside its range.
+    """
+    check_request(model, text, method)
+    count(regions, "regions", 10, 10_000)
+    count(repeats, "repeats", 2, 1000)
+    if unrelated is not None:
+        check_phrase(unrelated)
+    if unrelated is not None and unrelated.split() == text.split():
+        raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {shown(unrelated)} for both.")
+    film = read(image, side=READ_SIDE).known_as(view, mirrored)
+    given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
+    explanation = explain(model, film, text, method, **given, **parameters)
+    subject = Subject(model, explanation, lung_mask)
+    unrelated = UNRELATED[domain] if unrelated is None else unrelated
+    with tqdm(total=4, desc="controls", disable=not progress) as bar:
+        controls = phrase_controls(subject, unrelated)
+        bar.update()
+        controls |= random_weight_controls(subject)
+        bar.update()
+        seeds = check_seeds(seed_maps(subject, repeats))
+        bar.update()
+        deletion = check_deletion(model, explanation, regions)
+        bar.update()
+    checks = {
+        "map": check_map(explanation),
+        "prior_share": check_prior_share(explanation, controls),
+        "side": check_side(explanation, controls, model.logit_scale),
+        "unrelated_phrase": check_unrelated(controls),
+        "score": check_score(explanation, controls),
+        "random_weights": check_random_weights(controls),
+        "seeds": seeds,
+        "deletion": deletion,
+        "lungs": check_lungs(explanation, lung_mask),
+        "corners": check_corners(explanation),
+    }
+    return Audit(explanation, checks, controls)
