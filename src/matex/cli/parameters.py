@@ -8,8 +8,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matex.errors import InputError, shown
 from matex.coerce import Words, as_type, in_words
+from matex.errors import InputError, shown
 
 SPELLED: Words = {
     int: ("a whole number", "whole numbers"),
