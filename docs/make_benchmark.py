@@ -1,4 +1,4 @@
-"""Put the numbers of a benchmark run into docs/benchmark.md: every table between its two marks is written anew.
+"""Write the numbers of benchmark runs into docs/benchmark/*.md: every table between its two marks is replaced.
 
 python docs/make_benchmark.py RUNS     RUNS: folder of the runs of examples/evidence*.toml, each after `matex report`
 
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "benchmark.md"
+DOCS = Path(__file__).parent
+PAGES = [DOCS / "benchmark.md", *sorted((DOCS / "benchmark").glob("*.md"))]
 SHOWN = ("matex", "mmel", "grad-eclip", "gradcam", "chefer", "legrad", "saliency", "raw-attention")  # in breakdowns
 Row = dict[str, str]
 
@@ -105,14 +106,15 @@ def main() -> None:
         with (given.runs / run / "report.csv").open(encoding="utf-8", newline="") as stream:
             return list(csv.DictReader(stream))
 
-    def written(match: re.Match[str]) -> str:
+    def table_of(match: re.Match[str]) -> str:
         kind, run, table = match["kind"], match["run"], match["table"]
         if not any(row["table"] == table for row in rows(run)):
             raise SystemExit(f"Expected table {table} of {given.runs / run}, found none. Run it, and matex report.")
         return f"<!-- {kind} {run}/{table} -->\n{KINDS[kind](rows(run), table)}\n<!-- end -->"
 
     marks = re.compile(r"<!-- (?P<kind>\w+) (?P<run>[\w-]+)/(?P<table>[\w-]+) -->\n.*?<!-- end -->", re.S)
-    PAGE.write_text(marks.sub(written, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(marks.sub(table_of, page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
