@@ -1,17 +1,22 @@
-"""What there is: methods and models, read from their source files so that a list imports nothing heavy."""
+"""Lists of methods and models, read from their source files so that a list imports nothing heavy."""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
 import importlib
+import inspect
+import re
 import sys
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from matex.coerce import PLAIN, in_words
+from matex.errors import UnknownName
 from matex.plugins import announced, origin
 
 PACKAGE = Path(__file__).parent
@@ -51,6 +56,34 @@ class MethodEntry:
 
 
 @dataclass(frozen=True)
+class ParameterEntry:
+    """A parameter of a method.
+
+    Args:
+        name: of the field.
+        default: its value where none is given.
+        type: of its values, in words.
+        range: of its values, in the words of the check that refuses others; empty where the type says all.
+        summary: what it sets, from the docstring of the method.
+    """
+
+    name: str
+    default: Any
+    type: str
+    range: str
+    summary: str
+
+    @property
+    def values(self) -> str:
+        """Type and range as one phrase: "a whole number of 1 or more"."""
+        return (
+            self.range.removeprefix("to be ")
+            if self.range.startswith("to be ")
+            else f"{self.type} {self.range}".strip()
+        )
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A kind of model that `matex.load` knows.
 
@@ -76,6 +109,35 @@ def methods() -> tuple[MethodEntry, ...]:
     return tuple(sorted([*shipped.values(), *foreign], key=lambda entry: entry.name))
 
 
+def parameters(method: str) -> tuple[ParameterEntry, ...]:
+    """The parameters of one method, in the order of its fields.
+
+    Raises:
+        UnknownName: no such method.
+
+    >>> [entry.name for entry in parameters("chefer")]
+    ['layers']
+    >>> parameters("chefer")[0].type
+    'one of last, all'
+    """
+    entries = {entry.name: entry for entry in methods()}
+    if method not in entries:
+        raise UnknownName("method", method, tuple(entries))
+    entry = entries[method]
+    if entry.plugin is None:
+        nodes = _lineage(method)
+        texts, hints, ranges = [ast.get_docstring(node) or "" for node in nodes], _hints(nodes), _ranges(nodes)
+    else:
+        kind: type[Any] = sys.modules["matex.attribution"].METHODS[method]
+        texts = [inspect.cleandoc(base.__dict__.get("__doc__") or "") for base in reversed(kind.__mro__)]
+        hints, ranges = typing.get_type_hints(kind), {}
+    summaries = _argument_texts(texts)
+    return tuple(
+        ParameterEntry(name, default, in_words(hints[name], PLAIN), ranges.get(name, ""), summaries.get(name, ""))
+        for name, default in entry.parameters.items()
+    )
+
+
 @cache
 def models() -> tuple[ModelEntry, ...]:
     """All kinds of models, by name."""
@@ -98,6 +160,77 @@ def _shipped() -> Mapping[str, MethodEntry]:
         parameters = {key: value for key, (value, constant) in fields.items() if not constant}
         entries[name] = _entry(name, _summary(node), parameters, constants)
     return entries
+
+
+def _lineage(method: str) -> list[ast.ClassDef]:
+    """The class of a method that ships with the package behind its base classes, most general first."""
+    classes: dict[str, ast.ClassDef] = {}
+    registered = dict(_registered("attribution", "METHODS", classes))
+    found: list[ast.ClassDef] = []
+    ahead: list[ast.ClassDef | ast.FunctionDef] = [registered[method]]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, ast.ClassDef):
+            found.insert(0, node)
+            ahead += [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+    return found
+
+
+def _hints(nodes: Sequence[ast.ClassDef]) -> dict[str, Any]:
+    """The types of annotated fields, from the source; names of choices (`Baseline`) are looked up in their modules."""
+    fields = {
+        statement.target.id: ast.unparse(statement.annotation)
+        for node in nodes
+        for statement in node.body
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+    }
+    plain = {name: text for name, text in fields.items() if not text.startswith("ClassVar")}
+    holder = type("Fields", (), {"__annotations__": plain})
+    return typing.get_type_hints(holder, globalns={"Literal": Literal, **_choices()})
+
+
+@cache
+def _choices() -> dict[str, Any]:
+    """Names that stand for `Literal[...]` in the modules of methods."""
+    found: dict[str, Any] = {}
+    for file in sorted((PACKAGE / "attribution").rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            match node:
+                case ast.Assign(
+                    targets=[ast.Name(id=name)], value=ast.Subscript(value=ast.Name(id="Literal")) as value
+                ):
+                    found[name] = Literal[ast.literal_eval(value.slice)]
+                case _:
+                    pass
+    return found
+
+
+def _ranges(nodes: Sequence[ast.ClassDef]) -> dict[str, str]:
+    """The ranges of parameters, from calls such as `check(self.masks >= 1, "masks", "of 1 or more", self.masks)`."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        for statement in ast.walk(node):
+            match statement:
+                case ast.Call(func=ast.Name("check"), args=[_, ast.Constant(str(name)), ast.Constant(str(text)), _]):
+                    found[name] = text
+                case ast.Call(func=ast.Name("check_seed")):
+                    found["seed"] = "from 0 to 4294967295"
+                case ast.For(iter=ast.Tuple(names), body=[ast.Expr(ast.Call(func=ast.Name("check"), args=args))]):
+                    if isinstance(args[2], ast.Constant):
+                        found |= {ast.literal_eval(name): str(args[2].value) for name in names}
+                case _:
+                    pass
+    return found
+
+
+def _argument_texts(docstrings: Sequence[str]) -> dict[str, str]:
+    """What the sections "Args" of docstrings say about each argument, later docstrings before earlier ones."""
+    found: dict[str, str] = {}
+    for text in docstrings:
+        section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", text, re.M)
+        for item in re.findall(r"^    (\w+): ((?:.*\n?)(?:^        .*\n?)*)", section[1] if section else "", re.M):
+            found[item[0]] = " ".join(item[1].split())
+    return found
 
 
 def _of_class(name: str, kind: type[Any]) -> MethodEntry:

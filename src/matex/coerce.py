@@ -23,6 +23,15 @@ PYTHON: Words = {
     Path: ("a path", "paths"),
     NoneType: ("None", "None"),
 }
+PLAIN: Words = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a finite number", "numbers"),
+    bool: ("true or false", "truth values"),
+    str: ("text", "texts"),
+    tuple: ("a list", "lists"),
+    NoneType: ("none", "none"),
+}
+"""The types of parameters where no Python is written: on the command line and in its lists."""
 
 
 def as_type(value: Any, hint: Any) -> Any:

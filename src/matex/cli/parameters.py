@@ -8,18 +8,9 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matex.coerce import Words, as_type, in_words
+from matex.coerce import PLAIN, as_type, in_words
 from matex.errors import InputError, shown
 
-SPELLED: Words = {
-    int: ("a whole number", "whole numbers"),
-    float: ("a finite number", "numbers"),
-    bool: ("true or false", "truth values"),
-    str: ("text", "texts"),
-    tuple: ("a list", "lists"),
-    types.NoneType: ("none", "none"),
-}
-"""The types of parameters in the words of the command line."""
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -84,7 +75,7 @@ def read_option(name: str, text: str, hint: Any) -> Any:
     try:
         return _read(text, hint)
     except ValueError:
-        expected = in_words(hint, SPELLED)
+        expected = in_words(hint, PLAIN)
         advice = " Separate numbers by commas, texts by semicolons." if "a list" in expected else ""
         raise InputError(f"Expected {name} to be {expected}, got {shown(text)}.{advice}") from None
 
