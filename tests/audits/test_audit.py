@@ -611,6 +611,5 @@ def test_the_repr_of_an_audit_is_one_line(audited):
     text = repr(audited)
     assert text.startswith(f"Audit({audited.verdict}: matex on 'opacity in the left lower lung'; ")
     assert text.endswith("skipped)")
-    assert "\n" not in repr(
-        dataclasses.replace(audited, explanation=dataclasses.replace(audited.explanation, text="a\nb"))
-    )
+    other = dataclasses.replace(audited.explanation, text="a\nb")
+    assert "\n" not in repr(dataclasses.replace(audited, explanation=other))

@@ -1,0 +1,495 @@
+"""The checks as functions of maps and scores: no model, every number known in advance."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from matex.audits.checks import (
+    check_corners,
+    check_lungs,
+    check_map,
+    check_prior_share,
+    check_random_weights,
+    check_score,
+    check_seeds,
+    check_unrelated,
+    guided,
+)
+from matex.audits.deletion import judge_drops, paint_over, region_to_delete
+from matex.audits.limits import LIMITS, below_limit, from_limit, rule
+from matex.audits.regions import (
+    corners,
+    film_pixels,
+    highlighted,
+    likeness,
+    lungs,
+    position,
+    share_inside,
+    stays,
+)
+from matex.audits.side import check_side, preference_finding, prior_finding, word_finding
+from matex.geometry import Placement
+from matex.priors.anatomy import Mention
+from matex.results import Control, SaliencyMap
+from tests.fake_explanation import GRID, fake, film
+
+ROWS, COLUMNS = GRID
+OTHER = "opacity in the right lower lung"
+
+
+def column(index, height=1.0):
+    """A grid that is above zero in one column alone."""
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[:, index] = height
+    return grid
+
+
+def row(index):
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[index] = 1.0
+    return grid
+
+
+FLAT = np.full(GRID, 0.5, dtype=np.float32)
+
+
+def image(grid, resize="squash", size=(512, 512)):
+    return SaliencyMap(grid, Placement.fit(size, (192, 224), (16, 16), resize))
+
+
+def explained(grid, **changes):
+    return fake(grid=grid, **changes)
+
+
+def unguided(grid, **changes):
+    """The explanation of a method without a prior."""
+    return explained(grid, prior=None, components={}, weights={}, **changes)
+
+
+def control(grid, text=OTHER, score=0.1, share=0.5, alike=0.5):
+    return Control("", text, score, image(grid), alike, share)
+
+
+# --------------------------------------------------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize(
+    ("value", "state"),
+    [(0.0, "pass"), (0.2499, "pass"), (0.25, "warn"), (0.4999, "warn"), (0.5, "fail"), (math.nan, "skipped")],
+)
+def test_a_value_that_is_worse_when_large_warns_and_fails_from_its_limits(value, state):
+    assert LIMITS["prior_share"] == (0.25, 0.5)
+    assert from_limit(value, "prior_share") == state
+
+
+@pytest.mark.parametrize(
+    ("value", "state"),
+    [(1.0, "pass"), (0.9, "pass"), (0.8999, "warn"), (0.7, "warn"), (0.6999, "fail"), (math.nan, "skipped")],
+)
+def test_a_value_that_is_worse_when_small_warns_and_fails_below_its_limits(value, state):
+    assert LIMITS["seeds"] == (0.9, 0.7)
+    assert below_limit(value, "seeds") == state
+
+
+def test_a_rule_states_both_limits():
+    assert rule("deletion", "share of regions", "below") == "Share of regions: warns below 0.95, fails below 0.8."
+
+
+# -------------------------------------------------------------------------------------------------------- regions
+
+
+def test_the_highlighted_region_is_a_tenth_of_the_film():
+    region = highlighted(image(np.random.default_rng(0).random(GRID).astype(np.float32)))
+    assert region.shape == (192, 224)
+    assert float(region.sum()) == pytest.approx(math.ceil(0.1 * 192 * 224))
+    padded = image(np.random.default_rng(0).random(GRID).astype(np.float32), "pad", (300, 700))
+    seen = film_pixels(padded.placement)
+    assert 0.3 < seen.mean() < 0.6
+    assert float(highlighted(padded).sum()) == pytest.approx(math.ceil(0.1 * seen.sum()))
+    assert not highlighted(padded)[torch.from_numpy(~seen)].any()
+
+
+def test_all_of_a_map_stays_in_itself_and_none_in_a_map_elsewhere():
+    ramp = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(GRID)
+    assert stays(image(ramp), image(ramp)) == pytest.approx(1, abs=1e-3)
+    assert stays(image(ramp), image(-ramp)) == 0
+    assert stays(image(column(3)), image(column(9))) == pytest.approx(0)
+    assert math.isnan(stays(image(FLAT), image(column(3))))
+    assert math.isnan(stays(image(column(3)), image(FLAT)))
+
+
+def test_the_share_that_stays_is_that_of_the_first_map():
+    """Equal values share the tenth, so that the highlighted regions weigh alike and overlap in proportion."""
+    wide = np.zeros(GRID, dtype=np.float32)
+    wide[:, 2:10] = 1.0
+    assert stays(image(column(3)), image(wide)) == pytest.approx(0.1 / (8 / 14), abs=0.04)
+
+
+def test_likeness_is_the_rank_correlation():
+    ramp = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(GRID)
+    assert likeness(image(ramp), image(ramp**3)) == pytest.approx(1, abs=1e-3)
+    assert likeness(image(ramp), image(-ramp)) == pytest.approx(-1, abs=1e-6)
+
+
+@pytest.mark.parametrize("index", [0, 3, 9, 13])
+def test_the_position_of_a_column_is_its_place_across_the_film(index):
+    assert position(image(column(index))) == pytest.approx((index + 0.5) / COLUMNS, abs=0.02)
+
+
+def test_a_constant_map_has_no_position():
+    assert math.isnan(position(image(FLAT)))
+
+
+def test_the_share_inside_a_region_counts_positive_values_on_the_film_alone():
+    half = np.zeros((192, 224), dtype=bool)
+    half[:, :112] = True
+    signed = column(3) - column(9, 5.0)
+    share, even = share_inside(image(signed), half)
+    assert share == pytest.approx(1, abs=0.01)
+    assert even == 0.5
+    assert share_inside(image(column(3) + column(9)), half)[0] == pytest.approx(0.5, abs=0.01)
+    assert math.isnan(share_inside(image(-column(3)), half)[0])
+    padded = image(column(3), "pad", (300, 700))
+    top = np.zeros((192, 224), dtype=bool)
+    top[:96] = True
+    assert share_inside(padded, top) == pytest.approx((0.5, 0.5), abs=0.01)
+
+
+def test_corners_are_fifteen_per_cent_of_each_side():
+    placement = image(FLAT).placement
+    region = corners(placement)
+    assert region.mean() == pytest.approx(4 * 0.15**2, abs=0.01)
+    assert region[0, 0]
+    assert region[-1, 0]
+    assert region[0, -1]
+    assert region[-1, -1]
+    assert not region[96, 0]
+    assert not region[0, 112]
+    assert not region[96, 112]
+    assert region[27, 32]
+    assert not region[31, 32]
+    assert not region[27, 36]
+
+
+def test_a_lung_mask_lies_where_it_lies_on_the_film():
+    mask = np.zeros((512, 512), dtype=np.uint8)
+    mask[100:400, 60:200] = 2
+    found = lungs(image(FLAT).placement, mask)
+    y, x = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
+    assert (y[0] / 192, y[-1] / 192) == pytest.approx((100 / 512, 400 / 512), abs=0.01)
+    assert (x[0] / 224, x[-1] / 224) == pytest.approx((60 / 512, 200 / 512), abs=0.01)
+
+
+def test_the_atlas_lungs_are_two_boxes_beside_each_other():
+    found = lungs(image(FLAT).placement)
+    assert found[96, 60]
+    assert found[96, 170]
+    assert not found[96, 112]
+    assert not found[:5].any()
+    assert not found[-20:].any()
+    assert not found[:, :10].any()
+
+
+# --------------------------------------------------------------------------------------------------------- checks
+
+
+def test_a_constant_map_is_no_map():
+    assert check_map(explained(FLAT)).state == "fail"
+    assert check_map(explained(column(3))).state == "pass"
+
+
+def test_a_prior_counts_where_it_is_not_even():
+    assert guided(explained(column(3)))
+    assert not guided(unguided(column(3)))
+    assert not guided(explained(column(3), prior=np.ones(GRID, dtype=np.float32)))
+
+
+@pytest.mark.parametrize(("rest", "state"), [(0.9, "pass"), (0.6, "warn"), (0.3, "fail")])
+def test_the_prior_share_is_what_goes_with_the_prior(rest, state):
+    check = check_prior_share(explained(column(3)), {"no_prior": control(column(3, rest), share=0.4)})
+    assert check.values["prior_share"] == pytest.approx(1 - rest, abs=1e-6)
+    assert check.values["stays_without_prior"] == 0.4
+    assert check.state == state
+    assert check.answer.startswith(f"{100 * (1 - rest):.0f} % of the map comes from the place that the phrase names")
+    assert "without it 40 % of the highlighted region stays" in check.answer
+
+
+def test_a_method_without_a_prior_and_a_neutral_prior_are_told_apart():
+    for explanation, why in (
+        (unguided(column(3)), "this method has no prior"),
+        (explained(column(3), prior=np.ones(GRID, dtype=np.float32)), "the prior is neutral here"),
+    ):
+        check = check_prior_share(explanation, {})
+        assert (check.state, check.values) == ("skipped", {"prior_share": 0.0})
+        assert why in check.answer
+
+
+def test_the_prior_share_of_a_constant_map_is_undefined():
+    check = check_prior_share(explained(FLAT), {"no_prior": control(FLAT)})
+    assert check.state == "skipped"
+    assert math.isnan(check.values["prior_share"])
+
+
+@pytest.mark.parametrize(("share", "state"), [(0.2, "pass"), (0.75, "warn"), (0.95, "fail"), (math.nan, "skipped")])
+def test_a_map_that_stays_for_an_unrelated_phrase_is_blind_to_the_phrase(share, state):
+    check = check_unrelated({"unrelated": control(column(3), text="the weather", share=share)})
+    assert check.state == state
+    assert check.values["phrase"] == "the weather"
+    assert ("shows what stands out in the film" in check.answer) == (state in ("warn", "fail"))
+    if state != "skipped":
+        assert check.answer.startswith(f"With “the weather” instead, {100 * share:.0f} % of the highlighted region")
+
+
+@pytest.mark.parametrize(("other", "unrelated", "state"), [(0.1, 0.2, "pass"), (0.3, 0.1, "warn"), (0.1, 0.4, "warn")])
+def test_the_score_is_compared_with_the_other_side_and_an_unrelated_phrase(other, unrelated, state):
+    controls = {"other_side": control(column(9), score=other), "unrelated": control(FLAT, "weather", unrelated)}
+    check = check_score(explained(column(3), score=0.3), controls)
+    assert check.state == state
+    assert check.values == {"score": 0.3, "score_other_side": other, "score_unrelated": unrelated}
+    assert check.answer.startswith(f"The phrase scores 0.300, “{OTHER}” {other:.3f}, “weather” {unrelated:.3f}.")
+
+
+def test_random_weights_are_averaged_over_the_maps_that_are_not_constant():
+    controls = {
+        "unrelated": control(FLAT, share=0.99),
+        "random_weights_1": control(FLAT, share=0.6),
+        "random_weights_2": control(FLAT, share=math.nan),
+        "random_weights_3": control(FLAT, share=0.8),
+    }
+    check = check_random_weights(controls)
+    assert check.state == "warn"
+    assert check.values == {"stays": pytest.approx(0.7), "models": 3.0, "undefined": 1.0}
+    assert "70 % of the highlighted region stays, on average of 2 draws" in check.answer
+    undefined = check_random_weights({"random_weights_1": control(FLAT, share=math.nan)})
+    assert (undefined.state, undefined.values["undefined"]) == ("skipped", 1.0)
+
+
+def test_the_least_alike_two_seeds_decide():
+    generator = np.random.default_rng(1)
+    first = generator.random(GRID).astype(np.float32)
+    maps = [image(first), image(first + 0.05 * generator.random(GRID).astype(np.float32)), image(-first)]
+    check = check_seeds(maps)
+    assert check.state == "fail"
+    assert check.values["seeds"] == 3.0
+    assert check.values["lowest_likeness"] == pytest.approx(-1, abs=0.01)
+    pairs = [likeness(maps[0], maps[1]), likeness(maps[0], maps[2]), likeness(maps[1], maps[2])]
+    assert check.values["mean_likeness"] == pytest.approx(np.mean(pairs))
+    assert "3 seeds the map changes" in check.answer
+    assert "hardly changes" in check_seeds(maps[:2]).answer
+    assert check_seeds(maps[:2]).state == "pass"
+    assert check_seeds([*maps, image(FLAT)]).state == "skipped"
+    assert check_seeds([]).values == {"seeds": 0.0}
+
+
+@pytest.mark.parametrize(("index", "state"), [(3, "pass"), (7, "warn")])
+def test_a_map_outside_the_lungs_warns(index, state):
+    mask = np.zeros((512, 512), dtype=np.uint8)
+    mask[:, 73:220] = 1  # columns 2 to 5 of the grid
+    check = check_lungs(explained(column(index)), mask)
+    assert check.state == state
+    assert check.values["outside_lungs_of_an_even_map"] == pytest.approx(1 - 147 / 512, abs=0.01)
+    assert check.values["outside_lungs"] == pytest.approx(1.0 if state == "warn" else 0.0, abs=0.05)
+    assert check.values["lungs_by"] == "the lung mask"
+
+
+def test_lungs_are_not_asked_for_where_there_are_none():
+    mask = np.ones((512, 512), dtype=np.uint8)
+    lateral = explained(column(3), picture=film(view="LATERAL"))
+    assert "Give a lung mask" in check_lungs(lateral, None).answer
+    assert "Give a lung mask" not in check_lungs(lateral, mask).answer
+    natural = explained(column(3), provenance={"domain": "natural"})
+    assert check_lungs(natural, mask).answer == "The image is not said to be a chest film."
+    heart = Mention("heart", 0, 5, "heart", None, False, False, False, 1.0)
+    assert "outside the lungs" in check_lungs(explained(column(3), regions=(heart,)), None).answer
+    silent = dataclasses.replace(heart, weight=0.0)
+    assert check_lungs(explained(column(3), regions=(silent,)), None).state == "pass"
+    assert check_lungs(explained(-column(3) - 1), None).answer == "The map is nowhere above zero."
+
+
+def test_corners_count_by_their_share_of_the_film():
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[0, 0] = 1.0
+    check = check_corners(explained(grid))
+    assert check.state == "fail"
+    assert check.values["times"] == check.values["corners"] / check.values["corners_of_an_even_map"]
+    assert check_corners(explained(FLAT)).values["times"] == pytest.approx(1)
+    assert check_corners(explained(FLAT)).state == "pass"
+    assert check_corners(explained(-FLAT)).state == "skipped"
+    assert check_corners(explained(grid, provenance={"domain": "natural"})).state == "skipped"
+
+
+# ------------------------------------------------------------------------------------------------------- deletion
+
+
+@pytest.mark.parametrize(
+    ("drops", "quantile", "state"),
+    [
+        ([0.3, 0.1, 0.2, 0.0, 0.25], 1.0, "pass"),
+        ([0.3, *[0.1] * 9, 0.4], 0.9, "warn"),
+        ([0.3, 0.1, 0.4, 0.5, 0.0], 0.5, "fail"),
+        ([0.3, 0.3, 0.3], 0.5, "fail"),
+        ([0.0, -0.1, -0.2], 1.0, "fail"),
+        ([-0.1, -0.2, -0.3], 1.0, "fail"),
+    ],
+)
+def test_deletion_counts_regions_that_matter_less_and_halves_ties(drops, quantile, state):
+    check = judge_drops(torch.tensor(drops, dtype=torch.float64))
+    assert check.values["quantile"] == pytest.approx(quantile)
+    assert check.state == state
+    assert check.values["drop"] == drops[0]
+    assert check.values["random_drop_largest"] == max(drops[1:])
+    assert check.values["random_drop_median"] == sorted(drops[1:])[(len(drops) - 2) // 2]
+    assert check.values["regions"] == len(drops) - 1
+    assert ("does not lower the score" in check.answer) == (drops[0] <= 0)
+    if drops[0] > 0:
+        percent = f"more than painting over {100 * quantile:.0f} % of {len(drops) - 1} regions"
+        assert percent in check.answer
+
+
+def test_the_region_to_delete_has_the_size_of_the_film_without_padding():
+    region = region_to_delete(image(np.random.default_rng(0).random(GRID).astype(np.float32), "pad", (300, 700)))
+    assert region.dtype == torch.bool
+    assert region.shape == (96, 224)
+    assert float(region.double().mean()) == pytest.approx(0.1, abs=0.01)
+    plateau = np.zeros(GRID, dtype=np.float32)
+    plateau[6:] = 1.0
+    assert float(region_to_delete(image(plateau)).double().mean()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_painting_over_replaces_the_region_by_the_mean_of_the_film():
+    placement = image(FLAT, "pad", (300, 700)).placement
+    pixels = torch.rand(1, 3, 192, 224, generator=torch.Generator().manual_seed(0))
+    region = torch.zeros(96, 224, dtype=torch.bool)
+    region[10:20, 30:60] = True
+    painted = paint_over(pixels, placement, [region, ~region])
+    seen = torch.from_numpy(film_pixels(placement))
+    mean = pixels[0][:, seen].mean(dim=1)
+    assert torch.equal(painted[:, :, ~seen], pixels[:, :, ~seen].expand(2, -1, -1))
+    for one, mask in zip(painted[:, :, seen], (region, ~region), strict=True):
+        torch.testing.assert_close(one[:, mask.flatten()], mean[:, None].expand(3, int(mask.sum())))
+        assert torch.equal(one[:, ~mask.flatten()], pixels[0][:, seen][:, ~mask.flatten()])
+
+
+# ----------------------------------------------------------------------------------------------------------- side
+
+
+def side_controls(**changes):
+    """The controls of a phrase with a side, each with a map in a column of its own."""
+    named = {"no_prior": 10, "mirrored_prior": 3, "other_side": 4, "other_side_no_prior": 2}
+    controls = {name: control(column(index)) for name, index in named.items()}
+    controls["mirrored_film"] = control(column(5), score=0.0)
+    controls["mirrored_film_other_side"] = control(column(5), score=0.3)
+    return {**controls, **changes}
+
+
+def test_every_shift_of_the_side_has_its_sign_and_its_controls():
+    """Positive to the patient's left, from the map of the phrase to that of the control."""
+    check = check_side(explained(column(9), score=0.3), side_controls(), 50.0)
+    values = check.values
+    assert values["across"] == pytest.approx(9.5 / 14, abs=0.01)
+    assert values["across_other_side"] == pytest.approx(4.5 / 14, abs=0.01)
+    assert values["shift"] == pytest.approx(-5 / 14, abs=0.01)
+    assert values["shift_without_prior"] == pytest.approx(-8 / 14, abs=0.01)
+    assert values["shift_by_prior_alone"] == pytest.approx(-6 / 14, abs=0.01)
+    assert values["stays_with_other_side_without_prior"] == pytest.approx(0)
+    assert values["preference_for_named_side"] == pytest.approx(1 / (1 + math.exp(-50 * 0.2)))
+    assert values["preference_on_mirrored_film"] == pytest.approx(1 / (1 + math.exp(50 * 0.3)))
+    assert "the highlighted region moves by 43 % of the film's width to the patient's right." in check.answer
+    assert "no prior in either map, it moves by 57 % of the film's width to the patient's right." in check.answer
+    assert "The side of this map is the prior's." in check.answer
+
+
+def test_every_shift_of_the_side_turns_with_the_named_side():
+    mirrored = {"no_prior": control(column(3)), "other_side_no_prior": control(column(11))}
+    changes = {"mirrored_prior": control(column(10)), "other_side": control(column(9)), **mirrored}
+    check = check_side(explained(column(4), score=0.3), side_controls(**changes), 50.0)
+    assert check.values["shift"] == pytest.approx(5 / 14, abs=0.01)
+    assert check.values["shift_without_prior"] == pytest.approx(8 / 14, abs=0.01)
+    assert check.values["shift_by_prior_alone"] == pytest.approx(6 / 14, abs=0.01)
+    assert "the highlighted region moves by 43 % of the film's width to the patient's left." in check.answer
+    assert "no prior in either map, it moves by 57 % of the film's width to the patient's left." in check.answer
+
+
+def test_without_a_prior_the_maps_themselves_are_compared():
+    check = check_side(unguided(column(9), score=0.3), side_controls(), 50.0)
+    assert "shift_by_prior_alone" not in check.values
+    assert check.values["shift_without_prior"] == check.values["shift"] == pytest.approx(-5 / 14, abs=0.01)
+    assert check.state == "pass"
+    assert check.answer.startswith("With the other side in the phrase")
+
+
+def test_the_side_of_a_constant_map_is_skipped():
+    for controls in (
+        side_controls(other_side=control(FLAT)),
+        side_controls(no_prior=control(FLAT)),
+        side_controls(other_side_no_prior=control(FLAT)),
+    ):
+        assert check_side(explained(column(9)), controls, 50.0).state == "skipped"
+    assert check_side(explained(FLAT), side_controls(), 50.0).answer == "One of the maps is constant and has no side."
+
+
+def test_the_worst_part_of_the_side_decides():
+    fails = {"mirrored_film": control(FLAT, score=0.3), "mirrored_film_other_side": control(FLAT, score=0.0)}
+    for score, changes, state in (
+        (0.3, {"mirrored_prior": control(column(9))}, "pass"),
+        (0.3, {}, "fail"),
+        (0.1, {"mirrored_prior": control(column(9))}, "warn"),
+        (-0.2, {"mirrored_prior": control(column(9)), **fails}, "fail"),
+    ):
+        assert check_side(explained(column(9), score=score), side_controls(**changes), 50.0).state == state
+
+
+@pytest.mark.parametrize(
+    ("shift", "state", "movement"),
+    [
+        (0.0, "pass", "stays where it is"),
+        (0.0199, "pass", "stays where it is"),
+        (0.02, "pass", "moves by 2 % of the film's width to the patient's left"),
+        (-0.099, "pass", "moves by 10 % of the film's width to the patient's right"),
+        (-0.1, "warn", "moves by 10 % of the film's width to the patient's right"),
+        (0.2, "fail", "moves by 20 % of the film's width to the patient's left"),
+        (-0.2, "fail", "moves by 20 % of the film's width to the patient's right"),
+        (math.nan, "skipped", "has no place"),
+    ],
+)
+def test_a_shift_by_the_prior_counts_in_both_directions_and_names_its_own(shift, state, movement):
+    finding = prior_finding(shift)
+    assert finding.state == state
+    assert f"the highlighted region {movement}." in finding.sentence
+    assert ("is the prior's" in finding.sentence) == (state in ("warn", "fail"))
+
+
+def test_a_map_that_stays_for_the_other_side_ignores_the_word():
+    assert word_finding(0.3, 0.94).state == "pass"
+    assert word_finding(0.0, 0.95) == (
+        "warn",
+        "With the other side in the phrase, no prior in either map, it stays where it is. "
+        "The map ignores left and right: it is the same for both.",
+    )
+    assert word_finding(-0.3, 1.0).sentence.count("patient's right") == 1
+
+
+@pytest.mark.parametrize(
+    ("on_film", "on_mirrored", "state", "sentence"),
+    [
+        (0.9, 0.1, "pass", "gives the named side 90 % on this film and 10 % on the mirrored film: it sees"),
+        (0.89, 0.1, "warn", "may follow the word"),
+        (0.9, 0.11, "warn", "may follow the word"),
+        (0.1, 0.9, "fail", "it sees the finding on the other side."),
+        (0.11, 0.9, "warn", "may follow the word"),
+        (0.1, 0.89, "warn", "may follow the word"),
+        (0.9, 0.9, "warn", "may follow the word"),
+    ],
+)
+def test_the_preference_must_turn_with_the_film(on_film, on_mirrored, state, sentence):
+    finding = preference_finding(on_film, on_mirrored)
+    assert finding.state == state
+    assert sentence in finding.sentence
+
+
+def test_scores_far_apart_do_not_overflow():
+    controls = side_controls(other_side=control(column(4), score=-1e6))
+    assert check_side(explained(column(9)), controls, 100.0).values["preference_for_named_side"] == pytest.approx(1)
