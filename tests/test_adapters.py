@@ -16,7 +16,8 @@ from matex.adapters.model import words
 from matex.adapters.openai import PRESETS, tokenizer_from_merges
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.tokenizer import load_tokenizer
-from matex.images import Film, InputError
+from matex.errors import InputError
+from matex.images import Film
 from tests.conftest import small_clip
 from tests.openai_format import state_dict
 

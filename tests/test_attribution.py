@@ -12,8 +12,8 @@ import matex
 from matex.attribution import METHODS, make
 from matex.attribution.grad_eclip import key_similarity, value_gradient
 from matex.attribution.matex import attention_flow, consistency, layer_weights
-from matex.attribution.method import minmax
 from matex.attribution.rollout import rollout_row
+from matex.attribution.shared.minmax import minmax
 from matex.registry import UnknownName
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip, methods

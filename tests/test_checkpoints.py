@@ -18,7 +18,8 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 import matex
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import Preprocessing
-from matex.images import Film, InputError
+from matex.errors import InputError
+from matex.images import Film
 from matex.samples import samples
 from tests.conftest import small_clip
 from tests.openai_format import state_dict

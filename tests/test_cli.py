@@ -23,7 +23,7 @@ from matex.adapters.tokenizer import describe_tokenizer
 from matex.attribution import METHODS
 from matex.cli import run
 from matex.cli.parameters import parse_parameters
-from matex.images import InputError
+from matex.errors import InputError
 from matex.registry import UnknownName
 from matex.render.files import NAMES, RUN
 from matex.samples import samples

@@ -13,7 +13,8 @@ import pytest
 
 from matex.benchmark import parse_config
 from matex.benchmark.config import plain
-from matex.coerce import as_type, in_words, shown
+from matex.coerce import as_type, in_words
+from matex.errors import shown
 
 
 @pytest.mark.parametrize(

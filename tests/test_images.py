@@ -17,7 +17,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from matex import images
-from matex.images import Film, InputError, read
+from matex.errors import InputError
+from matex.images import Film, read
 from matex.samples import samples
 
 HEIGHT, WIDTH = 23, 37

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import matex
+from matex.errors import InputError
 from matex.geometry import Placement
-from matex.images import InputError
 from matex.pipeline import trace_pairs
 from matex.samples import samples
 from tests.conftest import small_clip

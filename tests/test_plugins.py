@@ -12,7 +12,8 @@ import pytest
 import matex
 from matex.attribution import METHODS
 from matex.cli import run
-from matex.plugins import PluginError, load_file, origin
+from matex.errors import PluginError
+from matex.plugins import load_file, origin
 from matex.samples import samples
 
 FILM = samples()[0].path

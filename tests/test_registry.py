@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from matex.images import InputError
+from matex.attribution import make
+from matex.errors import InputError
 from matex.metrics import make_metric
+from matex.protocols import METHODS, Ablatable, stochastic
 from matex.registry import Registry, UnknownName, build
 
 
@@ -86,3 +88,24 @@ def test_a_name_that_cannot_be_printed_is_not_registered(name):
         registry(name)(object())
     assert len(str(caught.value)) < 300
     assert not registry
+
+
+def test_a_method_cannot_hide_an_argument_of_explain():
+    @dataclass(frozen=True)
+    class Hiding:
+        resize: int = 3
+
+    with pytest.raises(InputError, match="leave free, got 'resize'"):
+        METHODS("hiding")(Hiding)
+    assert "hiding" not in METHODS
+
+
+def test_methods_say_what_depends_on_chance_and_what_can_be_taken_out():
+    assert stochastic(make("rise", {}))
+    assert not stochastic(make("mmel", {}))
+    assert stochastic(make("mmel", {"mode": "paper"}))
+    assert not stochastic(make("grad-eclip", {}))
+    without = make("matex", {}).ablation()
+    assert (without.name, without.changes) == ("no prior", {"prior_strength": 1.0})
+    assert make("matex", {"delta": 0}).ablation() is None
+    assert not isinstance(make("grad-eclip", {}), Ablatable)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from matex.errors import InputError
 from matex.geometry import Placement
-from matex.images import InputError
 from matex.priors.anatomy import Mention, parse
 from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table

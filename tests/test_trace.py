@@ -10,8 +10,8 @@ from transformers import CLIPModel
 
 import matex
 from matex.adapters.clip import adapt
-from matex.adapters.model import UnsupportedModel
 from matex.adapters.preprocessing import Preprocessing
+from matex.errors import UnsupportedModel
 from matex.geometry import Placement
 from matex.priors.anatomy import parse
 from matex.priors.image_context import ImageContext

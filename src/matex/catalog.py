@@ -103,7 +103,7 @@ def methods() -> tuple[MethodEntry, ...]:
     """
     if announced():
         importlib.import_module("matex.attribution")
-    registry = getattr(sys.modules.get("matex.attribution.method"), "METHODS", {})
+    registry = getattr(sys.modules.get("matex.protocols"), "METHODS", {})
     shipped = _shipped()
     foreign = [_of_class(name, registry[name]) for name in registry if name not in shipped]
     return tuple(sorted([*shipped.values(), *foreign], key=lambda entry: entry.name))

@@ -45,6 +45,25 @@ MAX_DEPTH = 64
 """Levels of nesting in JSON or TOML; ours have at most ten."""
 
 
+def check(ok: bool, name: str, expected: str, value: Any) -> None:
+    """Refuse a parameter outside its range.
+
+    Raises:
+        InputError: `ok` is False.
+    """
+    if not ok:
+        raise InputError(f"Expected {name} {expected}, got {shown(value)}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every random generator takes.
+
+    Raises:
+        InputError: a seed below 0 or above 32 bits.
+    """
+    check(0 <= seed < SEEDS, "seed", f"from 0 to {SEEDS - 1}", seed)
+
+
 def text(value: Any, name: str) -> str:
     """Text that can be written to any file.
 

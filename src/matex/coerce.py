@@ -10,8 +10,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
-from matex.errors import shown as shown
-
 Words = Mapping[Any, tuple[str, str]]
 """What one and what several of a type are called."""
 PYTHON: Words = {

@@ -20,7 +20,6 @@ from tqdm.auto import tqdm
 
 from matex.adapters.model import Encoded, Model, Tower, check_model, words
 from matex.attribution import METHODS, Fused, Reporting, make, require
-from matex.attribution.method import unserved
 from matex.attribution.shared.path_integral import incompleteness
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
@@ -28,6 +27,7 @@ from matex.images import READ_SIDE, Film, read
 from matex.plugins import describe
 from matex.priors.anatomy import parse
 from matex.priors.image_context import ImageContext
+from matex.protocols import unserved
 from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
 from matex.trace import PairTrace, Trace, record, run
 

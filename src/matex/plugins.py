@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from matex.errors import PluginError
+from matex.protocols import METHODS
 
 GROUP = "matex.methods"
 VARIABLE = "MATEX_PLUGINS"
@@ -48,7 +49,7 @@ def load_announced() -> None:
         except Exception as error:  # anything can go wrong in somebody else's module
             raise PluginError(
                 f"Expected the installed plug-in {entry.module} to be importable, got {type(error).__name__}: "
-                f"{str(error)[:200]}. Mend or uninstall it."
+                f"{str(error)[:200]}. Fix or uninstall it."
             ) from error
     for file in _files():
         load_file(file)
@@ -83,8 +84,6 @@ def load_file(path: Path) -> tuple[str, ...]:
     Raises:
         PluginError: no such file, one that fails, registers nothing, or registers what is no method.
     """
-    from matex.attribution import METHODS
-
     file = path.expanduser().resolve()
     name = _PREFIX + hashlib.sha256(str(file).encode()).hexdigest()[:12]
     if name not in sys.modules:

@@ -6,13 +6,15 @@ import dataclasses
 import functools
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from matex.checks import LARGEST, MAX_COUNT, MAX_REAL
 from matex.coerce import as_type, in_words
 from matex.errors import InputError, UnknownName, shown
 
 T = TypeVar("T")
+Entry = TypeVar("Entry")
+Built = TypeVar("Built")
 MAX_NAME = 100
 """Characters of a registered name."""
 
@@ -20,21 +22,30 @@ MAX_NAME = 100
 class Registry(Mapping[str, T], Generic[T]):
     """A mapping that decorators fill: `@METHODS("rollout")` above a class makes it known under that name."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, check: Callable[[str, T], None] | None = None) -> None:
+        """
+        Args:
+            kind: of thing, as messages name it.
+            check: refuses an entry, given its name, by raising InputError.
+        """
         self.kind = kind
+        self._check = check
         self._entries: dict[str, T] = {}
 
-    def __call__(self, name: str) -> Callable[[T], T]:
+    def __call__(self, name: str) -> Callable[[Entry], Entry]:
         if not (isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= MAX_NAME):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(
                 f"Expected the name of a {self.kind} as printable text of at most {MAX_NAME} characters, got "
                 f"{shown(name)}. Choose another name."
             )
 
-        def register(entry: T) -> T:
+        def register(entry: Entry) -> Entry:
             if name in self._entries and self._entries[name] is not entry:
                 raise ValueError(f"The {self.kind} name {name!r} is taken. Choose another name.")
-            self._entries[name] = entry
+            registered = cast(T, entry)  # the decorator hands the class back as what it is, not as a T
+            if self._check is not None:
+                self._check(name, registered)
+            self._entries[name] = registered
             return entry
 
         return register
@@ -58,7 +69,7 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any], listed: str) -> Any:
+def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, Any], listed: str) -> Built:
     """The registered dataclass with these parameters, each as the type that its field is annotated with.
 
     Args:
@@ -74,7 +85,7 @@ def build(registry: Registry[type[Any]], name: str, parameters: Mapping[str, Any
     """
     kind = registry[name]
     hints = _hints(kind)
-    known = tuple(field.name for field in dataclasses.fields(kind))
+    known = tuple(field.name for field in dataclasses.fields(cast(Any, kind)))
     values: dict[str, Any] = {}
     for parameter, value in parameters.items():
         if parameter not in known:

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Attended, Model, Tower
+from matex.errors import InputError
 from matex.geometry import Size
-from matex.images import InputError
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
 

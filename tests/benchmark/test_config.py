@@ -4,7 +4,7 @@ import pytest
 
 from matex.benchmark import load_config, parse_config, read_preset
 from matex.benchmark.config import differences, load_search, plain
-from matex.images import InputError
+from matex.errors import InputError
 from tests.benchmark import toy
 
 

@@ -8,7 +8,7 @@ import pytest
 import matex
 from matex.benchmark import parse_config
 from matex.benchmark.controls import MAPS, cells, control_map, draws, measured
-from matex.images import InputError
+from matex.errors import InputError
 from tests.benchmark import toy
 
 

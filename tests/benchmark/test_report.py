@@ -46,7 +46,7 @@ from matex.benchmark.report_tables import (
     two_findings,
 )
 from matex.benchmark.store import read_table, table_bytes
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics.statistics import summarise
 from tests.benchmark import synthetic_run, toy
 

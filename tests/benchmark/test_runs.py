@@ -23,7 +23,7 @@ from matex.benchmark.report_run import read_run
 from matex.benchmark.runner import _new_plan
 from matex.benchmark.store import ChunkKey, Store
 from matex.datasets import open_dataset
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics import Case, make_metric
 from tests.benchmark import toy
 from tests.datasets import layouts

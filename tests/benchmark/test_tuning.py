@@ -10,7 +10,7 @@ import matex
 from matex.benchmark import read_preset, tune
 from matex.benchmark.config import load_search
 from matex.benchmark.tuning import tune_file, write_preset
-from matex.images import InputError
+from matex.errors import InputError
 from tests.benchmark import toy
 
 VALUES = {"alpha": (0.1, 1.0), "delta": (0.0, 0.7)}

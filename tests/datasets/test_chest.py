@@ -11,7 +11,7 @@ from matex.datasets import open_dataset
 from matex.datasets.chexlocalize import mask_of_runs, run_lengths
 from matex.datasets.mimic_cxr import section_of
 from matex.datasets.tables import Unusable
-from matex.images import InputError
+from matex.errors import InputError
 from tests.datasets import layouts
 
 

@@ -15,7 +15,8 @@ from matex.datasets import open_dataset
 from matex.datasets.boxes import box_of, mask_of_polygons, scaled, within
 from matex.datasets.pictures import inside, size_of
 from matex.datasets.tables import Unusable, read_rows
-from matex.images import InputError, read
+from matex.errors import InputError
+from matex.images import read
 from tests.datasets import layouts
 
 ROW = {"image": "a.png", "text": "nodule", "boxes": [[6, 4, 12, 10]]}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from matex.datasets import open_dataset
-from matex.images import InputError
+from matex.errors import InputError
 from tests.datasets import layouts
 
 # Conceptual Captions

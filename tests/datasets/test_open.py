@@ -10,7 +10,7 @@ import pytest
 
 from matex.datasets import DATASETS, Sample, open_dataset
 from matex.datasets.layout import Layout, Reading, identity
-from matex.images import InputError
+from matex.errors import InputError
 from matex.registry import UnknownName
 from tests.datasets import layouts
 

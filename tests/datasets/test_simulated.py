@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from matex.datasets import open_dataset
-from matex.images import InputError
+from matex.errors import InputError
 from matex.samples import samples
 from matex.simulation import all_canonical, canonical
 from tests.datasets import layouts

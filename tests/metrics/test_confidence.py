@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics import make_metric
 from matex.metrics.confidence import confidence
 from tests.conftest import EOS

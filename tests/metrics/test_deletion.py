@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics import make_metric
 from matex.metrics.deletion import Canvas, area_under, blurred, class_embeddings, noise, shrunk
 from tests.metrics.made import film, loop, make_case, same, small_model

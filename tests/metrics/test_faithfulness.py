@@ -10,7 +10,7 @@ import torch
 
 import matex
 from matex.datasets.sample import Sample
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics import Case, make_metric
 from matex.metrics.infidelity import square
 from matex.metrics.road import fill

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from matex.errors import InputError
 from matex.geometry import Placement
-from matex.images import InputError
 from matex.metrics import make_metric
 from matex.metrics.localisation import grown, hit, iou, tune_thresholds, union
 from matex.results import SaliencyMap

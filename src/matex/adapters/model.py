@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.unread import describe, unread_words
 from matex.checks import MAX_PHRASE
-from matex.errors import CheckpointError as CheckpointError
 from matex.errors import InputError, shown
-from matex.errors import UnsupportedModel as UnsupportedModel
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
 from matex.registry import Registry

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters.model import Model
-from matex.images import InputError
+from matex.errors import InputError
 
 Scheme = Literal["normal", "permute"]
 

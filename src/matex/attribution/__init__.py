@@ -3,8 +3,8 @@
 import importlib
 import pkgutil
 
-from matex.attribution.method import METHODS, NEEDS, Fused, Method, Reporting, make, require
 from matex.plugins import load_announced
+from matex.protocols import METHODS, NEEDS, Fused, Method, Reporting, make, require
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

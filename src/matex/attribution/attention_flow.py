@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.attribution.method import METHODS
 from matex.errors import MissingExtra
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 _UNIT = 10**9  # capacity 1 as an integer; flows add up to at most 1, so 32 bits suffice

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.method import METHODS, check
 from matex.attribution.shared.bottleneck import Aim, Bottleneck
-from matex.images import InputError
+from matex.checks import check
+from matex.errors import InputError
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

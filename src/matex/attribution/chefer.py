@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.grad_eclip import value_gradient
-from matex.attribution.method import METHODS
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

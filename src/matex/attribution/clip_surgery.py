@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.method import METHODS, check
+from matex.checks import check
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from matex.attribution.gradient import Gradient, add_up, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
-from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.occlusion import Occlusion
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Begin, completeness
+from matex.checks import check, check_seed
+from matex.protocols import METHODS
 from matex.trace import FROM_INPUT, Trace
 
 _AT_ONCE = 64  # coordinates per run of a gradient operator; bounds the memory of their maps
@@ -95,6 +96,10 @@ class EmbeddingSpace:
     def __post_init__(self) -> None:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
         check_seed(self.seed)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.operator == "gradient-shap"
 
     def gradient_blocks(self, kind: str) -> int:
         return FROM_INPUT if self._of_the_score else 0

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Attended, Tower
-from matex.attribution.method import METHODS, check, minmax
+from matex.attribution.shared.minmax import minmax
+from matex.checks import check
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

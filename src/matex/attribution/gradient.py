@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from matex.attribution.method import METHODS
 from matex.attribution.shared.input_gradients import entry, gate_relus, gradients
+from matex.protocols import METHODS
 from matex.trace import FROM_INPUT, Trace
 
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw
-from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Baseline, Begin, along, completeness, starts
+from matex.checks import check, check_seed
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, gradient_elements, per_pair
-from matex.attribution.method import METHODS
 from matex.attribution.shared.input_gradients import stack_targets
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

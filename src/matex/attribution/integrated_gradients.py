@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw
-from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Baseline, Begin, along, completeness, starts
+from matex.checks import check, check_seed
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 
@@ -64,6 +65,10 @@ class IntegratedGradients:
         check(self.steps >= 1, "steps", "of 1 or more", self.steps)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
         check_seed(self.seed)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.baseline == "noise"
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

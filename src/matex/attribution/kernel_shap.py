@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import per_pair
-from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.shared.ablation import all_subsets, encode_subsets, patches
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.superpixels import superpixels
+from matex.checks import check, check_seed
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many features every subset is run

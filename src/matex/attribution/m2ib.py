@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from matex.attribution.method import METHODS
 from matex.attribution.shared.bottleneck import Aim, Bottleneck
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

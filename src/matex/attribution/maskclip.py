@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.method import METHODS
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

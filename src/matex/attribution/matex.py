@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from matex.attribution.grad_eclip import key_similarity, value_gradient
-from matex.attribution.method import METHODS, check, minmax
 from matex.attribution.rollout import rollout_row
+from matex.attribution.shared.minmax import minmax
+from matex.checks import check
 from matex.priors.spatial import SpatialPrior
+from matex.protocols import METHODS, Ablation
 from matex.trace import Trace
 
 
@@ -129,6 +131,12 @@ class Matex:
             check(getattr(self, name) >= 0, name, "of 0 or more", getattr(self, name))
         check(self.prior_strength >= 1, "prior_strength", "of 1 or more", self.prior_strength)
         check(self.gradient_layers >= 1, "gradient_layers", "of 1 or more", self.gradient_layers)
+
+    def ablation(self) -> Ablation | None:
+        if self.prior_strength == 1 or not self.delta:
+            return None
+        description = "with a neutral prior: what its map owes to the model alone."
+        return Ablation("no prior", {"prior_strength": 1.0}, description)
 
     def gradient_blocks(self, kind: str) -> int:
         return self.gradient_layers

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.grad_eclip import GradEclip
-from matex.attribution.method import METHODS, check, check_seed, minmax
+from matex.attribution.shared.minmax import minmax
+from matex.checks import check, check_seed
+from matex.protocols import METHODS, Ablation
 from matex.trace import Trace
 
 
@@ -139,6 +141,15 @@ class Mmel:
         )
         check(self.contrast is None or self.contrast > 0, "contrast", "above 0", self.contrast)
         check_seed(self.seed)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.mode == "paper"
+
+    def ablation(self) -> Ablation | None:
+        if self.mode == "off":
+            return None
+        return Ablation("off", {"mode": "off"}, "without its gate, which is Grad-ECLIP.")
 
     def gradient_blocks(self, kind: str) -> int:
         return GradEclip(self.layers).gradient_blocks(kind)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from matex.attribution.gradient import per_pair
-from matex.attribution.method import METHODS, check
 from matex.attribution.shared.ablation import encode_subsets
 from matex.attribution.shared.batching import batches
 from matex.attribution.shared.input_gradients import encode, stack_targets
+from matex.checks import check
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

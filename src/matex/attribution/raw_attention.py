@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from matex.attribution.method import METHODS
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.attribution.gradient import per_pair
-from matex.attribution.method import METHODS, check, check_seed
 from matex.attribution.shared.ablation import all_subsets, encode_subsets
 from matex.attribution.shared.batching import batches
 from matex.attribution.shared.input_gradients import encode, stack_targets
+from matex.checks import check, check_seed
+from matex.protocols import METHODS
 from matex.trace import Trace
 
 _EXACT = 10  # up to so many tokens every subset is run

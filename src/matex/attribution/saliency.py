@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw, score_elements
-from matex.attribution.method import METHODS
+from matex.protocols import METHODS
 from matex.trace import FROM_INPUT, Trace
 
 

@@ -32,7 +32,8 @@ from matex.benchmark.store import (
     values_file,
 )
 from matex.datasets import Dataset, Sample
-from matex.images import Film, InputError
+from matex.errors import InputError
+from matex.images import Film
 from matex.metrics import Case, make_metric
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs

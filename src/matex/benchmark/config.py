@@ -17,8 +17,8 @@ from matex.benchmark.store import as_folder
 from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shortened, shown
 from matex.coerce import Words, as_type, in_words
 from matex.datasets import DATASETS
+from matex.errors import InputError
 from matex.geometry import Resize
-from matex.images import InputError
 from matex.metrics import METRICS, make_metric
 from matex.registry import check_counts
 

@@ -15,14 +15,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.attribution import Fused, make
-from matex.attribution.embedding_space import EmbeddingSpace
-from matex.attribution.integrated_gradients import IntegratedGradients
-from matex.attribution.mmel import Mmel
+from matex.attribution import make
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics import METRICS, make_metric
 from matex.priors.image_context import ImageContext
+from matex.protocols import Ablatable, stochastic
 from matex.results import Explanation, SaliencyMap
 
 PRIOR = "atlas"  # shape of the regions in the prior's controls, MATEX's own default
@@ -155,14 +153,7 @@ def control_map(cell: Cell, like: Explanation, dataset: str, sample: str) -> Exp
 
 def draws(name: str, parameters: Mapping[str, Any]) -> bool:
     """Whether the map depends on the method's seed; some methods read theirs in one of their settings only."""
-    method = make(name, parameters)
-    if isinstance(method, Mmel):
-        return bool(method.mode == "paper")
-    if isinstance(method, IntegratedGradients):
-        return bool(method.baseline == "noise")
-    if isinstance(method, EmbeddingSpace):
-        return bool(method.operator == "gradient-shap")
-    return hasattr(method, "seed")
+    return stochastic(make(name, parameters))
 
 
 def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
@@ -201,18 +192,13 @@ def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
 def _without(choice: MethodChoice, config: Config) -> list[Cell]:
     """The method without its prior or gate; nothing where it has none or the configuration lists that already."""
     method = make(choice.name, choice.parameters)
-    if isinstance(method, Mmel) and method.mode != "off":
-        name, change = "off", {"mode": "off"}
-        about = f"{choice.label} without its gate, which is Grad-ECLIP."
-    elif isinstance(method, Fused) and getattr(method, "prior_strength", 1) != 1 and method.weights().get("prior"):
-        name, change = "no prior", {"prior_strength": 1.0}
-        about = f"{choice.label} with a neutral prior: what its map owes to the model alone."
-    else:
+    ablation = method.ablation() if isinstance(method, Ablatable) else None
+    if ablation is None:
         return []
-    parameters = {**choice.parameters, **change}
+    parameters = {**choice.parameters, **ablation.changes}
     if any(make(other.name, other.parameters) == make(choice.name, parameters) for other in config.methods):
         return []
-    label = f"{choice.label} ({name})"
+    label, about = f"{choice.label} ({ablation.name})", f"{choice.label} {ablation.description}"
     return [
         Cell(label, "control", "method", choice.name, with_seed, seed, choice.label, about)
         for seed, with_seed in _seeded(choice.name, parameters, config.seeds)

@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from matex.adapters.model import Encoded, UnsupportedModel
+from matex.adapters.model import Encoded
 from matex.benchmark.config import Config
 from matex.benchmark.plan import Opened, without_folder
 from matex.benchmark.report_run import Entry, Measure, Run, Section, Values
 from matex.benchmark.report_tables import style_of
 from matex.datasets import Sample
+from matex.errors import InputError, UnsupportedModel
 from matex.geometry import Box, Placement
-from matex.images import READ_SIDE, Film, InputError, read
+from matex.images import READ_SIDE, Film, read
 from matex.metrics.confidence import highest_first
 from matex.metrics.localisation import union
 from matex.render.colormap import ColourScale

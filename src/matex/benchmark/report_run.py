@@ -20,8 +20,7 @@ from matex.benchmark.config import Config, MetricChoice, parse_config
 from matex.benchmark.controls import MAPS, cells, explains_another_class, localises, measured
 from matex.benchmark.store import ADDED, FORMAT, MAX_RECORD, Store, check_table, read_lines, read_table
 from matex.checks import parse_json, read_bytes, read_json, read_text
-from matex.errors import shown
-from matex.images import InputError
+from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 from matex.metrics.localisation import tune_thresholds
 

@@ -36,8 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.checks import parse_array, parse_json, read_bytes, read_json
-from matex.errors import MissingExtra, shortened, shown
-from matex.images import InputError
+from matex.errors import InputError, MissingExtra, shortened, shown
 from matex.render.files import strict_json
 
 if sys.platform != "win32":

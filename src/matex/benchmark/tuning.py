@@ -20,8 +20,9 @@ from matex.attribution import make
 from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test
 from matex.benchmark.plan import Films, open_model
 from matex.datasets import Sample, open_dataset
+from matex.errors import InputError
 from matex.geometry import Resize
-from matex.images import Film, InputError
+from matex.images import Film
 from matex.metrics import METRICS, Case, make_metric
 from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm
 from matex.pipeline import Domain, trace_pairs

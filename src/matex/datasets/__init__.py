@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from matex.checks import text
-from matex.coerce import as_type, in_words, shown
+from matex.coerce import as_type, in_words
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
-from matex.images import InputError
+from matex.errors import InputError, shown
 from matex.registry import UnknownName, check_counts
 
 for _module in pkgutil.iter_modules(__path__):

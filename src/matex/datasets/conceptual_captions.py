@@ -12,7 +12,7 @@ from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import SUFFIXES, contained, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, clean, leaving_out, read_lines
-from matex.images import InputError
+from matex.errors import InputError
 
 TABLES = {"train": ("Train_GCC-training.tsv",), "val": ("Validation_GCC-1.1.0-Validation.tsv",)}
 NAMES: dict[str, Callable[[bytes], str]] = {

@@ -9,7 +9,7 @@ from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import SUFFIXES, contained
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, read_lines
-from matex.images import InputError
+from matex.errors import InputError
 
 
 @DATASETS("folder")

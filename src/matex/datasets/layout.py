@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from matex.datasets.sample import Problem, Sample
-from matex.images import InputError
+from matex.errors import InputError
 
 Entry = Sample | Callable[[], Sample]
 """A sample, or how to make it where that takes memory or time."""

@@ -12,7 +12,7 @@ from matex.datasets.layout import Layout, Reading, check_choice, cluster, identi
 from matex.datasets.pictures import inside, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Unusable, clean, leaving_out, once, read_lines, read_rows
-from matex.images import InputError
+from matex.errors import InputError
 from matex.priors.sections import sections
 
 SECTIONS = ("findings", "impression")

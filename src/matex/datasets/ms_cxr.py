@@ -14,8 +14,8 @@ from matex.datasets.mimic_cxr import PATIENT
 from matex.datasets.pictures import inside, size_of, table, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, as_rows, missing_columns, read_json, read_rows
+from matex.errors import InputError
 from matex.geometry import Box
-from matex.images import InputError
 
 COLUMNS = (
     "dicom_id", "category_name", "label_text", "path", "x", "y", "w", "h", "image_width", "image_height",

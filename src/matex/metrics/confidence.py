@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.adapters.model import Model, Tower
-from matex.attribution.method import check
 from matex.attribution.shared.batching import batches
 from matex.attribution.shared.input_gradients import embed
-from matex.images import InputError
+from matex.checks import check
+from matex.errors import InputError
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
 

@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Model
-from matex.attribution.method import check
-from matex.images import Film, InputError
+from matex.checks import check
+from matex.errors import InputError
+from matex.images import Film
 from matex.metrics.confidence import Columns, cosine
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.method import check
 from matex.attribution.shared.input_gradients import encode
+from matex.checks import check
 from matex.errors import MissingExtra
 from matex.metrics.embedding import embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need

@@ -13,9 +13,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.attribution.method import check
+from matex.checks import check
+from matex.errors import InputError
 from matex.geometry import Box
-from matex.images import InputError
 from matex.metrics.confidence import Columns
 from matex.metrics.metric import METRICS, Case, Need
 

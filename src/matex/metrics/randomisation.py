@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import Model
 from matex.adapters.randomise import Scheme, randomised
-from matex.attribution.method import check
+from matex.checks import check
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
 from matex.metrics.reexplain import Maps, explain_again, original

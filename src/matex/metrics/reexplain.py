@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from matex.adapters.model import Encoded, Model
 from matex.attribution import Fused, make
 from matex.attribution.shared.batching import batches
-from matex.images import InputError
+from matex.errors import InputError
 from matex.metrics.metric import Case
 from matex.priors.image_context import ImageContext
 from matex.results import Explanation

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.method import check
+from matex.checks import check
 from matex.metrics.confidence import Columns, highest_first
 from matex.metrics.deletion import area_under
 from matex.metrics.embedding import embed_images, embed_texts

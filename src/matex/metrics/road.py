@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.method import check
+from matex.checks import check
 from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
 from matex.metrics.embedding import embed_images, embed_texts, model_of

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters.model import Encoded, Model
-from matex.attribution.method import check
 from matex.attribution.shared.input_gradients import embed
-from matex.images import InputError
+from matex.checks import check
+from matex.errors import InputError
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
 

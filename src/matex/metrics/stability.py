@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Model
-from matex.attribution.method import check
+from matex.checks import check
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need
 from matex.metrics.reexplain import explain_again, original

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.dicom.view_position import is_frontal
-from matex.images import InputError
+from matex.errors import InputError
 from matex.priors.anatomy import Mention
 from matex.priors.atlas import LUNGS, REGIONS, Box, Region, names
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.attribution.method import check, check_seed
 from matex.attribution.shared.batching import batches
-from matex.images import InputError
+from matex.checks import check, check_seed
+from matex.errors import InputError
 from matex.trace import Trace
 
 _OPEN = 5.0  # where alpha starts: sigmoid(5) = 0.993 of every element gets through

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matex.adapters.model import Tower, UnsupportedModel
+from matex.adapters.model import Tower
+from matex.errors import UnsupportedModel
 from matex.trace import Trace, at_least_float32, embed
 
 _SIDE_BY_SIDE = 8  # backwards at a time

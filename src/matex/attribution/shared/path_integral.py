@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from matex.attribution.shared.batching import batches
 from matex.attribution.shared.input_gradients import entry, gradients
-from matex.images import InputError
+from matex.errors import InputError
 from matex.trace import Trace, at_least_float32, embed
 
 _TARGETS = 8  # whose gradients at all points of a batch are held at once

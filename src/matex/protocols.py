@@ -1,15 +1,19 @@
-"""What a method is: a frozen dataclass whose fields are its parameters and whose call is its formula over a trace."""
+"""What a method is: a frozen dataclass whose fields are its parameters and whose call is its formula over a trace.
+
+`Method` is what every method has. The other protocols are optional declarations; whoever needs one asks with
+isinstance, so that no part of the package knows methods by name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
-from matex.adapters.model import Tower, UnsupportedModel
-from matex.errors import InputError, shown
+from matex.adapters.model import Tower
+from matex.errors import InputError, UnsupportedModel
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
@@ -24,6 +28,15 @@ NEEDS: Mapping[str, str] = {
     "black box": "scores of other inputs, nothing from inside",
 }
 
+RESERVED = frozenset(
+    [
+        *("model", "image", "text", "method", "methods", "resize", "domain", "lung_mask", "view", "mirrored"),
+        *("pixels", "token_ids", "tower", "pairs", "on_error", "workers", "skip_unsupported"),
+        *("unrelated", "regions", "repeats"),
+    ]
+)
+"""Arguments of matex.explain and its relatives, which a field of the same name would hide."""
+
 
 class Method(Protocol):
     """An attribution method.
@@ -33,9 +46,10 @@ class Method(Protocol):
     `towers` names the towers it is defined on ("image", "text"). `source` is the paper with its equations. A method
     may further declare: `needs`, what it asks of a tower, keys of `NEEDS`; `passes`, what a map costs in forwards and
     backwards; `equation`, the formula; `errors`, known errors and gaps of the source, each with what is done about it;
-    and, when it has a `seed`, `draws`: what the seed draws.
+    and, when it has a `seed`, `draws`: what depends on the seed.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     towers: ClassVar[tuple[str, ...]]
     source: ClassVar[str]
 
@@ -85,13 +99,60 @@ class Reporting(Method, Protocol):
         ...
 
 
-METHODS: Registry[type[Any]] = Registry("method")
+@runtime_checkable
+class Stochastic(Method, Protocol):
+    """A method with a seed that only some of its settings read."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the map depends on the seed with these parameters."""
+        ...
 
 
-def make(name: str, parameters: Mapping[str, Any]) -> Any:
+class Ablation(NamedTuple):
+    """A method without one of its parts, as a control.
+
+    Args:
+        name: what is gone, such as "no prior".
+        changes: parameters that take the part out.
+        description: as the name of the method goes on, such as "without its gate, which is Grad-ECLIP."
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    description: str
+
+
+@runtime_checkable
+class Ablatable(Method, Protocol):
+    """A method that consists of parts, one of which can be taken out."""
+
+    def ablation(self) -> Ablation | None:
+        """The method without its prior or gate; None where these parameters have none."""
+        ...
+
+
+def _check_fields(name: str, kind: type[Method]) -> None:
+    """Refuse a field that an argument of `matex.explain` would hide.
+
+    Raises:
+        InputError: a reserved name.
+    """
+    for field in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
+        if field.name in RESERVED:
+            raise InputError(
+                f"Expected the method {name!r} to have parameters whose names matex.explain and its relatives leave "
+                f"free, got {field.name!r}. Choose another name."
+            )
+
+
+METHODS: Registry[type[Method]] = Registry("method", _check_fields)
+
+
+def make(name: str, parameters: Mapping[str, Any]) -> Method:
     """The registered method with these parameters, each as the type that its field is annotated with.
 
-    Whole numbers become floats and lists tuples where those are asked for, so that a record of the parameters and the
+    Whole numbers become floats and lists tuples where the field says so, so that a record of the parameters and the
     key of what a trace keeps do not depend on how they were given.
 
     Raises:
@@ -101,17 +162,23 @@ def make(name: str, parameters: Mapping[str, Any]) -> Any:
     return build(METHODS, name, parameters, "matex.methods() shows them")
 
 
-def unserved(method: Any, tower: Tower) -> str | None:
+def stochastic(method: Method) -> bool:
+    """Whether the map of a method depends on its seed."""
+    return method.stochastic if isinstance(method, Stochastic) else hasattr(method, "seed")
+
+
+def unserved(method: Method | type[Method], tower: Tower) -> str | None:
     """Why a tower cannot serve a method, as half a sentence; None when it can."""
     if tower.kind not in method.towers:
         return f"it explains the {' and '.join(method.towers)} tower alone"
-    for need in getattr(method, "needs", ()):
+    needs: tuple[str, ...] = getattr(method, "needs", ())
+    for need in needs:
         if need in tower.missing:
             return f"it needs {NEEDS[need]}, and {tower.missing[need]}"
     return None
 
 
-def require(name: str, method: Any, tower: Tower) -> None:
+def require(name: str, method: Method, tower: Tower) -> None:
     """Refuse a method that a tower cannot serve, naming those that it can.
 
     Raises:
@@ -124,28 +191,3 @@ def require(name: str, method: Any, tower: Tower) -> None:
     others = [other for other, kind in METHODS.items() if unserved(kind, tower) is None]
     refusal = InputError if tower.kind not in method.towers else UnsupportedModel
     raise refusal(f"Expected a method for this {tower.kind} tower, got {name!r}: {why}. There are {', '.join(others)}.")
-
-
-def minmax(values: Tensor, among: Tensor | None = None) -> Tensor:
-    """Scale [pair, token] to [0, 1] by the extremes among the chosen tokens of each pair; zeros where those are equal.
-
-    Equal is what differs by no more than rounding. Tokens outside `among` are scaled alike and may leave [0, 1].
-    """
-    among = torch.ones_like(values, dtype=torch.bool) if among is None else among
-    low = values.masked_fill(~among, torch.inf).amin(dim=-1, keepdim=True)
-    high = values.masked_fill(~among, -torch.inf).amax(dim=-1, keepdim=True)
-    span = high - low
-    largest = torch.maximum(low.abs(), high.abs()).clamp(min=1e-12)
-    constant = ~(span > max(1e-12, 4 * torch.finfo(values.dtype).eps) * largest)
-    return torch.where(constant, torch.zeros_like(values), (values - low) / span.masked_fill(constant, 1.0))
-
-
-def check(ok: bool, name: str, expected: str, value: Any) -> None:
-    """Raise a one-line InputError for a parameter outside its range."""
-    if not ok:
-        raise InputError(f"Expected {name} {expected}, got {shown(value)}.")
-
-
-def check_seed(seed: int) -> None:
-    """Raise a one-line InputError for a seed that not every generator takes."""
-    check(0 <= seed < 2**32, "seed", "from 0 to 4294967295", seed)
