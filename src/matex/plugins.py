@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from matex.errors import PluginError
-from matex.protocols import METHODS
 
 GROUP = "matex.methods"
 VARIABLE = "MATEX_PLUGINS"
@@ -84,6 +83,8 @@ def load_file(path: Path) -> tuple[str, ...]:
     Raises:
         PluginError: no such file, one that fails, registers nothing, or registers what is no method.
     """
+    from matex.protocols import METHODS  # here, so that lists of methods answer without torch
+
     file = path.expanduser().resolve()
     name = _PREFIX + hashlib.sha256(str(file).encode()).hexdigest()[:12]
     if name not in sys.modules:
