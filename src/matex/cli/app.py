@@ -89,6 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except typer.Exit as request:
         return request.exit_code
+    except SystemExit as ended:  # Typer ends the process after shell completion
+        return int(ended.code or 0)
     except Exception as error:
         if debug:
             raise
