@@ -128,7 +128,7 @@ def parameters(method: str) -> tuple[ParameterEntry, ...]:
         nodes = _lineage(method)
         texts, hints, ranges = [ast.get_docstring(node) or "" for node in nodes], _hints(nodes), _ranges(nodes)
     else:
-        kind: type[Any] = sys.modules["matex.attribution"].METHODS[method]
+        kind: type[Any] = sys.modules["matex.protocols"].METHODS[method]
         texts = [inspect.cleandoc(base.__dict__.get("__doc__") or "") for base in reversed(kind.__mro__)]
         hints, ranges = typing.get_type_hints(kind), {}
     summaries = _argument_texts(texts)
