@@ -30,7 +30,7 @@ from matex.attribution.matex import Matex
 from matex.datasets.simulated import read_names
 from matex.geometry import Box
 from matex.images import read
-from matex.priors.anatomy import parse
+from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.simulation import canonical, find_lungs, simulate
 from matex.trace import Trace, record

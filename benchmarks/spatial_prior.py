@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from matex.images import read
-from matex.priors.anatomy import parse
+from matex.phrases import parse
 from matex.priors.spatial import KINDS, spatial_prior
 from matex.simulation import canonical, find_lungs, simulate
 

@@ -36,7 +36,7 @@ from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.attribution import make
 from matex.geometry import Placement
-from matex.priors.anatomy import parse
+from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.samples import samples
 from matex.trace import PairTrace, Trace, record, run

@@ -10,7 +10,7 @@ from PIL import Image
 
 from matex.geometry import Placement
 from matex.images import Film
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
 from matex.samples import samples
 

@@ -28,7 +28,7 @@ from pydicom.uid import (  # noqa: E402
 from matex.dicom import grey, pixel_data  # noqa: E402
 from matex.errors import InputError  # noqa: E402
 from matex.images import read  # noqa: E402
-from matex.priors.anatomy import parse  # noqa: E402
+from matex.phrases import parse  # noqa: E402
 from matex.priors.spatial import is_frontal, spatial_prior  # noqa: E402
 
 SECRET = "ZZTOP^SECRETA"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from matex.errors import InputError
 from matex.geometry import Placement
-from matex.priors.anatomy import Mention, parse
+from matex.phrases import Mention, parse
 from matex.priors.spatial import spatial_prior
 from matex.render.colormap import INFERNO, ColourScale, table
 from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing

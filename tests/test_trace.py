@@ -13,7 +13,7 @@ from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import UnsupportedModel
 from matex.geometry import Placement
-from matex.priors.anatomy import parse
+from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.trace import FROM_INPUT, Trace, record, run
 from tests.conftest import BOS, EOS, small_clip

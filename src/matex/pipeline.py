@@ -24,8 +24,8 @@ from matex.attribution.shared.path_integral import incompleteness
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
+from matex.phrases import parse
 from matex.plugins import describe
-from matex.priors.anatomy import parse
 from matex.priors.image_context import ImageContext
 from matex.protocols import unserved
 from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token

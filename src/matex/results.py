@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from matex.checks import as_path
 from matex.geometry import Placement
 from matex.images import Film
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from matex.priors.anatomy import claim, parse, polarity, sentences
-from matex.priors.sections import sections
+from matex.phrases import claim, parse, polarity, sentences
+from matex.phrases.sections import sections
 from tests.fuzz.hostile import text
 from tests.fuzz.runner import Case, Wrong, generator
 

@@ -14,8 +14,8 @@ from matex.adapters.randomise import randomised
 from matex.attribution import make
 from matex.audits.checks import guided, is_chest, no_sides
 from matex.audits.regions import likeness, stays
+from matex.phrases import Mention, parse
 from matex.phrases.swap_sides import other_side
-from matex.priors.anatomy import Mention, parse
 from matex.priors.image_context import ImageContext
 from matex.results import Control, Explanation, SaliencyMap
 from matex.trace import record

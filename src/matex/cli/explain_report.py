@@ -13,7 +13,7 @@ from matex.errors import InputError, shown
 
 if TYPE_CHECKING:
     from matex import Explanation, Model
-    from matex.priors.anatomy import Sentence
+    from matex.phrases import Sentence
     from matex.render.report import Line
 
 
@@ -56,7 +56,7 @@ def explain_report(
 
 def _sentences(path: Path) -> tuple[Sentence, ...]:
     """The sentences of a report."""
-    from matex.priors.anatomy import sentences
+    from matex.phrases import sentences
 
     found = sentences(read_text(path, "a text file for --report", MAX_REPORT))
     if not found:
@@ -70,7 +70,7 @@ def _lines(model: Model, sentences: Sequence[Sentence], chest: bool) -> list[Lin
     Raises:
         InputError: sentences describe findings, but the model can read none of them.
     """
-    from matex.priors.anatomy import claim, polarity
+    from matex.phrases import claim, polarity
     from matex.render.report import Line
 
     lines: list[Line] = []

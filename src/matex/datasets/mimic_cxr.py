@@ -13,7 +13,7 @@ from matex.datasets.pictures import inside, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Unusable, clean, leaving_out, once, read_lines, read_rows
 from matex.errors import InputError
-from matex.priors.sections import sections
+from matex.phrases.sections import sections
 
 SECTIONS = ("findings", "impression")
 SPLITS = {"train": "train", "validate": "val", "test": "test"}
@@ -132,8 +132,8 @@ class MimicCxr(Layout):
 def section_of(report: str, section: str) -> str:
     """The text of a section, sub-headings included; empty when the report has none.
 
-    Only a known name begins or ends a section (`matex.priors.sections`). A section that comes twice, as in an addendum,
-    is joined in order; FINDINGS AND IMPRESSION serves both.
+    Only a known name begins or ends a section (`matex.phrases.sections`). A section that comes twice, as in an
+    addendum, is joined in order; FINDINGS AND IMPRESSION serves both.
     """
     parts = [part for part in sections(report) if section in part.name]
     return clean(" ".join(dict.fromkeys(report[part.start : part.end].strip() for part in parts)))

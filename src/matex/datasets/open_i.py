@@ -14,7 +14,7 @@ from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, once, read_rows
 from matex.errors import InputError, shown
-from matex.priors.sections import section_name
+from matex.phrases.sections import section_name
 
 SECTIONS = ("findings", "impression")
 MAX_XML = 1 << 20  # bytes; a report is some thousands

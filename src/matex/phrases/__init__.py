@@ -1,1 +1,8 @@
-"""Reading a phrase: which findings it names, where, and whether it affirms them."""
+"""Reading phrases and reports: regions with their sides, what is said about them, sentences and what they claim."""
+
+from matex.phrases.claims import Claim, Polarity, claim, polarity
+from matex.phrases.mention import Mention, Side
+from matex.phrases.parser import parse
+from matex.phrases.sentence import Sentence, sentences
+
+__all__ = ["Claim", "Mention", "Polarity", "Sentence", "Side", "claim", "parse", "polarity", "sentences"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from matex.priors.anatomy import Mention, parse
+from matex.phrases.mention import Mention
+from matex.phrases.parser import parse
 
 _PAIRS = (("left", "right"), ("lt", "rt"), ("lul", "rul"), ("lll", "rll"), ("l", "r"))
 _OTHER = {word: other for pair in _PAIRS for word, other in (pair, pair[::-1])}

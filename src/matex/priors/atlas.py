@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from matex.phrases.regions import is_sided, only_side
+
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1)."""
 
@@ -78,13 +80,10 @@ class Region:
     paper: Box
     """The box for the paper's parabola, patient coordinates, of the right side if sided. The paper gives those
     of apex and base; the others follow their pattern."""
-    sided: bool = True
     inside: bool = False
     """Lies in the lung: its soft edges end with the average lung, and a lung mask is multiplied in."""
     hidden: bool = False
     """Reaches behind the heart and below the dome of the diaphragm, where the lung mask of a frontal film ends."""
-    only: str | None = None
-    """The one side on which the region exists."""
     soft: tuple[float, float] = (0.06, 0.05)
     """Standard deviation of the fall-off outside the box (kind "atlas"), in the units of the box."""
     radlex: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -92,6 +91,16 @@ class Region:
     snomed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """SNOMED CT ids by side, "" without side; from pydicom's code dictionary."""
     source: str = "heuristic"
+
+    @property
+    def sided(self) -> bool:
+        """Whether it exists on the patient's right or left; otherwise it lies in the midline."""
+        return is_sided(self.key)
+
+    @property
+    def only(self) -> str | None:
+        """The one side on which it exists; None for both, or for a midline region."""
+        return only_side(self.key)
 
 
 _LOBE = (0.06, 0.11)  # lobes cannot be told apart on one frontal film: they fade over about .08 of its height
@@ -160,7 +169,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 (0, 0.42, 1, 0.79),
                 (0, 0.3, 0.5, 0.7),
                 inside=True,
-                only="right",
                 soft=_LOBE,
                 radlex={"right": "RID1310"},
                 snomed={"right": "72481006"},
@@ -177,7 +185,7 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 snomed={"": "90572001"},
                 source=_NODULES + " (.58 +- .11), down to the diaphragm",
             ),
-            Region("lingula", (0.25, 0.42, 1, 0.82), (0, 0.45, 0.5, 0.75), inside=True, only="left", soft=_LOBE),
+            Region("lingula", (0.25, 0.42, 1, 0.82), (0, 0.45, 0.5, 0.75), inside=True, soft=_LOBE),
             Region("hilum", (0.62, 0.3, 1.05, 0.62), (0.3, 0.3, 0.5, 0.6), snomed={"": "46750007"}),
             Region("perihilar", (0.4, 0.22, 1.05, 0.72), (0, 0.3, 0.5, 0.7)),
             Region("costophrenic angle", (-0.04, 0.8, 0.35, 1.05), (0, 0.8, 0.25, 1)),
@@ -195,7 +203,7 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
             Region("paramediastinal", (0.65, 0, 1.05, 0.75), (0.3, 0, 0.5, 0.7)),
             Region("paracardiac", (0.6, 0.45, 1.05, 0.98), (0.25, 0.45, 0.5, 0.9)),
             Region("hemidiaphragm", (0, 0.85, 1.05, 1.12), (0, 0.7, 0.5, 1), snomed={"": "5798000"}),
-            Region("minor fissure", (0, 0.42, 0.9, 0.58), (0, 0.4, 0.5, 0.6), only="right"),
+            Region("minor fissure", (0, 0.42, 0.9, 0.58), (0, 0.4, 0.5, 0.6)),
             Region("major fissure", (0, 0.3, 1, 0.95), (0, 0.3, 0.5, 0.9)),
             Region("clavicle", (-0.05, -0.02, 1.1, 0.16), (0, 0, 0.5, 0.25), snomed={"": "51299004"}),
             Region("rib", (-0.12, 0, 0.9, 1), (0, 0, 0.5, 1), snomed={"": "113197003"}),
@@ -211,7 +219,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "heart",
                 HEART,
                 (0.35, 0.45, 0.8, 0.9),
-                sided=False,
                 soft=_MIDLINE,
                 radlex={"": "RID1385"},
                 snomed={"": "80891009"},
@@ -221,7 +228,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "mediastinum",
                 (0.37, 0.12, 0.64, 0.7),
                 (0.35, 0, 0.65, 0.7),
-                sided=False,
                 soft=_MIDLINE,
                 radlex={"": "RID1384"},
                 snomed={"": "72410000"},
@@ -230,14 +236,12 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "upper mediastinum",
                 (0.39, 0.11, 0.61, 0.36),
                 (0.35, 0, 0.65, 0.35),
-                sided=False,
                 soft=_MIDLINE,
             ),
             Region(
                 "trachea",
                 (0.45, 0.07, 0.55, 0.35),
                 (0.4, 0, 0.6, 0.35),
-                sided=False,
                 soft=_MIDLINE,
                 radlex={"": "RID1247"},
                 snomed={"": "44567001"},
@@ -246,7 +250,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "carina",
                 (0.44, 0.3, 0.56, 0.42),
                 (0.4, 0.2, 0.6, 0.5),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "28700002"},
             ),
@@ -254,7 +257,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "aortic arch",
                 (0.5, 0.23, 0.63, 0.38),
                 (0.45, 0.1, 0.7, 0.4),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "57034009"},
             ),
@@ -262,7 +264,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "descending aorta",
                 (0.49, 0.32, 0.63, 0.72),
                 (0.45, 0.2, 0.7, 0.8),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "281130003"},
             ),
@@ -270,14 +271,12 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "aortopulmonary window",
                 (0.51, 0.31, 0.63, 0.43),
                 (0.45, 0.25, 0.7, 0.5),
-                sided=False,
                 soft=_MIDLINE,
             ),
             Region(
                 "superior vena cava",
                 (0.39, 0.21, 0.5, 0.43),
                 (0.3, 0.1, 0.55, 0.5),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "48345005"},
             ),
@@ -285,15 +284,13 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "cavoatrial junction",
                 (0.38, 0.38, 0.5, 0.5),
                 (0.3, 0.3, 0.55, 0.6),
-                sided=False,
                 soft=_MIDLINE,
             ),
-            Region("retrocardiac", (0.52, 0.46, 0.73, 0.79), (0.5, 0.5, 0.75, 0.9), sided=False, soft=_MIDLINE),
+            Region("retrocardiac", (0.52, 0.46, 0.73, 0.79), (0.5, 0.5, 0.75, 0.9), soft=_MIDLINE),
             Region(
                 "spine",
                 (0.44, 0, 0.56, 1),
                 (0.4, 0, 0.6, 1),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "421060004"},
             ),
@@ -301,7 +298,6 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
                 "upper abdomen",
                 (0.05, 0.8, 0.95, 1),
                 (0, 0.75, 1, 1),
-                sided=False,
                 soft=_MIDLINE,
                 snomed={"": "80581009"},
             ),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.geometry import Placement
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 from matex.priors.spatial import SpatialPrior, spatial_prior
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from matex.dicom.view_position import is_frontal
 from matex.errors import InputError
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 from matex.priors.atlas import LUNGS, REGIONS, Box, Region, names
 
 Values = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 from matex.render.canvas import BACKGROUND, BRIGHT, FAINT, RULE, SOFT, WARNING, Canvas
 from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
 from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay

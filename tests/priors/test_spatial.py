@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matex.errors import InputError
 from matex.geometry import Placement
-from matex.priors.anatomy import Mention, parse
+from matex.phrases import Mention, parse
 from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
@@ -253,7 +253,7 @@ def test_every_box_has_an_inside_and_every_paper_box_lies_in_the_film():
 
 
 def test_the_table_in_the_documentation_is_the_atlas():
-    page = (Path(__file__).parent.parent / "docs" / "anatomy.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "anatomy.md").read_text()
     for region in REGIONS.values():
         x0, y0, x1, y1 = region.box
         if region.sided:
@@ -268,7 +268,7 @@ def test_the_table_in_the_documentation_is_the_atlas():
 
 
 def test_the_documentation_shows_the_collections_and_what_of_a_zone_lies_outside_their_lungs():
-    page = (Path(__file__).parent.parent / "docs" / "anatomy.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "anatomy.md").read_text()
     for name, collection in COLLECTIONS.items():
         boxes = (collection.right, collection.left, collection.heart)
         cells = ["–" if box is None else "{0:.3f}-{2:.3f}, {1:.3f}-{3:.3f}".format(*box) for box in boxes]

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matex.priors import lexicon
-from matex.priors.anatomy import claim, parse, polarity, sentences
+from matex.phrases import claim, lexicon, parse, polarity, regions, sentences
 from matex.priors.atlas import REGIONS
 from matex.simulation.phrases import all_canonical
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 def labelled(name):
@@ -186,7 +185,7 @@ def test_held_out_sentences_are_read_as_well_as_the_docs_say():
         agreed += same and claim(phrase["text"]) == phrase["state"]
         found, expected = places(mentions), places(phrase["mentions"])
         hits, read, named = hits + len(found & expected), read + len(found), named + len(expected)
-    page = (Path(__file__).parents[1] / "docs" / "anatomy.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "anatomy.md").read_text()
     figures = (
         f"**{agreed} of {len(HELD_OUT)}** held-out sentences, precision {hits / read:.3f}, recall {hits / named:.3f}"
     )
@@ -283,10 +282,11 @@ def test_simulated_phrases_name_the_place_where_the_finding_was_put():
 
 
 def test_every_word_of_the_lexicon_names_a_region_of_the_atlas():
-    named = set(lexicon.PLACES) | set(lexicon.WEAK_PLACES) | set(lexicon.BESIDE_LUNG)
+    named = set(lexicon.PLACES) | set(lexicon.WEAK_PLACES) | regions.EXTRAPULMONARY
     named |= {region for places in lexicon.USUAL_PLACES.values() for region in places}
     named |= {region for places in lexicon.SEVERAL_PLACES.values() for region, _ in places}
     assert named <= set(REGIONS)
+    assert set(REGIONS) >= regions.MIDLINE | regions.ONE_SIDED.keys()
     zones = {"upper zone", "mid zone", "lower zone", "upper lobe", "middle lobe", "lower lobe", "lung"}
     assert named | zones == set(REGIONS)
 

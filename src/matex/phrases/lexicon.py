@@ -7,6 +7,10 @@ wins.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+Table = Mapping[str, tuple[str, ...]]
+"""Region, side, level or finding -> the phrases that name it."""
 
 
 def _several(words: str) -> tuple[str, ...]:
@@ -18,20 +22,20 @@ def _combined(firsts: str, seconds: str, end: str = "") -> tuple[str, ...]:
     return tuple(f"{first} {second} {end}".rstrip() for first in _several(firsts) for second in _several(seconds))
 
 
-SIDES: Mapping[str, tuple[str, ...]] = {
+SIDES: Table = {
     "right": _several("right, right sided, rt, right side, right sides, right hand side"),
     "left": _several("left, left sided, lt, left side, left sides, left hand side"),
     "both": _several("bilateral, bilaterally, bilat, both, both sides, either, either side, on each side"),
 }
 """Words that say a side. The single letters R and L are sides too, where they stand alone."""
 
-LEVELS: Mapping[str, tuple[str, ...]] = {
+LEVELS: Table = {
     "upper": ("upper", "uppermost"),
     "mid": ("mid", "middle", "midportion"),
     "lower": ("lower", "lowermost"),
 }
 
-HEADS: Mapping[str, tuple[str, ...]] = {
+HEADS: Table = {
     "lobe": _several("lobe, lobes, lobar, lobectomy, lobectomies, pulmonary lobe, pulmonary lobes"),
     "zone": _several(
         "zone, zones, lung zone, lung zones, field, fields, lung field, lung fields, zonal, third, "
@@ -47,7 +51,7 @@ WHOLE_LUNG = frozenset(
 )
 """Zone heads that name the whole lung when no level precedes them."""
 
-PLACES: Mapping[str, tuple[str, ...]] = {
+PLACES: Table = {
     "apex": _several(
         "apex, apices, apical, lung apex, lung apices, apical zone, apical zones, supraclavicular, apically"
     ),
@@ -117,7 +121,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 }
 """Words of one region each, atlas key first."""
 
-WEAK_PLACES: Mapping[str, tuple[str, ...]] = {
+WEAK_PLACES: Table = {
     "peripheral lung": _several("peripheral, peripherally, periphery, subpleural, lung periphery"),
     "central lung": _several("central, centrally"),
     "pleura": _several("pleura, pleural, pleurae, pleural space, pleural spaces, pleural surface"),
@@ -127,8 +131,6 @@ WEAK_PLACES: Mapping[str, tuple[str, ...]] = {
 FISSURES = frozenset(("minor fissure", "major fissure"))
 """Where fluid runs to from its usual place."""
 
-BESIDE_LUNG = frozenset(("hemidiaphragm", "clavicle", "rib", "shoulder", "chest wall"))
-"""Sided regions that are no part of a lung: "lungs" stands beside them."""
 
 SEVERAL_PLACES: Mapping[str, tuple[tuple[str, str | None], ...]] = {
     "rul": (("upper lobe", "right"),),
@@ -179,7 +181,7 @@ OWNS_SIDE = frozenset(
 )
 """A side word right before these is part of the name ("left ventricle"), not a side of the chest."""
 
-FINDINGS: Mapping[str, tuple[str, ...]] = {
+FINDINGS: Table = {
     "effusion": _several(
         "effusion, effusions, pleural effusion, pleural effusions, hydrothorax, hemothorax, "
         "haemothorax, pleural fluid, hydropneumothorax, empyema, chylothorax, parapneumonic effusion, "
@@ -210,7 +212,7 @@ FINDINGS: Mapping[str, tuple[str, ...]] = {
 }
 """What can be somewhere; "effusion" and "pneumothorax" have a usual place."""
 
-USUAL_PLACES: Mapping[str, tuple[str, ...]] = {
+USUAL_PLACES: Table = {
     "effusion": ("lower zone", "costophrenic angle"),
     "pneumothorax": ("apex", "peripheral lung"),
 }
@@ -310,7 +312,7 @@ AGAINST = _several(
 )
 """A side (and its place) right after these is what the other one is held against: weight 0."""
 
-PAIRING: Mapping[str, str] = {"both": "and", "either": "or"}
+PAIRING: Mapping[str, Literal["and", "or"]] = {"both": "and", "either": "or"}
 """Words that say two sides, unless they pair two findings: "either pneumonia or atelectasis"."""
 
 PREVIOUSLY = frozenset(("previously", "formerly", "initially", "earlier"))

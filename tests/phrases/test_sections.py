@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matex.datasets.mimic_cxr import section_of
-from matex.priors.anatomy import claim, sentences
-from matex.priors.sections import NAMES, sections
+from matex.phrases import claim, sentences
+from matex.phrases.sections import NAMES, sections
 
 SUB_HEADINGS = [
     ("FINDINGS:\n LUNGS:  Clear.\n HEART:  Normal.\n\n IMPRESSION: x", "findings", "LUNGS: Clear. HEART: Normal."),

@@ -1,0 +1,241 @@
+"""Entities: the places and findings of a sentence, before their sides are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from matex.phrases import lexicon
+from matex.phrases.aside import set_aside
+from matex.phrases.regions import EXTRAPULMONARY, is_sided, only_side
+from matex.phrases.terms import NEAR, Terms
+
+SideWeights = dict[str, float]
+"""Side -> weight."""
+
+
+def side_weights(side: str) -> SideWeights:
+    """Weight 1 for "right" or "left", or for both of them."""
+    return {"right": 1.0, "left": 1.0} if side == "both" else {side: 1.0}
+
+
+@dataclass(eq=False, slots=True)
+class Entity:
+    """A place, or a finding (which has no region of its own), that can have a side."""
+
+    term: int
+    regions: tuple[tuple[str, str | None], ...] = ()
+    """(region, the side that the word itself fixes)."""
+    finding: str | None = None
+    """A key of lexicon.FINDINGS."""
+    is_weak: bool = False
+    """Gives way to a nearer place."""
+    usual_side: str | None = None
+    """The side of the word when no side word qualifies it."""
+    last: int = -1
+    """The last of its terms, when there are several."""
+    repeats: Entity | None = None
+    """What a side that stands alone refers to: "the left has resolved"."""
+    contrasts: bool = False
+    """The opposite is said of it and of what it repeats: "but not the right"."""
+    sides: SideWeights = field(default_factory=dict[str, float])
+    """Filled in by the pass over sides."""
+    side_term: int | None = None
+
+    @property
+    def takes_side(self) -> bool:
+        """Whether a side word can qualify it."""
+        return any(is_sided(region) and side is None for region, side in self.regions)
+
+    @property
+    def is_sided(self) -> bool:
+        return any(is_sided(region) for region, _ in self.regions)
+
+    @property
+    def is_nearer(self) -> bool:
+        """Whether it is more exact than a whole lung."""
+        return any(is_sided(region) and region not in EXTRAPULMONARY for region, _ in self.regions)
+
+
+@dataclass(eq=False, slots=True)
+class Entities:
+    """The entities of one sentence, by the terms that name them."""
+
+    terms: Terms
+    used: set[int]
+    """Side words and places that belong to something else: a device, other anatomy, a direction, another place."""
+    all: list[Entity]
+    at: dict[int, list[Entity]]
+    elsewhere: list[Entity]
+    """Findings of anatomy outside the atlas; they have no region."""
+
+    def add(self, entity: Entity) -> None:
+        self.all.append(entity)
+        self.at.setdefault(entity.term, []).append(entity)
+
+    def within(self, positions: Iterable[int]) -> Iterator[Entity]:
+        """The entities at these terms, in this order."""
+        for i in positions:
+            yield from self.at.get(i, ())
+
+    def is_free_side(self, i: int) -> bool:
+        """Whether term i is a side word that belongs to nothing yet."""
+        return self.terms.has(i, "side") and i not in self.used
+
+    def give_side(self, entities: Iterable[Entity], side: int) -> None:
+        """Give the side word at a term to entities, for good."""
+        self.used.add(side)
+        for entity in entities:
+            entity.sides |= side_weights(self.terms[side].value)
+            entity.side_term = side
+
+    def adjectives_before(self, side: int) -> list[Entity]:
+        """The places that are adjectives right before their side, in "basal left lung": those without another side."""
+        found: list[Entity] = []
+        k = side - 1
+        while k > side - NEAR and self.terms.word(k) in lexicon.PLACE_ADJECTIVES:
+            if self.terms.has(k - 1, "side"):
+                break
+            found += [entity for entity in self.at.get(k, ()) if entity.takes_side and not entity.sides]
+            k -= 2 if self.terms.has(k - 1, "and", "or") else len(self.terms)
+        return found
+
+
+def find_entities(terms: Terms) -> Entities:
+    """Find the places and findings of a sentence.
+
+    Levels wait for the noun that they belong to: in "right upper and middle lobe" both are lobes.
+    """
+    found = Entities(terms, set_aside(terms), all=[], at={}, elsewhere=[])
+    levels: list[int] = []
+    for i, term in enumerate(terms):
+        if i in found.used:
+            levels = []
+        elif "level" in term.kinds and not terms.word(i + 1).startswith("than"):
+            levels.append(i)
+        elif "head" in term.kinds:
+            if levels:
+                _join_levels(found, levels, i)
+            else:
+                _read_lung(found, i)
+            levels = []
+        elif term.is_any("place", "weak", "several"):
+            levels = []
+            found.add(_place(terms, i))
+        elif "finding" in term.kinds:
+            _read_bare_levels(found, levels)
+            levels = []
+            _add_finding(found, i)
+        elif not (term.is_any("and", "or", "comma", "side", "other", "status") or term.words == "to"):
+            _read_bare_levels(found, levels)
+            levels = []
+    _read_bare_levels(found, levels)
+    return found
+
+
+def _place(terms: Terms, i: int) -> Entity:
+    term = terms[i]
+    regions = lexicon.SEVERAL_PLACES.get(term.value, ((term.value, None),))
+    return Entity(
+        i,
+        tuple((region, only_side(region) or side) for region, side in regions),
+        is_weak="weak" in term.kinds,
+        usual_side=lexicon.USUAL_SIDES.get(term.value),
+    )
+
+
+def _add_finding(found: Entities, i: int) -> None:
+    entity = Entity(i, finding=found.terms[i].value)
+    if _is_of_other_anatomy(found.terms, i):
+        found.elsewhere.append(entity)
+    else:
+        found.add(entity)
+
+
+def _is_of_other_anatomy(terms: Terms, i: int) -> bool:
+    """Whether the finding is one of anatomy that has no region: "wrist fracture", "stone in the left kidney"."""
+    if terms.has(terms.skip(i - 1, -1, "other", "status", "finding"), "body"):
+        return True
+    k = terms.skip(i + 1, 1, "finding")
+    return terms.has(k, "preposition") and terms.has(terms.skip(k + 1, 1, "other", "status", "side", "level"), "body")
+
+
+_LOBES = {"upper": ("upper lobe",), "mid": ("middle lobe",), "lower": ("lower lobe",)}
+_TWO_THIRDS = {"upper": ("upper zone", "mid zone"), "mid": ("mid zone",), "lower": ("mid zone", "lower zone")}
+_ZONES = {"upper": ("upper zone",), "mid": ("mid zone",), "lower": ("lower zone",)}
+_REGIONS_OF_LEVELS = {"lobe": _LOBES, "thirds": _TWO_THIRDS, "zone": _ZONES, "lung": _ZONES}
+"""Key of lexicon.HEADS -> level -> regions."""
+
+
+def _join_levels(found: Entities, levels: Sequence[int], head: int) -> None:
+    """ "right upper and middle lobe", "mid to lower left lung", where the side is between the levels and the head."""
+    terms = found.terms
+    regions = _REGIONS_OF_LEVELS[terms[head].value]
+    shared = head - 1 if found.is_free_side(head - 1) else None
+    if any(terms.has(i - 1, "side") for i in levels):
+        shared = None
+    for i in levels:
+        own = i + 1 if found.is_free_side(i + 1) and i + 1 < head - 1 else shared
+        for region in regions[terms[i].value]:
+            entity = Entity(i, ((region, only_side(region)),), last=head if i == levels[-1] else -1)
+            if own is not None:
+                found.give_side([entity], own)
+            found.add(entity)
+
+
+def _read_bare_levels(found: Entities, levels: Iterable[int]) -> None:
+    """ "right lower opacity": without a head, a level right after a side is a zone."""
+    for i in levels:
+        if found.is_free_side(i - 1):
+            found.add(Entity(i, ((f"{found.terms[i].value} zone", None),)))
+
+
+def _read_lung(found: Entities, i: int) -> None:
+    """A whole lung, unless it only says whose base or zone is meant: "base of the left lung", "lung base"."""
+    terms = found.terms
+    is_part = _is_part_of(found, i)
+    if terms[i].value != "lung" and terms[i].words not in lexicon.WHOLE_LUNG and not is_part:
+        return
+    sides = _sides_before(found, i)
+    if sides and (places := found.adjectives_before(sides[0])):  # "apical and basal left lung"
+        for side in sides:
+            found.give_side(places, side)
+    elif is_part:
+        _give_side_of_whole(found, i)
+    elif not (terms.has(i + 1, "level") or _qualifies_place(found, i)):
+        found.add(Entity(i, (("lung", None),), is_weak=True))
+
+
+def _qualifies_place(found: Entities, i: int) -> bool:
+    """ "lung base": the next term is the place."""
+    terms = found.terms
+    return terms.has(i + 1, "place") and i + 1 not in found.used and is_sided(terms[i + 1].value)
+
+
+def _is_part_of(found: Entities, i: int) -> bool:
+    """Whether "of the (left) lung" follows a place directly."""
+    back = i - 2 if found.terms.has(i - 1, "side") else i - 1
+    if found.terms.word(back) not in ("of", "in", "within") or not found.all:
+        return False
+    place = found.all[-1]
+    return place.is_sided and max(place.term, place.last) == back - 1
+
+
+def _give_side_of_whole(found: Entities, i: int) -> None:
+    """ "upper and lower zones of the left lung": the side goes to all of them that have none."""
+    if not found.terms.has(i - 1, "side"):
+        return
+    for entity in reversed(found.all):
+        if entity.finding or entity.sides or found.terms.has(entity.term - 1, "side"):
+            break
+        found.give_side([entity], i - 1)
+
+
+def _sides_before(found: Entities, i: int) -> list[int]:
+    """The side words right before a term, in order: "left", "right and left"."""
+    sides: list[int] = []
+    k = i - 1
+    while k > i - NEAR and found.is_free_side(k):
+        sides.insert(0, k)
+        k -= 2 if found.terms.has(k - 1, "and", "or") else len(found.terms)
+    return sides

@@ -1,0 +1,90 @@
+"""Sides that qualify nothing next to them: "the left has resolved", "unlike the right", "but not on the left"."""
+
+from __future__ import annotations
+
+from matex.phrases.entities import Entities, Entity
+from matex.phrases.lexicon import USUAL_PLACES
+from matex.phrases.regions import only_side
+from matex.phrases.side_scopes import give, has_usual_place
+from matex.phrases.side_words import SideWord
+from matex.phrases.terms import REACH
+
+
+def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
+    """Make an entity of a side alone, in "the left is sharp": it repeats the last one named, else it is the lung.
+
+    Args:
+        looks_ahead: when there is no last one, it repeats the next one.
+    """
+    lone = Entity(word.first, (("lung", None),), is_weak=True, last=word.last, sides=word.weights)
+    if not found.terms.has(word.last + 1, "normal"):
+        repeated = _repeated(found, word, looks_ahead)
+        if repeated is not None:
+            lone.regions = _regions_on(repeated, word)
+            lone.is_weak, lone.repeats = repeated.is_weak, repeated
+    return lone
+
+
+def _repeated(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
+    before = list(found.within(found.terms.before(word.first)))
+    last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
+    if last is None:
+        last = next((e for e in before if has_usual_place(e)), None)
+    if last is None and looks_ahead:
+        after = found.within(found.terms.after(word.last))
+        last = next((e for e in after if e.is_sided or has_usual_place(e)), None)
+    return last
+
+
+def _regions_on(entity: Entity, word: SideWord) -> tuple[tuple[str, str | None], ...]:
+    """The regions of an entity on another side; the lung where that side has none of them (a left middle lobe)."""
+    usual = USUAL_PLACES.get(entity.finding or "", ("lung",))
+    regions = [region for region, _ in entity.regions] or usual
+    there = [region for region in regions if only_side(region) is None or only_side(region) in word.weights]
+    return tuple((region, None) for region in (there or ["lung"]))
+
+
+def set_standard(found: Entities, word: SideWord, stop: int) -> set[int]:
+    """Give the standard of a comparison its place: the one right after it, else the last one named, else the next.
+
+    Returns:
+        the terms of these places: nothing is said to be there.
+    """
+    ahead = _unsided_after(found, word, stop)
+    if ahead:
+        give(found, word, ahead, ahead[-1].term)
+        return {entity.term for entity in ahead}
+    lone = lone_side(found, word, looks_ahead=True)
+    found.add(lone)
+    return {lone.term}
+
+
+def _unsided_after(found: Entities, word: SideWord, stop: int) -> list[Entity]:
+    entities: list[Entity] = []
+    for i in range(word.last + 1, min(stop, word.last + REACH)):
+        if found.terms.has(
+            i, "comma", "or", "with", "boundary", "colon", "preposition", "singular verb", "plural verb"
+        ):
+            break
+        entities += [entity for entity in found.at.get(i, ()) if not entity.sides]
+    return entities
+
+
+def set_contrast(found: Entities, word: SideWord) -> None:
+    """ "but not on the right": the opposite is said of the nearest entity that has the other side."""
+    around = found.within(range(word.first - REACH, word.first + REACH))
+    sided = [entity for entity in around if entity.sides and not set(entity.sides) & set(word.weights)]
+    if not sided:
+        return
+    nearest = min(sided, key=lambda entity: abs(entity.term - word.first))
+    found.add(
+        Entity(
+            word.first,
+            _regions_on(nearest, word),
+            is_weak=nearest.is_weak,
+            last=word.last,
+            repeats=nearest,
+            contrasts=True,
+            sides=dict(word.weights),
+        )
+    )

@@ -1,0 +1,90 @@
+"""The scope of "clear", "normal" and the like, which look forward or backward and cross no finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from matex.phrases import lexicon
+from matex.phrases.conditions import leads
+from matex.phrases.entities import Entities
+from matex.phrases.terms import BREAKS, Terms
+
+_SUBJECT_REACH = 8
+_NOUN_REACH = 4
+_HEADING_REACH = 6
+
+
+def reach_of_normal(found: Entities, i: int, marked: Set[int]) -> set[int]:
+    """The terms that are called normal.
+
+    "clear lungs" reaches forward, "the lungs are clear" backward, "as clear as the left" in both directions; none
+    crosses into a part with a finding.
+    """
+    terms = found.terms
+    if terms.has(i, "as normal"):
+        reached = _until_finding(terms, i, terms.after(i)) | _until_finding(terms, i, terms.before(i))
+    elif leads(found, i) and not _has_verb_before(found, i):
+        reached = _until_finding(terms, i, terms.after(i))
+    else:
+        reached = _until_finding(terms, i, terms.before(i))
+        behind = (k for k in terms.before(i) if k in reached or k in marked)
+        if terms.has(i + 1, "preposition") and not any(entity.regions for entity in found.within(behind)):
+            reached |= _until_finding(terms, i, terms.after(i))  # "markings are normal in both lungs"
+    reached |= _until_finding(terms, i, range(i + 1, _end_of_noun(terms, i)))
+    if terms.has(i - 1, "colon"):  # "Lungs: normal markings"
+        reached |= _until_finding(terms, i, range(i - 2, max(-1, i - _HEADING_REACH), -1))
+    return reached
+
+
+def _until_finding(terms: Terms, i: int, positions: Iterable[int]) -> set[int]:
+    """The positions up to where the statement ends, without the part of it that has a finding."""
+    reached: set[int] = set()
+    part: list[int] = []
+    for k in positions:
+        term = terms[k]
+        if not terms.same_statement(k, i) or term.is_any("with", "not", "boundary"):
+            break
+        if term.is_any("comma", "and", "or", "colon"):
+            reached.update(part)
+            part = []
+        elif _is_abnormal(terms, i, k):
+            return reached
+        part.append(k)
+    return reached.union(part)
+
+
+def _is_abnormal(terms: Terms, i: int, k: int) -> bool:
+    term = terms[k]
+    if term.is_any("more", "less normal", "beyond normal") or term.words in lexicon.NEVER_NORMAL:
+        return True  # "larger than normal, lungs clear"
+    return "finding" in term.kinds and not _is_normal_noun(terms, i, k)
+
+
+def _is_normal_noun(terms: Terms, i: int, k: int) -> bool:
+    """ "normal lung markings" are no finding, and neither is a "previously enlarged" heart that is normal now."""
+    if terms.word(k - 1) in lexicon.PREVIOUSLY:
+        return True
+    return terms.word(i) in lexicon.CALLED_NORMAL and terms.word(k) in lexicon.NORMAL_NOUNS
+
+
+def _end_of_noun(terms: Terms, i: int) -> int:
+    """Where a noun ends that is called normal by the word right before it: "has normal vascular markings"."""
+    if terms.word(i) in lexicon.CALLED_NORMAL:
+        for k in terms.after(i, _NOUN_REACH):
+            if terms.word(k) in lexicon.NORMAL_NOUNS:
+                return k + 1
+            if terms[k].is_any("preposition", "singular verb", "plural verb", *BREAKS):
+                break
+    return i + 1
+
+
+def _has_verb_before(found: Entities, i: int) -> bool:
+    """Whether "normal" has a subject: "heart is stable and normal"; "there is a normal heart" has none."""
+    terms = found.terms
+    for k in terms.before(i, _SUBJECT_REACH):
+        if terms[k].is_any("comma", "boundary", "with", "colon") and k not in terms.joins:
+            return False
+        if terms[k].is_any("singular verb", "plural verb"):
+            subject = found.within(range(max(0, k - _SUBJECT_REACH), k))
+            return terms.word(k) in lexicon.COPULAS or any(entity.regions for entity in subject)
+    return False

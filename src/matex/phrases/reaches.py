@@ -1,0 +1,184 @@
+"""How far a trigger reaches: forward, backward, or to the subject of its verb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from matex.phrases import lexicon
+from matex.phrases.entities import Entities
+from matex.phrases.terms import NEAR, REACH, Terms
+from matex.phrases.vocabulary import Kind
+
+_LIST_REACH = 20
+_HEADING_REACH = 5
+
+
+def sentence(found: Entities, i: int, marked: Set[int]) -> Iterable[int]:
+    """All terms."""
+    return range(len(found.terms))
+
+
+# ----------------------------------------------------------------------------------------------------------- forward
+
+
+def forward(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """To the end of the statement, "with", or a comma that continues no list (with "or", "nor", "and")."""
+    return _forward(found.terms, i, crosses_lists=True)
+
+
+def forward_without_lists(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """To the end of the statement, "with", or a comma: "status post lobectomy, effusion, or ..."."""
+    return _forward(found.terms, i, crosses_lists=False)
+
+
+def _forward(terms: Terms, i: int, crosses_lists: bool) -> list[int]:
+    reached: list[int] = []
+    for k in terms.after(i):
+        if not terms.same_statement(k, i) or "with" in terms[k].kinds:
+            break
+        if k not in terms.joins and _ends_scope(terms, k, crosses_lists):
+            break
+        reached.append(k)
+    if terms.has(i - 1, "colon"):  # "Lungs: no consolidation"
+        reached += [k for k in range(max(0, i - _HEADING_REACH), i - 1) if terms.same_statement(k, i)]
+    return reached
+
+
+def _ends_scope(terms: Terms, k: int, crosses_lists: bool) -> bool:
+    """Whether a comma or "and" ends a forward scope."""
+    if "comma" in terms[k].kinds and not (crosses_lists and (_continues_list(terms, k) or _only_place(terms, k))):
+        return True
+    return terms[k].is_any("and", "comma") and terms.has(k + 1, "status", "not") and not _continues_list(terms, k)
+
+
+def _continues_list(terms: Terms, comma: int) -> bool:
+    """Whether an "or" follows in the same statement: "no effusion, consolidation, or pneumothorax"."""
+    for k in terms.after(comma, _LIST_REACH):
+        if not terms.same_statement(k, comma) or terms.has(k, "with", "not"):
+            return False
+        if terms.has(k, "or"):
+            return True
+    return False
+
+
+def _only_place(terms: Terms, comma: int) -> bool:
+    """Whether nothing but a place follows to the end of the statement: "suspected mass, left lung"."""
+    k = comma + 1
+    while (
+        k < comma + NEAR
+        and terms.has(k, "side", "level", "head", "place", "several", "weak", "preposition")
+        and terms.same_statement(k, comma)
+    ):
+        k += 1
+    ends = k == len(terms) or not terms.same_statement(k, comma)
+    return ends and any(terms.has(j, "place", "head", "several", "weak") for j in range(comma + 1, k))
+
+
+# ---------------------------------------------------------------------------------------------------------- backward
+
+
+def backward_over_findings(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """To the start of the statement; beyond a comma only while it has reached no entity."""
+    return _backward(found, i, stops=(), parts=("comma",))
+
+
+def backward_to_noun(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """Itself, and back to a preposition or "no"; beyond a comma or "and" only while it has reached no entity."""
+    return [i, *_backward(found, i, stops=("preposition", "not"), parts=("comma", "and"))]
+
+
+def _backward(found: Entities, i: int, stops: tuple[Kind, ...], parts: tuple[Kind, ...]) -> list[int]:
+    terms = found.terms
+    reached: list[int] = []
+    has_entity = False
+    for k in terms.before(i):
+        if not terms.same_statement(k, i) or terms[k].is_any("boundary", "with", *stops):
+            break
+        if has_entity and terms[k].is_any(*parts):
+            break
+        has_entity = has_entity or k in found.at
+        reached.append(k)
+    return reached
+
+
+# ----------------------------------------------------------------------------------------------------------- subject
+
+
+def subject_without_findings(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """ "the right lung shows no opacity": the places right before a denial, when nothing else is said of them.
+
+    A finding, a device, or an unknown word before "without" may be what is seen there: then nothing is denied.
+    """
+    terms = found.terms
+    if not (terms.word(i) == "none" or _denies_finding(terms, i, marked)):
+        return []
+    end = _end_of_subject(terms, i)
+    has_verb = terms.has(end + 1, "singular verb", "plural verb")
+    reached: list[int] = []
+    has_place = is_joined = False
+    for k in range(end, max(-1, end - REACH), -1):
+        if not terms.same_statement(k, i) or _begins_subject(terms, k, has_place, is_joined):
+            break
+        if _says_something_else(terms, k, has_place and has_verb):
+            return []
+        if not (has_place or k in found.at or _can_follow_place(terms, k)):
+            return []
+        is_joined = is_joined or terms.has(k, "and", "or")
+        has_place = has_place or k in found.at
+        reached.append(k)
+    return reached if has_place else []
+
+
+def _denies_finding(terms: Terms, i: int, marked: Set[int]) -> bool:
+    """Whether a finding is among the terms that a denial reaches."""
+    for k in terms.after(i):
+        if k not in marked:
+            return False
+        if "finding" in terms[k].kinds:
+            return True
+    return False
+
+
+def _end_of_subject(terms: Terms, i: int) -> int:
+    """The last term before the verb of a denial, or before "with no", which is "without"."""
+    k = i - 1
+    while terms.has(k, "singular verb", "plural verb") or terms.word(k) in lexicon.NEUTRAL:
+        k -= 1
+    return k - 1 if k == i - 1 and terms.has(k, "with") else k
+
+
+def _begins_subject(terms: Terms, k: int, has_place: bool, is_joined: bool) -> bool:
+    """Whether the subject of a denial lies after this term: "opacity, right lung without effusion"."""
+    if terms[k].is_any("boundary", "with", "not", "normal", "free of"):
+        return True
+    if not has_place:
+        return False
+    return terms[k].is_any("singular verb", "plural verb") or ("comma" in terms[k].kinds and not is_joined)
+
+
+def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool:
+    """Whether a term may be what is seen in the place: a finding, a device, an unknown word."""
+    term = terms[k]
+    if term.is_any("device", "finding") or term.words in lexicon.FINDING_PLACES:
+        return True
+    is_unknown = "other" in term.kinds and term.words not in lexicon.NEUTRAL
+    return is_unknown and (not is_subject_of_verb or terms.has(k + 1, "preposition"))
+
+
+def _can_follow_place(terms: Terms, k: int) -> bool:
+    """What can be between a place and its denial; a comma in "in the right lung, there is no opacity"."""
+    allows_comma = terms.has(0, "preposition")
+    return terms[k].is_any("head", "level", "side", "preposition", "other") or (allows_comma and terms.has(k, "comma"))
+
+
+def doubted_subject(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """ "the heart may be enlarged": the places before the verb, when no finding is among them."""
+    terms = found.terms
+    reached: list[int] = []
+    for k in terms.before(i):
+        if not terms.same_statement(k, i) or terms[k].is_any("boundary", "colon", "with", "comma"):
+            break
+        if terms[k].is_any("finding", "device", "not", "normal") or terms.word(k) in lexicon.FINDING_PLACES:
+            return []
+        reached.append(k)
+    return reached

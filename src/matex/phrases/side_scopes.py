@@ -1,0 +1,168 @@
+"""Which places and findings a side word qualifies: those after it, those before it, or what is on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from matex.phrases import lexicon
+from matex.phrases.entities import Entities, Entity
+from matex.phrases.side_words import SideWord
+from matex.phrases.terms import BREAKS, NEAR, REACH
+
+
+def look_ahead(found: Entities, word: SideWord, stop: int) -> list[Entity]:
+    """The entities of the first part after the side word that has any, up to the next side word."""
+    entities: list[Entity] = []
+    for i in range(word.first + 1, min(stop, word.last + REACH)):
+        if not found.terms.same_statement(i, word.first) or (entities and found.terms.has(i, *BREAKS, "not")):
+            break
+        if word.is_behind and found.terms.has(i, "and", "or", "with"):
+            break
+        entities += [entity for entity in found.at.get(i, ()) if not entity.sides]
+    return entities
+
+
+def give(found: Entities, word: SideWord, ahead: Sequence[Entity], stop: int) -> None:
+    """Give the side to places before findings; later places of the same statement inherit it."""
+    for entity in _qualified(found, ahead, stop):
+        entity.sides = dict(word.weights)
+        entity.side_term = word.first
+    _inherit(found, word, ahead[-1].term, stop)
+
+
+def _qualified(found: Entities, ahead: Sequence[Entity], stop: int) -> list[Entity]:
+    """Which of the entities after a side word it qualifies."""
+    places = _strongest(entity for entity in ahead if entity.takes_side)
+    usual = next((entity for entity in ahead if has_usual_place(entity)), None)
+    if usual is not None:
+        places = [entity for entity in places if entity.regions[0][0] != "pleura"]
+    if places:
+        tracks = usual is not None and usual.term < places[0].term and places[0].regions[0][0] in lexicon.FISSURES
+        return [usual, *places] if tracks and usual else places  # "effusion tracking into the fissure" is in both
+    if ahead[0].regions and not ahead[0].takes_side:  # "right mediastinal mass": the side says no more
+        return []
+    if usual is not None:
+        return _joined(found, usual, list(found.within(range(usual.term + 1, stop))))
+    return [entity for entity in ahead if entity.finding][:1]
+
+
+def _strongest(places: Iterable[Entity]) -> list[Entity]:
+    """The places that give way to none, else all of them."""
+    all_places = list(places)
+    return [place for place in all_places if not place.is_weak] or all_places
+
+
+def has_usual_place(entity: Entity) -> bool:
+    """Whether an entity is a finding such as an effusion, whose place its side alone determines."""
+    return entity.finding in lexicon.USUAL_PLACES
+
+
+def _inherit(found: Entities, word: SideWord, after: int, stop: int) -> None:
+    if word.is_behind or word.compares:
+        return
+    terms = found.terms
+    for i in range(after + 1, min(stop, after + REACH)):
+        if not terms.same_statement(i, word.last):
+            break
+        if len(word.weights) == 2 and terms.has(i, "with"):
+            break
+        for entity in found.at.get(i, ()):
+            is_own = not entity.is_weak or (terms.has(i - 1, "and", "or") and i - 2 in found.at)
+            if entity.takes_side and is_own and not entity.sides and not entity.usual_side:
+                entity.sides = dict(word.weights)
+
+
+def _joined(found: Entities, finding: Entity, others: Iterable[Entity]) -> list[Entity]:
+    """Findings with a usual place that "and" or "or" joins share a side: "left effusion and pneumothorax"."""
+    joined = [finding]
+    if not has_usual_place(finding):
+        return joined
+    for other in others:
+        low, high = sorted((finding.term, other.term))
+        between = found.terms.all[low + 1 : high]
+        if (
+            has_usual_place(other)
+            and any(term.is_any("and", "or") for term in between)
+            and all(term.is_any("and", "or", "other", "status") for term in between)
+        ):
+            joined.append(other)
+    return joined
+
+
+# ---------------------------------------------------------------------------------------------------------- backward
+
+
+def give_to_adjectives(found: Entities, word: SideWord) -> bool:
+    """ "basal left effusion": the places that are adjectives before the side; whether there are any."""
+    places = [] if word.is_behind or word.compares else found.adjectives_before(word.first)
+    for entity in places:
+        entity.sides, entity.side_term = dict(word.weights), word.first
+    return bool(places)
+
+
+def give_back(found: Entities, word: SideWord, start: int, findings: bool = True) -> bool:
+    """Give the side to the places before it that have none, else to the nearest finding; whether there is any."""
+    before = [
+        entity
+        for entity in found.within(range(max(start, word.first - REACH), word.first))
+        if found.terms.same_statement(entity.term, word.first) and not entity.sides
+        if not (entity.usual_side and found.terms.is_parted(entity.term + 1, word.first - 1))
+    ]
+    places = _strongest(entity for entity in before if entity.takes_side)
+    if findings and (not places or _follows_effusion(found, word)):
+        nearest = next((entity for entity in reversed(before) if entity.finding), None)
+        if nearest and not places and _has_midline_place(found, nearest, word):
+            return True  # "mediastinal mass on the right": the side says no more
+        if nearest and not _has_device_between(found, nearest.term, word.first):
+            places = _joined(found, nearest, before)
+    for entity in places:
+        entity.sides = dict(word.weights)
+        entity.side_term = word.last
+    return bool(places)
+
+
+def _has_device_between(found: Entities, i: int, k: int) -> bool:
+    return any(term.is_any("device", "body") for term in found.terms.all[i + 1 : k])
+
+
+def _has_midline_place(found: Entities, finding: Entity, word: SideWord) -> bool:
+    """Whether the finding is one of a midline place: "abdominal gas on the left", "mass in the mediastinum"."""
+    terms = found.terms
+    k = finding.term - 1
+    while k > finding.term - NEAR and (terms.has(k, "other", "status", "finding") or terms.is_modifier(k)):
+        k -= 1
+    is_parted = terms.is_parted(finding.term, word.first - 1)
+    following = [] if is_parted else [i for i in range(finding.term + 1, word.first) if i in found.at]
+    return any(entity.regions and not entity.is_sided and not entity.sides for entity in found.within([k, *following]))
+
+
+def _follows_effusion(found: Entities, word: SideWord) -> bool:
+    """Whether the side is that of a finding right before it which has a usual place, and not of earlier places.
+
+    "opacity at the bases, effusion on the left".
+    """
+    terms = found.terms
+    k = word.first - 1
+    while terms.has(k, "preposition", "other", "status"):
+        k -= 1
+    if not any(has_usual_place(entity) for entity in found.at.get(k, ())):
+        return False
+    while terms.has(k, "finding", "other", "status", "not", "or"):
+        k -= 1
+    return terms.has(k, "comma")
+
+
+def override_both(found: Entities, word: SideWord) -> bool:
+    """ "bilateral effusions, right greater than left": the weights go to what is on both sides already."""
+    is_done = False
+    for entity in found.within(range(max(0, word.first - REACH), word.first)):
+        if found.terms.statement[word.first] - found.terms.statement[entity.term] > 1:
+            continue
+        if set(entity.sides) == {"right", "left"}:
+            entity.sides = dict(word.weights)
+            is_done = True
+        elif any(side == "both" for _, side in entity.regions):
+            entity.regions = tuple((region, None) for region, _ in entity.regions)
+            entity.sides = dict(word.weights)
+            is_done = True
+    return is_done

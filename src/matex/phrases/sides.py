@@ -1,0 +1,157 @@
+"""Give every side word to the places and findings that it qualifies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from matex.phrases import lexicon
+from matex.phrases.entities import Entities, Entity, SideWeights, side_weights
+from matex.phrases.lone_sides import lone_side, set_contrast, set_standard
+from matex.phrases.side_scopes import give, give_back, give_to_adjectives, look_ahead, override_both
+from matex.phrases.side_words import SideWord, find_side_words
+from matex.phrases.terms import REACH
+
+
+def assign_sides(found: Entities) -> set[int]:
+    """Give the side words to their entities; a side with nothing to qualify becomes an entity itself.
+
+    Every side word looks forward for its place, or backward when it follows it.
+
+    Returns:
+        the terms of entities that are only the standard of a comparison ("unlike the right"): these are denied.
+    """
+    all_words = find_side_words(found)
+    words = [word for word in all_words if not word.contrasts]
+    denied: set[int] = set()
+    waiting: SideWeights = {}
+    start = 0
+    for number, word in enumerate(words):
+        following = words[number + 1] if number + 1 < len(words) else None
+        stop = following.first if following else len(found.terms)
+        if number and not waiting:
+            start = words[number - 1].last + 1
+        if word.compares and override_both(found, word):
+            continue
+        if word.is_standard:
+            if not (number and words[number - 1].compares):  # "worse on the left compared to the right"
+                denied |= set_standard(found, word, stop)
+            continue
+        waiting = _assign(found, word, _Neighbours(following, start, stop), waiting)
+    for word in all_words:
+        if word.contrasts:
+            set_contrast(found, word)
+    found.all.sort(key=lambda entity: entity.term)
+    _pass_sides_on(found)
+    return denied
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """How far a side word may look: to `start` backward, to `stop`, where the next side word is, forward."""
+
+    following: SideWord | None
+    start: int
+    stop: int
+
+
+def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWeights) -> SideWeights:
+    """Give one side word to its entities.
+
+    Args:
+        waiting: sides before this one that wait for what it qualifies: "right and small left effusions".
+
+    Returns:
+        the sides that wait for the next side word.
+    """
+    terms = found.terms
+    if give_to_adjectives(found, word) and not terms.has(word.last + 1, "level", "place", "several"):
+        return waiting
+    ahead = [] if is_called_normal(found, word) else look_ahead(found, word, near.stop)
+    places_ahead = any(entity.takes_side and not entity.is_weak for entity in ahead)
+    if word.is_behind and give_back(found, word, near.start, findings=not places_ahead):
+        return waiting
+    if terms.word(word.last) in lexicon.PAIRING and terms.has(word.last + 1, "side"):
+        return waiting
+    if not ahead and near.following and _is_coordinated(found, word.last, near.following):
+        return waiting | word.weights
+    if waiting:
+        word = replace(word, weights=waiting | word.weights)
+    if ahead:
+        give(found, word, ahead, near.stop)
+    elif not give_back(found, word, near.start, findings=not terms.has(word.last + 1, "normal")) and (
+        not _is_of_something_else(found, word)
+    ):
+        found.add(lone_side(found, word, looks_ahead=_refers_ahead(found, word, near.following)))
+    return {}
+
+
+def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -> bool:
+    """Whether a side that stands alone can be about what is named after it: "the left is stable, ..."."""
+    if following is None:
+        return False
+    has_verb = found.terms.has(word.last + 1, "singular verb", "plural verb", "status", "not behind")
+    return following.is_standard or (has_verb and not is_called_normal(found, word))
+
+
+def is_called_normal(found: Entities, word: SideWord) -> bool:
+    """ "the right is clear, ...": what comes next belongs to another side."""
+    k = word.last + 1
+    while found.terms.has(k, "singular verb", "plural verb") or found.terms.word(k) in lexicon.NEUTRAL:
+        k += 1
+    return k > word.last + 1 and found.terms.has(k, "normal")
+
+
+def _is_of_something_else(found: Entities, word: SideWord) -> bool:
+    """ "chest tube on the left", "bowel gas on the left": a device or other anatomy is the last noun before it."""
+    for i in found.terms.before(word.first, 12):
+        if found.terms[i].is_any("device", "body"):
+            return True
+        if i in found.at or not found.terms.same_statement(i, word.first):
+            return False
+    return False
+
+
+def _is_coordinated(found: Entities, i: int, following: SideWord) -> bool:
+    """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
+    between = found.terms.all[i + 1 : following.first]
+    if any("not behind" in term.kinds for term in between):
+        return False  # "left resolved, right increased effusion"
+    has_adjective = any(term.is_any("other", "status") for term in between)
+    if has_adjective and not look_ahead(found, following, len(found.terms)):
+        return False  # "right unchanged, left resolved": each is said of its own side
+    return (
+        not following.is_behind
+        and any(term.is_any("and", "or", "comma") for term in between)
+        and all(term.is_any("and", "or", "comma", "other", "status", "not") for term in between)
+        and not any(term.words in lexicon.ONLY for term in between)
+    )
+
+
+def _pass_sides_on(found: Entities) -> None:
+    """Pass a side from a whole to its part, and from a lung to a nearer place before it.
+
+    "basal segment of the left lower lobe": the base is on the left. "apical nodule in the right lung": the lung gives
+    way to the apex, which takes its side.
+    """
+    for entity in found.all:
+        _pass_to_part(found, entity)
+        if not (entity.is_weak and entity.sides and entity.regions):
+            continue
+        for other in found.within(range(entity.term - REACH, entity.term)):
+            is_unsided = other.takes_side and not other.sides and other.is_nearer
+            if (
+                is_unsided
+                and found.terms.same_statement(other.term, entity.term)
+                and not found.terms.is_parted(other.term, entity.term)
+            ):
+                other.sides = dict(entity.sides)
+
+
+def _pass_to_part(found: Entities, whole: Entity) -> None:
+    start = whole.term if whole.side_term is None else min(whole.term, whole.side_term)
+    if not (found.terms.word(start - 1) in ("of", "within") and whole.is_sided):
+        return
+    fixed: SideWeights = {side: 1.0 for _, key in whole.regions if key for side in side_weights(key)}
+    for part in found.within((start - 2, start - 3)):
+        if part.takes_side and not part.sides and not found.terms.is_parted(part.term, start):
+            part.sides = dict(whole.sides or fixed)

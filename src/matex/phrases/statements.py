@@ -1,0 +1,110 @@
+"""Statements: the parts of a sentence that no scope of a negation crosses."""
+
+from __future__ import annotations
+
+from matex.phrases import lexicon
+from matex.phrases.terms import BREAKS, NEAR, Terms
+from matex.phrases.vocabulary import Kind
+
+_CONTENT: tuple[Kind, ...] = ("finding", "not", "not behind", "normal", "free of", "singular verb", "plural verb")
+"""A statement with none of these is not complete: a comma or "and" does not end it."""
+_SUBJECT_REACH = 13  # how far after a comma or "and" the verb of a new subject is looked for
+_NOUN_REACH = 8
+
+
+def split_statements(terms: Terms) -> Terms:
+    """Find the joins of a sentence and number its statements.
+
+    A statement ends at "but", "except", a semicolon, and where a new subject has a verb of its own.
+    """
+    joins = _find_joins(terms)
+    numbers: list[int] = []
+    current, has_content = 0, False
+    for i, term in enumerate(terms):
+        parts = term.is_any("comma", "and") and i not in joins
+        if "boundary" in term.kinds or (parts and has_content and _opens_statement(terms, i)):
+            current, has_content = current + 1, False
+        numbers.append(current)
+        has_content = has_content or term.is_any(*_CONTENT)
+    return Terms(terms.all, joins, tuple(numbers))
+
+
+def _find_joins(terms: Terms) -> frozenset[int]:
+    """Commas between adjectives of one noun: "no new, large left effusion"."""
+    joins: set[int] = set()
+    for i, term in enumerate(terms):
+        if "comma" in term.kinds and _can_join(terms, i) and (_splits_trigger(terms, i) or _is_join(terms, i, joins)):
+            joins.add(i)
+    return frozenset(joins)
+
+
+def _can_join(terms: Terms, i: int) -> bool:
+    """Whether an adjective or a noun can follow this comma."""
+    ends = terms.has(
+        i + 1, "not", "not behind", "preposition", "singular verb", "plural verb", "comma", "with", "boundary", "colon"
+    )
+    return i + 1 < len(terms) and not ends and terms.word(i + 1) not in lexicon.ONLY
+
+
+def _splits_trigger(terms: Terms, i: int) -> bool:
+    """ "no new, large effusion": the lexicon has "no new" as one phrase."""
+    return terms.has(i - 1, "not", "uncertain") and terms.word(i - 1).rpartition(" ")[2] in lexicon.TRIGGER_ENDS
+
+
+def _is_join(terms: Terms, i: int, joins: set[int]) -> bool:
+    """Whether only adjectives are before this comma, back to where their noun phrase opens."""
+    if not terms.is_modifier(i - 1):
+        return False
+    k = i - 1
+    while k > i - NEAR and (terms.is_modifier(k) or k in joins or (terms.has(k, "and", "or") and k > 0)):
+        k -= 1
+    if k < 0 or terms.word(k).startswith("there"):
+        return True
+    if terms.has(k, "singular verb", "plural verb"):
+        return terms.word(k) not in lexicon.COPULAS  # a verb with an object
+    return terms.has(k, "not", "uncertain", "historical", "free of", "preposition", "with", "boundary", "colon")
+
+
+def _opens_statement(terms: Terms, i: int) -> bool:
+    """Whether the words after this comma or "and" are a subject with a verb of its own.
+
+    A plural verb counts only right after a comma: "A and B are clear" is about both.
+    """
+    after_comma, has_subject = terms.has(i, "comma"), False
+    for k in terms.after(i, _SUBJECT_REACH):
+        term = terms[k]
+        number = _number_of_verb(terms, k)
+        if number == "singular":
+            return has_subject or term.words.startswith("there")
+        if number == "plural":
+            return has_subject and after_comma
+        if "not behind" in term.kinds and has_subject and not _has_noun_after(terms, k):
+            # "right effusion larger and left resolved"
+            return terms.has(i - 1, "status", "more", "less", "singular verb", "not behind")
+        if "and" in term.kinds and not has_subject:
+            after_comma = False
+        elif term.is_any(*BREAKS):
+            return False
+        else:
+            has_subject = True
+    return False
+
+
+def _number_of_verb(terms: Terms, k: int) -> str | None:
+    """ "singular" or "plural" for a verb, also for that of a denial such as "has resolved"; None for other terms."""
+    term = terms[k]
+    verb = term.words.partition(" ")[0] if "not behind" in term.kinds else ""
+    if "singular verb" in term.kinds or verb in ("is", "has", "was", "had"):
+        return "singular"
+    if "plural verb" in term.kinds or verb in ("are", "have", "were"):
+        return "plural"
+    return None
+
+
+def _has_noun_after(terms: Terms, i: int) -> bool:
+    for k in terms.after(i, _NOUN_REACH):
+        if terms.has(k, "preposition", *BREAKS):
+            return False
+        if terms.has(k, "side", "finding", "place", "weak", "several", "head"):
+            return True
+    return False

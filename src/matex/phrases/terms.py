@@ -1,0 +1,205 @@
+"""The terms of a sentence: phrases of the lexicon and unknown words, with their kinds and their place in the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from matex.phrases import lexicon
+from matex.phrases.vocabulary import PUNCTUATION, WORD, Entry, Kind, Kinds, phrases_by_first_word
+
+REACH = 60
+"""No term acts on another one further than this many terms away."""
+NEAR = 16
+"""Nor does a term look for its own noun or adjectives further than this."""
+BREAKS: tuple[Kind, ...] = ("comma", "and", "or", "with", "boundary", "colon")
+"""Where the parts of a sentence meet."""
+
+_OTHER: Kinds = frozenset({"other"})
+_SKIPPED = frozenset(("-", ".", "‐", "‑", '"')) | lexicon.ARTICLES
+
+
+class Term(NamedTuple):
+    """A phrase of the lexicon, or one unknown word: report[start:end]."""
+
+    kinds: Kinds
+    words: str
+    """Lower case, without articles and hyphens."""
+    value: str
+    """The region, side, level or finding that it names; "" for all other kinds."""
+    start: int
+    end: int
+
+    def is_any(self, *kinds: Kind) -> bool:
+        return not self.kinds.isdisjoint(kinds)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Terms:
+    """The terms of one sentence in order, and the statements that they form. Each pass returns a new one."""
+
+    all: tuple[Term, ...]
+    joins: frozenset[int] = frozenset()
+    """Commas and conjunctions between adjectives of one noun: no statement and no scope ends at them."""
+    statement: tuple[int, ...] = ()
+    """The number of the statement that each term is in."""
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __getitem__(self, i: int) -> Term:
+        return self.all[i]
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.all)
+
+    def word(self, i: int) -> str:
+        """The words of term i; "" outside the sentence."""
+        return self.all[i].words if 0 <= i < len(self.all) else ""
+
+    def has(self, i: int, *kinds: Kind) -> bool:
+        """Whether term i exists and is of one of these kinds."""
+        return 0 <= i < len(self.all) and not self.all[i].kinds.isdisjoint(kinds)
+
+    def skip(self, i: int, step: int, *kinds: Kind) -> int:
+        """The first position from i on, forward (1) or backward (-1), that is of none of these kinds."""
+        k = i
+        while abs(k - i) < NEAR and self.has(k, *kinds):
+            k += step
+        return k
+
+    def after(self, i: int, reach: int = REACH) -> range:
+        """The positions after i, fewer than `reach` terms away."""
+        return range(i + 1, min(len(self.all), i + reach))
+
+    def before(self, i: int, reach: int = REACH) -> range:
+        """The positions before i, nearest first, fewer than `reach` terms away."""
+        return range(i - 1, max(-1, i - reach), -1)
+
+    def same_statement(self, i: int, k: int) -> bool:
+        return self.statement[i] == self.statement[k]
+
+    def is_parted(self, start: int, stop: int) -> bool:
+        """Whether a comma, conjunction or boundary is in [start, stop)."""
+        return any(term.is_any(*BREAKS) for term in self.all[start:stop])
+
+    def is_modifier(self, i: int) -> bool:
+        """Whether a term is an adjective, by its kind, by the lexicon, or by its ending."""
+        if not 0 <= i < len(self.all):
+            return False
+        term = self.all[i]
+        if term.is_any("status", "side", "level") or term.words in lexicon.MODIFIERS:
+            return True
+        known = term.words in lexicon.NO_MODIFIERS or "other" not in term.kinds
+        return not known and term.words.endswith(lexicon.MODIFIER_ENDINGS)
+
+    def with_kinds(self, kinds: Mapping[int, Kinds]) -> Terms:
+        """The same terms, some of them of other kinds, which name nothing."""
+        if not kinds:
+            return self
+        changed = (term._replace(kinds=kinds[i], value="") if i in kinds else term for i, term in enumerate(self.all))
+        return Terms(tuple(changed), self.joins, self.statement)
+
+
+def find_terms(text: str, offset: int) -> Terms:
+    """Find the terms of a sentence, the longest phrase of the lexicon first; articles and hyphens are skipped.
+
+    Args:
+        text: one sentence.
+        offset: where it begins in its report; the places of the terms are those in the report.
+    """
+    terms = _look_up(text, offset)
+    for reread in (_read_central_as_normal, _read_contrasts, _read_no_change):
+        terms = terms.with_kinds(reread(terms))
+    return terms
+
+
+def _look_up(text: str, offset: int) -> Terms:
+    tokens: list[re.Match[str]] = []
+    lowered: list[str] = []
+    for match in WORD.finditer(text):
+        word = match.group().lower()
+        if word not in _SKIPPED:
+            tokens.append(match)
+            lowered.append(word.replace("’", "'"))
+    words, phrases = tuple(lowered), phrases_by_first_word()
+    found: list[Term] = []
+    i = 0
+    while i < len(words):
+        length, kinds, value = 1, _OTHER, ""
+        for size, of_size in phrases.get(words[i], ()):
+            entry = of_size.get(words[i : i + size])
+            if entry is not None:
+                length, (kinds, value) = size, entry
+                break
+        else:
+            kinds, value = _unlisted(tokens, words, i)
+        if words[i] == "may" and _is_date(words, i):
+            kinds = _OTHER
+        start, end = tokens[i].start(), tokens[i + length - 1].end()
+        found.append(Term(kinds, " ".join(words[i : i + length]), value, offset + start, offset + end))
+        i += length
+    return Terms(tuple(found))
+
+
+def _unlisted(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> Entry:
+    """The kinds of a word that is in no list: a side letter, punctuation, or unknown."""
+    if words[i] in ("r", "l") and _is_side_letter(tokens, words, i):
+        return frozenset({"side"}), {"r": "right", "l": "left"}[words[i]]
+    return PUNCTUATION.get(words[i], _OTHER), ""
+
+
+def _is_date(words: Sequence[str], i: int) -> bool:
+    """Whether a month is next to a number: "12 May", "May 2019"."""
+    return any(0 <= k < len(words) and words[k][:1].isdigit() for k in (i - 1, i + 1))
+
+
+def _is_side_letter(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> bool:
+    """R or L alone, in capitals or next to > and <; not litres ("5 L") and not vertebrae ("L1", "L spine")."""
+    before = words[i - 1] if i else ""
+    after = words[i + 1] if i + 1 < len(words) else ""
+    if before[:1].isdigit() or after[:1].isdigit() or after in ("spine", "spinal", "vertebra"):
+        return False
+    return tokens[i].group().isupper() or before in (">", "<") or after in (">", "<")
+
+
+# ----------------------------------------------------------------------- terms whose kind depends on their neighbours
+
+
+def _read_central_as_normal(terms: Terms) -> dict[int, Kinds]:
+    """ "the trachea is central" and "trachea central": nothing is displaced."""
+    changed: dict[int, Kinds] = {}
+    for i, term in enumerate(terms):
+        if term.words in lexicon.CENTRAL and not terms.has(i + 1, "finding", "head", "place", "side"):
+            k = i - 1
+            while terms.word(k) in lexicon.COPULAS or terms.word(k) in lexicon.NEUTRAL:
+                k -= 1
+            if terms.has(k, "place") and terms[k].value in lexicon.CENTRED_PLACES:
+                changed[i] = frozenset({"normal"})
+    return changed
+
+
+def _read_contrasts(terms: Terms) -> dict[int, Kinds]:
+    """ "the left, but not the right, effusion has resolved": what is said of one side is not so of the other."""
+    changed: dict[int, Kinds] = {}
+    for i, term in enumerate(terms):
+        if term.words in ("but", "and") and terms.word(i + 1) == "not":
+            side = terms.skip(i + 2, 1, "preposition")
+            if terms.has(side, "side") and any(terms.has(k, "side") for k in range(max(0, i - 3), i)):
+                changed |= {i: _OTHER, i + 1: frozenset({"contrast"})}
+    return changed
+
+
+def _read_no_change(terms: Terms) -> dict[int, Kinds]:
+    """ "without significant, interval change in the left effusion": the effusion is there."""
+    changed: dict[int, Kinds] = {}
+    for i, term in enumerate(terms):
+        if "not" in term.kinds:
+            k = i + 1
+            while k < i + NEAR and (terms.word(k) in lexicon.DEGREES or terms.has(k, "comma", "or")):
+                k += 1
+            if terms.word(k) in lexicon.CHANGES:
+                changed[i] = frozenset({"ignored"})
+    return changed
