@@ -115,10 +115,10 @@ def parameters(method: str) -> tuple[ParameterEntry, ...]:
     Raises:
         UnknownName: no such method.
 
-    >>> [entry.name for entry in parameters("chefer")]
-    ['layers']
-    >>> parameters("chefer")[0].type
-    'one of last, all'
+    Examples:
+        >>> layers = parameters("chefer")[0]
+        >>> layers.name, layers.default, layers.values
+        ('layers', 'last', 'one of last, all')
     """
     entries = {entry.name: entry for entry in methods()}
     if method not in entries:
