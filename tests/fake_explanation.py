@@ -40,6 +40,13 @@ def blob(x: float, y: float, spread: float, grid: tuple[int, int] = GRID) -> NDA
     return np.exp(-distance / (2 * spread**2)).astype(np.float32)
 
 
+def bipolar(size: float = 0.02) -> NDArray[np.float32]:
+    """A signed grid: above 0 at the upper left, below 0 at the lower right, exactly 0 in the other two corners."""
+    grid = np.zeros(GRID, dtype=np.float32)
+    grid[1:5, 1:5], grid[7:11, 9:13] = size, -0.5 * size
+    return grid
+
+
 def fake(
     picture: Film | None = None,
     text: str = PHRASE,

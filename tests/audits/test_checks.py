@@ -32,7 +32,7 @@ from matex.audits.regions import (
 )
 from matex.audits.side import check_side, preference_finding, prior_finding, word_finding
 from matex.geometry import Placement
-from matex.priors.anatomy import Mention
+from matex.phrases import Mention
 from matex.results import Control, SaliencyMap
 from tests.fake_explanation import GRID, fake, film
 
