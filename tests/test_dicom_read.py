@@ -26,10 +26,11 @@ from pydicom.uid import (  # noqa: E402
 )
 
 from matex.dicom import grey, pixel_data  # noqa: E402
+from matex.dicom.view_position import is_frontal  # noqa: E402
 from matex.errors import InputError  # noqa: E402
 from matex.images import read  # noqa: E402
 from matex.phrases import parse  # noqa: E402
-from matex.priors.spatial import is_frontal, spatial_prior  # noqa: E402
+from matex.priors.spatial import spatial_prior  # noqa: E402
 
 SECRET = "ZZTOP^SECRETA"
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"

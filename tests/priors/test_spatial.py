@@ -15,7 +15,9 @@ from matex.geometry import Placement
 from matex.phrases import Mention, parse
 from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
 from matex.priors.image_context import ImageContext
-from matex.priors.spatial import KINDS, active_regions, gaussian, lung_boxes, parabola, plateau, spatial_prior
+from matex.priors.lungs import lung_boxes
+from matex.priors.shapes import gaussian, parabola, plateau
+from matex.priors.spatial import KINDS, active_regions, spatial_prior
 from tests.reference import priors as twin
 
 GRID = (np.arange(7) + 0.5) / 7

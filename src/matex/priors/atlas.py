@@ -2,8 +2,8 @@
 
 u runs from the patient's right edge of the film (0) to the patient's left edge (1), y from top to bottom. On
 a displayed film u is the image's x; a mirrored film has x = 1 - u. Every box is a heuristic, from the
-measurements named beside it; a mask of this patient's lungs (spatial.py) places the lung regions better than
-any average.
+measurements named next to it; a mask of this patient's lungs (lungs.py) places the lung regions better than any
+average.
 """
 
 from __future__ import annotations
@@ -306,6 +306,11 @@ REGIONS: Mapping[str, Region] = MappingProxyType(
 )
 
 
+def flipped_box(box: Box, flipped: bool) -> Box:
+    """The box mirrored at the vertical midline of the film, if `flipped`."""
+    return (1 - box[2], box[1], 1 - box[0], box[3]) if flipped else box
+
+
 def names(region: str, side: str | None) -> str:
-    """What to call a region in a sentence: "right lower zone", "heart"."""
+    """The name of a region in a sentence: "right lower zone", "heart"."""
     return f"{side} {region}" if side else region

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,17 @@ class ImageContext:
         """
         x, y = self.placement.patch_fractions() if kind == "parabola" else self.placement.fractions()
         mask = None if self.lung_mask is None else self.placement.to_standard(self.lung_mask)
-        settings: dict[str, Any] = {"mirrored": self.exchanged, "view": self.view, "domain": self.domain}
-        found = spatial_prior(self.mentions, x, y, kind=kind, laterality=laterality, lung_mask=mask, **settings)
+        found = spatial_prior(
+            self.mentions,
+            x,
+            y,
+            kind=kind,
+            laterality=laterality,
+            mirrored=self.exchanged,
+            view=self.view,
+            lung_mask=mask,
+            domain=self.domain,
+        )
         if kind == "parabola":
             return found
         return SpatialPrior(self.placement.pixels_to_grid(found.values), found.neutral, found.reason)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from matex.dicom.view_position import is_frontal
 from matex.geometry import Placement, Size
 from matex.images import Film
-from matex.priors.spatial import is_frontal
 from matex.render.colormap import ColourScale
 from matex.render.text import font
 from matex.results import Explanation
