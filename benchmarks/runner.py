@@ -18,8 +18,8 @@ from statistics import median
 
 from matex.benchmark import parse_config, run
 from matex.benchmark.config import Config
-from matex.benchmark.controls import cells, control_map, measured
-from matex.benchmark.plan import Films, Opened
+from matex.benchmark.controls import control_map, measured, run_specs
+from matex.benchmark.runs.inputs import FilmCache, Inputs
 from matex.metrics import Case, make_metric
 from matex.pipeline import trace_pairs
 
@@ -38,7 +38,7 @@ def config(films: int) -> Config:
     )
 
 
-def bare(chosen: Config, opened: Opened) -> int:
+def bare(chosen: Config, opened: Inputs) -> int:
     """Every method, control and metric of the configuration, nothing kept; returns how many maps were measured."""
     (dataset,), (model_choice,) = chosen.datasets, chosen.models
     model, labels, maps = opened.model(model_choice.label), opened.dataset(dataset.label).labels, 0
@@ -46,11 +46,11 @@ def bare(chosen: Config, opened: Opened) -> int:
     for start in range(0, opened.count(dataset.label), chosen.chunk):
         numbers = range(start, min(start + chosen.chunk, opened.count(dataset.label)))
         samples = [opened.sample(dataset.label, number) for number in numbers]
-        films = Films(model)
+        films = FilmCache(model)
         pairs = [(films.of(sample), sample.text) for sample in samples]
         like = []
         for made in ("method", "random weights", "map"):
-            some = [cell for cell in cells(chosen) if cell.made == made]
+            some = [cell for cell in run_specs(chosen) if cell.made == made]
             if made != "map":
                 on = model if made == "method" else opened.random_model(model_choice.label, 0)
                 traced = trace_pairs(on, pairs, [(cell.name, cell.parameters) for cell in some])
@@ -70,7 +70,7 @@ def bare(chosen: Config, opened: Opened) -> int:
 
 def measure(films: int, repeats: int, clock: Callable[[], float]) -> tuple[list[float], list[float], int]:
     """Seconds of the runner and of the bare loop, and how many maps each made; models and films warm."""
-    chosen, opened, folder = config(films), Opened(config(films)), Path(tempfile.mkdtemp())
+    chosen, opened, folder = config(films), Inputs(config(films)), Path(tempfile.mkdtemp())
     maps = bare(chosen, opened)
     seconds: tuple[list[float], list[float]] = ([], [])
     try:

@@ -11,21 +11,9 @@ import numpy as np
 
 from matex.benchmark import parse_config
 from matex.benchmark.config import Config, plain
-from matex.benchmark.controls import Cell, cells, measured
-from matex.benchmark.store import (
-    FORMAT,
-    RESULTS,
-    ChunkKey,
-    Store,
-    as_json,
-    as_lines,
-    map_file,
-    pack,
-    results_table,
-    samples_table,
-    scores_table,
-    table_bytes,
-)
+from matex.benchmark.controls import RunSpec, measured, run_specs
+from matex.benchmark.runs.parquet import RESULTS, results_table, samples_table, scores_table, table_bytes
+from matex.benchmark.runs.store import FORMAT, ChunkKey, Store, as_json, as_lines, map_file, pack
 from matex.metrics import METRICS
 
 METHODS = (
@@ -38,7 +26,7 @@ METHODS = (
     "rise",
     "chefer",
     "ca-m2ib",
-    {"name": "matex", "label": "matex & <b>50%_tuned", "parameters": {"alpha": 0.3}},
+    {"name": "matex", "label": "matex & <b>50%tuned_iou", "parameters": {"alpha": 0.3}},
 )
 STAGES = ("projection", "norm", "block 2", "block 1", "block 0", "embeddings")
 FINDINGS = ("nodule", "effusion", "opacity")
@@ -67,7 +55,7 @@ def config(**changes: Any) -> Config:
     )
 
 
-def columns(name: str, cell: Cell, methods: Sequence[str]) -> list[str]:
+def columns(name: str, cell: RunSpec, methods: Sequence[str]) -> list[str]:
     """Columns of a metric as its real values would have them."""
     if name == "agreement":
         return [f"spearman with {other}" for other in methods if other != cell.label]
@@ -87,7 +75,7 @@ def columns(name: str, cell: Cell, methods: Sequence[str]) -> list[str]:
     return [one for one in known if not one.startswith("removed_")]
 
 
-def value(cell: Cell, column: str, sample: int, seed: int) -> float:
+def value(cell: RunSpec, column: str, sample: int, seed: int) -> float:
     """A number that depends on everything it should, between 0 and 1 or so; undefined now and then."""
     digest = hashlib.sha256(f"{cell.label} {column} {sample} {seed}".encode()).digest()
     noise = int.from_bytes(digest[:4], "big") / 2**32
@@ -140,7 +128,7 @@ def write(
     gone = set(without)
     for dataset in config.datasets:
         for model in config.models:
-            for cell in cells(config):
+            for cell in run_specs(config):
                 if (cell.label, "") in gone:
                     continue
                 for metric in config.metrics:
@@ -221,7 +209,7 @@ def described(config: Config, without: set[str]) -> list[dict[str, Any]]:
     """cells.json."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for model in config.models:
-        for cell in cells(config):
+        for cell in run_specs(config):
             if cell.label in without:
                 continue
             known = found.setdefault(

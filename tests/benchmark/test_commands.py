@@ -63,7 +63,7 @@ def test_a_stopped_run_says_how_to_go_on(config, capsys, monkeypatch):
     def stopped(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("matex.benchmark.executors.compute", stopped)
+    monkeypatch.setattr("matex.benchmark.runs.executors.compute", stopped)
     assert cli.run(["benchmark", "small.toml"]) == 130
     assert "resume with: matex benchmark small.toml -o runs/small --resume\n" in capsys.readouterr().err
     assert cli.run(["benchmark", "small.toml", "-o", "my runs", "--shard", "1/2"]) == 130

@@ -7,13 +7,13 @@ import pytest
 
 import matex
 from matex.benchmark import parse_config
-from matex.benchmark.controls import MAPS, cells, control_map, draws, measured
+from matex.benchmark.controls import MAPS, control_map, draws, measured, run_specs
 from matex.errors import InputError
 from tests.benchmark import toy
 
 
 def planned(methods, metrics, seeds=(0,)):
-    return cells(parse_config(toy.config(methods=methods, metrics=metrics, seeds=list(seeds))))
+    return run_specs(parse_config(toy.config(methods=methods, metrics=metrics, seeds=list(seeds))))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_what_draws_random_numbers(name, parameters, expected):
 def test_controls_get_the_metrics_that_say_something_about_them():
     metrics = ["pointing", "confidence-image", "stability", "together"]
     config = parse_config(toy.config(methods=["matex"], metrics=metrics))
-    taken = {cell.label: [one.name for one in config.metrics if measured(cell, one)] for cell in cells(config)}
+    taken = {cell.label: [one.name for one in config.metrics if measured(cell, one)] for cell in run_specs(config)}
     assert taken["matex"] == metrics
     assert taken["matex (no prior)"] == ["pointing", "confidence-image", "stability"]
     assert taken["matex (random weights)"] == taken["matex (exchanged side)"] == ["pointing"]

@@ -7,7 +7,7 @@ import pytest
 
 from matex.benchmark import load_config, parse_config, run
 from matex.benchmark.config import load_search, plain
-from matex.benchmark.controls import cells, localises
+from matex.benchmark.controls import localises, run_specs
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -19,7 +19,7 @@ def test_an_example_can_be_read(path):
         return
     config = load_config(path)
     assert any(localises(metric) for metric in config.metrics)
-    assert "control: prior alone" in {cell.label for cell in cells(config)}
+    assert "control: prior alone" in {cell.label for cell in run_specs(config)}
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import statistics
 import pytest
 
 from matex.attribution import METHODS
-from matex.benchmark.published import DEFECTS, TABLES
+from matex.benchmark.report.papers import DEFECTS, TABLES
 from matex.metrics import METRICS
 
 BY_KEY = {table.key: table for table in TABLES}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from matex.benchmark.rankings import mixed_effect, rank_agreement, rank_methods
+from matex.benchmark.report.rankings import mixed_effect, rank_agreement, rank_methods
 
 
 def test_two_models_that_rank_alike_agree_and_the_reverse_disagrees():

@@ -33,7 +33,7 @@ def cluster():
 def test_ray_makes_the_same_bytes_although_a_worker_is_killed(cluster, tmp_path, monkeypatch):
     config = parse_config(toy.config())
     run(config, tmp_path / "serial")
-    from matex.benchmark import executors
+    from matex.benchmark.runs import executors
 
     marker = str(tmp_path / "killed")
     work = executors._work

@@ -17,37 +17,26 @@ import numpy as np
 import pytest
 
 from matex.benchmark import parse_config, run
-from matex.benchmark.published import TABLES
-from matex.benchmark.report import _Builder, _curve_axes, _curve_title, _verdict, write_report
-from matex.benchmark.report_figures import overview
-from matex.benchmark.report_files import as_csv, as_latex, escape, latex_table
-from matex.benchmark.report_page import Counted
-from matex.benchmark.report_page import table as html_table
-from matex.benchmark.report_pictures import Films
-from matex.benchmark.report_run import Measure, count_units, curve_of, read_run, stage_of
-from matex.benchmark.report_tables import (
-    SHARED,
-    Column,
-    Curve,
-    Measured,
-    Numbers,
-    Row,
-    Style,
-    Table,
-    against_controls,
-    attributes,
-    heading,
-    localisation,
-    pairwise,
-    paper_table,
-    places,
-    prior_question,
-    style_of,
-    two_findings,
-)
-from matex.benchmark.store import read_table, table_bytes
+from matex.benchmark.report import write_report
+from matex.benchmark.report.cases import CaseFilms
+from matex.benchmark.report.contents import SectionReport, curve_axes, curve_title
+from matex.benchmark.report.figures import overview
+from matex.benchmark.report.html_table import table_view
+from matex.benchmark.report.latex_csv import as_csv, as_latex, escape, latex_table
+from matex.benchmark.report.load import read_run
+from matex.benchmark.report.measures import Curve, contrast_measures, localisation_measures
+from matex.benchmark.report.paper_tables import paper_table
+from matex.benchmark.report.papers import TABLES
+from matex.benchmark.report.section import Measure, count_units, curve_of, stage_of
+from matex.benchmark.report.stats import SectionStats, subgroups
+from matex.benchmark.report.style import Style, heading, style_of
+from matex.benchmark.report.table import Column, Counts, MeanCell, Row, Table, mean_cell
+from matex.benchmark.report.tables import SHARED, against_controls, localisation, pairwise, prior_question
+from matex.benchmark.report.verdicts import verdicts
+from matex.benchmark.runs.parquet import read_table, table_bytes
 from matex.errors import InputError
 from matex.metrics.statistics import summarise
+from matex.render.page import environment
 from tests.benchmark import synthetic_run, toy
 
 pytest.importorskip("matplotlib")
@@ -79,6 +68,11 @@ def written(folder, tmp_path_factory):
 
 def measure(section, metric, column):
     return next(one for one in section.measures if (one.metric, one.column) == (metric, column))
+
+
+def html_table(table):
+    """A table alone, as the template writes it."""
+    return str(environment().get_template("benchmark_parts.html").module.table(table_view(table)))
 
 
 class Elements(HTMLParser):
@@ -175,16 +169,16 @@ def test_every_printed_number_is_in_the_csv(written, section):
 def test_values_are_means_over_seeds_and_undefined_ones_are_counted(section):
     label = "rise & <b>50%_"
     energy = measure(section, "energy", "energy")
-    cells = [cell for cell in synthetic_run.cells(small()) if cell.label == label]
+    cells = [cell for cell in synthetic_run.run_specs(small()) if cell.label == label]
     assert [cell.seed for cell in cells] == [0, 1]
     expected = [
         np.mean([synthetic_run.value(cell, "energy", number, cell.seed) for cell in cells]) for number in range(24)
     ]
     np.testing.assert_allclose(section.values(label, energy), expected)
-    found = Numbers(section).of(label, energy)
+    found = SectionStats(section).estimate(label, energy)
     assert found is not None
     assert found.summary.undefined == 2  # samples 5 and 22
-    assert found.draws == 2
+    assert found.repetitions == 2
     means = [
         np.nanmean([synthetic_run.value(cell, "energy", number, cell.seed) for number in range(24)]) for cell in cells
     ]
@@ -194,7 +188,7 @@ def test_values_are_means_over_seeds_and_undefined_ones_are_counted(section):
 def test_films_are_what_is_resampled(section):
     """Two phrases of a film are no two pieces of evidence, so the interval is that of clusters."""
     pointing = measure(section, "pointing", "pointing")
-    found = Numbers(section).of("matex", pointing)
+    found = SectionStats(section).estimate("matex", pointing)
     assert found is not None
     values = section.values("matex", pointing)
     clustered = summarise(values, section.clusters, resamples=2000)
@@ -203,7 +197,7 @@ def test_films_are_what_is_resampled(section):
     assert clustered != summarise(values, resamples=2000)
 
 
-LINES = [  # (kind, what it stands under, label) of a table of places, line by line
+LINES = [  # (kind, what it stands under, label) of a table of localisation_measures, line by line
     ("method", "", "matex"),
     ("control", "matex", "no prior"),
     ("control", "matex", "exchanged side"),
@@ -224,12 +218,12 @@ LINES = [  # (kind, what it stands under, label) of a table of places, line by l
 def made_of_places(folder):
     """Tables of the whole report, folded ones too, that tell how well a method's map finds a place."""
     run_read = read_run(folder)
-    builder = _Builder(run_read, run_read.sections[0])
-    builder.part(Films(run_read, {}, {}))
+    builder = SectionReport(run_read, run_read.sections[0])
+    builder.part(CaseFilms(run_read, {}, {}))
     return [
         one
         for one in builder.tables
-        if any(isinstance(cell, Measured) and cell.measure.localises for row in one.rows for cell in row.cells)
+        if any(isinstance(cell, MeanCell) and cell.estimate.measure.localises for row in one.rows for cell in row.cells)
     ]
 
 
@@ -239,7 +233,7 @@ def test_no_table_of_places_comes_without_its_controls(folder):
     for made in tables:
         assert [(row.kind, row.of, row.label) for row in made.rows] == LINES, made.key
         for row in made.rows:
-            assert all(isinstance(cell, Measured) for cell in row.cells), (made.key, row.label)
+            assert all(isinstance(cell, MeanCell) for cell in row.cells), (made.key, row.label)
 
 
 def test_shared_controls_stand_once_under_a_line_of_their_own(folder):
@@ -307,7 +301,7 @@ def test_without_measures_of_places_no_controls_are_asked_for(tmp_path):
     config = small(metrics=["confidence-image"])
     folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(3), maps=False)
     section = read_run(folder).sections[0]
-    assert not places(section)
+    assert not localisation_measures(section)
     assert set(section.entries) == {"matex", "grad-eclip", "rise & <b>50%_", "control: uniform", "control: random"}
 
 
@@ -322,7 +316,7 @@ def test_a_folder_without_a_run_and_a_damaged_one_are_refused(tmp_path, folder):
 
 
 def test_the_papers_numbers_stand_in_the_papers_layout(section):
-    tables = {one.key: paper_table(Numbers(section), one, one.key) for one in TABLES}
+    tables = {one.key: paper_table(SectionStats(section), one, one.key) for one in TABLES}
     assert tables["mmel-3"] is None  # nothing of it was measured
     made = tables["matex-1"]
     assert made is not None
@@ -341,7 +335,7 @@ def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
     config = synthetic_run.config(methods=["matex", "ca-m2ib"], metrics=["iou", "confidence-image"])
     folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(3), maps=False)
     table = next(one for one in TABLES if one.across)
-    made = paper_table(Numbers(read_run(folder).sections[0]), table, "key")
+    made = paper_table(SectionStats(read_run(folder).sections[0]), table, "key")
     assert made is not None
     place = [row for row in made.rows if row.group == "Image, % Localization ↑"]
     assert [row.label for row in place] == [
@@ -360,11 +354,11 @@ def test_the_table_with_methods_across_has_its_controls_too(tmp_path):
     assert columns[7:] == ["matex", "uniform", "random"]
     assert place[-1].cells[6].printed == "25.21±0.16"
     assert place[1].cells[6] is None  # ca-m2ib has no prior
-    assert isinstance(place[1].cells[7], Measured)
+    assert isinstance(place[1].cells[7], MeanCell)
 
 
 def test_the_prior_is_asked_whether_it_helps_or_replaces(section):
-    made = prior_question(Numbers(section), places(section)[:1], "key")
+    made = prior_question(SectionStats(section), localisation_measures(section)[:1], "key")
     assert made is not None
     assert [row.label for row in made.rows] == [
         "matex minus itself without the prior",
@@ -372,15 +366,15 @@ def test_the_prior_is_asked_whether_it_helps_or_replaces(section):
         "matex without the prior minus the prior alone",
     ]
     means = [
-        Numbers(section).mean(label, places(section)[0])
+        SectionStats(section).mean(label, localisation_measures(section)[0])
         for label in ("matex", "matex (no prior)", "control: prior alone")
     ]
-    assert made.rows[0].cells[0].comparison.difference == pytest.approx(means[0] - means[1])
-    assert made.rows[2].cells[0].comparison.difference == pytest.approx(means[1] - means[2])
+    assert made.rows[0].cells[0].difference.comparison.difference == pytest.approx(means[0] - means[1])
+    assert made.rows[2].cells[0].difference.comparison.difference == pytest.approx(means[1] - means[2])
 
 
 def test_samples_are_cut_by_what_is_known_about_them(section):
-    found = attributes(section)
+    found = subgroups(section)
     assert set(found) == {"finding", "size"}  # not the film, which is a name, nor the tier, which all share
     assert set(found["finding"]) == {"nodule", "effusion", "opacity"}
     assert len(found["size"]) == 3
@@ -389,13 +383,13 @@ def test_samples_are_cut_by_what_is_known_about_them(section):
 
 
 def test_the_two_findings_have_tables_of_their_own(section):
-    assert {one.column for one in two_findings(section)} == {
+    assert {one.column for one in contrast_measures(section)} == {
         "points_named",
         "points_other",
         "named_above_other",
         "energy_share",
     }
-    assert not {one.name for one in places(section)} & {"named-over-other"}
+    assert not {one.name for one in localisation_measures(section)} & {"named-over-other"}
 
 
 def test_tuned_thresholds_never_come_from_the_film_itself(section):
@@ -460,17 +454,17 @@ def test_curves_say_what_they_show_and_of_which_run_of_a_metric():
         column = Measure(label, "deletion_top1_at_0", "deletion-insertion", "lower", False, False)
         return Curve("deletion_top1", label, (column,), (0,))
 
-    assert _curve_title(curve("deletion-insertion"), "*_top1") == "Deletion and insertion: class found first"
-    assert _curve_title(curve("predicted"), "*_top1") == "Deletion and insertion: class found first (predicted)"
-    assert _curve_title(curve("deletion-insertion"), "new") == "new (deletion-insertion)"
-    assert _curve_axes(curve("predicted"), "*_top1") == ("percent of the pixels", "share of films")
+    assert curve_title(curve("deletion-insertion"), "*_top1") == "Deletion and insertion: class found first"
+    assert curve_title(curve("predicted"), "*_top1") == "Deletion and insertion: class found first (predicted)"
+    assert curve_title(curve("deletion-insertion"), "new") == "new (deletion-insertion)"
+    assert curve_axes(curve("predicted"), "*_top1") == ("percent of the pixels", "share of films")
 
 
 def test_no_measure_is_drawn_twice(folder, monkeypatch):
     drawn = []
-    monkeypatch.setattr("matex.benchmark.report.distributions", lambda _, measures, __: drawn.extend(measures))
+    monkeypatch.setattr("matex.benchmark.report.contents.distributions", lambda _, measures, __: drawn.extend(measures))
     run_read = read_run(folder)
-    _Builder(run_read, run_read.sections[0])._distributions()
+    SectionReport(run_read, run_read.sections[0])._distributions()
     assert [(one.metric, one.column) for one in drawn] == [
         ("energy", "energy"),
         ("named-over-other", "energy_share"),
@@ -485,27 +479,27 @@ def test_no_sentence_ends_twice(written):
 
 
 def test_measures_of_the_whole_say_repetitions_and_others_n(section):
-    numbers = Numbers(section)
+    stats = SectionStats(section)
     roar, energy = measure(section, "roar-plus", "roar_image"), measure(section, "energy", "energy")
 
     def page(*measures):
-        rows = (Row("matex", "method", tuple(numbers.of("matex", one) for one in measures)),)
+        rows = (Row("matex", "method", tuple(mean_cell(stats.estimate("matex", one)) for one in measures)),)
         return html_table(Table("key", "title", "corner", tuple(Column("x") for _ in measures), rows))
 
     whole, both = page(roar), page(roar, energy)
     assert "3 repetitions in every cell" in whole
     assert 'title="3 repetitions; standard deviation between them' in whole
     assert "n = " not in whole
-    assert (str(Counted(2, 0, 2, True)), str(Counted(1, 1, 1, True))) == ("2 repetitions", "1 of 2 repetitions defined")
-    assert (str(Counted(1, 0, 1, True)), str(Counted(0, 1, 0, True))) == ("1 repetition", "0 of 1 repetition defined")
+    assert (str(Counts(2, 0, 2, True)), str(Counts(1, 1, 1, True))) == ("2 repetitions", "1 of 2 repetitions defined")
+    assert (str(Counts(1, 0, 1, True)), str(Counts(0, 1, 0, True))) == ("1 repetition", "0 of 1 repetition defined")
     assert "<small>3 repetitions</small>" in both
     assert "<small>n = 22 from 12, 2 undefined</small>" in both
     assert "n or the number of repetitions stands under the headings" in both
 
 
 def test_where_all_methods_are_equal_none_is_the_best(section):
-    numbers = Numbers(section)
-    cell = numbers.of("matex", measure(section, "energy", "energy"))
+    stats = SectionStats(section)
+    cell = mean_cell(stats.estimate("matex", measure(section, "energy", "energy")))
     rows = tuple(Row(label, "method", (cell,)) for label in ("one", "other"))
     assert 'class="best"' not in html_table(Table("key", "title", "corner", (Column("x"),), rows))
 
@@ -554,13 +548,13 @@ def test_films_that_cannot_be_opened_are_said(folder, written):
 
 
 def test_a_stopped_run_is_refused_and_reported_in_part_when_asked(tmp_path):
-    from matex.benchmark.chunk import compute
-    from matex.benchmark.plan import Opened
-    from matex.benchmark.runner import _new_plan
-    from matex.benchmark.store import Store
+    from matex.benchmark.runs.inputs import Inputs
+    from matex.benchmark.runs.runner import _new_plan
+    from matex.benchmark.runs.store import Store
+    from matex.benchmark.runs.worker import compute
 
     chosen = parse_config(toy.config(metrics=["pointing"], methods=["matex"]))
-    opened = Opened(chosen)
+    opened = Inputs(chosen)
     plan = _new_plan(opened, None)
     store = Store(tmp_path / "run")
     store.start(plan.as_plain())
@@ -602,7 +596,9 @@ def test_many_images_of_four_films_are_reported_as_four_films(tmp_path):
 def test_ten_films_have_intervals(tmp_path):
     config = small(methods=["matex"], metrics=["pointing"])
     folder = synthetic_run.write(tmp_path / "r", config, few_films(10), maps=False)
-    found = Numbers(read_run(folder).sections[0]).of("matex", places(read_run(folder).sections[0])[0])
+    found = SectionStats(read_run(folder).sections[0]).estimate(
+        "matex", localisation_measures(read_run(folder).sections[0])[0]
+    )
     assert found.summary.clusters == 10
     assert np.isfinite([found.summary.low, found.summary.high]).all()
 
@@ -632,7 +628,7 @@ def headline(tmp_path, worth, monkeypatch):
     config = small(methods=["matex", "grad-eclip", "rollout"], metrics=["energy"])
     folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(40), maps=False)
     section = read_run(folder).sections[0]
-    (sentence,) = _verdict(Numbers(section), measure(section, "energy", "energy"))
+    (sentence,) = verdicts(SectionStats(section), measure(section, "energy", "energy"))
     return sentence
 
 
@@ -659,7 +655,7 @@ def test_the_headline_names_methods_that_share_the_best_mean(tmp_path, monkeypat
     config = small(methods=["grad-eclip", "matex", "rollout"], metrics=["pointing"])
     folder = synthetic_run.write(tmp_path / "r", config, few_films(films), maps=False)
     section = read_run(folder).sections[0]
-    (sentence,) = _verdict(Numbers(section), measure(section, "pointing", "pointing"))
+    (sentence,) = verdicts(SectionStats(section), measure(section, "pointing", "pointing"))
     assert "matex and rollout share the best mean, 50.0" in sentence
     assert "the best control of matex is" in sentence
     assert ("4 films are too few" in sentence) == (films == 4)
@@ -671,7 +667,7 @@ def test_a_report_of_few_films_explains_no_intervals_and_no_p(tmp_path, films):
     config = small(methods=["matex", "grad-eclip"], metrics=["pointing"])
     folder = synthetic_run.write(tmp_path / "r", config, few_films(films), maps=False)
     section = read_run(folder).sections[0]
-    numbers, columns = Numbers(section), places(section)
+    numbers, columns = SectionStats(section), localisation_measures(section)
     leads = [
         against_controls(numbers, columns, "key").lead,
         prior_question(numbers, columns, "key").lead,
@@ -710,7 +706,7 @@ def test_an_exchanged_side_that_exists_for_no_sample_has_no_row(tmp_path, monkey
     tables = []
     for folder in folders:
         section = read_run(folder).sections[0]
-        tables.append(localisation(Numbers(section), places(section), "key", "title"))
+        tables.append(localisation(SectionStats(section), localisation_measures(section), "key", "title"))
     labels = [[row.label for row in table.rows] for table in tables]
     assert labels[0].count("exchanged side") == 2
     assert "exchanged side" not in labels[1]
@@ -724,7 +720,7 @@ def test_the_exchanged_side_is_no_control_to_beat(tmp_path, monkeypatch):
     config = small(methods=["matex"], metrics=["energy"])
     folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(20), maps=False)
     section = read_run(folder).sections[0]
-    assert Numbers(section).best_control("matex", measure(section, "energy", "energy")) != "matex (exchanged side)"
+    assert SectionStats(section).best_control("matex", measure(section, "energy", "energy")) != "matex (exchanged side)"
 
 
 def test_a_column_of_the_predicted_class_is_left_out_with_the_reason(tmp_path):
@@ -733,5 +729,5 @@ def test_a_column_of_the_predicted_class_is_left_out_with_the_reason(tmp_path):
     section = read_run(folder).sections[0]
     assert "deletion of the prediction" not in {one.metric for one in section.measures}
     table = next(one for one in TABLES if one.key == "mmel-2")
-    made = paper_table(Numbers(section), table, "key")
+    made = paper_table(SectionStats(section), table, "key")
     assert any("need the map of the predicted class’s phrase" in note for note in made.notes)

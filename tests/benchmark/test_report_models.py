@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from matex.benchmark.report import write_report
-from matex.benchmark.report_models import agreement_table, means_table, models_part, over_models, settings_of
-from matex.benchmark.report_run import Entry, Measure, Run, Section, read_run
+from matex.benchmark.report.load import read_run
+from matex.benchmark.report.model_stats import difference_over_models, settings_of
+from matex.benchmark.report.models import agreement_table, means_table, models_part
+from matex.benchmark.report.section import Entry, Measure, Run, Section
 from tests.benchmark import synthetic_run
 
 POINTING = Measure("pointing", "pointing", "pointing", "higher", True, False, {})
@@ -69,15 +71,15 @@ def test_the_table_holds_every_model_the_controls_and_the_difference_over_models
     assert [row.label for row in table.rows] == [*METHODS, "uniform"]
     assert [row.kind for row in table.rows] == ["method"] * 3 + ["control"]
     assert [column.label for column in table.columns[:4]] == ["tiny", "plain", "third", "minus matex, over models"]
-    values = [cell.summary.mean for cell in table.rows[2].cells[:3]]
+    values = [cell.estimate.summary.mean for cell in table.rows[2].cells[:3]]
     assert values == pytest.approx([0.9, 0.4, 0.4], abs=0.1)
     assert table.rows[0].cells[3] is None  # the baseline itself
 
 
 def test_a_difference_that_turns_between_models_is_no_difference_over_models():
     (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1), section("third", OTHER, 2)))
-    steady = over_models(setting, "grad-eclip", "matex", POINTING)
-    turning = over_models(setting, "maskclip", "matex", POINTING)
+    steady = difference_over_models(setting, "grad-eclip", "matex", POINTING)
+    turning = difference_over_models(setting, "maskclip", "matex", POINTING)
     assert steady.favours == "second"
     assert steady.comparison.difference == pytest.approx(-0.1, abs=0.03)
     assert turning.favours == ""
@@ -86,12 +88,12 @@ def test_a_difference_that_turns_between_models_is_no_difference_over_models():
 
 def test_a_lower_drop_favours_the_first():
     (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1), section("third", OTHER, 2)))
-    assert over_models(setting, "grad-eclip", "matex", DROP).favours == "first"
+    assert difference_over_models(setting, "grad-eclip", "matex", DROP).favours == "first"
 
 
 def test_rankings_of_two_models_agree_where_they_are_the_same():
     (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1), section("third", OTHER, 2)))
-    rows = {row.label: row.cells[0].summary.mean for row in agreement_table(setting, "key").rows}
+    rows = {row.label: row.cells[0].estimate.summary.mean for row in agreement_table(setting, "key").rows}
     assert rows["plain and third"] == pytest.approx(1)
     assert rows["tiny and plain"] == pytest.approx(-1 / 3)  # of three pairs two turn
 
@@ -99,9 +101,9 @@ def test_rankings_of_two_models_agree_where_they_are_the_same():
 def test_the_sentences_name_what_turns_and_what_is_ahead():
     better = dict(ONE, maskclip=0.95)
     part, tables = models_part(run_of(section("tiny", ONE), section("plain", better, 1), section("third", better, 2)))
-    assert any("ahead of matex over all models: maskclip" in sentence for sentence in part.shown)
+    assert any("ahead of matex over all models: maskclip" in sentence for sentence in part.findings)
     part, _ = models_part(run_of(section("tiny", ONE), section("plain", OTHER, 1)))
-    assert any("on some models and behind it on others: maskclip" in sentence for sentence in part.shown)
+    assert any("on some models and behind it on others: maskclip" in sentence for sentence in part.findings)
     assert {table.key for table in tables} == {"m1-means", "m1-tau", "m-ranks-table"}
 
 
@@ -117,8 +119,8 @@ def test_the_report_opens_with_all_models(tmp_path):
 
 
 def test_too_few_films_give_no_interval(monkeypatch):
-    monkeypatch.setattr("matex.benchmark.report_models.FEWEST_CLUSTERS", FILMS + 1)
+    monkeypatch.setattr("matex.benchmark.report.model_stats.FEWEST_CLUSTERS", FILMS + 1)
     (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1)))
-    found = over_models(setting, "grad-eclip", "matex", POINTING)
+    found = difference_over_models(setting, "grad-eclip", "matex", POINTING)
     assert np.isnan([found.comparison.low, found.comparison.high]).all()
     assert found.favours == ""

@@ -14,14 +14,15 @@ import pytest
 
 import matex
 from matex.adapters import load
-from matex.benchmark import merge, parse_config, run, store
-from matex.benchmark.chunk import Outcome, compute
+from matex.benchmark import merge, parse_config, run
 from matex.benchmark.config import plain, public
-from matex.benchmark.plan import Opened
 from matex.benchmark.report import write_report
-from matex.benchmark.report_run import read_run
-from matex.benchmark.runner import _new_plan
-from matex.benchmark.store import ChunkKey, Store
+from matex.benchmark.report.load import read_run
+from matex.benchmark.runs import parquet, store
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.runner import _new_plan
+from matex.benchmark.runs.store import ChunkKey, Store
+from matex.benchmark.runs.worker import ChunkResult, compute
 from matex.datasets import open_dataset
 from matex.errors import InputError
 from matex.metrics import Case, make_metric
@@ -66,8 +67,8 @@ def test_a_run_folder_holds_what_the_report_reads(whole):
     assert samples[0]["height"] == 40
     assert json.loads(samples[0]["attributes"]).keys() == {"index"}
     found = rows(whole)
-    assert list(found[0]) == list(store.RESULTS)
-    keys = [tuple(row[name] for name in store.RESULTS[:-1]) for row in found]
+    assert list(found[0]) == list(parquet.RESULTS)
+    keys = [tuple(row[name] for name in parquet.RESULTS[:-1]) for row in found]
     assert keys == sorted(keys)
     seeds = {row["method"]: row["seed"] for row in found}
     assert seeds["matex"] == -1
@@ -112,7 +113,7 @@ def test_a_run_is_repeated_byte_for_byte(whole, tmp_path):
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(whole, tmp_path):
     start = multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(["tests.benchmark.toy", "matex.benchmark.runner", "transformers.models.clip"])
+    start.set_forkserver_preload(["tests.benchmark.toy", "matex.benchmark.runs.runner", "transformers.models.clip"])
     out, rng, killed = tmp_path / "run", random.Random(3), 0
     log = out / "log.jsonl"
     for resume in (False, True, True):
@@ -135,7 +136,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(whole, tmp_path
 def test_a_run_stopped_between_any_two_writes_ends_with_the_same_bytes(whole, tmp_path, monkeypatch):
     """The first try may write no file, the second one, and so on, until a run comes through."""
     replace, out, left = os.replace, tmp_path / "run", [0]
-    known: dict[ChunkKey, Outcome] = {}
+    known: dict[ChunkKey, ChunkResult] = {}
     model = load("tiny")
 
     class Stopped(BaseException):
@@ -152,8 +153,8 @@ def test_a_run_stopped_between_any_two_writes_ends_with_the_same_bytes(whole, tm
             known[key] = compute(plan, opened, key, told)
         return known[key]
 
-    monkeypatch.setattr("matex.benchmark.executors.compute", quick)
-    monkeypatch.setattr("matex.benchmark.plan.open_model", lambda choice: model)
+    monkeypatch.setattr("matex.benchmark.runs.executors.compute", quick)
+    monkeypatch.setattr("matex.benchmark.runs.inputs.open_model", lambda choice: model)
     monkeypatch.setattr(os, "replace", failing)
     for tries in range(100):
         left[0] = tries
@@ -329,9 +330,9 @@ def test_changed_data_or_weights_are_refused(tmp_path, monkeypatch):
 
 def test_a_chunk_depends_on_nothing_but_its_number():
     config = parse_config(toy.config())
-    opened = Opened(config)
+    opened = Inputs(config)
     plan = _new_plan(opened, None)
-    alone = compute(plan, Opened(config), ChunkKey("toy", "tiny", 1), lambda *_: None)
+    alone = compute(plan, Inputs(config), ChunkKey("toy", "tiny", 1), lambda *_: None)
     compute(plan, opened, ChunkKey("toy", "tiny", 2), lambda *_: None)
     later = compute(plan, opened, ChunkKey("toy", "tiny", 1), lambda *_: None)
     assert alone.files == later.files

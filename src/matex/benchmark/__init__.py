@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matex.benchmark.config import Config, load_config, parse_config, read_preset
-    from matex.benchmark.runner import merge, run
-    from matex.benchmark.store import Store
+    from matex.benchmark.runs.merge import merge
+    from matex.benchmark.runs.runner import run
+    from matex.benchmark.runs.store import Store
     from matex.benchmark.tuning import tune
 
 _HOME = {
@@ -19,9 +20,9 @@ _HOME = {
     "load_config": "config",
     "parse_config": "config",
     "read_preset": "config",
-    "merge": "runner",
-    "run": "runner",
-    "Store": "store",
+    "merge": "runs.merge",
+    "run": "runs.runner",
+    "Store": "runs.store",
     "tune": "tuning",
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
-from matex.benchmark.store import as_folder
+from matex.benchmark.runs.store import as_folder
 from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shortened, shown
 from matex.coerce import Words, as_type, in_words
 from matex.datasets import DATASETS
@@ -177,7 +177,7 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
     return dataset, model, _search(at / "tune", content["tune"])
 
 
-def is_test(split: str) -> bool:
+def is_test_split(split: str) -> bool:
     """Whether a split goes by the name of a test split, however a table writes it."""
     return split.strip().lower().startswith("test")
 
@@ -362,7 +362,7 @@ def _search(at: _Place, table: Any) -> Search:
             f"a column of {metric.name} that has a better end, of {', '.join(columns)}", column
         )
     split = (at / "split").typed(table.get("split", "val"), str)
-    if is_test(split):
+    if is_test_split(split):
         raise (at / "split").refusal(
             "'val' or 'train', as parameters chosen on the test split say nothing there", split
         )

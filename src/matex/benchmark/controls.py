@@ -35,7 +35,7 @@ MAPS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunSpec:
     """One method or control as it is run: with one seed, on all samples of a data set with one model.
 
     Args:
@@ -60,7 +60,7 @@ class Cell:
     description: str
 
 
-def cells(config: Config) -> tuple[Cell, ...]:
+def run_specs(config: Config) -> tuple[RunSpec, ...]:
     """Everything that a configuration runs on each sample, once per seed where numbers are drawn.
 
     Uniform and random maps always come along. The prior alone, the mirrored prior, the model with random weights, the
@@ -72,7 +72,7 @@ def cells(config: Config) -> tuple[Cell, ...]:
     """
     methods = [cell for choice in config.methods for cell in _runs(choice, config.seeds)]
     names = list(MAPS)
-    controls: list[Cell] = []
+    controls: list[RunSpec] = []
     if any(localises(metric) for metric in config.metrics):
         without = [cell for choice in config.methods for cell in _without(choice, config)]
         exchanged = [cell for choice in config.methods for cell in _exchanged_side(choice, config.seeds)]
@@ -82,7 +82,7 @@ def cells(config: Config) -> tuple[Cell, ...]:
         names = names[:2]
     for name in names:
         seeds = config.seeds if name == "control: random" else (DETERMINISTIC,)
-        controls += [Cell(name, "control", "map", name, {}, seed, None, MAPS[name]) for seed in seeds]
+        controls += [RunSpec(name, "control", "map", name, {}, seed, None, MAPS[name]) for seed in seeds]
     labels = {cell.label for cell in methods}
     for cell in controls:
         if cell.label in labels:
@@ -95,12 +95,12 @@ def localises(metric: MetricChoice) -> bool:
     return bool({"boxes", "other"} & set(METRICS[metric.name].needs))
 
 
-def explains_another_class(metric: MetricChoice) -> bool:
+def targets_prediction(metric: MetricChoice) -> bool:
     """Whether a metric's target is another class than that of the sample's own phrase, which is what a run explains."""
     return getattr(make_metric(metric.name, metric.parameters), "target", "truth") != "truth"
 
 
-def measured(cell: Cell, metric: MetricChoice) -> bool:
+def measured(cell: RunSpec, metric: MetricChoice) -> bool:
     """Whether a metric is taken of a cell.
 
     Methods get every metric. Controls without a model get those that judge finished maps, one or all of them; the
@@ -117,7 +117,7 @@ def measured(cell: Cell, metric: MetricChoice) -> bool:
     return cell.made == "method" or localises(metric)
 
 
-def control_map(cell: Cell, like: Explanation, dataset: str, sample: str) -> Explanation:
+def control_map(cell: RunSpec, like: Explanation, dataset: str, sample: str) -> Explanation:
     """A map without a model, for the film and phrase of an explanation.
 
     Args:
@@ -156,26 +156,26 @@ def draws(name: str, parameters: Mapping[str, Any]) -> bool:
     return stochastic(make(name, parameters))
 
 
-def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
     """A method of the configuration, once or once per seed."""
     about = (type(make(choice.name, choice.parameters)).__doc__ or "").partition("\n")[0]
     return [
-        Cell(choice.label, "method", "method", choice.name, parameters, seed, None, about)
+        RunSpec(choice.label, "method", "method", choice.name, parameters, seed, None, about)
         for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
     ]
 
 
-def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
     """The same method asked of a model whose weights are drawn anew."""
     label, about = f"{choice.label} (random weights)", f"{choice.label} on the same architecture with random weights."
-    made: list[Cell] = []
+    made: list[RunSpec] = []
     for seed in seeds:
         parameters = {**choice.parameters, **({"seed": seed} if draws(choice.name, choice.parameters) else {})}
-        made.append(Cell(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
+        made.append(RunSpec(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
     return made
 
 
-def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
+def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
     """The same method asked about the phrase with left and right exchanged, measured against the true place.
 
     On a model that knows sides a map goes where the word says even on a normal film. What a method scores above this
@@ -184,12 +184,12 @@ def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[Cell]:
     label = f"{choice.label} (exchanged side)"
     about = f"{choice.label} for the phrase with left and right exchanged, measured where the finding truly is."
     return [
-        Cell(label, "control", "exchanged side", choice.name, parameters, seed, choice.label, about)
+        RunSpec(label, "control", "exchanged side", choice.name, parameters, seed, choice.label, about)
         for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
     ]
 
 
-def _without(choice: MethodChoice, config: Config) -> list[Cell]:
+def _without(choice: MethodChoice, config: Config) -> list[RunSpec]:
     """The method without its prior or gate; nothing where it has none or the configuration lists that already."""
     method = make(choice.name, choice.parameters)
     ablation = method.ablation() if isinstance(method, Ablatable) else None
@@ -200,7 +200,7 @@ def _without(choice: MethodChoice, config: Config) -> list[Cell]:
         return []
     label, about = f"{choice.label} ({ablation.name})", f"{choice.label} {ablation.description}"
     return [
-        Cell(label, "control", "method", choice.name, with_seed, seed, choice.label, about)
+        RunSpec(label, "control", "method", choice.name, with_seed, seed, choice.label, about)
         for seed, with_seed in _seeded(choice.name, parameters, config.seeds)
     ]
 

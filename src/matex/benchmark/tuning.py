@@ -17,8 +17,8 @@ from tqdm.auto import tqdm
 
 from matex.adapters import Model
 from matex.attribution import make
-from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test
-from matex.benchmark.plan import Films, open_model
+from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test_split
+from matex.benchmark.runs.inputs import FilmCache, open_model
 from matex.datasets import Sample, open_dataset
 from matex.errors import InputError
 from matex.geometry import Resize
@@ -184,7 +184,7 @@ def tune(
             f"Expected a column of a metric that judges single maps and has a better end, got {metric}, {column}. "
             f"Columns of {metric}: {', '.join(kind.better) or 'none'}."
         )
-    if is_test(split):
+    if is_test_split(split):
         raise InputError(f"Expected split 'val' or 'train', got {split!r}. Parameters chosen there say nothing there.")
     kept = dict(fixed or {})
     settings = [kept, *({**kept, **some} for some in _settings(values, trials, seed))]
@@ -319,7 +319,7 @@ def _batches(
         waiting = iter(samples)
         while some := list(itertools.islice(waiting, size)):
             batch: list[tuple[Sample, Film]] = []
-            for _, sample, film in Films(model).of_each(enumerate(some)):
+            for _, sample, film in FilmCache(model).of_each(enumerate(some)):
                 if isinstance(film, InputError):
                     left_out.append(sample.id)
                 else:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from matex.benchmark.report_tables import ARROWS, Cell, Column, Compared, Measured, Quoted, Row, Table
+from matex.benchmark.report.section import Measure
+from matex.benchmark.report.style import ARROWS
+from matex.benchmark.report.table import Cell, Column, DifferenceCell, MeanCell, QuotedCell, Row, Table
 from matex.output import spreadsheet_safe
 from matex.results import DISCLAIMER
 
@@ -38,8 +40,13 @@ COLUMNS: tuple[str, ...] = (
     "better",
     "source",
 )
+
+
 WIDE = 6  # columns from which a table is shrunk to the width of the text
+
+
 FLOATS = 10  # tables between ends of pages: LaTeX stops at some tens of tables that wait for their place
+
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -67,7 +74,10 @@ _ESCAPES = {
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
 }
+
+
 _LATIN = 0x180  # letters that T1 fonts and inputenc know end here
+
 
 _HEAD = r"""% Written by matex report. Copy the tables you need, with \usepackage{amssymb,booktabs,graphicx,longtable}.
 % Quoted lines are as published, on other models and other data: not comparable with the lines of this run.
@@ -147,33 +157,61 @@ def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, An
     }
 
 
-def _facts(cell: Measured | Quoted | Compared) -> dict[str, Any]:
-    if isinstance(cell, Quoted):
-        value, _, error = cell.printed.partition("±")
-        return {
-            "metric": cell.column.metric,
-            "column": cell.column.column,
-            "method": cell.row,
-            "value": value,
-            "error": error,
-            "better": cell.column.better,
-            "source": f"{cell.table.source}, table {cell.table.number}: {cell.table.data}",
-        }
-    facts = {"metric": cell.measure.metric, "column": cell.measure.column, "better": cell.measure.better}
+def _facts(cell: MeanCell | DifferenceCell | QuotedCell) -> dict[str, Any]:
+    """The columns of report.csv that depend on the cell."""
+    if isinstance(cell, QuotedCell):
+        return _quoted_facts(cell)
+    facts, ends = _difference_facts(cell) if isinstance(cell, DifferenceCell) else _mean_facts(cell)
     scale = cell.style.scale
-    if isinstance(cell, Compared):
-        found = cell.comparison
-        ends = {"value": found.difference, "low": found.low, "high": found.high}
-        facts |= {"method": cell.first, "against": cell.against, "n": found.pairs, "undefined": found.undefined}
-        facts["clusters"] = found.clusters
-        facts |= {"p_holm": "" if math.isnan(cell.p) else repr(cell.p), "source": "this run"}
-    else:
-        found = cell.summary
-        ends = {"value": found.mean, "low": found.low, "high": found.high, "spread": cell.spread}
-        facts |= {"method": cell.method, "n": found.defined, "undefined": found.undefined, "draws": cell.draws}
-        facts["clusters"] = found.clusters
-        facts["source"] = "this run"
-    return {**facts, **{name: "" if math.isnan(value) else repr(scale * value) for name, value in ends.items()}}
+    return {
+        **facts,
+        "source": "this run",
+        **{name: "" if math.isnan(value) else repr(scale * value) for name, value in ends.items()},
+    }
+
+
+def _quoted_facts(cell: QuotedCell) -> dict[str, Any]:
+    value, _, error = cell.printed.partition("±")
+    return {
+        "metric": cell.column.metric,
+        "column": cell.column.column,
+        "method": cell.row,
+        "value": value,
+        "error": error,
+        "better": cell.column.better,
+        "source": f"{cell.table.source}, table {cell.table.number}: {cell.table.data}",
+    }
+
+
+def _mean_facts(cell: MeanCell) -> tuple[dict[str, Any], dict[str, float]]:
+    estimate, found = cell.estimate, cell.estimate.summary
+    facts = {
+        **_measure_facts(estimate.measure),
+        "method": estimate.method,
+        "n": found.defined,
+        "undefined": found.undefined,
+        "draws": estimate.repetitions,
+        "clusters": found.clusters,
+    }
+    return facts, {"value": found.mean, "low": found.low, "high": found.high, "spread": estimate.spread}
+
+
+def _difference_facts(cell: DifferenceCell) -> tuple[dict[str, Any], dict[str, float]]:
+    difference, found = cell.difference, cell.difference.comparison
+    facts = {
+        **_measure_facts(difference.measure),
+        "method": difference.first,
+        "against": difference.second,
+        "n": found.pairs,
+        "undefined": found.undefined,
+        "clusters": found.clusters,
+        "p_holm": "" if math.isnan(difference.p) else repr(difference.p),
+    }
+    return facts, {"value": found.difference, "low": found.low, "high": found.high}
+
+
+def _measure_facts(measure: Measure) -> dict[str, str]:
+    return {"metric": measure.metric, "column": measure.column, "better": measure.better}
 
 
 def _group_line(columns: Sequence[Column]) -> list[str]:
@@ -215,16 +253,15 @@ def _latex_cell(cell: Cell) -> str:
         return ""
     if isinstance(cell, str):
         return escape(cell)
-    if isinstance(cell, Quoted):
+    if isinstance(cell, QuotedCell):
         return escape(cell.printed)
-    if isinstance(cell, Compared):
-        found = cell.comparison
+    if isinstance(cell, DifferenceCell):
+        found = cell.difference.comparison
         interval = cell.style.interval(found.low, found.high, signed=True)
-        mark = {"first": "▲", "second": "▼", "": ""}[cell.favours]
+        mark = {"first": "▲", "second": "▼", "": ""}[cell.difference.favours]
         return escape(f"{mark} {cell.style.number(found.difference, signed=True)} {interval}".strip())
-    return escape(
-        f"{cell.style.number(cell.summary.mean)} {cell.style.interval(cell.summary.low, cell.summary.high)}".strip()
-    )
+    summary = cell.estimate.summary
+    return escape(f"{cell.style.number(summary.mean)} {cell.style.interval(summary.low, summary.high)}".strip())
 
 
 def _line(cells: Sequence[str]) -> str:

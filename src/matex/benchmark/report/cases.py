@@ -1,6 +1,6 @@
 """The films behind the numbers: best and worst cases, progressive removal as in MMEL, degradation as in CA-M2IB.
 
-Films are read again from the data set that the run names. Where they cannot be, the maps are shown alone.
+CaseFilms are read again from the data set that the run names. Where they cannot be, the maps are shown alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from PIL import Image
 
 from matex.adapters.model import Encoded
 from matex.benchmark.config import Config
-from matex.benchmark.plan import Opened, without_folder
-from matex.benchmark.report_run import Entry, Measure, Run, Section, Values
-from matex.benchmark.report_tables import style_of
+from matex.benchmark.report.section import Entry, Measure, Run, Section, Values
+from matex.benchmark.report.style import style_of
+from matex.benchmark.runs.inputs import Inputs, without_folder
 from matex.datasets import Sample
 from matex.errors import InputError, UnsupportedModel
 from matex.geometry import Box, Placement
@@ -31,9 +31,17 @@ from matex.render.overlay import at_size, draw_film, fit, layered, paint
 from matex.results import SaliencyMap
 
 SIDE = 260  # longer side of a picture, pixels
+
+
 REMOVED = (5, 10, 15, 20, 25)  # percent, as in MMEL's figure 5
+
+
 EACH = 3  # best cases of each method, and as many of its worst
+
+
 MEAN = 115  # grey in place of the model's mean colour, which differs a little from model to model
+
+
 OUTLINE, OTHER = (95, 227, 255), (255, 122, 214)
 
 
@@ -44,12 +52,12 @@ class Picture:
     Args:
         image: to show.
         caption: one or two short lines.
-        told: the same for those who cannot see it.
+        alt: the same for those who cannot see it.
     """
 
     image: Image.Image
     caption: tuple[str, ...]
-    told: str
+    alt: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +69,7 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class CaseFilm:
     """A sample as its film shows it, with how the model read it."""
 
     sample: Sample
@@ -70,41 +78,41 @@ class Seen:
     phrase: Encoded
 
 
-class Films:
-    """Films of a run by sample; what cannot be opened is missing, and `reasons` says why, by data set."""
+class CaseFilms:
+    """CaseFilms of a run by sample; what cannot be inputs is missing, and `reasons` says why, by data set."""
 
     def __init__(
         self, run: Run, roots: Mapping[str, Path], wanted: Mapping[tuple[str, str], Mapping[str, int]]
     ) -> None:
         self.reasons: dict[str, str] = {}
-        self._seen: dict[tuple[str, str, str], Seen] = {}
-        opened = Opened(with_roots(run.config, roots))
+        self._films: dict[tuple[str, str, str], CaseFilm] = {}
+        inputs = Inputs(with_roots(run.config, roots))
         for (dataset, model), samples in wanted.items():
             try:
                 for name, number in samples.items():
-                    self._seen[dataset, model, name] = _seen(opened, dataset, model, name, number)
+                    self._films[dataset, model, name] = _case_film(inputs, dataset, model, name, number)
             except (InputError, UnsupportedModel) as error:
                 root = roots.get(dataset)
                 self.reasons[dataset] = without_folder(str(error), root) if root else str(error)
 
-    def get(self, dataset: str, model: str, sample: str) -> Seen | None:
-        return self._seen.get((dataset, model, sample))
+    def get(self, dataset: str, model: str, sample: str) -> CaseFilm | None:
+        return self._films.get((dataset, model, sample))
 
 
-def _seen(opened: Opened, dataset: str, model: str, name: str, number: int) -> Seen:
+def _case_film(inputs: Inputs, dataset: str, model: str, name: str, number: int) -> CaseFilm:
     """A film read again.
 
     Raises:
-        InputError: the data set cannot be opened or holds something else, or the image cannot be read.
+        InputError: the data set cannot be inputs or holds something else, or the image cannot be read.
         UnsupportedModel: the model is not at hand.
     """
-    sample = opened.sample(dataset, number) if number < opened.count(dataset) else None
+    sample = inputs.sample(dataset, number) if number < inputs.count(dataset) else None
     if sample is None or sample.id != name:
         raise InputError(f"Expected the samples of the run in the data set {dataset!r}, got others. Name its folder.")
     film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
-    loaded = opened.model(model)
-    _, placement = loaded.prepare(film, opened.choice(model).resize)
-    return Seen(sample, film, placement, loaded.encode(sample.text))
+    loaded = inputs.model(model)
+    _, placement = loaded.prepare(film, inputs.choice(model).resize)
+    return CaseFilm(sample, film, placement, loaded.encode(sample.text))
 
 
 def with_roots(config: Config, roots: Mapping[str, Path]) -> Config:
@@ -168,7 +176,7 @@ class Maps:
         }
 
 
-def cases(section: Section, entry: Entry, measure: Measure, maps: Maps, films: Films) -> list[Strip]:
+def cases(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> list[Strip]:
     """Best and worst cases of one method by one measure."""
     best, worst = extremes(section, entry.label, measure)
     names = [str(section.samples[number]["sample"]) for number in (*best, *worst)]
@@ -193,7 +201,7 @@ def cases(section: Section, entry: Entry, measure: Measure, maps: Maps, films: F
     return strips
 
 
-def case_picture(section: Section, number: int, grid: NDArray[np.float32], films: Films) -> Image.Image:
+def case_picture(section: Section, number: int, grid: NDArray[np.float32], films: CaseFilms) -> Image.Image:
     """A map on its film with what is marked outlined; alone where there is no film."""
     row = section.samples[number]
     seen = films.get(section.dataset, section.model, str(row["sample"]))
@@ -231,7 +239,7 @@ def outlined(
     return Image.fromarray(pixels)
 
 
-def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films: Films) -> Strip | None:
+def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> Strip | None:
     """A typical film with the highest 5 to 25 percent of the map taken out, as in MMEL's figure 5."""
     found = _typical_seen(section, entry, measure, maps, films)
     if found is None:
@@ -250,12 +258,12 @@ def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films:
     for percent in REMOVED:
         gone = rank < percent / 100 * known.sum()
         left = np.where(gone[..., None], np.uint8(MEAN), film)
-        told = f"{percent} % removed"
-        pictures.append(Picture(Image.fromarray(left), (told,), f"{entry.label}: {told}"))
+        caption = f"{percent} % removed"
+        pictures.append(Picture(Image.fromarray(left), (caption,), f"{entry.label}: {caption}"))
     return Strip(f"{entry.label}: “{seen.sample.text}”", tuple(pictures))
 
 
-def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, films: Films) -> Strip | None:
+def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> Strip | None:
     """What the confidence metrics and ROAR+ make of a typical film and its phrase, as in CA-M2IB's figure 3."""
     found = _typical_seen(section, entry, measure, maps, films)
     if found is None:
@@ -272,19 +280,27 @@ def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, fi
     pieces = [
         (film, "film and phrase", seen.sample.text),
         (np.asarray(layered(seen.film, grid, seen.placement, ColourScale.of(grid), size)), "map", ""),
-        (heat * film + (1 - heat) * MEAN, "confidence: film × map", _kept(seen, tokens, keep=True)),
-        (np.where(high[..., None], mean, film), "ROAR+: highest quarter to the mean", _kept(seen, tokens, keep=False)),
+        (heat * film + (1 - heat) * MEAN, "confidence: film × map", _phrase_with_blanks(seen, tokens, keep=True)),
+        (
+            np.where(high[..., None], mean, film),
+            "ROAR+: highest quarter to the mean",
+            _phrase_with_blanks(seen, tokens, keep=False),
+        ),
     ]
     pictures = tuple(
-        Picture(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), tuple(t for t in (told, text) if t), told)
-        for pixels, told, text in pieces
+        Picture(
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)),
+            tuple(line for line in (caption, text) if line),
+            caption,
+        )
+        for pixels, caption, text in pieces
     )
     return Strip(entry.label, pictures)
 
 
 def _typical_seen(
-    section: Section, entry: Entry, measure: Measure, maps: Maps, films: Films
-) -> tuple[Seen, NDArray[np.float32], Values] | None:
+    section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms
+) -> tuple[CaseFilm, NDArray[np.float32], Values] | None:
     number = typical(section, entry.label, measure)
     if number is None:
         return None
@@ -296,17 +312,17 @@ def _typical_seen(
     return seen, found[0], found[1]
 
 
-def _kept(seen: Seen, tokens: Values, keep: bool) -> str:
+def _phrase_with_blanks(seen: CaseFilm, tokens: Values, keep: bool) -> str:
     """The phrase with the lower half of its tokens blanked, or the upper half of them."""
     spans = [(start, end) for start, end in seen.phrase.spans if end > start]
     if not len(tokens) or len(tokens) != len(spans) or np.isnan(tokens).any():
         return ""
     chosen = set(highest_first(tokens.tolist())[: math.ceil(len(spans) / 2)].tolist())
-    text, told, at = seen.sample.text, "", 0
+    text, shown, position = seen.sample.text, "", 0
     for number, (start, end) in enumerate(spans):
-        told += text[at:start] + (text[start:end] if (number in chosen) == keep else "▁")
-        at = end
-    return told
+        shown += text[position:start] + (text[start:end] if (number in chosen) == keep else "▁")
+        position = end
+    return shown
 
 
 def _edge(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -318,8 +334,8 @@ def _edge(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _neighbours(area: NDArray[np.bool_]) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    whole, first, last = slice(None), slice(None, -1), slice(1, None)
-    for one, other in (((first, whole), (last, whole)), ((whole, first), (whole, last))):
+    every, first, last = slice(None), slice(None, -1), slice(1, None)
+    for one, other in (((first, every), (last, every)), ((every, first), (every, last))):
         yield one, other
         yield other, one
 

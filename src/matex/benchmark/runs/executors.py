@@ -1,4 +1,4 @@
-"""Who carries out the chunks of a run: this process, or the workers of Ray."""
+"""Execute the chunks of a run in this process or on Ray workers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 
 import torch
 
-from matex.benchmark.chunk import Outcome, Told, compute
-from matex.benchmark.controls import cells
-from matex.benchmark.plan import Opened, Plan
-from matex.benchmark.store import ChunkKey
+from matex.benchmark.controls import run_specs
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.store import ChunkKey
+from matex.benchmark.runs.worker import ChunkResult, ProgressCallback, compute
 from matex.errors import MissingExtra
 
-Executor = Callable[[Plan, Opened, Sequence[ChunkKey], Told], Iterator[Outcome]]
+Executor = Callable[[Plan, Inputs, Sequence[ChunkKey], ProgressCallback], Iterator[ChunkResult]]
 """Carries out chunks in any order and tells (what, maps made) on the way."""
+
 
 RETRIES = 3  # of a chunk whose worker was killed
 
 
-def serial(plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -> Iterator[Outcome]:
+def serial(plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback) -> Iterator[ChunkResult]:
     """One chunk after the other, here."""
     for chunk in chunks:
         yield compute(plan, opened, chunk, told)
 
 
-def on_ray(plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -> Iterator[Outcome]:
+def on_ray(plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback) -> Iterator[ChunkResult]:
     """Chunks on the workers of Ray; what they come to is sent back here, so that workers need not see the run folder.
 
     A worker takes as many cores as the run has threads, and a GPU where a model is on one. A chunk whose worker dies
@@ -55,7 +57,9 @@ def on_ray(plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -
 EXECUTORS: Mapping[str, Executor] = {"serial": serial, "ray": on_ray}
 
 
-def _on_workers(ray: Any, plan: Plan, opened: Opened, chunks: Sequence[ChunkKey], told: Told) -> Iterator[Outcome]:
+def _on_workers(
+    ray: Any, plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback
+) -> Iterator[ChunkResult]:
     """Never more chunks under way than twice the workers, so that their maps do not pile up."""
     cores = max(1, min(plan.threads, int(ray.cluster_resources().get("CPU", 1))))
     devices = {opened.model(choice.label).device.type for choice in plan.config.models}
@@ -64,7 +68,7 @@ def _on_workers(ray: Any, plan: Plan, opened: Opened, chunks: Sequence[ChunkKey]
     recorded = ray.put(plan.as_plain())
     room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
     waiting, running = list(reversed(chunks)), dict[Any, ChunkKey]()
-    made = len(cells(plan.config))
+    made = len(run_specs(plan.config))
     while waiting or running:
         while waiting and len(running) < room:
             chunk = waiting.pop()
@@ -80,19 +84,19 @@ def _on_workers(ray: Any, plan: Plan, opened: Opened, chunks: Sequence[ChunkKey]
             yield outcome
 
 
-def _work(recorded: Mapping[str, Any], chunk: ChunkKey) -> Outcome:
+def _work(recorded: Mapping[str, Any], chunk: ChunkKey) -> ChunkResult:
     """A chunk in a worker's process."""
     plan = Plan.from_plain(recorded)
     torch.set_num_threads(plan.threads)
     return compute(plan, _opened(repr(recorded["config"]), plan), chunk, lambda _label, _maps: None)
 
 
-_KEPT: dict[str, Opened] = {}
+_KEPT: dict[str, Inputs] = {}
 
 
-def _opened(key: str, plan: Plan) -> Opened:
+def _opened(key: str, plan: Plan) -> Inputs:
     """The data sets and models of a configuration, kept between the chunks that a worker gets."""
     if key not in _KEPT:
         _KEPT.clear()
-        _KEPT[key] = Opened(plan.config)
+        _KEPT[key] = Inputs(plan.config)
     return _KEPT[key]

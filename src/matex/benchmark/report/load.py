@@ -1,186 +1,29 @@
-"""A run folder as a report reads it: values by method, controls by method, and what is missing."""
+"""Read a run folder and refuse one that is damaged, unfinished or without its controls."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.config import Config, MetricChoice, parse_config
-from matex.benchmark.controls import MAPS, cells, explains_another_class, localises, measured
-from matex.benchmark.store import ADDED, FORMAT, MAX_RECORD, Store, check_table, read_lines, read_table
+from matex.benchmark.controls import localises, measured, run_specs, targets_prediction
+from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
+from matex.benchmark.report.thresholds import tuned_iou
+from matex.benchmark.runs.parquet import ADDED, check_table, read_table
+from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
 from matex.checks import parse_json, read_bytes, read_json, read_text
 from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
-from matex.metrics.localisation import tune_thresholds
 
-Values = NDArray[np.float64]
-Key = tuple[str, str, str, str, str]  # dataset, model, method, metric, column
 _KEY = ("dataset", "model", "method", "metric", "column")
-TUNED = "miou"  # column that is made here, of the columns of the metric miou
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One method or control of a data set and model, as cells.json has it.
-
-    Args:
-        label: in results.
-        kind: "method" or "control".
-        of: label of the method that a control belongs to; None for those that serve all.
-        name: registered method, or the label of a control without one.
-        description: one sentence.
-        parameters: without the seed.
-        seeds: of its runs; -1 where nothing is drawn.
-    """
-
-    label: str
-    kind: Literal["method", "control"]
-    of: str | None
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One column of one metric of the run.
-
-    Args:
-        metric: label.
-        column: name.
-        name: registered metric.
-        better: which way is up.
-        localises: whether the metric compares maps with places that are known.
-        whole: whether it judges all maps of a method at once, so that it has one value per repetition.
-        parameters: of the metric, defaults included.
-    """
-
-    metric: str
-    column: str
-    name: str
-    better: Literal["higher", "lower", "neither"]
-    localises: bool
-    whole: bool
-    parameters: Mapping[str, Any] = field(compare=False, default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """What one model did on one data set.
-
-    Args:
-        dataset: label.
-        model: label.
-        samples: rows of samples.parquet, attributes decoded, in the order of every array of values.
-        entries: methods and controls by label, methods first.
-        measures: every column that has a value, metrics in the order of the configuration.
-        scores: cosine of image and phrase [sample].
-    """
-
-    dataset: str
-    model: str
-    samples: tuple[Mapping[str, Any], ...]
-    entries: Mapping[str, Entry]
-    measures: tuple[Measure, ...]
-    scores: Values
-    _arrays: Mapping[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = field(repr=False)
-    _whole: Mapping[tuple[str, str, str], Values] = field(repr=False)
-
-    @property
-    def methods(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries.values() if entry.kind == "method")
-
-    @property
-    def shared(self) -> tuple[Entry, ...]:
-        """Controls that serve every method, in the order in which they are explained."""
-        return tuple(self.entries[label] for label in MAPS if label in self.entries)
-
-    def controls_of(self, method: str) -> tuple[Entry, ...]:
-        """Controls made of one method: random weights, and without its prior or gate."""
-        return tuple(entry for entry in self.entries.values() if entry.of == method)
-
-    @cached_property
-    def clusters(self) -> tuple[str, ...]:
-        """The patient of each sample where known, else its source film, else the image itself.
-
-        Phrases of one film, films of one patient and images rendered from one film are no independent evidence.
-        """
-        return tuple(cluster_of(sample) for sample in self.samples)
-
-    @property
-    def images(self) -> int:
-        """Number of different images."""
-        return len({str(sample["sha256"]) for sample in self.samples})
-
-    @property
-    def recorded(self) -> bool:
-        """Whether the run recorded patients and source films; format 2 and older did not."""
-        return all("cluster" in sample for sample in self.samples)
-
-    def has(self, method: str, measure: Measure) -> bool:
-        key = (method, measure.metric, measure.column)
-        return key in self._arrays or key in self._whole
-
-    def values(self, method: str, measure: Measure) -> Values:
-        """One value per sample, the mean over the seeds where it is defined, NaN where undefined or missing.
-
-        Of a measure of the whole: one value per repetition.
-        """
-        key = (method, measure.metric, measure.column)
-        if measure.whole:
-            return self._whole.get(key, np.empty(0))
-        if key not in self._arrays:
-            return np.full(len(self.samples), np.nan)
-        runs = self._arrays[key][0]
-        known = ~np.isnan(runs)
-        total = np.where(known, runs, 0.0).sum(axis=0)
-        return np.divide(total, known.sum(axis=0), out=np.full(runs.shape[1], np.nan), where=known.any(axis=0))
-
-    def seed_means(self, method: str, measure: Measure) -> Values:
-        """The mean over the samples, of each seed."""
-        runs = self._arrays.get((method, measure.metric, measure.column), (np.empty((0, 0)), None))[0]
-        return np.array([float(np.nanmean(run)) for run in runs if not np.isnan(run).all()])
-
-    def missing(self, method: str, measure: Measure) -> int:
-        """Samples that have no row at all; an undefined value is a row and not missing."""
-        if (method, measure.metric, measure.column) not in self._arrays:
-            return len(self.samples)
-        return int((~self._arrays[method, measure.metric, measure.column][1]).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """Everything a report says about a run.
-
-    Args:
-        store: the folder.
-        record: run.json, or the plan of a run that is not finished.
-        config: resolved.
-        sections: one per data set and model.
-        problems: rows of problems.jsonl.
-        events: rows of log.jsonl.
-        unfinished: what is missing, in words; empty for a whole run.
-    """
-
-    store: Store
-    record: Mapping[str, Any]
-    config: Config
-    sections: tuple[Section, ...]
-    problems: tuple[Mapping[str, Any], ...]
-    events: tuple[Mapping[str, Any], ...]
-    unfinished: str
 
 
 def read_run(folder: str | Path, partial: bool = False) -> Run:
@@ -201,26 +44,13 @@ def read_run(folder: str | Path, partial: bool = False) -> Run:
     return _unfinished(store)
 
 
-def cluster_of(sample: Mapping[str, Any]) -> str:
-    """Unit of independent evidence of a row of samples.parquet: "patient ...", "study ..." or "film ..."."""
-    return str(sample.get("cluster") or f"film {sample['sha256']}")
-
-
-def count_units(clusters: Iterable[str]) -> str:
-    """How many different patients, studies and films stand behind some samples, in words: "31 patients and 2 films"."""
-    counts = Counter(cluster.partition(" ")[0] for cluster in set(clusters))
-    plural = {"patient": "patients", "study": "studies", "film": "films"}
-    named = [f"{counts[unit]} {unit if counts[unit] == 1 else plural[unit]}" for unit in plural if counts[unit]]
-    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named) or "no films"
-
-
 def check_controls(section: Section, config: Config) -> None:
     """Refuse localisation without what stands beside it.
 
     Raises:
         InputError: a control that the configuration calls for is missing, or lacks samples that its methods have.
     """
-    wanted = dict.fromkeys((cell.label, cell.of) for cell in cells(config) if cell.kind == "control")
+    wanted = dict.fromkeys((cell.label, cell.of) for cell in run_specs(config) if cell.kind == "control")
     methods = [entry.label for entry in section.methods]
     needed = {label: of for label, of in wanted if of is None or of in methods}
     for measure in section.measures:
@@ -234,19 +64,6 @@ def check_controls(section: Section, config: Config) -> None:
                     f"none for {lacking} of {len(section.samples)} samples in {measure.metric}. Run the benchmark "
                     "again: a localisation table is not made without its controls."
                 )
-
-
-def curve_of(column: str) -> tuple[str, int] | None:
-    """(name, percent) of a column that is one point of a curve, such as deletion_at_25."""
-    name, joint, percent = column.rpartition("_at_")
-    return (name, int(percent)) if joint and percent.isdecimal() and len(percent) <= 3 else None
-
-
-def stage_of(column: str) -> tuple[str, str, str] | None:
-    """(order, stage, measure) of a column of the randomisation check, such as cascade/block 3/spearman."""
-    order, slash, rest = column.partition("/")
-    stage, second, measure = rest.partition("/")
-    return (order, stage, measure) if slash and second else None
 
 
 def _finished(store: Store) -> Run:
@@ -273,7 +90,7 @@ def _finished(store: Store) -> Run:
 
 def _unfinished(store: Store) -> Run:
     """What the chunks that are done hold; controls that are missing are missing in the tables too."""
-    from matex.benchmark.store import join
+    from matex.benchmark.runs.parquet import join
 
     stores = [Store(path) for path in sorted((store.path / "shards").glob("*-of-*"))] or [store]
     plans = [one.plan for one in stores]
@@ -400,13 +217,13 @@ def _section(
             arrays[method, metric, column] = _by_seed(number_of[samples_of], results.seeds[at], values, len(place))
     for choice in config.metrics:
         if choice.name == "miou":
-            tuned = _tuned(choice.label, arrays, rows)
+            tuned = tuned_iou(choice.label, arrays, rows)
             arrays |= tuned
             found |= dict.fromkeys((choice.label, TUNED) for _ in tuned)
     measures = [
         _measure(choice, column, any((label, choice.label, column) in whole for label in entries))
         for choice in config.metrics
-        if not explains_another_class(choice)  # of runs by older versions, which took them of the true class's map
+        if not targets_prediction(choice)  # of runs by older versions, which took them of the true class's map
         for column in _in_order(choice, [column for metric, column in found if metric == choice.label])
     ]
     return Section(
@@ -434,40 +251,6 @@ def _in_order(choice: MetricChoice, columns: Sequence[str]) -> list[str]:
     return sorted(columns, key=lambda column: (known.index(column) if column in known else len(known), column))
 
 
-def _tuned(
-    metric: str,
-    arrays: Mapping[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]],
-    rows: Sequence[Mapping[str, Any]],
-) -> dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]]:
-    """IoU of each sample at a threshold of its finding that was chosen on other patients or films.
-
-    With samples of a validation and a test split, thresholds are chosen on the first and samples of the second have a
-    value, as CheXlocalize does. Otherwise patients, or source films, are dealt into two halves and each is evaluated at
-    the thresholds chosen on the other.
-    """
-    splits = [row["split"] for row in rows]
-    digests = [hashlib.sha256(cluster_of(row).encode()).digest()[0] for row in rows]
-    dealt = [("second", "first")[digest % 2] for digest in digests]
-    ways = [(splits, "val", "test")] if {"val", "test"} <= set(splits) else []
-    ways = ways or [(dealt, "first", "second"), (dealt, "second", "first")]
-    groups = [str(row["group"]) for row in rows]
-    ladders: dict[str, dict[int, tuple[Values, NDArray[np.bool_]]]] = {}
-    for (method, of_metric, column), found in arrays.items():
-        if of_metric == metric and (point := curve_of(column)):
-            ladders.setdefault(method, {})[point[1]] = found
-    tuned: dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = {}
-    for method, ladder in ladders.items():
-        runs, there = next(iter(ladder.values()))
-        values = np.full_like(runs, np.nan)
-        for seed in range(len(runs)):
-            ious = {threshold: column[seed] for threshold, (column, _) in ladder.items()}
-            for split, choose, evaluate in ways:
-                one = tune_thresholds(ious, groups, split, choose, evaluate).values
-                values[seed] = np.where(np.isnan(one), values[seed], one)
-        tuned[method, metric, TUNED] = values, there
-    return tuned
-
-
 def _by_seed(
     numbers: NDArray[np.intp], seeds: NDArray[np.int64], values: Values, samples: int
 ) -> tuple[Values, NDArray[np.bool_]]:
@@ -486,7 +269,7 @@ def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for dataset in config.datasets:
         for model in config.models:
-            for cell in cells(config):
+            for cell in run_specs(config):
                 key = (dataset.label, model.label, cell.label)
                 if key in left_out or not any(measured(cell, metric) for metric in config.metrics):
                     continue

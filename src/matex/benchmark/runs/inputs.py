@@ -1,97 +1,24 @@
-"""What a run set out to do, and the data sets and models that it opens."""
+"""The data sets, models and films that a run reads, opened when they are first needed."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from matex.adapters import Model, load
 from matex.adapters.randomise import randomised
-from matex.benchmark.config import Config, ModelChoice, parse_config, plain
-from matex.benchmark.store import FORMAT, ChunkKey
+from matex.benchmark.config import Config, ModelChoice
 from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.errors import InputError, shortened, shown
 from matex.images import READ_SIDE, Film, read
 
-Shard = tuple[int, int]  # (which, of how many), from 1
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run set out to do, as its folder records it.
-
-    Args:
-        config: resolved.
-        counts: samples of each data set, by label.
-        data: what the tables of each data set say, as a hash, by label.
-        weights: hash of each model's weights, by label.
-        problems: of the data sets' tables.
-        threads: of torch, which the last bits of a map depend on.
-        environment: versions.
-        shard: None for the whole run.
-    """
-
-    config: Config
-    counts: Mapping[str, int]
-    data: Mapping[str, str]
-    weights: Mapping[str, str]
-    problems: tuple[Mapping[str, Any], ...]
-    threads: int
-    environment: Mapping[str, str]
-    shard: Shard | None = None
-
-    def chunks(self) -> list[ChunkKey]:
-        """Every chunk of the run or the shard, models in turn so that one is in memory at a time."""
-        size = self.config.chunk
-        every = [
-            ChunkKey(dataset.label, model.label, number)
-            for model in self.config.models
-            for dataset in self.config.datasets
-            for number in range(-(-self.counts[dataset.label] // size))
-        ]
-        which, shards = self.shard or (1, 1)
-        return every[which - 1 :: shards]
-
-    def numbers(self, chunk: ChunkKey) -> range:
-        """Which of the used samples a chunk holds."""
-        start = chunk.number * self.config.chunk
-        return range(start, min(start + self.config.chunk, self.counts[chunk.dataset]))
-
-    def as_plain(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            **{item.name: getattr(self, item.name) for item in dataclasses.fields(self)},
-            "config": plain(self.config),
-        }
-
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Plan:
-        """Raises InputError for a folder that another version of the package wrote."""
-        if values.get("format") != FORMAT:
-            raise InputError(
-                f"Expected a run of format {FORMAT}, got {values.get('format')}. Use the version it names."
-            )
-        return cls(
-            parse_config(values["config"], "the recorded configuration"),
-            values["counts"],
-            values["data"],
-            values["weights"],
-            tuple(values["problems"]),
-            values["threads"],
-            values["environment"],
-            (values["shard"][0], values["shard"][1]) if values["shard"] else None,
-        )
-
-
-class Opened:
+class Inputs:
     """Data sets and models of a configuration, opened when they are first asked for; one model is kept at a time."""
 
     def __init__(self, config: Config) -> None:
@@ -136,8 +63,8 @@ class Opened:
         return self._random[seed]
 
 
-class Films:
-    """Films of some samples that are explained together; those of one image are one object, and run once."""
+class FilmCache:
+    """FilmCache of some samples that are explained together; those of one image are one object, and run once."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -195,14 +122,6 @@ def open_model(choice: ModelChoice) -> Model:
         heads=choice.heads,
         activation=choice.activation,
     )
-
-
-def shard_of_environment() -> Shard | None:
-    """What torchrun and its like say about this process; None when it is alone."""
-    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    if not (rank.isdecimal() and size.isdecimal()) or int(size) < 2:
-        return None
-    return int(rank) + 1, int(size)
 
 
 def _device(device: str) -> str:

@@ -1,8 +1,8 @@
-"""One chunk of a run: some samples, every method and control on them, every metric on every map.
+"""Compute one chunk of a run: some samples, every method and control on them, every metric on every map.
 
 The methods of a chunk share one trace, its controls come from the same films, and its files depend on nothing but the
-configuration and its number. Whoever works it out, when, and after which others makes no difference, which is what
-resuming, shards and executors rest on.
+configuration and its number. It makes no difference which process computes a chunk, when, and after which others;
+resuming, shards and executors rest on that.
 """
 
 from __future__ import annotations
@@ -18,33 +18,26 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.adapters import Model, UnsupportedModel
-from matex.benchmark.controls import Cell, cells, control_map, measured
-from matex.benchmark.plan import Films, Opened, Plan, without_folder
-from matex.benchmark.store import (
-    RESULTS,
-    ChunkKey,
-    chunk_file,
-    map_file,
-    pack,
-    results_table,
-    table_bytes,
-    values_file,
-)
+from matex.adapters import Model
+from matex.benchmark.controls import RunSpec, control_map, measured, run_specs
+from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
+from matex.benchmark.runs.parquet import RESULTS, results_table, table_bytes
+from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.store import ChunkKey, chunk_file, map_file, pack, values_file
 from matex.datasets import Dataset, Sample
-from matex.errors import InputError
+from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
 from matex.metrics import Case, make_metric
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
 
-Told = Callable[[str, int], None]
+ProgressCallback = Callable[[str, int], None]
 """Is told a label and a number of maps whenever some are done and measured."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChunkResult:
     """What a chunk came to.
 
     Args:
@@ -56,13 +49,13 @@ class Outcome:
     log: Mapping[str, Any]
 
 
-def compute(plan: Plan, opened: Opened, chunk: ChunkKey, told: Told) -> Outcome:
+def compute(plan: Plan, opened: Inputs, chunk: ChunkKey, told: ProgressCallback) -> ChunkResult:
     """Everything about one chunk.
 
     Raises:
         InputError: a method or a metric that cannot be used on these samples.
     """
-    return _Chunk(plan, opened, chunk, told).outcome()
+    return _ChunkWorker(plan, opened, chunk, told).outcome()
 
 
 def append(
@@ -75,15 +68,15 @@ def append(
     rows["value"] += [float(value) for value in values]
 
 
-class _Chunk:
+class _ChunkWorker:
     """One chunk while it is worked on."""
 
-    def __init__(self, plan: Plan, opened: Opened, chunk: ChunkKey, told: Told) -> None:
+    def __init__(self, plan: Plan, opened: Inputs, chunk: ChunkKey, told: ProgressCallback) -> None:
         self.plan = plan
         self.opened = opened
         self.chunk = chunk
         self.told = told
-        self.cells = cells(plan.config)
+        self.cells = run_specs(plan.config)
         made = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
         self.between = [(choice, metric) for choice, metric in made if hasattr(metric, "between")]
         self.metrics = [pair for pair in made if not pair[1].dataset_level and pair not in self.between]
@@ -97,9 +90,9 @@ class _Chunk:
         self.films: list[Film] = []
         self.like: list[Explanation] = []  # one of each sample, with token scores where a method has them
         self.columns: dict[str, tuple[str, ...]] = {}  # names of each metric's columns, by its label
-        self.compared: dict[str, tuple[Cell, list[Case]]] = {}
+        self.compared: dict[str, tuple[RunSpec, list[Case]]] = {}
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ChunkResult:
         start = time.perf_counter()
         with self._timed("reading", "samples"):
             self._read()
@@ -118,11 +111,11 @@ class _Chunk:
         inside = sum(seconds for some in self.seconds.values() for seconds in some.values())
         facts = {"dataset": self.chunk.dataset, "model": self.chunk.model, "number": self.chunk.number}
         log = {**facts, "samples": len(self.samples), "seconds": total, "overhead": total - inside, **self.seconds}
-        return Outcome(self.files, log)
+        return ChunkResult(self.files, log)
 
     def _read(self) -> None:
         """The samples whose image can be read and whose phrase the model can read; the others are problems."""
-        films = Films(self.opened.model(self.chunk.model))
+        films = FilmCache(self.opened.model(self.chunk.model))
         for number, sample, film in films.of_each(self._numbered()):
             if isinstance(film, InputError):
                 self._problem(number, sample, film)
@@ -170,7 +163,7 @@ class _Chunk:
             if cell.kind == "method" and self.between:
                 self.compared.setdefault(cell.label, (cell, cases))
 
-    def _traced(self, model: Model, pairs: Sequence[tuple[Film, str]], todo: Sequence[Cell]) -> Traced:
+    def _traced(self, model: Model, pairs: Sequence[tuple[Film, str]], todo: Sequence[RunSpec]) -> Traced:
         return trace_pairs(
             model,
             pairs,
@@ -214,7 +207,7 @@ class _Chunk:
             return False
         return True
 
-    def _keep_some(self, cell: Cell, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
+    def _keep_some(self, cell: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
         """Keep and measure the maps of some samples; the values of the others are undefined."""
         model, labels = self.opened.model(self.chunk.model), self.opened.dataset(self.chunk.dataset).labels
         some = [self.samples[number] for number in numbers]
@@ -232,7 +225,7 @@ class _Chunk:
                 self._add(cell, choice.label, columns)
         self.told(cell.label, len(self.plan.numbers(self.chunk)))
 
-    def _map(self, traced: Traced, cell: Cell) -> list[Explanation]:
+    def _map(self, traced: Traced, cell: RunSpec) -> list[Explanation]:
         """The maps of a method; none where the model cannot serve it, nor of its controls."""
         if cell.of not in {row["method"] for row in self.left_out}:
             try:
@@ -257,7 +250,7 @@ class _Chunk:
             if made:
                 self._keep(cell, model, made)
 
-    def _keep(self, cell: Cell, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
+    def _keep(self, cell: RunSpec, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
         """Keep the maps of a cell, measure them, and say so."""
         arrays: dict[str, NDArray[np.float32]] = {}
         for sample, explanation in zip(self.samples, explanations, strict=True):
@@ -289,7 +282,7 @@ class _Chunk:
             for label, columns in found.items():
                 self._add(self.compared[label][0], choice.label, columns)
 
-    def _add(self, cell: Cell, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
+    def _add(self, cell: RunSpec, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
         key = (self.chunk.dataset, self.chunk.model, cell.label, cell.seed, metric)
         for column, values in columns.items():
             append(self.rows, key, column, [sample.id for sample in self.samples], values)

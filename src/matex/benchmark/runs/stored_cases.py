@@ -1,4 +1,4 @@
-"""Maps of a run read back as cases, for measures that compare all maps of a method with each other."""
+"""Stored maps read back as cases, for metrics that compare all maps of a method with each other."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters.model import words
-from matex.benchmark.controls import Cell
-from matex.benchmark.plan import Opened
-from matex.benchmark.store import Store
+from matex.benchmark.controls import RunSpec
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.store import Store
 from matex.datasets import Sample
 from matex.images import READ_SIDE, read
 from matex.metrics import Case
@@ -21,7 +21,7 @@ from matex.results import Explanation, SaliencyMap, Token
 _KEPT = 256  # cases held in memory; the others are made again when they are asked for
 
 
-class Recalled(Sequence[Case]):
+class StoredCases(Sequence[Case]):
     """Every case of one method on one data set with one model, in the order of the samples.
 
     Maps and token scores are the kept ones; films are read again. Components, the prior and the score are not kept.
@@ -36,7 +36,7 @@ class Recalled(Sequence[Case]):
     """
 
     def __init__(
-        self, store: Store, opened: Opened, numbers: Mapping[str, int], dataset: str, model: str, cell: Cell
+        self, store: Store, opened: Inputs, numbers: Mapping[str, int], dataset: str, model: str, cell: RunSpec
     ) -> None:
         self._opened = opened
         self._dataset = dataset

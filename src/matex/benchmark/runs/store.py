@@ -25,8 +25,9 @@ import json
 import os
 import shutil
 import sys
+import time
 import zipfile
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,37 +36,25 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.benchmark.runs.parquet import read_table
 from matex.checks import parse_array, parse_json, read_bytes, read_json
-from matex.errors import InputError, MissingExtra, shortened, shown
+from matex.errors import InputError, shown
 from matex.render.files import strict_json
 
 if sys.platform != "win32":
     import fcntl
 
+
 FORMAT = "matex-benchmark/3"
-RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
-SAMPLES = (
-    "dataset",
-    "sample",
-    "text",
-    "cluster",
-    "group",
-    "split",
-    "boxes",
-    "label",
-    "attributes",
-    "height",
-    "width",
-    "sha256",
-    "number",
-)
-SCORES = ("dataset", "model", "sample", "score")
-ADDED = frozenset({"cluster"})
-"""Columns that runs of older formats lack."""
-MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
+
+
 PLAN = "work/plan.json"
+
+
 MAX_RECORD = 1 << 30
 """Bytes of a file of a run folder that is read whole."""
+
+
 _TEMPORARY = ".part"
 
 
@@ -302,6 +291,11 @@ def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
     return stream.getvalue()
 
 
+def timestamp() -> str:
+    """Local time with its offset from UTC, for the log."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """Rows of a file of JSON lines, without one that was being written when a process was killed; none without file."""
     found: list[dict[str, Any]] = []
@@ -323,84 +317,3 @@ def as_json(value: Any) -> bytes:
 def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """One JSON object per line."""
     return b"".join((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows)
-
-
-def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
-    """Rows of results as a pyarrow table; NaN stays NaN."""
-    return arrow().table({name: columns[name] for name in RESULTS}, schema=schema("results"))
-
-
-def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
-    return arrow().table({name: [row[name] for row in rows] for name in SAMPLES}, schema=schema("samples"))
-
-
-def scores_table(rows: Sequence[Mapping[str, Any]]) -> Any:
-    return arrow().table({name: [row[name] for row in rows] for name in SCORES}, schema=schema("scores"))
-
-
-def schema(table: str) -> Any:
-    """Columns and types of "results", "samples" or "scores", a pyarrow schema."""
-    pa = arrow()
-    columns = {"results": RESULTS, "samples": SAMPLES, "scores": SCORES}[table]
-    kinds = {
-        **dict.fromkeys(("seed", "height", "width", "number"), pa.int64()),
-        **dict.fromkeys(("value", "score"), pa.float64()),
-        "boxes": pa.list_(pa.list_(pa.float64())),
-    }
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
-
-
-def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
-    """Refuse a table with other columns or types than it was written with, or with gaps.
-
-    Raises:
-        InputError: what is wrong, in one line.
-    """
-    for column in schema(name):
-        if column.name not in table.column_names:
-            if column.name in optional:
-                continue
-            raise InputError(f"Expected a column {column.name} in {name}.parquet, got none. Copy the folder again.")
-        found = table[column.name]
-        if found.type != column.type:
-            raise InputError(
-                f"Expected {column.name} in {name}.parquet as {column.type}, got {shortened(str(found.type))}. "
-                "Copy the folder again."
-            )
-        if found.null_count and column.name not in MAY_BE_NULL:
-            raise InputError(f"Expected {column.name} in {name}.parquet in every row, got {found.null_count} gaps.")
-
-
-def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
-    """A table as Parquet, sorted by these columns; rows that are equal in all of them keep their order."""
-    arrow()
-    import pyarrow.parquet as pq
-
-    stream = io.BytesIO()
-    pq.write_table(table.sort_by([(name, "ascending") for name in order]) if order else table, stream)
-    return stream.getvalue()
-
-
-def read_table(data: bytes) -> Any:
-    arrow()
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(data))
-
-
-def join(tables: Sequence[Any]) -> Any:
-    """Tables one below the other."""
-    return arrow().concat_tables(tables)
-
-
-def arrow() -> Any:
-    """pyarrow.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import pyarrow
-    except ImportError:
-        raise MissingExtra("Benchmark runs need pyarrow: pip install matex[benchmark]") from None
-    return pyarrow

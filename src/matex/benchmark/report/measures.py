@@ -1,0 +1,72 @@
+"""Which measures of a section belong to which part of a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from matex.benchmark.report.section import Measure, Section, curve_of, stage_of
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values along a share of pixels or tokens.
+
+    Args:
+        measures: one per point.
+        percents: where the points lie.
+    """
+
+    name: str
+    metric: str
+    measures: tuple[Measure, ...] = field(repr=False)
+    percents: tuple[int, ...] = ()
+
+
+def curves(section: Section) -> list[Curve]:
+    """Every column family with points, in the order of the metrics."""
+    found: dict[tuple[str, str], list[tuple[int, Measure]]] = {}
+    for measure in section.measures:
+        if point := curve_of(measure.column):
+            found.setdefault((measure.metric, point[0]), []).append((point[1], measure))
+    return [
+        Curve(
+            name, metric, tuple(m for _, m in sorted(points, key=lambda p: p[0])), tuple(sorted(p for p, _ in points))
+        )
+        for (metric, name), points in found.items()
+    ]
+
+
+def localisation_measures(section: Section) -> list[Measure]:
+    """Measures of localisation on single findings."""
+    return [
+        measure
+        for measure in section.measures
+        if measure.localises
+        and measure.name != "named-over-other"
+        and measure.column != "outside_view"
+        and not curve_of(measure.column)
+    ]
+
+
+def contrast_measures(section: Section) -> list[Measure]:
+    """Measures on films with a finding that the phrase names and one that it does not."""
+    found = [one for one in section.measures if one.name == "named-over-other" and one.column != "outside_view"]
+    return [
+        measure
+        for measure in found
+        if any(not np.isnan(section.values(entry.label, measure)).all() for entry in section.methods)
+    ]
+
+
+def plain_measures(section: Section) -> list[Measure]:
+    """Measures that stand for themselves: no points of curves, stages, or agreements with another method."""
+    return [
+        measure
+        for measure in section.measures
+        if not curve_of(measure.column)
+        and not stage_of(measure.column)
+        and " with " not in measure.column
+        and measure.column != "outside_view"
+    ]

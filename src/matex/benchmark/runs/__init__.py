@@ -1,0 +1,1 @@
+"""Execution of a benchmark: its plan, chunks, executors and run folder."""

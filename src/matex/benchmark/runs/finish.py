@@ -1,0 +1,155 @@
+"""Complete a run whose chunks are all done: dataset-level metrics, sorted tables, descriptions, run.json."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from matex.benchmark.config import plain, public
+from matex.benchmark.controls import measured, run_specs
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.parquet import (
+    RESULTS,
+    SCORES,
+    join,
+    read_table,
+    results_table,
+    samples_table,
+    scores_table,
+    table_bytes,
+)
+from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.store import Store, as_json, as_lines, timestamp
+from matex.benchmark.runs.stored_cases import StoredCases
+from matex.benchmark.runs.worker import append
+from matex.errors import InputError
+from matex.metrics import METRICS, make_metric
+
+
+def finish(store: Store, plan: Plan, opened: Inputs, progress: bool = False) -> None:
+    """Write the tables of a run whose chunks are all done, and remove what only an unfinished one needs."""
+    parts = [store.chunk(chunk) for chunk in plan.chunks()]
+    tables = [store.values(chunk) for chunk in plan.chunks()]
+    tables += _dataset_level_metrics(store, plan, opened, parts, progress)
+    known = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
+    samples = [known[key] for key in sorted(known)]
+    scores = [row for part in parts for row in part["scores"]]
+    problems = [*plan.problems, *(row for part in parts for row in part["problems"])]
+    left_out = [row for part in parts for row in part["left out"]]
+    problems += [json.loads(row) for row in dict.fromkeys(json.dumps(row) for row in left_out)]
+    results = join(tables)
+    store.write("results.parquet", table_bytes(results, RESULTS[:-1]))
+    store.write("samples.parquet", table_bytes(samples_table(samples)))
+    store.write("scores.parquet", table_bytes(scores_table(scores), SCORES[:-1]))
+    store.write("cells.json", as_json(_described(plan, parts, _columns(results))))
+    store.write("problems.jsonl", as_lines(problems))
+    store.log("done", time=timestamp(), samples=len(samples), problems=len(problems))
+    store.write("run.json", as_json(_record(plan, samples, len(problems))))
+    store.tidy()
+
+
+def _dataset_level_metrics(
+    store: Store, plan: Plan, opened: Inputs, parts: Sequence[Mapping[str, Any]], progress: bool
+) -> list[Any]:
+    """Metrics that compare all maps of a method with each other, over the maps as they were kept."""
+    config = plan.config
+    chosen = [choice for choice in config.metrics if METRICS[choice.name].dataset_level]
+    todo = [
+        (model.label, dataset.label, cell, choice)
+        for model in config.models
+        for dataset in config.datasets
+        for cell in run_specs(config)
+        for choice in chosen
+        if measured(cell, choice)
+    ]
+    numbers: dict[tuple[str, str], dict[str, int]] = {}
+    for chunk, part in zip(plan.chunks(), parts, strict=True):
+        numbers.setdefault((chunk.dataset, chunk.model), {}).update(part["numbers"])
+    tables: list[Any] = []
+    for model, dataset, cell, choice in tqdm(todo, desc="whole", disable=not (progress and todo)):
+        name = f"work/whole/{len(tables)}.parquet"
+        if not (store.path / name).exists():
+            cases = StoredCases(store, opened, numbers[dataset, model], dataset, model, cell)
+            rows: dict[str, list[Any]] = {column: [] for column in RESULTS}
+            start = time.perf_counter()
+            try:
+                columns = make_metric(choice.name, choice.parameters)(cases) if len(cases) else {}
+            except InputError as error:
+                raise InputError(f"Metric {choice.label!r}: {error}") from None
+            for column, values in columns.items():
+                key = (dataset, model, cell.label, cell.seed, choice.label)
+                append(rows, key, column, [""] * len(values), values)
+            store.write(name, table_bytes(results_table(rows)))
+            store.log("whole", metric=choice.label, method=cell.label, seconds=time.perf_counter() - start)
+        tables.append(read_table((store.path / name).read_bytes()))
+    return tables
+
+
+def _described(
+    plan: Plan, parts: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """cells.json: every method and control that was run, once per data set and model."""
+    gone = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
+    config = plan.config
+    better = {
+        choice.label: {
+            column: METRICS[choice.name].better.get(column, "neither") for column in columns.get(choice.label, ())
+        }
+        for choice in config.metrics
+    }
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    every = [(dataset, model) for dataset in config.datasets for model in config.models]
+    for (dataset, model), cell in itertools.product(every, run_specs(config)):
+        where = (dataset.label, model.label)
+        if (*where, cell.label) in gone or (*where, cell.of) in gone:
+            continue
+        entry = found.setdefault(
+            (*where, cell.label),
+            {
+                "dataset": dataset.label,
+                "model": model.label,
+                "method": cell.label,
+                "kind": cell.kind,
+                "of": cell.of,
+                "name": cell.name,
+                "description": cell.description,
+                "parameters": {key: value for key, value in cell.parameters.items() if key != "seed"},
+                "seeds": [],
+                "better": {choice.label: better[choice.label] for choice in config.metrics if measured(cell, choice)},
+            },
+        )
+        entry["seeds"].append(cell.seed)
+    return list(found.values())
+
+
+def _columns(results: Any) -> dict[str, list[str]]:
+    """Columns of each metric, by name."""
+    pairs = results.select(["metric", "column"]).group_by(["metric", "column"]).aggregate([]).to_pylist()
+    found: dict[str, list[str]] = {}
+    for pair in sorted(pairs, key=lambda pair: (pair["metric"], pair["column"])):
+        found.setdefault(pair["metric"], []).append(pair["column"])
+    return found
+
+
+def _record(plan: Plan, samples: Sequence[Mapping[str, Any]], problems: int) -> dict[str, Any]:
+    """run.json."""
+    fingerprints: dict[str, str] = {}
+    for choice in plan.config.datasets:
+        digest = hashlib.sha256()
+        for row in samples:
+            if row["dataset"] == choice.label:
+                digest.update(json.dumps(row, sort_keys=True).encode())
+        fingerprints[choice.label] = digest.hexdigest()
+    return {
+        **plan.as_plain(),
+        "config": public(plain(plan.config)),
+        "problems": problems,
+        "fingerprints": fingerprints,
+        "shard": None,
+    }

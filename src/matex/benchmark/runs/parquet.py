@@ -1,0 +1,119 @@
+"""The tables of a run folder as Parquet: their columns and types, and the checks of what is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from matex.errors import InputError, MissingExtra, shortened
+
+RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
+
+
+SAMPLES = (
+    "dataset",
+    "sample",
+    "text",
+    "cluster",
+    "group",
+    "split",
+    "boxes",
+    "label",
+    "attributes",
+    "height",
+    "width",
+    "sha256",
+    "number",
+)
+
+
+SCORES = ("dataset", "model", "sample", "score")
+
+
+ADDED = frozenset({"cluster"})
+"""Columns that runs of older formats lack."""
+
+
+MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
+
+
+def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
+    """Rows of results as a pyarrow table; NaN stays NaN."""
+    return arrow().table({name: columns[name] for name in RESULTS}, schema=schema("results"))
+
+
+def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    return arrow().table({name: [row[name] for row in rows] for name in SAMPLES}, schema=schema("samples"))
+
+
+def scores_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+    return arrow().table({name: [row[name] for row in rows] for name in SCORES}, schema=schema("scores"))
+
+
+def schema(table: str) -> Any:
+    """Columns and types of "results", "samples" or "scores", a pyarrow schema."""
+    pa = arrow()
+    columns = {"results": RESULTS, "samples": SAMPLES, "scores": SCORES}[table]
+    kinds = {
+        **dict.fromkeys(("seed", "height", "width", "number"), pa.int64()),
+        **dict.fromkeys(("value", "score"), pa.float64()),
+        "boxes": pa.list_(pa.list_(pa.float64())),
+    }
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
+
+
+def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
+    """Refuse a table with other columns or types than it was written with, or with gaps.
+
+    Raises:
+        InputError: what is wrong, in one line.
+    """
+    for column in schema(name):
+        if column.name not in table.column_names:
+            if column.name in optional:
+                continue
+            raise InputError(f"Expected a column {column.name} in {name}.parquet, got none. Copy the folder again.")
+        found = table[column.name]
+        if found.type != column.type:
+            raise InputError(
+                f"Expected {column.name} in {name}.parquet as {column.type}, got {shortened(str(found.type))}. "
+                "Copy the folder again."
+            )
+        if found.null_count and column.name not in MAY_BE_NULL:
+            raise InputError(f"Expected {column.name} in {name}.parquet in every row, got {found.null_count} gaps.")
+
+
+def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
+    """A table as Parquet, sorted by these columns; rows that are equal in all of them keep their order."""
+    arrow()
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    pq.write_table(table.sort_by([(name, "ascending") for name in order]) if order else table, stream)
+    return stream.getvalue()
+
+
+def read_table(data: bytes) -> Any:
+    arrow()
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(data))
+
+
+def join(tables: Sequence[Any]) -> Any:
+    """Tables one below the other."""
+    return arrow().concat_tables(tables)
+
+
+def arrow() -> Any:
+    """pyarrow.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError:
+        raise MissingExtra("Benchmark runs need pyarrow: pip install matex[benchmark]") from None
+    return pyarrow

@@ -1,0 +1,111 @@
+"""The record of what a run has to do: its configuration, data, weights and share of the chunks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matex.benchmark.config import Config, differences, parse_config, plain, public
+from matex.benchmark.runs.store import FORMAT, ChunkKey, Store
+from matex.errors import InputError
+
+Shard = tuple[int, int]  # (which, of how many), from 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run set out to do, as its folder records it.
+
+    Args:
+        config: resolved.
+        counts: samples of each data set, by label.
+        data: what the tables of each data set say, as a hash, by label.
+        weights: hash of each model's weights, by label.
+        problems: of the data sets' tables.
+        threads: of torch, which the last bits of a map depend on.
+        environment: versions.
+        shard: None for the whole run.
+    """
+
+    config: Config
+    counts: Mapping[str, int]
+    data: Mapping[str, str]
+    weights: Mapping[str, str]
+    problems: tuple[Mapping[str, Any], ...]
+    threads: int
+    environment: Mapping[str, str]
+    shard: Shard | None = None
+
+    def chunks(self) -> list[ChunkKey]:
+        """Every chunk of the run or the shard, models in turn so that one is in memory at a time."""
+        size = self.config.chunk
+        every = [
+            ChunkKey(dataset.label, model.label, number)
+            for model in self.config.models
+            for dataset in self.config.datasets
+            for number in range(-(-self.counts[dataset.label] // size))
+        ]
+        which, shards = self.shard or (1, 1)
+        return every[which - 1 :: shards]
+
+    def numbers(self, chunk: ChunkKey) -> range:
+        """Which of the used samples a chunk holds."""
+        start = chunk.number * self.config.chunk
+        return range(start, min(start + self.config.chunk, self.counts[chunk.dataset]))
+
+    def as_plain(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            **{item.name: getattr(self, item.name) for item in dataclasses.fields(self)},
+            "config": plain(self.config),
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Plan:
+        """Raises InputError for a folder that another version of the package wrote."""
+        if values.get("format") != FORMAT:
+            raise InputError(
+                f"Expected a run of format {FORMAT}, got {values.get('format')}. Use the version it names."
+            )
+        return cls(
+            parse_config(values["config"], "the recorded configuration"),
+            values["counts"],
+            values["data"],
+            values["weights"],
+            tuple(values["problems"]),
+            values["threads"],
+            values["environment"],
+            (values["shard"][0], values["shard"][1]) if values["shard"] else None,
+        )
+
+
+def shard_of_environment() -> Shard | None:
+    """What torchrun and its like say about this process; None when it is alone."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    if not (rank.isdecimal() and size.isdecimal()) or int(size) < 2:
+        return None
+    return int(rank) + 1, int(size)
+
+
+def refuse_changes(before: Mapping[str, Any], config: Config, store: Store) -> None:
+    """Refuse another configuration than the recorded one; the same one with its folders elsewhere is no other.
+
+    That the folders hold the same data and weights is checked by their hashes.
+    """
+    changed = differences(public(before), json.loads(json.dumps(public(plain(config)))))
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise InputError(
+            f"Expected the configuration that {str(store.path)!r} was started with, got another: {changed[0]}{more}. "
+            "Take the old one, or start a new run with -o."
+        )
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """The plan as an unfinished run folder holds it, without the user's folders."""
+    config = plain(plan.config)
+    return {**plan.as_plain(), "config": public(config), "without_folders": public(config) != config}

@@ -1,0 +1,206 @@
+"""Execute a configuration chunk by chunk into a run folder, and resume an interrupted run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+from collections.abc import Callable, Generator, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from matex.benchmark.config import Config, differences
+from matex.benchmark.controls import run_specs, targets_prediction
+from matex.benchmark.runs.executors import EXECUTORS
+from matex.benchmark.runs.finish import finish
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.parquet import arrow
+from matex.benchmark.runs.plan import Plan, Shard, plan_record, refuse_changes, shard_of_environment
+from matex.benchmark.runs.store import ChunkKey, Store, timestamp
+from matex.errors import InputError
+
+
+def run(
+    config: Config,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    shard: Shard | None = None,
+    executor: str = "serial",
+    progress: bool = False,
+    report: Callable[[str], None] | None = None,
+    opened: Inputs | None = None,
+) -> Path:
+    """Carry out a configuration; every method and control on every sample, every metric on every map.
+
+    Args:
+        config: what to run.
+        out: run folder; must not exist, unless `resume`.
+        resume: go on with what is in the folder; starts anew where there is nothing.
+        shard: (i, n), from (1, n) to (n, n): do this part alone, in `out`/shards/i-of-n; `merge` puts them together.
+            None reads RANK and WORLD_SIZE from the environment, as torchrun sets them.
+        executor: "serial", or "ray" on all cores or the cluster that RAY_ADDRESS names.
+        progress: show bars with the time left.
+        report: is called with one line after every chunk, for logs and pipes, which show no bars.
+        opened: the configuration's data sets and models, where they are open already.
+
+    Returns:
+        The folder that was written to.
+
+    Raises:
+        InputError: a folder with something else in it, a configuration that changed since, a data set or model that
+            cannot be opened, or a full disk.
+    """
+    arrow()
+    if executor not in EXECUTORS:
+        raise InputError(f"Expected executor to be one of {', '.join(EXECUTORS)}, got {executor!r}.")
+    shard = shard or shard_of_environment()
+    if shard and not 1 <= shard[0] <= shard[1]:
+        raise InputError(f"Expected a shard from 1/{shard[1]} to {shard[1]}/{shard[1]}, got {shard[0]}/{shard[1]}.")
+    store = Store(Path(out))
+    if shard and not store.complete:
+        store = Store(store.path / f"shards/{shard[0]}-of-{shard[1]}")
+    opened = opened or Inputs(config)
+    plan = _plan(store, opened, shard, resume)
+    if plan is None:
+        store.tidy()
+        return store.path
+    with store.held(), thread_count(plan.threads):
+        if store.complete:  # by a process that had the folder until now
+            store.tidy()
+            return store.path
+        fresh = store.plan is None
+        if fresh:
+            store.start(plan_record(plan))
+        store.log("start" if fresh else "resume", time=timestamp(), **_environment())
+        todo = [chunk for chunk in plan.chunks() if not store.has(chunk)]
+        _carry_out(store, plan, opened, todo, executor, progress, report)
+        if shard:
+            store.log("shard done", time=timestamp())
+        else:
+            finish(store, plan, opened, progress)
+    return store.path
+
+
+def _plan(store: Store, opened: Inputs, shard: Shard | None, resume: bool) -> Plan | None:
+    """The plan of a new or a recorded run; None when it is complete already. Writes nothing."""
+    if store.path.exists() and not store.path.is_dir():
+        raise InputError(f"Expected a run folder, got the file {str(store.path)!r}. Name another with -o.")
+    held = {path.name for path in store.path.iterdir()} if store.path.exists() else set[str]()
+    if held and not resume:
+        raise InputError(
+            f"Expected a new folder for the run, got {str(store.path)!r}, which exists. Go on with it with --resume, "
+            "or name another with -o."
+        )
+    if store.complete:
+        refuse_changes(store.record["config"], opened.config, store)
+        return None
+    recorded = store.plan
+    if recorded is None:
+        if held - {"work"}:
+            what = "shards: take --shard, or put them together with matex merge" if "shards" in held else "none"
+            raise InputError(
+                f"Expected a run to go on with, got {str(store.path)!r}, which holds {what}. Or name another with -o."
+            )
+        return _new_plan(opened, shard)
+    before = Plan.from_plain(recorded)
+    refuse_changes(recorded["config"], opened.config, store)
+    plan = _new_plan(opened, shard)
+    for what, old, new in (
+        ("the number of samples", before.counts, plan.counts),
+        ("the data", before.data, plan.data),
+        ("the weights", before.weights, plan.weights),
+    ):
+        if changed := differences(old, new):
+            raise InputError(
+                f"Expected {what} of the run in {str(store.path)!r}, got others: {changed[0]}. Start a new run with -o."
+            )
+    return dataclasses.replace(before, config=opened.config)  # the recorded one names no folders
+
+
+def _new_plan(opened: Inputs, shard: Shard | None) -> Plan:
+    """Open every data set and model once, so that what cannot be opened is said before anything is written."""
+    config = opened.config
+    run_specs(config)
+    _check_targets(config)
+    counts = {choice.label: opened.count(choice.label) for choice in config.datasets}
+    problems = [
+        {"dataset": choice.label, **dataclasses.asdict(problem)}
+        for choice in config.datasets
+        for problem in opened.dataset(choice.label).problems
+    ]
+    weights = {choice.label: opened.model(choice.label).weights_sha256 for choice in reversed(config.models)}
+    data = {choice.label: opened.dataset(choice.label).fingerprint for choice in config.datasets}
+    return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
+
+
+def _check_targets(config: Config) -> None:
+    """Refuse metrics of another class than the one that a run explains, which is that of each sample's own phrase."""
+    for choice in config.metrics:
+        if targets_prediction(choice):
+            raise InputError(
+                f"Expected metrics of the phrase that is explained, got target='predicted' for {choice.label!r}: a run "
+                "explains each sample's own phrase, and the map of the true class says nothing about the predicted "
+                "one. Use target='truth', or explain the predicted class in Python and call the metric on its maps."
+            )
+
+
+def _carry_out(
+    store: Store,
+    plan: Plan,
+    opened: Inputs,
+    todo: Sequence[ChunkKey],
+    executor: str,
+    progress: bool,
+    report: Callable[[str], None] | None,
+) -> None:
+    """Chunks that are not done yet, by an executor; what each comes to is written as soon as it is there."""
+    made = len(run_specs(plan.config))
+    total = sum(len(plan.numbers(chunk)) for chunk in plan.chunks()) * made
+    left = sum(len(plan.numbers(chunk)) for chunk in todo) * made
+    with tqdm(total=total, initial=total - left, unit="map", disable=not progress, smoothing=0) as bar:
+
+        def told(label: str, maps: int) -> None:
+            bar.set_postfix_str(label, refresh=False)
+            bar.update(maps)
+
+        done = len(plan.chunks()) - len(todo)
+        for outcome in EXECUTORS[executor](plan, opened, todo, told):
+            for name, data in outcome.files.items():
+                store.write(name, data)
+            store.log("chunk", **outcome.log)
+            done += 1
+            if report:
+                facts = outcome.log
+                report(
+                    f"chunk {done} of {len(plan.chunks())}: {facts['samples']} samples of {facts['dataset']} with "
+                    f"{facts['model']}, {facts['seconds']:.0f} s"
+                )
+
+
+@contextlib.contextmanager
+def thread_count(count: int) -> Generator[None]:
+    """Run with this many threads: sums over other numbers of them differ in the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _environment() -> dict[str, str]:
+    packages = ("matex", "torch", "transformers", "numpy", "pillow", "pyarrow")
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
