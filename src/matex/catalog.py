@@ -100,6 +100,10 @@ def methods() -> tuple[MethodEntry, ...]:
     """All methods by name: those of the package, of installed plug-ins, and what else has registered itself.
 
     torch is imported only where there are plug-ins.
+
+    Examples:
+        >>> [entry.name for entry in matex.methods() if "black box" in entry.needs]
+        ['kernel-shap', 'occlusion', 'rise']
     """
     if announced():
         importlib.import_module("matex.attribution")
@@ -140,7 +144,12 @@ def parameters(method: str) -> tuple[ParameterEntry, ...]:
 
 @cache
 def models() -> tuple[ModelEntry, ...]:
-    """All kinds of models, by name."""
+    """All kinds of models, by name.
+
+    Examples:
+        >>> "tiny" in [entry.name for entry in matex.models()]
+        True
+    """
     found = {name: ModelEntry(name, _summary(node)) for name, node in _registered("adapters", "MODELS", {})}
     return tuple(found[name] for name in sorted(found))
 

@@ -120,11 +120,9 @@ def explain_each(
         InputError: a setting outside its range, at once; a pair that cannot be explained, when it is reached.
         UnknownName, UnsupportedModel: see `explain`; at once.
 
-    Example:
-        >>> import matex
-        >>> from matex.samples import samples
-        >>> pairs = [(sample.path, sample.demo_phrase) for sample in samples()[:2]] + [("missing.png", "nodule")]
-        >>> for result in matex.explain_each(matex.load("tiny"), pairs, on_error="skip"):
+    Examples:
+        >>> pairs = [(path, phrase), (path, "clear lungs"), ("missing.png", "nodule")]
+        >>> for result in matex.explain_each(model, pairs, on_error="skip"):
         ...     print(type(result).__name__)
         Explanation
         Explanation
@@ -180,6 +178,11 @@ def explain_batch(
 
     Raises:
         InputError, UnknownName, UnsupportedModel: see `explain_each`.
+
+    Examples:
+        >>> pairs = [(film, "opacity in the left lower lung"), (film, "clear lungs")]
+        >>> [explanation.text for explanation in matex.explain_batch(model, pairs, "grad-eclip")]
+        ['opacity in the left lower lung', 'clear lungs']
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
     stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)

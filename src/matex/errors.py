@@ -67,10 +67,11 @@ def shown(value: Any, length: int = SHOWN) -> str:
 
     Text and paths are quoted. Large arrays are shown by their shapes. Never raises.
 
-    >>> shown("a" * 200, 20)
-    "'aaaaaaaaa...aaaaaa'"
-    >>> shown(["film.png", 3])
-    "['film.png', 3]"
+    Examples:
+        >>> shown("a" * 200, 20)
+        "'aaaaaaaaaa...aaaaa'"
+        >>> shown(["film.png", 3])
+        "['film.png', 3]"
     """
     return shortened(_represented(value, 4 * length), length)
 
@@ -95,8 +96,9 @@ def printable(text: str, keep: str = "") -> str:
         text: any.
         keep: unprintable characters that stay, such as line ends.
 
-    >>> printable("\x1b[31mred")
-    '\\u001b[31mred'
+    Examples:
+        >>> printable("\x1b[31mred")
+        '\\u001b[31mred'
     """
     if text.isprintable():
         return text

@@ -38,6 +38,13 @@ class Placement:
         patch: (height, width) of one patch, model pixels.
         turns: quarter turns counter-clockwise that bring the original upright.
         mirrored: whether the upright image is then flipped left to right.
+
+    Examples:
+        >>> placement = Placement.fit((600, 400), (224, 224), (16, 16), "pad")
+        >>> placement.resized, placement.offset, placement.grid
+        ((224, 149), (0, -37), (14, 14))
+        >>> placement.map_to_original(np.zeros(placement.grid, np.float32)).shape
+        (600, 400)
     """
 
     original: Size

@@ -121,6 +121,13 @@ def read(source: object, *, side: int | None = None) -> Film:
     Raises:
         InputError: the source is no such image, is damaged, has several frames, is smaller than MIN_SIDE or
             larger than MAX_PIXELS, or holds NaN.
+
+    Examples:
+        >>> film = matex.read(path)
+        >>> film.size, film.pixels.dtype
+        ((512, 512), dtype('uint8'))
+        >>> film.known_as(view="PA", mirrored=False).view
+        'PA'
     """
     if isinstance(source, Film):
         return source

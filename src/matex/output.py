@@ -73,8 +73,9 @@ def spreadsheet_safe(cell: Any) -> Any:
     Spreadsheets read cells that begin with = + - @, a tab or a carriage return as formulas, some also behind blanks
     and quotation marks (OWASP, "CSV Injection"). Numbers stay numbers.
 
-    >>> [spreadsheet_safe(cell) for cell in ("=1+1", " -x", "-0.5", -0.5, "left effusion")]
-    ["'=1+1", "' -x", '-0.5', -0.5, 'left effusion']
+    Examples:
+        >>> [spreadsheet_safe(cell) for cell in ("=1+1", " -x", "-0.5", -0.5, "left effusion")]
+        ["'=1+1", "' -x", '-0.5', -0.5, 'left effusion']
     """
     if not isinstance(cell, str) or not cell.lstrip(" \n\"'`\u00a0\ufeff").startswith(_FORMULA):
         return cell

@@ -70,6 +70,13 @@ def explain(
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
         UnsupportedModel: a model without what the method needs; the message names methods that do work.
+
+    Examples:
+        >>> explanation = matex.explain(model, film, "opacity in the left lower lung")
+        >>> explanation.image.values.shape == film.size
+        True
+        >>> [word for word, _ in explanation.words]
+        ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
     check_request(model, text, method)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
@@ -121,6 +128,13 @@ def compare(
             installed, instead of raising.
         progress: show which method is at work, and a bar of its own for one that runs the model many times.
         model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
+
+    Examples:
+        >>> comparison = matex.compare(model, film, phrase, ["rollout", "grad-eclip"])
+        >>> list(comparison)
+        ['rollout', 'grad-eclip']
+        >>> comparison["rollout"].score == comparison["grad-eclip"].score
+        True
     """
     chosen = _chosen(methods)
     for name, parameters in chosen.items():
@@ -170,6 +184,13 @@ def attribute(
         InputError: shapes that do not fit, values that are not finite, or a method of the other tower.
         UnknownName: no such method or parameter.
         UnsupportedModel: a tower without what the method needs; the message names methods that do work.
+
+    Examples:
+        >>> pixels, placement = model.prepare(film)
+        >>> token_ids = model.batch([model.encode(phrase)])
+        >>> grid = matex.attribute(model, pixels, token_ids, method="grad-eclip")
+        >>> tuple(grid.shape) == placement.grid
+        True
     """
     check_model(model)
     check_method(method)
@@ -202,6 +223,12 @@ def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
 
     Raises:
         InputError: anything but such tensors.
+
+    Examples:
+        >>> pixels, _ = model.prepare(film)
+        >>> token_ids = model.batch([model.encode(text) for text in ("clear lungs", phrase)])
+        >>> matex.score(model, pixels, token_ids).shape
+        torch.Size([1, 2])
     """
     check_model(model)
     check_inputs(model, pixels, token_ids, paired=False)

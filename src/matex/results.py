@@ -39,6 +39,13 @@ class SaliencyMap:
         grid: float32 [rows, columns] for patch methods, [height, width] in model pixels for pixel methods; raw,
             signed. In the standard frame, as the model saw the film: upright, the patient's right on the left.
         placement: where the grid lies in the original image; turns and flips it back for a film that lies otherwise.
+
+    Examples:
+        >>> image = explanation.image
+        >>> image.grid.shape == image.placement.grid, image.values.shape == film.size
+        (True, True)
+        >>> float(image.values.min()), float(image.values.max()), image.degenerate
+        (0.0, 1.0, False)
     """
 
     grid: NDArray[np.float32]
@@ -137,6 +144,16 @@ class Explanation:
         regions: what the anatomy parser understood.
         notes: what a reader must know: assumptions, degenerate terms, neutral prior and why.
         provenance: everything needed to run it again.
+
+    Examples:
+        >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
+        ('matex', 0.5, 6)
+        >>> sorted(explanation.components)
+        ['consistency', 'flow', 'gradient', 'prior']
+        >>> [(place.region, place.side) for place in explanation.regions]
+        [('lower zone', 'left')]
+        >>> sorted(file.name for file in explanation.save("out").iterdir())[:2]
+        ['explanation.json', 'image_map.npy']
     """
 
     film: Film

@@ -591,6 +591,12 @@ def record(
 
     Raises:
         ValueError: numbers of images and phrases that do not pair up.
+
+    Examples:
+        >>> pixels, placement = model.prepare(film)
+        >>> trace = matex.record(model, pixels, model.batch([model.encode(phrase)]))
+        >>> trace.image.to_grid(trace.image.attention_row(0).mean(dim=1)).shape[1:] == placement.grid
+        True
     """
     if pairs is None:
         if len(pixels) != len(token_ids):

@@ -54,6 +54,11 @@ def load(
         CheckpointError: a file or folder that is not what it should be, or weights that are not finite, in the file
             or in this dtype.
         UnsupportedModel: an architecture that no adapter was written for.
+
+    Examples:
+        >>> model = matex.load("tiny")
+        >>> model.name, model.image.size, model.image.patch
+        ('tiny', (112, 112), (8, 8))
     """
     for setting, value in (
         ("device", device),

@@ -61,6 +61,11 @@ def audit(
             phrase itself.
         UnknownName: no such method or parameter.
         ValueError: a parameter outside its range.
+
+    Examples:
+        >>> audit = matex.audit(model, film, phrase, "raw-attention", regions=10)
+        >>> audit.checks["unrelated_phrase"].state  # attention alone ignores the phrase
+        'fail'
     """
     check_request(model, text, method)
     count(regions, "regions", 10, 10_000)

@@ -81,7 +81,13 @@ def union(boxes: Sequence[Box], size: tuple[int, int]) -> Mask:
 
 
 def iou(predicted: Mask, truth: Mask) -> float:
-    """Intersection over union, in [0, 1]; NaN where both are empty."""
+    """Intersection over union, in [0, 1]; NaN where both are empty.
+
+    Examples:
+        >>> truth = union([(0, 0, 4, 4)], (8, 8))
+        >>> iou(truth, truth), iou(truth, union([(0, 0, 4, 8)], (8, 8)))
+        (1.0, 0.5)
+    """
     whole = int((predicted | truth).sum())
     return float((predicted & truth).sum() / whole) if whole else float("nan")
 
@@ -90,6 +96,12 @@ def hit(values: Values, truth: Mask, within: int = 0) -> float:
     """Whether the map's highest pixel lies in the truth, or no further from a pixel of it than `within` pixels.
 
     Several highest pixels count by their share of hits, so that a constant map gets what chance would.
+
+    Examples:
+        >>> values = np.zeros((8, 8))
+        >>> values[2, 3] = 1
+        >>> hit(values, union([(0, 0, 4, 4)], (8, 8))), hit(values, union([(4, 4, 8, 8)], (8, 8)))
+        (1.0, 0.0)
     """
     top = values == values.max()
     within = min(within, sum(values.shape))  # farther than any two pixels lie apart
@@ -118,7 +130,12 @@ def grown(mask: Mask, radius: int) -> Mask:
 
 
 def energy(values: Values, truth: Mask) -> float:
-    """Share of the positive part of the map that lies in the truth; NaN where nothing is positive."""
+    """Share of the positive part of the map that lies in the truth; NaN where nothing is positive.
+
+    Examples:
+        >>> energy(np.ones((8, 8)), union([(0, 0, 4, 4)], (8, 8)))
+        0.25
+    """
     positive = np.maximum(values, 0)
     total = positive.sum()
     return float(positive[truth].sum() / total) if total > 0 else float("nan")

@@ -113,5 +113,10 @@ def make_metric(name: str, parameters: Mapping[str, Any]) -> Any:
     Raises:
         UnknownName: no such metric or parameter; the message lists the known ones.
         InputError: a parameter of another type or outside its range.
+
+    Examples:
+        >>> from matex.metrics import make_metric
+        >>> make_metric("pointing", {}).better["pointing"]
+        'higher'
     """
     return build(METRICS, name, parameters, "its fields show them")

@@ -96,6 +96,11 @@ def summarise(
 
     Source:
         "Better bootstrap confidence intervals", doi:10.1080/01621459.1987.10478410.
+
+    Examples:
+        >>> summary = summarise([0, 1, 1, 0, 1, float("nan")], clusters=list("aabbcc"))
+        >>> summary.mean, summary.defined, summary.undefined, summary.clusters
+        (0.6, 5, 1, 3)
     """
     values = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(values)
@@ -126,6 +131,13 @@ def compare_paired(
     Raises:
         ValueError: different lengths.
         ImportError: scipy is not installed.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> worse = rng.random(40)
+        >>> comparison = compare_paired(worse + 0.1 + 0.1 * rng.random(40), worse)
+        >>> comparison.pairs, comparison.low > 0, comparison.p_bootstrap < 0.01
+        (40, True, True)
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
@@ -158,6 +170,10 @@ def holm(p_values: ArrayLike) -> Values:
 
     Source:
         Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979.
+
+    Examples:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)
     tested = np.flatnonzero(~np.isnan(p))

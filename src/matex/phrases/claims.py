@@ -31,8 +31,9 @@ def polarity(text: str) -> Polarity:
     Something certain outweighs something possible, that outweighs something normal, and that something absent. A
     sentence about none of these counts as positive.
 
-    >>> polarity("No effusion."), polarity("No effusion, possible left basal opacity.")
-    ('negated', 'uncertain')
+    Examples:
+        >>> polarity("No effusion."), polarity("No effusion, possible left basal opacity.")
+        ('negated', 'uncertain')
     """
     found = {state for sentence in sentences(text) for state in _states(read(sentence))}
     for state in _BY_STRENGTH:
@@ -47,8 +48,9 @@ def claim(sentence: str | Sentence) -> Claim:
     Sentences about technique, comparison, devices and recommendations describe no finding, and neither do those of a
     section such as INDICATION. A sentence that the rules cannot place counts as one that describes something.
 
-    >>> claim("PA and lateral views of the chest."), claim("ET tube in situ."), claim("ET tube in situ, left effusion.")
-    ('no finding', 'no finding', 'positive')
+    Examples:
+        >>> claim("PA and lateral views of the chest."), claim("ET tube in situ, left effusion.")
+        ('no finding', 'positive')
     """
     if isinstance(sentence, Sentence):
         return "no finding" if has_no_findings(sentence.section) else claim(sentence.text)

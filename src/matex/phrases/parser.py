@@ -50,8 +50,9 @@ def parse(text: str) -> tuple[Mention, ...]:
     A phrase with two sides yields one mention per side. Nothing is guessed from a finding alone: only a finding whose
     side is given has a usual place (docs/anatomy.md lists every rule).
 
-    >>> [(mention.side, mention.region, mention.weight) for mention in parse("possible right upper lobe nodule")]
-    [('right', 'upper lobe', 0.5)]
+    Examples:
+        >>> [(mention.side, mention.region, mention.weight) for mention in parse("possible right upper lobe nodule")]
+        [('right', 'upper lobe', 0.5)]
     """
     return tuple(mention for sentence in sentences(text) for mention in _mentions(read(sentence)))
 

@@ -112,8 +112,9 @@ _JOINED = re.compile(r"(?:[ \t]*[/&,][ \t]*|[ \t]+and[ \t]+)", re.IGNORECASE)
 def section_name(heading: str) -> str:
     """The section that a heading begins, as in NAMES; several joined by "and"; in lower case when it is not known.
 
-    >>> section_name("CONCLUSION"), section_name("Findings/Impression"), section_name("LUNGS")
-    ('impression', 'findings and impression', 'lungs')
+    Examples:
+        >>> section_name("CONCLUSION"), section_name("Findings/Impression"), section_name("LUNGS")
+        ('impression', 'findings and impression', 'lungs')
     """
     words = " ".join(heading.lower().split())
     return " and ".join(dict.fromkeys(_SECTION_OF.get(part.strip(), part.strip()) for part in _JOINED.split(words)))
@@ -127,9 +128,10 @@ def has_no_findings(name: str) -> bool:
 def sections(report: str) -> tuple[Section, ...]:
     """The sections of a report in their order; what stands before the first heading comes first, without a name.
 
-    >>> [(part.name, "COMPARISON: None. FINDINGS: LUNGS: Clear."[part.start : part.end].strip())
-    ...  for part in sections("COMPARISON: None. FINDINGS: LUNGS: Clear.")]
-    [('', ''), ('comparison', 'None.'), ('findings', 'LUNGS: Clear.')]
+    Examples:
+        >>> [(part.name, "COMPARISON: None. FINDINGS: LUNGS: Clear."[part.start : part.end].strip())
+        ...  for part in sections("COMPARISON: None. FINDINGS: LUNGS: Clear.")]
+        [('', ''), ('comparison', 'None.'), ('findings', 'LUNGS: Clear.')]
     """
     found = list(_found(report))
     starts = [("", 0, 0), *found]

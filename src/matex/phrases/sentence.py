@@ -37,8 +37,9 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     A full stop ends a sentence unless it belongs to a number (2.5 cm) or an abbreviation (Dr., Lt.). A line break ends
     one unless the next line continues in lower case.
 
-    >>> [sentence.text for sentence in sentences("FINDINGS: 2.5 cm nodule, seen by Dr. Smith. No effusion.")]
-    ['2.5 cm nodule, seen by Dr. Smith.', 'No effusion.']
+    Examples:
+        >>> [sentence.text for sentence in sentences("FINDINGS: 2.5 cm nodule, seen by Dr. Smith. No effusion.")]
+        ['2.5 cm nodule, seen by Dr. Smith.', 'No effusion.']
     """
     found: list[Sentence] = []
     for section in sections(text):

@@ -55,7 +55,13 @@ class Sample:
 
 @cache
 def samples() -> tuple[Sample, ...]:
-    """All bundled films: those with a finding first, then the normal ones."""
+    """All bundled films: those with a finding first, then the normal ones.
+
+    Examples:
+        >>> sample = samples()[0]
+        >>> sample.demo_phrase, len(sample.boxes) > 0
+        ('opacity in the right lower lung', True)
+    """
     folder = Path(str(files(__name__)))
     rows = json.loads((folder / "samples.json").read_text(encoding="utf-8"))["samples"]
     return tuple(
