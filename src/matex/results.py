@@ -277,13 +277,13 @@ class Audit:
         """The verdict in words."""
         against = [check.answer for check in self.checks.values() if check.state == self.verdict]
         if self.verdict == "fail":
-            return " ".join(["This map should not be taken for what the model saw.", *against])
+            return " ".join(["This map should not be taken as evidence of what the model used.", *against])
         if self.verdict == "warn":
-            return " ".join(["Read this map with caution.", *against])
+            return " ".join(["Interpret this map with caution.", *against])
         applied = sum(check.state != "skipped" for check in self.checks.values())
         skipped = len(self.checks) - applied
         others = f" {skipped} did not apply." if skipped else ""
-        return f"None of the {applied} checks that apply speaks against this map.{others} That does not make it right."
+        return f"None of the {applied} applicable checks raises a concern.{others} That does not prove the map right."
 
     @property
     def prior_share(self) -> float:

@@ -151,7 +151,7 @@ def test_a_map_that_is_only_the_prior_has_a_prior_share_of_one(tiny):
     assert audit.prior_share == pytest.approx(1)
     assert audit.verdict == audit.checks["prior_share"].state == "fail"
     assert "100 % of the map comes from the place that the phrase names" in audit.summary
-    assert audit.summary.startswith("This map should not be taken for what the model saw.")
+    assert audit.summary.startswith("This map should not be taken as evidence of what the model used.")
     assert audit.controls["no_prior"].image.degenerate
 
 
@@ -197,7 +197,7 @@ def test_a_constant_map_is_no_map_and_nothing_is_claimed_of_it(tiny):
     assert found["map"] == "fail"
     assert {found[name] for name in ("side", "unrelated_phrase", "random_weights", "deletion")} == {"skipped"}
     assert audit.summary == (
-        "This map should not be taken for what the model saw. The map is constant: it says nothing about where."
+        "This map should not be taken as evidence of what the model used. The map is constant: it says nothing about where."
     )
 
 
@@ -233,9 +233,9 @@ def audited_model():
     [
         ((0.3, 0.0), (0.0, 0.3), "pass", "it sees the finding on the named side"),
         ((0.0, 0.3), (0.3, 0.0), "fail", "it sees the finding on the other side"),
-        ((0.3, 0.0), (0.3, 0.0), "warn", "does not turn with the film, so that the map may follow the word"),
-        ((0.1, 0.1), (0.1, 0.1), "warn", "does not turn with the film, so that the map may follow the word"),
-        ((0.3, 0.0), (0.1, 0.1), "warn", "does not turn with the film, so that the map may follow the word"),
+        ((0.3, 0.0), (0.3, 0.0), "warn", "does not reverse when the film is mirrored, so the map may follow the word"),
+        ((0.1, 0.1), (0.1, 0.1), "warn", "does not reverse when the film is mirrored, so the map may follow the word"),
+        ((0.3, 0.0), (0.1, 0.1), "warn", "does not reverse when the film is mirrored, so the map may follow the word"),
     ],
 )
 def test_the_side_is_what_the_model_prefers_on_the_film_and_not_on_the_mirrored_one(
@@ -352,7 +352,7 @@ def test_a_phrase_that_fits_no_better_than_another_is_doubtful(audited, score, s
     other = dataclasses.replace(audited.controls["unrelated"], score=0.1)
     check = check_score(dataclasses.replace(audited.explanation, score=score), {"unrelated": other})
     assert check.state == state
-    assert (f"To the model “{other.text}” fits as well or better" in check.answer) == (state == "warn")
+    assert (f"To the model, “{other.text}” fits as well or better" in check.answer) == (state == "warn")
 
 
 def test_the_mirrored_prior_changes_the_prior_and_not_the_phrase(audited):
@@ -441,7 +441,7 @@ def test_a_wide_plateau_is_painted_whole_or_not_at_all(tiny):
     assert narrow.values["drop"] != 0
     wide = matex.audit(tiny, FILM.path, "opacity", "half", share=0.5, **FEW).checks["deletion"]
     assert (wide.state, wide.values) == ("skipped", {})
-    assert "highest value in so much of the film" in wide.answer
+    assert "no comparable region elsewhere" in wide.answer
 
 
 def test_a_map_that_is_constant_for_some_seeds_is_not_compared(tiny):
@@ -466,12 +466,12 @@ def test_shares_of_lungs_and_corners_in_closed_form(tiny):
     assert corners["times"] == pytest.approx(1, abs=0.4)
 
 
-@pytest.mark.parametrize(("value", "word"), [(0, "nothing"), (1, "all")])
+@pytest.mark.parametrize(("value", "word"), [(0, "none"), (1, "all")])
 def test_a_lung_mask_of_nothing_or_of_everything_tells_nothing(tiny, value, word):
     mask = np.full(matex.read(FILM.path).pixels.shape[:2], value, dtype=np.uint8)
     check = matex.audit(tiny, FILM.path, "opacity", "noise", lung_mask=mask, **FEW).checks["lungs"]
     assert check.state == "skipped"
-    assert check.answer == f"By the lung mask {word} that the model sees is lung."
+    assert check.answer == f"By the lung mask, {word} of what the model sees is lung."
 
 
 def test_the_verdict_is_the_worst_of_the_checks(audited):
@@ -482,8 +482,8 @@ def test_the_verdict_is_the_worst_of_the_checks(audited):
     assert with_state("pass", "skipped").verdict == "pass"
     assert with_state("pass", "warn", "skipped").verdict == "warn"
     assert with_state("warn", "fail").verdict == "fail"
-    assert with_state("pass", "skipped").summary.startswith("None of the 1 checks")
-    assert with_state("warn").summary.startswith("Read this map with caution.")
+    assert with_state("pass", "skipped").summary.startswith("None of the 1 applicable checks")
+    assert with_state("warn").summary.startswith("Interpret this map with caution.")
 
 
 def test_two_audits_are_the_same_and_the_model_is_left_alone(audited, tiny):
@@ -535,11 +535,11 @@ def test_without_a_side_or_a_prior_the_checks_stay_open(tiny):
     assert states(lateral)["lungs"] == "skipped"
     turned = matex.audit(tiny, FILM.path, PHRASE, "noise", view="LATERAL", regions=10, repeats=2)
     assert states(turned)["side"] == "skipped"
-    assert turned.checks["side"].answer == "Left and right lie beside each other on frontal films alone."
+    assert turned.checks["side"].answer == "Only a frontal film shows left and right side by side."
     natural = matex.audit(tiny, FILM.path, "a dog on the left", "noise", domain="natural", regions=10, repeats=2)
     for name in ("lungs", "side", "corners"):
         assert natural.checks[name].state == "skipped"
-        assert natural.checks[name].answer == "The image is not said to be a chest film."
+        assert natural.checks[name].answer == "The image was not declared to be a chest film."
     assert natural.controls["unrelated"].text == "frontal chest radiograph"
 
 
@@ -595,7 +595,7 @@ def test_the_command_writes_both_files_and_tells_the_verdict(tmp_path, capsys):
     assert run(arguments) == 0
     told = capsys.readouterr().out
     assert "fail      Does the map point at the corners" in told
-    assert "This map should not be taken for what the model saw." in " ".join(told.split())
+    assert "This map should not be taken as evidence of what the model used." in " ".join(told.split())
     assert sorted(path.name for path in out.iterdir()) == ["audit.html", "audit.json"]
 
 

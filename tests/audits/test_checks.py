@@ -214,7 +214,7 @@ def test_the_prior_share_is_what_goes_with_the_prior(rest, state):
     assert check.values["stays_without_prior"] == 0.4
     assert check.state == state
     assert check.answer.startswith(f"{100 * (1 - rest):.0f} % of the map comes from the place that the phrase names")
-    assert "without it 40 % of the highlighted region stays" in check.answer
+    assert "without it, 40 % of the highlighted region stays" in check.answer
 
 
 def test_a_method_without_a_prior_and_a_neutral_prior_are_told_apart():
@@ -262,7 +262,7 @@ def test_random_weights_are_averaged_over_the_maps_that_are_not_constant():
     check = check_random_weights(controls)
     assert check.state == "warn"
     assert check.values == {"stays": pytest.approx(0.7), "models": 3.0, "undefined": 1.0}
-    assert "70 % of the highlighted region stays, on average of 2 draws" in check.answer
+    assert "70 % of the highlighted region stays (mean of 2 models)" in check.answer
     undefined = check_random_weights({"random_weights_1": control(FLAT, share=math.nan)})
     assert (undefined.state, undefined.values["undefined"]) == ("skipped", 1.0)
 
@@ -301,7 +301,7 @@ def test_lungs_are_not_asked_for_where_there_are_none():
     assert "Give a lung mask" in check_lungs(lateral, None).answer
     assert "Give a lung mask" not in check_lungs(lateral, mask).answer
     natural = explained(column(3), provenance={"domain": "natural"})
-    assert check_lungs(natural, mask).answer == "The image is not said to be a chest film."
+    assert check_lungs(natural, mask).answer == "The image was not declared to be a chest film."
     heart = Mention("heart", 0, 5, "heart", None, False, False, False, 1.0)
     assert "outside the lungs" in check_lungs(explained(column(3), regions=(heart,)), None).answer
     silent = dataclasses.replace(heart, weight=0.0)

@@ -211,7 +211,7 @@ def test_boxes_that_people_drew_lie_in_original_pixels():
     text = page([wide, fake()], "two", boxes=[[(10, 20, 60.5, 100)], []])
     assert text.count('viewBox="0 0 500 300"') == 2  # on the sheet and in its section
     assert text.count('<rect x="10.0" y="20.0" width="50.5" height="80.0"/>') == 2
-    assert text.count("Dashed: marked by people") == 1
+    assert text.count("Dashed: marked by readers") == 1
 
 
 def test_a_report_marks_every_sentence_in_order(tmp_path):

@@ -15,7 +15,7 @@ from matex.dicom.view_position import is_frontal
 from matex.priors.atlas import REGIONS
 from matex.results import Check, Control, Explanation, SaliencyMap
 
-NO_CHEST = "The image is not said to be a chest film."
+NO_CHEST = "The image was not declared to be a chest film."
 
 Values = dict[str, float | str | None]
 
@@ -36,21 +36,21 @@ def no_sides(explanation: Explanation) -> str | None:
     if not is_chest(explanation):
         return NO_CHEST
     if not is_frontal(explanation.film.view):
-        return "Left and right lie beside each other on frontal films alone."
+        return "Only a frontal film shows left and right side by side."
     return None
 
 
 def check_map(explanation: Explanation) -> Check:
     """Whether the map differs from place to place at all."""
-    question = "Is there a map at all?"
+    question = "Does the map vary over the film?"
     if explanation.image.degenerate:
         return Check(question, "fail", "The map is constant: it says nothing about where.", {})
-    return Check(question, "pass", "The map tells places apart.", {})
+    return Check(question, "pass", "The map varies over the film.", {})
 
 
 def check_prior_share(explanation: Explanation, controls: Mapping[str, Control]) -> Check:
     """How much of the map the prior contributes; control: the same map without the prior."""
-    question = "How much of the map did the words alone make?"
+    question = "How much of the map comes from the prior alone?"
     limits = rule("prior_share", "share of the map that goes when the prior is off", "from")
     if not guided(explanation):
         why = "this method has no prior" if explanation.prior is None else "the prior is neutral here"
@@ -59,17 +59,17 @@ def check_prior_share(explanation: Explanation, controls: Mapping[str, Control])
     share = prior_share(model_pixels(explanation.image), model_pixels(without.image))
     values: Values = {"prior_share": share, "stays_without_prior": without.stays}
     if math.isnan(share):
-        return Check(question, "skipped", "The map is constant: there is nothing to share out.", values, limits)
+        return Check(question, "skipped", "The map is constant: the share is undefined.", values, limits)
     answer = (
         f"{100 * share:.0f} % of the map comes from the place that the phrase names, whatever the film shows; "
-        f"without it {100 * without.stays:.0f} % of the highlighted region stays where it is."
+        f"without it, {100 * without.stays:.0f} % of the highlighted region stays where it is."
     )
     return Check(question, from_limit(share, "prior_share"), answer, values, limits)
 
 
 def check_unrelated(controls: Mapping[str, Control]) -> Check:
     """Whether an unrelated phrase has the same map; both without the prior, which is neutral for such a phrase."""
-    question = "Would another phrase have the same map?"
+    question = "Would an unrelated phrase give the same map?"
     limits = rule("unrelated_phrase", "share of the highlighted region that stays, no prior in either map", "from")
     unrelated = controls["unrelated"]
     values: Values = {"stays": unrelated.stays, "phrase": unrelated.text}
@@ -77,7 +77,7 @@ def check_unrelated(controls: Mapping[str, Control]) -> Check:
         return Check(question, "skipped", "One of the two maps is constant.", values, limits)
     state = from_limit(unrelated.stays, "unrelated_phrase")
     percent = f"{100 * unrelated.stays:.0f} %"
-    answer = f"With “{unrelated.text}” instead, {percent} of the highlighted region stays; chance is 10 %."
+    answer = f"With “{unrelated.text}” instead, {percent} of the highlighted region stays; by chance it would be 10 %."
     if state != "pass":
         answer += " The map shows what stands out in the film more than what the phrase says."
     return Check(question, state, answer, values, limits)
@@ -94,13 +94,16 @@ def check_score(explanation: Explanation, controls: Mapping[str, Control]) -> Ch
     scores = ", ".join(f"“{control.text}” {control.score:.3f}" for control in others.values())
     answer = f"The phrase scores {explanation.score:.3f}, {scores}."
     if better:
-        answer += f" To the model “{better[0]}” fits as well or better: no map can say why it would prefer the phrase."
+        answer += (
+            f" To the model, “{better[0]}” fits as well or better: no map can explain a preference that the model does "
+            "not have."
+        )
     return Check(question, "warn" if better else "pass", answer, values, limits)
 
 
 def check_random_weights(controls: Mapping[str, Control]) -> Check:
     """Whether the map depends on the trained weights; controls: models with random weights."""
-    question = "Does the map need what the model learned?"
+    question = "Does the map depend on the trained weights?"
     limits = rule("random_weights", "share of the highlighted region that stays, on average", "from")
     shares = [control.stays for name, control in controls.items() if name.startswith("random_weights")]
     known = [share for share in shares if not math.isnan(share)]
@@ -111,11 +114,11 @@ def check_random_weights(controls: Mapping[str, Control]) -> Check:
         "undefined": float(len(shares) - len(known)),
     }
     if math.isnan(mean):
-        answer = "The maps cannot be compared: one of each two is constant."
+        answer = "The maps cannot be compared: in each pair, one is constant."
         return Check(question, "skipped", answer, values, limits)
     answer = (
-        f"With random weights {100 * mean:.0f} % of the highlighted region stays, on average of {len(known)} draws; "
-        "chance is 10 %."
+        f"With random weights, {100 * mean:.0f} % of the highlighted region stays (mean of {len(known)} models); "
+        "by chance it would be 10 %."
     )
     return Check(question, from_limit(mean, "random_weights"), answer, values, limits)
 
@@ -126,9 +129,9 @@ def check_seeds(maps: Sequence[SaliencyMap]) -> Check:
     Args:
         maps: of the same explanation with several seeds; none for a deterministic method.
     """
-    question = "Does the map depend on chance?"
+    question = "Does the map depend on the random seed?"
     if not maps:
-        return Check(question, "skipped", "The method draws no random numbers.", {"seeds": 0.0})
+        return Check(question, "skipped", "The method is deterministic.", {"seeds": 0.0})
     pairs = [likeness(first, second) for first, second in itertools.combinations(maps, 2)]
     lowest = min(pairs) if not any(math.isnan(value) for value in pairs) else math.nan
     values: Values = {
@@ -136,12 +139,14 @@ def check_seeds(maps: Sequence[SaliencyMap]) -> Check:
         "lowest_likeness": lowest,
         "mean_likeness": float(np.mean(pairs)),
     }
-    limits = rule("seeds", "rank correlation of the least alike two", "below")
+    limits = rule("seeds", "rank correlation of the two least similar maps", "below")
     if math.isnan(lowest):
         return Check(question, "skipped", "One of the maps is constant: they cannot be compared.", values, limits)
     state = below_limit(lowest, "seeds")
     changes = "hardly changes" if state == "pass" else "changes"
-    answer = f"Drawn again with {len(maps)} seeds the map {changes}: the two least alike correlate at {lowest:.2f}."
+    answer = (
+        f"Over {len(maps)} seeds the map {changes}: the two least similar maps have a rank correlation of {lowest:.2f}."
+    )
     return Check(question, state, answer, values, limits)
 
 
@@ -156,8 +161,8 @@ def check_lungs(explanation: Explanation, lung_mask: NDArray[np.generic] | None)
     source = "the atlas' average lungs" if lung_mask is None else "the lung mask"
     values: Values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": source}
     if even in (0, 1):
-        part = "nothing" if even else "all"
-        return Check(question, "skipped", f"By {source} {part} that the model sees is lung.", values, limits)
+        part = "none" if even else "all"
+        return Check(question, "skipped", f"By {source}, {part} of what the model sees is lung.", values, limits)
     if math.isnan(share):
         return Check(question, "skipped", "The map is nowhere above zero.", values, limits)
     answer = (
@@ -172,7 +177,7 @@ def _no_lungs(explanation: Explanation, lung_mask: NDArray[np.generic] | None) -
     if not is_chest(explanation):
         return NO_CHEST
     if lung_mask is None and not is_frontal(explanation.film.view):
-        return "The atlas knows lungs on frontal films alone. Give a lung mask."
+        return "The atlas covers frontal films only. Give a lung mask."
     if any(mention.weight > 0 and not REGIONS[mention.region].inside for mention in explanation.regions):
         return "The phrase names a place outside the lungs."
     return None

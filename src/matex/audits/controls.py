@@ -63,7 +63,7 @@ def random_weight_controls(subject: Subject) -> dict[str, Control]:
     explanation = subject.explanation
     controls: dict[str, Control] = {}
     for number in range(1, RANDOM_MODELS + 1):
-        target = Target(f"random weights, draw {number}", explanation.text, explanation.regions)
+        target = Target(f"random weights, model {number}", explanation.text, explanation.regions)
         random = subject._replace(model=randomised(subject.model, number - 1))
         controls |= _controls(random, {f"random_weights_{number}": target}, {})
     return controls

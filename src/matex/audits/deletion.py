@@ -15,8 +15,8 @@ from matex.geometry import Placement
 from matex.results import Check, Explanation, SaliencyMap
 
 PLATEAU = 0.25  # largest share of the film that is still compared with regions elsewhere
-QUESTION = "Does the model need the highlighted region?"
-RULE = rule("deletion", "share of random regions that matter less", "below")
+QUESTION = "Does the score depend on the highlighted region?"
+RULE = rule("deletion", "share of random regions whose loss lowers the score less", "below")
 RULE += " It also fails when the score does not fall."
 
 
@@ -32,7 +32,7 @@ def check_deletion(model: Model, explanation: Explanation, regions: int) -> Chec
         return Check(QUESTION, "skipped", "A constant map highlights nothing.", {}, RULE)
     region = region_to_delete(explanation.image)
     if float(region.double().mean()) > PLATEAU:
-        why = "The map has its highest value in so much of the film that no such region lies elsewhere."
+        why = "The map is at its maximum over so much of the film that there is no comparable region elsewhere."
         return Check(QUESTION, "skipped", why, {}, RULE)
     pixels, placement = model.prepare(explanation.film, explanation.provenance["resize"])
     painted = paint_over(pixels, placement, [region, *displaced(region, regions)])
@@ -56,7 +56,7 @@ def judge_drops(drops: Tensor) -> Check:
         "regions": float(len(others)),
     }
     if drop <= 0:
-        answer = f"Painting over the highlighted region does not lower the score (drop {drop:.3f}): it is not needed."
+        answer = f"Painting over the highlighted region does not lower the score (drop {drop:.3f})."
         return Check(QUESTION, "fail", answer, values, RULE)
     answer = (
         f"Painting over the highlighted region lowers the score by {drop:.3f}, more than painting over "

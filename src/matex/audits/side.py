@@ -22,7 +22,7 @@ RULE = (
     f"warns when {LIMITS['side_ignored'][0]:g} of the highlighted region or more stays with the other side in "
     "the phrase; passes when between the two phrases the model gives the named side "
     f"{LIMITS['side_preference'][0]:g} or more on the film and {LIMITS['side_preference'][1]:g} or less on the "
-    "mirrored film, fails the other way round, and else warns."
+    "mirrored film; fails in the opposite case, and otherwise warns."
 )
 
 
@@ -45,7 +45,7 @@ def check_side(explanation: Explanation, controls: Mapping[str, Control], logit_
     if (why := no_sides(explanation)) is not None:
         return Check(question, "skipped", why, {}, RULE)
     if "other_side" not in controls:
-        return Check(question, "skipped", "The phrase names no side that could be exchanged.", {}, RULE)
+        return Check(question, "skipped", "The phrase names no side that could be swapped.", {}, RULE)
     here, there = position(explanation.image), position(controls["other_side"].image)
     named, other = _maps_without_prior(explanation, controls)
     moved, same = position(other) - position(named), stays(named, other)
@@ -73,7 +73,7 @@ def check_side(explanation: Explanation, controls: Mapping[str, Control], logit_
 def prior_finding(shift: float) -> Finding:
     """Whether the prior chose the side: how far the prior alone on the other side moves the highlighted region."""
     state = from_limit(abs(shift), "side")
-    sentence = f"With the prior alone on the other side the highlighted region {_movement(shift)}."
+    sentence = f"With the prior alone on the other side, the highlighted region {_movement(shift)}."
     if state in ("warn", "fail"):
         sentence += " The side of this map is the prior's."
     return Finding(state, sentence)
@@ -106,8 +106,8 @@ def preference_finding(on_film: float, on_mirrored: float) -> Finding:
         return Finding("fail", start + "it sees the finding on the other side.")
     return Finding(
         "warn",
-        start + "what it prefers does not turn with the film, so that the map may follow the word wherever the "
-        "finding is.",
+        start + "its preference does not reverse when the film is mirrored, so the map may follow the word rather than "
+        "the finding.",
     )
 
 

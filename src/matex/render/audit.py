@@ -16,9 +16,9 @@ from matex.render.report import THUMB
 from matex.results import Audit, Control
 
 HEADINGS = {
-    "pass": "No check speaks against this map",
-    "warn": "To be read with caution",
-    "fail": "Not to be relied on",
+    "pass": "No check raises a concern",
+    "warn": "Interpret with caution",
+    "fail": "Not reliable",
 }
 STATES = {"pass": "passed", "warn": "warning", "fail": "failed", "skipped": "skipped"}
 REFERENCES = {"map": "", "no_prior": " of the map without the prior"}
@@ -75,6 +75,6 @@ def _cards(audit: Audit) -> list[Card]:
 
 def _likeness(control: Control) -> tuple[str, ...]:
     if math.isnan(control.stays):
-        return ("one of the maps is constant",)
+        return ("one of the two maps is constant",)
     stays = f"{100 * control.stays:.0f} % stays{REFERENCES[control.reference]}"
     return (f"rank correlation {control.likeness:.2f}", stays)

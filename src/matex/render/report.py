@@ -208,7 +208,7 @@ class Section:
         explanation = self.explanation
         image, placement = explanation.image, explanation.image.placement
         size, small = fit(placement.original, SIDE, SIDE), fit(placement.original, 512, 512)
-        final = Layer("Map", "what is reported", image.grid, ColourScale(*image.range), weight=None)
+        final = Layer("Map", "the final map", image.grid, ColourScale(*image.range), weight=None)
         values = at_size(final.grid, placement, size)
         film = draw_film(explanation.film, size).convert("RGBA")
         if not (seen := np.isfinite(values)).all():
