@@ -36,8 +36,8 @@ def test_a_scale_with_negative_values_is_centred_on_zero(low, high):
     assert scale.ends == (-6.0, 6.0)
     np.testing.assert_allclose(scale.fractions(np.array([-6.0, 0.0, 3.0])), [0, 0.5, 0.75])
     np.testing.assert_allclose(scale.strength(np.array([-6.0, 0.0, 3.0])), [1, 0, 0.5])
-    assert scale.tell(0.0) == "0"
-    assert scale.tell(low) in scale.legend
+    assert scale.format(0.0) == "0"
+    assert scale.format(low) in scale.legend
 
 
 def test_a_scale_without_negative_values_keeps_the_sequential_map():
@@ -56,11 +56,11 @@ def test_constant_and_unknown_values_make_a_constant_scale(values):
 
 
 def test_numbers_are_told_as_finely_as_the_scale_needs():
-    assert ColourScale(0, 1.31).tell(1.31) == "1.31"
-    assert ColourScale(0, 310).tell(155) == "155"
-    assert ColourScale(0.0, 0.0042).tell(0.0021) == "0.00210"
-    assert ColourScale(0, 1e-9).tell(5e-10) == "5.00e-10"
-    assert ColourScale(0, 1).tell(float("nan")) == "undefined"
+    assert ColourScale(0, 1.31).format(1.31) == "1.31"
+    assert ColourScale(0, 310).format(155) == "155"
+    assert ColourScale(0.0, 0.0042).format(0.0021) == "0.00210"
+    assert ColourScale(0, 1e-9).format(5e-10) == "5.00e-10"
+    assert ColourScale(0, 1).format(float("nan")) == "undefined"
 
 
 @pytest.mark.parametrize("shape", [(12, 14), (192, 224)])

@@ -1,5 +1,5 @@
 from matex.phrases import Mention, parse
-from matex.render.panel import layers, panel, places, tell_scores, understood
+from matex.render.panel import describe_mention, format_word_scores, layers, panel, places
 from tests.fake_explanation import blob, fake, film
 
 
@@ -25,8 +25,8 @@ def test_mentions_are_worded_in_one_place():
         Mention("base", 0, 4, "base", None, False, False, False, 1.0),
         Mention("left base", 0, 9, "base", "left", True, False, True, 0.0),
     )
-    assert understood(plain) == ("base", "no side", "stated")
-    assert understood(past) == ("base", "patient's left", "negated and historical")
+    assert describe_mention(plain) == ("base", "no side", "stated")
+    assert describe_mention(past) == ("base", "patient's left", "negated and historical")
 
 
 def test_regions_read_from_the_same_words_share_a_row():
@@ -38,9 +38,9 @@ def test_regions_read_from_the_same_words_share_a_row():
 
 
 def test_scores_of_words_are_told_as_finely_as_the_largest_needs():
-    assert tell_scores([1.014, 9.68e-5, -1e-4, -0.2]) == ["+1.01", "0.00", "0.00", "-0.20"]
-    assert tell_scores([0.0132, 0.0004, float("nan")]) == ["+0.0132", "+0.0004", "undefined"]
-    assert tell_scores([2e-7, -1e-7]) == ["+2.00e-07", "-1.00e-07"]
+    assert format_word_scores([1.014, 9.68e-5, -1e-4, -0.2]) == ["+1.01", "0.00", "0.00", "-0.20"]
+    assert format_word_scores([0.0132, 0.0004, float("nan")]) == ["+0.0132", "+0.0004", "undefined"]
+    assert format_word_scores([2e-7, -1e-7]) == ["+2.00e-07", "-1.00e-07"]
 
 
 def test_places_that_do_not_fit_beside_a_wide_film_stand_under_it():

@@ -114,10 +114,10 @@ def _print_comparison(comparison: Comparison, out: Path) -> None:
 
 def _line(name: str, explanation: Explanation) -> str:
     """Name, time, score, the word with the highest score, and whether the map is constant."""
-    from matex.render.panel import number_fixed
+    from matex.render.panel import format_score
 
     finite = [(score, word) for word, score in explanation.words if math.isfinite(score)]
     strongest = max(finite, default=(0.0, ""))[1]
     seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
     note = "constant map" if explanation.image.degenerate else ""
-    return f"{name:18} {seconds}  score {number_fixed(explanation.score)}  {strongest:16} {note}".rstrip()
+    return f"{name:18} {seconds}  score {format_score(explanation.score)}  {strongest:16} {note}".rstrip()

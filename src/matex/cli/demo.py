@@ -32,7 +32,7 @@ def demo(
     """
     import matex
     from matex.render.files import check_folder, save_run
-    from matex.render.panel import model_name, number_fixed
+    from matex.render.panel import format_score, model_name
     from matex.render.report import page
     from matex.samples import samples
 
@@ -46,7 +46,7 @@ def demo(
     by_name = {explanation.film.name: explanation for explanation in explanations}
     save_run(by_name, out, html, progress=on_terminal())
     for explanation in explanations:
-        print(f"{number_fixed(explanation.score):>6}  {explanation.film.name:24} {explanation.text}")
+        print(f"{format_score(explanation.score):>6}  {explanation.film.name:24} {explanation.text}")
     print_notes(by_name)
     print(f"\nOpen {out / 'report.html'}; each film has a folder of its own in {out}. Not for diagnosis.")
     model.report_default()

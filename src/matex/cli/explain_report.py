@@ -96,10 +96,10 @@ def _lines(model: Model, sentences: Sequence[Sentence], chest: bool) -> list[Lin
 
 def _print_lines(lines: Sequence[Line], explanations: Sequence[Explanation], out: Path) -> None:
     """Score, claim and text of each sentence, and the notes."""
-    from matex.render.panel import number_fixed
+    from matex.render.panel import format_score
 
     for line in lines:
-        score = "-" if line.explanation is None else number_fixed(explanations[line.explanation].score)
+        score = "-" if line.explanation is None else format_score(explanations[line.explanation].score)
         print(f"{score:>6}  {line.kind:10} {line.text}")
     without = sum(line.kind == "no finding" for line in lines)
     if without:

@@ -71,9 +71,9 @@ def explain_table(
 
 def _line(row: RowResult) -> str:
     """Score, folder and phrase of a row, or why it failed."""
-    from matex.render.panel import number_fixed
+    from matex.render.panel import format_score
 
     if row.status == "failed":
         return f"failed  line {row.line}: {row.error}"
-    score = number_fixed(math.nan if row.score is None else row.score)
+    score = format_score(math.nan if row.score is None else row.score)
     return f"{score:>6}  {row.folder}  {row.text}{' (kept)' if row.status == 'kept' else ''}"

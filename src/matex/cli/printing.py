@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def print_summary(explanation: Explanation) -> None:
     """Score, words, places and notes of one explanation."""
-    from matex.render.panel import number_fixed, places, tell_scores
+    from matex.render.panel import format_score, format_word_scores, places
 
-    print(f"score    {number_fixed(explanation.score)} (cosine similarity), method {explanation.method}")
+    print(f"score    {format_score(explanation.score)} (cosine similarity), method {explanation.method}")
     if explanation.words:
-        scores = tell_scores([score for _, score in explanation.words])
+        scores = format_word_scores([score for _, score in explanation.words])
         pairs = zip(explanation.words, scores, strict=True)
         print("words    " + ", ".join(f"{word} {score}" for (word, _), score in pairs))
     for words, *place in places(explanation.regions):

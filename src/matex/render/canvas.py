@@ -96,7 +96,7 @@ class Canvas:
             self.draw.line((at, y, at, y + height + 5), fill=BRIGHT, width=2)
         for value, anchor in labels:
             at = x + (value - start) / (end - start) * width
-            self.write(at, below, scale.tell(value), size, SOFT, anchor)
+            self.write(at, below, scale.format(value), size, SOFT, anchor)
         return below + size + 2
 
     def finish(self, height: float) -> Image.Image:

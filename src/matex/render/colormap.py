@@ -1,4 +1,4 @@
-"""Raw values to colours and opacity: a colour bar and the map beside it are made from one object."""
+"""Raw values to colours and opacity, the same for a map and its colour bar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEGATIVE = "#4a9be8"
 
 @cache
 def table(anchors: str) -> NDArray[np.uint8]:
-    """Evenly spaced anchors to a look-up table, uint8 [255, 3]; 255 entries so that a centre exists."""
+    """Interpolate evenly spaced colours to a look-up table, uint8 [255, 3]; 255 entries so that a centre exists."""
     points = np.array([list(bytes.fromhex(anchor)) for anchor in anchors.split()], dtype=np.float64)
     where = np.linspace(0, len(points) - 1, 255)
     return (
@@ -70,11 +70,11 @@ class ColourScale:
 
     @property
     def constant(self) -> bool:
-        """True when all values are the same or none is known: nothing to show."""
+        """True when all values are equal or none is finite."""
         return not self.high - self.low > 1e-8 * max(1e-30, abs(self.low), abs(self.high))
 
-    def tell(self, value: float) -> str:
-        """A value in numbers, as finely as this scale needs: three digits of its span."""
+    def format(self, value: float) -> str:
+        """A value to the precision of this scale: three significant digits of its span."""
         if not np.isfinite(value):
             return "undefined"
         if self.constant:
@@ -87,27 +87,27 @@ class ColourScale:
 
     @property
     def legend(self) -> str:
-        """How raw values became colours, in words, with the range of the map where the bar is wider than it."""
+        """How raw values map to colours, in words; with the range of the map where the bar extends beyond it."""
         if self.signed:
-            low, high = self.tell(self.low), self.tell(self.high)
+            low, high = self.format(self.low), self.format(self.high)
             return f"raw values {low} to {high}, centred on 0, which is transparent: amber above 0, blue below"
         return "raw values, coloured from minimum to maximum"
 
     def fractions(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Raw values to [0, 1] along the bar, clipped; where a constant scale is transparent, everywhere on it."""
+        """Positions of raw values along the colour bar in [0, 1], clipped; the transparent one on a constant scale."""
         if self.constant:
             return np.where(np.isnan(values), np.nan, 0.5 if self.signed else 0.0)
         start, end = self.ends
         return np.clip((values.astype(np.float64) - start) / (end - start), 0.0, 1.0)
 
     def strength(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """How far values lie from the transparent end or centre of the scale, in [0, 1]."""
+        """Distance of values from the transparent end or centre of the scale, in [0, 1]."""
         fractions = self.fractions(values)
         return np.abs(2 * fractions - 1) if self.signed else fractions
 
     @property
     def colours(self) -> NDArray[np.uint8]:
-        """The colour bar, uint8 [255, 3], low to high."""
+        """Colours along the bar, uint8 [255, 3], low to high."""
         return table(DIVERGING if self.signed else INFERNO)
 
     @property

@@ -1,4 +1,4 @@
-"""overlay.png: the overlay with a border that says what it shows, so that the picture can travel alone."""
+"""overlay.png: the overlay with a caption below it, so that the picture is complete by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 from matex.render.canvas import BRIGHT, SOFT, WARNING, Canvas
 from matex.render.colormap import ColourScale
 from matex.render.overlay import letters, overlay
-from matex.render.panel import model_name, number_fixed
+from matex.render.panel import format_score, model_name
 from matex.results import DISCLAIMER, Explanation
 
 NARROWEST = 640  # pixels; the border of a narrower film is as wide as this
@@ -27,7 +27,7 @@ def framed_overlay(explanation: Explanation) -> Image.Image:
     y = page.paragraph(MARGIN, picture.height + 16, f"“{explanation.text}”", 28, width, BRIGHT, lines=3)
     facts = (
         f"method {explanation.method} · model {model_name(explanation)} · film {explanation.film.name} · "
-        f"score {number_fixed(explanation.score)}"
+        f"score {format_score(explanation.score)}"
     )
     y = page.paragraph(MARGIN, y + 2, facts, 20, width, SOFT, lines=3)
     y = page.colour_bar(MARGIN, y + 14, width, 18, scale, lines=True)

@@ -1,4 +1,4 @@
-"""The film with the map on it: colours, contour lines, what was not seen, and the patient's sides."""
+"""The film with its map: colours, contour lines, hatching over what the model did not see, the patient's sides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDE = 1024  # longer side of a rendered film, pixels
 STATED, ASSUMED = "#ffffff", "#aeb4bb"  # colours of R and L, and of R? and L?
 CROWDED = 0.12  # share of the film above which contour lines would hide more than they show
 
-# Every picture of a film is drawn from one reduced copy of it: resizing millions of pixels anew for each of a dozen
+# All pictures of a film share one reduced copy of it: resizing millions of pixels for each of a dozen
 # pictures was most of the cost of saving. A copy lives as long as its film.
 _REDUCED: WeakKeyDictionary[Film, Image.Image] = WeakKeyDictionary()
 
@@ -52,12 +52,12 @@ def _reduced(film: Film) -> Image.Image:
 
 
 def at_size(grid: NDArray[np.floating], placement: Placement, size: Size) -> NDArray[np.float32]:
-    """A grid interpolated straight to a film drawn at (height, width), NaN where the model saw nothing."""
+    """Interpolate a grid to a film drawn at (height, width); NaN where the model did not see the film."""
     return replace(placement, original=size).map_to_original(grid)
 
 
 def paint(values: NDArray[np.floating], scale: ColourScale) -> Image.Image:
-    """The map alone [height, width] as a palette image, transparent where it is low or unknown."""
+    """Colour a map [height, width] as a palette image, transparent where it is low or undefined."""
     fractions = scale.fractions(values)
     known = np.isfinite(fractions)
     index = np.where(known, np.nan_to_num(fractions) * 254 + 0.5, 255).astype(np.uint8)
@@ -93,7 +93,7 @@ def contours(strength: NDArray[np.floating], width: float = 1.0) -> Image.Image:
 
 
 def draw_unseen(seen: NDArray[np.bool_], scale: float = 1.0) -> Image.Image:
-    """Grey hatching, labelled "not seen", over what the model did not see; [height, width] True = seen."""
+    """Hatch what the model did not see in grey and label it "not seen"; [height, width], True = seen."""
     rows, columns = np.indices(seen.shape)
     period = max(6, round(14 * scale))
     stripe = (rows + columns) % period < max(1, round(2 * scale))
@@ -106,7 +106,7 @@ def draw_unseen(seen: NDArray[np.bool_], scale: float = 1.0) -> Image.Image:
 
 
 def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
-    """The film with the map of the explanation, contour lines and letters; longer side in pixels."""
+    """Draw the film with its map, contour lines and the patient's sides; `side` is the longer side in pixels."""
     image = explanation.image
     size = fit(image.placement.original, side, side)
     scale = ColourScale(*image.range)
@@ -130,7 +130,7 @@ def layered(
     size: Size,
     lines: bool = False,
 ) -> Image.Image:
-    """One grid painted on the film at (height, width), RGB."""
+    """Draw the film at (height, width) with one grid coloured on it, RGB."""
     values = at_size(grid, placement, size)
     picture = draw_film(film, size).convert("RGBA")
     picture.alpha_composite(paint(values, scale).convert("RGBA"))
@@ -144,7 +144,7 @@ def layered(
 
 
 class Sides(NamedTuple):
-    """What is written at the edges of a displayed film.
+    """Letters of the patient's sides at the edges of a displayed film.
 
     Args:
         left: "R" or "L" on the image's left edge, with a question mark where it is assumed.
@@ -158,7 +158,7 @@ class Sides(NamedTuple):
 
     @property
     def legend(self) -> str:
-        """What the letters mean, for the foot of a picture."""
+        """Meaning of the letters, for a caption."""
         if self.assumed:
             return "R? and L?: the patient's sides as in standard display; the file does not state them"
         return "R and L: the patient's sides"
@@ -183,7 +183,7 @@ def letters(explanation: Explanation) -> Sides | None:
 
 
 def draw_letters(picture: Image.Image, sides: Sides | None) -> None:
-    """The sides in the upper corners: white with a dark rim where they are stated, smaller and grey where assumed."""
+    """Write the sides into the upper corners: white where they are stated, smaller and grey where assumed."""
     if sides is None:
         return
     scale = (max(picture.size) / SIDE) ** 0.6  # on small pictures larger in proportion, so that they can be read
@@ -203,7 +203,7 @@ def draw_letters(picture: Image.Image, sides: Sides | None) -> None:
 
 
 def seen_box(seen: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
-    """(x0, y0, x1, y1) of the model's view, half-open; None when it saw nothing."""
+    """Bounding box (x0, y0, x1, y1) of what the model saw, half-open; None when it saw nothing."""
     if not seen.any():
         return None
     y, x = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
@@ -226,7 +226,7 @@ def _bands(seen: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
 
 
 def _smooth(field: NDArray[np.floating], cell: int = 8) -> NDArray[np.float32]:
-    """The map averaged over cells of a few pixels and interpolated again: bilinear patches have kinks."""
+    """Smooth a map before contouring it: bilinear interpolation of patches has kinks at the patch borders."""
     height, width = field.shape
     small = (max(2, width // cell), max(2, height // cell))
     means = Image.fromarray(field.astype(np.float32)).resize(small, Image.Resampling.BOX)
@@ -234,7 +234,7 @@ def _smooth(field: NDArray[np.floating], cell: int = 8) -> NDArray[np.float32]:
 
 
 def _label(picture: Image.Image, text: str, box: tuple[int, int, int, int], size: int) -> None:
-    """Text on a dark plate in the middle of a box, along its longer side; left out where it does not fit."""
+    """Write text on a dark plate in the middle of a box, along its longer side; nothing where it does not fit."""
     x0, y0, x1, y1 = box
     for points in range(max(size, 11), 9, -2):
         face = font(points)
@@ -242,8 +242,8 @@ def _label(picture: Image.Image, text: str, box: tuple[int, int, int, int], size
         plate = Image.new("RGBA", (width + points, height + points // 2), (12, 13, 16, 215))
         ImageDraw.Draw(plate).text((plate.width / 2, plate.height / 2), text, font=face, fill="#e8eaed", anchor="mm")
         upright = plate, plate.transpose(Image.Transpose.ROTATE_90)
-        for turned in upright if x1 - x0 >= y1 - y0 else upright[::-1]:
-            if turned.width <= x1 - x0 and turned.height <= y1 - y0:
-                corner = ((x0 + x1 - turned.width) // 2, (y0 + y1 - turned.height) // 2)
-                picture.paste(turned.convert(picture.mode), corner, turned.getchannel("A"))
+        for label in upright if x1 - x0 >= y1 - y0 else upright[::-1]:
+            if label.width <= x1 - x0 and label.height <= y1 - y0:
+                corner = ((x0 + x1 - label.width) // 2, (y0 + y1 - label.height) // 2)
+                picture.paste(label.convert(picture.mode), corner, label.getchannel("A"))
                 return

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from matex.render.files import PNG_LEVEL
-from matex.render.panel import model_name, number, number_fixed
+from matex.render.panel import format_score, model_name, number
 from matex.results import DISCLAIMER
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -74,14 +74,14 @@ def render(template: str, title: str, style: str = STYLE, script: str = SCRIPT, 
 
 
 def render_fragment(template: str, **values: object) -> str:
-    """Render a template that is part of somebody else's page, such as a notebook's."""
+    """Render a template to a part of another page, such as a notebook."""
     return environment().get_template(template).render(disclaimer=DISCLAIMER, **values)
 
 
 @cache
 def environment() -> Environment:
     """The template environment: autoescape, undefined names as errors, and the filters of the pages."""
-    made = Environment(
+    env = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=_escaped,
@@ -90,8 +90,8 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         extensions=[ContinuedLines],
     )
-    made.filters.update(png=png, jpeg=jpeg, number=number, fixed=number_fixed, model_name=model_name)
-    return made
+    env.filters.update(png=png, jpeg=jpeg, number=number, fixed=format_score, model_name=model_name)
+    return env
 
 
 class ContinuedLines(Extension):

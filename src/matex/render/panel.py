@@ -1,4 +1,4 @@
-"""One picture that says everything: film, map, terms, words, numbers, notes, and whose left is left."""
+"""panel.png: film, map, terms, word scores, notes and provenance of one explanation in one picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TERMS = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One map worth showing beside the final one.
+    """A map shown next to the final one: a term of the method, or its prior.
 
     Args:
         name: heading.
@@ -64,7 +64,7 @@ def layers(explanation: Explanation) -> tuple[Layer, ...]:
 
 
 def term_name(name: str) -> tuple[str, str]:
-    """(heading, meaning) of a component; an unknown one is called by its own name."""
+    """(heading, meaning) of a component; one without a heading here is shown under its own name."""
     return TERMS.get(name, (name.replace("-", " ").replace("_", " ").capitalize(), "term of the method"))
 
 
@@ -74,7 +74,7 @@ def number(value: float) -> str:
 
 
 def model_name(explanation: Explanation) -> str:
-    """The model as the record names it, of a local path only the last part: folders carry names of people."""
+    """Name of the model, of a local path only the last part: folders carry names of people."""
     name = str(explanation.provenance.get("model", {}).get("name", "unknown model"))
     prefix, colon, source = name.partition(":")
     if not colon or (prefix == "hf" and re.fullmatch(r"\w[\w.-]*/[\w.-]+", source)):
@@ -84,7 +84,7 @@ def model_name(explanation: Explanation) -> str:
 
 
 def panel(explanation: Explanation) -> Image.Image:
-    """panel.png: everything about one explanation on a dark page, 1920 pixels wide."""
+    """Draw everything about one explanation on a dark page, 1920 pixels wide."""
     page = Canvas(WIDTH)
     y = _header(page, explanation, MARGIN)
     y = _notes(page, explanation, y + 24)
@@ -95,7 +95,7 @@ def panel(explanation: Explanation) -> Image.Image:
 
 def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     right = WIDTH - MARGIN
-    page.write(right, y - 8, number_fixed(explanation.score), 76, BRIGHT, "ra", bold=True)
+    page.write(right, y - 8, format_score(explanation.score), 76, BRIGHT, "ra", bold=True)
     page.write(right, y + 84, "score: cosine similarity", 22, FAINT, "ra")
     y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
     height, width = explanation.film.size
@@ -106,7 +106,7 @@ def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     return max(y, MARGIN + 116)
 
 
-def number_fixed(value: float) -> str:
+def format_score(value: float) -> str:
     """Three decimals, as scores are shown, or "undefined"."""
     return f"{value:.3f}" if np.isfinite(value) else "undefined"
 
@@ -136,9 +136,9 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     after = _words(page, explanation, x, y, WIDTH - MARGIN - x)
     room = bottom - after - 32
     if len(places(explanation.regions)) * 80 <= max(room, 160):
-        after = _understood(page, explanation, [x], after + 32, WIDTH - MARGIN - x)
-    else:  # beside the words there is no room for them, under the film there is
-        bottom = _understood(page, explanation, [MARGIN, MARGIN + column + GAP], bottom + 64, column)
+        after = _places(page, explanation, [x], after + 32, WIDTH - MARGIN - x)
+    else:  # no room next to the words: under the film
+        bottom = _places(page, explanation, [MARGIN, MARGIN + column + GAP], bottom + 64, column)
     return max(bottom + 34, after)
 
 
@@ -156,35 +156,35 @@ def _words(page: Canvas, explanation: Explanation, x: float, y: float, width: fl
     high = max(0.0, *(score for _, score in shown if np.isfinite(score)), 0.0) / largest
     unit = span / ((high - low) or 1.0)
     zero = x + name_width + 16 - low * unit
-    for (word, score), told in zip(shown, tell_scores([score for _, score in shown]), strict=True):
+    for (word, score), text in zip(shown, format_word_scores([score for _, score in shown]), strict=True):
         label = wrap(word, 24, name_width, 1)
         page.write(x + name_width, y + 14, label[0] if label else "", 24, BRIGHT, "rm")
         known = score if np.isfinite(score) else 0.0
         reach = zero + known / largest * unit
         colour = POSITIVE if known >= 0 else NEGATIVE
         page.draw.rectangle((min(zero, reach), y + 2, max(zero, reach) + 1, y + 26), fill=colour)
-        page.write(x + width, y + 14, told, 22, SOFT, "rm")
+        page.write(x + width, y + 14, text, 22, SOFT, "rm")
         y += 40
     page.draw.line((zero, y - 40 * len(shown) - 4, zero, y - 8), fill=FAINT, width=2)
-    told = "raw attribution, a word is the sum of its tokens"
+    caption = "raw attribution, a word is the sum of its tokens"
     if len(shown) < len(words):
-        told = f"the {len(shown)} strongest of {len(words)} words; {told}"
-    return page.paragraph(x, y + 2, told, 20, width, FAINT)
+        caption = f"the {len(shown)} strongest of {len(words)} words; {caption}"
+    return page.paragraph(x, y + 2, caption, 20, width, FAINT)
 
 
-def tell_scores(scores: Sequence[float]) -> list[str]:
-    """Scores of words in numbers, with their sign, as finely as the largest of them needs."""
+def format_word_scores(scores: Sequence[float]) -> list[str]:
+    """Word scores with their sign, all to the precision of the largest."""
     scale = ColourScale(0.0, max((abs(score) for score in scores if np.isfinite(score)), default=0.0))
-    told = [scale.tell(score) for score in scores]
-    zeros = [not number.strip("-0.") for number in told]
+    numbers = [scale.format(score) for score in scores]
+    zeros = [not number.strip("-0.") for number in numbers]
     return [
         number.lstrip("-") if zero else f"{'+' if score > 0 else ''}{number}"
-        for score, number, zero in zip(scores, told, zeros, strict=True)
+        for score, number, zero in zip(scores, numbers, zeros, strict=True)
     ]
 
 
 def _largest(words: Sequence[tuple[str, float]], count: int) -> list[tuple[str, float]]:
-    """The words with the largest scores by size, in reading order."""
+    """The words with the largest absolute scores, in reading order."""
     order = sorted(range(len(words)), key=lambda i: -abs(words[i][1]) if np.isfinite(words[i][1]) else 0.0)
     return [words[i] for i in sorted(order[:count])]
 
@@ -215,12 +215,12 @@ def _terms(page: Canvas, explanation: Explanation, y: float) -> float:
 
 
 def _greyed(picture: Image.Image) -> Image.Image:
-    """Without colour and darker, for a term that is no part of the map."""
+    """The picture without colour and darker, for a term of weight 0."""
     return Image.blend(picture.convert("L").convert("RGB"), Image.new("RGB", picture.size, BACKGROUND), 0.4)
 
 
-def _understood(page: Canvas, explanation: Explanation, columns: Sequence[float], y: float, width: float) -> float:
-    """What the parser understood, in columns that start at these x, row by row."""
+def _places(page: Canvas, explanation: Explanation, columns: Sequence[float], y: float, width: float) -> float:
+    """List the places that the parser found, row by row in columns that start at these x."""
     page.write(columns[0], y, "Places the words name", 26, SOFT)
     y += 44
     if not explanation.regions:
@@ -228,9 +228,9 @@ def _understood(page: Canvas, explanation: Explanation, columns: Sequence[float]
     named = places(explanation.regions)
     for first in range(0, len(named), len(columns)):
         ends: list[float] = []
-        for x, (words, *told) in zip(columns, named[first : first + len(columns)], strict=False):
+        for x, (words, *facts, weight) in zip(columns, named[first : first + len(columns)], strict=False):
             below = page.paragraph(x, y, f"“{words}”", 24, width, BRIGHT, 2)
-            ends.append(page.paragraph(x, below, ", ".join(told[:-1]) + f", weight {told[-1]}", 22, width, SOFT, 2) + 8)
+            ends.append(page.paragraph(x, below, ", ".join(facts) + f", weight {weight}", 22, width, SOFT, 2) + 8)
         y = max(ends)
     return y
 
@@ -244,21 +244,21 @@ def _notes(page: Canvas, explanation: Explanation, y: float) -> float:
     return y
 
 
-def understood(mention: Mention) -> tuple[str, str, str]:
-    """What the parser made of a mention, in words: place, the patient's side, how it was meant."""
+def describe_mention(mention: Mention) -> tuple[str, str, str]:
+    """(region, patient's side, assertion) of a mention in words; "stated" unless negated, uncertain or historical."""
     flags = ("normal",) if mention.normal else ("negated", "uncertain", "historical")
-    meant = [word for word in flags if getattr(mention, word)]
+    assertion = [word for word in flags if getattr(mention, word)]
     side = f"patient's {mention.side}" if mention.side else "no side"
-    return (mention.region, side, " and ".join(meant) or "stated")
+    return (mention.region, side, " and ".join(assertion) or "stated")
 
 
 def places(mentions: Sequence[Mention]) -> list[tuple[str, ...]]:
-    """(words, regions, side, how meant, weight) of what was understood; regions that share all else in one."""
-    found: dict[tuple[int, str, str, str, str], list[str]] = {}
+    """(words, regions, side, assertion, weight) of the mentions; regions that share all else in one row."""
+    rows: dict[tuple[int, str, str, str, str], list[str]] = {}
     for mention in mentions:
-        region, side, meant = understood(mention)
-        found.setdefault((mention.start, mention.text, side, meant, number(mention.weight)), []).append(region)
-    return [(words, " and ".join(regions), *rest) for (_, words, *rest), regions in found.items()]
+        region, side, assertion = describe_mention(mention)
+        rows.setdefault((mention.start, mention.text, side, assertion, number(mention.weight)), []).append(region)
+    return [(words, " and ".join(regions), *rest) for (_, words, *rest), regions in rows.items()]
 
 
 def _footer(page: Canvas, explanation: Explanation, y: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from matex.errors import MissingExtra
 from matex.render.colormap import ColourScale
 from matex.render.overlay import overlay
-from matex.render.panel import number_fixed
+from matex.render.panel import format_score
 from matex.results import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def plot(explanation: Explanation) -> Figure:
     film.set_axis_off()
     film.set_title(explanation.film.name)
     plot_map(explanation, mapped)
-    figure.suptitle(f"“{explanation.text}”: score {number_fixed(explanation.score)}")
+    figure.suptitle(f"“{explanation.text}”: score {format_score(explanation.score)}")
     figure.supxlabel(DISCLAIMER, fontsize="small")
     return figure
 

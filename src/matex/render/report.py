@@ -1,4 +1,4 @@
-"""report.html: one or several explanations on a page, with a script for comfort and none for meaning."""
+"""report.html: one or several explanations on a page, complete without its script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matex.render.colormap import ColourScale
 from matex.render.files import record, replacing, strict_json
 from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
 from matex.render.page import LAYERS, SHADES, render, render_fragment
-from matex.render.panel import Layer, layers, number, number_fixed, panel, places, tell_scores, understood
+from matex.render.panel import Layer, describe_mention, format_score, format_word_scores, layers, number, panel, places
 from matex.results import Explanation
 
 THUMB = 560  # longer side of a picture on a contact sheet, pixels
@@ -56,7 +56,7 @@ def write_report(
         title: heading of the page.
         lead: a sentence under the heading.
         lines: the sentences of a whole report, in order, shown above the explanations.
-        boxes: for each explanation what people marked on its film; drawn dashed, never given to a model.
+        boxes: for each explanation the boxes that readers marked on its film; drawn dashed, never shown to a model.
         left_out: methods that are not on the page, each with the reason.
     """
     target = Path(path)
@@ -128,7 +128,7 @@ class MapView(NamedTuple):
         scale = self.layer.scale
         if scale.constant:
             return "constant" if np.isfinite(scale.low) else "undefined"
-        return f"raw values {scale.tell(scale.low)} to {scale.tell(scale.high)}"
+        return f"raw values {scale.format(scale.low)} to {scale.format(scale.high)}"
 
     @property
     def everywhere(self) -> str:
@@ -163,7 +163,7 @@ class Section:
     Args:
         key: anchor on the page.
         explanation: that is shown.
-        boxes: marked by people, in original pixels.
+        boxes: marked by readers, in original pixels.
     """
 
     key: str
@@ -179,7 +179,7 @@ class Section:
         explanation = self.explanation
         seconds = explanation.provenance.get("seconds")
         facts = [] if one_phrase else [explanation.method]
-        facts.append(f"score {number_fixed(explanation.score)}")
+        facts.append(f"score {format_score(explanation.score)}")
         if one_phrase and isinstance(seconds, float):
             facts.append(f"own formula {duration(seconds)}")
         if explanation.image.degenerate:
@@ -194,7 +194,7 @@ class Section:
         marks: dict[tuple[int, int], list[str]] = {}
         for mention in self.explanation.regions:
             kind = "normal" if mention.normal else "off" if mention.weight == 0 else "on"
-            marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(understood(mention)))
+            marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(describe_mention(mention)))
         parts, position = list[Part](), 0
         for (start, end), (kind, *meanings) in sorted(marks.items()):
             if start < position:
@@ -227,7 +227,7 @@ class Section:
         """The words with their scores: amber raised the score of the phrase, blue lowered it."""
         words = self.explanation.words
         largest = max((abs(score) for _, score in words if np.isfinite(score)), default=0.0) or 1.0
-        numbers = tell_scores([score for _, score in words])
+        numbers = format_word_scores([score for _, score in words])
         shades = [round(score / largest * SHADES) if np.isfinite(score) else 0 for _, score in words]
         return [
             Chip(word, score, f"plus{shade}" if shade >= 0 else f"minus{-shade}")
@@ -235,7 +235,7 @@ class Section:
         ]
 
     def places(self) -> list[tuple[str, ...]]:
-        """Rows of the table of places: words, region, side, how meant, weight."""
+        """Rows of the table of places: words, region, side, assertion, weight."""
         return places(self.explanation.regions)
 
     def terms(self) -> list[Layer]:
@@ -261,7 +261,7 @@ class Section:
 
 
 def duration(seconds: float) -> str:
-    """A time in two or more digits, never "0 ms"."""
+    """A time to two or more significant digits, never "0 ms"."""
     milliseconds = 1000 * seconds
     if milliseconds >= 1000:
         return f"{seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""Text on pictures: a typeface that has the letters, lines that fit, and no empty boxes in place of letters."""
+"""Text on pictures: choice of a typeface, line breaks, and replacement of characters without a glyph."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SYSTEM_FACES = (
 
 
 def font(size: int, text: str = "") -> Face:
-    """The first typeface with every character of the text; else the one that lacks the fewest."""
+    """The first typeface with a glyph for every character of the text, or else the one missing the fewest."""
     return _face(_best(frozenset(text)), size)
 
 
 def drawable(text: str) -> str:
-    """The text with the characters replaced that no typeface at hand has.
+    """Replace the characters for which no installed typeface has a glyph.
 
     An accented letter becomes its base letter, other runs their number and script: "[2 CJK characters]". A picture
     that shows an empty box for a letter would hide what the phrase was.
@@ -48,7 +48,7 @@ def drawable(text: str) -> str:
 
 
 def wrap(text: str, size: int, width: float, lines: int = 6) -> list[str]:
-    """Text in lines of at most `width` pixels, broken between words and inside wider words; ends in … when cut."""
+    """Break text into lines of at most `width` pixels, between words or inside wide ones; ends in … when cut."""
     face = font(size, text)
     wrapped: list[str] = []
     line = ""
@@ -86,14 +86,14 @@ def _face(name: str, size: int) -> Face:
 
 @cache
 def _best(characters: frozenset[str]) -> str:
-    """File name of the typeface that lacks the fewest of the characters, "" for Pillow's own."""
-    lacking = {"": sum(not _has("", character) for character in characters)}
+    """File name of the typeface missing the fewest of the characters, "" for Pillow's own."""
+    missing = {"": sum(not _has("", character) for character in characters)}
     for name in SYSTEM_FACES:
-        if not min(lacking.values()):
+        if not min(missing.values()):
             break
         if _installed(name):
-            lacking[name] = sum(not _has(name, character) for character in characters)
-    return min(lacking, key=lambda name: lacking[name])
+            missing[name] = sum(not _has(name, character) for character in characters)
+    return min(missing, key=lambda name: missing[name])
 
 
 @cache
@@ -107,7 +107,7 @@ def _installed(name: str) -> bool:
 
 @cache
 def _has(name: str, character: str) -> bool:
-    """Whether the typeface draws the character otherwise than one that no typeface has."""
+    """Whether the typeface has a glyph of its own for the character, unlike for an unassigned code point."""
     if character.isspace():
         return True
     return _drawing(name, character) != _drawing(name, "\U0010ffff")
@@ -121,7 +121,7 @@ def _drawing(name: str, character: str) -> bytes:
 
 
 def _replacement(name: str, character: str) -> str:
-    """What is drawn for one character: itself, a plainer form, or "\\0" and the name of its script."""
+    """Replacement of one character: itself, a plainer form, or "\\0" and the name of its script."""
     if _has(name, character):
         return character
     plain = "".join(base for base in unicodedata.normalize("NFKD", character) if not unicodedata.combining(base))
