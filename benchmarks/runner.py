@@ -18,7 +18,7 @@ from statistics import median
 
 from matex.benchmark import parse_config, run
 from matex.benchmark.config import Config
-from matex.benchmark.controls import control_map, measured, run_specs
+from matex.benchmark.controls import applies, control_map, run_specs
 from matex.benchmark.runs.inputs import FilmCache, Inputs
 from matex.metrics import Case, make_metric
 from matex.pipeline import trace_pairs
@@ -38,31 +38,31 @@ def config(films: int) -> Config:
     )
 
 
-def bare(chosen: Config, opened: Inputs) -> int:
+def bare(chosen: Config, inputs: Inputs) -> int:
     """Every method, control and metric of the configuration, nothing kept; returns how many maps were measured."""
     (dataset,), (model_choice,) = chosen.datasets, chosen.models
-    model, labels, maps = opened.model(model_choice.label), opened.dataset(dataset.label).labels, 0
+    model, labels, maps = inputs.model(model_choice.label), inputs.dataset(dataset.label).labels, 0
     metrics = [(choice, make_metric(choice.name, choice.parameters)) for choice in chosen.metrics]
-    for start in range(0, opened.count(dataset.label), chosen.chunk):
-        numbers = range(start, min(start + chosen.chunk, opened.count(dataset.label)))
-        samples = [opened.sample(dataset.label, number) for number in numbers]
+    for start in range(0, inputs.count(dataset.label), chosen.chunk):
+        numbers = range(start, min(start + chosen.chunk, inputs.count(dataset.label)))
+        samples = [inputs.sample(dataset.label, number) for number in numbers]
         films = FilmCache(model)
         pairs = [(films.of(sample), sample.text) for sample in samples]
         like = []
         for made in ("method", "random weights", "map"):
-            some = [cell for cell in run_specs(chosen) if cell.made == made]
+            some = [spec for spec in run_specs(chosen) if spec.variant == made]
             if made != "map":
-                on = model if made == "method" else opened.random_model(model_choice.label, 0)
-                traced = trace_pairs(on, pairs, [(cell.name, cell.parameters) for cell in some])
-            for cell in some:
+                on = model if made == "method" else inputs.random_model(model_choice.label, 0)
+                traced = trace_pairs(on, pairs, [(spec.name, spec.parameters) for spec in some])
+            for spec in some:
                 if made == "map":
-                    found = [control_map(cell, one, "", sample.id) for one, sample in zip(like, samples, strict=True)]
+                    found = [control_map(spec, one, "", sample.id) for one, sample in zip(like, samples, strict=True)]
                 else:
-                    found = traced.explain(cell.name, cell.parameters)
+                    found = traced.explain(spec.name, spec.parameters)
                 like = like or found
                 cases = [Case(on, *pair, labels) for pair in zip(samples, found, strict=True)]
                 for choice, metric in metrics:
-                    if measured(cell, choice):
+                    if applies(spec, choice):
                         metric(cases)
                 maps += len(cases)
     return maps
@@ -70,15 +70,15 @@ def bare(chosen: Config, opened: Inputs) -> int:
 
 def measure(films: int, repeats: int, clock: Callable[[], float]) -> tuple[list[float], list[float], int]:
     """Seconds of the runner and of the bare loop, and how many maps each made; models and films warm."""
-    chosen, opened, folder = config(films), Inputs(config(films)), Path(tempfile.mkdtemp())
-    maps = bare(chosen, opened)
+    chosen, inputs, folder = config(films), Inputs(config(films)), Path(tempfile.mkdtemp())
+    maps = bare(chosen, inputs)
     seconds: tuple[list[float], list[float]] = ([], [])
     try:
         for number in range(repeats):
             start = clock()
-            run(chosen, folder / str(number), opened=opened)
+            run(chosen, folder / str(number), inputs=inputs)
             middle = clock()
-            bare(chosen, opened)
+            bare(chosen, inputs)
             seconds[0].append(middle - start)
             seconds[1].append(clock() - middle)
     finally:

@@ -11,7 +11,7 @@ import numpy as np
 
 from matex.benchmark import parse_config
 from matex.benchmark.config import Config, plain
-from matex.benchmark.controls import RunSpec, measured, run_specs
+from matex.benchmark.controls import RunSpec, applies, run_specs
 from matex.benchmark.runs.parquet import RESULTS, results_table, samples_table, scores_table, table_bytes
 from matex.benchmark.runs.store import FORMAT, ChunkKey, Store, as_json, as_lines, map_file, pack
 from matex.metrics import METRICS
@@ -55,12 +55,12 @@ def config(**changes: Any) -> Config:
     )
 
 
-def columns(name: str, cell: RunSpec, methods: Sequence[str]) -> list[str]:
+def columns(name: str, spec: RunSpec, methods: Sequence[str]) -> list[str]:
     """Columns of a metric as its real values would have them."""
     if name == "agreement":
-        return [f"spearman with {other}" for other in methods if other != cell.label]
+        return [f"spearman with {other}" for other in methods if other != spec.label]
     if name == "randomisation":
-        parts = ["spearman", *(["prior/spearman", "gradient/spearman"] if "matex" in cell.name else [])]
+        parts = ["spearman", *(["prior/spearman", "gradient/spearman"] if "matex" in spec.name else [])]
         staged = [
             f"{order}/{stage}/{part}" for order in ("cascade", "independent") for stage in STAGES for part in parts
         ]
@@ -75,12 +75,12 @@ def columns(name: str, cell: RunSpec, methods: Sequence[str]) -> list[str]:
     return [one for one in known if not one.startswith("removed_")]
 
 
-def value(cell: RunSpec, column: str, sample: int, seed: int) -> float:
+def value(spec: RunSpec, column: str, sample: int, seed: int) -> float:
     """A number that depends on everything it should, between 0 and 1 or so; undefined now and then."""
-    digest = hashlib.sha256(f"{cell.label} {column} {sample} {seed}".encode()).digest()
+    digest = hashlib.sha256(f"{spec.label} {column} {sample} {seed}".encode()).digest()
     noise = int.from_bytes(digest[:4], "big") / 2**32
-    worth = WORTH.get(cell.label, 0.3 + 0.05 * (len(cell.label) % 7))
-    worth -= 0.15 if "random weights" in cell.label else 0
+    worth = WORTH.get(spec.label, 0.3 + 0.05 * (len(spec.label) % 7))
+    worth -= 0.15 if "random weights" in spec.label else 0
     if column == "outside_view":
         return 0.0
     if "/" in column:
@@ -119,7 +119,7 @@ def write(
         folder: to write to.
         config: what was asked for.
         samples: rows of samples.parquet without the data set.
-        without: (label of a cell, sample or "") that have no rows, to test what is refused.
+        without: (label of a spec, sample or "") that have no rows, to test what is refused.
         maps: whether maps are written.
     """
     store = Store(folder)
@@ -128,25 +128,25 @@ def write(
     gone = set(without)
     for dataset in config.datasets:
         for model in config.models:
-            for cell in run_specs(config):
-                if (cell.label, "") in gone:
+            for spec in run_specs(config):
+                if (spec.label, "") in gone:
                     continue
                 for metric in config.metrics:
-                    if not measured(cell, metric):
+                    if not applies(spec, metric):
                         continue
                     whole = METRICS[metric.name].dataset_level
-                    for column in columns(metric.name, cell, labels):
+                    for column in columns(metric.name, spec, labels):
                         for number, sample in enumerate([{"sample": ""}] * 3 if whole else samples):
-                            if (cell.label, sample["sample"]) in gone:
+                            if (spec.label, sample["sample"]) in gone:
                                 continue
-                            key = (dataset.label, model.label, cell.label, cell.seed, metric.label, column)
+                            key = (dataset.label, model.label, spec.label, spec.seed, metric.label, column)
                             for name, part in zip(RESULTS, key, strict=False):
                                 rows[name].append(part)
                             rows["sample"].append(sample["sample"])
-                            rows["value"].append(value(cell, column, number, cell.seed))
+                            rows["value"].append(value(spec, column, number, spec.seed))
                 if maps:
                     store.write(
-                        map_file(ChunkKey(dataset.label, model.label, 0), cell.label, cell.seed), grids(samples)
+                        map_file(ChunkKey(dataset.label, model.label, 0), spec.label, spec.seed), grids(samples)
                     )
     store.write("results.parquet", table_bytes(results_table(rows), RESULTS[:-1]))
     filled = [{"dataset": dataset.label, **row} for dataset in config.datasets for row in samples]
@@ -209,24 +209,24 @@ def described(config: Config, without: set[str]) -> list[dict[str, Any]]:
     """cells.json."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for model in config.models:
-        for cell in run_specs(config):
-            if cell.label in without:
+        for spec in run_specs(config):
+            if spec.label in without:
                 continue
             known = found.setdefault(
-                (model.label, cell.label),
+                (model.label, spec.label),
                 {
                     "dataset": config.datasets[0].label,
                     "model": model.label,
-                    "method": cell.label,
-                    "kind": cell.kind,
-                    "of": cell.of,
-                    "name": cell.name,
-                    "description": cell.description,
-                    "parameters": {name: part for name, part in cell.parameters.items() if name != "seed"},
+                    "method": spec.label,
+                    "kind": spec.kind,
+                    "of": spec.of,
+                    "name": spec.name,
+                    "description": spec.description,
+                    "parameters": {name: part for name, part in spec.parameters.items() if name != "seed"},
                     "seeds": [],
                 },
             )
-            known["seeds"].append(cell.seed)
+            known["seeds"].append(spec.seed)
     return list(found.values())
 
 

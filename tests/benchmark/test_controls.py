@@ -7,7 +7,7 @@ import pytest
 
 import matex
 from matex.benchmark import parse_config
-from matex.benchmark.controls import MAPS, control_map, draws, measured, run_specs
+from matex.benchmark.controls import MAPS, applies, control_map, is_stochastic, run_specs
 from matex.errors import InputError
 from tests.benchmark import toy
 
@@ -24,7 +24,7 @@ def explanation():
 
 @pytest.mark.parametrize("metric", ["pointing", "iou", "energy", "named-over-other"])
 def test_a_metric_of_place_brings_every_control(metric):
-    found = {cell.label: cell for cell in planned(["matex", "mmel", "rollout"], [metric])}
+    found = {spec.label: spec for spec in planned(["matex", "mmel", "rollout"], [metric])}
     assert found.keys() == {
         "matex",
         "mmel",
@@ -41,13 +41,13 @@ def test_a_metric_of_place_brings_every_control(metric):
     }
     assert found["matex (no prior)"].parameters == {"prior_strength": 1.0}
     assert found["mmel (off)"].parameters == {"mode": "off"}
-    assert {cell.of for cell in found.values() if "(" in cell.label} == {"matex", "mmel", "rollout"}
+    assert {spec.of for spec in found.values() if "(" in spec.label} == {"matex", "mmel", "rollout"}
     assert all(found[label].of is None for label in MAPS)
-    assert {cell.kind for cell in found.values() if cell.of or cell.label in MAPS} == {"control"}
+    assert {spec.kind for spec in found.values() if spec.of or spec.label in MAPS} == {"control"}
 
 
 def test_without_a_metric_of_place_uniform_and_random_maps_come_along():
-    assert [cell.label for cell in planned(["rollout"], ["confidence-image"])] == [
+    assert [spec.label for spec in planned(["rollout"], ["confidence-image"])] == [
         "rollout",
         "control: uniform",
         "control: random",
@@ -56,14 +56,14 @@ def test_without_a_metric_of_place_uniform_and_random_maps_come_along():
 
 def test_a_method_that_is_listed_without_its_prior_is_not_run_twice():
     listed = {"name": "matex", "label": "model alone", "parameters": {"prior_strength": 1}}
-    labels = [cell.label for cell in planned(["matex", listed], ["pointing"])]
+    labels = [spec.label for spec in planned(["matex", listed], ["pointing"])]
     assert "matex (no prior)" not in labels
     assert "model alone" in labels
 
 
 @pytest.mark.parametrize("parameters", [{"delta": 0}, {"prior_strength": 1}])
 def test_a_method_whose_prior_has_no_weight_has_no_control_without_it(parameters):
-    labels = [cell.label for cell in planned([{"name": "matex", "parameters": parameters}], ["pointing"])]
+    labels = [spec.label for spec in planned([{"name": "matex", "parameters": parameters}], ["pointing"])]
     assert "matex (no prior)" not in labels
 
 
@@ -75,10 +75,10 @@ def test_a_label_that_a_control_has_is_refused():
 def test_seeds_multiply_what_draws_and_nothing_else():
     found = planned(["matex", "rise", {"name": "rise", "label": "fixed", "parameters": {"seed": 7}}], ["iou"], (0, 3))
     seeds = {}
-    for cell in found:
-        seeds.setdefault(cell.label, []).append(cell.seed)
-        if cell.name == "rise" and cell.label != "fixed (random weights)":
-            assert cell.parameters["seed"] == cell.seed
+    for spec in found:
+        seeds.setdefault(spec.label, []).append(spec.seed)
+        if spec.name == "rise" and spec.label != "fixed (random weights)":
+            assert spec.parameters["seed"] == spec.seed
     assert seeds["matex"] == seeds["matex (no prior)"] == seeds["control: uniform"] == [-1]
     assert seeds["rise"] == seeds["rise (random weights)"] == seeds["control: random"] == [0, 3]
     assert seeds["matex (random weights)"] == [0, 3]
@@ -101,13 +101,13 @@ def test_seeds_multiply_what_draws_and_nothing_else():
     ],
 )
 def test_what_draws_random_numbers(name, parameters, expected):
-    assert draws(name, parameters) is expected
+    assert is_stochastic(name, parameters) is expected
 
 
 def test_controls_get_the_metrics_that_say_something_about_them():
     metrics = ["pointing", "confidence-image", "stability", "together"]
     config = parse_config(toy.config(methods=["matex"], metrics=metrics))
-    taken = {cell.label: [one.name for one in config.metrics if measured(cell, one)] for cell in run_specs(config)}
+    taken = {spec.label: [one.name for one in config.metrics if applies(spec, one)] for spec in run_specs(config)}
     assert taken["matex"] == metrics
     assert taken["matex (no prior)"] == ["pointing", "confidence-image", "stability"]
     assert taken["matex (random weights)"] == taken["matex (exchanged side)"] == ["pointing"]
@@ -115,8 +115,8 @@ def test_controls_get_the_metrics_that_say_something_about_them():
 
 
 def control(name, explanation, sample="one", seed=-1):
-    cell = next(cell for cell in planned(["matex"], ["pointing"], (0, 1)) if cell.label == f"control: {name}")
-    return control_map(dataclasses.replace(cell, seed=seed), explanation, "toy", sample)
+    spec = next(spec for spec in planned(["matex"], ["pointing"], (0, 1)) if spec.label == f"control: {name}")
+    return control_map(dataclasses.replace(spec, seed=seed), explanation, "toy", sample)
 
 
 def test_a_uniform_map_is_one_value(explanation):

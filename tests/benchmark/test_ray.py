@@ -36,7 +36,7 @@ def test_ray_makes_the_same_bytes_although_a_worker_is_killed(cluster, tmp_path,
     from matex.benchmark.runs import executors
 
     marker = str(tmp_path / "killed")
-    work = executors._work
+    work = executors._compute_in_worker
 
     def killed_once(recorded, chunk):
         if chunk.number == 1 and not os.path.exists(marker):

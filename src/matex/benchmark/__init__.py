@@ -25,7 +25,6 @@ _HOME = {
     "Store": "runs.store",
     "tune": "tuning",
 }
-
 __all__ = ["Config", "Store", "load_config", "merge", "parse_config", "read_preset", "run", "tune"]
 
 

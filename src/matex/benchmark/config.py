@@ -1,10 +1,8 @@
-"""What a benchmark runs: a TOML file as frozen dataclasses, every mistake in it one line that names the key."""
+"""The configuration of a benchmark: a TOML file as frozen dataclasses; errors are one line that names the key."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import os
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +11,9 @@ from typing import Any
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
+from matex.benchmark.config_key import ConfigKey
 from matex.benchmark.runs.store import as_folder
-from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shortened, shown
-from matex.coerce import Words, as_type, in_words
+from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shown
 from matex.datasets import DATASETS
 from matex.errors import InputError
 from matex.geometry import Resize
@@ -23,18 +21,9 @@ from matex.metrics import METRICS, make_metric
 from matex.registry import check_counts
 
 CHUNK = 16
-"""Samples that are explained together; part of what the bytes of a run depend on."""
+"""Samples that are explained together; the bytes of a run depend on it."""
 LABEL = 200
-"""Characters of a label as the name of a folder, which is 255 at most: a control's label has words of its own."""
-_WORDS: Words = {
-    int: ("a whole number", "whole numbers"),
-    float: ("a number that is finite", "numbers"),
-    bool: ("true or false", "truth values"),
-    str: ("text", "texts"),
-    tuple: ("a list", "lists"),
-    Path: ("a path", "paths"),
-}
-"""Types as they are written in TOML, which has no None."""
+"""Characters of a label as a folder name, at most 255: the labels of controls are longer than those of methods."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +85,8 @@ class Config:
         models: one or more.
         methods: one or more.
         metrics: one or more.
-        seeds: of everything that draws random numbers: methods, random maps, random weights.
-        chunk: samples explained together, and lost at most when a run is stopped.
+        seeds: of stochastic methods, random maps and random weights.
+        chunk: samples explained together; an interrupted run loses at most one chunk.
     """
 
     datasets: tuple[DatasetChoice, ...]
@@ -110,16 +99,16 @@ class Config:
 
 @dataclass(frozen=True)
 class Search:
-    """What `matex tune` tries, and by what it judges.
+    """The search of `matex tune`: settings to try, and the metric by which they are compared.
 
     Args:
         method: name as registered.
-        metric: by which settings are judged, on single maps.
+        metric: by which settings are compared, of single maps.
         column: of the metric.
         values: those to try, by parameter.
-        fixed: parameters that stay as they are.
-        trials: None tries every combination, a number that many drawn at random.
-        seed: of the draw.
+        fixed: parameters that are the same in every setting.
+        trials: None for every combination, a number for as many random ones.
+        seed: of the random choice.
         split: whose samples are used. "none" for data sets without splits, whose samples the user has set apart.
     """
 
@@ -144,7 +133,7 @@ def load_config(path: str | Path) -> Config:
 
 def parse_config(content: Mapping[str, Any], source: str = "configuration") -> Config:
     """A configuration from plain values, as TOML gives them; `source` is named in errors."""
-    at = _Place(source)
+    at = ConfigKey(source)
     at.known(content, ("seeds", "chunk", "datasets", "models", "methods", "metrics"))
     config = Config(
         datasets=_unique(at / "datasets", [_dataset(*entry) for entry in at.entries(content, "datasets")]),
@@ -167,7 +156,7 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
     Raises:
         InputError: no such file, no TOML, or a mistake in it.
     """
-    content, at = read_toml(Path(path)), _Place(str(path))
+    content, at = read_toml(Path(path)), ConfigKey(str(path))
     at.known(content, ("dataset", "model", "tune"))
     for key in ("dataset", "tune"):
         if key not in content:
@@ -178,17 +167,17 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
 
 
 def is_test_split(split: str) -> bool:
-    """Whether a split goes by the name of a test split, however a table writes it."""
+    """Whether a split is named as a test split, in any spelling."""
     return split.strip().lower().startswith("test")
 
 
 def read_preset(path: str | Path) -> tuple[str, dict[str, Any]]:
-    """Method and parameters that `matex tune` found.
+    """Read the method and the parameters that `matex tune` wrote.
 
     Raises:
         InputError: no such file, no TOML, or no preset.
     """
-    content, at = read_toml(Path(path)), _Place(str(path))
+    content, at = read_toml(Path(path)), ConfigKey(str(path))
     at.known(content, ("method", "parameters", "evidence"))
     if "method" not in content:
         raise (at / "method").refusal("the name of a method", None)
@@ -221,7 +210,7 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Any, after: Any, key: str = "") -> list[str]:
-    """What has changed between two plain configurations, as "key: before -> after"."""
+    """Differences between two plain configurations, as "key: before -> after"."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         keys = dict.fromkeys((*before, *after))
         return [
@@ -235,69 +224,7 @@ def differences(before: Any, after: Any, key: str = "") -> list[str]:
     return [] if before == after else [f"{key}: {shown(before)} -> {shown(after)}"]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A key of a configuration, for errors."""
-
-    source: str
-    key: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "source", shortened(self.source))
-        object.__setattr__(self, "key", shortened(self.key))
-
-    def __truediv__(self, key: str) -> _Place:
-        return _Place(self.source, f"{self.key}.{key}" if self.key else key)
-
-    def item(self, number: int) -> _Place:
-        return _Place(self.source, f"{self.key}[{number}]")
-
-    def refusal(self, expected: str, value: Any) -> InputError:
-        got = "nothing" if value is None else shown(value)
-        return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
-
-    def in_range(self, value: int, most: int, least: int = 1) -> None:
-        if not least <= value <= most:
-            raise self.refusal(f"a whole number from {least} to {most}", value)
-
-    def known(self, table: Any, keys: Sequence[str]) -> None:
-        """Refuse what is no table, and unknown keys."""
-        if not isinstance(table, Mapping):
-            raise self.refusal("a table", table)
-        for key in table:
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                where = (self / key).key
-                raise InputError(f"{self.source}: unknown key {where!r}. Known here: {', '.join(keys)}.{hint}")
-
-    def entries(self, table: Mapping[str, Any], key: str) -> list[tuple[_Place, Any]]:
-        """The tables or names of a list that must not be empty."""
-        found = table.get(key)
-        if not isinstance(found, list) or not found:
-            raise (self / key).refusal(f"one or more tables [[{key}]] or names", found)
-        return [((self / key).item(number), entry) for number, entry in enumerate(found)]
-
-    def name(self, registry: Mapping[str, Any], key: str, value: Any) -> str:
-        """A registered name."""
-        if not isinstance(value, str):
-            raise (self / key).refusal("a name", value)
-        try:
-            registry[value]
-        except ValueError as error:
-            raise InputError(f"{self.source}: {(self / key).key}: {error}") from None
-        return value
-
-    def typed(self, value: Any, hint: Any) -> Any:
-        """A value of TOML as an annotated type; paths stay text, which the records of a run can hold."""
-        try:
-            found = as_type(value, hint)
-        except ValueError:
-            raise self.refusal(in_words(hint, _WORDS), value) from None
-        return os.fspath(value) if isinstance(found, Path) else found
-
-
-def _dataset(at: _Place, entry: Any) -> DatasetChoice:
+def _dataset(at: ConfigKey, entry: Any) -> DatasetChoice:
     table = _table(at, entry, ("name", "label", "parameters", "limit"))
     name = at.name(DATASETS, "name", table["name"])
     limit = (at / "limit").typed(table.get("limit"), int | None)
@@ -308,7 +235,7 @@ def _dataset(at: _Place, entry: Any) -> DatasetChoice:
     return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
 
 
-def _model(at: _Place, entry: Any) -> ModelChoice:
+def _model(at: ConfigKey, entry: Any) -> ModelChoice:
     hints = typing.get_type_hints(ModelChoice)
     table = _table(at, entry, tuple(hints))
     values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
@@ -317,7 +244,7 @@ def _model(at: _Place, entry: Any) -> ModelChoice:
     return ModelChoice(**values)
 
 
-def _method(at: _Place, entry: Any) -> MethodChoice:
+def _method(at: ConfigKey, entry: Any) -> MethodChoice:
     if isinstance(entry, Mapping) and "preset" in entry:
         at.known(entry, ("preset", "label"))
         path = (at / "preset").typed(entry["preset"], str)
@@ -331,14 +258,14 @@ def _method(at: _Place, entry: Any) -> MethodChoice:
     return MethodChoice(name, _label(at, table, name), parameters)
 
 
-def _metric(at: _Place, entry: Any) -> MetricChoice:
+def _metric(at: ConfigKey, entry: Any) -> MetricChoice:
     table = _table(at, entry, ("name", "label", "parameters"))
     name = at.name(METRICS, "name", table["name"])
     parameters = _parameters(at / "parameters", METRICS[name], make_metric, name, table.get("parameters", {}))
     return MetricChoice(name, _label(at, table, name), parameters)
 
 
-def _search(at: _Place, table: Any) -> Search:
+def _search(at: ConfigKey, table: Any) -> Search:
     at.known(table, ("method", "metric", "column", "values", "fixed", "trials", "seed", "split"))
     for key in ("method", "metric", "values"):
         if key not in table:
@@ -353,7 +280,7 @@ def _search(at: _Place, table: Any) -> Search:
             raise here.refusal("a list of values to try", tried)
         values[key] = tuple(here.item(number).typed(value, hints[key]) for number, value in enumerate(tried))
         for number, value in enumerate(values[key]):
-            _parameters(here.item(number), METHODS[method], make, method, {key: value}, whole=True)
+            _parameters(here.item(number), METHODS[method], make, method, {key: value}, typed=True)
     metric = _metric(at / "metric", table["metric"])
     columns = tuple(METRICS[metric.name].better)
     column = table.get("column", columns[0])
@@ -377,7 +304,7 @@ def _search(at: _Place, table: Any) -> Search:
     return Search(method, metric, column, values, fixed, trials, seed, split)
 
 
-def _table(at: _Place, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
+def _table(at: ConfigKey, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
     """A name alone is a table with that name."""
     if isinstance(entry, str):
         return {"name": entry}
@@ -387,7 +314,7 @@ def _table(at: _Place, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
     return entry
 
 
-def _label(at: _Place, table: Mapping[str, Any], default: str) -> str:
+def _label(at: ConfigKey, table: Mapping[str, Any], default: str) -> str:
     label = (at / "label").typed(table.get("label", default), str)
     if not label.strip() or label != label.strip() or not label.isprintable() or label.startswith("control: "):
         raise (at / "label").refusal("printable text that does not begin with 'control: '", label)
@@ -396,10 +323,10 @@ def _label(at: _Place, table: Mapping[str, Any], default: str) -> str:
     return label
 
 
-def _parameters(at: _Place, kind: Any, make_one: Any, name: str, given: Any, whole: bool = False) -> dict[str, Any]:
-    """Parameters of a method or metric, checked by making one; `whole` when `at` is the parameter itself."""
+def _parameters(at: ConfigKey, kind: Any, make_one: Any, name: str, given: Any, typed: bool = False) -> dict[str, Any]:
+    """Parameters of a method or metric, checked by making one; `typed` when the values have their types already."""
     at.known(given, [item.name for item in dataclasses.fields(kind)])
-    values = given if whole else _typed_fields(at, kind, given)
+    values = given if typed else _typed_fields(at, kind, given)
     try:
         make_one(name, values)
     except ValueError as error:
@@ -407,7 +334,7 @@ def _parameters(at: _Place, kind: Any, make_one: Any, name: str, given: Any, who
     return dict(values)
 
 
-def _typed_fields(at: _Place, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _typed_fields(at: ConfigKey, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     values = {key: (at / key).typed(value, hints[key]) for key, value in given.items()}
     for key, value in values.items():
@@ -421,7 +348,7 @@ def _typed_fields(at: _Place, kind: Any, given: Mapping[str, Any]) -> dict[str, 
 Choice = typing.TypeVar("Choice", DatasetChoice, ModelChoice, MethodChoice, MetricChoice)
 
 
-def _unique(at: _Place, entries: list[Choice]) -> tuple[Choice, ...]:
+def _unique(at: ConfigKey, entries: list[Choice]) -> tuple[Choice, ...]:
     """Refuse two entries of one label; upper and lower case are one, as for the folders of many systems."""
     labels = [entry.label.casefold() for entry in entries]
     for number, label in enumerate(labels):

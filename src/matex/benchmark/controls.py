@@ -1,4 +1,4 @@
-"""What stands beside the methods of a run, so that a good number can be told from a flattering one.
+"""Controls of a run, so that a good number can be distinguished from a flattering one.
 
 A map may point at the right place because the phrase says where to look, because a finding stands out whatever the
 phrase, or because most of the film is right. Each control has one of these reasons and nothing of the model's training.
@@ -24,8 +24,7 @@ from matex.protocols import Ablatable, stochastic
 from matex.results import Explanation, SaliencyMap
 
 PRIOR = "atlas"  # shape of the regions in the prior's controls, MATEX's own default
-DETERMINISTIC = -1  # the seed of what draws nothing
-
+DETERMINISTIC = -1  # in place of a seed
 MAPS: Mapping[str, str] = {
     "control: uniform": "The same value everywhere: what a map that says nothing scores.",
     "control: random": "Independent random values on the patch grid: what noise scores.",
@@ -36,23 +35,23 @@ MAPS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One method or control as it is run: with one seed, on all samples of a data set with one model.
+    """One method or control with one seed, run on all samples of a data set with one model.
 
     Args:
         label: in results.
-        kind: "method" is what the configuration asks for; controls come by themselves.
-        made: how: by a method on the model, by a method on the model with random weights, by a method for the phrase
-            with left and right exchanged, or as a map without a model.
+        kind: "method" for those of the configuration; controls are added to them.
+        variant: how its maps are computed: by a method on the model, by a method on the model with random weights, by
+            a method for the phrase with left and right exchanged, or as a map without a model.
         name: registered method; the label for maps.
         parameters: of the method, the seed included.
-        seed: DETERMINISTIC where nothing is drawn.
+        seed: DETERMINISTIC where no random numbers are used.
         of: label of the method that a control belongs to; None for those that serve all.
         description: one sentence.
     """
 
     label: str
     kind: Literal["method", "control"]
-    made: Literal["method", "random weights", "exchanged side", "map"]
+    variant: Literal["method", "random weights", "exchanged side", "map"]
     name: str
     parameters: Mapping[str, Any]
     seed: int
@@ -61,37 +60,37 @@ class RunSpec:
 
 
 def run_specs(config: Config) -> tuple[RunSpec, ...]:
-    """Everything that a configuration runs on each sample, once per seed where numbers are drawn.
+    """Expand a configuration into the methods and controls that are run on each sample, stochastic ones per seed.
 
-    Uniform and random maps always come along. The prior alone, the mirrored prior, the model with random weights, the
-    phrase with its sides exchanged and the methods without their prior or gate come along whenever a metric reads
-    boxes or masks.
+    Uniform and random maps are always included. The prior alone, the mirrored prior, the model with random weights,
+    the phrase with its sides exchanged and the ablations of the methods are included whenever a metric reads boxes or
+    masks.
 
     Raises:
         InputError: a method's label that a control has.
     """
-    methods = [cell for choice in config.methods for cell in _runs(choice, config.seeds)]
+    methods = [spec for choice in config.methods for spec in _method_specs(choice, config.seeds)]
     names = list(MAPS)
     controls: list[RunSpec] = []
     if any(localises(metric) for metric in config.metrics):
-        without = [cell for choice in config.methods for cell in _without(choice, config)]
-        exchanged = [cell for choice in config.methods for cell in _exchanged_side(choice, config.seeds)]
-        random = [cell for choice in config.methods for cell in _random_weights(choice, config.seeds)]
-        controls = [*without, *exchanged, *random]
+        ablations = [spec for choice in config.methods for spec in _ablations(choice, config)]
+        exchanged = [spec for choice in config.methods for spec in _exchanged_side(choice, config.seeds)]
+        random = [spec for choice in config.methods for spec in _random_weights(choice, config.seeds)]
+        controls = [*ablations, *exchanged, *random]
     else:
         names = names[:2]
     for name in names:
         seeds = config.seeds if name == "control: random" else (DETERMINISTIC,)
         controls += [RunSpec(name, "control", "map", name, {}, seed, None, MAPS[name]) for seed in seeds]
-    labels = {cell.label for cell in methods}
-    for cell in controls:
-        if cell.label in labels:
-            raise InputError(f"Expected labels of methods that no control has, got {cell.label!r}. Choose another.")
+    labels = {spec.label for spec in methods}
+    for spec in controls:
+        if spec.label in labels:
+            raise InputError(f"Expected labels of methods that no control has, got {spec.label!r}. Choose another.")
     return (*methods, *controls)
 
 
 def localises(metric: MetricChoice) -> bool:
-    """Whether a metric compares maps with places that are known."""
+    """Whether a metric compares maps with boxes or masks."""
     return bool({"boxes", "other"} & set(METRICS[metric.name].needs))
 
 
@@ -100,46 +99,47 @@ def targets_prediction(metric: MetricChoice) -> bool:
     return getattr(make_metric(metric.name, metric.parameters), "target", "truth") != "truth"
 
 
-def measured(cell: RunSpec, metric: MetricChoice) -> bool:
-    """Whether a metric is taken of a cell.
+def applies(spec: RunSpec, metric: MetricChoice) -> bool:
+    """Whether a metric is computed for a method or control.
 
-    Methods get every metric. Controls without a model get those that judge finished maps, one or all of them; the
-    others those that judge a map by itself, and maps made with random weights or for the exchanged side only those of
-    place: the other metrics score the phrase of the sample on the true model, and such a map explains neither.
+    Every metric applies to methods. Those that need finished maps alone, single ones or all of a data set, apply to
+    controls without a model; those of single maps apply to the other controls, but for random weights and the exchanged
+    side only those of localisation: the other metrics score the phrase of the sample on the true model, and such a map
+    explains neither.
     """
     kind = METRICS[metric.name]
-    if cell.kind == "method":
+    if spec.kind == "method":
         return True
-    if cell.made == "map":
+    if spec.variant == "map":
         return not getattr(kind, "explains_again", False)
     if kind.dataset_level:
         return False
-    return cell.made == "method" or localises(metric)
+    return spec.variant == "method" or localises(metric)
 
 
-def control_map(cell: RunSpec, like: Explanation, dataset: str, sample: str) -> Explanation:
+def control_map(spec: RunSpec, like: Explanation, dataset: str, sample: str) -> Explanation:
     """A map without a model, for the film and phrase of an explanation.
 
     Args:
-        cell: whose `made` is "map".
+        spec: whose variant is "map".
         like: any explanation of the sample.
-        dataset: label, and
-        sample: id: the random map depends on them and the seed, not on the order of the run.
+        dataset: label.
+        sample: id; the random map depends on it, the data set and the seed, not on the order of the run.
     """
     placement = like.image.placement
     words = like.tokens
-    if cell.name == "control: uniform":
+    if spec.name == "control: uniform":
         grid, words = np.ones(placement.grid, dtype=np.float32), ()
-    elif cell.name == "control: random":
-        digest = hashlib.sha256(f"{cell.seed}\n{dataset}\n{sample}".encode()).digest()
+    elif spec.name == "control: random":
+        digest = hashlib.sha256(f"{spec.seed}\n{dataset}\n{sample}".encode()).digest()
         rng = np.random.default_rng(list(digest))
         grid = rng.random(placement.grid, dtype=np.float32)
         words = tuple(dataclasses.replace(token, score=float(rng.random())) for token in words)
     else:
-        grid, words = _prior(like, exchanged=cell.name == "control: mirrored prior"), ()
+        grid, words = _prior(like, exchanged=spec.name == "control: mirrored prior"), ()
     return dataclasses.replace(
         like,
-        method=cell.label,
+        method=spec.label,
         parameters={},
         image=SaliencyMap(grid, placement),
         tokens=words,
@@ -151,13 +151,13 @@ def control_map(cell: RunSpec, like: Explanation, dataset: str, sample: str) -> 
     )
 
 
-def draws(name: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether the map depends on the method's seed; some methods read theirs in one of their settings only."""
+def is_stochastic(name: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether the map depends on the method's seed; some methods use it in one of their settings only."""
     return stochastic(make(name, parameters))
 
 
-def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
-    """A method of the configuration, once or once per seed."""
+def _method_specs(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
+    """A method of the configuration, once per seed if it is stochastic."""
     about = (type(make(choice.name, choice.parameters)).__doc__ or "").partition("\n")[0]
     return [
         RunSpec(choice.label, "method", "method", choice.name, parameters, seed, None, about)
@@ -166,19 +166,19 @@ def _runs(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
 
 
 def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
-    """The same method asked of a model whose weights are drawn anew."""
+    """The same method on a model with random weights."""
     label, about = f"{choice.label} (random weights)", f"{choice.label} on the same architecture with random weights."
-    made: list[RunSpec] = []
+    specs: list[RunSpec] = []
     for seed in seeds:
-        parameters = {**choice.parameters, **({"seed": seed} if draws(choice.name, choice.parameters) else {})}
-        made.append(RunSpec(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
-    return made
+        parameters = {**choice.parameters, **({"seed": seed} if is_stochastic(choice.name, choice.parameters) else {})}
+        specs.append(RunSpec(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
+    return specs
 
 
 def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
-    """The same method asked about the phrase with left and right exchanged, measured against the true place.
+    """The same method for the phrase with left and right exchanged, compared with the true place.
 
-    On a model that knows sides a map goes where the word says even on a normal film. What a method scores above this
+    On a model that distinguishes sides a map follows the word even on a normal film. What a method scores above this
     control depends on the word; what it shares with it does not.
     """
     label = f"{choice.label} (exchanged side)"
@@ -189,8 +189,8 @@ def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]
     ]
 
 
-def _without(choice: MethodChoice, config: Config) -> list[RunSpec]:
-    """The method without its prior or gate; nothing where it has none or the configuration lists that already."""
+def _ablations(choice: MethodChoice, config: Config) -> list[RunSpec]:
+    """The method without its prior or gate; empty where it has none or the configuration lists that already."""
     method = make(choice.name, choice.parameters)
     ablation = method.ablation() if isinstance(method, Ablatable) else None
     if ablation is None:
@@ -200,14 +200,14 @@ def _without(choice: MethodChoice, config: Config) -> list[RunSpec]:
         return []
     label, about = f"{choice.label} ({ablation.name})", f"{choice.label} {ablation.description}"
     return [
-        RunSpec(label, "control", "method", choice.name, with_seed, seed, choice.label, about)
-        for seed, with_seed in _seeded(choice.name, parameters, config.seeds)
+        RunSpec(label, "control", "method", choice.name, seeded, seed, choice.label, about)
+        for seed, seeded in _seeded(choice.name, parameters, config.seeds)
     ]
 
 
 def _seeded(name: str, parameters: Mapping[str, Any], seeds: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
     """(seed, parameters) for every run of a method; a seed that the configuration fixes is the only one."""
-    if not draws(name, parameters):
+    if not is_stochastic(name, parameters):
         return [(DETERMINISTIC, dict(parameters))]
     if "seed" in parameters:
         return [(int(parameters["seed"]), dict(parameters))]
@@ -215,7 +215,7 @@ def _seeded(name: str, parameters: Mapping[str, Any], seeds: Sequence[int]) -> l
 
 
 def _prior(like: Explanation, exchanged: bool) -> NDArray[np.float32]:
-    """What the phrase says about places, on the patch grid; the same everywhere where it says nothing.
+    """The spatial prior of the phrase on the patch grid; uniform where it names no place.
 
     Args:
         like: an explanation of the sample.

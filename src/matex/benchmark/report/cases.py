@@ -31,17 +31,9 @@ from matex.render.overlay import at_size, draw_film, fit, layered, paint
 from matex.results import SaliencyMap
 
 SIDE = 260  # longer side of a picture, pixels
-
-
 REMOVED = (5, 10, 15, 20, 25)  # percent, as in MMEL's figure 5
-
-
 EACH = 3  # best cases of each method, and as many of its worst
-
-
 MEAN = 115  # grey in place of the model's mean colour, which differs a little from model to model
-
-
 OUTLINE, OTHER = (95, 227, 255), (255, 122, 214)
 
 

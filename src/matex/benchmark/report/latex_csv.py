@@ -40,14 +40,8 @@ COLUMNS: tuple[str, ...] = (
     "better",
     "source",
 )
-
-
 WIDE = 6  # columns from which a table is shrunk to the width of the text
-
-
 FLOATS = 10  # tables between ends of pages: LaTeX stops at some tens of tables that wait for their place
-
-
 _ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -74,11 +68,7 @@ _ESCAPES = {
     "▲": r"$\blacktriangle$",
     "▼": r"$\blacktriangledown$",
 }
-
-
 _LATIN = 0x180  # letters that T1 fonts and inputenc know end here
-
-
 _HEAD = r"""% Written by matex report. Copy the tables you need, with \usepackage{amssymb,booktabs,graphicx,longtable}.
 % Quoted lines are as published, on other models and other data: not comparable with the lines of this run.
 \documentclass{article}

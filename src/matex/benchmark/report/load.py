@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.config import Config, MetricChoice, parse_config
-from matex.benchmark.controls import localises, measured, run_specs, targets_prediction
+from matex.benchmark.controls import applies, localises, run_specs, targets_prediction
 from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.parquet import ADDED, check_table, read_table
@@ -271,7 +271,7 @@ def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[
         for model in config.models:
             for cell in run_specs(config):
                 key = (dataset.label, model.label, cell.label)
-                if key in left_out or not any(measured(cell, metric) for metric in config.metrics):
+                if key in left_out or not any(applies(cell, metric) for metric in config.metrics):
                     continue
                 known = found.setdefault(
                     key,

@@ -14,19 +14,10 @@ from matex.errors import MissingExtra
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the lighter ones darkened for thin lines.
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
 INK, SOFT, FAINT = "#1b2026", "#57616d", "#c3cad2"
-
-
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY = "#0072b2", "#c44e00", "#00795a", "#a3528a", "#a87400", "#2a7fb8"
-
-
 WIDTH = 11.5  # inches
-
-
 PANELS = 4  # side by side
-
-
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "matex",  # the same bytes for the same numbers
     "font.family": "DejaVu Sans",

@@ -163,38 +163,16 @@ DEFECTS: Mapping[str, str] = {
         "layer and weights are M2IB's."
     ),
 }
-
-
 _MATEX = "arXiv:2601.11666"
-
-
 _MMEL = "arXiv:2509.15243"
-
-
 _CA_M2IB = "Bourigault et al., Multi-Modal Information Bottleneck Attribution with Cross-Attention Guidance"
-
-
 _IMAGE_DROP = ("lower", "confidence-image", "drop")
-
-
 _IMAGE_INCREASE = ("higher", "confidence-image", "increase")
-
-
 _IMAGE_ROAR = ("higher", "roar-plus", "roar_image")
-
-
 _IMAGE_IOU = ("higher", "iou", "iou")
-
-
 _TEXT_DROP = ("lower", "confidence-text", "drop")
-
-
 _TEXT_INCREASE = ("higher", "confidence-text", "increase")
-
-
 _TEXT_ROAR = ("higher", "roar-plus", "roar_text")
-
-
 TABLES: tuple[PublishedTable, ...] = (
     PublishedTable(
         key="matex-1",

@@ -17,11 +17,7 @@ from matex.benchmark.runs.store import Store
 
 Values = NDArray[np.float64]
 Better = Literal["higher", "lower", "neither"]
-
-
 Key = tuple[str, str, str, str, str]  # dataset, model, method, metric, column
-
-
 TUNED = "miou"  # column that is made here, of the columns of the metric miou
 
 

@@ -20,7 +20,6 @@ RESAMPLES = 2000
 SIGNIFICANT = 0.05  # after correction
 LEVELS = 8  # integers of more different values are cut into thirds, as fractions are; twice as many words are left out
 EXCHANGED = "(exchanged side)"  # how the labels of that control end
-
 Subset = tuple[str, NDArray[np.bool_]]  # name, and which samples it holds
 
 

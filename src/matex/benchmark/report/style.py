@@ -72,8 +72,6 @@ STYLES: Mapping[tuple[str, str], Style] = {
     ("infidelity", "infidelity"): Style("Infidelity", 1, 2, "(cosine × 100) squared"),
     ("stability", "stability"): Style("Stability", unit="rank correlation"),
 }
-
-
 WORDS: Mapping[str, str] = {
     "auc": "AUC",
     "iou": "IoU",

@@ -17,19 +17,21 @@ from matex.benchmark.runs.worker import ChunkResult, ProgressCallback, compute
 from matex.errors import MissingExtra
 
 Executor = Callable[[Plan, Inputs, Sequence[ChunkKey], ProgressCallback], Iterator[ChunkResult]]
-"""Carries out chunks in any order and tells (what, maps made) on the way."""
-
-
+"""Computes chunks in any order and reports (label, number of maps) to the callback."""
 RETRIES = 3  # of a chunk whose worker was killed
 
 
-def serial(plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback) -> Iterator[ChunkResult]:
+def serial(
+    plan: Plan, inputs: Inputs, chunks: Sequence[ChunkKey], on_progress: ProgressCallback
+) -> Iterator[ChunkResult]:
     """One chunk after the other, here."""
     for chunk in chunks:
-        yield compute(plan, opened, chunk, told)
+        yield compute(plan, inputs, chunk, on_progress)
 
 
-def on_ray(plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback) -> Iterator[ChunkResult]:
+def on_ray(
+    plan: Plan, inputs: Inputs, chunks: Sequence[ChunkKey], on_progress: ProgressCallback
+) -> Iterator[ChunkResult]:
     """Chunks on the workers of Ray; what they come to is sent back here, so that workers need not see the run folder.
 
     A worker takes as many cores as the run has threads, and a GPU where a model is on one. A chunk whose worker dies
@@ -48,7 +50,7 @@ def on_ray(plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: Progres
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        yield from _on_workers(ray, plan, opened, chunks, told)
+        yield from _on_workers(ray, plan, inputs, chunks, on_progress)
     finally:
         if started:
             ray.shutdown()
@@ -58,21 +60,21 @@ EXECUTORS: Mapping[str, Executor] = {"serial": serial, "ray": on_ray}
 
 
 def _on_workers(
-    ray: Any, plan: Plan, opened: Inputs, chunks: Sequence[ChunkKey], told: ProgressCallback
+    ray: Any, plan: Plan, inputs: Inputs, chunks: Sequence[ChunkKey], on_progress: ProgressCallback
 ) -> Iterator[ChunkResult]:
-    """Never more chunks under way than twice the workers, so that their maps do not pile up."""
+    """Keep at most twice as many chunks in flight as there are workers, so that their maps do not pile up."""
     cores = max(1, min(plan.threads, int(ray.cluster_resources().get("CPU", 1))))
-    devices = {opened.model(choice.label).device.type for choice in plan.config.models}
+    devices = {inputs.model(choice.label).device.type for choice in plan.config.models}
     options = {"num_cpus": cores, "num_gpus": 1 if "cuda" in devices else 0, "max_retries": RETRIES}
-    work: Any = ray.remote(**options)(_work)
-    recorded = ray.put(plan.as_plain())
+    work: Any = ray.remote(**options)(_compute_in_worker)
+    record = ray.put(plan.as_plain())
     room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
     waiting, running = list(reversed(chunks)), dict[Any, ChunkKey]()
-    made = len(run_specs(plan.config))
+    maps_per_sample = len(run_specs(plan.config))
     while waiting or running:
         while waiting and len(running) < room:
             chunk = waiting.pop()
-            running[work.remote(recorded, chunk)] = chunk
+            running[work.remote(record, chunk)] = chunk
         ready, _ = ray.wait(list(running))
         for reference in ready:
             chunk = running.pop(reference)
@@ -80,23 +82,23 @@ def _on_workers(
                 outcome = ray.get(reference)
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
-            told(chunk.dataset, len(plan.numbers(chunk)) * made)
+            on_progress(chunk.dataset, len(plan.numbers(chunk)) * maps_per_sample)
             yield outcome
 
 
-def _work(recorded: Mapping[str, Any], chunk: ChunkKey) -> ChunkResult:
-    """A chunk in a worker's process."""
-    plan = Plan.from_plain(recorded)
+def _compute_in_worker(record: Mapping[str, Any], chunk: ChunkKey) -> ChunkResult:
+    """Compute a chunk in a worker's process."""
+    plan = Plan.from_plain(record)
     torch.set_num_threads(plan.threads)
-    return compute(plan, _opened(repr(recorded["config"]), plan), chunk, lambda _label, _maps: None)
+    return compute(plan, _cached_inputs(repr(record["config"]), plan), chunk, lambda _label, _maps: None)
 
 
-_KEPT: dict[str, Inputs] = {}
+_CACHED_INPUTS: dict[str, Inputs] = {}
 
 
-def _opened(key: str, plan: Plan) -> Inputs:
-    """The data sets and models of a configuration, kept between the chunks that a worker gets."""
-    if key not in _KEPT:
-        _KEPT.clear()
-        _KEPT[key] = Inputs(plan.config)
-    return _KEPT[key]
+def _cached_inputs(key: str, plan: Plan) -> Inputs:
+    """The data sets and models of a configuration, cached between the chunks of a worker."""
+    if key not in _CACHED_INPUTS:
+        _CACHED_INPUTS.clear()
+        _CACHED_INPUTS[key] = Inputs(plan.config)
+    return _CACHED_INPUTS[key]

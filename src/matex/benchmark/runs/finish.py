@@ -12,7 +12,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from matex.benchmark.config import plain, public
-from matex.benchmark.controls import measured, run_specs
+from matex.benchmark.controls import applies, run_specs
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import (
     RESULTS,
@@ -32,11 +32,11 @@ from matex.errors import InputError
 from matex.metrics import METRICS, make_metric
 
 
-def finish(store: Store, plan: Plan, opened: Inputs, progress: bool = False) -> None:
-    """Write the tables of a run whose chunks are all done, and remove what only an unfinished one needs."""
+def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> None:
+    """Write the tables of a run whose chunks are all done, and remove the files of an unfinished one."""
     parts = [store.chunk(chunk) for chunk in plan.chunks()]
     tables = [store.values(chunk) for chunk in plan.chunks()]
-    tables += _dataset_level_metrics(store, plan, opened, parts, progress)
+    tables += _dataset_level_metrics(store, plan, inputs, parts, progress)
     known = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     samples = [known[key] for key in sorted(known)]
     scores = [row for part in parts for row in part["scores"]]
@@ -55,27 +55,27 @@ def finish(store: Store, plan: Plan, opened: Inputs, progress: bool = False) -> 
 
 
 def _dataset_level_metrics(
-    store: Store, plan: Plan, opened: Inputs, parts: Sequence[Mapping[str, Any]], progress: bool
+    store: Store, plan: Plan, inputs: Inputs, parts: Sequence[Mapping[str, Any]], progress: bool
 ) -> list[Any]:
-    """Metrics that compare all maps of a method with each other, over the maps as they were kept."""
+    """Compute the metrics that compare all maps of a method with each other, from the stored maps."""
     config = plan.config
     chosen = [choice for choice in config.metrics if METRICS[choice.name].dataset_level]
     todo = [
-        (model.label, dataset.label, cell, choice)
+        (model.label, dataset.label, spec, choice)
         for model in config.models
         for dataset in config.datasets
-        for cell in run_specs(config)
+        for spec in run_specs(config)
         for choice in chosen
-        if measured(cell, choice)
+        if applies(spec, choice)
     ]
     numbers: dict[tuple[str, str], dict[str, int]] = {}
     for chunk, part in zip(plan.chunks(), parts, strict=True):
         numbers.setdefault((chunk.dataset, chunk.model), {}).update(part["numbers"])
     tables: list[Any] = []
-    for model, dataset, cell, choice in tqdm(todo, desc="whole", disable=not (progress and todo)):
+    for model, dataset, spec, choice in tqdm(todo, desc="whole", disable=not (progress and todo)):
         name = f"work/whole/{len(tables)}.parquet"
         if not (store.path / name).exists():
-            cases = StoredCases(store, opened, numbers[dataset, model], dataset, model, cell)
+            cases = StoredCases(store, inputs, numbers[dataset, model], dataset, model, spec)
             rows: dict[str, list[Any]] = {column: [] for column in RESULTS}
             start = time.perf_counter()
             try:
@@ -83,10 +83,10 @@ def _dataset_level_metrics(
             except InputError as error:
                 raise InputError(f"Metric {choice.label!r}: {error}") from None
             for column, values in columns.items():
-                key = (dataset, model, cell.label, cell.seed, choice.label)
+                key = (dataset, model, spec.label, spec.seed, choice.label)
                 append(rows, key, column, [""] * len(values), values)
             store.write(name, table_bytes(results_table(rows)))
-            store.log("whole", metric=choice.label, method=cell.label, seconds=time.perf_counter() - start)
+            store.log("whole", metric=choice.label, method=spec.label, seconds=time.perf_counter() - start)
         tables.append(read_table((store.path / name).read_bytes()))
     return tables
 
@@ -94,7 +94,7 @@ def _dataset_level_metrics(
 def _described(
     plan: Plan, parts: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """cells.json: every method and control that was run, once per data set and model."""
+    """Entries of cells.json: every method and control that was run, once per data set and model."""
     gone = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
     config = plan.config
     better = {
@@ -105,26 +105,26 @@ def _described(
     }
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     every = [(dataset, model) for dataset in config.datasets for model in config.models]
-    for (dataset, model), cell in itertools.product(every, run_specs(config)):
+    for (dataset, model), spec in itertools.product(every, run_specs(config)):
         where = (dataset.label, model.label)
-        if (*where, cell.label) in gone or (*where, cell.of) in gone:
+        if (*where, spec.label) in gone or (*where, spec.of) in gone:
             continue
         entry = found.setdefault(
-            (*where, cell.label),
+            (*where, spec.label),
             {
                 "dataset": dataset.label,
                 "model": model.label,
-                "method": cell.label,
-                "kind": cell.kind,
-                "of": cell.of,
-                "name": cell.name,
-                "description": cell.description,
-                "parameters": {key: value for key, value in cell.parameters.items() if key != "seed"},
+                "method": spec.label,
+                "kind": spec.kind,
+                "of": spec.of,
+                "name": spec.name,
+                "description": spec.description,
+                "parameters": {key: value for key, value in spec.parameters.items() if key != "seed"},
                 "seeds": [],
-                "better": {choice.label: better[choice.label] for choice in config.metrics if measured(cell, choice)},
+                "better": {choice.label: better[choice.label] for choice in config.metrics if applies(spec, choice)},
             },
         )
-        entry["seeds"].append(cell.seed)
+        entry["seeds"].append(spec.seed)
     return list(found.values())
 
 

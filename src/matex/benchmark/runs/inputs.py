@@ -19,7 +19,7 @@ from matex.images import READ_SIDE, Film, read
 
 
 class Inputs:
-    """Data sets and models of a configuration, opened when they are first asked for; one model is kept at a time."""
+    """Data sets and models of a configuration, opened when they are first needed; one model is cached at a time."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,7 +56,7 @@ class Inputs:
         return self._model[1]
 
     def random_model(self, label: str, seed: int) -> Model:
-        """The same architecture with weights drawn from a seed."""
+        """The same architecture with random weights."""
         model = self.model(label)
         if seed not in self._random:
             self._random[seed] = randomised(model, seed)
@@ -78,7 +78,7 @@ class FilmCache:
         """
         with contextlib.closing(read_ahead(samples, lambda numbered: _film(numbered[1]))) as films:
             for (number, sample), film in films:
-                yield number, sample, film if isinstance(film, InputError) else self._known_film(sample, film)
+                yield number, sample, film if isinstance(film, InputError) else self._cached(sample, film)
 
     def of(self, sample: Sample) -> Film:
         """The film of one sample.
@@ -86,13 +86,13 @@ class FilmCache:
         Raises:
             InputError: the image cannot be read, or the model cannot read the phrase.
         """
-        film = self._known_film(sample, _film(sample))
+        film = self._cached(sample, _film(sample))
         if isinstance(film, InputError):
             raise film
         return film
 
-    def _known_film(self, sample: Sample, film: Film) -> Film | InputError:
-        """The first film with this content; the error where the model cannot read the sample's phrase."""
+    def _cached(self, sample: Sample, film: Film) -> Film | InputError:
+        """The first film with this content; the error where the model cannot encode the sample's phrase."""
         try:
             self._model.encode(sample.text)
         except InputError as error:
@@ -105,14 +105,14 @@ def _film(sample: Sample) -> Film:
 
 
 def without_folder(message: str, path: Path) -> str:
-    """A message for the files of a run, which name no folders: of a path in it, however quoted, the last part."""
+    """Replace a path in a message, however quoted, by its last part: the files of a run name no folders."""
     for quoted, name in ((shown(path), shown(path.name)), (shortened(str(path)), path.name), (str(path), path.name)):
         message = message.replace(quoted, name)
     return message
 
 
 def open_model(choice: ModelChoice) -> Model:
-    """The model that a configuration names."""
+    """Load the model that a configuration names."""
     return load(
         choice.name,
         preset=choice.preset,
@@ -125,7 +125,7 @@ def open_model(choice: ModelChoice) -> Model:
 
 
 def _device(device: str) -> str:
-    """The GPU that torchrun gave to this process, where the configuration leaves the choice."""
+    """The GPU that torchrun assigned to this process, where the configuration leaves the choice."""
     local = os.environ.get("LOCAL_RANK", "")
     if device == "auto" and local.isdecimal() and int(local) < torch.cuda.device_count():
         return f"cuda:{local}"

@@ -27,13 +27,13 @@ def merge(
     config: Config | None = None,
     progress: bool = False,
 ) -> Path:
-    """Put the shards of a run together; measures of the whole are taken here.
+    """Merge the shards of a run, and compute its dataset-level metrics.
 
     Args:
         runs: folders of shards, or a folder with `shards` in it.
         out: run folder to write; the folder given, when it is one with shards in it.
-        config: of the run. Needed where it names folders, which the shards do not record, and has measures of the
-            whole, for which films are read again.
+        config: of the run. Needed where it names folders, which the shards do not record, and has dataset-level
+            metrics, for which films are read again.
         progress: show bars.
 
     Raises:
@@ -53,11 +53,11 @@ def merge(
         )
     shards = [Store(folder) for one in given for folder in (sorted((one / "shards").glob("*-of-*")) or [one])]
     plan = _with_folders(_joint_plan(shards), shards[0], config)
-    opened = Inputs(plan.config)
+    inputs = Inputs(plan.config)
     with store.held(), thread_count(plan.threads):
         for shard in shards:
             _copy(shard.path, store)
-        finish(store, plan, opened, progress)
+        finish(store, plan, inputs, progress)
         for number, shard in enumerate(shards, start=1):
             for event in shard.events:
                 store.log(event.pop("event"), shard=number, **event)
@@ -67,7 +67,7 @@ def merge(
 
 
 def _joint_plan(shards: Sequence[Store]) -> Plan:
-    """The plan of the whole run that these shards are parts of, all of them done."""
+    """The plan of the run whose shards these are, all of them done."""
     plans: list[Plan] = []
     for shard in shards:
         if shard.plan is None:
@@ -82,24 +82,24 @@ def _joint_plan(shards: Sequence[Store]) -> Plan:
                     f"Expected shards of one run, got another {what} in {str(shard.path)!r}: {changed[0]}. "
                     "Merge what belongs together."
                 )
-        if lacking := [chunk for chunk in plan.chunks() if not shard.has(chunk)]:
+        if missing := [chunk for chunk in plan.chunks() if not shard.has(chunk)]:
             raise InputError(
-                f"Expected shards that are done, got {str(shard.path)!r}, which lacks {len(lacking)} of "
+                f"Expected shards that are done, got {str(shard.path)!r}, which lacks {len(missing)} of "
                 f"{len(plan.chunks())} chunks. Go on with it with --resume."
             )
-        for chunk in plan.chunks():  # a damaged file is said of the shard that it can be mended in
+        for chunk in plan.chunks():  # the error for a damaged file names the shard in which it can be replaced
             shard.chunk(chunk)
             shard.values(chunk)
     whole = dataclasses.replace(first, shard=None)
     held = {chunk for plan in plans for chunk in plan.chunks()}
-    if lacking := [chunk for chunk in whole.chunks() if chunk not in held]:
+    if missing := [chunk for chunk in whole.chunks() if chunk not in held]:
         given = ", ".join(f"{plan.shard[0]}/{plan.shard[1]}" if plan.shard else "whole" for plan in plans)
-        raise InputError(f"Expected every shard of the run, got {given}: {len(lacking)} chunks are in none of them.")
+        raise InputError(f"Expected every shard of the run, got {given}: {len(missing)} chunks are in none of them.")
     return whole
 
 
 def _with_folders(plan: Plan, shard: Store, config: Config | None) -> Plan:
-    """The plan with the configuration that names the folders, or as it is where nothing in them is read again."""
+    """The plan with the configuration that names the folders, or unchanged where nothing in them is read again."""
     if config is not None:
         refuse_changes(plain(plan.config), config, shard)
         return dataclasses.replace(plan, config=config)
@@ -113,14 +113,14 @@ def _with_folders(plan: Plan, shard: Store, config: Config | None) -> Plan:
 
 
 def _copy(source: Path, target: Store) -> None:
-    """The maps and chunks of a shard into the merged run; linked where the file system can, to save room."""
+    """Copy the maps and chunks of a shard into the merged run; hard links where the file system has them."""
     for file in (*(source / "maps").rglob("*.npz"), *(source / "work/chunks").rglob("*")):
         if file.suffix not in (".npz", ".json", ".parquet"):
             continue
         place = target.path / file.relative_to(source)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.unlink(missing_ok=True)  # of a merge that was stopped, and perhaps of a shard made again since
+            place.unlink(missing_ok=True)  # of an interrupted merge, whose shard may have been computed again since
             os.link(file, place)
         except OSError:
             target.write(str(file.relative_to(source)), file.read_bytes())

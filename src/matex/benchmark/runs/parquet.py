@@ -9,8 +9,6 @@ from typing import Any
 from matex.errors import InputError, MissingExtra, shortened
 
 RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
-
-
 SAMPLES = (
     "dataset",
     "sample",
@@ -26,15 +24,9 @@ SAMPLES = (
     "sha256",
     "number",
 )
-
-
 SCORES = ("dataset", "model", "sample", "score")
-
-
 ADDED = frozenset({"cluster"})
 """Columns that runs of older formats lack."""
-
-
 MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
 
 
@@ -64,7 +56,7 @@ def schema(table: str) -> Any:
 
 
 def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
-    """Refuse a table with other columns or types than it was written with, or with gaps.
+    """Refuse a table with other columns or types than it was written with, or with missing values.
 
     Raises:
         InputError: what is wrong, in one line.
@@ -102,7 +94,7 @@ def read_table(data: bytes) -> Any:
 
 
 def join(tables: Sequence[Any]) -> Any:
-    """Tables one below the other."""
+    """Concatenate tables."""
     return arrow().concat_tables(tables)
 
 

@@ -18,12 +18,12 @@ Shard = tuple[int, int]  # (which, of how many), from 1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run set out to do, as its folder records it.
+    """Everything that a run depends on, as its folder records it.
 
     Args:
         config: resolved.
         counts: samples of each data set, by label.
-        data: what the tables of each data set say, as a hash, by label.
+        data: hash of each data set's tables, by label.
         weights: hash of each model's weights, by label.
         problems: of the data sets' tables.
         threads: of torch, which the last bits of a map depend on.
@@ -41,7 +41,7 @@ class Plan:
     shard: Shard | None = None
 
     def chunks(self) -> list[ChunkKey]:
-        """Every chunk of the run or the shard, models in turn so that one is in memory at a time."""
+        """Every chunk of the run or the shard, one model after the other so that one is in memory at a time."""
         size = self.config.chunk
         every = [
             ChunkKey(dataset.label, model.label, number)
@@ -53,7 +53,7 @@ class Plan:
         return every[which - 1 :: shards]
 
     def numbers(self, chunk: ChunkKey) -> range:
-        """Which of the used samples a chunk holds."""
+        """Numbers of a chunk's samples among those used."""
         start = chunk.number * self.config.chunk
         return range(start, min(start + self.config.chunk, self.counts[chunk.dataset]))
 
@@ -84,7 +84,7 @@ class Plan:
 
 
 def shard_of_environment() -> Shard | None:
-    """What torchrun and its like say about this process; None when it is alone."""
+    """The shard that torchrun or a similar launcher assigns to this process; None for a single process."""
     rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
     if not (rank.isdecimal() and size.isdecimal()) or int(size) < 2:
         return None
@@ -92,7 +92,7 @@ def shard_of_environment() -> Shard | None:
 
 
 def refuse_changes(before: Mapping[str, Any], config: Config, store: Store) -> None:
-    """Refuse another configuration than the recorded one; the same one with its folders elsewhere is no other.
+    """Refuse a configuration that differs from the recorded one in more than where its folders are.
 
     That the folders hold the same data and weights is checked by their hashes.
     """

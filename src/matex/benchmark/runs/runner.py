@@ -33,27 +33,27 @@ def run(
     executor: str = "serial",
     progress: bool = False,
     report: Callable[[str], None] | None = None,
-    opened: Inputs | None = None,
+    inputs: Inputs | None = None,
 ) -> Path:
-    """Carry out a configuration; every method and control on every sample, every metric on every map.
+    """Execute a configuration: every method and control on every sample, every metric on every map.
 
     Args:
         config: what to run.
         out: run folder; must not exist, unless `resume`.
-        resume: go on with what is in the folder; starts anew where there is nothing.
+        resume: continue the run in the folder; starts a new one where there is none.
         shard: (i, n), from (1, n) to (n, n): do this part alone, in `out`/shards/i-of-n; `merge` puts them together.
             None reads RANK and WORLD_SIZE from the environment, as torchrun sets them.
         executor: "serial", or "ray" on all cores or the cluster that RAY_ADDRESS names.
         progress: show bars with the time left.
-        report: is called with one line after every chunk, for logs and pipes, which show no bars.
-        opened: the configuration's data sets and models, where they are open already.
+        report: called with one line after every chunk, for logs and pipes, which show no bars.
+        inputs: the configuration's data sets and models, where they are already open.
 
     Returns:
         The folder that was written to.
 
     Raises:
         InputError: a folder with something else in it, a configuration that changed since, a data set or model that
-            cannot be opened, or a full disk.
+            cannot be inputs, or a full disk.
     """
     arrow()
     if executor not in EXECUTORS:
@@ -64,8 +64,8 @@ def run(
     store = Store(Path(out))
     if shard and not store.complete:
         store = Store(store.path / f"shards/{shard[0]}-of-{shard[1]}")
-    opened = opened or Inputs(config)
-    plan = _plan(store, opened, shard, resume)
+    inputs = inputs or Inputs(config)
+    plan = _plan(store, inputs, shard, resume)
     if plan is None:
         store.tidy()
         return store.path
@@ -78,15 +78,15 @@ def run(
             store.start(plan_record(plan))
         store.log("start" if fresh else "resume", time=timestamp(), **_environment())
         todo = [chunk for chunk in plan.chunks() if not store.has(chunk)]
-        _carry_out(store, plan, opened, todo, executor, progress, report)
+        _execute(store, plan, inputs, todo, executor, progress, report)
         if shard:
             store.log("shard done", time=timestamp())
         else:
-            finish(store, plan, opened, progress)
+            finish(store, plan, inputs, progress)
     return store.path
 
 
-def _plan(store: Store, opened: Inputs, shard: Shard | None, resume: bool) -> Plan | None:
+def _plan(store: Store, inputs: Inputs, shard: Shard | None, resume: bool) -> Plan | None:
     """The plan of a new or a recorded run; None when it is complete already. Writes nothing."""
     if store.path.exists() and not store.path.is_dir():
         raise InputError(f"Expected a run folder, got the file {str(store.path)!r}. Name another with -o.")
@@ -97,7 +97,7 @@ def _plan(store: Store, opened: Inputs, shard: Shard | None, resume: bool) -> Pl
             "or name another with -o."
         )
     if store.complete:
-        refuse_changes(store.record["config"], opened.config, store)
+        refuse_changes(store.record["config"], inputs.config, store)
         return None
     recorded = store.plan
     if recorded is None:
@@ -106,10 +106,10 @@ def _plan(store: Store, opened: Inputs, shard: Shard | None, resume: bool) -> Pl
             raise InputError(
                 f"Expected a run to go on with, got {str(store.path)!r}, which holds {what}. Or name another with -o."
             )
-        return _new_plan(opened, shard)
+        return _new_plan(inputs, shard)
     before = Plan.from_plain(recorded)
-    refuse_changes(recorded["config"], opened.config, store)
-    plan = _new_plan(opened, shard)
+    refuse_changes(recorded["config"], inputs.config, store)
+    plan = _new_plan(inputs, shard)
     for what, old, new in (
         ("the number of samples", before.counts, plan.counts),
         ("the data", before.data, plan.data),
@@ -119,22 +119,22 @@ def _plan(store: Store, opened: Inputs, shard: Shard | None, resume: bool) -> Pl
             raise InputError(
                 f"Expected {what} of the run in {str(store.path)!r}, got others: {changed[0]}. Start a new run with -o."
             )
-    return dataclasses.replace(before, config=opened.config)  # the recorded one names no folders
+    return dataclasses.replace(before, config=inputs.config)  # the recorded one names no folders
 
 
-def _new_plan(opened: Inputs, shard: Shard | None) -> Plan:
-    """Open every data set and model once, so that what cannot be opened is said before anything is written."""
-    config = opened.config
+def _new_plan(inputs: Inputs, shard: Shard | None) -> Plan:
+    """Open every data set and model once, so that errors come before anything is written."""
+    config = inputs.config
     run_specs(config)
     _check_targets(config)
-    counts = {choice.label: opened.count(choice.label) for choice in config.datasets}
+    counts = {choice.label: inputs.count(choice.label) for choice in config.datasets}
     problems = [
         {"dataset": choice.label, **dataclasses.asdict(problem)}
         for choice in config.datasets
-        for problem in opened.dataset(choice.label).problems
+        for problem in inputs.dataset(choice.label).problems
     ]
-    weights = {choice.label: opened.model(choice.label).weights_sha256 for choice in reversed(config.models)}
-    data = {choice.label: opened.dataset(choice.label).fingerprint for choice in config.datasets}
+    weights = {choice.label: inputs.model(choice.label).weights_sha256 for choice in reversed(config.models)}
+    data = {choice.label: inputs.dataset(choice.label).fingerprint for choice in config.datasets}
     return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
 
 
@@ -149,33 +149,33 @@ def _check_targets(config: Config) -> None:
             )
 
 
-def _carry_out(
+def _execute(
     store: Store,
     plan: Plan,
-    opened: Inputs,
+    inputs: Inputs,
     todo: Sequence[ChunkKey],
     executor: str,
     progress: bool,
     report: Callable[[str], None] | None,
 ) -> None:
-    """Chunks that are not done yet, by an executor; what each comes to is written as soon as it is there."""
-    made = len(run_specs(plan.config))
-    total = sum(len(plan.numbers(chunk)) for chunk in plan.chunks()) * made
-    left = sum(len(plan.numbers(chunk)) for chunk in todo) * made
+    """Compute the missing chunks with an executor; the files of each are written as soon as it is done."""
+    maps_per_sample = len(run_specs(plan.config))
+    total = sum(len(plan.numbers(chunk)) for chunk in plan.chunks()) * maps_per_sample
+    left = sum(len(plan.numbers(chunk)) for chunk in todo) * maps_per_sample
     with tqdm(total=total, initial=total - left, unit="map", disable=not progress, smoothing=0) as bar:
 
-        def told(label: str, maps: int) -> None:
+        def on_progress(label: str, maps: int) -> None:
             bar.set_postfix_str(label, refresh=False)
             bar.update(maps)
 
         done = len(plan.chunks()) - len(todo)
-        for outcome in EXECUTORS[executor](plan, opened, todo, told):
-            for name, data in outcome.files.items():
+        for result in EXECUTORS[executor](plan, inputs, todo, on_progress):
+            for name, data in result.files.items():
                 store.write(name, data)
-            store.log("chunk", **outcome.log)
+            store.log("chunk", **result.log)
             done += 1
             if report:
-                facts = outcome.log
+                facts = result.log
                 report(
                     f"chunk {done} of {len(plan.chunks())}: {facts['samples']} samples of {facts['dataset']} with "
                     f"{facts['model']}, {facts['seconds']:.0f} s"
@@ -184,7 +184,7 @@ def _carry_out(
 
 @contextlib.contextmanager
 def thread_count(count: int) -> Generator[None]:
-    """Run with this many threads: sums over other numbers of them differ in the last bit."""
+    """Run with this many threads: sums over another number of threads differ in the last bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -5,16 +5,16 @@
                       split, boxes, label, attributes (JSON), height, width, sha256 of the image, number among the
                       samples used
     scores.parquet    cosine of image and phrase: dataset, model, sample, score
-    results.parquet   one row per value: dataset, model, method, seed (-1 where nothing is drawn), metric, column,
-                      sample ("" for a measure of the whole), value (NaN where undefined)
-    cells.json        what the methods and controls are, and which way each column of a metric is better
-    problems.jsonl    what was left out, and why
+    results.parquet   one row per value: dataset, model, method, seed (-1 for deterministic methods), metric, column,
+                      sample ("" for a dataset-level metric), value (NaN where undefined)
+    cells.json        descriptions of the methods and controls, and which direction of each column of a metric is better
+    problems.jsonl    rows, images and methods that were left out, and why
     maps/<dataset>/<model>/<method>/<seed>/<chunk>.npz   raw grids by sample, token scores under "t:<sample>"
     log.jsonl         times and events; the only file that differs from run to run
-    work/             what a stopped run needs to go on; gone when the run is complete
+    work/             state of an unfinished run; removed when the run is complete
 
-Every file is written under a temporary name and renamed, so a run may be stopped at any moment. Tables are sorted and
-a chunk depends on nothing but its number, so that the bytes are the same however the run was cut up.
+Every file is written under a temporary name and renamed, so a run may be interrupted at any moment. Tables are sorted
+and a chunk depends on nothing but its number, so that the bytes are the same however the run was divided.
 """
 
 from __future__ import annotations
@@ -46,21 +46,15 @@ if sys.platform != "win32":
 
 
 FORMAT = "matex-benchmark/3"
-
-
 PLAN = "work/plan.json"
-
-
 MAX_RECORD = 1 << 30
-"""Bytes of a file of a run folder that is read whole."""
-
-
+"""Largest file of a run folder that is read, bytes."""
 _TEMPORARY = ".part"
 
 
 @dataclass(frozen=True, order=True)
 class ChunkKey:
-    """Which samples of which data set with which model.
+    """A chunk of the samples of a data set with one model.
 
     Args:
         dataset: label.
@@ -98,12 +92,12 @@ class Store:
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """What an unfinished run set out to do; None when there is none."""
+        """The plan of an unfinished run; None when there is none."""
         return self._read_json(PLAN, "Start a new run with -o.") if os.path.exists(self.path / PLAN) else None
 
     @contextlib.contextmanager
     def held(self) -> Generator[None]:
-        """Keep other processes out of the folder; the system lets go of it when the process ends, also by kill -9.
+        """Lock the folder against other processes; the system releases it when the process ends, also by kill -9.
 
         On Windows, and on file systems without locks, two processes in one folder go unnoticed.
 
@@ -129,11 +123,11 @@ class Store:
             yield
 
     def start(self, plan: Mapping[str, Any]) -> None:
-        """Make the folder and write down what is about to be done."""
+        """Create the folder and record the plan."""
         self.write(PLAN, as_json(plan))
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all.
+        """Write a file atomically.
 
         Raises:
             InputError: a folder that cannot be written to, or a full disk.
@@ -147,11 +141,11 @@ class Store:
                 os.replace(temporary, file)
             except OSError:
                 with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)  # a full disk has no room for halves
+                    temporary.unlink(missing_ok=True)  # a full disk has no room for partial files
                 raise
 
     def log(self, event: str, **facts: Any) -> None:
-        """Add a line to log.jsonl.
+        """Append a line to log.jsonl.
 
         Raises:
             InputError: as for `write`.
@@ -160,7 +154,7 @@ class Store:
         with self._writing("log.jsonl"), (self.path / "log.jsonl").open("ab+") as stream:
             if stream.tell():
                 stream.seek(-1, os.SEEK_END)
-                if stream.read(1) != b"\n":  # a process was killed within its line
+                if stream.read(1) != b"\n":  # a process was killed while it wrote its line
                     line = "\n" + line
             stream.write(line.encode())
 
@@ -173,12 +167,12 @@ class Store:
         return (self.path / chunk_file(chunk)).exists()
 
     def chunk(self, chunk: ChunkKey) -> dict[str, Any]:
-        """Samples, scores, problems and left-out cells of a chunk, as its file holds them.
+        """Samples, scores, problems and unsupported methods of a chunk, as its file holds them.
 
         Raises:
             InputError: the file is damaged.
         """
-        return self._read_json(chunk_file(chunk), _again(chunk))
+        return self._read_json(chunk_file(chunk), _advice(chunk))
 
     def values(self, chunk: ChunkKey) -> Any:
         """The chunk's rows of results, a pyarrow table.
@@ -189,7 +183,7 @@ class Store:
         try:
             return read_table((self.path / values_file(chunk)).read_bytes())
         except (OSError, ValueError):
-            raise self._damaged(values_file(chunk), _again(chunk)) from None
+            raise self._damaged(values_file(chunk), _advice(chunk)) from None
 
     def _read_json(self, name: str, advice: str) -> dict[str, Any]:
         try:
@@ -215,7 +209,7 @@ class Store:
     def maps(
         self, dataset: str, model: str, method: str, seed: int
     ) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.float32] | None]]:
-        """(sample, raw grid, token scores or None) of every map that one method made, in the order of the samples."""
+        """(sample, raw grid, token scores or None) of every map of one method, in the order of the samples."""
         folder = self.path / map_folder(dataset, model, method, seed)
         for file in sorted(folder.glob("*.npz"), key=lambda file: (len(file.stem), file.stem)):
             arrays = self._arrays(file)
@@ -244,7 +238,7 @@ class Store:
         return arrays
 
     def tidy(self) -> None:
-        """Remove what only an unfinished run needs, and what a killed process left half-written."""
+        """Remove the state of an unfinished run, and partial files of a killed process."""
         shutil.rmtree(self.work, ignore_errors=True)
         for folder in (self.path, *(self.path / "maps").rglob("*")):
             if folder.is_dir():
@@ -253,7 +247,7 @@ class Store:
 
 
 def map_folder(dataset: str, model: str, method: str, seed: int) -> str:
-    """Where the maps of one method lie in the run folder."""
+    """The folder of one method's maps in the run folder."""
     return "/".join(("maps", *(as_folder(label) for label in (dataset, model, method)), str(seed)))
 
 
@@ -262,11 +256,11 @@ def map_file(chunk: ChunkKey, method: str, seed: int) -> str:
 
 
 def chunk_file(chunk: ChunkKey) -> str:
-    """The file whose presence says that a chunk is done: it is written last."""
+    """The file whose presence marks a chunk as done: it is written last."""
     return f"work/chunks/{as_folder(chunk.dataset)}/{as_folder(chunk.model)}/{chunk.number}.json"
 
 
-def _again(chunk: ChunkKey) -> str:
+def _advice(chunk: ChunkKey) -> str:
     return f"Remove {chunk_file(chunk)} there and go on with --resume."
 
 
@@ -275,13 +269,13 @@ def values_file(chunk: ChunkKey) -> str:
 
 
 def as_folder(label: str) -> str:
-    """A label as the name of a folder on every file system."""
+    """Encode a label as a folder name that every file system accepts."""
     name = quote(label, safe=" ()+,=-_")
     return name.replace(".", "%2E") if name.startswith(".") or name.endswith(".") else name
 
 
 def pack(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
-    """Arrays as .npz, the same bytes for the same arrays; numpy's own writer cannot name an array "file"."""
+    """Encode arrays as .npz, the same bytes for the same arrays; numpy's own writer cannot name an array "file"."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
@@ -297,15 +291,15 @@ def timestamp() -> str:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Rows of a file of JSON lines, without one that was being written when a process was killed; none without file."""
+    """Rows of a file of JSON lines, without one that was cut when a process was killed; empty without file."""
     found: list[dict[str, Any]] = []
-    for line in read_bytes(file, "JSON lines", MAX_RECORD).split(b"\n") if _filled(file) else ():
+    for line in read_bytes(file, "JSON lines", MAX_RECORD).split(b"\n") if _has_content(file) else ():
         with contextlib.suppress(ValueError):
             found.append(parse_json(line.decode("utf-8"), file.name))
     return found
 
 
-def _filled(file: Path) -> bool:
+def _has_content(file: Path) -> bool:
     return os.path.exists(file) and not (file.is_file() and file.stat().st_size == 0)
 
 

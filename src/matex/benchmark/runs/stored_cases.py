@@ -18,35 +18,35 @@ from matex.images import READ_SIDE, read
 from matex.metrics import Case
 from matex.results import Explanation, SaliencyMap, Token
 
-_KEPT = 256  # cases held in memory; the others are made again when they are asked for
+CACHED = 256  # cases held in memory; the others are recomputed when they are needed
 
 
 class StoredCases(Sequence[Case]):
     """Every case of one method on one data set with one model, in the order of the samples.
 
-    Maps and token scores are the kept ones; films are read again. Components, the prior and the score are not kept.
+    Maps and token scores are the stored ones; films are read again. Components, the prior and the score are not stored.
 
     Args:
-        store: where the maps lie.
-        opened: where the films and the model come from.
-        numbers: which of the used samples each id is.
+        store: of the maps.
+        inputs: of the films and the model.
+        numbers: of the used samples by id.
         dataset: label.
         model: label.
-        cell: the method.
+        spec: of the method.
     """
 
     def __init__(
-        self, store: Store, opened: Inputs, numbers: Mapping[str, int], dataset: str, model: str, cell: RunSpec
+        self, store: Store, inputs: Inputs, numbers: Mapping[str, int], dataset: str, model: str, spec: RunSpec
     ) -> None:
-        self._opened = opened
+        self._inputs = inputs
         self._dataset = dataset
         self._model = model
-        self._cell = cell
+        self._cell = spec
         self._maps = [
-            (sample, grid, scores) for sample, grid, scores in store.maps(dataset, model, cell.label, cell.seed)
+            (sample, grid, scores) for sample, grid, scores in store.maps(dataset, model, spec.label, spec.seed)
         ]
         self._numbers = numbers
-        self._case = lru_cache(maxsize=_KEPT)(self._make)
+        self._case = lru_cache(maxsize=CACHED)(self._read)
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -62,17 +62,17 @@ class StoredCases(Sequence[Case]):
             return [self._case(number) for number in range(len(self))[index]]
         return self._case(range(len(self))[index])
 
-    def _make(self, number: int) -> Case:
+    def _read(self, number: int) -> Case:
         name, grid, scores = self._maps[number]
-        sample = self._opened.sample(self._dataset, self._numbers[name])
-        model = self._opened.model(self._model)
-        labels = self._opened.dataset(self._dataset).labels
+        sample = self._inputs.sample(self._dataset, self._numbers[name])
+        model = self._inputs.model(self._model)
+        labels = self._inputs.dataset(self._dataset).labels
         return Case(model, sample, self._explanation(sample, grid, scores), labels)
 
     def _explanation(
         self, sample: Sample, grid: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> Explanation:
-        model, resize = self._opened.model(self._model), self._opened.choice(self._model).resize
+        model, resize = self._inputs.model(self._model), self._inputs.choice(self._model).resize
         film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
         _, placement = model.prepare(film, resize)
         phrase = model.encode(sample.text)
@@ -93,6 +93,6 @@ class StoredCases(Sequence[Case]):
             provenance={
                 "resize": resize,
                 "token_ids": list(phrase.ids),
-                "domain": self._opened.dataset(self._dataset).domain,
+                "domain": self._inputs.dataset(self._dataset).domain,
             },
         )

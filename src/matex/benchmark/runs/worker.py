@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters import Model
-from matex.benchmark.controls import RunSpec, control_map, measured, run_specs
+from matex.benchmark.controls import RunSpec, applies, control_map, run_specs
 from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
 from matex.benchmark.runs.parquet import RESULTS, results_table, table_bytes
 from matex.benchmark.runs.plan import Plan
@@ -33,15 +33,15 @@ from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
 
 ProgressCallback = Callable[[str, int], None]
-"""Is told a label and a number of maps whenever some are done and measured."""
+"""Called with a label and a number of maps whenever some are computed and measured."""
 
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What a chunk came to.
+    """Files and timing of a computed chunk.
 
     Args:
-        files: to write, by name in the run folder; the last one says that the chunk is done.
+        files: to write, by name in the run folder; the presence of the last one marks the chunk as done.
         log: seconds and counts.
     """
 
@@ -49,19 +49,19 @@ class ChunkResult:
     log: Mapping[str, Any]
 
 
-def compute(plan: Plan, opened: Inputs, chunk: ChunkKey, told: ProgressCallback) -> ChunkResult:
-    """Everything about one chunk.
+def compute(plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCallback) -> ChunkResult:
+    """Compute one chunk.
 
     Raises:
         InputError: a method or a metric that cannot be used on these samples.
     """
-    return _ChunkWorker(plan, opened, chunk, told).outcome()
+    return _ChunkWorker(plan, inputs, chunk, on_progress).result()
 
 
 def append(
     rows: dict[str, list[Any]], key: tuple[Any, ...], column: str, samples: Sequence[str], values: NDArray[np.float64]
 ) -> None:
-    """One row per value: of each sample, or of the whole when `samples` are empty names."""
+    """Append one row per value: of each sample, or of the data set when `samples` are empty names."""
     for name, part in zip(RESULTS, (*key, column), strict=False):
         rows[name] += [part] * len(values)
     rows["sample"] += samples
@@ -69,40 +69,40 @@ def append(
 
 
 class _ChunkWorker:
-    """One chunk while it is worked on."""
+    """State of a chunk while it is computed."""
 
-    def __init__(self, plan: Plan, opened: Inputs, chunk: ChunkKey, told: ProgressCallback) -> None:
+    def __init__(self, plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCallback) -> None:
         self.plan = plan
-        self.opened = opened
+        self.inputs = inputs
         self.chunk = chunk
-        self.told = told
-        self.cells = run_specs(plan.config)
-        made = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
-        self.between = [(choice, metric) for choice, metric in made if hasattr(metric, "between")]
-        self.metrics = [pair for pair in made if not pair[1].dataset_level and pair not in self.between]
+        self.on_progress = on_progress
+        self.specs = run_specs(plan.config)
+        metrics = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
+        self.between = [(choice, metric) for choice, metric in metrics if hasattr(metric, "between")]
+        self.metrics = [pair for pair in metrics if not pair[1].dataset_level and pair not in self.between]
         self.files: dict[str, bytes] = {}
         self.rows: dict[str, list[Any]] = {name: [] for name in RESULTS}
         self.problems: list[dict[str, Any]] = []
-        self.left_out: list[dict[str, Any]] = []
+        self.unsupported: list[dict[str, Any]] = []
         self.seconds: dict[str, dict[str, float]] = {"reading": {}, "methods": {}, "metrics": {}}
         self.numbers: dict[str, int] = {}
         self.samples: list[Sample] = []
         self.films: list[Film] = []
-        self.like: list[Explanation] = []  # one of each sample, with token scores where a method has them
+        self.templates: list[Explanation] = []  # one of each sample, with token scores where a method has them
         self.columns: dict[str, tuple[str, ...]] = {}  # names of each metric's columns, by its label
         self.compared: dict[str, tuple[RunSpec, list[Case]]] = {}
 
-    def outcome(self) -> ChunkResult:
+    def result(self) -> ChunkResult:
         start = time.perf_counter()
         with self._timed("reading", "samples"):
             self._read()
         if self.samples:
-            self._explain("method", self.opened.model(self.chunk.model), "model")
+            self._explain("method", self.inputs.model(self.chunk.model), "model")
             self._compare()
             self._exchange_sides()
-            for seed in sorted({cell.seed for cell in self.cells if cell.made == "random weights"}):
+            for seed in sorted({spec.seed for spec in self.specs if spec.variant == "random weights"}):
                 with self._timed("methods", "random weights drawn"):
-                    other = self.opened.random_model(self.chunk.model, seed)
+                    other = self.inputs.random_model(self.chunk.model, seed)
                 self._explain("random weights", other, "random weights", seed)
             self._maps_without_a_model()
         self.files[values_file(self.chunk)] = table_bytes(results_table(self.rows))
@@ -114,8 +114,8 @@ class _ChunkWorker:
         return ChunkResult(self.files, log)
 
     def _read(self) -> None:
-        """The samples whose image can be read and whose phrase the model can read; the others are problems."""
-        films = FilmCache(self.opened.model(self.chunk.model))
+        """Read the samples whose image and phrase can be read; the others become problems."""
+        films = FilmCache(self.inputs.model(self.chunk.model))
         for number, sample, film in films.of_each(self._numbered()):
             if isinstance(film, InputError):
                 self._problem(number, sample, film)
@@ -127,15 +127,15 @@ class _ChunkWorker:
     def _numbered(self) -> Iterator[tuple[int, Sample]]:
         for number in self.plan.numbers(self.chunk):
             try:
-                yield number, self.opened.sample(self.chunk.dataset, number)
+                yield number, self.inputs.sample(self.chunk.dataset, number)
             except InputError as error:
                 self._problem(number, None, error)
 
     def _problem(self, number: int, sample: Sample | None, error: InputError) -> None:
-        said, file = str(error), ""
+        message, file = str(error), ""
         if sample is not None and isinstance(sample.image, Path):
             file = sample.image.name
-            said = without_folder(said, sample.image)
+            message = without_folder(message, sample.image)
         self.problems.append(
             {
                 "dataset": self.chunk.dataset,
@@ -143,41 +143,46 @@ class _ChunkWorker:
                 "sample": sample.id if sample else f"number {number}",
                 "file": file,
                 "row": None,
-                "said": said,
+                "said": message,
             }
         )
 
-    def _explain(self, made: str, model: Model, name: str, seed: int | None = None) -> None:
-        """The methods on one model, all over one trace, and what the metrics say of them."""
-        todo = [cell for cell in self.cells if cell.made == made and seed in (None, cell.seed)]
+    def _explain(self, variant: str, model: Model, name: str, seed: int | None = None) -> None:
+        """Run the methods of one variant on one model, all over one trace, and measure their maps."""
+        todo = [spec for spec in self.specs if spec.variant == variant and seed in (None, spec.seed)]
         pairs = [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)]
         with self._timed("methods", f"trace of the {name}"):
             traced = self._traced(model, pairs, todo)
-        for cell in todo:
-            explanations = self._map(traced, cell)
+        for spec in todo:
+            explanations = self._maps_of(traced, spec)
             if not explanations:
                 continue
-            if made == "method" and (not self.like or (explanations[0].tokens and not self.like[0].tokens)):
-                self.like = explanations
-            cases = self._keep(cell, model, explanations)
-            if cell.kind == "method" and self.between:
-                self.compared.setdefault(cell.label, (cell, cases))
+            if variant == "method":
+                self._set_templates(explanations)
+            cases = self._store(spec, model, explanations)
+            if spec.kind == "method" and self.between:
+                self.compared.setdefault(spec.label, (spec, cases))
+
+    def _set_templates(self, explanations: list[Explanation]) -> None:
+        """Keep one explanation of each sample, with token scores if any method has them."""
+        if not self.templates or (explanations[0].tokens and not self.templates[0].tokens):
+            self.templates = explanations
 
     def _traced(self, model: Model, pairs: Sequence[tuple[Film, str]], todo: Sequence[RunSpec]) -> Traced:
         return trace_pairs(
             model,
             pairs,
-            [(cell.name, cell.parameters) for cell in todo],
-            resize=self.opened.choice(self.chunk.model).resize,
-            domain=_domain(self.opened.dataset(self.chunk.dataset)),
+            [(spec.name, spec.parameters) for spec in todo],
+            resize=self.inputs.choice(self.chunk.model).resize,
+            domain=_domain(self.inputs.dataset(self.chunk.dataset)),
         )
 
     def _exchange_sides(self) -> None:
-        """The methods on phrases with left and right exchanged, measured against the true places.
+        """Run the methods on phrases with left and right exchanged, compared with the true places.
 
         Samples whose phrase names no side have no such map: their values are undefined.
         """
-        todo = [cell for cell in self.cells if cell.made == "exchanged side"]
+        todo = [spec for spec in self.specs if spec.variant == "exchanged side"]
         if not todo:
             return
         phrases = {
@@ -189,80 +194,80 @@ class _ChunkWorker:
         if phrases:
             with self._timed("methods", "trace of exchanged sides"):
                 traced = self._traced(
-                    self.opened.model(self.chunk.model),
+                    self.inputs.model(self.chunk.model),
                     [(self.films[number], phrase) for number, phrase in phrases.items()],
                     todo,
                 )
-        for cell in todo:
-            explanations = self._map(traced, cell) if traced is not None else []
-            if not explanations and cell.of in {row["method"] for row in self.left_out}:
+        for spec in todo:
+            explanations = self._maps_of(traced, spec) if traced is not None else []
+            if not explanations and spec.of in {row["method"] for row in self.unsupported}:
                 continue
-            self._keep_some(cell, list(phrases), explanations)
+            self._store_some(spec, list(phrases), explanations)
 
     def _readable(self, phrase: str) -> bool:
-        """Whether the model can read the phrase: exchanging sides may make it longer."""
+        """Whether the model can encode the phrase: exchanging sides may make it longer."""
         try:
-            self.opened.model(self.chunk.model).encode(phrase)
+            self.inputs.model(self.chunk.model).encode(phrase)
         except InputError:
             return False
         return True
 
-    def _keep_some(self, cell: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
-        """Keep and measure the maps of some samples; the values of the others are undefined."""
-        model, labels = self.opened.model(self.chunk.model), self.opened.dataset(self.chunk.dataset).labels
+    def _store_some(self, spec: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
+        """Store and measure the maps of some samples; the values of the others are undefined."""
+        model, labels = self.inputs.model(self.chunk.model), self.inputs.dataset(self.chunk.dataset).labels
         some = [self.samples[number] for number in numbers]
         maps = {sample.id: one.image.grid for sample, one in zip(some, explanations, strict=True)}
-        self.files[map_file(self.chunk, cell.label, cell.seed)] = pack(maps)
+        self.files[map_file(self.chunk, spec.label, spec.seed)] = pack(maps)
         cases = [Case(model, *pair, labels) for pair in zip(some, explanations, strict=True)]
         for choice, metric in self.metrics:
-            if measured(cell, choice):
+            if applies(spec, choice):
                 with self._timed("metrics", choice.label):
                     found = metric(cases) if cases else {}
                 names = found or self.columns.get(choice.label, ())
                 columns = {name: np.full(len(self.samples), np.nan) for name in names}
                 for name, values in found.items():
                     columns[name][list(numbers)] = values
-                self._add(cell, choice.label, columns)
-        self.told(cell.label, len(self.plan.numbers(self.chunk)))
+                self._add(spec, choice.label, columns)
+        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
 
-    def _map(self, traced: Traced, cell: RunSpec) -> list[Explanation]:
-        """The maps of a method; none where the model cannot serve it, nor of its controls."""
-        if cell.of not in {row["method"] for row in self.left_out}:
+    def _maps_of(self, traced: Traced, spec: RunSpec) -> list[Explanation]:
+        """The maps of a method; empty where the model does not support it, also for its controls."""
+        if spec.of not in {row["method"] for row in self.unsupported}:
             try:
-                with self._timed("methods", cell.label):
-                    return traced.explain(cell.name, cell.parameters)
+                with self._timed("methods", spec.label):
+                    return traced.explain(spec.name, spec.parameters)
             except UnsupportedModel as error:
-                where = {"dataset": self.chunk.dataset, "model": self.chunk.model, "method": cell.label}
-                self.left_out.append({**where, "file": "", "row": None, "said": str(error)})
+                where = {"dataset": self.chunk.dataset, "model": self.chunk.model, "method": spec.label}
+                self.unsupported.append({**where, "file": "", "row": None, "said": str(error)})
             except InputError as error:
-                raise InputError(f"Method {cell.label!r}: {error}") from None
-        self.told(cell.label, len(self.plan.numbers(self.chunk)))
+                raise InputError(f"Method {spec.label!r}: {error}") from None
+        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
         return []
 
     def _maps_without_a_model(self) -> None:
-        model = self.opened.model(self.chunk.model)
-        for cell in (cell for cell in self.cells if cell.made == "map"):
-            with self._timed("methods", cell.label):
-                made = [
-                    control_map(cell, like, self.chunk.dataset, sample.id)
-                    for like, sample in zip(self.like, self.samples, strict=False)
+        model = self.inputs.model(self.chunk.model)
+        for spec in (spec for spec in self.specs if spec.variant == "map"):
+            with self._timed("methods", spec.label):
+                maps = [
+                    control_map(spec, template, self.chunk.dataset, sample.id)
+                    for template, sample in zip(self.templates, self.samples, strict=False)
                 ]
-            if made:
-                self._keep(cell, model, made)
+            if maps:
+                self._store(spec, model, maps)
 
-    def _keep(self, cell: RunSpec, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
-        """Keep the maps of a cell, measure them, and say so."""
+    def _store(self, spec: RunSpec, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
+        """Store the maps of a method or control, measure them, and report progress."""
         arrays: dict[str, NDArray[np.float32]] = {}
         for sample, explanation in zip(self.samples, explanations, strict=True):
             arrays[sample.id] = explanation.image.grid
             if explanation.tokens:
                 scores = [token.score for token in explanation.tokens]
                 arrays[f"t:{sample.id}"] = np.asarray(scores, dtype=np.float32)
-        self.files[map_file(self.chunk, cell.label, cell.seed)] = pack(arrays)
-        labels = self.opened.dataset(self.chunk.dataset).labels
+        self.files[map_file(self.chunk, spec.label, spec.seed)] = pack(arrays)
+        labels = self.inputs.dataset(self.chunk.dataset).labels
         cases = [Case(model, *pair, labels) for pair in zip(self.samples, explanations, strict=True)]
         for choice, metric in self.metrics:
-            if not measured(cell, choice):
+            if not applies(spec, choice):
                 continue
             try:
                 with self._timed("metrics", choice.label):
@@ -270,25 +275,25 @@ class _ChunkWorker:
             except InputError as error:
                 raise InputError(f"Metric {choice.label!r}: {error}") from None
             self.columns.setdefault(choice.label, tuple(columns))
-            self._add(cell, choice.label, columns)
-        self.told(cell.label, len(self.plan.numbers(self.chunk)))
+            self._add(spec, choice.label, columns)
+        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
         return cases
 
     def _compare(self) -> None:
-        """Metrics that judge the methods against each other, one run of each."""
+        """Compute the metrics that compare the methods with each other, one run of each."""
         for choice, metric in self.between if len(self.compared) > 1 else ():
             with self._timed("metrics", choice.label):
                 found = metric.between({label: cases for label, (_, cases) in self.compared.items()})
             for label, columns in found.items():
                 self._add(self.compared[label][0], choice.label, columns)
 
-    def _add(self, cell: RunSpec, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
-        key = (self.chunk.dataset, self.chunk.model, cell.label, cell.seed, metric)
+    def _add(self, spec: RunSpec, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
+        key = (self.chunk.dataset, self.chunk.model, spec.label, spec.seed, metric)
         for column, values in columns.items():
             append(self.rows, key, column, [sample.id for sample in self.samples], values)
 
     def _record(self) -> dict[str, Any]:
-        """What of the chunk is no number of a metric."""
+        """Samples, scores and problems: everything about the chunk but values of metrics."""
         pairs = list(zip(self.samples, self.films, strict=True))
         where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
         return {
@@ -297,12 +302,12 @@ class _ChunkWorker:
                 for sample, film in pairs
             ],
             "scores": [
-                {**where, "sample": sample.id, "score": like.score}
-                for sample, like in zip(self.samples, self.like, strict=False)
+                {**where, "sample": sample.id, "score": template.score}
+                for sample, template in zip(self.samples, self.templates, strict=False)
             ],
             "numbers": self.numbers,
             "problems": self.problems,
-            "left out": self.left_out,
+            "left out": self.unsupported,
         }
 
     @contextlib.contextmanager

@@ -1,0 +1,86 @@
+"""Keys of a TOML configuration: values with checks whose errors name the file and the key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matex.checks import shortened, shown
+from matex.coerce import Words, as_type, in_words
+from matex.errors import InputError
+
+_WORDS: Words = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number that is finite", "numbers"),
+    bool: ("true or false", "truth values"),
+    str: ("text", "texts"),
+    tuple: ("a list", "lists"),
+    Path: ("a path", "paths"),
+}
+"""Types as they are written in TOML, which has no None."""
+
+
+@dataclass(frozen=True)
+class ConfigKey:
+    """A key of a configuration with the name of its file, which errors quote."""
+
+    source: str
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", shortened(self.source))
+        object.__setattr__(self, "key", shortened(self.key))
+
+    def __truediv__(self, key: str) -> ConfigKey:
+        return ConfigKey(self.source, f"{self.key}.{key}" if self.key else key)
+
+    def item(self, number: int) -> ConfigKey:
+        return ConfigKey(self.source, f"{self.key}[{number}]")
+
+    def refusal(self, expected: str, value: Any) -> InputError:
+        got = "nothing" if value is None else shown(value)
+        return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
+
+    def in_range(self, value: int, most: int, least: int = 1) -> None:
+        if not least <= value <= most:
+            raise self.refusal(f"a whole number from {least} to {most}", value)
+
+    def known(self, table: Any, keys: Sequence[str]) -> None:
+        """Refuse a value that is not a table, and unknown keys."""
+        if not isinstance(table, Mapping):
+            raise self.refusal("a table", table)
+        for key in table:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                where = (self / key).key
+                raise InputError(f"{self.source}: unknown key {where!r}. Known here: {', '.join(keys)}.{hint}")
+
+    def entries(self, table: Mapping[str, Any], key: str) -> list[tuple[ConfigKey, Any]]:
+        """Tables or names of a list that must not be empty, with their keys."""
+        found = table.get(key)
+        if not isinstance(found, list) or not found:
+            raise (self / key).refusal(f"one or more tables [[{key}]] or names", found)
+        return [((self / key).item(number), entry) for number, entry in enumerate(found)]
+
+    def name(self, registry: Mapping[str, Any], key: str, value: Any) -> str:
+        """A registered name."""
+        if not isinstance(value, str):
+            raise (self / key).refusal("a name", value)
+        try:
+            registry[value]
+        except ValueError as error:
+            raise InputError(f"{self.source}: {(self / key).key}: {error}") from None
+        return value
+
+    def typed(self, value: Any, hint: Any) -> Any:
+        """Coerce a value of TOML to an annotated type; paths stay text, which the records of a run can hold."""
+        try:
+            found = as_type(value, hint)
+        except ValueError:
+            raise self.refusal(in_words(hint, _WORDS), value) from None
+        return os.fspath(value) if isinstance(found, Path) else found
