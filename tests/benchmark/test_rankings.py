@@ -99,3 +99,9 @@ def test_what_cannot_be_answered_is_refused():
         rank_methods([[1.0]], [True])
     with pytest.raises(ValueError, match="two levels of 'model'"):
         mixed_effect([1.0, 2.0], {"model": [0, 0]})
+    for compute in (
+        lambda: rank_agreement(np.eye(2), np.eye(2), [0, 1], level=95),
+        lambda: rank_methods(np.eye(2), [True, True], level=95),
+    ):
+        with pytest.raises(ValueError, match=r"level between 0 and 1, such as 0.95, got 95"):
+            compute()

@@ -93,9 +93,10 @@ def test_p_values_are_corrected_within_a_measure_alone():
     assert beside_another_measure == alone == stats.compare("a", "b", ENERGY).p_bootstrap
     ranked = compare_all(stats, [("a", "b", ENERGY)], "ranks")["a", "b", ENERGY].p
     assert ranked == stats.compare("a", "b", ENERGY).p_wilcoxon != alone
-    assert sorted(found.p for found in together.values())[-1] > sorted(
-        stats.compare(*pair, ENERGY).p_bootstrap for pair in (("a", "b"), ("a", "c"), ("b", "c"))
-    )[0]
+    assert (
+        sorted(found.p for found in together.values())[-1]
+        > sorted(stats.compare(*pair, ENERGY).p_bootstrap for pair in (("a", "b"), ("a", "c"), ("b", "c")))[0]
+    )
     assert together["a", "b", ENERGY].p >= alone
 
 

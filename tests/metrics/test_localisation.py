@@ -280,3 +280,18 @@ def test_a_tolerance_beyond_the_map_takes_no_longer_than_its_size():
     values[0, 0] = truth[6, 10] = True
     assert hit(values, truth, within=10**9) == 1
     assert hit(values, truth, within=5) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("iou", {"threshold": 0.5}),
+        ("iou", {"threshold": 0.75, "by": "value"}),
+        ("roar-plus", {"image_percentile": 0.75}),
+        ("roar-plus", {"text_percentile": 0.5}),
+    ],
+)
+def test_a_share_in_place_of_a_percentage_is_refused(name, parameters):
+    with pytest.raises(InputError, match=r"in percent, 0 or at least 1 \(a half is 50\), got 0\."):
+        make_metric(name, parameters)
+    make_metric(name, {key: value if isinstance(value, str) else 100 * value for key, value in parameters.items()})

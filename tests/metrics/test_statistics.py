@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from matex.errors import InputError
 from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm, summarise
 from tests.reference import statistics as twin
 
@@ -214,3 +215,19 @@ def test_values_of_other_samples_are_refused():
         compare_paired([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="cluster"):
         summarise([1.0, 2.0], ["a"])
+
+
+@pytest.mark.parametrize("level", [95, 1, 0, -0.5, float("nan")])
+def test_a_level_that_is_no_share_is_refused_in_one_line(level):
+    values = skewed(20)
+    for compute in (lambda: summarise(values, level=level), lambda: compare_paired(values, values, level=level)):
+        with pytest.raises(InputError, match=r"^Expected level between 0 and 1, such as 0.95, got .*\.$"):
+            compute()
+
+
+def test_statistics_without_resamples_and_values_that_are_no_p_are_refused():
+    with pytest.raises(InputError, match="resamples of 1 or more"):
+        summarise(skewed(20), resamples=0)
+    for wrong in ([0.1, 1.5], [-0.1]):
+        with pytest.raises(InputError, match="p_values from 0 to 1"):
+            holm(wrong)

@@ -17,7 +17,7 @@ from matex.checks import check
 from matex.errors import InputError
 from matex.geometry import Box
 from matex.metrics.confidence import Columns
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Need, check_percent
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -147,8 +147,8 @@ class IoU:
     """Overlap of the truth with what lies above a fixed threshold of the map, x100.
 
     Args:
-        threshold: 75 means the highest quarter of the pixels, or three quarters of the way from the lowest to the
-            highest value.
+        threshold: in percent, 0 or from 1 to below 100: 75 means the highest quarter of the pixels, or three quarters
+            of the way from the lowest to the highest value.
         by: "percentile" of the seen pixels (linear between two of them), or "value". Both are strict: above, not at.
             The first gives every map the same area, whatever the size of the finding; the second is a contest of
             how peaked maps are.
@@ -170,6 +170,7 @@ class IoU:
 
     def __post_init__(self) -> None:
         check(0 <= self.threshold < 100, "threshold", "in [0, 100)", self.threshold)
+        check_percent(self.threshold, "threshold")
         check(self.by in ("percentile", "value"), "by", "'percentile' or 'value'", self.by)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Model
+from matex.checks import check
 from matex.datasets.sample import Sample
 from matex.registry import Registry, build
 from matex.results import Explanation
@@ -102,6 +103,16 @@ class Metric(Protocol):
     def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
         """Columns of one value per case (per seed for measures of the whole), NaN where undefined."""
         ...
+
+
+def check_percent(value: float, name: str) -> None:
+    """Refuse what is no percentage, and a value between 0 and 1, which is almost surely meant as a share.
+
+    Raises:
+        InputError: a value below 0 or above 100, or between 0 and 1.
+    """
+    check(0 <= value <= 100, name, "in [0, 100]", value)
+    check(value == 0 or value >= 1, name, "in percent, 0 or at least 1 (a half is 50)", value)
 
 
 METRICS: Registry[type[Any]] = Registry("metric")

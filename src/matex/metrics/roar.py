@@ -21,7 +21,7 @@ from matex.attribution.shared.input_gradients import embed
 from matex.checks import check
 from matex.errors import InputError
 from matex.metrics.embedding import model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Need, check_percent
 
 Phrase = tuple[int, ...]
 SIDES = ("image", "text")
@@ -88,7 +88,7 @@ class RoarPlus:
         check(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
         check(0 < self.train_share < 1, "train_share", "above 0 and below 1", self.train_share)
         for name in ("image_percentile", "text_percentile"):
-            check(0 <= getattr(self, name) <= 100, name, "in [0, 100]", getattr(self, name))
+            check_percent(getattr(self, name), name)
         check(self.removal in ("delete", "blank", "paper"), "removal", "among delete, blank, paper", self.removal)
         given = (self.removal == "blank") == (self.blank_id is not None)
         check(given, "blank_id", "with removal='blank' and only there", self.blank_id)

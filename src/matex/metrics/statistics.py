@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from matex.checks import check
 from matex.errors import MissingExtra
 
 Values = NDArray[np.float64]
@@ -94,6 +95,9 @@ def summarise(
         resamples: how many.
         seed: of the resampling; the same gives the same interval.
 
+    Raises:
+        InputError: a level outside of (0, 1), no resamples, or another number of clusters than of values.
+
     Source:
         "Better bootstrap confidence intervals", doi:10.1080/01621459.1987.10478410.
 
@@ -102,6 +106,7 @@ def summarise(
         >>> summary.mean, summary.defined, summary.undefined, summary.clusters
         (0.6, 5, 1, 3)
     """
+    check_interval(level, resamples)
     values = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(values)
     sums, counts = _by_cluster(values[defined], _chosen(clusters, defined))
@@ -129,6 +134,7 @@ def compare_paired(
         clusters, level, resamples, seed: see `summarise`.
 
     Raises:
+        InputError: a level outside of (0, 1), or no resamples.
         ValueError: different lengths.
         ImportError: scipy is not installed.
 
@@ -139,6 +145,7 @@ def compare_paired(
         >>> comparison.pairs, comparison.low > 0, comparison.p_bootstrap < 0.01
         (40, True, True)
     """
+    check_interval(level, resamples)
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
         raise ValueError(f"Expected values of the same samples, got {one.shape} and {other.shape}. Pair them first.")
@@ -165,8 +172,21 @@ def compare_paired(
     )
 
 
+def check_interval(level: float, resamples: int) -> None:
+    """Refuse a confidence level that is no share, such as 95, and fewer than one resample.
+
+    Raises:
+        InputError: one of them.
+    """
+    check(0 < level < 1, "level", "between 0 and 1, such as 0.95", level)
+    check(resamples >= 1, "resamples", "of 1 or more", resamples)
+
+
 def holm(p_values: ArrayLike) -> Values:
     """p-values corrected for how many tests were made, in the same order; NaN stays NaN and is not counted.
+
+    Raises:
+        InputError: a value outside of [0, 1].
 
     Source:
         Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979.
@@ -176,6 +196,8 @@ def holm(p_values: ArrayLike) -> Values:
         [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)
+    known = p[~np.isnan(p)]
+    check(bool(((known >= 0) & (known <= 1)).all()), "p_values", "from 0 to 1, or NaN", p.tolist())
     tested = np.flatnonzero(~np.isnan(p))
     order = tested[np.argsort(p[tested], kind="stable")]
     corrected = np.full_like(p, np.nan)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
-from matex.metrics.statistics import RESAMPLES, Values
+from matex.metrics.statistics import RESAMPLES, Values, check_interval
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,13 @@ def rank_agreement(
         seed: of the resampling.
 
     Raises:
+        InputError: a level outside of (0, 1), or no resamples.
         ValueError: other shapes, or fewer than two methods.
 
     Source:
         Kendall, "The treatment of ties in ranking problems", Biometrika 33, 1945 (tau-b).
     """
+    check_interval(level, resamples)
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.ndim != 2 or one.shape != other.shape or len(one) < 2 or one.shape[1] != len(clusters):
         raise ValueError(
@@ -121,6 +123,7 @@ def rank_methods(values: ArrayLike, better: Sequence[bool], *, level: float = 0.
         level: of the critical difference.
 
     Raises:
+        InputError: a level outside of (0, 1).
         ValueError: other shapes, or fewer than two methods.
 
     Source:
@@ -128,6 +131,7 @@ def rank_methods(values: ArrayLike, better: Sequence[bool], *, level: float = 0.
         are taken to be independent. Measures of one model are not, so the critical difference is too small; it is
         a reading aid.
     """
+    check_interval(level, resamples=1)
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] < 2 or len(table) != len(better):
         raise ValueError(f"Expected [block, method] of two methods or more, got {table.shape} and {len(better)} signs.")
