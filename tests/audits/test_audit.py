@@ -197,7 +197,8 @@ def test_a_constant_map_is_no_map_and_nothing_is_claimed_of_it(tiny):
     assert found["map"] == "fail"
     assert {found[name] for name in ("side", "unrelated_phrase", "random_weights", "deletion")} == {"skipped"}
     assert audit.summary == (
-        "This map should not be taken as evidence of what the model used. The map is constant: it says nothing about where."
+        "This map should not be taken as evidence of what the model used. "
+        "The map is constant: it says nothing about where."
     )
 
 

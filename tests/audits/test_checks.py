@@ -27,6 +27,7 @@ from matex.audits.regions import (
     likeness,
     lungs,
     position,
+    prior_share,
     share_inside,
     stays,
 )
@@ -493,3 +494,194 @@ def test_the_preference_must_turn_with_the_film(on_film, on_mirrored, state, sen
 def test_scores_far_apart_do_not_overflow():
     controls = side_controls(other_side=control(column(4), score=-1e6))
     assert check_side(explained(column(9)), controls, 100.0).values["preference_for_named_side"] == pytest.approx(1)
+
+
+# ---------------------------------------------------------------------------------------- questions, limits, edges
+
+MASK = np.zeros((512, 512), dtype=np.uint8)
+MASK[:, 73:220] = 1  # columns 2 to 5 of the grid
+NATURAL = {"domain": "natural"}
+
+EVERY = {
+    "Does the map vary over the film?": (
+        "",
+        [lambda: check_map(explained(FLAT)), lambda: check_map(explained(column(3)))],
+    ),
+    "How much of the map comes from the prior alone?": (
+        "Share of the map that goes when the prior is off: warns from 0.25, fails from 0.5.",
+        [
+            lambda: check_prior_share(explained(column(3)), {"no_prior": control(column(3))}),
+            lambda: check_prior_share(unguided(column(3)), {}),
+            lambda: check_prior_share(explained(FLAT), {"no_prior": control(FLAT)}),
+        ],
+    ),
+    "Is the finding on the named side, or does the map follow the word or the prior?": (
+        "Warns when the prior alone on the other side moves the highlighted region by 0.1 of the film's width or more, "
+        "fails from 0.2. Without the prior: warns when 0.95 of the highlighted region or more stays with the other "
+        "side in the phrase; passes when between the two phrases the model gives the named side 0.9 or more on the "
+        "film and 0.1 or less on the mirrored film; fails in the opposite case, and otherwise warns.",
+        [
+            lambda: check_side(explained(column(9)), side_controls(), 50.0),
+            lambda: check_side(explained(FLAT), side_controls(), 50.0),
+            lambda: check_side(explained(column(9)), {"unrelated": control(FLAT)}, 50.0),
+            lambda: check_side(explained(column(9), provenance=NATURAL), side_controls(), 50.0),
+            lambda: check_side(explained(column(9), picture=film(view="LATERAL")), side_controls(), 50.0),
+        ],
+    ),
+    "Would an unrelated phrase give the same map?": (
+        "Share of the highlighted region that stays, no prior in either map: warns from 0.75, fails from 0.95.",
+        [
+            lambda: check_unrelated({"unrelated": control(FLAT)}),
+            lambda: check_unrelated({"unrelated": control(FLAT, share=math.nan)}),
+        ],
+    ),
+    "Does the phrase fit the film better than its opposite?": (
+        "Warns when the other side, or an unrelated phrase, scores as high or higher.",
+        [lambda: check_score(explained(column(3)), {"unrelated": control(FLAT)})],
+    ),
+    "Does the map depend on the trained weights?": (
+        "Share of the highlighted region that stays, on average: warns from 0.5, fails from 0.8.",
+        [
+            lambda: check_random_weights({"random_weights_1": control(FLAT)}),
+            lambda: check_random_weights({"random_weights_1": control(FLAT, share=math.nan)}),
+        ],
+    ),
+    "Does the score depend on the highlighted region?": (
+        "Share of random regions whose loss lowers the score less: warns below 0.95, fails below 0.8. It also fails "
+        "when the score does not fall.",
+        [lambda: judge_drops(torch.tensor([0.3, 0.1])), lambda: judge_drops(torch.tensor([-0.3, 0.1]))],
+    ),
+    "Does the map lie in the lungs?": (
+        "Warns when the share outside the lungs is at least that of a map that is the same everywhere.",
+        [
+            lambda: check_lungs(explained(column(3)), MASK),
+            lambda: check_lungs(explained(column(3)), np.ones_like(MASK)),
+            lambda: check_lungs(explained(-column(3)), MASK),
+            lambda: check_lungs(explained(column(3), provenance=NATURAL), MASK),
+        ],
+    ),
+    "Does the map point at the corners, where markers sit?": (
+        "Share of the map in the corners over their share of the film: warns from 2, fails from 4.",
+        [
+            lambda: check_corners(explained(column(3))),
+            lambda: check_corners(explained(-column(3))),
+            lambda: check_corners(explained(column(3), provenance=NATURAL)),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("question", EVERY)
+def test_every_check_has_its_question_limits_and_an_answer_whatever_its_state(question):
+    limits, made = EVERY[question]
+    for make in made:
+        check = make()
+        assert check.question == question
+        assert check.rule == limits
+        assert check.state in ("pass", "warn", "fail", "skipped")
+        assert check.answer.endswith(".")
+        assert isinstance(check.values, dict)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"provenance": NATURAL}, "The image was not declared to be a chest film."),
+        ({"picture": film(view="LATERAL")}, "Only a frontal film shows left and right side by side."),
+    ],
+)
+def test_an_image_without_sides_is_skipped_also_where_controls_exist(changes, why):
+    check = check_side(explained(column(9), **changes), side_controls(), 50.0)
+    assert (check.state, check.answer, check.values) == ("skipped", why, {})
+
+
+def test_a_phrase_without_a_side_is_skipped():
+    check = check_side(explained(column(9)), {"unrelated": control(FLAT)}, 50.0)
+    assert (check.state, check.answer) == ("skipped", "The phrase names no side that could be swapped.")
+
+
+def test_the_percentages_in_words_are_the_numbers():
+    check = check_lungs(explained(column(3) + column(9)), MASK)
+    assert check.answer == (
+        "50 % of the map lies outside the lungs by the lung mask; a map that is the same everywhere would have "
+        f"{100 * check.values['outside_lungs_of_an_even_map']:.0f} % there."
+    )
+    by_atlas = check_lungs(explained(column(3)), None)
+    assert "the atlas' average lungs" in by_atlas.answer
+    assert by_atlas.values["lungs_by"] == "the atlas' average lungs"
+    ends = check_corners(explained(column(0)))
+    numbers = (100 * ends.values["corners"], 100 * ends.values["corners_of_an_even_map"])
+    assert ends.answer == "{:.0f} % of the map lies in the four corners, which are {:.0f} % of the film.".format(
+        *numbers
+    )
+    sentence = preference_finding(0.95, 0.03).sentence
+    assert "gives the named side 95 % on this film and 3 % on the mirrored film" in sentence
+
+
+def test_an_even_map_warns_since_it_does_not_prefer_the_lungs():
+    check = check_lungs(explained(FLAT), MASK)
+    assert check.values["outside_lungs"] == check.values["outside_lungs_of_an_even_map"]
+    assert check.state == "warn"
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "none"), (1, "all")])
+def test_a_mask_of_nothing_or_everything_cannot_be_compared(value, word):
+    check = check_lungs(explained(column(3)), np.full_like(MASK, value))
+    assert check.state == "skipped"
+    assert check.answer == f"By the lung mask, {word} of what the model sees is lung."
+
+
+def test_an_uncertain_mention_outside_the_lungs_counts():
+    heart = Mention("heart", 0, 5, "heart", None, False, True, False, 0.5)
+    assert check_lungs(explained(column(3), regions=(heart,)), MASK).state == "skipped"
+
+
+def test_a_view_without_corners_is_skipped():
+    cropped = explained(column(3), picture=film(300, 900), resize="crop")
+    check = check_corners(cropped)
+    assert check.state == "skipped"
+    assert math.isnan(check.values["times"])
+    assert check.answer == "The model sees no corners, or the map is nowhere above zero."
+
+
+def test_pixels_of_a_mask_are_sampled_up_to_its_edges():
+    mask = np.random.default_rng(2).integers(0, 2, (6, 7))
+    placement = Placement.fit((6, 7), (192, 224), (16, 16), "squash")
+    np.testing.assert_array_equal(lungs(placement, mask), np.kron(mask, np.ones((32, 32))).astype(bool))
+    padded = Placement.fit((6, 7), (224, 224), (16, 16), "pad")
+    np.testing.assert_array_equal(lungs(padded, mask)[16:-16], np.kron(mask, np.ones((32, 32))).astype(bool))
+
+
+def test_the_prior_share_is_capped_and_independent_of_scale_and_offset():
+    base = torch.tensor([[0.0, 0.1], [0.2, 0.3]], dtype=torch.float64)
+    assert prior_share(base, 10 * base) == 1
+    assert prior_share(base, 0.5 * base) == pytest.approx(0.5)
+    assert prior_share(base, 0.5 * base + 7) == pytest.approx(0.5)
+    assert prior_share(base - 3, 0.5 * base) == pytest.approx(0.5)
+
+
+def test_the_share_inside_a_region_is_independent_of_the_scale_and_of_padding():
+    half = np.zeros((192, 224), dtype=bool)
+    half[:, :112] = True
+    assert share_inside(image(column(3, 1e-6)), half)[0] == pytest.approx(1, abs=0.01)
+    assert share_inside(image(column(3), "pad", (300, 700)), half) == pytest.approx((1, 0.5), abs=0.01)
+
+
+def test_pixels_that_share_the_edge_of_the_tenth_are_not_deleted():
+    """One patch stands out over 5 % of the film; the rest of the tenth is shared by everything else."""
+    grid = FLAT.copy()
+    grid[3, 3] = 1.0
+    region = region_to_delete(image(grid))
+    assert region.double().mean() == pytest.approx(0.054, abs=0.01)
+    assert region[56, 56]
+    assert region[:, 80:].sum() == region[80:].sum() == 0
+
+
+def test_the_film_is_found_between_padding_at_its_sides():
+    tall = image(column(6), "pad", (700, 300))
+    assert region_to_delete(tall).shape == (192, 82)
+    pixels = torch.rand(1, 3, 192, 224, generator=torch.Generator().manual_seed(0))
+    painted = paint_over(pixels, tall.placement, [torch.ones(192, 82, dtype=torch.bool)])
+    changed = (painted != pixels)[0, 0]
+    assert changed.sum() == 192 * 82
+    assert torch.equal(changed, torch.from_numpy(film_pixels(tall.placement)))
