@@ -36,7 +36,7 @@ doctest: $(VENV)/.ready  ## the examples in the docstrings
 docs: $(VENV)/.ready  ## the documentation site, build/docs/index.html, all links checked
 	$(BIN)/zensical build --strict
 
-coverage: $(VENV)/.ready  ## the tests with the share of lines that they run; half as slow again with Python 3.11
+coverage: $(VENV)/.ready  ## the tests and the share of lines that they execute; a third slower on Python 3.11
 	COVERAGE_CORE=$(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
 	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not gpu and not network' -n 2 --cov
 
