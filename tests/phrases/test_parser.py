@@ -73,7 +73,7 @@ EFFUSION = ("lower zone", "costophrenic angle")
         ("Frontal view demonstrates clear lungs.", [], [(None, ("lung",))]),
         ("No normal lung markings on the left.", [("left", ("lung",))], []),
         ("Absent lung markings at the right apex.", [("right", ("apex",))], []),
-        ("Right lung more clear than left.", [("left", ("lung",)), ("right", ("lung",))], []),
+        ("Right lung more clear than left.", [("left", ("lung",))], [("right", ("lung",))]),
         # one finding, two verbs, each with a place of its own
         ("Effusion is present on the left and absent on the right.", [("left", EFFUSION)], [("right", EFFUSION)]),
         (

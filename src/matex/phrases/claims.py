@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Literal
 
 from matex.phrases import lexicon
@@ -66,8 +67,9 @@ def _states(reading: Reading) -> set[Polarity]:
     terms = reading.terms
     found: set[Polarity] = set()
     is_vague = False
+    device_places = _device_places(reading)
     for entity in [*reading.entities.all, *reading.entities.elsewhere]:
-        state = _state(reading, entity)
+        state = None if entity.term in device_places else _state(reading, entity)
         if state == "positive" and not entity.sides and terms.word(entity.term) in lexicon.DESCRIPTORS:
             is_vague = True
         elif state is not None:
@@ -88,6 +90,25 @@ def _state(reading: Reading, entity: Entity) -> Polarity | None:
     if uncertain:
         return "uncertain"
     return None if historical else "positive"
+
+
+def _device_places(reading: Reading) -> set[int]:
+    """The terms that name only where a device lies: "IJ line at the cavoatrial junction"."""
+    places: set[int] = set()
+    if not any(_is_device(reading.terms, k) for k in range(len(reading.terms))):
+        return places
+    for part in _parts(reading.terms):
+        leading = list(takewhile(lambda k: not reading.terms.has(k, "not"), part))
+        entities = list(reading.entities.within(leading))
+        if not entities or any(entity.finding for entity in entities):
+            continue
+        if _is_device_part(reading.terms, leading, entities[0].term):
+            places.update(entity.term for entity in entities)
+    return places
+
+
+def _is_device_part(terms: Terms, part: Sequence[int], place: int) -> bool:
+    return any(_is_device(terms, k) for k in part if k < place) or _continues_device(terms, part)
 
 
 # ----------------------------------------------------------------------------------- sentences that describe nothing
@@ -128,7 +149,7 @@ def _names_place(reading: Reading, part: Sequence[int]) -> bool:
     place = next((entity.term for entity in reading.entities.within(part) if entity.regions), None)
     if place is None or any(terms.has(k, "out of view") for k in part):
         return False
-    return not any(_is_device(terms, k) for k in part if k < place) and not _continues_device(terms, part)
+    return not _is_device_part(terms, part, place)
 
 
 def _denies_or_normal(terms: Terms, part: Sequence[int]) -> bool:

@@ -377,6 +377,11 @@ NEGATIONS_BEHIND = (
     *_combined("not, not yet, never", "recurred, reaccumulated, re accumulated, reappeared, returned, reformed"),
     *_combined("did not", "recur, reaccumulate, re accumulate, reappear, return, reform"),
     *_combined(_ADVERBS_OF_RESOLUTION, "resolved, cleared, disappeared, gone"),
+    *_combined(
+        "has been, have been, has now been, have now been, has since been, have since been, was, were",
+        "drained, evacuated, tapped, resorbed, reabsorbed, completely drained, fully drained, completely evacuated, "
+        "fully evacuated, completely resorbed, completely reabsorbed",
+    ),
     *_combined("no, not, no longer", "larger, bigger, greater, wider, higher, denser, more prominent", "than normal"),
 )
 """Backward: what was said before is not there."""
@@ -401,29 +406,40 @@ OUT_OF_VIEW = (
 )
 """Said of a place that the film does not show: nothing is known about it."""
 
-NOT_NEGATIONS = _several(
-    "no normal, without normal, absence of normal, absent normal, loss of normal, lack of normal, "
-    "no change, no changes, no interval change, no significant change, no significant interval change, "
-    "no appreciable change, no substantial change, not changed, not significantly changed, "
-    "not resolved, not cleared, not yet resolved, not completely resolved, not fully resolved, "
-    "has not resolved, have not resolved, no increase, no decrease, no improvement, not improved, "
-    "not only, without change, without significant change, without interval change, "
-    "no interval improvement, nearly resolved, almost resolved, nearly completely resolved, "
-    "almost completely resolved, partially resolved, partly resolved, mostly resolved, "
-    "near complete resolution of, partial resolution of, incomplete resolution of, "
-    "partial clearing of, slight clearing of, mild clearing of, incomplete clearing of, near complete clearing of, "
-    "is excluded from, are excluded from, "
-    "not present previously, not present before, not seen previously, not seen before, "
-    "not previously present, not previously seen, not well seen, not well visualized, "
-    "no interval increase, partially cleared, nearly cleared, mostly cleared, "
-    "not significantly improved, nothing has changed, nothing changed, "
-    "no doubt, without doubt, beyond doubt, no reason to doubt, without question, no denying, no mistaking"
-) + _combined(
-    "no, without, no interval, without interval, no significant, no appreciable, no further, no definite, "
-    "no evidence of, no sign of, no signs of",
-    "resolution, resolution of, clearing, clearing of, clearance, clearance of, regression, regression of",
+NOT_NEGATIONS = (
+    _several(
+        "no normal, without normal, absence of normal, absent normal, loss of normal, lack of normal, "
+        "no change, no changes, no interval change, no significant change, no significant interval change, "
+        "no appreciable change, no substantial change, not changed, not significantly changed, "
+        "not resolved, not cleared, not yet resolved, not completely resolved, not fully resolved, "
+        "has not resolved, have not resolved, no increase, no decrease, no improvement, not improved, "
+        "not only, without change, without significant change, without interval change, "
+        "no interval improvement, nearly resolved, almost resolved, nearly completely resolved, "
+        "almost completely resolved, partially resolved, partly resolved, mostly resolved, "
+        "near complete resolution of, partial resolution of, incomplete resolution of, "
+        "partial clearing of, slight clearing of, mild clearing of, incomplete clearing of, near complete clearing of, "
+        "is excluded from, are excluded from, "
+        "not present previously, not present before, not seen previously, not seen before, "
+        "not previously present, not previously seen, not well seen, not well visualized, "
+        "no interval increase, partially cleared, nearly cleared, mostly cleared, "
+        "not significantly improved, nothing has changed, nothing changed, "
+        "no doubt, without doubt, beyond doubt, no reason to doubt, without question, no denying, no mistaking"
+    )
+    + _combined(
+        "no, without, no interval, without interval, no significant, no appreciable, no further, no definite, "
+        "no evidence of, no sign of, no signs of",
+        "resolution, resolution of, clearing, clearing of, clearance, clearance of, regression, regression of",
+    )
+    + _combined(
+        "without, in absence of",
+        "treatment, therapy, antibiotics, antibiotic treatment, antibiotic therapy, intervention, surgery, drainage, "
+        "contrast, iv contrast, intravenous contrast, comparison, prior comparison, comparison films, lateral view, "
+        "clinical information, clinical history, prior film, prior films, prior study, prior studies, prior imaging, "
+        "prior radiograph, prior radiographs, previous film, previous films, previous study, previous studies, "
+        "previous imaging",
+    )
 )
-"""Phrases with a negative word that leave the finding standing."""
+"""Phrases with a negative word that leave the finding standing: nothing has changed, or something was not done."""
 
 _QUALITIES = (
     "clear, sharp, normal, transparent, lucent, well aerated, well expanded, well inflated, well ventilated, "
@@ -451,8 +467,13 @@ BEYOND_NORMAL = (
     *_combined("above, below, beyond, outside, exceeds, exceed, exceeding", "normal, normal limits, the normal range"),
     *_combined("above, beyond, exceeds, exceed, exceeding", "upper limit of normal, upper limits of normal"),
     *_combined("of, across, over, from", "midline"),
+    *_combined(
+        "hardly, barely, scarcely, far from, anything but, less than",
+        "clear, normal, unremarkable, sharp, aerated, expanded, well aerated, well expanded",
+    ),
 )
-"""Comparison with what is normal, which the finding is not; nor is "right of the midline" a normal place."""
+"""What is not normal, with a word of NORMALS: "larger than normal", "hardly clear"; nor is "right of the midline" a
+normal place."""
 
 NORMAL_NOUNS = frozenset(
     _several(
@@ -482,7 +503,7 @@ UNCERTAIN = _several(
     "presumptively, provisional, tentative, tentatively, thought to be, thought to represent, thought to reflect, "
     "felt to be, felt to represent, felt to reflect, believed to be, believed to represent, consider, wonder, "
     "wondering, worrying for, concern about, concern of, raises concern for, uncertain, in question, maybe, "
-    "differential would include"
+    "differential would include, seems to be, seem to be"
 ) + _combined(
     "cannot, can not, can't, could not, unable to, difficult to, hard to, impossible to",
     "confidently exclude, entirely exclude, completely exclude, fully exclude, definitely exclude, "
@@ -500,7 +521,8 @@ UNCERTAIN_BEHIND = _several(
     "must be considered, needs to be considered, must be excluded, should be excluded, needs to be excluded, "
     "to be excluded, cannot be confirmed, can not be confirmed, not confirmed, is in question, are in question, "
     "is in doubt, are in doubt, remains possible, remain possible, not confidently excluded, "
-    "not completely excluded, not fully excluded, hard to exclude, impossible to exclude"
+    "not completely excluded, not fully excluded, hard to exclude, impossible to exclude, if real, if present, "
+    "if genuine, probably real, likely real, possibly real, may be real, might be real, could be real"
 ) + _combined(
     "cannot be, can not be, can't be, could not be, not",
     "confidently excluded, entirely excluded, completely excluded, fully excluded, definitely excluded, "
@@ -538,10 +560,14 @@ MORE = _several(
     "greater, larger, bigger, more, worse, higher, more so, more prominent, more pronounced, "
     "more severe, more extensive, more marked, more dense, denser, increased more"
 )
-LESS = _several(
+MORE_NORMAL = _several(
     "clearer, sharper, more clear, more sharp, more normal, more aerated, more expanded, better aerated, "
-    "better expanded, better inflated, better ventilated, more lucent, less, smaller, fewer, less prominent, "
-    "less pronounced, less severe, less extensive, less marked"
+    "better expanded, better inflated, better ventilated, more lucent"
+)
+"""Of the side without the finding: "right lung clearer than left"."""
+LESS = (
+    *MORE_NORMAL,
+    *_several("less, smaller, fewer, less prominent, less pronounced, less severe, less extensive, less marked"),
 )
 
 BOUNDARIES = _several(

@@ -18,14 +18,15 @@ def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
     """
     lone = Entity(word.first, (("lung", None),), is_weak=True, last=word.last, sides=word.weights)
     if not found.terms.has(word.last + 1, "normal"):
-        repeated = _repeated(found, word, looks_ahead)
+        repeated = repeated_by(found, word, looks_ahead)
         if repeated is not None:
             lone.regions = _regions_on(repeated, word)
             lone.is_weak, lone.repeats = repeated.is_weak, repeated
     return lone
 
 
-def _repeated(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
+def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
+    """What a side that stands alone refers to: the last sided place or effusion before it, else the next one."""
     before = list(found.within(found.terms.before(word.first)))
     last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
     if last is None:

@@ -10,6 +10,7 @@ Side = Literal["right", "left"]
 
 UNCERTAIN_WEIGHT = 0.5
 LESSER_SIDE_WEIGHT = 0.6
+"""Of the side with less of a finding, where the other one has 1; a side that is only clearer has 0."""
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,14 @@ def _mention(reading: Reading, entity: Entity, region: str, side: Side | None, w
     start, end = _span(reading, entity)
     offset = reading.sentence.start
     negated, uncertain, historical = reading.scopes.flags(entity)
+    normal = negated and entity.term in reading.scopes.terms["normal"]
+    if weight == 0 and not historical:  # the clearer side of a comparison
+        negated, uncertain = True, False
     if negated or historical:
         weight = 0.0
     elif uncertain:
         weight *= UNCERTAIN_WEIGHT
     text = reading.sentence.text[start - offset : end - offset]
-    normal = negated and entity.term in reading.scopes.terms["normal"]
     return Mention(text, start, end, region, side, negated, uncertain, historical, weight, normal)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities, Entity
+from matex.phrases.mention import LESSER_SIDE_WEIGHT
 from matex.phrases.side_words import SideWord
 from matex.phrases.terms import BREAKS, NEAR, REACH
 
@@ -154,15 +155,15 @@ def _follows_effusion(found: Entities, word: SideWord) -> bool:
 
 def override_both(found: Entities, word: SideWord) -> bool:
     """ "bilateral effusions, right greater than left": the weights go to what is on both sides already."""
+    weights = {side: weight or LESSER_SIDE_WEIGHT for side, weight in word.weights.items()}  # the clearer one has some
     is_done = False
     for entity in found.within(range(max(0, word.first - REACH), word.first)):
         if found.terms.statement[word.first] - found.terms.statement[entity.term] > 1:
             continue
-        if set(entity.sides) == {"right", "left"}:
-            entity.sides = dict(word.weights)
-            is_done = True
-        elif any(side == "both" for _, side in entity.regions):
+        if any(side == "both" for _, side in entity.regions):
             entity.regions = tuple((region, None) for region, _ in entity.regions)
-            entity.sides = dict(word.weights)
-            is_done = True
+        elif set(entity.sides) != {"right", "left"}:
+            continue
+        entity.sides = dict(weights)
+        is_done = True
     return is_done

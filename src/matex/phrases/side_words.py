@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from matex.phrases.entities import Entities, SideWeights, side_weights
@@ -40,7 +41,7 @@ def find_side_words(found: Entities) -> list[SideWord]:
     """Find the side words in order; "right greater than left" and "worse on the left" count as one."""
     sides = [i for i, term in enumerate(found.terms) if "side" in term.kinds and i not in found.used]
     words: list[SideWord] = []
-    lesser_weight: dict[int, float] = {}
+    own_weight: dict[int, float] = {}
     position = 0
     while position < len(sides):
         i = sides[position]
@@ -48,17 +49,20 @@ def find_side_words(found: Entities) -> list[SideWord]:
         lesser = None if following is None else lesser_of(found.terms, i, following)
         position += 1
         if following is not None and lesser is not None:
+            is_standard = found.terms.has(found.terms.skip(following - 1, -1, "preposition"), "than")
+            weight = _lesser_weight(found.terms, range(i + 1, following) if is_standard else ())
             if not _has_own_place(found, i, following):
-                weights = side_weights("both") | {found.terms[lesser].value: LESSER_SIDE_WEIGHT}
+                weights = side_weights("both") | {found.terms[lesser].value: weight}
                 words.append(SideWord(i, following, weights, True, _is_behind(found.terms, i)))
                 position += 1
                 continue
-            lesser_weight[lesser] = LESSER_SIDE_WEIGHT
-        elif i not in lesser_weight and (comparative := _comparative_before(found.terms, i)) is not None:
-            weights = side_weights("both") | {_lesser_after(found.terms, comparative, i): LESSER_SIDE_WEIGHT}
+            own_weight[lesser] = weight
+        elif i not in own_weight and (comparative := _comparative_before(found.terms, i)) is not None:
+            weight = _lesser_weight(found.terms, (comparative,))
+            weights = side_weights("both") | {_lesser_after(found.terms, comparative, i): weight}
             words.append(SideWord(comparative, i, weights, compares=True, is_behind=True))
             continue
-        words.append(_single(found.terms, i, lesser_weight.get(i, 1.0)))
+        words.append(_single(found.terms, i, own_weight.get(i, 1.0)))
     return words
 
 
@@ -99,7 +103,7 @@ def _is_standard(terms: Terms, i: int) -> bool:
 def lesser_of(terms: Terms, i: int, following: int) -> int | None:
     """The side term that has less, when the words between two sides compare them; None when they do not."""
     is_pair = {terms[i].value, terms[following].value} == {"right", "left"}
-    if not is_pair or following - i > COMPARISON_REACH:
+    if not is_pair or following - i > COMPARISON_REACH or not terms.same_statement(i, following):
         return None
     for k in range(i + 1, following):
         kinds = terms[k].kinds
@@ -116,6 +120,11 @@ def lesser_of(terms: Terms, i: int, following: int) -> int | None:
             if any(_is_less(term) for term in nearby):
                 return i
     return None
+
+
+def _lesser_weight(terms: Terms, positions: Iterable[int]) -> float:
+    """The weight of the side that has less; 0 when it is only clearer than the other one."""
+    return 0.0 if any(terms.has(k, "more normal") for k in positions) else LESSER_SIDE_WEIGHT
 
 
 def _is_less(term: Term) -> bool:

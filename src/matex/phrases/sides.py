@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities, Entity, SideWeights, side_weights
-from matex.phrases.lone_sides import lone_side, set_contrast, set_standard
-from matex.phrases.side_scopes import give, give_back, give_to_adjectives, look_ahead, override_both
+from matex.phrases.lone_sides import lone_side, repeated_by, set_contrast, set_standard
+from matex.phrases.side_scopes import give, give_back, give_to_adjectives, has_usual_place, look_ahead, override_both
 from matex.phrases.side_words import SideWord, find_side_words
 from matex.phrases.terms import REACH
 
@@ -76,13 +77,27 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
         return waiting | word.weights
     if waiting:
         word = replace(word, weights=waiting | word.weights)
-    if ahead:
+    if ahead and _continues_place(found, word, ahead):
+        found.add(lone_side(found, word, looks_ahead=False))
+    elif ahead:
         give(found, word, ahead, near.stop)
     elif not give_back(found, word, near.start, findings=not terms.has(word.last + 1, "normal")) and (
         not _is_of_something_else(found, word)
     ):
         found.add(lone_side(found, word, looks_ahead=_refers_ahead(found, word, near.following)))
     return {}
+
+
+def _continues_place(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> bool:
+    """ "the right base is normal and the left is hazy": the left base is, not the left lung."""
+    if word.is_behind or word.compares or found.terms.word(word.last + 1) not in lexicon.COPULAS:
+        return False
+    if any(entity.regions or has_usual_place(entity) for entity in ahead):
+        return False
+    place = repeated_by(found, word, looks_ahead=False)
+    if place is None or place.finding or place.is_weak:
+        return False
+    return bool(place.sides) and place.sides.keys().isdisjoint(word.weights)
 
 
 def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -> bool:

@@ -12,7 +12,7 @@ from matex.phrases import lexicon
 Kind = Literal[
     "side", "level", "head", "place", "weak", "several", "finding",  # what a phrase is about
     "owns side", "device", "body", "position", "direction",  # what owns the sides next to it
-    "not", "not behind", "free of", "normal", "as normal", "less normal", "beyond normal",  # triggers
+    "not", "not behind", "free of", "normal", "as normal", "less normal", "more normal", "beyond normal",  # triggers
     "uncertain", "uncertain behind", "historical", "surgery", "against", "contrast",
     "ignored",  # pseudo-triggers: they contain a trigger and assert nothing
     "boundary", "with", "comma", "colon", "and", "or",  # where scopes end
@@ -76,6 +76,7 @@ _PHRASES: tuple[tuple[Kind, Iterable[str]], ...] = (
     ("surgery", lexicon.SURGERY),
     ("more", lexicon.MORE),
     ("less", lexicon.LESS),
+    ("more normal", lexicon.MORE_NORMAL),
     ("than", ("than",)),
     ("boundary", lexicon.BOUNDARIES),
     ("with", lexicon.WITHS),
