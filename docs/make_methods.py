@@ -58,8 +58,8 @@ PICTURES_TEXT = """\
 ## How they look
 
 All methods with their default parameters and the bundled model, which is small and trained on simulated findings. Each
-map is scaled between its own least and greatest value, so colours do not compare between methods. Made again by
-`make methods-page`.
+map is scaled between its own minimum and maximum, so colours are not comparable between methods. `make methods-page`
+regenerates the pictures.
 
 ![Every method on one bundled film](images/methods-film.jpg)
 
@@ -69,60 +69,59 @@ A real film, "{film}". The line is the box that radiologists drew.
 
 A simulated finding in a normal film, "{simulated}". The line is the outline of its true mask.
 
-Where a map does not look as one would expect of an explanation of this phrase, this is why:
+Where a map differs from what one would expect as an explanation of this phrase, the reason is:
 
 {looks}
 """
 
-# What follows from a method's definition and does not depend on the weights.
+# Consequences of the definition of a method, independent of the weights.
 LOOKS: Mapping[str, str] = {
     "rollout": (
-        "knows no phrase: every phrase gets this map, so of two findings both light up, and so does what the model "
-        "always looks at."
+        "is independent of the phrase: of two findings both are highlighted, and so is whatever the model "
+        "always attends to."
     ),
-    "raw-attention": "knows no phrase, as rollout; one block alone.",
+    "raw-attention": "is independent of the phrase, as rollout; one block only.",
     "attention-flow": (
-        "knows no phrase. Half of every capacity is the residual stream, so nearly the whole flow can reach nearly "
-        "every patch: values lie close to 1, and scaling blows up what little they differ by."
+        "is independent of the phrase. Half of every capacity is the residual stream, so nearly the entire flow can "
+        "reach nearly every patch: values lie close to 1, and scaling amplifies their small differences."
     ),
     "gradient": (
         "is signed, so zero lies inside the scale and tints the film; single pixels stand out along the borders of "
         "patches, since all pixels of a patch enter the model by one linear map."
     ),
     "embedding-space": "is `gradient` exactly, with its default operator: a signed operator is linear.",
-    "saliency": "has the same lattice of pixels without the sign.",
+    "saliency": "has the same pixel lattice without the sign.",
     "integrated-gradients": (
         "adds up to the change of score, but a few pixels carry most of it: scaled by these extremes the rest "
         "looks empty. Averaged over patches it shows more."
     ),
     "gradient-shap": "looks empty for the same reason; its maps nearly equal those of `integrated-gradients`.",
     "occlusion": (
-        "hides one patch at a time: the rest of a finding that is larger than a patch makes up for it, so the map "
-        "says little about large findings. `window` sets it. It is signed."
+        "hides one patch at a time: the rest of a finding that is larger than a patch compensates, so the map says "
+        "little about large findings. `window` sets the size. It is signed."
     ),
     "kernel-shap": (
-        "shares 2048 draws among as many patches as there are: single patches are noisy, only their sum is exact. "
-        "`features=superpixels` has fewer of them. It is signed."
+        "distributes 2048 samples over all patches: single patches are noisy, only their sum is exact. "
+        "`features=superpixels` has fewer features. It is signed."
     ),
-    "rise": "draws with masks of 7 by 7 cells: nothing finer than a seventh of the film can appear.",
+    "rise": "uses masks of 7 by 7 cells: nothing finer than a seventh of the film can appear.",
     "gradcam": (
-        "weighs channels by one number each for the whole film, so it lights up wherever such a channel is strong, "
-        "often beside the finding."
+        "weights each channel by one number for the entire film, so it is high wherever such a channel is strong, "
+        "often next to the finding."
     ),
     "m2ib": (
-        "counts the nats that get through and has no sign. Patches with large hidden values cost more nats than "
-        "others, whatever the phrase is."
+        "measures the transmitted information in nats and is unsigned. Patches with large hidden values cost more nats "
+        "than others, whatever the phrase is."
     ),
     "ca-m2ib": (
-        "is m2ib with a target that moves; it looks alike where that target moved little (`target_cosine` in the "
-        "record)."
+        "is m2ib with a moving target; it looks alike where that target moved little (`target_cosine` in the record)."
     ),
     "mmel": "is Grad-ECLIP times a gate between 1 and 3, so the two look alike.",
     "maskclip": (
-        "uses neither attention nor gradient: it shows each patch's own likeness to the phrase, in large smooth "
-        "areas, and both signs."
+        "uses neither attention nor gradient: it shows the similarity of each patch to the phrase, in large smooth "
+        "areas with both signs."
     ),
-    "matex-paper": "pulls to the wrong side where the phrase names one: its sides are the paper's, mirrored.",
+    "matex-paper": "is drawn to the wrong side where the phrase names one: its sides are those of the paper, mirrored.",
     "guided-backprop": "is refused: the bundled model has no ReLU.",
 }
 
@@ -144,7 +143,7 @@ from matex.trace import Trace
 @METHODS("block-attention")
 @dataclass(frozen=True)
 class BlockAttention:
-    \"\"\"Where the readout token looks in one block.\"\"\"
+    \"\"\"Attention of the readout token in one block.\"\"\"
 
     block: int = 0
 
@@ -159,7 +158,7 @@ class BlockAttention:
         return trace.to_grid(trace.attention_row(self.block).mean(dim=1))
 ```
 
-In Python `import mine` is all. On the command line the file is named:
+In Python, `import mine` is enough. On the command line, name the file:
 
 ```sh
 matex methods --plugin mine.py
@@ -168,18 +167,18 @@ matex compare film.png "opacity in the left lower lung" --plugin mine.py -m mate
 ```
 
 `MATEX_PLUGINS=mine.py` does the same for every command, and for several files with `:` between them (`;` on Windows). A
-package that others install announces its module in its `pyproject.toml`, and its methods are simply there:
+package for others announces its module in its `pyproject.toml`; its methods are available wherever it is installed:
 
 ```toml
 [project.entry-points."matex.methods"]
 mine = "my_package.methods"
 ```
 
-Fields are the method's parameters; `-p`, `matex methods` and the record read them. `towers` and `gradient_blocks` are
-asked for, `needs` is what a tower must have, `passes`, `source`, `equation`, `errors` and `draws` are told where they
-are given. The record of an explanation holds the name and the checksum of the file a method came from; `matex verify`
-never runs a file that a record names and asks for `--plugin`. What a trace offers is in
-[architecture](architecture.md).
+Fields are the parameters of the method; `-p`, `matex methods` and the record read them. `towers` and `gradient_blocks`
+are required, `needs` lists what a tower must provide, and `passes`, `source`, `equation`, `errors` and `draws` are
+reported where they are given. The record of an explanation holds the name and the checksum of the file that defines the
+method; `matex verify` never runs a file because a record names it, and requires `--plugin`. The members of a trace are in
+the [API reference](api/methods.md).
 """
 
 
@@ -187,7 +186,7 @@ def page(costs: Mapping[str, Any] | None = None) -> str:
     """docs/methods.md.
 
     Args:
-        costs: what benchmarks/methods.py measured; None leaves the costs out.
+        costs: measured by benchmarks/methods.py; None leaves the costs out.
     """
     parts = [
         HEAD,
@@ -210,13 +209,13 @@ def _shipped() -> list[MethodEntry]:
 
 
 def without_costs(text: str) -> str:
-    """The page without what was measured."""
+    """The page without measured costs."""
     rows = re.sub(r"^(\| \[`.*\|)[^|]*\|$", r"\1 |", text, flags=re.M)
     return re.sub(r"^Cost: .*?\n\n", "\n\n", rows, flags=re.M | re.S)
 
 
 def measured() -> Mapping[str, Any] | None:
-    """What benchmarks/methods.py wrote, where it did."""
+    """The costs that benchmarks/methods.py wrote; None where it has not run."""
     return json.loads(COSTS.read_text(encoding="utf-8")) if COSTS.is_file() else None
 
 
@@ -224,14 +223,14 @@ def _table(entries: Sequence[MethodEntry], costs: Mapping[str, Any]) -> str:
     lines = ["| method | explains | passes | needs | random | cost |", "| --- | --- | --- | --- | --- | --- |"]
     for entry in entries:
         of_towers = costs.get("methods", {}).get(entry.name, {})
-        told = " / ".join(f"{of_towers[tower]:.2f}" if tower in of_towers else "–" for tower in ("image", "text"))
+        cost = " / ".join(f"{of_towers[tower]:.2f}" if tower in of_towers else "–" for tower in ("image", "text"))
         cells = [
             f"[`{entry.name}`](methods/{entry.name}.md)",
             " and ".join(entry.towers),
             entry.passes,
             ", ".join(entry.needs),
             "no" if entry.deterministic else "seeded",
-            told if of_towers else "",
+            cost if of_towers else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -240,11 +239,11 @@ def _table(entries: Sequence[MethodEntry], costs: Mapping[str, Any]) -> str:
 def _measured(costs: Mapping[str, Any] | None) -> str:
     if costs is None:
         return "Cost: not measured yet (`python benchmarks/methods.py`).\n"
-    told = (
+    text = (
         f"Cost: image map / text map, in plain image forwards of the same model ({costs['model']}; {costs['clock']} "
         "clock), default parameters, the other side's embedding given. `python benchmarks/methods.py` measures it."
     )
-    return textwrap.fill(told, 118) + "\n"
+    return textwrap.fill(text, 118) + "\n"
 
 
 def _needs() -> str:
@@ -252,8 +251,9 @@ def _needs() -> str:
     return (
         "## What a method may need\n\n"
         f"{lines}\n\n"
-        "A tower says what it lacks, and a method that needs it is refused in one line, which names methods that do\n"
-        "work. A text tower that cannot serve a method costs the word scores alone; a note says so.\n"
+        "A tower declares what it does not provide. A method that needs it is refused in one line, which names the\n"
+        "methods that the tower supports. A text tower without support for a method affects the word scores alone; a\n"
+        "note says so.\n"
     )
 
 
@@ -270,7 +270,7 @@ def _section(entry: MethodEntry) -> str:
         "Explains": " and ".join(entry.towers),
         "Passes": entry.passes,
         "Needs": ", ".join(entry.needs),
-        "Random": "no, the same every time" if entry.deterministic else f"the seed draws {entry.draws}",
+        "Random": "no, deterministic" if entry.deterministic else f"the seed determines {entry.draws}",
     }
     parts = [SECTION.format(name=entry.name) + _filled(entry.summary), _code(entry.equation)]
     parts.append("\n".join(f"- {name}: {value}." for name, value in facts.items()) + "\n")
@@ -324,39 +324,39 @@ def sheet(film: matex.Film, phrase: str, draw_truth: Callable[[Image.Image], Non
     """The film and the map of every method on it."""
     model = matex.load("tiny")
     names = [entry.name for entry in matex.methods() if entry.plugin is None]
-    made = matex.compare(model, film, phrase, names, skip_unsupported=True, progress=True)
+    comparison = matex.compare(model, film, phrase, names, skip_unsupported=True, progress=True)
     tiles = {"the film": draw_film(film, (TILE, TILE))}
-    tiles |= {name: overlay(made[name], TILE) if name in made else _refused(model, name) for name in names}
+    tiles |= {name: overlay(comparison[name], TILE) if name in comparison else _refused(model, name) for name in names}
     rows = -(-len(tiles) // COLUMNS)
-    whole = Image.new("RGB", (COLUMNS * (TILE + 4), rows * (TILE + CAPTION + 4)), "white")
-    pen = ImageDraw.Draw(whole)
+    canvas = Image.new("RGB", (COLUMNS * (TILE + 4), rows * (TILE + CAPTION + 4)), "white")
+    pen = ImageDraw.Draw(canvas)
     for number, (name, tile) in enumerate(tiles.items()):
         x, y = number % COLUMNS * (TILE + 4), number // COLUMNS * (TILE + CAPTION + 4)
-        if name in made or name == "the film":
+        if name in comparison or name == "the film":
             draw_truth(tile)
-        whole.paste(tile, (x, y + CAPTION))
+        canvas.paste(tile, (x, y + CAPTION))
         pen.text((x + 2, y + 3), name, font=font(15), fill="black")
-    return whole
+    return canvas
 
 
 def _refused(model: matex.Model, name: str) -> Image.Image:
-    """What stands in place of a map that the bundled model cannot give."""
+    """The tile of a method that the bundled model does not support."""
     lacking = next(model.image.missing[need] for need in METHODS[name].needs if need in model.image.missing)
     tile = Image.new("RGB", (TILE, TILE), "#dddddd")
-    told = "\n".join(textwrap.wrap(f"refused: {lacking}", 24))
-    ImageDraw.Draw(tile).multiline_text((14, 90), told, font=font(15), fill="black")
+    reason = "\n".join(textwrap.wrap(f"refused: {lacking}", 24))
+    ImageDraw.Draw(tile).multiline_text((14, 90), reason, font=font(15), fill="black")
     return tile
 
 
 def _outline(mask: np.ndarray) -> Callable[[Image.Image], None]:
-    """Draws the border of a mask of the film's size."""
+    """A function that draws the border of a mask of the film's size."""
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize((TILE, TILE)).point(lambda v: 255 * (v > 127))
     border = ImageChops.difference(small.filter(ImageFilter.MaxFilter(3)), small)
     return lambda tile: tile.paste(TRUTH, (0, 0), border)
 
 
 def _boxes(sample: Sample) -> Callable[[Image.Image], None]:
-    """Draws the boxes of a bundled film."""
+    """A function that draws the boxes of a bundled film."""
 
     def draw(tile: Image.Image) -> None:
         across, down = TILE / sample.width, TILE / sample.height
@@ -382,7 +382,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--page", action="store_true", help="write the page alone")
     chosen = parser.parse_args()
-    warnings.filterwarnings("ignore", message="laterality='paper'")  # said on the page
+    warnings.filterwarnings("ignore", message="laterality='paper'")  # stated on the page
     PAGE.write_text(page(measured()), encoding="utf-8")
     SECTIONS.mkdir(exist_ok=True)
     for path, text in method_pages().items():
