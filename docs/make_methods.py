@@ -177,8 +177,8 @@ mine = "my_package.methods"
 Fields are the parameters of the method; `-p`, `matex methods` and the record read them. `towers` and `gradient_blocks`
 are required, `needs` lists what a tower must provide, and `passes`, `source`, `equation`, `errors` and `draws` are
 reported where they are given. The record of an explanation holds the name and the checksum of the file that defines the
-method; `matex verify` never runs a file because a record names it, and requires `--plugin`. The members of a trace are in
-the [API reference](api/methods.md).
+method; `matex verify` never runs a file because a record names it, and requires `--plugin`. The members of a trace are
+in the [API reference](api/methods.md).
 """
 
 
