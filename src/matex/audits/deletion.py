@@ -16,8 +16,10 @@ from matex.results import Check, Explanation, SaliencyMap
 
 PLATEAU = 0.25  # largest share of the film that is still compared with regions elsewhere
 QUESTION = "Does the score depend on the highlighted region?"
-RULE = rule("deletion", "share of random regions whose loss lowers the score less", "below")
-RULE += " It also fails when the score does not fall."
+RULE = (
+    rule("deletion", "share of random regions whose loss lowers the score less", "below")
+    + " It also fails when the score does not fall."
+)
 
 
 def check_deletion(model: Model, explanation: Explanation, regions: int) -> Check:
