@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from PIL import Image
@@ -273,7 +273,7 @@ def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{above}{name}.")
+            flat |= _flat(cast("Mapping[str, object]", value), f"{above}{name}.")
         else:
             flat[f"{above}{name}"] = json.dumps(value) if isinstance(value, (list, tuple, dict)) else value
     return flat
