@@ -502,6 +502,11 @@ MASK = np.zeros((512, 512), dtype=np.uint8)
 MASK[:, 73:220] = 1  # columns 2 to 5 of the grid
 NATURAL = {"domain": "natural"}
 
+
+def lungs_check(mask, grid, **changes):
+    return check_lungs(explained(grid, **changes), mask)
+
+
 EVERY = {
     "Does the map vary over the film?": (
         "",
@@ -554,10 +559,10 @@ EVERY = {
     "Does the map lie in the lungs?": (
         "Warns when the share outside the lungs is at least that of a map that is the same everywhere.",
         [
-            lambda: check_lungs(explained(column(3)), MASK),
-            lambda: check_lungs(explained(column(3)), np.ones_like(MASK)),
-            lambda: check_lungs(explained(-column(3)), MASK),
-            lambda: check_lungs(explained(column(3), provenance=NATURAL), MASK),
+            lambda: lungs_check(MASK, column(3)),
+            lambda: lungs_check(np.ones_like(MASK), column(3)),
+            lambda: lungs_check(MASK, -column(3)),
+            lambda: lungs_check(MASK, column(3), provenance=NATURAL),
         ],
     ),
     "Does the map point at the corners, where markers sit?": (
@@ -601,12 +606,12 @@ def test_a_phrase_without_a_side_is_skipped():
 
 
 def test_the_percentages_in_words_are_the_numbers():
-    check = check_lungs(explained(column(3) + column(9)), MASK)
+    check = lungs_check(MASK, column(3) + column(9))
     assert check.answer == (
         "50 % of the map lies outside the lungs by the lung mask; a map that is the same everywhere would have "
         f"{100 * check.values['outside_lungs_of_an_even_map']:.0f} % there."
     )
-    by_atlas = check_lungs(explained(column(3)), None)
+    by_atlas = lungs_check(None, column(3))
     assert "the atlas' average lungs" in by_atlas.answer
     assert by_atlas.values["lungs_by"] == "the atlas' average lungs"
     ends = check_corners(explained(column(0)))
@@ -619,21 +624,21 @@ def test_the_percentages_in_words_are_the_numbers():
 
 
 def test_an_even_map_warns_since_it_does_not_prefer_the_lungs():
-    check = check_lungs(explained(FLAT), MASK)
+    check = lungs_check(MASK, FLAT)
     assert check.values["outside_lungs"] == check.values["outside_lungs_of_an_even_map"]
     assert check.state == "warn"
 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "none"), (1, "all")])
 def test_a_mask_of_nothing_or_everything_cannot_be_compared(value, word):
-    check = check_lungs(explained(column(3)), np.full_like(MASK, value))
+    check = lungs_check(np.full_like(MASK, value), column(3))
     assert check.state == "skipped"
     assert check.answer == f"By the lung mask, {word} of what the model sees is lung."
 
 
 def test_an_uncertain_mention_outside_the_lungs_counts():
     heart = Mention("heart", 0, 5, "heart", None, False, True, False, 0.5)
-    assert check_lungs(explained(column(3), regions=(heart,)), MASK).state == "skipped"
+    assert lungs_check(MASK, column(3), regions=(heart,)).state == "skipped"
 
 
 def test_a_view_without_corners_is_skipped():
