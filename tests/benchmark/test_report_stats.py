@@ -220,7 +220,7 @@ def test_many_numbers_are_cut_into_thirds_and_few_are_not():
 
 
 def test_a_group_that_repeats_the_finding_is_left_out():
-    some = section({"m": np.zeros(4)}, attributes=[{"finding": "nodule"}] * 4)
+    some = section({"m": np.zeros(4)}, attributes=[{"finding": "nodule"} for _ in range(4)])
     for number, row in enumerate(some.samples):
         row["group"] = row["attributes"]["finding"] = ("nodule", "mass")[number % 2]
     assert set(subgroups(some)) == {"finding"}

@@ -24,7 +24,7 @@ __all__ = ["DATASETS", "Dataset", "Problem", "Sample", "open_dataset"]
 
 
 def open_dataset(name: str, **fields: Any) -> Dataset:
-    """Open a data set and read its tables; images are read when samples are asked for.
+    """Open a data set and read its tables; images are read when samples are accessed.
 
     Args:
         name: as registered, such as "ms-cxr".
@@ -47,12 +47,12 @@ def open_dataset(name: str, **fields: Any) -> Dataset:
             )
     types_of = typing.get_type_hints(kind)
     dataset = kind(**{field: _converted(name, field, types_of[field], value) for field, value in fields.items()})
-    len(dataset)  # reads the tables, so that what is wrong with them is said here
+    len(dataset)  # reads the tables, so that their errors are raised here
     return dataset
 
 
 def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
-    """A value out of a configuration file as the field wants it."""
+    """Coerce a value of a configuration file to the type of its field."""
     try:
         typed = as_type(value, expected)
     except ValueError:

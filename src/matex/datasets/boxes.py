@@ -1,4 +1,4 @@
-"""Boxes and masks as data sets write them, made the ones of this package: (x0, y0, x1, y1) in pixels, half-open."""
+"""Boxes and masks in the formats of data sets, converted to (x0, y0, x1, y1) in pixels, half-open."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def box_of(values: Sequence[float], form: str = "xyxy") -> Box:
     return (a, b, c, d)
 
 
-def scaled(box: Box, size: Size, drawn_on: Size) -> Box:
-    """A box that was drawn on the image at another size."""
-    down, across = size[0] / drawn_on[0], size[1] / drawn_on[1]
+def scaled(box: Box, size: Size, annotated: Size) -> Box:
+    """Scale a box that was annotated on the image at another size."""
+    down, across = size[0] / annotated[0], size[1] / annotated[1]
     return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
 
 

@@ -66,9 +66,9 @@ class ChestxDet(Layout):
             name = f"ChestX_Det_{split}.json"
             for row in read_rows(table(self.root, name), ("file_name", "syms", "boxes", "polygons"), problems):
                 with leaving_out(row, problems):
-                    made = self._film(row, split)
+                    found = self._film(row, split)
                     once(row.text("file_name"), seen)
-                    entries += made
+                    entries += found
         return Reading(entries, problems, {phrase: (self._phrase(phrase),) for phrase in FINDINGS.values()})
 
     def _phrase(self, finding: str) -> str:

@@ -82,17 +82,17 @@ class CheXlocalize(Layout):
 
     def _entry(self, name: str, finding: str, marks: Mapping[str, Any]) -> Iterator[Entry]:
         """The sample, if the film shows the finding."""
-        drawn = marks[finding]
+        annotation = marks[finding]
         if self.table == "gt_annotations":
             size = _size(marks.get("img_size"))
-            contours = drawn if isinstance(drawn, list) else [None]
+            contours = annotation if isinstance(annotation, list) else [None]
             make = partial(mask_of_polygons, [outline(one, size) for one in contours], size)
             marked = len(contours) > 0
         else:
-            if not isinstance(drawn, dict):
+            if not isinstance(annotation, dict):
                 raise Unusable("Expected a mask in run lengths, got something else.")
-            size = _size(drawn.get("size"))
-            runs = run_lengths(drawn.get("counts"), size)
+            size = _size(annotation.get("size"))
+            runs = run_lengths(annotation.get("counts"), size)
             make = partial(mask_of_runs, runs, size)
             marked = bool(runs[1::2].any())
         if not marked:

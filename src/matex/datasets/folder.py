@@ -1,4 +1,4 @@
-"""A folder of images, with a text file beside each or one phrase for all."""
+"""A folder of images, with a text file for each or one phrase for all."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Folder(Layout):
     def _phrases(self, path: Path) -> list[str]:
         if self.phrase is not None:
             return [clean(self.phrase)]
-        beside = path.with_suffix(".txt")
-        if not beside.is_file():
-            raise Unusable(f"Expected its phrases in {beside.name}, found no such file. Write it or set phrase.")
+        text_file = path.with_suffix(".txt")
+        if not text_file.is_file():
+            raise Unusable(f"Expected its phrases in {text_file.name}, found no such file. Write it or set phrase.")
         try:
-            phrases = [found for _, line in read_lines(contained(self.root, beside)) if (found := clean(line))]
+            phrases = [found for _, line in read_lines(contained(self.root, text_file)) if (found := clean(line))]
         except InputError as error:
             raise Unusable(str(error)) from None
         if not phrases:
-            raise Unusable(f"Expected a phrase in {beside.name}, got an empty file.")
+            raise Unusable(f"Expected a phrase in {text_file.name}, got an empty file.")
         return list(dict.fromkeys(phrases))

@@ -112,7 +112,7 @@ class ImageNet(Layout):
             if not rows or rows[0][1][:2] != ["ImageId", "PredictionString"]:
                 raise missing_columns(path.name, ("ImageId", "PredictionString"), rows[0][1] if rows else ())
             rows = rows[1:]
-        alone = all(len(parts) == 1 for _, parts in rows)  # the development kit: a number for each image in turn
+        alone = all(len(parts) == 1 for _, parts in rows)  # the development kit: a number for each image in order
         classes = tuple(names)
         if any(parts[-1].isdecimal() for _, parts in rows if len(parts) < 3):
             _check_order(classes, path.name, alone)
@@ -140,11 +140,11 @@ def _check_order(classes: tuple[str, ...], file: str, alone: bool) -> None:
         raise InputError(f"Expected classes in the order of their WordNet ids for the numbers in {file}, got another.")
 
 
-def _class(said: str, classes: tuple[str, ...], first: int) -> str:
-    if said in classes:
-        return said
-    if said.isdecimal() and 0 <= int(said) - first < len(classes):
-        return classes[int(said) - first]
+def _class(name: str, classes: tuple[str, ...], first: int) -> str:
+    if name in classes:
+        return name
+    if name.isdecimal() and 0 <= int(name) - first < len(classes):
+        return classes[int(name) - first]
     raise Unusable("Expected a class of the list of classes, got another.")
 
 

@@ -1,4 +1,4 @@
-"""What all layouts share: samples known once the tables are read, in a fixed order, made when asked for."""
+"""The common part of all layouts: samples in a fixed order, known once the tables are read, created on access."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Layout(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of what the tables say of every sample; those that are made when asked for count by their number."""
+        """Hash of the tables' entries for every sample; samples that are created on access count by their number."""
         digest = hashlib.sha256()
         for entry in self.reading.entries:
-            told: tuple[Any, ...] = ()
+            content: tuple[Any, ...] = ()
             if isinstance(entry, Sample):
-                told = (entry.id, entry.text, entry.boxes, entry.label, entry.captions, entry.group, entry.split)
-                told += (entry.cluster,)
-            digest.update(repr(told).encode())
+                content = (entry.id, entry.text, entry.boxes, entry.label, entry.captions, entry.group, entry.split)
+                content += (entry.cluster,)
+            digest.update(repr(content).encode())
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Layout(ABC):
 
 
 def identity(*parts: str) -> str:
-    """Twelve hexadecimal digits for what a sample is made of, the same in every run and for every split.
+    """Twelve hexadecimal digits that identify a sample, the same in every run and for every split.
 
     File names and identifiers of medical collections are made from those of patients and studies. Only this digest
     of them goes into results. It is a short name, not anonymity: who has the data set can compute it again.

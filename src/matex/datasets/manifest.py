@@ -95,12 +95,12 @@ class Manifest(Layout):
         def boxes_of(row: Row) -> list[Box]:
             path = inside(folder, row.text(self.image))
             patients.setdefault(row.text(self.image), row.optional(self.patient))
-            drawn = _lists(row.cells.get(self.boxes))
+            listed = _lists(row.cells.get(self.boxes))
             form = row.optional("box_format") or self.box_format
             frame = row.optional("box_frame") or self.box_frame
             if form not in FORMATS:
                 raise Unusable(f"Expected a box_format among {', '.join(FORMATS)}, got another.")
-            return [_framed(box_of(numbers(one, "boxes"), form), frame, size(path)) for one in drawn]
+            return [_framed(box_of(numbers(one, "boxes"), form), frame, size(path)) for one in listed]
 
         renamed = [
             name

@@ -30,7 +30,7 @@ class MimicCxr(Layout):
         reports: folder of the reports, files/p10/p.../s....txt; None: root.
         section: of the report, "findings" or "impression".
         split: "train", "val" or "test"; None: all.
-        views: ViewPosition of the films that are kept.
+        views: ViewPosition of the films that are used.
         without: table of MS-CXR whose patients are left out, as must be done before training or tuning anything
             that is then measured on MS-CXR.
 

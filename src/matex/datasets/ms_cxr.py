@@ -29,7 +29,7 @@ SPLITS = ("train", "val", "test")
 class MsCxr(Layout):
     """Phrases with boxes. Rows of one film, finding and phrase are one sample with several boxes.
 
-    Boxes are drawn on films of `image_width` x `image_height`; where a JPG has another size they are scaled to it.
+    Boxes are annotated on films of `image_width` x `image_height`; where a JPG has another size they are scaled to it.
 
     Args:
         root: folder with MS_CXR_Local_Alignment_v*.csv or .json, of release 0.1 or 1.1.0.
@@ -63,9 +63,9 @@ class MsCxr(Layout):
             return names[0], names[1], names[2], row.optional("split"), names[3]
 
         def boxes_of(row: Row) -> list[Box]:
-            drawn_on = (row.pixels("image_height"), row.pixels("image_width"))
-            box = within(corners(row, ("x", "y", "w", "h"), "xywh"), drawn_on)
-            return [scaled(box, size(inside(images, row.text("path"))), drawn_on)]
+            annotated = (row.pixels("image_height"), row.pixels("image_width"))
+            box = within(corners(row, ("x", "y", "w", "h"), "xywh"), annotated)
+            return [scaled(box, size(inside(images, row.text("path"))), annotated)]
 
         rows = _coco_rows(file, problems) if file.name.endswith(".json") else read_rows(file, COLUMNS, problems)
         phrases = gather(rows, key_of, boxes_of, problems)

@@ -108,7 +108,7 @@ class Nih(Layout):
         return views, found
 
     def _splits(self) -> dict[str, str]:
-        """Split of each film by the official lists, those that are there; the one that was asked for must be."""
+        """Split of each film by the official lists that exist; that of the requested split must."""
         lists = {"train": self.root / "train_val_list.txt", "test": self.root / "test_list.txt"}
         return {
             line.strip(): split

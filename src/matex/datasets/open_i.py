@@ -24,7 +24,7 @@ REPORTS, PROJECTIONS = "indiana_reports.csv", "indiana_projections.csv"
 @DATASETS("open-i")
 @dataclass(frozen=True)
 class OpenI(Layout):
-    """Films and a section of their report, without boxes. Words that were made anonymous read XXXX.
+    """Films and a section of their report, without boxes. Anonymised words read XXXX.
 
     Args:
         root: Kaggle's folder with indiana_reports.csv, indiana_projections.csv and images/images_normalized, or the

@@ -33,7 +33,7 @@ def inside(folder: Path, name: str) -> Path:
         name: path relative to the folder.
 
     Raises:
-        Unusable: the name, or a link on its way, leads out of the folder, or there is no such file.
+        Unusable: the name, or a link in its path, leads out of the folder, or there is no such file.
     """
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or PureWindowsPath(name).drive or ".." in parts.parts or "\0" in name:
@@ -61,7 +61,7 @@ def contained(folder: Path, path: Path) -> Path:
     if linked and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise Unusable(
             "Expected a file within the data set's folder, got a link that leads out of it. Copy the file into the "
-            f"folder, or set {FOLLOW_LINKS}=1 if you made the link."
+            f"folder, or set {FOLLOW_LINKS}=1 if you created the link."
         )
     return path
 
@@ -92,11 +92,11 @@ def size_of(path: Path) -> Size:
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 width, height = image.size
-                if isinstance(image, TiffImageFile):  # whose size Pillow gives as turned already, from some release on
+                if isinstance(image, TiffImageFile):  # whose size newer releases of Pillow give after rotation
                     width, height = (int(image.tag_v2[tag]) for tag in (256, 257))
                 # asking a PNG for EXIF decodes all of it, so only where it announced some
-                asked = image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info
-                turned = asked and image.getexif().get(0x0112, 1) in _TURNED
+                may_rotate = image.format != "PNG" or "exif" in image.info or "Raw profile type exif" in image.info
+                turned = may_rotate and image.getexif().get(0x0112, 1) in _TURNED
     except Exception:  # Pillow's readers raise nearly every built-in exception on a damaged header
         raise Unusable("Expected an image, got a file that cannot be read as one.") from None
     return (width, height) if turned else (height, width)

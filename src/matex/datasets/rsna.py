@@ -28,7 +28,7 @@ class Rsna(Layout):
     Args:
         root: folder with stage_2_train_labels.csv and stage_2_train_images/<patientId>.dcm; PNG and JPG of any size
             are taken too, with boxes scaled from 1024 x 1024. DICOM needs pydicom.
-        phrase: that all films are asked about.
+        phrase: of all films.
 
     Source:
         "Augmenting the National Institutes of Health Chest Radiograph Dataset with Expert Annotations of Possible

@@ -1,4 +1,4 @@
-"""What every data set is turned into: one image, one phrase, and where the phrase is true."""
+"""The common form of all data sets: one image, one phrase, and where the phrase is true."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sample:
 
     Args:
         id: unique in its data set and the same in every run; names no file path and no patient.
-        image: file to read, or a film made in memory.
+        image: file to read, or a film in memory.
         text: the phrase.
         boxes: where the phrase is true, (x0, y0, x1, y1) in pixels of the image as read; empty when unknown.
         mask: the same to the pixel, bool [height, width]; None when unknown.

@@ -40,8 +40,8 @@ class Simulated(Layout):
     """Normal films with one or two simulated findings, and a phrase that names one of them.
 
     Sample i is the same whatever else is read: it depends on the normal films, the seed and i alone. Findings and
-    places come in turn, each equally often. Films whose lungs were not found are passed over: nobody could say in which
-    zone a finding lies.
+    places alternate, each equally often. Films whose lungs were not found are skipped, since the zone of a finding
+    would be unknown.
 
     Args:
         root: folder of normal films with manifest.jsonl (image, split, and patient where known); None: the four
@@ -52,11 +52,11 @@ class Simulated(Layout):
         findings: in each film, 1 or 2. With 2 each film gives two samples, one phrase each: `mask` and `boxes` are
             the finding it names, `other` the one it does not.
         placed: whether the phrase says where ("nodule in the left upper lung") or only what ("nodule").
-        seed: of everything drawn.
+        seed: of the simulation.
         split: of the normal films in root; None: all of them.
         only: text file with the normal films to use, their names in the manifest line by line ("#" begins a comment);
             None: all of the split.
-        without: text file with normal films to leave out, such as those kept for a final test.
+        without: text file with normal films to leave out, such as those reserved for a final test.
     """
 
     domain: ClassVar[str] = "chest"
@@ -91,7 +91,7 @@ class Simulated(Layout):
 
         @lru_cache(maxsize=2)
         def film(index: int) -> tuple[SimulatedFilm, str]:
-            """The film of this index, on the first drawn background that has room for its finding, and its cluster."""
+            """The film of this index, on the first random background that has room for its finding, and its cluster."""
             finding, side, zone = places[index % len(places)]
             reason = ""
             for attempt in range(TRIES):

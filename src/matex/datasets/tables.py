@@ -44,7 +44,7 @@ class Row:
     cells: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """A cell that must hold something, runs of white space made one blank."""
+        """A cell that must not be empty, runs of white space replaced by one blank."""
         found = self.optional(column)
         if found is None:
             raise Unusable(f"Expected something in column {column!r}, got nothing.")
@@ -121,7 +121,7 @@ def read_rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> It
 
     Args:
         path: the table.
-        columns: that it must have; others are kept too.
+        columns: that it must have; others are read too.
         problems: gets the rows that are damaged.
 
     Raises:
@@ -149,13 +149,13 @@ def read_json(path: Path, expected: type) -> Any:
     found: Any = None
     try:
         found = json.loads(content)
-        said = "" if shallow(found) else "nested too deep"
+        message = "" if shallow(found) else "nested too deep"
     except json.JSONDecodeError as error:
-        said = f"line {error.lineno}: {shortened(error.msg)}"
+        message = f"line {error.lineno}: {shortened(error.msg)}"
     except (ValueError, RecursionError):  # also a whole number of too many digits
-        said = "nested too deep, or a number of too many digits"
-    if said:
-        raise InputError(f"Expected JSON in {shortened(path.name)}, got something else ({said}). Copy it again.")
+        message = "nested too deep, or a number of too many digits"
+    if message:
+        raise InputError(f"Expected JSON in {shortened(path.name)}, got something else ({message}). Copy it again.")
     if not isinstance(found, expected):
         words = {list: "a list", dict: "an object"}
         raise InputError(
@@ -267,10 +267,10 @@ def _separated(path: Path, columns: Sequence[str], problems: list[Problem]) -> I
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) < needed or any(cell.strip() for cell in cells[len(names) :]):
-                said = f"Expected {len(names)} cells as in the header, got {len(cells)}."
+                message = f"Expected {len(names)} cells as in the header, got {len(cells)}."
                 if (end := lines.line_num + 1) > place:
-                    said += f" A quotation mark that opens here closes in line {end}."
-                problems.append(Problem(path.name, place, f"{said} Quote cells that hold a {separator!r}."))
+                    message += f" A quotation mark that opens here closes in line {end}."
+                problems.append(Problem(path.name, place, f"{message} Quote cells that hold a {separator!r}."))
                 continue
             yield Row(path.name, place, dict(zip(names, cells, strict=False)))
 

@@ -59,7 +59,7 @@ class Vindr(Layout):
         return Reading(samples, problems, dict(sorted(labels.items())))
 
     def _table(self, split: str) -> Path | None:
-        """The table of a split; None where both were asked for and Kaggle's form has one."""
+        """The table of a split; None where both were requested and Kaggle's form has one."""
         names = [f"annotations/annotations_{split}.csv", f"annotations_{split}.csv"]
         names += ["train.csv"] if split == "train" else []
         found = next((table(self.root, name) for name in names if (self.root / name).is_file()), None)

@@ -49,7 +49,7 @@ class ConfidenceImage:
     """Score lost when the image is multiplied, in normalised space, by its own map scaled to [0, 1].
 
     What the map calls 0 becomes the mean colour. A constant map above 0 keeps everything; any other constant map says
-    nothing and is undefined. Diffuse maps are rewarded: read `mass`, the mean of the mask, beside the drop.
+    nothing and is undefined. Diffuse maps are rewarded: read the drop together with `mass`, the mean of the mask.
 
     Args:
         mode: "keep" what is salient, as the formula does; or "remove" it, which multiplies by one minus the map and
@@ -152,14 +152,14 @@ class ConfidenceText:
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         before, after = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
-        kept = np.full(len(cases), np.nan)
+        shares = np.full(len(cases), np.nan)
         at = [i for i, case in enumerate(cases) if case.token_scores is not None]
         if at:
             some = [cases[i] for i in at]
             stays = [self._stays(case.token_scores or ()) for case in some]
-            kept[at] = [float(np.mean(mask)) for mask in stays]
+            shares[at] = [float(np.mean(mask)) for mask in stays]
             before[at], after[at] = self._scores(model_of(cases), some, stays)
-        return {**confidence(before, after), "kept": kept}
+        return {**confidence(before, after), "kept": shares}
 
     def _stays(self, scores: Sequence[float]) -> NDArray[np.bool_]:
         """Which tokens are kept, bool [token]."""

@@ -122,8 +122,8 @@ class DeletionInsertion:
         found = {name: np.full(len(cases), np.nan) for name in blank}
         if at:
             some = [cases[i] for i in at]
-            made = self._rise(some, classes) if protocol == "rise" else self._original(some, protocol)
-            for name, values in made.items():
+            columns = self._rise(some, classes) if protocol == "rise" else self._original(some, protocol)
+            for name, values in columns.items():
                 found[name][at] = values
         return found
 
@@ -152,7 +152,7 @@ class DeletionInsertion:
 
         def image(row: int) -> Tensor:
             i, side, point = rows[row]
-            return _prepare(cases[i], canvas(i).drawn(side, point))
+            return _prepare(cases[i], canvas(i).picture_at(side, point))
 
         seen = embed_images(model, len(rows), image, self.batch_size)
         seen = seen.unflatten(0, (len(cases), 2, POINTS + 1))  # [case, side, point, joint]
@@ -223,7 +223,7 @@ class DeletionInsertion:
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """The picture that is drawn over, and the order in which its pixels go.
+    """The picture whose pixels are replaced, and the order in which they are.
 
     Args:
         picture: uint8 [height, width, 3].
@@ -252,7 +252,7 @@ class Canvas:
         picture = np.asarray(Image.fromarray(pixels).convert("RGB"))
         return cls(picture, noise(case.sample.id, seed, seen.shape), rank.reshape(seen.shape), int(seen.sum()))
 
-    def drawn(self, side: str, point: int) -> NDArray[np.uint8]:
+    def picture_at(self, side: str, point: int) -> NDArray[np.uint8]:
         """The picture at a recorded point of "deletion" or "insertion", 0 to POINTS."""
         step = max(1, int(self.seen / (2 * _STEPS)))
         gone = (self.rank < point * _STEPS // POINTS * step)[..., None]

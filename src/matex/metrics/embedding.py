@@ -1,4 +1,4 @@
-"""Embeddings of what the metrics show a model: many images and many phrases, some at a time, without a graph."""
+"""Embeddings of many images and phrases in batches, without gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matex.metrics.metric import Case
 
 
 def model_of(cases: Sequence[Case]) -> Model:
-    """The one model that all cases are about.
+    """The model of all cases.
 
     Raises:
         ValueError: no cases, or cases of several models.
@@ -29,7 +29,7 @@ def embed_images(model: Model, count: int, image: Callable[[int], Tensor], batch
     """Unit-norm embeddings of `count` images, [image, joint]; image(i) makes the i-th, [channel, height, width].
 
     Images are made batch by batch, so that only a batch of them is held at a time; the order of calls is that of the
-    numbers, except where memory ran out and a batch is made again in pieces.
+    numbers, except where memory ran out and a batch is recomputed in pieces.
     """
 
     def run(start: int, stop: int) -> Tensor:

@@ -350,7 +350,7 @@ def tune_thresholds(
 ) -> Tuned:
     """For each group the threshold with the highest mean IoU on the validation split, and its IoU on the test split.
 
-    A method is judged at its own best threshold that way, instead of by how peaked its maps happen to be.
+    So a method is judged at its own best threshold instead of by how peaked its maps are.
 
     Args:
         ious: the columns of `miou`, by threshold, each [case].

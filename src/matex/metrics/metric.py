@@ -1,4 +1,4 @@
-"""What a metric is: a frozen dataclass whose fields are its parameters, called on the maps that one method made."""
+"""The protocol of a metric: a frozen dataclass whose fields are its parameters, called on the maps of one method."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ class Metric(Protocol):
     """A measure of explanations.
 
     `needs` says what a case must have; `dataset_level` is True for measures that compare all cases of a method with
-    each other (retrieval, retraining) instead of judging each by itself; `better` says which way is up for each column;
-    `source` is the paper. A metric that asks the method for further maps says so with `explains_again = True`: it is
-    not taken of maps that no method made.
+    each other (retrieval, retraining) instead of judging each by itself; `better` says which direction is better for
+    each column; `source` is the paper. A metric that needs further maps of the method has `explains_again = True`: it
+    does not apply to maps without a method.
     """
 
     needs: ClassVar[tuple[Need, ...]]

@@ -31,7 +31,7 @@ class Retrieval:
     Every case is one phrase of one image; cases of the same film share it (data set `coco` with captions="each").
     Phrases look for their image among all images (`ir`), images for any of their phrases among all phrases, all
     degraded alike (`tr`). Columns are `deletion_ir1_auc`, the curves `deletion_ir1_at_<percent of tokens>`, and so on,
-    as shares in [0, 1], and `cases`, how many took part: those without token scores are neither asked nor looked for.
+    as shares in [0, 1], and `cases`, how many took part: those without token scores are neither queries nor candidates.
 
     Candidates with equal scores, as all phrases have when no words are left, count as in random order: the recall is
     its expectation. Phrases that occur with several images can find one of them only by chance; a data set of few
@@ -52,9 +52,9 @@ class Retrieval:
     dataset_level: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
         **{
-            f"{side}_{way}{k}_{last}": "lower" if side == "deletion" else "higher"
+            f"{side}_{direction}{k}_{last}": "lower" if side == "deletion" else "higher"
             for side in ("deletion", "insertion")
-            for way in ("ir", "tr")
+            for direction in ("ir", "tr")
             for k in RECALL
             for last in ("auc", *[f"at_{percent}" for percent in PERCENTS])
         },
@@ -102,7 +102,7 @@ class Retrieval:
 def _gather(cases: Sequence[Case]) -> tuple[list[_Phrase], list[int], list[int]]:
     """Phrases with token scores, the image of each, and for each image a case that shows it.
 
-    Cases are looked at one at a time: a whole data set may be made as it is asked for.
+    Cases are read one at a time: those of a large data set may be computed on access.
     """
     phrases: list[_Phrase] = []
     owner: list[int] = []
@@ -145,9 +145,9 @@ def expected_hit(
         k: how many are looked at.
     """
     missed = np.ones_like(above)
-    for drawn in range(k):  # one place after the other goes to a wrong candidate
-        wrong = np.maximum(tied - own - drawn, 0) / np.maximum(tied - drawn, 1)
-        missed *= np.where(drawn < k - above, wrong, 1.0)
+    for place in range(k):  # one place after the other goes to a wrong candidate
+        wrong = np.maximum(tied - own - place, 0) / np.maximum(tied - place, 1)
+        missed *= np.where(place < k - above, wrong, 1.0)
     return 1 - missed
 
 
@@ -170,14 +170,14 @@ def _recall(images: Tensor, texts: Tensor, which: Tensor, owner: Tensor) -> dict
     for rows in torch.arange(len(images), device=which.device).split(_ROWS):
         scores = images[rows].double() @ texts.double().T  # [image, text]
         right = torch.zeros_like(scores)  # cases of this image that have this text
-        asked = ((owner >= rows[0]) & (owner <= rows[-1])).nonzero()[:, 0]
-        right.index_put_((owner[asked] - rows[0], which[asked]), right.new_ones(len(asked)), accumulate=True)
+        queries = ((owner >= rows[0]) & (owner <= rows[-1])).nonzero()[:, 0]
+        right.index_put_((owner[queries] - rows[0], which[queries]), right.new_ones(len(queries)), accumulate=True)
         best = scores.masked_fill(right == 0, -torch.inf).amax(1, keepdim=True)
         equal = (scores == best).double()
         sides["tr"].append(((scores > best).double() @ copies, equal @ copies, (equal * right).sum(1)))
     found: dict[str, float] = {}
-    for way, parts in sides.items():
+    for direction, parts in sides.items():
         above, tied, own = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
         for k in RECALL:
-            found[f"{way}{k}"] = float(expected_hit(above, tied, own, k).mean())
+            found[f"{direction}{k}"] = float(expected_hit(above, tied, own, k).mean())
     return found

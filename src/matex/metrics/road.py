@@ -39,7 +39,7 @@ class Road:
 
     Source:
         "A Consistent and Efficient Evaluation Strategy for Attribution Methods", arXiv:2202.00449: each missing pixel
-        is the weighted mean of its 8 neighbours (1/6 beside, 1/12 across), solved for all at once; noise .01 as in the
+        is the weighted mean of its 8 neighbours (1/6 straight, 1/12 diagonal), all solved at once; noise .01 as in the
         authors' code. They count accuracy, here it is the score.
     """
 
@@ -116,7 +116,7 @@ def fill(image: Tensor, missing: Tensor) -> Tensor:
     entries.append((np.arange(len(total)), np.arange(len(total)), total))
     rows, columns, weights = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     matrix = sparse.csc_matrix((weights, (rows, columns)), shape=(len(total), len(total)))
-    # Symmetric and positive definite: no pivoting, and an ordering made for such matrices.
+    # Symmetric and positive definite: no pivoting, and an ordering for such matrices.
     factors = linalg.splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     values[:, hole] = factors.solve(known).T
     return torch.from_numpy(values).to(image)

@@ -1,4 +1,4 @@
-"""ROAR+: train again without what the map calls important; a good map leaves less to learn from."""
+"""ROAR+: retrain without what the map ranks highest; a good map leaves less to learn from."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class RoarPlus:
         if all(case.token_scores is not None for case in cases):
             degraded["text"] = (images, [self._degrade_text(case) for case in cases])
         found = {name: np.full(self.seeds, np.nan) for name in self.better}
-        # The loss after training on clean films is the same for every method, so it is kept as long as the model.
+        # The loss after training on clean films is the same for every method, so it is cached with the model.
         known = _ORIGINAL.setdefault(model, {})
         question = (model.weights_sha256, self, tuple(films), tuple(phrases), _digest(images))
         for seed in range(self.seeds):

@@ -28,7 +28,7 @@ FEWEST_CLUSTERS = 10
 distinct resamples and covers less than it says (measured on 600 samples each: of normal values a nominal 95 % interval
 covers 80 % with 4 clusters and 90 % with 10; of exponential ones 76 and 88 %), and the signed-rank test cannot fall
 below 2 / 2**n, .125 for 4."""
-_AT_ONCE = 4_000_000  # drawn numbers held at a time
+_AT_ONCE = 4_000_000  # random numbers held at a time
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def check_interval(level: float, resamples: int) -> None:
 
 
 def holm(p_values: ArrayLike) -> Values:
-    """p-values corrected for how many tests were made, in the same order; NaN stays NaN and is not counted.
+    """Correct p-values for the number of tests, in the same order; NaN stays NaN and is not counted.
 
     Raises:
         InputError: a value outside of [0, 1].
@@ -225,12 +225,12 @@ def _by_cluster(values: Values, clusters: Sequence[Hashable]) -> tuple[Values, V
 
 
 def _resampled(sums: Values, counts: Values, resamples: int, seed: int) -> Iterator[Values]:
-    """Means of clusters drawn with replacement, as many as there are, some resamples at a time."""
+    """Means of clusters sampled with replacement, as many as there are, some resamples at a time."""
     random = np.random.default_rng(seed)
     size = max(1, _AT_ONCE // len(sums))
     for start in range(0, resamples, size):
-        drawn = random.integers(0, len(sums), (min(size, resamples - start), len(sums)))
-        yield sums[drawn].sum(1) / counts[drawn].sum(1)
+        chosen = random.integers(0, len(sums), (min(size, resamples - start), len(sums)))
+        yield sums[chosen].sum(1) / counts[chosen].sum(1)
 
 
 def _bca(sums: Values, counts: Values, level: float, resamples: int, seed: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Films with known findings, made from real normal ones."""
+"""Simulation of findings at known places in real normal films."""
 
 from matex.simulation.chest import Lungs, find_lungs
 from matex.simulation.film import PlacedFinding, SimulatedFilm, simulate

@@ -58,9 +58,9 @@ def simulate(
         seed: any integer >= 0.
         findings: how many, 0 to 2. 0 gives the film back with a phrase that denies findings.
         tier: how easy to see: "obvious", "moderate" or "subtle", by contrast and size.
-        finding: a name from `FINDINGS`, or one per finding; None: drawn.
-        side: "right", "left" (or "both" where the finding has it), or one per finding; None: drawn.
-        zone: "upper", "mid", "lower", or one per finding; None: drawn.
+        finding: a name from `FINDINGS`, or one per finding; None: random.
+        side: "right", "left" (or "both" where the finding has it), or one per finding; None: random.
+        zone: "upper", "mid", "lower", or one per finding; None: random.
         lungs: `find_lungs(normal)` where it is known already; saves most of the time.
 
     Raises:
@@ -78,9 +78,9 @@ def simulate(
     for wish in wishes:
         _places(*wish)
     seen = view(normal, lungs or find_lungs(normal))
-    film, made = _draw(wishes, seen, tier, rng)
+    film, placed = _draw(wishes, seen, tier, rng)
     image = np.clip(np.rint(film), 0, 255).astype(np.uint8)
-    return SimulatedFilm(image, made, phrase(made, rng), seed)
+    return SimulatedFilm(image, placed, phrase(placed, rng), seed)
 
 
 Place = tuple[str, str | None, str | None]  # finding, side, zone
@@ -129,7 +129,7 @@ def _places(finding: str | None, side: str | None, zone: str | None) -> list[lis
         raise ValueError(
             f"Expected a place where {finding or 'a finding'} occurs, got side {side!r} and zone {zone!r}. "
             + (f"It has sides {FINDINGS[finding].sides}, zones {FINDINGS[finding].zones}. " if finding else "")
-            + "Leave side or zone out to have one drawn."
+            + "Leave side or zone out for a random one."
         )
     return options
 

@@ -24,7 +24,7 @@ SPINE = 1.6  # half the width of the spine, centimetres
 
 @dataclass(frozen=True)
 class View:
-    """A normal film made ready for drawing."""
+    """A normal film prepared for drawing."""
 
     lungs: Lungs
     film: np.ndarray  # float32 [height, width], 0-255
@@ -301,7 +301,7 @@ def atelectasis(view: View, side: str, zone: str, tier: str, rng: np.random.Gene
 
 
 def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """A wider heart: its borders move outwards, the lungs beside it are pressed together, the ribs stay.
+    """A wider heart: its borders move outwards, the adjacent lungs are compressed, the ribs stay.
 
     The mask is the whole enlarged silhouette, as a reader would mark it, though its middle hardly changes.
     """

@@ -193,7 +193,7 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Claim:
-    """What one part of a sentence says. Side or zone None: not said."""
+    """The content of one part of a sentence. Side or zone None: not mentioned."""
 
     finding: str
     side: str | None = None
@@ -242,7 +242,7 @@ def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: boo
 
     Args:
         findings: what the film shows.
-        rng: decides what is said and how.
+        rng: chooses content and wording.
         complete: whether the film shows nothing else; if not, no absence is claimed.
     """
     if not findings:
@@ -253,10 +253,10 @@ def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: boo
     order = [findings[i] for i in rng.permutation(len(findings))]
     if len(order) > 1 and chance < 0.5:
         return _join([_mention(one, rng) for one in order], _pick(JOINERS, rng))
-    said = _mention(order[0], rng)
+    sentence = _mention(order[0], rng)
     if chance > 0.95:
-        return _join([said, _negative(findings, rng)], _pick((", ", ". ", " with "), rng))
-    return said
+        return _join([sentence, _negative(findings, rng)], _pick((", ", ". ", " with "), rng))
+    return sentence
 
 
 JOINERS = (" and ", " with ", ", ", ". ", " and a ", "; ", " as well as ", " in addition to ")
@@ -331,10 +331,10 @@ def _place(words: str, finding: str, side: str | None, zone: str | None, rng: np
 
 
 def _mention(placed: Placed, rng: np.random.Generator) -> Sentence:
-    """One finding said in one of many ways, often with less than is known about its place."""
+    """Word one finding in one of many forms, often with less than is known about its place."""
     if placed.finding in FAMILIES:
-        said = _embellish(_pick(FAMILIES[placed.finding].words, rng), rng)
-        return Sentence(said, (Claim(placed.finding),))
+        words = _embellish(_pick(FAMILIES[placed.finding].words, rng), rng)
+        return Sentence(words, (Claim(placed.finding),))
     entry = FINDINGS[placed.finding]
     side, zone = placed.side, placed.zone
     if rng.random() < 0.2:
@@ -372,13 +372,13 @@ def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
         return Sentence(_pick(NORMAL[claim.finding], rng), (claim,))
     entry = FINDINGS.get(claim.finding)
     words = _pick(entry.words if entry else FAMILIES[claim.finding].words, rng)
-    said = _place(words, claim.finding, claim.side, None, rng) if entry else words
+    mention = _place(words, claim.finding, claim.side, None, rng) if entry else words
     others = [one for one in true if one.side is None and one.finding in FINDINGS and one.finding != claim.finding]
     if others and claim.side is None and rng.random() < 0.25:
         other = others[int(rng.integers(len(others)))]
-        said += " or " + _pick(FINDINGS[other.finding].words, rng)
-        return Sentence(_pick(ABSENT, rng).format(it=said), (claim, other))
-    return Sentence(_pick(ABSENT, rng).format(it=said), (claim,))
+        mention += " or " + _pick(FINDINGS[other.finding].words, rng)
+        return Sentence(_pick(ABSENT, rng).format(it=mention), (claim, other))
+    return Sentence(_pick(ABSENT, rng).format(it=mention), (claim,))
 
 
 def _normal(rng: np.random.Generator) -> Sentence:
