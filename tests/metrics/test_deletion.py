@@ -242,7 +242,7 @@ def test_pixels_outside_of_the_view_stay_until_the_end():
     unseen = np.isnan(case.explanation.image.raw)
     assert unseen.mean() == 0.5
     assert canvas.rank[~unseen].max() < canvas.rank[unseen].min()
-    picture = canvas.drawn("deletion", 10)
+    picture = canvas.picture_at("deletion", 10)
     changed = (picture != canvas.picture).any(-1)
     assert not changed[unseen].any()
     assert changed[~unseen].mean() == pytest.approx(0.5, abs=0.02)
@@ -265,7 +265,7 @@ def test_large_films_are_shrunk_to_640_pixels(model):
 def test_small_images_stop_where_whole_pixels_end(model):
     """24 x 20 pixels: int(480 / 200) = 2 pixels a step, 41.7 % after a hundred."""
     canvas = Canvas.of(make_case(model, 0, picture=film(0, 24, 20)), 0)
-    inserted = canvas.drawn("insertion", 10).any(-1)
+    inserted = canvas.picture_at("insertion", 10).any(-1)
     assert inserted.mean() == pytest.approx(0.417, abs=0.003)
 
 

@@ -53,9 +53,9 @@ class Coco(Layout):
             found.update(row.cells)
             if self.split in (None, row.optional("split")):
                 with leaving_out(row, problems):
-                    found = self._samples(row)
+                    of_image = self._samples(row)
                     once(row.text("cocoid"), seen)
-                    samples += found
+                    samples += of_image
         expected = ("filepath", "filename", "split", "sentences", "cocoid")
         if not set(expected) <= found:
             raise missing_columns(file.name, expected, sorted(found))

@@ -17,6 +17,7 @@ from matex.benchmark.config import Config, MetricChoice, parse_config
 from matex.benchmark.controls import applies, localises, run_specs, targets_prediction
 from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou
+from matex.benchmark.runs.finish import describe
 from matex.benchmark.runs.parquet import ADDED, check_table, read_table
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
 from matex.checks import parse_json, read_bytes, read_json, read_text
@@ -31,7 +32,7 @@ def read_run(folder: str | Path, partial: bool = False) -> Run:
 
     Args:
         folder: that `matex benchmark` wrote.
-        partial: take what there is of a run that was stopped, or of shards that were not merged.
+        partial: read the finished chunks of an interrupted run, or of shards that were not merged.
 
     Raises:
         InputError: no run folder; a run that is not finished, without `partial`; controls that are missing.
@@ -45,7 +46,7 @@ def read_run(folder: str | Path, partial: bool = False) -> Run:
 
 
 def check_controls(section: Section, config: Config) -> None:
-    """Refuse localisation without what stands beside it.
+    """Refuse localisation without its controls.
 
     Raises:
         InputError: a control that the configuration calls for is missing, or lacks samples that its methods have.
@@ -57,11 +58,11 @@ def check_controls(section: Section, config: Config) -> None:
         if not measure.localises:
             continue
         for label in needed:
-            lacking = section.missing(label, measure)
-            if label not in section.entries or lacking:
+            missing = section.missing(label, measure)
+            if label not in section.entries or missing:
                 raise InputError(
                     f"Expected the control {label!r} on every sample of {section.dataset} with {section.model}, got "
-                    f"none for {lacking} of {len(section.samples)} samples in {measure.metric}. Run the benchmark "
+                    f"none for {missing} of {len(section.samples)} samples in {measure.metric}. Run the benchmark "
                     "again: a localisation table is not made without its controls."
                 )
 
@@ -89,7 +90,7 @@ def _finished(store: Store) -> Run:
 
 
 def _unfinished(store: Store) -> Run:
-    """What the chunks that are done hold; controls that are missing are missing in the tables too."""
+    """The run as far as its chunks are done; controls that are missing are missing in the tables too."""
     from matex.benchmark.runs.parquet import join
 
     stores = [Store(path) for path in sorted((store.path / "shards").glob("*-of-*"))] or [store]
@@ -108,13 +109,20 @@ def _unfinished(store: Store) -> Run:
         "samples": [samples[key] for key in sorted(samples)],
         "scores": [row for part in parts for row in part["scores"]],
     }
-    left_out = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
-    sections = _sections(config, _describe(config, left_out), tables)
+    unsupported = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
+    described = [
+        entry
+        for spec, entry in describe(config, unsupported)
+        if any(applies(spec, metric) for metric in config.metrics)
+    ]
+    sections = _sections(config, described, tables)
     chunks = sum(-(-count // config.chunk) for count in first["counts"].values()) * len(config.models)
     problems = [*first["problems"], *(row for part in parts for key in ("problems", "left out") for row in part[key])]
     events = tuple(event for one in stores for event in _events(one))
-    told = f"{len(files)} of {chunks} chunks are done; measures of the whole are taken when a run is finished"
-    return Run(store, first, config, sections, tuple(problems), events, unfinished=told)
+    unfinished = (
+        f"{len(files)} of {chunks} chunks are done; metrics of a whole data set are computed when a run is finished"
+    )
+    return Run(store, first, config, sections, tuple(problems), events, unfinished=unfinished)
 
 
 _TABLES = ("results", "samples", "scores")
@@ -131,14 +139,14 @@ def _refusal(store: Store) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Results:
-    """results.parquet by what was measured.
+    """Rows of results.parquet, grouped by what was measured.
 
     Args:
-        rows: places of the rows of each column of each metric of each method.
+        rows: indices of the rows of each column of each metric of each method.
         values: [row].
         seeds: [row].
         samples: numbers among `names`, [row].
-        names: of the samples, "" for measures of the whole.
+        names: of the samples, "" for dataset-level metrics.
     """
 
     rows: Mapping[Key, NDArray[np.intp]]
@@ -202,7 +210,7 @@ def _section(
     }
     number_of = np.array([place.get(name, -1) for name in results.names], dtype=np.intp)
     arrays: dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = {}
-    whole: dict[tuple[str, str, str], Values] = {}
+    dataset_level: dict[tuple[str, str, str], Values] = {}
     found: dict[tuple[str, str], None] = {}
     for (of_dataset, of_model, method, metric, column), at in results.rows.items():
         if (of_dataset, of_model) != (dataset, model):
@@ -212,7 +220,7 @@ def _section(
         found[metric, column] = None
         values, samples_of = results.values[at], results.samples[at]
         if results.names[samples_of[0]] == "":
-            whole[method, metric, column] = values
+            dataset_level[method, metric, column] = values
         else:
             arrays[method, metric, column] = _by_seed(number_of[samples_of], results.seeds[at], values, len(place))
     for choice in config.metrics:
@@ -221,7 +229,7 @@ def _section(
             arrays |= tuned
             found |= dict.fromkeys((choice.label, TUNED) for _ in tuned)
     measures = [
-        _measure(choice, column, any((label, choice.label, column) in whole for label in entries))
+        _measure(choice, column, any((label, choice.label, column) in dataset_level for label in entries))
         for choice in config.metrics
         if not targets_prediction(choice)  # of runs by older versions, which took them of the true class's map
         for column in _in_order(choice, [column for metric, column in found if metric == choice.label])
@@ -234,15 +242,15 @@ def _section(
         tuple(measures),
         np.array([score_of[row["sample"]] for row in rows], dtype=np.float64),
         arrays,
-        whole,
+        dataset_level,
     )
 
 
-def _measure(choice: MetricChoice, column: str, whole: bool) -> Measure:
+def _measure(choice: MetricChoice, column: str, dataset_level: bool) -> Measure:
     better = "higher" if column == TUNED else METRICS[choice.name].better.get(column, "neither")
     metric = make_metric(choice.name, choice.parameters)
     parameters = {item.name: getattr(metric, item.name) for item in dataclasses.fields(metric)}
-    return Measure(choice.label, column, choice.name, better, localises(choice), whole, parameters)
+    return Measure(choice.label, column, choice.name, better, localises(choice), dataset_level, parameters)
 
 
 def _in_order(choice: MetricChoice, columns: Sequence[str]) -> list[str]:
@@ -255,38 +263,13 @@ def _by_seed(
     numbers: NDArray[np.intp], seeds: NDArray[np.int64], values: Values, samples: int
 ) -> tuple[Values, NDArray[np.bool_]]:
     """Values [seed, sample] and which samples have a row at all [sample]; the number -1 is no sample of the section."""
-    drawn = np.unique(seeds)
-    runs = np.full((len(drawn), samples), np.nan)
-    there = np.zeros(samples, dtype=bool)
+    different = np.unique(seeds)
+    runs = np.full((len(different), samples), np.nan)
+    present = np.zeros(samples, dtype=bool)
     known = numbers >= 0
-    runs[np.searchsorted(drawn, seeds[known]), numbers[known]] = values[known]
-    there[numbers[known]] = True
-    return runs, there
-
-
-def _describe(config: Config, left_out: set[tuple[str, str, str]]) -> list[dict[str, Any]]:
-    """What cells.json will hold when the run is finished."""
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for dataset in config.datasets:
-        for model in config.models:
-            for cell in run_specs(config):
-                key = (dataset.label, model.label, cell.label)
-                if key in left_out or not any(applies(cell, metric) for metric in config.metrics):
-                    continue
-                known = found.setdefault(
-                    key,
-                    {
-                        **dict(zip(("dataset", "model", "method"), key, strict=True)),
-                        "kind": cell.kind,
-                        "of": cell.of,
-                        "name": cell.name,
-                        "description": cell.description,
-                        "parameters": {name: value for name, value in cell.parameters.items() if name != "seed"},
-                        "seeds": [],
-                    },
-                )
-                known["seeds"].append(cell.seed)
-    return list(found.values())
+    runs[np.searchsorted(different, seeds[known]), numbers[known]] = values[known]
+    present[numbers[known]] = True
+    return runs, present
 
 
 def _table(path: Path, name: str, older: bool = False) -> Any:
@@ -301,7 +284,7 @@ def _table(path: Path, name: str, older: bool = False) -> Any:
 
 
 def _cells(path: Path) -> list[dict[str, Any]]:
-    """cells.json: what the methods and controls are."""
+    """Descriptions of the methods and controls, from cells.json."""
     rows: Any = parse_json(f'{{"cells": {read_text(path, path.name, MAX_RECORD)}}}', path.name)["cells"]
     kinds: dict[str, Any] = dict.fromkeys(("method", "kind", "dataset", "model", "name", "description"), str)
     kinds |= {"seeds": list, "parameters": dict, "of": str | None}

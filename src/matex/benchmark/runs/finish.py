@@ -6,13 +6,13 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from matex.benchmark.config import plain, public
-from matex.benchmark.controls import applies, run_specs
+from matex.benchmark.config import Config, plain, public
+from matex.benchmark.controls import RunSpec, applies, run_specs
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import (
     RESULTS,
@@ -91,41 +91,49 @@ def _dataset_level_metrics(
     return tables
 
 
+def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> list[tuple[RunSpec, dict[str, Any]]]:
+    """Entries of cells.json without directions: every method and control, once per data set and model.
+
+    Args:
+        config: of the run.
+        unsupported: (data set, model, method) of methods that a model does not support; they and their controls are
+            left out.
+    """
+    found: dict[tuple[str, str, str], tuple[RunSpec, dict[str, Any]]] = {}
+    pairs = [(dataset.label, model.label) for dataset in config.datasets for model in config.models]
+    for (dataset, model), spec in itertools.product(pairs, run_specs(config)):
+        if (dataset, model, spec.label) in unsupported or (dataset, model, spec.of) in unsupported:
+            continue
+        entry = {
+            "dataset": dataset,
+            "model": model,
+            "method": spec.label,
+            "kind": spec.kind,
+            "of": spec.of,
+            "name": spec.name,
+            "description": spec.description,
+            "parameters": {key: value for key, value in spec.parameters.items() if key != "seed"},
+            "seeds": [],
+        }
+        found.setdefault((dataset, model, spec.label), (spec, entry))[1]["seeds"].append(spec.seed)
+    return list(found.values())
+
+
 def _described(
     plan: Plan, parts: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
 ) -> list[dict[str, Any]]:
-    """Entries of cells.json: every method and control that was run, once per data set and model."""
-    gone = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
-    config = plan.config
+    """Entries of cells.json, with the better direction of each column of the metrics that apply."""
     better = {
         choice.label: {
             column: METRICS[choice.name].better.get(column, "neither") for column in columns.get(choice.label, ())
         }
-        for choice in config.metrics
+        for choice in plan.config.metrics
     }
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    every = [(dataset, model) for dataset in config.datasets for model in config.models]
-    for (dataset, model), spec in itertools.product(every, run_specs(config)):
-        where = (dataset.label, model.label)
-        if (*where, spec.label) in gone or (*where, spec.of) in gone:
-            continue
-        entry = found.setdefault(
-            (*where, spec.label),
-            {
-                "dataset": dataset.label,
-                "model": model.label,
-                "method": spec.label,
-                "kind": spec.kind,
-                "of": spec.of,
-                "name": spec.name,
-                "description": spec.description,
-                "parameters": {key: value for key, value in spec.parameters.items() if key != "seed"},
-                "seeds": [],
-                "better": {choice.label: better[choice.label] for choice in config.metrics if applies(spec, choice)},
-            },
-        )
-        entry["seeds"].append(spec.seed)
-    return list(found.values())
+    unsupported = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
+    return [
+        {**entry, "better": {one.label: better[one.label] for one in plan.config.metrics if applies(spec, one)}}
+        for spec, entry in describe(plan.config, unsupported)
+    ]
 
 
 def _columns(results: Any) -> dict[str, list[str]]:
