@@ -21,12 +21,13 @@ from PIL import Image
 from speed import CLOCKS, measure, spread, table
 
 import matex
-from matex.render.files import record, save
 from matex.render.framed import framed_overlay
 from matex.render.panel import panel
 from matex.render.report import page
+from matex.render.save import save
 from matex.results import SaliencyMap
 from matex.samples import samples
+from matex.serialise import to_dict
 
 
 def work(height: int, width: int, method: str, folder: Path) -> dict[str, Callable[[], Any]]:
@@ -50,7 +51,7 @@ def work(height: int, width: int, method: str, folder: Path) -> dict[str, Callab
         "overlay.png, drawn": lambda: framed_overlay(fresh()),
         "panel.png, drawn": lambda: panel(fresh()),
         "report.html": lambda: page([fresh()], "Explanation"),
-        "explanation.json": lambda: record(fresh()),
+        "explanation.json": lambda: to_dict(fresh()),
     }
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from matex.geometry import Placement
 from matex.images import Film
 from matex.phrases import Mention
-from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
+from matex.queries import Query
+from matex.results import DISCLAIMER, Computation, Explanation, SaliencyMap, Token
 from matex.samples import samples
 
 PHRASE = "opacity in the left lower lung"
@@ -54,6 +55,7 @@ def fake(
     resize: str = "squash",
     grid: NDArray[np.float32] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    lung_mask: NDArray[np.generic] | None = None,
     **changes: Any,
 ) -> Explanation:
     """An explanation of a film with every part filled in; keyword arguments replace fields."""
@@ -75,9 +77,22 @@ def fake(
     for word, score in words:
         spans.append(Token(word, start, start + len(word), score))
         start += len(word) + 1
-    values: dict[str, Any] = {
-        "film": picture,
+    record: dict[str, Any] = {
+        "matex": "0.1.0",
+        "method": method,
+        "model": {"name": "tiny", "family": "clip", "weights_sha256": "ab" * 32, "dtype": "float32"},
+        "image": {"name": picture.name, "sha256": picture.sha256, "view": picture.view},
         "text": text,
+        "domain": "chest",
+        "laterality": "patient",
+        "seconds": 0.21,
+        "disclaimer": DISCLAIMER,
+        **(provenance or {}),
+    }
+    made_by = record["model"]
+    values: dict[str, Any] = {
+        "query": Query(picture, text, record.get("resize", "model"), record["domain"], lung_mask),
+        "token_ids": tuple(record.get("token_ids", ())),
         "method": method,
         "parameters": {"alpha": 0.5, "beta": 0.2, "gamma": 0.35, "delta": 0.2, "prior": "gaussian"},
         "score": 0.3127,
@@ -89,17 +104,9 @@ def fake(
         "prior": prior.astype(np.float32),
         "regions": (Mention("left lower lung", 15, 30, "lower zone", "left", False, False, False, 1.0),),
         "notes": ("no PatientOrientation: standard display assumed",),
-        "provenance": {
-            "matex": "0.1.0",
-            "method": method,
-            "model": {"name": "tiny", "family": "clip", "weights_sha256": "ab" * 32, "dtype": "float32"},
-            "image": {"name": picture.name, "sha256": picture.sha256, "view": picture.view},
-            "text": text,
-            "domain": "chest",
-            "laterality": "patient",
-            "seconds": 0.21,
-            "disclaimer": DISCLAIMER,
-            **(provenance or {}),
-        },
+        "computation": Computation(
+            record["matex"], made_by["name"], made_by.get("weights_sha256", ""), record["seconds"]
+        ),
+        "provenance": record,
     }
     return Explanation(**{**values, **changes})

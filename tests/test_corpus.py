@@ -162,7 +162,7 @@ def test_a_method_that_refuses_one_pair_leaves_the_others_of_its_batch(tiny, mon
         return call(self, trace)
 
     monkeypatch.setattr(Rollout, "__call__", choosy)
-    monkeypatch.setattr("matex.pipeline.parse", lambda text: [type("M", (), {"text": text})()])
+    monkeypatch.setattr("matex.queries.parse", lambda text: [type("M", (), {"text": text})()])
     texts = ["nodule", "effusion", "mass"]
     found = list(matex.explain_each(tiny, [(samples()[0].path, text) for text in texts], "rollout", on_error="skip"))
     assert [isinstance(one, matex.Skipped) for one in found] == [False, True, False]
@@ -237,7 +237,7 @@ def test_films_are_dropped_after_use(tiny, films, monkeypatch):
         living.add(film)
         return film
 
-    monkeypatch.setattr("matex.corpus.read", counted)
+    monkeypatch.setattr("matex.queries.read", counted)
     pairs = ((film, "nodule") for film in itertools.islice(films, 60))
     for _ in matex.explain_each(tiny, pairs, "gradcam", batch_size=4):
         most = max(most, len(living))

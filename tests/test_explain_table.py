@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from matex.cli import run
-from matex.render.files import NAMES
+from matex.files import NAMES
 from matex.samples import samples
 
 PHRASE = "opacity in the left lower lung"

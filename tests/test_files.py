@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from matex.errors import InputError
-from matex.render.files import NAMES, RUN, check_folder, record, save, save_run, strict_json, writing
+from matex.files import NAMES, RUN, check_folder, writing
+from matex.render.save import save, save_run
+from matex.serialise import strict_json, to_dict
 from tests.fake_explanation import GRID, fake, film
 
 
@@ -29,7 +31,7 @@ def test_the_record_is_strict_json_with_sorted_keys():
     explanation = fake(
         score=float("inf"), provenance={"path": Path("x"), "array": np.arange(2), "n": np.float32("nan")}
     )
-    text = strict_json(record(explanation))
+    text = strict_json(to_dict(explanation))
     loaded = json.loads(text, parse_constant=refuse)
     assert list(loaded) == sorted(loaded)
     assert loaded["score"] is None
@@ -38,11 +40,11 @@ def test_the_record_is_strict_json_with_sorted_keys():
     assert loaded["words"][0] == {"score": 0.83, "word": "opacity"}
     assert loaded["regions"][0]["side"] == "left"
     assert loaded["components"]["gradient"]["weight"] == 0.5
-    assert strict_json(record(explanation)) == text
+    assert strict_json(to_dict(explanation)) == text
 
 
 def test_the_record_holds_no_path():
-    text = strict_json(record(fake()))
+    text = strict_json(to_dict(fake()))
     assert str(Path.cwd()) not in text
     assert "/" not in json.loads(text)["provenance"]["image"]["name"]
 
@@ -55,8 +57,8 @@ def test_a_failure_while_writing_leaves_the_folder_as_it_was(tmp_path, monkeypat
     def fail(*_, **__):
         raise RuntimeError("broken")
 
-    where = {"overlay": "framed.framed_overlay", "panel": "panel.panel", "page": "report.page"}[stage]
-    monkeypatch.setattr(f"matex.render.{where}", fail)
+    where = {"overlay": "framed_overlay", "panel": "panel", "page": "page"}[stage]
+    monkeypatch.setattr(f"matex.render.save.{where}", fail)
     with pytest.raises(RuntimeError, match="broken"):
         save(fake(text="another phrase"), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -69,7 +71,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("matex.render.files._write_map", full)
+    monkeypatch.setattr("matex.render.save._write_map", full)
     with pytest.raises(InputError, match="No space left on device") as caught:
         save(fake(), tmp_path / "out")
     assert "\n" not in str(caught.value)
@@ -78,14 +80,14 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, monkeypatch)
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_disk_that_fills_up_under_the_map_is_called_full(tmp_path, monkeypatch):
-    from matex.render import files
+    from matex.render import save as saving
 
     def on_a_full_disk(explanation, folder):
         (folder / "image_map.npy").symlink_to("/dev/full")
         write(explanation, folder)
 
-    write = files._write
-    monkeypatch.setattr(files, "_write", on_a_full_disk)
+    write = saving._write
+    monkeypatch.setattr(saving, "_write", on_a_full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         save(fake(), tmp_path / "out")
 
@@ -157,7 +159,7 @@ def test_a_folder_of_folders_that_no_run_named_is_left_alone(tmp_path):
 
 
 def test_a_run_that_fails_midway_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
-    from matex.render import panel as room
+    from matex.render import save as room
 
     save_run({"one": fake()}, tmp_path, "page")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -190,11 +192,11 @@ def test_a_file_or_link_where_a_folder_should_be_is_refused(tmp_path):
 
 def test_a_constant_map_is_called_so_everywhere():
     constant = fake(grid=np.full(GRID, 0.3, dtype=np.float32))
-    assert record(constant)["image"]["degenerate"] is True
-    assert record(fake())["image"]["degenerate"] is False
+    assert to_dict(constant)["image"]["degenerate"] is True
+    assert to_dict(fake())["image"]["degenerate"] is False
 
 
 def test_the_record_tells_the_film_once():
-    text = strict_json(record(fake()))
+    text = strict_json(to_dict(fake()))
     assert text.count(fake().film.sha256) == 1
     assert {"score", "words", "regions", "parameters", "provenance"} <= json.loads(text).keys()

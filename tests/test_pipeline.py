@@ -132,11 +132,11 @@ def test_a_batch_equals_single_calls_and_keeps_their_order(tiny):
 
 
 def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatch):
-    import matex.corpus as corpus
+    import matex.queries as queries
 
     reads, runs = [], []
-    read, embed = corpus.read, type(tiny.image).embed
-    monkeypatch.setattr(corpus, "read", lambda image, **options: reads.append(image) or read(image, **options))
+    read, embed = queries.read, type(tiny.image).embed
+    monkeypatch.setattr(queries, "read", lambda image, **options: reads.append(image) or read(image, **options))
     monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
     matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
     assert len(reads) == 1

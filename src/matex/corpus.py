@@ -19,8 +19,8 @@ from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
 from matex.geometry import Resize
-from matex.images import READ_SIDE, read
-from matex.pipeline import Domain, Prepared, check_choices, check_method, identity, prepare, trace_prepared
+from matex.pipeline import check_method, identity, trace_prepared
+from matex.queries import Domain, Prepared, Query, check_choices, prepare
 from matex.results import Explanation
 
 _LOG = logging.getLogger(__name__)
@@ -318,7 +318,7 @@ class _Stream:
         view = self.shared.view if pair.view is None else pair.view
         mirrored = self.shared.mirrored if pair.mirrored is None else pair.mirrored
         mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
-        return prepare(self.model, read(pair.image, side=READ_SIDE).known_as(view, mirrored), self.resize, mask)
+        return prepare(self.model, Query.of(pair.image, "", self.resize, self.domain, view, mirrored, mask))
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""
@@ -386,8 +386,6 @@ class _Stream:
             [(images[image], text) for image, text in usable.values()],
             phrases,
             [(self.method, self.parameters)],
-            resize=self.resize,
-            domain=self.domain,
         )
         return dict(zip(usable, traced.explain(self.method, self.parameters), strict=True))
 

@@ -19,12 +19,13 @@ from matex.corpus import OnError, Pair, Skipped, explain_each
 from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, read_rows
 from matex.errors import InputError, shown
+from matex.files import NAMES, replacing
 from matex.geometry import Resize
 from matex.images import MAX_BYTES
 from matex.output import spreadsheet_safe
-from matex.pipeline import Domain, method_parameters
-from matex.render.files import NAMES, replacing, strict_json
+from matex.queries import Domain
 from matex.results import Explanation
+from matex.serialise import method_parameters, strict_json
 
 RESULTS = "results.csv"
 COLUMNS = ("line", "image", "text", "status", "score", "folder", "error")

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Size = tuple[int, int]  # (height, width) in pixels, or (rows, columns) in patches
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
@@ -194,6 +197,18 @@ class Placement:
         for top, band in self.map_bands(values):
             found[top : top + len(band)] = band
         return found
+
+    def map_to_model(self, grids: Tensor) -> Tensor:
+        """Bilinear map of patch grids [..., rows, columns] onto the model's pixels, [..., height, width].
+
+        Cell values sit at cell centres, as in `map_to_original`. Maps of the model's own size stay what they are.
+        """
+        from torch.nn.functional import interpolate  # here, so that geometry answers without torch
+
+        flat = grids.reshape(-1, 1, *grids.shape[-2:])
+        return interpolate(flat, size=self.model, mode="bilinear", align_corners=False).reshape(
+            *grids.shape[:-2], *self.model
+        )
 
     def map_bands(self, values: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """`map_to_original`, some rows at a time, for films whose map is too large to hold.

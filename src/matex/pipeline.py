@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
-import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,20 +14,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from matex.adapters.model import Encoded, Model, Tower, check_model, words
-from matex.attribution import METHODS, Fused, Reporting, make, require
-from matex.attribution.shared.path_integral import incompleteness
+from matex.adapters.model import Encoded, Model, check_model, words
+from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize
-from matex.images import READ_SIDE, Film, read
+from matex.notes import constant, film_notes, incompleteness, map_notes, term_notes
 from matex.phrases import parse
-from matex.plugins import describe
 from matex.priors.image_context import ImageContext
+from matex.priors.spatial import SpatialPrior
 from matex.protocols import unserved
-from matex.results import DISCLAIMER, Explanation, SaliencyMap, Token
-from matex.trace import PairTrace, Trace, record, run
-
-Domain = Literal["chest", "natural"]
+from matex.queries import (
+    Domain,
+    Prepared,
+    Query,
+    Subject,
+    check_choices,
+    distinct,
+    gradient_blocks,
+    prepare,
+    raw_maps,
+    subjects_of,
+    trace_inputs,
+)
+from matex.results import Computation, Explanation, SaliencyMap, Token
+from matex.serialise import method_parameters, provenance, version_of
+from matex.trace import PairTrace, run
 
 
 def explain(
@@ -79,10 +86,8 @@ def explain(
         ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
     check_request(model, text, method)
-    film = read(image, side=READ_SIDE).known_as(view, mirrored)
-    return _explain(model, [(film, text)], {method: parameters}, resize, domain, lung_mask, progress=progress)[method][
-        0
-    ]
+    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
+    return trace_query(model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
 
 
 class Comparison(dict[str, Explanation]):
@@ -140,9 +145,9 @@ def compare(
     for name, parameters in chosen.items():
         check_request(model, text, name)
         make(name, parameters)
-    film = read(image, side=READ_SIDE).known_as(view, mirrored)
+    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
     start = time.perf_counter()
-    traced = trace_pairs(model, [(film, text)], chosen.items(), resize=resize, domain=domain, lung_mask=lung_mask)
+    traced = trace_query(model, query, chosen.items())
     comparison = Comparison(time.perf_counter() - start)
     bar = tqdm(chosen.items(), disable=not progress or len(chosen) == 1, unit="method")
     for name, parameters in bar:
@@ -207,9 +212,9 @@ def attribute(
         size = (pixels.shape[-2], pixels.shape[-1])
         context = ImageContext(parse(text), Placement(size, size, (0, 0), size, model.patch))
         contexts = [context] * len(pixels)
-    blocks = {f"{tower}_gradient_blocks": chosen.gradient_blocks(tower)}
-    trace: Trace = getattr(record(model, pixels, token_ids, **blocks, contexts=contexts), tower)
-    values: Tensor = chosen(trace)
+    pairs = [(number, number) for number in range(len(pixels))]
+    traces = trace_inputs(model, pixels, token_ids, pairs, contexts, [chosen], (tower,))
+    values, _ = raw_maps(chosen, traces.image if tower == "image" else traces.text)
     return values[0] if len(values) == 1 else values
 
 
@@ -238,16 +243,6 @@ def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Subject:
-    """One pair as it was read."""
-
-    film: Film
-    text: str
-    phrase: Encoded
-    context: ImageContext
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Traced:
     """Pairs that both towers have run over, ready for any number of methods.
 
@@ -255,13 +250,11 @@ class Traced:
         model: two towers.
         trace: of the pairs.
         subjects: the pairs as they were read.
-        resize: see `explain`.
     """
 
     model: Model
     trace: PairTrace
-    subjects: tuple[_Subject, ...]
-    resize: Resize
+    subjects: tuple[Subject, ...]
 
     def explain(self, method: str, parameters: Mapping[str, Any], progress: bool = False) -> list[Explanation]:
         """One method on every pair, in their order.
@@ -274,7 +267,8 @@ class Traced:
         chosen = make(method, parameters)
         if progress and hasattr(chosen, "progress"):
             chosen = dataclasses.replace(chosen, progress=True)
-        return _apply(self.model, method, chosen, self.trace, self.subjects, self.resize)
+        outputs = _compute(self, method, chosen)
+        return [_explanation(self, method, chosen, outputs, pair) for pair in range(len(self.subjects))]
 
 
 def trace_pairs(
@@ -286,67 +280,33 @@ def trace_pairs(
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
 ) -> Traced:
-    """Run both towers once over the different images and phrases, for methods that share what was seen.
+    """Run both towers once over the different images and phrases, for methods that share what was recorded.
 
     Args:
         pairs: images as in `explain`, each with a phrase; an image given twice is one object or one path.
-        methods: names and parameters that will be asked for; a hint that says how far down gradients are needed. What
-            is not announced works as well, and takes another pass where it reads further down.
+        methods: names and parameters that will be used; a hint that says how far down gradients are needed. A method
+            that is not announced works as well, and takes another pass where it reads further down.
         model, resize, domain, lung_mask: see `explain`; the mask is of every image.
     """
     check_choices(resize, domain)
     methods = list(methods)
     for name, parameters in methods:  # refused before anything is read
         make(name, parameters)
-    images, image_of = _distinct([image for image, _ in pairs], identity)
+    images, image_of = distinct([image for image, _ in pairs], identity)
     texts = [text for _, text in pairs]
     phrases = {text: model.encode(text) for text in dict.fromkeys(texts)}
-    prepared = [prepare(model, read(image, side=READ_SIDE), resize, lung_mask) for image in images]
-    numbered = list(zip(image_of, texts, strict=True))
-    return trace_prepared(model, prepared, numbered, phrases, methods, resize=resize, domain=domain)
+    queries = [Query.of(image, "", resize, domain, lung_mask=lung_mask) for image in images]
+    prepared = [prepare(model, query) for query in queries]
+    return trace_prepared(model, prepared, list(zip(image_of, texts, strict=True)), phrases, methods)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prepared:
-    """A film as a model takes it.
-
-    Args:
-        film: as read.
-        pixels: [1, channel, height, width], normalised.
-        placement: of the model's pixels in the film.
-        lung_mask: [height, width] of the film; None where the lungs are not known.
-    """
-
-    film: Film
-    pixels: Tensor
-    placement: Placement
-    lung_mask: NDArray[np.generic] | None
-
-
-def prepare(
-    model: Model, film: Film, resize: Resize = "model", lung_mask: NDArray[np.generic] | None = None
-) -> Prepared:
-    """Preprocess one film for a model.
-
-    Raises:
-        InputError: a film that the model cannot take, or a lung mask of another size.
-    """
-    mask = None if lung_mask is None else check_mask(lung_mask, film)
-    return Prepared(film, *model.prepare(film, resize), mask)
-
-
-def check_choices(resize: str, domain: str) -> None:
-    """Refuse an unknown way of resizing or an unknown domain.
-
-    Raises:
-        InputError: one of them is unknown.
-    """
-    for name, value, choices in (
-        ("domain", domain, ("chest", "natural")),
-        ("resize", resize, ("model", "squash", "pad", "crop")),
-    ):
-        if not isinstance(value, str) or value not in choices:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
+def trace_query(model: Model, query: Query, methods: Iterable[tuple[str, Mapping[str, Any]]]) -> Traced:
+    """Run both towers once over one film and phrase; see `trace_pairs`."""
+    methods = list(methods)
+    for name, parameters in methods:  # refused before the film is prepared
+        make(name, parameters)
+    phrases = {query.text: model.encode(query.text)}
+    return trace_prepared(model, [prepare(model, query)], [(0, query.text)], phrases, methods)
 
 
 def trace_prepared(
@@ -355,9 +315,6 @@ def trace_prepared(
     pairs: Sequence[tuple[int, str]],
     phrases: Mapping[str, Encoded],
     methods: Iterable[tuple[str, Mapping[str, Any]]],
-    *,
-    resize: Resize = "model",
-    domain: Domain = "chest",
 ) -> Traced:
     """As `trace_pairs`, of films and phrases that are prepared already.
 
@@ -365,224 +322,148 @@ def trace_prepared(
         prepared: the different films.
         pairs: (number of the film, text).
         phrases: the texts as the model reads them.
-        model, methods, resize, domain: see `trace_pairs`.
+        model, methods: see `trace_pairs`.
     """
     chosen = [make(name, parameters) for name, parameters in methods]
-    texts, text_of = _distinct([text for _, text in pairs], lambda text: text)
-    image_of = [image for image, _ in pairs]
-    mentions = [parse(text) if domain == "chest" else () for text in texts]
-    subjects = [
-        _Subject(
-            prepared[i].film,
-            texts[t],
-            phrases[texts[t]],
-            ImageContext(mentions[t], prepared[i].placement, prepared[i].film.view, prepared[i].lung_mask, domain),
-        )
-        for i, t in zip(image_of, text_of, strict=True)
-    ]
-    trace = record(
+    subjects = subjects_of(prepared, pairs, phrases)
+    texts, text_of = distinct([text for _, text in pairs], lambda text: text)
+    trace = trace_inputs(
         model,
         torch.cat([one.pixels for one in prepared]),
         model.batch([phrases[text] for text in texts]),
-        list(zip(image_of, text_of, strict=True)),
-        image_gradient_blocks=_blocks(chosen, model.image),
-        text_gradient_blocks=_blocks(chosen, model.text),
-        contexts=[subject.context for subject in subjects],
+        list(zip([image for image, _ in pairs], text_of, strict=True)),
+        [subject.context for subject in subjects],
+        chosen,
     )
     for side in (trace.image, trace.text):
-        if _blocks(chosen, side.tower):
+        if gradient_blocks(chosen, side.tower):
             side.gradient(-1)  # the one backward, before any method is timed
-    return Traced(model, trace, tuple(subjects), resize)
+    return Traced(model, trace, tuple(subjects))
 
 
-def _explain(
-    model: Model,
-    pairs: Sequence[tuple[Any, str]],
-    methods: Mapping[str, Mapping[str, Any]],
-    resize: Resize,
-    domain: Domain,
-    lung_mask: NDArray[np.generic] | None = None,
-    progress: bool = False,
-) -> dict[str, list[Explanation]]:
-    """Every method on every pair, over one trace."""
-    traced = trace_pairs(model, pairs, methods.items(), resize=resize, domain=domain, lung_mask=lung_mask)
-    return {name: traced.explain(name, parameters, progress) for name, parameters in methods.items()}
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Outputs:
+    """What one method computed for all pairs.
+
+    Args:
+        grids: raw maps, [pair, rows, columns].
+        terms: of a fused method, each [pair, rows, columns].
+        priors: what the text says about places, one per pair; empty for a method without a prior.
+        strengths: M of eq. 5, [pair, rows, columns]; None for a method without a prior.
+        tokens: raw token scores, [pair, token]; None where the text tower does not serve the method.
+        wordless: why it does not, as half a sentence.
+        reports: of methods that measure their own run, one mapping per pair for each tower.
+        seconds: of one pair.
+    """
+
+    grids: Tensor
+    terms: Mapping[str, Tensor]
+    priors: Sequence[SpatialPrior]
+    strengths: Tensor | None
+    tokens: Tensor | None
+    wordless: str | None
+    reports: Mapping[str, Sequence[Mapping[str, float | None]]]
+    seconds: float
 
 
-def _apply(
-    model: Model, name: str, method: Any, trace: PairTrace, subjects: Sequence[_Subject], resize: Resize
-) -> list[Explanation]:
-    """One method on the traced pairs."""
+def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
+    """Run one method over the trace of all pairs.
+
+    Raises:
+        UnsupportedModel: a model without what the method needs.
+        InputError: a method that returns something else than maps.
+    """
+    model, trace, count = traced.model, traced.trace, len(traced.subjects)
     require(name, method, model.image)
     start = time.perf_counter()
-    fused: Fused | None = method if isinstance(method, Fused) else None
-    terms = fused.components(trace.image) if fused else {}
-    grids = _shaped(name, fused.fuse(terms) if fused else method(trace.image), subjects, ("rows", "columns"))
+    fused = method if isinstance(method, Fused) else None
+    values, terms = raw_maps(method, trace.image)
+    grids = _shaped(name, values, count, ("rows", "columns"))
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     wordless = unserved(method, model.text)
-    tokens = None if wordless else _shaped(name, method(trace.text), subjects, ("tokens",))
-    reports = {}
+    tokens = None if wordless else _shaped(name, method(trace.text), count, ("tokens",))
+    reports: dict[str, list[dict[str, float | None]]] = {}
     if isinstance(method, Reporting):
         sides = (trace.image,) if wordless else (trace.image, trace.text)
         reports = {side.tower.kind: method.report(side) for side in sides}
-    seconds = time.perf_counter() - start
-    made: list[Explanation] = []
-    for i, subject in enumerate(subjects):
-        components = {term: _array(values[i]) for term, values in terms.items()}
-        saliency = SaliencyMap(_array(grids[i]), subject.context.placement)
-        scored = _tokens(subject, _array(tokens[i])) if tokens is not None else ()
-        notes = [note for note in (unseen_note(subject.context.placement),) if note]
-        notes += [*subject.film.notes, *model.notes, *subject.phrase.notes]
-        if not torch.isfinite(trace.image.score[i]):
-            notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
-        known = subject.film.oriented or subject.film.mirrored
-        if subject.context.domain == "chest" and subject.film.view is None and not known:
-            notes.append("view and orientation unknown: taken as a frontal film in standard display")
-        if getattr(method, "laterality", "patient") == "paper":
-            notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
-        if priors and priors[i].neutral:
-            notes.append(f"spatial prior neutral: {priors[i].reason}")
-        if wordless and "text" in method.towers:
-            notes.append(f"no word scores: {wordless}")
-        notes += [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
-        notes += [note for kind, rows in reports.items() if (note := incompleteness(kind, rows[i]))]
-        if scored and not any(token.score for token in scored):
-            notes.append("the text map is constant: it does not tell the words apart")
-            scored = tuple(dataclasses.replace(token, score=float("nan")) for token in scored)
-        if saliency.degenerate:
-            notes.append("the map is constant: it says nothing about where")
-        made.append(
-            Explanation(
-                film=subject.film,
-                text=subject.text,
-                method=name,
-                parameters=method_parameters(method),
-                score=float(trace.image.score[i]),
-                image=saliency,
-                tokens=scored,
-                words=_words(subject, scored),
-                components=components,
-                weights=fused.weights() if fused else {},
-                prior=_array(strengths[i]) if strengths is not None else None,
-                regions=subject.context.mentions,
-                notes=tuple(dict.fromkeys(notes)),
-                provenance={
-                    **_provenance(model, name, method, subject, resize, seconds / len(subjects)),
-                    "report": {kind: rows[i] for kind, rows in reports.items()},
-                },
-            )
-        )
-    return made
+    seconds = (time.perf_counter() - start) / count
+    return _Outputs(grids, terms, priors, strengths, tokens, wordless, reports, seconds)
 
 
-def unseen_note(placement: Placement) -> str | None:
-    """What a reader must know of a film that the model did not see whole; None where it misses less than .5 %."""
-    edges = placement.unseen()
-    seen_height, seen_width = (
-        1 - sum(edges.get(edge, 0.0) for edge in pair) for pair in (("top", "bottom"), ("left", "right"))
-    )
-    share = 1 - seen_height * seen_width
-    if share < 0.005:
-        return None
-    where = ", ".join(f"{edge} {part:.0%}" for edge, part in edges.items() if part >= 0.0005)
-    return (
-        f"the model never saw {share:.0%} of the film ({where}), which the centre crop cut off: nothing is known "
-        'there. resize="pad" (--resize pad) shows it the whole film'
+def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, pair: int) -> Explanation:
+    """What a method computed for one pair, with the notes that its reader needs."""
+    model, subject = traced.model, traced.subjects[pair]
+    query, placement, score = subject.query, subject.context.placement, float(traced.trace.image.score[pair])
+    components = {term: _array(values[pair]) for term, values in outputs.terms.items()}
+    image = SaliencyMap(_array(outputs.grids[pair]), placement)
+    tokens = () if outputs.tokens is None else _tokens(subject, _array(outputs.tokens[pair]))
+    notes = film_notes(query.film, placement, query.domain, [*model.notes, *subject.phrase.notes], score)
+    notes += [*_method_notes(method, outputs, pair), *term_notes(components)]
+    notes += [note for kind, rows in outputs.reports.items() if (note := incompleteness(kind, rows[pair]))]
+    notes += map_notes(image, tokens)
+    if tokens and constant(tokens):
+        tokens = tuple(dataclasses.replace(token, score=float("nan")) for token in tokens)
+    computation = Computation(version_of("matex"), model.name, model.weights_sha256, outputs.seconds)
+    return Explanation(
+        query=query,
+        token_ids=subject.phrase.ids,
+        method=name,
+        parameters=method_parameters(method),
+        score=score,
+        image=image,
+        tokens=tokens,
+        words=_words(subject, tokens),
+        components=components,
+        weights=method.weights() if isinstance(method, Fused) else {},
+        prior=None if outputs.strengths is None else _array(outputs.strengths[pair]),
+        regions=subject.context.mentions,
+        notes=tuple(dict.fromkeys(notes)),
+        computation=computation,
+        provenance={
+            **provenance(model, name, method, subject, outputs.seconds),
+            "report": {kind: rows[pair] for kind, rows in outputs.reports.items()},
+        },
     )
 
 
-def _shaped(name: str, made: Any, subjects: Sequence[_Subject], axes: Sequence[str]) -> Tensor:
-    """What a method made, which may be somebody else's.
+def _method_notes(method: Method, outputs: _Outputs, pair: int) -> list[str]:
+    """Notes on how a method took the phrase."""
+    notes: list[str] = []
+    if getattr(method, "laterality", "patient") == "paper":
+        notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
+    if outputs.priors and outputs.priors[pair].neutral:
+        notes.append(f"spatial prior neutral: {outputs.priors[pair].reason}")
+    if outputs.wordless and "text" in method.towers:
+        notes.append(f"no word scores: {outputs.wordless}")
+    return notes
+
+
+def _shaped(name: str, values: Any, pairs: int, axes: Sequence[str]) -> Tensor:
+    """Check the output of a method, which may be a plug-in's.
 
     Raises:
         InputError: not a tensor [pair, *axes].
     """
-    if isinstance(made, Tensor) and made.ndim == 1 + len(axes) and len(made) == len(subjects):
-        return made
-    wanted = f"a tensor [{len(subjects)}, {', '.join(axes)}]"
-    got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
-    raise InputError(f"Expected {wanted} from the method {name!r}, got {got}. Mend its __call__.")
+    if isinstance(values, Tensor) and values.ndim == 1 + len(axes) and len(values) == pairs:
+        return values
+    wanted = f"a tensor [{pairs}, {', '.join(axes)}]"
+    got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+    raise InputError(f"Expected {wanted} from the method {name!r}, got {got}. Fix its __call__.")
 
 
-def _tokens(subject: _Subject, scores: NDArray[np.float32]) -> tuple[Token, ...]:
+def _tokens(subject: Subject, scores: NDArray[np.float32]) -> tuple[Token, ...]:
     """Content tokens with their scores; special tokens cover no characters and are left out."""
     return tuple(
-        Token(subject.text[a:b], a, b, float(score))
+        Token(subject.query.text[a:b], a, b, float(score))
         for (a, b), score in zip(subject.phrase.spans, scores[: len(subject.phrase.spans)], strict=True)
         if b > a
     )
 
 
-def _words(subject: _Subject, tokens: Sequence[Token]) -> tuple[tuple[str, float], ...]:
+def _words(subject: Subject, tokens: Sequence[Token]) -> tuple[tuple[str, float], ...]:
     """The words of the phrase with their scores; none from a method without a text side."""
-    return words(subject.text, [(t.start, t.end) for t in tokens], [t.score for t in tokens]) if tokens else ()
-
-
-def _provenance(
-    model: Model, name: str, method: Any, subject: _Subject, resize: Resize, seconds: float
-) -> dict[str, Any]:
-    """Everything needed to run the explanation again, as plain data."""
-    film, placement, mask = subject.film, subject.context.placement, subject.context.lung_mask
-    return {
-        "matex": _version("matex"),
-        "method": name,
-        "parameters": method_parameters(method),
-        "plugin": describe(type(method)),
-        "model": {
-            "name": model.name,
-            "weights_sha256": model.weights_sha256,
-            "preprocessing": model.preprocessing.describe() if model.preprocessing else None,
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": str(model.device),
-            **model.record,
-        },
-        "image": {
-            "name": film.name,
-            "sha256": film.sha256,
-            "height": film.size[0],
-            "width": film.size[1],
-            "read": list(film.pixels.shape[:2]),  # (height, width) of the pixels that were read, fewer if reduced
-            "view": film.view,
-            "mirrored": film.mirrored,
-            "oriented": film.oriented,
-        },
-        "text": subject.text,
-        "token_ids": list(subject.phrase.ids),
-        "resize": resize,
-        "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
-        "laterality": getattr(method, "laterality", None),
-        "domain": subject.context.domain,
-        "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),
-        "seed": getattr(method, "seed", None),
-        "seconds": seconds,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: _version(package) for package in ("torch", "transformers", "numpy", "pillow")},
-        },
-        "disclaimer": DISCLAIMER,
-    }
-
-
-def method_parameters(method: Any) -> dict[str, Any]:
-    """All that the map depends on: a record is the same with and without a progress bar."""
-    return {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
-
-
-def _blocks(methods: Sequence[Any], tower: Tower) -> int:
-    """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(0 if unserved(method, tower) else method.gradient_blocks(tower.kind) for method in methods)
-
-
-def _distinct(values: Sequence[Any], key: Any) -> tuple[list[Any], list[int]]:
-    """The different values in order of first appearance, and for each value its number among them."""
-    number: dict[Any, int] = {}
-    kept: list[Any] = []
-    for value in values:
-        if key(value) not in number:
-            number[key(value)] = len(kept)
-            kept.append(value)
-    return kept, [number[key(value)] for value in values]
+    return words(subject.query.text, [(t.start, t.end) for t in tokens], [t.score for t in tokens]) if tokens else ()
 
 
 def identity(image: Any) -> Any:
@@ -593,14 +474,6 @@ def identity(image: Any) -> Any:
 def _array(values: Tensor) -> NDArray[np.float32]:
     """A copy, since a view would keep the values of the whole batch alive."""
     return values.detach().to("cpu", torch.float32, copy=True).numpy()
-
-
-@functools.cache
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def check_request(model: Model, text: str, method: str) -> None:
@@ -709,31 +582,3 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
         )
     if int(token_ids.max()) >= model.vocabulary:
         raise InputError(f"Expected token ids below {model.vocabulary}, got {int(token_ids.max())}. Wrong tokenizer?")
-
-
-def check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
-    """A lung mask [height, width] that fits the film it is about: 0, 1 and 2, or booleans of both lungs.
-
-    Raises:
-        InputError: another shape or other values.
-    """
-    size = film.size
-    try:
-        found = np.asarray(mask)
-    except (ValueError, TypeError):  # lists of different lengths, sparse tensors
-        raise InputError(f"Expected a lung mask of shape {size}, got {shown(mask)}. Draw it on the film.") from None
-    if found.shape != size:
-        raise InputError(
-            f"Expected a lung mask of shape {size} (height, width of the image), got {found.shape}. "
-            "Draw it on the original image."
-        )
-    if found.dtype != np.bool_ and 255 in found and np.isin(found, (0, 255)).all():
-        found = found == 255
-    numeric = found.dtype.kind in "biuf"
-    if not numeric or not np.isin(found, (0, 1, 2)).all():
-        got = f"values {np.unique(found)[:5].tolist()}" if numeric else f"the type {found.dtype}"
-        raise InputError(
-            f"Expected a lung mask of shape {size} of 0, 1 (patient's right) and 2 (left), or of 0 and 255, got {got}. "
-            "Draw it on the film."
-        )
-    return found

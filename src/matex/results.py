@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.checks import as_path
+from matex.errors import shortened
 from matex.geometry import Placement
 from matex.images import Film
 from matex.phrases import Mention
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from matex.adapters.model import Model
+    from matex.queries import Query
 
 KEPT = 40_000_000
 """Pixels of a film whose map in original pixels is kept once it was read; float32, so 160 MB."""
@@ -124,13 +126,33 @@ class Token:
     score: float
 
 
-@dataclass(frozen=True)
+class Computation(NamedTuple):
+    """What computed an explanation.
+
+    Args:
+        matex: version of the package.
+        model: name, as given to `matex.load`.
+        weights_sha256: of the model.
+        seconds: of the method, the passes that methods share not counted.
+    """
+
+    matex: str
+    model: str
+    weights_sha256: str
+    seconds: float
+
+
+UNKNOWN = Computation("", "", "", math.nan)
+"""Of maps that no model computed."""
+
+
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """Why the model gave this image and this text this score: maps, word scores, provenance.
 
     Args:
-        film: the image as read.
-        text: the phrase.
+        query: film, phrase, and how the model took them.
+        token_ids: the phrase as the model reads it, special tokens included.
         method: registered name.
         parameters: every parameter of the method, defaults included.
         score: cosine similarity of image and text.
@@ -143,7 +165,8 @@ class Explanation:
             Like the components it lies in the frame of `image.grid`.
         regions: what the anatomy parser understood.
         notes: what a reader must know: assumptions, degenerate terms, neutral prior and why.
-        provenance: everything needed to run it again.
+        computation: what computed it.
+        provenance: everything needed to run it again, as the record holds it.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
@@ -156,8 +179,8 @@ class Explanation:
         ['explanation.json', 'image_map.npy']
     """
 
-    film: Film
-    text: str
+    query: Query
+    token_ids: tuple[int, ...]
     method: str
     parameters: Mapping[str, Any]
     score: float
@@ -169,14 +192,32 @@ class Explanation:
     prior: NDArray[np.float32] | None = None
     regions: tuple[Mention, ...] = ()
     notes: tuple[str, ...] = ()
+    computation: Computation = UNKNOWN
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def film(self) -> Film:
+        """The image as read."""
+        return self.query.film
+
+    @property
+    def text(self) -> str:
+        """The phrase."""
+        return self.query.text
+
+    def __repr__(self) -> str:
+        """One line: what was explained, by which method and model, and the score."""
+        return (
+            f"Explanation({shortened(self.text)!r} on {self.film.name!r}, {self.method} of {self.computation.model}, "
+            f"score {self.score:.4f})"
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write explanation.json, image_map.npy, overlay.png, panel.png and report.html into the folder.
 
         Every file is written under a temporary name and renamed, so that no half-written file is left.
         """
-        from matex.render.files import save
+        from matex.render.save import save
 
         return save(self, as_path(folder, "a folder to write to"))
 
@@ -185,12 +226,14 @@ class Explanation:
 
         Args:
             model: the one that was explained.
-            lung_mask: the one it was explained with; explanations do not keep it.
+            lung_mask: another than the one it was explained with, which is the default.
         """
         from matex.audits import audit
 
-        settings: dict[str, Any] = {"resize": self.provenance["resize"], "domain": self.provenance["domain"]}
-        return audit(model, self.film, self.text, self.method, lung_mask=lung_mask, **settings, **self.parameters)
+        query = self.query
+        mask = query.lung_mask if lung_mask is None else lung_mask
+        settings: dict[str, Any] = {"resize": query.resize, "domain": query.domain, "lung_mask": mask}
+        return audit(model, query.film, query.text, self.method, **settings, **self.parameters)
 
     def plot(self) -> Figure:
         """Film and overlay side by side as a matplotlib figure (extra `plots`)."""

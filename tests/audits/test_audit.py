@@ -118,6 +118,10 @@ class Constant(Stub):
         return torch.full((len(trace.item), *trace.grid), 0.5)
 
 
+def rephrased(explanation, text):
+    return dataclasses.replace(explanation, query=dataclasses.replace(explanation.query, text=text))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def stubs():
     """The made-up methods, and one draw of random weights instead of three, which is as good here."""
@@ -586,7 +590,7 @@ def test_the_page_says_it_in_words_and_loads_nothing(audited, tmp_path):
 def test_a_phrase_cannot_write_into_the_page(audited):
     from matex.render.audit import page
 
-    explanation = dataclasses.replace(audited.explanation, text="<script>alert(1)</script>")
+    explanation = rephrased(audited.explanation, "<script>alert(1)</script>")
     assert "<script>alert" not in page(dataclasses.replace(audited, explanation=explanation))
 
 
@@ -612,5 +616,5 @@ def test_the_repr_of_an_audit_is_one_line(audited):
     text = repr(audited)
     assert text.startswith(f"Audit({audited.verdict}: matex on 'opacity in the left lower lung'; ")
     assert text.endswith("skipped)")
-    other = dataclasses.replace(audited.explanation, text="a\nb")
+    other = rephrased(audited.explanation, "a\nb")
     assert "\n" not in repr(dataclasses.replace(audited, explanation=other))

@@ -289,7 +289,7 @@ def test_the_least_alike_two_seeds_decide():
 def test_a_map_outside_the_lungs_warns(index, state):
     mask = np.zeros((512, 512), dtype=np.uint8)
     mask[:, 73:220] = 1  # columns 2 to 5 of the grid
-    check = check_lungs(explained(column(index)), mask)
+    check = check_lungs(explained(column(index), lung_mask=mask))
     assert check.state == state
     assert check.values["outside_lungs_of_an_even_map"] == pytest.approx(1 - 147 / 512, abs=0.01)
     assert check.values["outside_lungs"] == pytest.approx(1.0 if state == "warn" else 0.0, abs=0.05)
@@ -299,15 +299,16 @@ def test_a_map_outside_the_lungs_warns(index, state):
 def test_lungs_are_not_asked_for_where_there_are_none():
     mask = np.ones((512, 512), dtype=np.uint8)
     lateral = explained(column(3), picture=film(view="LATERAL"))
-    assert "Give a lung mask" in check_lungs(lateral, None).answer
-    assert "Give a lung mask" not in check_lungs(lateral, mask).answer
-    natural = explained(column(3), provenance={"domain": "natural"})
-    assert check_lungs(natural, mask).answer == "The image was not declared to be a chest film."
+    masked = explained(column(3), picture=film(view="LATERAL"), lung_mask=mask)
+    assert "Give a lung mask" in check_lungs(lateral).answer
+    assert "Give a lung mask" not in check_lungs(masked).answer
+    natural = explained(column(3), provenance={"domain": "natural"}, lung_mask=mask)
+    assert check_lungs(natural).answer == "The image was not declared to be a chest film."
     heart = Mention("heart", 0, 5, "heart", None, False, False, False, 1.0)
-    assert "outside the lungs" in check_lungs(explained(column(3), regions=(heart,)), None).answer
+    assert "outside the lungs" in check_lungs(explained(column(3), regions=(heart,))).answer
     silent = dataclasses.replace(heart, weight=0.0)
-    assert check_lungs(explained(column(3), regions=(silent,)), None).state == "pass"
-    assert check_lungs(explained(-column(3) - 1), None).answer == "The map is nowhere above zero."
+    assert check_lungs(explained(column(3), regions=(silent,))).state == "pass"
+    assert check_lungs(explained(-column(3) - 1)).answer == "The map is nowhere above zero."
 
 
 def test_corners_count_by_their_share_of_the_film():

@@ -10,7 +10,7 @@ import pytest
 
 import matex
 from matex.attribution import METHODS
-from matex.render.files import RUN
+from matex.files import RUN
 from matex.samples import samples
 from tests.cli.command_line import FILM, PHRASE, refused
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import matex
-from matex.render.files import NAMES, RUN
+from matex.files import NAMES, RUN
 from matex.samples import samples
 from tests.cli.command_line import FILM, PHRASE, refused
 

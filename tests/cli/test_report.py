@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from matex.render.files import RUN
+from matex.files import RUN
 from tests.cli.command_line import FILM
 
 

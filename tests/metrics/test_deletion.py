@@ -50,8 +50,8 @@ def predicted_class(case, classes):
 def explaining(case, name):
     """The case with the map of another class's phrase."""
     text = LABELS[name][0]
-    provenance = {**case.explanation.provenance, "token_ids": list(case.model.encode(text).ids)}
-    explanation = dataclasses.replace(case.explanation, text=text, provenance=provenance)
+    query = dataclasses.replace(case.explanation.query, text=text)
+    explanation = dataclasses.replace(case.explanation, query=query, token_ids=case.model.encode(text).ids)
     return dataclasses.replace(case, explanation=explanation)
 
 

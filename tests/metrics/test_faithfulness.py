@@ -254,7 +254,7 @@ def test_the_loss_of_clean_films_is_kept_for_the_same_question_alone():
                 dataclasses.replace(
                     case,
                     explanation=dataclasses.replace(
-                        case.explanation, provenance={**case.explanation.provenance, **change}
+                        case.explanation, query=dataclasses.replace(case.explanation.query, **change)
                     ),
                 )
                 for case in cases

@@ -52,6 +52,6 @@ def test_every_value_is_escaped_once():
 
 
 def test_jinja2_is_imported_where_a_page_is_written_and_not_before():
-    code = "import sys, matex, matex.cli, matex.pipeline, matex.render.files; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, matex, matex.cli, matex.pipeline, matex.files; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert page.environment() is page.environment()

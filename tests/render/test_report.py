@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from matex.phrases import Mention
-from matex.render.files import record, strict_json
 from matex.render.framed import framed_overlay
 from matex.render.page import STYLE
 from matex.render.panel import model_name, panel
 from matex.render.report import Line, duration, fragment, page, write_report
+from matex.serialise import strict_json, to_dict
 from tests.fake_explanation import GRID, bipolar, blob, fake, film
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & 左肺 \u2028"
@@ -180,7 +180,7 @@ def test_the_embedded_json_is_the_record():
     found = re.search(r'<script type="application/json" id="e1-json">(.*?)</script>', text, re.DOTALL)
     assert found
     loaded = json.loads(found.group(1))
-    assert loaded == json.loads(strict_json(record(explanation)))
+    assert loaded == json.loads(strict_json(to_dict(explanation)))
     assert loaded["text"] == HOSTILE
     assert loaded["score"] is None
 
@@ -258,7 +258,7 @@ def test_the_footer_speaks_of_sides_only_where_letters_are_drawn():
 def test_words_without_a_score_are_undefined_in_pictures_and_null_in_the_record():
     explanation = fake(words=(("opacity", float("nan")),))
     assert 'class="chip plus0">opacity<small>undefined</small>' in page([explanation], "title")
-    assert json.loads(strict_json(record(explanation)))["words"] == [{"word": "opacity", "score": None}]
+    assert json.loads(strict_json(to_dict(explanation)))["words"] == [{"word": "opacity", "score": None}]
 
 
 def test_rendering_leaves_the_explanation_as_it_was():

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matex.audits.limits import below_limit, from_limit, rule
 from matex.audits.regions import corners, likeness, lungs, model_pixels, prior_share, share_inside
@@ -28,7 +27,7 @@ def guided(explanation: Explanation) -> bool:
 
 def is_chest(explanation: Explanation) -> bool:
     """Whether the image was declared to be a chest film."""
-    return explanation.provenance["domain"] == "chest"
+    return explanation.query.domain == "chest"
 
 
 def no_sides(explanation: Explanation) -> str | None:
@@ -150,11 +149,12 @@ def check_seeds(maps: Sequence[SaliencyMap]) -> Check:
     return Check(question, state, answer, values, limits)
 
 
-def check_lungs(explanation: Explanation, lung_mask: NDArray[np.generic] | None) -> Check:
+def check_lungs(explanation: Explanation) -> Check:
     """Whether the map lies in the lungs, by the mask or by the atlas."""
     question = "Does the map lie in the lungs?"
+    lung_mask = explanation.query.lung_mask
     limits = "Warns when the share outside the lungs is at least that of a map that is the same everywhere."
-    if (why := _no_lungs(explanation, lung_mask)) is not None:
+    if (why := _no_lungs(explanation)) is not None:
         return Check(question, "skipped", why, {}, limits)
     outside = ~lungs(explanation.image.placement, lung_mask)
     share, even = share_inside(explanation.image, outside)
@@ -172,11 +172,11 @@ def check_lungs(explanation: Explanation, lung_mask: NDArray[np.generic] | None)
     return Check(question, "warn" if share >= even else "pass", answer, values, limits)
 
 
-def _no_lungs(explanation: Explanation, lung_mask: NDArray[np.generic] | None) -> str | None:
+def _no_lungs(explanation: Explanation) -> str | None:
     """Why the map need not lie in the lungs, or None where it should."""
     if not is_chest(explanation):
         return NO_CHEST
-    if lung_mask is None and not is_frontal(explanation.film.view):
+    if explanation.query.lung_mask is None and not is_frontal(explanation.film.view):
         return "The atlas covers frontal films only. Give a lung mask."
     if any(mention.weight > 0 and not REGIONS[mention.region].inside for mention in explanation.regions):
         return "The phrase names a place outside the lungs."

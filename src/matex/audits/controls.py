@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
@@ -16,9 +15,8 @@ from matex.audits.checks import guided, is_chest, no_sides
 from matex.audits.regions import likeness, stays
 from matex.phrases import Mention, parse
 from matex.phrases.swap_sides import other_side
-from matex.priors.image_context import ImageContext
+from matex.queries import raw_maps, trace_inputs
 from matex.results import Control, Explanation, SaliencyMap
-from matex.trace import record
 
 UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
 RANDOM_MODELS = 3  # how many models with random weights
@@ -41,11 +39,10 @@ class Target(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """The explanation that is audited, with the model and the lung mask that it was made with."""
+    """The explanation that is audited, with the model that it was made with."""
 
     model: Model
     explanation: Explanation
-    lung_mask: NDArray[np.generic] | None
 
 
 def phrase_controls(subject: Subject, unrelated: str) -> dict[str, Control]:
@@ -137,18 +134,19 @@ def _maps(
     subject: Subject, targets: Sequence[Target], mirrored: bool = False, **changes: Any
 ) -> tuple[list[SaliencyMap], list[float]]:
     """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back."""
-    model, explanation, lung_mask = subject
+    model, explanation = subject
+    query = explanation.query
     method = make(explanation.method, {**explanation.parameters, **changes})
-    pixels, placement = model.prepare(explanation.film, explanation.provenance["resize"])
-    domain, view = explanation.provenance["domain"], explanation.film.view
-    trace = record(
+    pixels, placement = model.prepare(query.film, query.resize)
+    trace = trace_inputs(
         model,
         pixels.flip(-1) if mirrored else pixels,
         model.batch([model.encode(target.text) for target in targets]),
         [(0, number) for number in range(len(targets))],
-        image_gradient_blocks=method.gradient_blocks("image"),
-        contexts=[ImageContext(target.mentions, placement, view, lung_mask, domain) for target in targets],
+        [query.context(placement, target.mentions) for target in targets],
+        [method],
+        ("image",),
     ).image
-    grids = method(trace).detach().to("cpu", torch.float32).numpy()
+    grids = raw_maps(method, trace)[0].detach().to("cpu", torch.float32).numpy()
     grids = np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids
     return [SaliencyMap(grid, explanation.image.placement) for grid in grids], trace.score.tolist()

@@ -36,9 +36,9 @@ def check_deletion(model: Model, explanation: Explanation, regions: int) -> Chec
     if float(region.double().mean()) > PLATEAU:
         why = "The map is at its maximum over so much of the film that there is no comparable region elsewhere."
         return Check(QUESTION, "skipped", why, {}, RULE)
-    pixels, placement = model.prepare(explanation.film, explanation.provenance["resize"])
+    pixels, placement = model.prepare(explanation.film, explanation.query.resize)
     painted = paint_over(pixels, placement, [region, *displaced(region, regions)])
-    scores = _scores(model, explanation.provenance["token_ids"], torch.cat([pixels, painted]))
+    scores = _scores(model, explanation.token_ids, torch.cat([pixels, painted]))
     return judge_drops(scores[0] - scores[1:])
 
 
@@ -99,7 +99,7 @@ def _film_window(placement: Placement) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _scores(model: Model, token_ids: list[int], pixels: Tensor) -> Tensor:
+def _scores(model: Model, token_ids: tuple[int, ...], pixels: Tensor) -> Tensor:
     """Cosine similarity of each image with the phrase, float64 [image]."""
     with torch.inference_mode(False), torch.no_grad():
         target = encode(model.text, torch.tensor([token_ids], device=model.device))[0]

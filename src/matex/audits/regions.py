@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from matex.geometry import Placement
 from matex.metrics.similarity import highest, spearman
@@ -25,8 +24,7 @@ CORNER = 0.15  # of the film's sides: where side markers and labels sit
 
 def model_pixels(image: SaliencyMap) -> Tensor:
     """The map interpolated to the model's pixels, float64 [height, width]."""
-    grid = torch.from_numpy(np.asarray(image.grid, dtype=np.float64))[None, None]
-    return F.interpolate(grid, size=image.placement.model, mode="bilinear", align_corners=False)[0, 0]
+    return image.placement.map_to_model(torch.from_numpy(np.asarray(image.grid, dtype=np.float64)))
 
 
 def film_pixels(placement: Placement) -> NDArray[np.bool_]:

@@ -26,7 +26,8 @@ from matex.checks import count
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
-from matex.pipeline import Domain, check_phrase, check_request, explain
+from matex.pipeline import check_phrase, check_request, explain
+from matex.queries import Domain
 from matex.results import Audit
 
 
@@ -77,7 +78,7 @@ def audit(
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
-    subject = Subject(model, explanation, lung_mask)
+    subject = Subject(model, explanation)
     unrelated = UNRELATED[domain] if unrelated is None else unrelated
     with tqdm(total=4, desc="controls", disable=not progress) as bar:
         controls = phrase_controls(subject, unrelated)
@@ -97,7 +98,7 @@ def audit(
         "random_weights": check_random_weights(controls),
         "seeds": seeds,
         "deletion": deletion,
-        "lungs": check_lungs(explanation, lung_mask),
+        "lungs": check_lungs(explanation),
         "corners": check_corners(explanation),
     }
     return Audit(explanation, checks, controls)

@@ -19,7 +19,6 @@ from matex.attribution import make
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
 from matex.errors import InputError
 from matex.metrics import METRICS, make_metric
-from matex.priors.image_context import ImageContext
 from matex.protocols import Ablatable, stochastic
 from matex.results import Explanation, SaliencyMap
 
@@ -221,7 +220,6 @@ def _prior(like: Explanation, exchanged: bool) -> NDArray[np.float32]:
         like: an explanation of the sample.
         exchanged: take the patient's left for the right.
     """
-    placement, domain = like.image.placement, like.provenance["domain"]
-    context = ImageContext(like.regions, placement, like.film.view, None, domain, exchanged)
-    found = context.prior(PRIOR, "patient")
+    placement = like.image.placement
+    found = like.query.context(placement, like.regions, exchanged).prior(PRIOR, "patient")
     return np.ones(placement.grid, np.float32) if found.neutral else found.values.astype(np.float32)

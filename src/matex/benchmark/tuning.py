@@ -25,7 +25,8 @@ from matex.geometry import Resize
 from matex.images import Film
 from matex.metrics import METRICS, Case, make_metric
 from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm
-from matex.pipeline import Domain, trace_pairs
+from matex.pipeline import trace_pairs
+from matex.queries import Domain
 
 SIGNIFICANT = 0.05  # after correction for the settings tried
 RESAMPLES = 10_000  # the least p-value, corrected for hundreds of settings, must stay below SIGNIFICANT

@@ -45,7 +45,7 @@ def audit(
     Compares the map with controls and gives a verdict in words. Writes audit.json and audit.html.
     """
     import matex
-    from matex.render.files import check_folder
+    from matex.files import check_folder
 
     settings = parse_parameters(method, parameter or [])
     check_folder(out)

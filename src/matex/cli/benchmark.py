@@ -101,7 +101,7 @@ def tune(
     """
     from matex.benchmark.config import load_search
     from matex.benchmark.tuning import tune_file, write_preset
-    from matex.render.files import check_folder
+    from matex.files import check_folder
 
     out = out or Path(f"{config.stem}.preset.toml")
     dataset, model, search = load_search(config)

@@ -55,8 +55,9 @@ def compare(
     Methods that read a pass of the model share one. Writes one page and a folder for each method.
     """
     import matex
-    from matex.render.files import check_folder, save_run
+    from matex.files import check_folder
     from matex.render.report import duration, page
+    from matex.render.save import save_run
 
     chosen = parameters_by_method(_names(method), parameter or [])
     check_folder(out)
@@ -118,6 +119,6 @@ def _line(name: str, explanation: Explanation) -> str:
 
     finite = [(score, word) for word, score in explanation.words if math.isfinite(score)]
     strongest = max(finite, default=(0.0, ""))[1]
-    seconds = f"{explanation.provenance.get('seconds', float('nan')):6.3f} s"
+    seconds = f"{explanation.computation.seconds:6.3f} s"
     note = "constant map" if explanation.image.degenerate else ""
     return f"{name:18} {seconds}  score {format_score(explanation.score)}  {strongest:16} {note}".rstrip()

@@ -31,9 +31,10 @@ def demo(
     Writes one page about all of them and a folder for each.
     """
     import matex
-    from matex.render.files import check_folder, save_run
+    from matex.files import check_folder
     from matex.render.panel import format_score, model_name
     from matex.render.report import page
+    from matex.render.save import save_run
     from matex.samples import samples
 
     check_folder(out)

@@ -55,7 +55,7 @@ def explain(
     Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html. Of a table: a folder with these for
     each row, and results.csv; an interrupted run is resumed.
     """
-    from matex.render.files import check_folder
+    from matex.files import check_folder
 
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     if Path(image).suffix.lower() in TABLES:

@@ -33,8 +33,8 @@ def explain_report(
         InputError: a lung mask, a report without sentences, or none that the model can read.
     """
     import matex
-    from matex.render.files import save_run
     from matex.render.report import page
+    from matex.render.save import save_run
 
     read = film.read(image)
     if film.lung_mask is not None:

@@ -34,7 +34,8 @@ def explain_table(
     """
     from matex.explain_table import RESULTS, check_table
     from matex.explain_table import explain_table as rows_of
-    from matex.render.files import check_folder, strict_json
+    from matex.files import check_folder
+    from matex.serialise import strict_json
 
     check_table(table)
     check_folder(out)

@@ -13,7 +13,7 @@ from matex import Film
 from matex.checks import parse_array, read_bytes
 from matex.errors import InputError, shortened, shown
 from matex.images import MAX_BYTES, MAX_PIXELS
-from matex.pipeline import check_mask
+from matex.queries import check_mask
 
 
 def read_mask(path: Path, film: Film) -> NDArray[np.generic]:

@@ -38,15 +38,15 @@ def print_notes(explanations: Mapping[str, Explanation]) -> None:
 
 def print_explanations(explanations: Explanation | Sequence[Explanation]) -> None:
     """The record of one explanation, or the list of those of several, as JSON."""
-    from matex.render.files import record
+    from matex.serialise import to_dict
 
     many = isinstance(explanations, Sequence)
-    print_json([record(one) for one in explanations] if many else record(explanations))
+    print_json([to_dict(one) for one in explanations] if many else to_dict(explanations))
 
 
 def print_json(values: Any) -> None:
     """JSON on stdout; the lists need nothing more than the standard library for it."""
-    from matex.render.files import strict_json
+    from matex.serialise import strict_json
 
     print(strict_json(values))
 

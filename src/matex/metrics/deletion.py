@@ -243,7 +243,7 @@ class Canvas:
         saliency = case.explanation.image
         if pixels.shape[:2] != case.explanation.film.size:
             film = dataclasses.replace(case.explanation.film, pixels=pixels, full=None)
-            _, placement = case.model.prepare(film, case.explanation.provenance["resize"])
+            _, placement = case.model.prepare(film, case.explanation.query.resize)
             saliency = SaliencyMap(saliency.grid, placement)
         seen = np.isfinite(saliency.raw)
         order = np.argsort(-np.where(seen, saliency.raw, -np.inf), axis=None, kind="stable")
@@ -348,7 +348,7 @@ def class_embeddings(model: Model, labels: Mapping[str, tuple[str, ...]], batch_
 def _prepare(case: Case, pixels: NDArray[np.uint8]) -> Tensor:
     """A changed picture as the model sees it, [channel, height, width]."""
     film: Film = dataclasses.replace(case.explanation.film, pixels=pixels, full=None)
-    return case.model.prepare(film, case.explanation.provenance["resize"])[0][0]
+    return case.model.prepare(film, case.explanation.query.resize)[0][0]
 
 
 def _script_points() -> tuple[int, ...]:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from matex.adapters.model import Model
 from matex.checks import check
@@ -43,7 +42,7 @@ class Case:
     @cached_property
     def pixels(self) -> Tensor:
         """The image as the model sees it, [channel, height, width], normalised."""
-        pixels, _ = self.model.prepare(self.explanation.film, self.explanation.provenance["resize"])
+        pixels, _ = self.model.prepare(self.explanation.film, self.explanation.query.resize)
         return pixels[0]
 
     @property
@@ -54,14 +53,13 @@ class Case:
     @cached_property
     def token_ids(self) -> tuple[int, ...]:
         """The phrase as the model reads it, special tokens included."""
-        return tuple(self.explanation.provenance["token_ids"])
+        return self.explanation.token_ids
 
     @cached_property
     def raw(self) -> Tensor:
         """The raw signed map at the model's resolution, float32 [height, width]."""
-        grid = torch.from_numpy(np.asarray(self.explanation.image.grid))[None, None]
-        size = self.explanation.image.placement.model
-        return F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0, 0]
+        image = self.explanation.image
+        return image.placement.map_to_model(torch.from_numpy(np.asarray(image.grid)))
 
     @cached_property
     def constant(self) -> bool:

@@ -1,4 +1,4 @@
-"""The same question asked again: one method's maps for other pixels, or of another model."""
+"""Explain cases again: one method's maps for other pixels, or of another model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from matex.adapters.model import Encoded, Model
-from matex.attribution import Fused, make
+from matex.attribution import make
 from matex.attribution.shared.batching import batches
-from matex.errors import InputError
 from matex.metrics.metric import Case
-from matex.priors.image_context import ImageContext
-from matex.results import Explanation
-from matex.trace import record
+from matex.queries import raw_maps, trace_inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +21,6 @@ class Maps:
 
     values: Tensor
     components: dict[str, Tensor]
-
-
-def context_of(explanation: Explanation) -> ImageContext:
-    """What the phrase said about the film when it was explained; a lung mask is not kept in explanations."""
-    film, domain = explanation.film, explanation.provenance["domain"]
-    return ImageContext(explanation.regions, explanation.image.placement, film.view, lung_mask=None, domain=domain)
 
 
 def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_size: int = 16) -> Maps:
@@ -44,50 +34,38 @@ def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_siz
 
     Returns:
         Maps on the device of the model, interpolated from their grids.
-
-    Raises:
-        InputError: a map whose prior was placed by a lung mask, which explanations do not keep.
     """
-    if any(c.explanation.prior is not None and c.explanation.provenance.get("lung_mask") for c in cases):
-        raise InputError(
-            "Expected maps whose prior does not rest on a lung mask, got one that was made with a mask, which "
-            "explanations do not keep: it cannot be made again. Explain without lung_mask."
-        )
     method = make(cases[0].explanation.method, cases[0].explanation.parameters)
 
     def run(start: int, stop: int) -> dict[str, Tensor]:
-        some = cases[start:stop]
-        phrases = list(dict.fromkeys(case.token_ids for case in some))
-        trace = record(
+        some = [case.explanation for case in cases[start:stop]]
+        phrases = list(dict.fromkeys(one.token_ids for one in some))
+        trace = trace_inputs(
             model,
             pixels[start:stop],
             model.batch([Encoded(ids, ()) for ids in phrases]),
-            [(i, phrases.index(case.token_ids)) for i, case in enumerate(some)],
-            image_gradient_blocks=method.gradient_blocks("image"),
-            contexts=[context_of(case.explanation) for case in some],
+            [(number, phrases.index(one.token_ids)) for number, one in enumerate(some)],
+            [one.query.context(one.image.placement, one.regions) for one in some],
+            [method],
+            ("image",),
         ).image
-        if not isinstance(method, Fused):
-            return {"": method(trace)}
-        terms = method.components(trace)
-        return {"": method.fuse(terms), **terms}
+        values, terms = raw_maps(method, trace)
+        return {"": values, **terms}
 
     parts = list(batches(run, len(cases), batch_size))
-    size = cases[0].explanation.image.placement.model
-    maps = {name: _at_size(torch.cat([part[name] for part in parts]), size) for name in parts[0]}
-    return Maps(maps.pop(""), maps)
+    return _in_model_pixels({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, cases)
 
 
 def original(cases: Sequence[Case]) -> Maps:
     """The maps and components that the cases hold, on the same scale as `explain_again` returns them."""
-    size = cases[0].explanation.image.placement.model
-    parts = {"": [case.explanation.image.grid for case in cases]}
+    grids = {"": [case.explanation.image.grid for case in cases]}
     for name in cases[0].explanation.components:
-        parts[name] = [case.explanation.components[name] for case in cases]
-    maps = {
-        name: _at_size(torch.stack([torch.from_numpy(grid) for grid in grids]), size) for name, grids in parts.items()
-    }
+        grids[name] = [case.explanation.components[name] for case in cases]
+    stacked = {name: torch.stack([torch.from_numpy(grid) for grid in some]) for name, some in grids.items()}
+    return _in_model_pixels(stacked, cases)
+
+
+def _in_model_pixels(grids: dict[str, Tensor], cases: Sequence[Case]) -> Maps:
+    placement = cases[0].explanation.image.placement
+    maps = {name: placement.map_to_model(values.detach().float()) for name, values in grids.items()}
     return Maps(maps.pop(""), maps)
-
-
-def _at_size(grids: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(grids[:, None].detach().float(), size=size, mode="bilinear", align_corners=False)[:, 0]

@@ -81,7 +81,7 @@ class Retrieval:
 
         def image(i: int) -> Tensor:  # not Case.pixels, which would keep every image of the data set
             explanation = cases[shown[i]].explanation
-            return model.prepare(explanation.film, explanation.provenance["resize"])[0][0]
+            return model.prepare(explanation.film, explanation.query.resize)[0][0]
 
         images = embed_images(model, len(shown), image, self.batch_size)
         found: Columns = {}

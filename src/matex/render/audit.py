@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from matex.render.files import strict_json, writing
+from matex.files import writing
 from matex.render.overlay import letters, overlay
 from matex.render.page import STYLE, render, style_sheet
 from matex.render.report import THUMB
 from matex.results import Audit, Control
+from matex.serialise import strict_json
 
 HEADINGS = {
     "pass": "No check raises a concern",
@@ -59,7 +60,7 @@ def page(audit: Audit) -> str:
         states=STATES,
         cards=_cards(audit),
         sides=letters(explanation),
-        version=explanation.provenance.get("matex", ""),
+        version=explanation.computation.matex,
     )
 
 

@@ -171,7 +171,7 @@ def letters(explanation: Explanation) -> Sides | None:
     that are not chest films have no such sides.
     """
     film = explanation.film
-    if explanation.provenance.get("domain", "chest") != "chest":
+    if explanation.query.domain != "chest":
         return None
     if not is_frontal(film.view):
         return None

@@ -75,7 +75,7 @@ def number(value: float) -> str:
 
 def model_name(explanation: Explanation) -> str:
     """Name of the model, of a local path only the last part: folders carry names of people."""
-    name = str(explanation.provenance.get("model", {}).get("name", "unknown model"))
+    name = explanation.computation.model or "unknown model"
     prefix, colon, source = name.partition(":")
     if not colon or (prefix == "hf" and re.fullmatch(r"\w[\w.-]*/[\w.-]+", source)):
         return name
@@ -265,9 +265,9 @@ def _footer(page: Canvas, explanation: Explanation, y: float) -> float:
     page.draw.line((MARGIN, y, WIDTH - MARGIN, y), fill=RULE, width=2)
     y += 24
     page.write(MARGIN, y, DISCLAIMER, 24, WARNING)
-    weights = explanation.provenance.get("model", {}).get("weights_sha256") or ""
+    weights = explanation.computation.weights_sha256
     parts = [
-        f"matex {explanation.provenance.get('matex', '')}".strip(),
+        f"matex {explanation.computation.matex}".strip(),
         f"film {explanation.film.sha256[:12]}",
     ]
     parts += [f"weights {weights[:12]}"] if weights else []

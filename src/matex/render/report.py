@@ -11,13 +11,14 @@ from typing import NamedTuple, cast
 import numpy as np
 from PIL import Image
 
+from matex.files import replacing
 from matex.geometry import Box
 from matex.render.colormap import ColourScale
-from matex.render.files import record, replacing, strict_json
 from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
 from matex.render.page import LAYERS, SHADES, render, render_fragment
 from matex.render.panel import Layer, describe_mention, format_score, format_word_scores, layers, number, panel, places
 from matex.results import Explanation
+from matex.serialise import strict_json, to_dict
 
 THUMB = 560  # longer side of a picture on a contact sheet, pixels
 
@@ -85,7 +86,7 @@ def page(
         one_phrase=len({explanation.text for explanation in explanations}) == 1,
         one_film=len({explanation.film.sha256 for explanation in explanations}) == 1,
         legends=list(dict.fromkeys(sides.legend for one in explanations if (sides := letters(one)))),
-        version=explanations[0].provenance.get("matex", "") if explanations else "",
+        version=explanations[0].computation.matex if explanations else "",
     )
 
 
@@ -177,10 +178,10 @@ class Section:
     def facts(self, one_phrase: bool, one_film: bool) -> list[str]:
         """Lines under the thumbnail: what differs between the explanations of the page."""
         explanation = self.explanation
-        seconds = explanation.provenance.get("seconds")
+        seconds = explanation.computation.seconds
         facts = [] if one_phrase else [explanation.method]
         facts.append(f"score {format_score(explanation.score)}")
-        if one_phrase and isinstance(seconds, float):
+        if one_phrase and np.isfinite(seconds):
             facts.append(f"own formula {duration(seconds)}")
         if explanation.image.degenerate:
             facts.append("constant map")
@@ -254,7 +255,7 @@ class Section:
 
     def json(self) -> str:
         """The record as JSON that cannot end the script element it stands in."""
-        text = strict_json(record(self.explanation))
+        text = strict_json(to_dict(self.explanation))
         for character in "<>&\u2028\u2029":
             text = text.replace(character, f"\\u{ord(character):04x}")
         return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,6 @@ from matex.errors import InputError
 from matex.trace import Trace, at_least_float32, embed
 
 _TARGETS = 8  # whose gradients at all points of a batch are held at once
-_INCOMPLETE = 0.05  # relative completeness error from which an explanation carries a note
 Baseline = Literal["mean", "black", "white", "blur", "noise"]
 
 
@@ -205,23 +204,6 @@ def completeness(
         row = {"attribution_sum": total, "score_change": by} if known else {}
         rows.append({**row, "completeness_error": error})
     return rows
-
-
-def incompleteness(kind: str, report: Mapping[str, float | None]) -> str | None:
-    """A note for the reader of a map whose sum misses the change of the score by more than 5 %; None otherwise.
-
-    Args:
-        kind: "image" or "text".
-        report: of a method, with the entries of `completeness` where it has them.
-    """
-    error = report.get("completeness_error")
-    if error is None or abs(error) <= _INCOMPLETE:
-        return None
-    return (
-        f"the {kind} attributions sum to {report['attribution_sum']:.3g}, but the score changes by "
-        f"{report['score_change']:.3g} from the baseline: a completeness error of {abs(error):.0%}. "
-        "More steps (samples) reduce it"
-    )
 
 
 def _blur(pixels: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from matex.benchmark.report.latex_csv import as_csv, as_latex
 from matex.benchmark.report.load import read_run
 from matex.benchmark.report.models import models_part
 from matex.errors import InputError, shortened, shown
-from matex.render.files import writing
+from matex.files import writing
 
 FILES = ("report.html", "report.tex", "report.csv")
 

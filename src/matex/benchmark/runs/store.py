@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from matex.benchmark.runs.parquet import read_table
 from matex.checks import parse_array, parse_json, read_bytes, read_json
 from matex.errors import InputError, shown
-from matex.render.files import strict_json
+from matex.serialise import strict_json
 
 if sys.platform != "win32":
     import fcntl

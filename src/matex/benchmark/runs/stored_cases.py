@@ -16,6 +16,7 @@ from matex.benchmark.runs.store import Store
 from matex.datasets import Sample
 from matex.images import READ_SIDE, read
 from matex.metrics import Case
+from matex.queries import Query
 from matex.results import Explanation, SaliencyMap, Token
 
 CACHED = 256  # cases held in memory; the others are recomputed when they are needed
@@ -82,17 +83,12 @@ class StoredCases(Sequence[Case]):
             Token(sample.text[start:end], start, end, score) for (start, end), score in zip(spans, known, strict=False)
         )
         return Explanation(
-            film=film,
-            text=sample.text,
+            query=Query(film, sample.text, resize, self._inputs.dataset(self._dataset).domain),
+            token_ids=phrase.ids,
             method=self._cell.name,
             parameters=self._cell.parameters,
             score=float("nan"),
             image=SaliencyMap(grid, placement),
             tokens=tokens,
             words=words(sample.text, spans, known) if known else (),
-            provenance={
-                "resize": resize,
-                "token_ids": list(phrase.ids),
-                "domain": self._inputs.dataset(self._dataset).domain,
-            },
         )

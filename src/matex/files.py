@@ -1,96 +1,33 @@
-"""The files of an explanation, written whole or not at all; one folder holds one run."""
+"""Folders written whole or not at all: what a run writes replaces what an earlier run left, or nothing changes.
+
+`NAMES` are the files of one explanation; a folder with several has an index, `RUN`, of the folders that belong to it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import re
 import secrets
 import shutil
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm.auto import tqdm
-
 from matex.checks import read_json
 from matex.errors import InputError, shown
-from matex.render.colormap import ColourScale
-from matex.results import DISCLAIMER, Explanation, SaliencyMap
 
 if sys.platform != "win32":
     import fcntl
 
 FORMAT = "matex-explanation/1"
 NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html")
-PNG_LEVEL = 2  # of zlib; level 4 takes a third longer for a tenth less, level 6 three times as long for a fifth less
 RUN_FORMAT = "matex-run/1"
 OLD, NEW = "old", "new"  # in a temporary folder: what moves out of the folder, what moves in
 DAY = 24 * 3600  # seconds
 RUN = "matex-run.json"  # in a folder with several explanations: which folders beside it belong to the run
-
-
-def save(explanation: Explanation, folder: Path) -> Path:
-    """Write the five files of an explanation into a folder, which is made when it is missing.
-
-    All of them are written in a temporary folder first: when something fails, the folder holds what it held
-    before. What an earlier run left in the folder goes, so that it never holds results of two films.
-
-    Raises:
-        InputError: a folder that cannot be made or written to.
-    """
-    with writing(folder, alone=True) as temporary:
-        _write(explanation, temporary)
-    return folder
-
-
-def save_run(explanations: Mapping[str, Explanation], folder: Path, page: str, progress: bool = False) -> Path:
-    """Write several explanations of one command, a folder for each name, with one page about all: all or nothing.
-
-    Raises:
-        InputError: a folder that cannot be made or written to.
-    """
-    with writing(folder, alone=True) as temporary:
-        for name, explanation in tqdm(explanations.items(), desc="writing", disable=not progress):
-            (temporary / name).mkdir()
-            _write(explanation, temporary / name)
-        (temporary / "report.html").write_text(page, encoding="utf-8")
-        index = {
-            name: {"film": one.film.sha256, "text": one.text, "method": one.method, "score": one.score}
-            for name, one in explanations.items()
-        }
-        text = strict_json({"format": RUN_FORMAT, "disclaimer": DISCLAIMER, "folders": index})
-        (temporary / RUN).write_text(text + "\n", encoding="utf-8")
-    return folder
-
-
-def _write(explanation: Explanation, folder: Path) -> None:
-    from matex.render.framed import framed_overlay
-    from matex.render.panel import panel
-    from matex.render.report import page
-
-    (folder / "explanation.json").write_text(strict_json(record(explanation)) + "\n", encoding="utf-8")
-    _write_map(explanation.image, folder / "image_map.npy")
-    framed_overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=PNG_LEVEL)
-    panel(explanation).save(folder / "panel.png", "PNG", compress_level=PNG_LEVEL)
-    (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
-
-
-def _write_map(image: SaliencyMap, path: Path) -> None:
-    """The map in original pixels as .npy, some rows at a time: of a huge film it is several times the film.
-
-    The file is Python's own, since numpy's writing to a file hides that a disk is full.
-    """
-    header = {"descr": "<f4", "fortran_order": False, "shape": image.placement.original}
-    with path.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        for _, rows in image.bands():
-            stream.write(rows.astype("<f4", order="C", copy=False).data)
 
 
 @contextmanager
@@ -235,63 +172,6 @@ def _json(path: Path) -> dict[str, Any]:
         return read_json(path, "a record") if path.is_file() else {}
     except InputError:
         return {}
-
-
-def record(explanation: Explanation) -> dict[str, Any]:
-    """explanation.json: plain values, the numbers without the maps."""
-    image = explanation.image
-    return {
-        "format": FORMAT,
-        "disclaimer": DISCLAIMER,
-        "text": explanation.text,
-        "method": explanation.method,
-        "parameters": dict(explanation.parameters),
-        "score": explanation.score,
-        "words": [{"word": word, "score": score} for word, score in explanation.words],
-        "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
-        "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
-        "notes": list(explanation.notes),
-        "image": {
-            "file": "image_map.npy",
-            "normalisation": "minimum to maximum over what the model saw, to [0, 1]; not seen is NaN",
-            "grid": list(image.grid.shape),
-            **_span(ColourScale(*image.range)),
-            "not_seen": image.placement.unseen_share(image.grid),
-            "degenerate": image.degenerate,
-        },
-        "components": {
-            name: {**_span(ColourScale.of(grid)), "weight": explanation.weights.get(name)}
-            for name, grid in explanation.components.items()
-        },
-        "prior": None if explanation.prior is None else _span(ColourScale.of(explanation.prior)),
-        "provenance": dict(explanation.provenance),
-    }
-
-
-def strict_json(values: Any) -> str:
-    """JSON as RFC 8259 has it, keys in order: what is not a finite number becomes null."""
-    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if value is None or isinstance(value, (str, int)):
-        return value
-    return str(value)
-
-
-def _span(scale: ColourScale) -> dict[str, float | None]:
-    return {
-        name: value if np.isfinite(value) else None for name, value in (("minimum", scale.low), ("maximum", scale.high))
-    }
 
 
 def check_folder(folder: Path) -> None:

@@ -1,0 +1,88 @@
+"""Notes: what a reader of an explanation must know of it, one line each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.geometry import Placement
+from matex.images import Film
+from matex.results import SaliencyMap, Token
+
+_INCOMPLETE = 0.05  # relative completeness error from which an explanation carries a note
+_UNSEEN = 0.005  # share of the film from which a reader must know that the model did not see it
+
+
+def film_notes(film: Film, placement: Placement, domain: str, read_notes: Sequence[str], score: float) -> list[str]:
+    """Notes on what the model was given: unseen margins, what reading film and phrase said, orientation.
+
+    Args:
+        film: as read.
+        placement: of the model's pixels in the film.
+        domain: "chest" or "natural".
+        read_notes: of the model and of the phrase as the model reads it.
+        score: NaN where the model's embeddings are not finite.
+    """
+    notes = [note for note in (unseen_note(placement),) if note]
+    notes += [*film.notes, *read_notes]
+    if not math.isfinite(score):
+        notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
+    if domain == "chest" and film.view is None and not (film.oriented or film.mirrored):
+        notes.append("view and orientation unknown: taken as a frontal film in standard display")
+    return notes
+
+
+def term_notes(components: Mapping[str, NDArray[np.float32]]) -> list[str]:
+    """Notes on terms of a map that tell no place from another."""
+    return [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
+
+
+def map_notes(image: SaliencyMap, tokens: Sequence[Token]) -> list[str]:
+    """Notes on a map, or token scores, that say nothing."""
+    notes: list[str] = []
+    if tokens and constant(tokens):
+        notes.append("the text map is constant: it does not tell the words apart")
+    if image.degenerate:
+        notes.append("the map is constant: it says nothing about where")
+    return notes
+
+
+def constant(tokens: Sequence[Token]) -> bool:
+    """Whether no token has any score."""
+    return not any(token.score for token in tokens)
+
+
+def incompleteness(kind: str, report: Mapping[str, float | None]) -> str | None:
+    """A note for the reader of a map whose sum misses the change of the score by more than 5 %; None otherwise.
+
+    Args:
+        kind: "image" or "text".
+        report: of a method, with the entries of `completeness` where it has them.
+    """
+    error = report.get("completeness_error")
+    if error is None or abs(error) <= _INCOMPLETE:
+        return None
+    return (
+        f"the {kind} attributions sum to {report['attribution_sum']:.3g}, but the score changes by "
+        f"{report['score_change']:.3g} from the baseline: a completeness error of {abs(error):.0%}. "
+        "More steps (samples) reduce it"
+    )
+
+
+def unseen_note(placement: Placement) -> str | None:
+    """A note on a film that the model did not see all of; None where it misses less than .5 %."""
+    edges = placement.unseen()
+    seen_height, seen_width = (
+        1 - sum(edges.get(edge, 0.0) for edge in pair) for pair in (("top", "bottom"), ("left", "right"))
+    )
+    share = 1 - seen_height * seen_width
+    if share < _UNSEEN:
+        return None
+    where = ", ".join(f"{edge} {part:.0%}" for edge, part in edges.items() if part >= 0.0005)
+    return (
+        f"the model never saw {share:.0%} of the film ({where}), which the centre crop cut off: nothing is known "
+        'there. resize="pad" (--resize pad) shows it the whole film'
+    )

@@ -1,0 +1,235 @@
+"""A query, film and phrase, and the one place where queries become a trace and a trace maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matex.adapters.model import Encoded, Model, Tower
+from matex.errors import InputError, shown
+from matex.geometry import Placement, Resize
+from matex.images import READ_SIDE, Film, read
+from matex.phrases import Mention, parse
+from matex.priors.image_context import ImageContext
+from matex.protocols import Fused, Method, unserved
+from matex.trace import PairTrace, Trace, record
+
+Domain = Literal["chest", "natural"]
+Side = Literal["image", "text"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A film and a phrase, and how the model is to take them.
+
+    Args:
+        film: as read; it knows its view and whether it is mirrored.
+        text: the phrase.
+        resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
+        domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
+        lung_mask: [height, width] of the film, 1 the patient's right lung, 2 the left; None where they are not known.
+    """
+
+    film: Film
+    text: str
+    resize: Resize = "model"
+    domain: Domain = "chest"
+    lung_mask: NDArray[np.generic] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        image: Any,
+        text: str,
+        resize: Resize = "model",
+        domain: Domain = "chest",
+        view: str | None = None,
+        mirrored: bool | None = None,
+        lung_mask: NDArray[np.generic] | None = None,
+    ) -> Query:
+        """Read the image and check all that goes with it.
+
+        Raises:
+            InputError: an image that cannot be read, a mask of another size, or an unknown resize or domain.
+        """
+        check_choices(resize, domain)
+        film = read(image, side=READ_SIDE).known_as(view, mirrored)
+        return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film))
+
+    @property
+    def view(self) -> str | None:
+        """The projection, as the file or the caller says; None when neither does."""
+        return self.film.view
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the image's left edge is the patient's left."""
+        return self.film.mirrored
+
+    def context(self, placement: Placement, mentions: tuple[Mention, ...], exchanged: bool = False) -> ImageContext:
+        """What a phrase says about places in this film.
+
+        Args:
+            placement: of the model's pixels in the film.
+            mentions: what the parser understood, of this phrase or of another.
+            exchanged: draw every place on the patient's other side, for controls.
+        """
+        return ImageContext(mentions, placement, self.view, self.lung_mask, self.domain, exchanged)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The film of a query as a model takes it; queries about the same film share it.
+
+    Args:
+        query: gives the film and how the model takes it.
+        pixels: [1, channel, height, width], normalised.
+        placement: of the model's pixels in the film.
+    """
+
+    query: Query
+    pixels: Tensor
+    placement: Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A query as a model read it.
+
+    Args:
+        query: film and phrase.
+        phrase: token ids and the characters that each came from.
+        context: what the phrase says about places in the film.
+    """
+
+    query: Query
+    phrase: Encoded
+    context: ImageContext
+
+
+def prepare(model: Model, query: Query) -> Prepared:
+    """Preprocess the film of a query for a model.
+
+    Raises:
+        InputError: a film that the model cannot take.
+    """
+    return Prepared(query, *model.prepare(query.film, query.resize))
+
+
+def subjects_of(
+    prepared: Sequence[Prepared], pairs: Sequence[tuple[int, str]], phrases: Mapping[str, Encoded]
+) -> list[Subject]:
+    """Films and phrases paired up; each phrase is parsed once.
+
+    Args:
+        prepared: the different films.
+        pairs: (number of the film, phrase).
+        phrases: the phrases as the model reads them.
+    """
+    mentions: dict[str, tuple[Mention, ...]] = {}
+    subjects: list[Subject] = []
+    for number, text in pairs:
+        film = prepared[number]
+        if text not in mentions:
+            mentions[text] = parse(text)
+        known = mentions[text] if film.query.domain == "chest" else ()
+        subjects.append(
+            Subject(replace(film.query, text=text), phrases[text], film.query.context(film.placement, known))
+        )
+    return subjects
+
+
+def trace_inputs(
+    model: Model,
+    pixels: Tensor,
+    token_ids: Tensor,
+    pairs: Sequence[tuple[int, int]],
+    contexts: Sequence[ImageContext],
+    methods: Sequence[Method],
+    towers: Sequence[Side] = ("image", "text"),
+) -> PairTrace:
+    """Run both towers over films and phrases for methods that share what was recorded.
+
+    Args:
+        model: both towers.
+        pixels: of the different films, [image, channel, height, width], normalised.
+        token_ids: of the different phrases, [phrase, token].
+        pairs: (film, phrase) numbers.
+        contexts: what each pair's phrase says about places, one per pair; none without words.
+        methods: that will read the trace; they say how far down gradients are needed.
+        towers: that they will read.
+    """
+    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, getattr(model, tower)) for tower in towers}
+    return record(model, pixels, token_ids, pairs, contexts=contexts, **blocks)
+
+
+def gradient_blocks(methods: Sequence[Method], tower: Tower) -> int:
+    """How many of a tower's last blocks any of the methods reads gradients of."""
+    return max(0 if unserved(method, tower) else method.gradient_blocks(tower.kind) for method in methods)
+
+
+def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:
+    """A method's raw map of each pair, and its terms before their weights where it has any, each [pair, ...]."""
+    if not isinstance(method, Fused):
+        return method(trace), {}
+    terms = method.components(trace)
+    return method.fuse(terms), terms
+
+
+def distinct(values: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[T], list[int]]:
+    """The different values in order of first appearance, and for each value its number among them."""
+    number: dict[Hashable, int] = {}
+    different: list[T] = []
+    for value in values:
+        if key(value) not in number:
+            number[key(value)] = len(different)
+            different.append(value)
+    return different, [number[key(value)] for value in values]
+
+
+def check_choices(resize: str, domain: str) -> None:
+    """Refuse an unknown resize or domain.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    for name, value, choices in (
+        ("domain", domain, ("chest", "natural")),
+        ("resize", resize, ("model", "squash", "pad", "crop")),
+    ):
+        if not isinstance(value, str) or value not in choices:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
+
+
+def check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:
+    """A lung mask [height, width] that fits the film it is about: 0, 1 and 2, or booleans of both lungs.
+
+    Raises:
+        InputError: another shape or other values.
+    """
+    size = film.size
+    try:
+        found = np.asarray(mask)
+    except (ValueError, TypeError):  # lists of different lengths, sparse tensors
+        raise InputError(f"Expected a lung mask of shape {size}, got {shown(mask)}. Draw it on the film.") from None
+    if found.shape != size:
+        raise InputError(
+            f"Expected a lung mask of shape {size} (height, width of the image), got {found.shape}. "
+            "Draw it on the original image."
+        )
+    if found.dtype != np.bool_ and 255 in found and np.isin(found, (0, 255)).all():
+        found = found == 255
+    numeric = found.dtype.kind in "biuf"
+    if not numeric or not np.isin(found, (0, 1, 2)).all():
+        got = f"values {np.unique(found)[:5].tolist()}" if numeric else f"the type {found.dtype}"
+        raise InputError(
+            f"Expected a lung mask of shape {size} of 0, 1 (patient's right) and 2 (left), or of 0 and 255, got {got}. "
+            "Draw it on the film."
+        )
+    return found

@@ -1,0 +1,144 @@
+"""Explanations as plain values: the record that explanation.json holds, and everything needed to run them again."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.files import FORMAT
+from matex.plugins import describe
+from matex.results import DISCLAIMER, Explanation
+
+if TYPE_CHECKING:
+    from matex.adapters.model import Model
+    from matex.protocols import Method
+    from matex.queries import Subject
+
+
+def to_dict(explanation: Explanation) -> dict[str, Any]:
+    """explanation.json: plain values, the numbers without the maps."""
+    image = explanation.image
+    return {
+        "format": FORMAT,
+        "disclaimer": DISCLAIMER,
+        "text": explanation.text,
+        "method": explanation.method,
+        "parameters": dict(explanation.parameters),
+        "score": explanation.score,
+        "words": [{"word": word, "score": score} for word, score in explanation.words],
+        "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
+        "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
+        "notes": list(explanation.notes),
+        "image": {
+            "file": "image_map.npy",
+            "normalisation": "minimum to maximum over what the model saw, to [0, 1]; not seen is NaN",
+            "grid": list(image.grid.shape),
+            **_span(*image.range),
+            "not_seen": image.placement.unseen_share(image.grid),
+            "degenerate": image.degenerate,
+        },
+        "components": {
+            name: {**_span(*_extremes(grid)), "weight": explanation.weights.get(name)}
+            for name, grid in explanation.components.items()
+        },
+        "prior": None if explanation.prior is None else _span(*_extremes(explanation.prior)),
+        "provenance": dict(explanation.provenance),
+    }
+
+
+def strict_json(values: Any) -> str:
+    """JSON as RFC 8259 has it, keys in order: what is not a finite number becomes null."""
+    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return str(value)
+
+
+def _span(low: float, high: float) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in (("minimum", low), ("maximum", high))}
+
+
+def _extremes(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Minimum and maximum of the finite values; NaN where there are none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+
+
+def provenance(model: Model, name: str, method: Method, subject: Subject, seconds: float) -> dict[str, Any]:
+    """Everything needed to run the explanation again, as plain data."""
+    query, placement = subject.query, subject.context.placement
+    film, mask = query.film, query.lung_mask
+    return {
+        "matex": version_of("matex"),
+        "method": name,
+        "parameters": method_parameters(method),
+        "plugin": describe(type(method)),
+        "model": {
+            "name": model.name,
+            "weights_sha256": model.weights_sha256,
+            "preprocessing": model.preprocessing.describe() if model.preprocessing else None,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "device": str(model.device),
+            **model.record,
+        },
+        "image": {
+            "name": film.name,
+            "sha256": film.sha256,
+            "height": film.size[0],
+            "width": film.size[1],
+            "read": list(film.pixels.shape[:2]),  # (height, width) of the pixels that were read, fewer if reduced
+            "view": film.view,
+            "mirrored": film.mirrored,
+            "oriented": film.oriented,
+        },
+        "text": query.text,
+        "token_ids": list(subject.phrase.ids),
+        "resize": query.resize,
+        "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
+        "laterality": getattr(method, "laterality", None),
+        "domain": query.domain,
+        "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),
+        "seed": getattr(method, "seed", None),
+        "seconds": seconds,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version_of(package) for package in ("torch", "transformers", "numpy", "pillow")},
+        },
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def method_parameters(method: Method) -> dict[str, Any]:
+    """All that the map depends on: a record is the same with and without a progress bar."""
+    return {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
+
+
+@functools.cache
+def version_of(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
