@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,3 +94,8 @@ class Dataset(Protocol):
 
 
 DATASETS: Registry[type[Any]] = Registry("data set")
+
+
+def domain_of(dataset: Dataset) -> Literal["chest", "natural"]:
+    """The domain of a data set as `matex.explain` takes it; whatever is not natural is a chest film."""
+    return "natural" if dataset.domain == "natural" else "chest"

@@ -14,6 +14,7 @@ from matex.benchmark.controls import RunSpec
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.store import Store
 from matex.datasets import Sample
+from matex.datasets.sample import domain_of
 from matex.images import READ_SIDE, read
 from matex.metrics import Case
 from matex.queries import Query
@@ -83,7 +84,7 @@ class StoredCases(Sequence[Case]):
             Token(sample.text[start:end], start, end, score) for (start, end), score in zip(spans, known, strict=False)
         )
         return Explanation(
-            query=Query(film, sample.text, resize, self._inputs.dataset(self._dataset).domain),
+            query=Query(film, sample.text, resize, domain_of(self._inputs.dataset(self._dataset))),
             token_ids=phrase.ids,
             method=self._cell.name,
             parameters=self._cell.parameters,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
 from matex.benchmark.runs.parquet import RESULTS, results_table, table_bytes
 from matex.benchmark.runs.plan import Plan
 from matex.benchmark.runs.store import ChunkKey, chunk_file, map_file, pack, values_file
-from matex.datasets import Dataset, Sample
+from matex.datasets import Sample
+from matex.datasets.sample import domain_of
 from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
 from matex.metrics import Case, make_metric
@@ -174,7 +175,7 @@ class _ChunkWorker:
             pairs,
             [(spec.name, spec.parameters) for spec in todo],
             resize=self.inputs.choice(self.chunk.model).resize,
-            domain=_domain(self.inputs.dataset(self.chunk.dataset)),
+            domain=domain_of(self.inputs.dataset(self.chunk.dataset)),
         )
 
     def _exchange_sides(self) -> None:
@@ -332,7 +333,3 @@ def _row(sample: Sample, film: Film) -> dict[str, Any]:
         "width": film.size[1],
         "sha256": film.sha256,
     }
-
-
-def _domain(dataset: Dataset) -> Literal["chest", "natural"]:
-    return "natural" if dataset.domain == "natural" else "chest"
