@@ -505,7 +505,7 @@ NATURAL = {"domain": "natural"}
 
 
 def lungs_check(mask, grid, **changes):
-    return check_lungs(explained(grid, **changes), mask)
+    return check_lungs(explained(grid, lung_mask=mask, **changes))
 
 
 EVERY = {
