@@ -1,0 +1,62 @@
+"""How far words act: comparisons, contrasts and denials, at the lengths where they stop."""
+
+import pytest
+
+from matex.phrases import claim, parse, sentences
+
+
+def sides(text):
+    return {(mention.region, mention.side): mention.weight for mention in parse(text)}
+
+
+def test_sides_are_compared_over_a_long_description_and_not_over_a_longer_one():
+    words = "small patchy dense bulky chronic stable mild"
+    assert sides(f"Right basal {words} opacity is greater than left.") == {
+        ("lower zone", "right"): 1.0,
+        ("lower zone", "left"): 0.6,
+    }
+    longer = f"Right basal {words} {words} opacity is greater than left."
+    assert 0.6 not in sides(longer).values()
+
+
+def test_a_contrast_is_that_of_the_nearest_place():
+    found = sides("Right lower zone opacity and right apical nodule but not on the left.")
+    assert found == {("lower zone", "right"): 1.0, ("apex", "right"): 1.0, ("apex", "left"): 0.0}
+
+
+def test_a_finding_without_a_place_before_its_denial_is_denied_on_the_side_after_it():
+    assert set(sides("Effusion noted and resolved on the right.").values()) == {0.0}
+    assert sides("Effusion is present on the left and absent on the right.")["lower zone", "left"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No complication after line placement.", "negated"),
+        ("No devices.", "no finding"),
+        ("Line in place, no complication.", "negated"),
+        ("Fluid level not seen on the lateral view.", "positive"),
+        ("Line not seen on the lateral view.", "no finding"),
+        ("Normal portable radiograph.", "normal"),
+        ("Tube in normal position.", "no finding"),
+        ("Drains in the right upper lobe and lower lobe.", "no finding"),
+        ("Drains in the RUL and RLL.", "no finding"),
+        ("Drain in the right upper lobe and opacity in the lower lobe.", "positive"),
+    ],
+)
+def test_a_denial_next_to_a_device_claims_something_or_nothing(text, expected):
+    assert claim(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Nodule\nin the left lung", 1),
+        ("Nodule\n\nin the left lung", 2),
+        ("Nodule (approx. 2 cm) on the left.", 1),
+        ("? nodule on the left", 1),
+        ("Nodule? On the left.", 2),
+    ],
+)
+def test_where_a_sentence_ends(text, count):
+    assert len(sentences(text)) == count
