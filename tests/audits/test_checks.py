@@ -204,6 +204,7 @@ def test_a_constant_map_is_no_map():
 
 def test_a_prior_counts_where_it_is_not_even():
     assert guided(explained(column(3)))
+    assert guided(explained(column(3), prior=1 + 0.1 * column(3)))
     assert not guided(unguided(column(3)))
     assert not guided(explained(column(3), prior=np.ones(GRID, dtype=np.float32)))
 
@@ -544,6 +545,13 @@ EVERY = {
     "Does the phrase fit the film better than its opposite?": (
         "Warns when the other side, or an unrelated phrase, scores as high or higher.",
         [lambda: check_score(explained(column(3)), {"unrelated": control(FLAT)})],
+    ),
+    "Does the map depend on the random seed?": (
+        "Rank correlation of the two least similar maps: warns below 0.9, fails below 0.7.",
+        [
+            lambda: check_seeds([image(column(3)), image(column(4))]),
+            lambda: check_seeds([image(column(3)), image(FLAT)]),
+        ],
     ),
     "Does the map depend on the trained weights?": (
         "Share of the highlighted region that stays, on average: warns from 0.5, fails from 0.8.",

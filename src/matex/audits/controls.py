@@ -38,41 +38,31 @@ class Target(NamedTuple):
     without_prior: bool = False
 
 
-class Subject(NamedTuple):
-    """The explanation that is audited, with the model that it was made with."""
-
-    model: Model
-    explanation: Explanation
-
-
-def phrase_controls(subject: Subject, unrelated: str) -> dict[str, Control]:
+def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> dict[str, Control]:
     """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
-    explanation = subject.explanation
     other = other_side(explanation.text) if is_chest(explanation) else None
-    controls = _controls(subject, _targets(explanation, other, unrelated), {})
+    controls = _controls(model, explanation, _targets(explanation, other, unrelated), {})
     if other is not None and no_sides(explanation) is None:
-        controls |= _controls(subject, _mirrored_targets(explanation, other), controls, mirrored=True)
+        controls |= _controls(model, explanation, _mirrored_targets(explanation, other), controls, mirrored=True)
     return controls
 
 
-def random_weight_controls(subject: Subject) -> dict[str, Control]:
+def random_weight_controls(model: Model, explanation: Explanation) -> dict[str, Control]:
     """The maps of the same phrase from models with random weights."""
-    explanation = subject.explanation
     controls: dict[str, Control] = {}
     for number in range(1, RANDOM_MODELS + 1):
         target = Target(f"random weights, model {number}", explanation.text, explanation.regions)
-        random = subject._replace(model=randomised(subject.model, number - 1))
-        controls |= _controls(random, {f"random_weights_{number}": target}, {})
+        random = randomised(model, number - 1)
+        controls |= _controls(random, explanation, {f"random_weights_{number}": target}, {})
     return controls
 
 
-def seed_maps(subject: Subject, repeats: int) -> list[SaliencyMap]:
+def seed_maps(model: Model, explanation: Explanation, repeats: int) -> list[SaliencyMap]:
     """The explanation's map with the seeds 0, 1, ...; none for a method without a seed."""
-    explanation = subject.explanation
     if "seed" not in explanation.parameters:
         return []
     target = Target("", explanation.text, explanation.regions)
-    return [_maps(subject, [target], seed=seed)[0][0] for seed in range(repeats)]
+    return [_maps(model, explanation, [target], seed=seed)[0][0] for seed in range(repeats)]
 
 
 def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dict[str, Target]:
@@ -102,20 +92,25 @@ def _mirrored_targets(explanation: Explanation, other: str) -> dict[str, Target]
 
 
 def _controls(
-    subject: Subject, targets: Mapping[str, Target], known: Mapping[str, Control], mirrored: bool = False
+    model: Model,
+    explanation: Explanation,
+    targets: Mapping[str, Target],
+    known: Mapping[str, Control],
+    mirrored: bool = False,
 ) -> dict[str, Control]:
     """Explain the targets over one trace and compare each map with its reference.
 
     Args:
-        subject: what is audited.
+        model: the one that was explained, or another in its place.
+        explanation: that is audited.
         targets: by the names of their controls.
         known: controls that exist already; the map without the prior is taken from them.
         mirrored: show the model the mirrored film.
     """
-    maps, scores = _maps(subject, list(targets.values()), mirrored)
+    maps, scores = _maps(model, explanation, list(targets.values()), mirrored)
     controls: dict[str, Control] = {}
     for (name, target), image, score in zip(targets.items(), maps, scores, strict=True):
-        reference = subject.explanation.image
+        reference = explanation.image
         if target.without_prior:
             reference = {**known, **controls}["no_prior"].image
         controls[name] = Control(
@@ -131,10 +126,9 @@ def _controls(
 
 
 def _maps(
-    subject: Subject, targets: Sequence[Target], mirrored: bool = False, **changes: Any
+    model: Model, explanation: Explanation, targets: Sequence[Target], mirrored: bool = False, **changes: Any
 ) -> tuple[list[SaliencyMap], list[float]]:
     """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back."""
-    model, explanation = subject
     query = explanation.query
     method = make(explanation.method, {**explanation.parameters, **changes})
     pixels, placement = model.prepare(query.film, query.resize)
@@ -149,4 +143,4 @@ def _maps(
     ).image
     grids = raw_maps(method, trace)[0].detach().to("cpu", torch.float32).numpy()
     grids = np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids
-    return [SaliencyMap(grid, explanation.image.placement) for grid in grids], trace.score.tolist()
+    return [SaliencyMap(grid, explanation.image.placement) for grid in grids], [float(score) for score in trace.score]

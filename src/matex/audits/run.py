@@ -19,7 +19,7 @@ from matex.audits.checks import (
     check_seeds,
     check_unrelated,
 )
-from matex.audits.controls import UNRELATED, Subject, phrase_controls, random_weight_controls, seed_maps
+from matex.audits.controls import UNRELATED, phrase_controls, random_weight_controls, seed_maps
 from matex.audits.deletion import check_deletion
 from matex.audits.side import check_side
 from matex.checks import count
@@ -78,14 +78,13 @@ def audit(
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
-    subject = Subject(model, explanation)
     unrelated = UNRELATED[domain] if unrelated is None else unrelated
     with tqdm(total=4, desc="controls", disable=not progress) as bar:
-        controls = phrase_controls(subject, unrelated)
+        controls = phrase_controls(model, explanation, unrelated)
         bar.update()
-        controls |= random_weight_controls(subject)
+        controls |= random_weight_controls(model, explanation)
         bar.update()
-        seeds = check_seeds(seed_maps(subject, repeats))
+        seeds = check_seeds(seed_maps(model, explanation, repeats))
         bar.update()
         deletion = check_deletion(model, explanation, regions)
         bar.update()
