@@ -24,7 +24,7 @@ from speed import CLOCKS, _forget_peak, _peak, measure
 from transformers import CLIPConfig, CLIPModel
 
 import matex
-from matex.adapters.bundled import FOLDER
+from matex.adapters.bundled import ADAPTERS
 from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
@@ -65,7 +65,7 @@ def plain(model: Model, film: Path) -> Callable[[], None]:
     ids = model.batch([model.encode(PHRASE)])
 
     bundled = not isinstance(model.module, CLIPModel)
-    library: Any = CLIPModel.from_pretrained(FOLDER, dtype=torch.float32).eval() if bundled else model.module
+    library: Any = CLIPModel.from_pretrained(ADAPTERS / "tiny", dtype=torch.float32).eval() if bundled else model.module
 
     @torch.no_grad()
     def work() -> None:

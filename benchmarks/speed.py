@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPConfig, CLIPModel
 
 import matex
-from matex.adapters.bundled import FOLDER
+from matex.adapters.bundled import ADAPTERS
 from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.attribution import make
@@ -127,7 +127,7 @@ class Bundled:
     def __init__(self) -> None:
         self.sample = samples()[0]
         self.model: Model = matex.load("tiny", device="cpu")
-        self.library: Any = CLIPModel.from_pretrained(FOLDER, dtype=torch.float32).eval()
+        self.library: Any = CLIPModel.from_pretrained(ADAPTERS / "tiny", dtype=torch.float32).eval()
         self.model.weights_sha256  # noqa: B018  worked out once per model, at the first explanation
         self.pixels, _ = self.model.prepare(matex.read(self.sample.path))
         self.ids = self.model.batch([self.model.encode(self.sample.demo_phrase)])

@@ -1,8 +1,9 @@
-"""The bundled model is a plain Hugging Face CLIP, small, with its record, and it sees what it was trained to see."""
+"""The bundled models are plain Hugging Face folders, small, with their records, and see what they were trained to."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import torch
 from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
-import matex.adapters
+import matex
 from matex import samples
+from matex.adapters import bundled
 from matex.datasets.simulated import read_names
+from matex.errors import CheckpointError
 from matex.simulation import find_lungs
 from matex.simulation.phrases import all_canonical
 from matex.simulation.training.evaluate import (
@@ -26,13 +29,19 @@ from matex.simulation.training.evaluate import (
 )
 from matex.simulation.training.pool import read_grey
 
-FOLDER = Path(matex.adapters.__path__[0]) / "tiny"
+ADAPTERS = Path(matex.adapters.__path__[0])
+BUNDLED = ("tiny", "tiny-plain")
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
+@pytest.fixture(scope="module", params=BUNDLED)
+def folder(request) -> Path:
+    return ADAPTERS / request.param
+
+
 @pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return Encoder.load(FOLDER)
+def encoder(folder) -> Encoder:
+    return Encoder.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +52,25 @@ def films():
     return simulated_films(backgrounds, 2 * len(all_canonical()), "obvious", 1, seed=11)
 
 
-def test_it_loads_with_plain_transformers_and_every_weight_is_there():
-    model, loading = CLIPModel.from_pretrained(FOLDER, output_loading_info=True)
+def test_it_loads_with_plain_transformers_and_every_weight_is_there(folder):
+    model, loading = CLIPModel.from_pretrained(folder, output_loading_info=True)
     assert not loading["missing_keys"]
     assert not loading["unexpected_keys"]
     assert all(torch.isfinite(weights).all() for weights in model.parameters())
-    assert CLIPImageProcessor.from_pretrained(FOLDER).do_center_crop is False
+    assert CLIPImageProcessor.from_pretrained(folder).do_center_crop is False
 
 
-def test_it_is_small_and_half_precision():
-    files = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+def test_it_is_small_and_half_precision(folder):
+    files = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert files["model.safetensors"] < 8e6
     assert sum(files.values()) < 8.5e6
-    assert CLIPModel.from_pretrained(FOLDER, dtype="auto").dtype == torch.float16
+    assert CLIPModel.from_pretrained(folder, dtype="auto").dtype == torch.float16
 
 
-def test_the_record_says_how_it_was_made():
-    record = json.loads((FOLDER / "training.json").read_text())
+def test_the_record_says_how_it_was_made(folder):
+    record = json.loads((folder / "training.json").read_text())
     assert {"summary", "data", "seed", "steps", "minutes", "recipe", "curves", "evaluation"} <= set(record)
-    assert "not for diagnosis" in (FOLDER / "TRAINING.md").read_text().lower()
+    assert "not for diagnosis" in (folder / "TRAINING.md").read_text().lower()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +82,8 @@ def test_the_record_says_how_it_was_made():
         "",
     ],
 )
-def test_no_text_is_unknown_to_the_tokenizer(text):
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+def test_no_text_is_unknown_to_the_tokenizer(folder, text):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = tokenizer(text).input_ids
     plain = tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "")
     assert plain == text.lower().replace(" ", "")
@@ -82,8 +91,8 @@ def test_no_text_is_unknown_to_the_tokenizer(text):
     assert tokenizer.eos_token_id == len(tokenizer) - 1
 
 
-def test_words_of_the_grammar_are_single_tokens():
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+def test_words_of_the_grammar_are_single_tokens(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     for word in {word for text, *_ in all_canonical() for word in text.split()}:
         assert len(tokenizer(word).input_ids) == 3, word
 
@@ -102,9 +111,29 @@ def test_it_finds_the_phrase_of_a_simulated_film(encoder, films):
     assert measured["zone"] > 0.85
 
 
-def test_its_patches_show_where_the_finding_is(encoder, films):
-    measured = patch_maps(encoder, films)
-    assert measured["patch_auc"] > 0.85
+def test_the_patches_of_the_guided_model_show_where_the_finding_is(films):
+    assert patch_maps(Encoder.load(ADAPTERS / "tiny"), films)["patch_auc"] > 0.85
+
+
+def test_no_loss_of_the_plain_model_knew_a_place():
+    record = json.loads((ADAPTERS / "tiny-plain" / "training.json").read_text())
+    assert record["recipe"]["supervision"] == "film"
+    assert not {"local", "patches", "guide", "patch", "kind"} & {name for row in record["curves"] for name in row}
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_model_loads_by_its_name_and_says_what_it_is(name):
+    model = matex.load(name)
+    assert model.name == name
+    assert "not for diagnosis" in model.record["training"]
+
+
+def test_weights_other_than_the_recorded_ones_are_refused(monkeypatch, tmp_path):
+    shutil.copytree(ADAPTERS / "tiny-plain", tmp_path / "tiny-plain")
+    shutil.copy(ADAPTERS / "tiny" / "model.safetensors", tmp_path / "tiny-plain")
+    monkeypatch.setattr(bundled, "ADAPTERS", tmp_path)
+    with pytest.raises(CheckpointError, match="training record"):
+        matex.load("tiny-plain")
 
 
 def test_mirrored_films_get_the_other_side(encoder, films):
@@ -129,10 +158,10 @@ def test_bins_say_none_where_there_is_no_film():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the development data ../shared/data are not here")
-def test_the_full_protocol_gives_the_recorded_numbers():
-    recorded = json.loads((FOLDER / "training.json").read_text())["evaluation"]
+def test_the_full_protocol_gives_the_recorded_numbers(folder):
+    recorded = json.loads((folder / "training.json").read_text())["evaluation"]
     kept = read_names(Path(__file__).parent.parent / "examples" / "test-normals.txt")
-    measured = evaluate(DATA, FOLDER, recorded["obvious"]["films"], recorded["seed"], kept)
+    measured = evaluate(DATA, folder, recorded["obvious"]["films"], recorded["seed"], kept)
     for tier in ("obvious", "moderate", "subtle"):
         for name in ("top1", "side", "zone"):
             assert measured[tier][name] == pytest.approx(recorded[tier][name], abs=0.01)

@@ -1,4 +1,4 @@
-"""The small CLIP that ships with the package, loaded by the same code as anybody's Hugging Face folder."""
+"""The small CLIPs that ship with the package, loaded by the same code as anybody's Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matex.adapters.clip import load_hf
 from matex.adapters.model import MODELS, Model, Options
 from matex.errors import CheckpointError, InputError
 
-FOLDER = Path(__file__).parent / "tiny"
+ADAPTERS = Path(__file__).parent
 
 
 @MODELS("tiny")
@@ -26,14 +26,35 @@ def load_tiny(source: str = "", *, name: str | None = None, options: Options | N
     Raises:
         CheckpointError: weights that are not those whose training and evaluation are recorded.
     """
+    return _load("tiny", source, name, options)
+
+
+@MODELS("tiny-plain")
+def load_tiny_plain(source: str = "", *, name: str | None = None, options: Options | None = None) -> Model:
+    """The same architecture trained without localisation supervision: image and text alone, as published CLIPs are.
+
+    Args:
+        source: empty, the model has a place of its own.
+        name: shown in outputs.
+        options: none are used by this model.
+
+    Raises:
+        CheckpointError: weights that are not those whose training and evaluation are recorded.
+    """
+    return _load("tiny-plain", source, name, options)
+
+
+def _load(which: str, source: str, name: str | None, options: Options | None) -> Model:
+    """A bundled folder, its weights held against the checksum in its training record."""
     if source or (options is not None and options != Options(cached_only=options.cached_only)):
-        raise InputError("Expected 'tiny' alone: the bundled model takes no path, preset, tokenizer or other option.")
-    training = json.loads((FOLDER / "training.json").read_text(encoding="utf-8"))
-    with (FOLDER / "model.safetensors").open("rb") as file:
+        raise InputError(f"Expected {which!r} alone: a bundled model takes no path, preset, tokenizer or other option.")
+    folder = ADAPTERS / which
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    with (folder / "model.safetensors").open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != training["weights_sha256"]:
         raise CheckpointError(
             f"Expected the bundled weights with the SHA-256 {training['weights_sha256'][:12]} that their training "
             f"record names, got {found[:12]}. Install matex again."
         )
-    return replace(load_hf(str(FOLDER), name=name or "tiny"), record={"training": training["summary"]})
+    return replace(load_hf(str(folder), name=name or which), record={"training": training["summary"]})
