@@ -146,15 +146,22 @@ def test_the_final_test_of_a_version_is_opened_once(tmp_path, monkeypatch):
         module["main"]([])
 
 
-def test_the_final_test_uses_films_that_no_other_configuration_uses():
+def test_the_final_test_and_the_choice_of_defaults_use_films_that_no_report_uses():
     examples = FOLDER.parent / "examples"
-    kept = '"examples/test-normals.txt"'
+    final, choice, unreported = (
+        read_names(examples / f"{name}-normals.txt") for name in ("test", "choice", "unreported")
+    )
+    assert (len(final), len(choice)) == (120, 140)
+    assert not final & choice
+    assert unreported == final | choice
     for path in examples.glob("*.toml"):
         text = path.read_text(encoding="utf-8")
-        lists = text.count(f"only = {kept}"), text.count(f"without = {kept}")
+        lists = (
+            text.count('only = "examples/test-normals.txt"'),
+            text.count('without = "examples/unreported-normals.txt"'),
+        )
         roots = text.count("data/normals")
         assert lists == ((roots, 0) if path.name == "evidence-test.toml" else (0, roots)), path.name
-    assert len(read_names(examples / "test-normals.txt")) == 120
 
 
 @pytest.mark.slow
