@@ -41,8 +41,8 @@ def work(height: int, width: int, method: str, folder: Path) -> dict[str, Callab
 
     def fresh() -> matex.Explanation:
         image = explanation.image
-        film = dataclasses.replace(explanation.film)
-        return dataclasses.replace(explanation, film=film, image=SaliencyMap(image.grid, image.placement))
+        query = dataclasses.replace(explanation.query, film=dataclasses.replace(explanation.film))
+        return dataclasses.replace(explanation, query=query, image=SaliencyMap(image.grid, image.placement))
 
     return {
         "decode": lambda: Image.open(BytesIO(stream.getvalue())).convert("L").load(),
