@@ -22,10 +22,10 @@ from matex.errors import InputError, shown
 from matex.files import NAMES, replacing
 from matex.geometry import Resize
 from matex.images import MAX_BYTES
-from matex.output import spreadsheet_safe
 from matex.queries import Domain
 from matex.results import Explanation
 from matex.serialise import method_parameters, strict_json
+from matex.spreadsheets import spreadsheet_safe
 
 RESULTS = "results.csv"
 COLUMNS = ("line", "image", "text", "status", "score", "folder", "error")

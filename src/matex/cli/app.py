@@ -20,10 +20,10 @@ from matex.cli.explain import explain
 from matex.cli.failures import INTERRUPTED, describe
 from matex.cli.lists import methods, models
 from matex.cli.options import grouped
+from matex.cli.output import guarded_output
 from matex.cli.printing import on_terminal
 from matex.cli.verify import verify
 from matex.errors import InputError, printable, shown
-from matex.output import guarded_output
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     demo,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from matex.cli.output import OutputError
 from matex.errors import SHOWN, MissingExtra, shortened, shown
-from matex.output import OutputError
 from matex.plugins import file_of
 
 INTERNAL, REQUEST, INTERRUPTED = 1, 2, 130

@@ -12,8 +12,8 @@ from typing import Any
 from matex.benchmark.report.section import Measure
 from matex.benchmark.report.style import ARROWS
 from matex.benchmark.report.table import Cell, Column, DifferenceCell, MeanCell, QuotedCell, Row, Table
-from matex.output import spreadsheet_safe
 from matex.results import DISCLAIMER
+from matex.spreadsheets import spreadsheet_safe
 
 COLUMNS: tuple[str, ...] = (
     "section",

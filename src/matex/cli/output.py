@@ -1,10 +1,9 @@
-"""Text that leaves the program: standard output as the command line writes it, and cells of CSV files."""
+"""Standard output of the commands: control characters escaped, a closed or full stream reported in one line."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Generator
 from typing import Any, TextIO, cast
@@ -13,7 +12,7 @@ from matex.errors import InputError, printable
 
 
 class OutputError(Exception):
-    """Standard output is full or closed, or its reader went away (`broken`)."""
+    """Standard output is full or closed, or its reader has gone (`broken`)."""
 
     def __init__(self, message: str, broken: bool = False) -> None:
         super().__init__(message)
@@ -67,31 +66,12 @@ def guarded_output() -> Generator[None]:
         raise
 
 
-def spreadsheet_safe(cell: Any) -> Any:
-    """A cell of a CSV file that no spreadsheet takes for a formula: text that would be one gets an apostrophe.
-
-    Spreadsheets read cells that begin with = + - @, a tab or a carriage return as formulas, some also behind blanks
-    and quotation marks (OWASP, "CSV Injection"). Numbers stay numbers.
-
-    Examples:
-        >>> [spreadsheet_safe(cell) for cell in ("=1+1", " -x", "-0.5", -0.5, "left effusion")]
-        ["'=1+1", "' -x", '-0.5', -0.5, 'left effusion']
-    """
-    if not isinstance(cell, str) or not cell.lstrip(" \n\"'`\u00a0\ufeff").startswith(_FORMULA):
-        return cell
-    return cell if _NUMBER.fullmatch(cell) else f"'{cell}"
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-
-
 @contextlib.contextmanager
 def _reported() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise OutputError("the reader of standard output went away", broken=True) from None
+        raise OutputError("the reader of standard output has gone", broken=True) from None
     except OSError as error:
         raise OutputError(
             f"Expected a standard output that can be written to, got {error.strerror}. Make room or name another file."
@@ -99,6 +79,6 @@ def _reported() -> Generator[None]:
 
 
 def _drop_output() -> None:
-    """Send what is still buffered nowhere: Python writes it at its end, and would complain again."""
+    """Discard the buffered output: Python would write it at exit and report the error a second time."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,25 @@
+"""Cells of CSV files that no spreadsheet evaluates."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+
+def spreadsheet_safe(cell: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula: an apostrophe precedes text that would be one.
+
+    Spreadsheets read cells that begin with = + - @, a tab or a carriage return as formulas, some also behind blanks
+    and quotation marks (OWASP, "CSV Injection"). Numbers stay numbers.
+
+    Examples:
+        >>> [spreadsheet_safe(cell) for cell in ("=1+1", " -x", "-0.5", -0.5, "left effusion")]
+        ["'=1+1", "' -x", '-0.5', -0.5, 'left effusion']
+    """
+    if not isinstance(cell, str) or not cell.lstrip(" \n\"'`\u00a0\ufeff").startswith(_FORMULA):
+        return cell
+    return cell if _NUMBER.fullmatch(cell) else f"'{cell}"
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
