@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -32,6 +31,8 @@ def explain_table(
     Raises:
         InputError: rows that could not be explained, after all others were.
     """
+    import logging
+
     from matex.explain_table import RESULTS, check_table
     from matex.explain_table import explain_table as rows_of
     from matex.files import check_folder
