@@ -44,6 +44,9 @@ def test_a_midline_region_moves_and_scales_with_the_lungs(chest):
     soft = REGIONS["heart"].soft[0] * scale[0]
     values = chest.draw("heart", None, "atlas", np.array([left - soft, left, right, right + soft]), np.array([top]))
     np.testing.assert_allclose(values, [[np.exp(-0.5), 1, 1, np.exp(-0.5)]], rtol=1e-9)
+    soft = REGIONS["heart"].soft[1] * scale[1]
+    column = chest.draw("heart", None, "atlas", np.array([left]), np.array([top - 2 * soft, top - soft, top]))
+    np.testing.assert_allclose(column[:, 0], [np.exp(-2), np.exp(-0.5), 1], rtol=1e-9)
 
 
 def test_with_one_lung_in_the_mask_midline_regions_stay_where_they_are_on_average():

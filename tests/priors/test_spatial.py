@@ -298,6 +298,32 @@ def test_the_lesser_side_gets_less():
     assert values[:, COLUMNS < 0.5].max() == pytest.approx(0.6, abs=1e-6)
 
 
+def test_the_largest_weight_of_a_region_counts_in_any_order():
+    certain, possible = mention("apex", "left"), mention("apex", "left", 0.5)
+    assert active_regions([certain, possible]) == active_regions([possible, certain]) == {("apex", "left"): 1.0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["enlarged heart", "possible left apical nodule"])
+def test_a_prior_runs_from_0_to_its_largest_weight(kind, text):
+    values = prior(text, kind=kind).values
+    assert (values.min(), values.max()) == (0, max(m.weight for m in parse(text)))
+
+
+def test_the_edges_of_the_image_are_part_of_it():
+    ends = np.array([0.0, 0.5, 1.0])
+    values = prior("upper abdomen", ends, ends, kind="atlas").values
+    assert (prior("thoracic spine", ends, ends, kind="box").values[:, 1] == 1).all()
+    assert (values[1:, [0, 2]] > 0).all()
+
+
+@pytest.mark.parametrize(("mirrored", "end"), [(False, "patient)"), (True, "patient, mirrored film)")])
+def test_the_reason_names_regions_and_convention(mirrored, end):
+    side = "right" if mirrored else "left"
+    expected = f"heart, left apex; the patient's right drawn on the image's {side} (laterality {end}"
+    assert prior("enlarged heart and left apical nodule", mirrored=mirrored).reason == expected
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_region_named_twice_counts_once(kind):
     twice = prior("nodule in the left apex, left apex", kind=kind)
