@@ -222,7 +222,7 @@ class Explanation:
         return save(self, as_path(folder, "a folder to write to"))
 
     def audit(self, model: Model, lung_mask: NDArray[np.generic] | None = None) -> Audit:
-        """Hold the map against controls: is it about the model, or about the prior? See `matex.audit`.
+        """Compare the map with controls: does it reflect the model, or the prior? See `matex.audit`.
 
         Args:
             model: the one that was explained.

@@ -83,8 +83,8 @@ def test_text_has_the_contrast_that_wcag_asks_for():
 
 @pytest.mark.parametrize("seconds", [2e-6, 4.4e-4, 0.0021, 0.0099, 0.05, 3.2])
 def test_a_time_is_never_0(seconds):
-    told, unit = duration(seconds).split()
-    assert float(told) * {"ms": 1e-3, "s": 1}[unit] == pytest.approx(seconds, rel=0.1)
+    value, unit = duration(seconds).split()
+    assert float(value) * {"ms": 1e-3, "s": 1}[unit] == pytest.approx(seconds, rel=0.1)
 
 
 def test_a_comparison_names_what_it_left_out_and_why():

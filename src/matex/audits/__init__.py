@@ -1,4 +1,4 @@
-"""Is a map about the model, or about the prior, the film, or nothing? The controls of one explanation, and a verdict.
+"""Does a map reflect the model, or the prior, the film, or nothing? Controls of one explanation, checks, a verdict.
 
 The package is not called audit, since importing it would hide the function `matex.audit`.
 """

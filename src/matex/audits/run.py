@@ -48,12 +48,12 @@ def audit(
     progress: bool = False,
     **parameters: Any,
 ) -> Audit:
-    """Explain, and hold the map against controls: is it about the model, or about the prior, the film, or nothing?
+    """Explain, and compare the map with controls: does it reflect the model, or the prior, the film, or nothing?
 
     Args:
-        unrelated: a phrase that has nothing to do with the image; a sentence about the weather for chest films.
+        unrelated: a phrase unrelated to the image; by default a sentence about the weather for chest films.
         regions: how many random regions the highlighted one is compared with.
-        repeats: how many seeds, for methods that draw random numbers.
+        repeats: how many seeds, for stochastic methods.
         progress: show a progress bar.
         model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
 
