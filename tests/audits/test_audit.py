@@ -617,3 +617,10 @@ def test_the_repr_of_an_audit_is_one_line(audited):
     assert text.endswith("skipped)")
     other = rephrased(audited.explanation, "a\nb")
     assert "\n" not in repr(dataclasses.replace(audited, explanation=other))
+
+
+def test_the_former_module_of_the_limits_still_names_them():
+    from matex import auditing
+
+    assert auditing.LIMITS is LIMITS
+    assert auditing.audit is matex.audit
