@@ -1,4 +1,4 @@
-"""Reading phrases and reports: regions with their sides, what is said about them, sentences and what they claim."""
+"""Reading phrases and reports: regions, sides and assertion status of a phrase; sentences and what they claim."""
 
 from matex.phrases.claims import Claim, Polarity, claim, polarity
 from matex.phrases.mention import Mention, Side

@@ -20,21 +20,21 @@ def denies_before(found: Entities, i: int) -> bool:
     """Whether a denial such as "has resolved" is about what is before it, as usual."""
     if is_of_earlier_film(found, i) or hides_place(found, i):
         return False
-    return not is_said_of_another_place(found, i) and not ("not" in found.terms[i].kinds and leads(found, i))
+    return not denies_another_place(found, i) and not ("not" in found.terms[i].kinds and leads(found, i))
 
 
 def denies_after(found: Entities, i: int) -> bool:
     """ "has cleared in the right base", "absent on the right", "resolved right effusion"."""
     if is_of_earlier_film(found, i) or hides_place(found, i):
         return False
-    if is_said_of_another_place(found, i) or ("not" in found.terms[i].kinds and leads(found, i)):
+    if denies_another_place(found, i) or ("not" in found.terms[i].kinds and leads(found, i)):
         return True
     return found.terms.has(i + 1, "preposition")
 
 
 def leads_as_denial(found: Entities, i: int) -> bool:
     """ "no, resolved right effusion": a denial in front of what it is about, like "no"."""
-    if is_of_earlier_film(found, i) or hides_place(found, i) or is_said_of_another_place(found, i):
+    if is_of_earlier_film(found, i) or hides_place(found, i) or denies_another_place(found, i):
         return False
     return "not" in found.terms[i].kinds and leads(found, i)
 
@@ -85,7 +85,7 @@ def is_of_earlier_film(found: Entities, i: int) -> bool:
     return is_unseen and terms.word(named).startswith(lexicon.EARLIER)
 
 
-def is_said_of_another_place(found: Entities, i: int) -> bool:
+def denies_another_place(found: Entities, i: int) -> bool:
     """ "present on the left and absent on the right": one finding, two verbs, each with a place of its own."""
     terms = found.terms
     k = i - 1

@@ -37,7 +37,7 @@ class Entity:
     repeats: Entity | None = None
     """What a side that stands alone refers to: "the left has resolved"."""
     contrasts: bool = False
-    """The opposite is said of it and of what it repeats: "but not the right"."""
+    """Its assertion is the opposite of that of what it repeats: "but not the right"."""
     sides: SideWeights = field(default_factory=dict[str, float])
     """Filled in by the pass over sides."""
     side_term: int | None = None
@@ -191,7 +191,7 @@ def _read_bare_levels(found: Entities, levels: Iterable[int]) -> None:
 
 
 def _read_lung(found: Entities, i: int) -> None:
-    """A whole lung, unless it only says whose base or zone is meant: "base of the left lung", "lung base"."""
+    """A whole lung, unless it only qualifies its base or zone: "base of the left lung", "lung base"."""
     terms = found.terms
     is_part = _is_part_of(found, i)
     if terms[i].value != "lung" and terms[i].words not in lexicon.WHOLE_LUNG and not is_part:

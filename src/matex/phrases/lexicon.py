@@ -126,7 +126,7 @@ WEAK_PLACES: Table = {
     "central lung": _several("central, centrally"),
     "pleura": _several("pleura, pleural, pleurae, pleural space, pleural spaces, pleural surface"),
 }
-"""Places that qualify a nearer one: beside a lobe, zone or apex in the same breath they give way to it."""
+"""Places that qualify a nearer one: in the same part of a sentence as a lobe, zone or apex they give way to it."""
 
 FISSURES = frozenset(("minor fissure", "major fissure"))
 """Where fluid runs to from its usual place."""
@@ -319,7 +319,7 @@ PREVIOUSLY = frozenset(("previously", "formerly", "initially", "earlier"))
 """Before a finding that is spoken of only to say how it is now: "the previously enlarged heart is normal"."""
 
 EARLIER = ("prior", "previous", "earlier", "preceding", "last")
-"""What stands before the name of a film made before this one."""
+"""What precedes the name of an earlier film."""
 
 ONLY = frozenset(("only", "just", "solely", "instead"))
 """Between two sides, these part them: "no evidence of right, only left effusion"."""
@@ -384,7 +384,7 @@ NEGATIONS_BEHIND = (
     ),
     *_combined("no, not, no longer", "larger, bigger, greater, wider, higher, denser, more prominent", "than normal"),
 )
-"""Backward: what was said before is not there."""
+"""Backward: what precedes is not there."""
 
 FREE_OF = _several("free of, clear of, devoid of")
 """Both ways: the place before them is normal and what follows is not there."""
@@ -392,7 +392,7 @@ FREE_OF = _several("free of, clear of, devoid of")
 UNSEEN = frozenset(
     _combined("not, no longer", "seen, visible, visualized, visualised, identified, identifiable, discernible")
 )
-"""Said of a place alone, these are no denial: a border that is not seen is obscured."""
+"""With a place alone, these are no denial: a border that is not seen is obscured."""
 
 OUT_OF_VIEW = (
     *_combined(
@@ -404,7 +404,7 @@ OUT_OF_VIEW = (
     ),
     *_several("cut off, off film, collimated off, outside field of view, outside field"),
 )
-"""Said of a place that the film does not show: nothing is known about it."""
+"""Of a place that the film does not show: nothing is known about it."""
 
 NOT_NEGATIONS = (
     _several(
@@ -665,7 +665,7 @@ DEVICE_WORDS = frozenset(
         "rods, loop, recorder, vent, ventilator, jewellery, jewelry, necklace, button, buttons, brace, collar, pump"
     )
 )
-"""Words of things put there by somebody, beside DEVICES: a sentence of these alone describes no finding."""
+"""Further words of devices and procedures: a sentence of these alone describes no finding."""
 
 TECHNIQUE_WORDS = frozenset(
     _several(
@@ -679,7 +679,7 @@ TECHNIQUE_WORDS = frozenset(
         "october, november, december, am, pm, report, history, indication, clinical"
     )
 )
-"""Words about how a film was made and what it is compared with: no finding by themselves."""
+"""Words of technique and comparison: no finding by themselves."""
 
 QUALITIES_OF_TECHNIQUE = frozenset(
     _several("exposure, penetration, inspiration, inspiratory, positioning, position, projection, technique")

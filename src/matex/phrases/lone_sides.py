@@ -49,7 +49,7 @@ def set_standard(found: Entities, word: SideWord, stop: int) -> set[int]:
     """Give the standard of a comparison its place: the one right after it, else the last one named, else the next.
 
     Returns:
-        the terms of these places: nothing is said to be there.
+        the terms of these places: no finding is asserted there.
     """
     ahead = _unsided_after(found, word, stop)
     if ahead:
@@ -72,7 +72,7 @@ def _unsided_after(found: Entities, word: SideWord, stop: int) -> list[Entity]:
 
 
 def set_contrast(found: Entities, word: SideWord) -> None:
-    """ "but not on the right": the opposite is said of the nearest entity that has the other side."""
+    """ "but not on the right": the opposite of what is asserted of the nearest entity on the other side."""
     around = found.within(range(word.first - REACH, word.first + REACH))
     sided = [entity for entity in around if entity.sides and not set(entity.sides) & set(word.weights)]
     if not sided:

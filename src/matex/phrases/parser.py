@@ -83,7 +83,7 @@ def _mention(reading: Reading, entity: Entity, region: str, side: Side | None, w
 
 
 def _regions(terms: Terms, entity: Entity) -> Iterator[tuple[str, Side | None, float]]:
-    """Every region and side of an entity with its weight, whatever is said about it."""
+    """Every region and side of an entity with its weight, before negation and doubt."""
     for region, fixed in _places(terms, entity):
         sides = _sides_of(entity, fixed) if is_sided(region) else {}
         for side in _SIDES:
@@ -126,17 +126,17 @@ def _parts_span(reading: Reading, k: int) -> bool:
     return k in reading.entities.at or reading.terms[k].is_any("comma", "and", "or", "with", "boundary")
 
 
-# --------------------------------------------------------------------------------------- places that say no more
+# --------------------------------------------------------------------------------------- places that add nothing
 
 
 def _gives_way(reading: Reading, entity: Entity) -> bool:
-    """Whether a whole lung, "pleural", "peripheral" or "central" is next to a nearer place that says the same."""
+    """Whether a nearer place repeats a whole lung, "pleural", "peripheral" or "central" more exactly."""
     if not entity.is_weak:
         return False
     if _is_heading(reading.entities, entity):
         return True
     around = range(entity.term - REACH, entity.term + REACH)
-    return any(_says_the_same(reading, entity, other) for other in reading.entities.within(around))
+    return any(_repeats(reading, entity, other) for other in reading.entities.within(around))
 
 
 def _is_heading(found: Entities, entity: Entity) -> bool:
@@ -147,8 +147,8 @@ def _is_heading(found: Entities, entity: Entity) -> bool:
     )
 
 
-def _says_the_same(reading: Reading, entity: Entity, other: Entity) -> bool:
-    """Whether a nearer place has the same side and the same is said of it."""
+def _repeats(reading: Reading, entity: Entity, other: Entity) -> bool:
+    """Whether a nearer place has the same side and the same assertion."""
     terms = reading.terms
     if other.is_weak or not other.is_nearer or not terms.same_statement(other.term, entity.term):
         return False

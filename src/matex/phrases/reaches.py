@@ -105,7 +105,7 @@ def _backward(found: Entities, i: int, stops: tuple[Kind, ...], parts: tuple[Kin
 
 
 def subject_without_findings(found: Entities, i: int, marked: Set[int]) -> list[int]:
-    """ "the right lung shows no opacity": the places right before a denial, when nothing else is said of them.
+    """ "the right lung shows no opacity": the places right before a denial, when nothing else is asserted of them.
 
     A finding, a device, or an unknown word before "without" may be what is seen there: then nothing is denied.
     """

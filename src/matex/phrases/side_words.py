@@ -29,7 +29,7 @@ class SideWord:
     is_standard: bool = False
     """The standard of a comparison, or a side that has none: "unlike the right", "none on the right"."""
     contrasts: bool = False
-    """Excepted from what is said of the other side: "but not on the right"."""
+    """Excepted from what is asserted of the other side: "but not on the right"."""
 
 
 def is_adverb(word: str) -> bool:
@@ -84,7 +84,7 @@ def _is_behind(terms: Terms, i: int) -> bool:
 
 
 def _is_standard(terms: Terms, i: int) -> bool:
-    """ "unlike the right", "none in the right lung", "not right": nothing is said to be there."""
+    """ "unlike the right", "none in the right lung", "not right": no finding is asserted there."""
     k = i - 1
     while k >= max(0, i - 3) and terms.has(k, "preposition"):
         k -= 1

@@ -133,7 +133,7 @@ def _is_coordinated(found: Entities, i: int, following: SideWord) -> bool:
         return False  # "left resolved, right increased effusion"
     has_adjective = any(term.is_any("other", "status") for term in between)
     if has_adjective and not look_ahead(found, following, len(found.terms)):
-        return False  # "right unchanged, left resolved": each is said of its own side
+        return False  # "right unchanged, left resolved": each describes its own side
     return (
         not following.is_behind
         and any(term.is_any("and", "or", "comma") for term in between)

@@ -1,4 +1,4 @@
-"""The phrase with its sides exchanged, for controls that ask what left and right do to a map."""
+"""Exchange left and right in a phrase, for the controls of laterality."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\b(?:(?i:left|right|lt|rt|lul|rul|lll|rll)|[LR])\b")
 
 
 def other_side(text: str) -> str | None:
-    """The phrase with left and right exchanged.
+    """Exchange left and right in a phrase.
 
     Returns:
         None when the phrase names no place with a side, names the same places on both sides, or does not read as its

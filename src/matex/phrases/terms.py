@@ -182,7 +182,7 @@ def _read_central_as_normal(terms: Terms) -> dict[int, Kinds]:
 
 
 def _read_contrasts(terms: Terms) -> dict[int, Kinds]:
-    """ "the left, but not the right, effusion has resolved": what is said of one side is not so of the other."""
+    """ "the left, but not the right, effusion has resolved": what holds for one side does not for the other."""
     changed: dict[int, Kinds] = {}
     for i, term in enumerate(terms):
         if term.words in ("but", "and") and terms.word(i + 1) == "not":

@@ -91,7 +91,7 @@ _PHRASES: tuple[tuple[Kind, Iterable[str]], ...] = (
 
 
 def _entries() -> Iterator[tuple[Kind, str, str]]:
-    """(kind, value, phrase) of the whole lexicon."""
+    """(kind, value, phrase) of every entry of the lexicon."""
     for kind, table in _NAMES:
         for value, phrases in table.items():
             for phrase in phrases:

@@ -103,7 +103,7 @@ class Region:
         return only_side(self.key)
 
 
-_LOBE = (0.06, 0.11)  # lobes cannot be told apart on one frontal film: they fade over about .08 of its height
+_LOBE = (0.06, 0.11)  # lobes cannot be distinguished on one frontal film: they fade over about .08 of its height
 _MIDLINE = (0.03, 0.04)
 _NODULES = "where radiologists place nodules of this lobe: mean height +- 2 sd"
 _ZONES = "lung box cut in overlapping zones"
