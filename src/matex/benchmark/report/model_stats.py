@@ -106,7 +106,8 @@ def difference_over_models(setting: Setting, first: str, second: str, measure: M
     if defined.any(axis=1).sum() < 2:
         return None
     effect = mixed_effect(difference.ravel(), effects)
-    films = len({cluster for cluster, used in zip(section.clusters, defined.any(axis=0), strict=True) if used})
+    used = np.atleast_1d(defined.any(axis=0))
+    films = len({cluster for cluster, there in zip(section.clusters, used, strict=True) if there})
     low, high = (effect.low, effect.high) if films >= FEWEST_CLUSTERS else (math.nan, math.nan)
     better = favoured(effect.mean, measure.better) if low > 0 or high < 0 else ""
     counts = int(defined.sum()), int((~defined).sum()), films

@@ -191,5 +191,5 @@ def load(folder: Any) -> tuple[Family, PreTrainedModel]:
     from transformers import AutoConfig
 
     kind = AutoConfig.from_pretrained(folder).model_type
-    loader = {"clip": CLIPModel, "siglip": SiglipModel}[kind]
-    return FAMILIES[kind], loader.from_pretrained(folder, dtype=torch.float32).eval()
+    family, loader = {"clip": (FAMILIES["clip"], CLIPModel), "siglip": (FAMILIES["siglip"], SiglipModel)}[kind]
+    return family, loader.from_pretrained(folder, dtype=torch.float32).eval()
