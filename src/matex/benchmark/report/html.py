@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from matex.benchmark.report.blocks import Block, Part, StripGroup
 from matex.benchmark.report.html_table import TableView, table_view
@@ -215,13 +215,13 @@ def _provenance(run: Run) -> Iterator[tuple[str, object]]:
     yield from _flat(record.get("config", {}), "configuration")
 
 
-def _flat(value: Any, name: str) -> Iterator[tuple[str, object]]:
+def _flat(value: object, name: str) -> Iterator[tuple[str, object]]:
     """Leaves of nested tables and lists of tables, with their full names."""
     if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
+        for key, inner in cast(Mapping[str, object], value).items():
             yield from _flat(inner, f"{name}.{key}")
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        for index, inner in enumerate(value):
+        for index, inner in enumerate(cast(list[object], value)):
             yield from _flat(inner, f"{name}[{index}]")
     else:
         yield name, value

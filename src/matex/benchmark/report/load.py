@@ -172,15 +172,18 @@ class _Results:
 
 
 def _sections(config: Config, described: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> tuple[Section, ...]:
-    samples, scores = (
-        table if isinstance(table, list) else table.to_pylist() for table in (tables["samples"], tables["scores"])
-    )
+    samples, scores = (_rows(tables[name]) for name in ("samples", "scores"))
     results = _Results.of(tables["results"])
     return tuple(
         _section(dataset.label, model.label, config, described, results, samples, scores)
         for dataset in config.datasets
         for model in config.models
     )
+
+
+def _rows(table: Any) -> list[Mapping[str, Any]]:
+    """Rows of a pyarrow table, or of a list of them."""
+    return cast(list[Mapping[str, Any]], table if isinstance(table, list) else table.to_pylist())
 
 
 def _section(
@@ -288,9 +291,9 @@ def _cells(path: Path) -> list[dict[str, Any]]:
     rows: Any = parse_json(f'{{"cells": {read_text(path, path.name, MAX_RECORD)}}}', path.name)["cells"]
     kinds: dict[str, Any] = dict.fromkeys(("method", "kind", "dataset", "model", "name", "description"), str)
     kinds |= {"seeds": list, "parameters": dict, "of": str | None}
-    entries: list[Any] = rows if isinstance(rows, list) else [None]
+    entries = cast(list[Any], rows if isinstance(rows, list) else [None])
     for number, row in enumerate(entries):
-        known: Any = row if isinstance(row, dict) else {}
+        known = cast(dict[str, Any], row) if isinstance(row, dict) else dict[str, Any]()
         typed = all(isinstance(known.get(name), kind) for name, kind in kinds.items())
         if not typed or known["kind"] not in ("method", "control") or {type(seed) for seed in known["seeds"]} != {int}:
             raise InputError(f"Expected a method or control as entry {number} of cells.json, got {shown(row)}.")
@@ -312,7 +315,7 @@ def _events(store: Store) -> tuple[dict[str, Any], ...]:
         if isinstance(event.get("event"), str)
         and all(_is_time(event.get(name)) for name in numbers.get(event["event"], ()))
         and all(
-            isinstance(times := event.get(kind, {}), dict) and all(map(_is_time, times.values()))
+            isinstance(times := event.get(kind, {}), dict) and all(map(_is_time, cast(dict[str, Any], times).values()))
             for kind in ("methods", "metrics", "reading")
         )
         and (event["event"] != "whole" or "metric" in event)
@@ -325,7 +328,7 @@ def _is_time(value: Any) -> bool:
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of samples.parquet with its attributes decoded."""
-    boxes = row["boxes"] or []
+    boxes: list[list[Any] | None] = row["boxes"] or []
     if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) or min(row["height"], row["width"]) < 1:
         raise InputError(f"Expected a hash and a size of the image of {shown(row['sample'])} in samples.parquet.")
     if not all(box and len(box) == 4 and all(map(_is_time, box)) for box in boxes):

@@ -98,7 +98,7 @@ def difference_over_models(setting: Setting, first: str, second: str, measure: M
     models, samples = difference.shape
     section = setting.sections[0]
     effects: dict[str, list[Any]] = {
-        "model": np.repeat(np.arange(models), samples).tolist(),
+        "model": [model for model in range(models) for _ in range(samples)],
         "film": list(section.clusters) * models,
         "finding": [str(row["group"]) for row in section.samples] * models,
     }

@@ -106,7 +106,7 @@ def agreement_table(setting: Setting, key: str) -> Table:
 def ranks_table(ranks: RanksOverSettings) -> Table:
     """Mean ranks of the methods, best first."""
     means = ranks.ranks.means
-    order = np.argsort(means, kind="stable")
+    order = [int(i) for i in np.argsort(means, kind="stable")]
     rows = tuple(Row(ranks.methods[i], "method", (f"{means[i]:.2f}",)) for i in order)
     return Table("m-ranks-table", "Mean ranks", "Method", (Column("Mean rank", "lower"),), rows, _ranks_lead(ranks))
 

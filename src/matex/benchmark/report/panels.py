@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def with_settings(draw: Callable[Arguments, Result]) -> Callable[Arguments, Resu
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
-            import matplotlib
+            matplotlib: Any = importlib.import_module("matplotlib")
         except ImportError as error:
             raise MissingExtra("The report's figures need matplotlib: pip install matex[plots]") from error
         with matplotlib.rc_context(SETTINGS):
@@ -102,7 +103,7 @@ class PanelFigure:
     ) -> None:
         from matplotlib.figure import Figure
 
-        self.figure = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")
+        self.figure: Any = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")
         panels = self.figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
         self.axes: list[Any] = list(panels.flat)
         self.first_column: list[Any] = list(panels[:, 0])

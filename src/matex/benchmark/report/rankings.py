@@ -14,9 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize as _optimize
+from scipy import stats as _stats
 
 from matex.metrics.statistics import RESAMPLES, Values, check_interval
+
+stats: Any = _stats  # scipy has no types
+optimize: Any = _optimize
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,15 @@ def rank_agreement(
             f"Expected two arrays [method, sample] of two methods or more and a cluster for each sample, "
             f"got {one.shape}, {other.shape} and {len(clusters)} clusters."
         )
-    sums, counts = zip(*(_cluster_sums(values, clusters) for values in (one, other)), strict=True)
+    (sums, counts), (other_sums, other_counts) = (_cluster_sums(values, clusters) for values in (one, other))
+    pairs = ((sums, counts), (other_sums, other_counts))
     random = np.random.default_rng(seed)
-    films = sums[0].shape[1]
-    taus = [_tau(*(total.sum(1) / count.sum(1) for total, count in zip(sums, counts, strict=True)))]
+    films = int(sums.shape[1])
+    taus = [_tau(*(total.sum(1) / count.sum(1) for total, count in pairs))]
     for _ in range(resamples):
-        drawn = random.integers(films, size=films)
+        chosen: NDArray[np.int64] = random.integers(0, films, size=films)
         with np.errstate(invalid="ignore"):
-            means = [total[:, drawn].sum(1) / count[:, drawn].sum(1) for total, count in zip(sums, counts, strict=True)]
+            means = [total[:, chosen].sum(1) / count[:, chosen].sum(1) for total, count in pairs]
         taus.append(_tau(*means))
     tails = (1 - level) / 2, (1 + level) / 2
     low, high = np.nanquantile(taus[1:], tails) if np.isfinite(taus[1:]).any() else (math.nan, math.nan)
@@ -137,8 +142,8 @@ def rank_methods(values: ArrayLike, better: Sequence[bool], *, level: float = 0.
         raise ValueError(f"Expected [block, method] of two methods or more, got {table.shape} and {len(better)} signs.")
     signed = np.where(np.asarray(better)[:, None], -table, table)
     ranks: Values = stats.rankdata(signed[~np.isnan(signed).any(axis=1)], axis=1)
-    blocks, methods = ranks.shape
-    means: Values = ranks.mean(axis=0) if blocks else np.full(methods, np.nan)
+    blocks, methods = int(ranks.shape[0]), int(ranks.shape[1])
+    means: Values = np.asarray(ranks.mean(axis=0)) if blocks else np.full(methods, np.nan)
     p = float(stats.friedmanchisquare(*ranks.T).pvalue) if methods > 2 and blocks > 1 else math.nan
     quantile = float(stats.studentized_range.ppf(level, methods, np.inf)) / math.sqrt(2)
     critical = quantile * math.sqrt(methods * (methods + 1) / (6 * blocks)) if blocks else math.inf
@@ -178,10 +183,12 @@ def mixed_effect(values: ArrayLike, effects: Mapping[str, Sequence[Hashable]], *
         return MixedEffect(float(y[0]), float(y[0]), float(y[0]), dict.fromkeys([*names, "residual"], 0.0))
     likelihood = _Likelihood(y / scale, indicators)
     start = np.full(len(names), math.log(0.1))
-    best = optimize.minimize(likelihood.deviance, start, method="L-BFGS-B", bounds=[(-16.0, 10.0)] * len(names))
-    mean, error, residual = likelihood.estimate(best.x)
+    best: Values = optimize.minimize(
+        likelihood.deviance, start, method="L-BFGS-B", bounds=[(-16.0, 10.0)] * len(names)
+    ).x
+    mean, error, residual = likelihood.estimate(best)
     half = float(stats.t.ppf(0.975, levels[over] - 1)) * error * scale
-    ratios = np.exp(best.x)
+    ratios = np.exp(best)
     deviations = {name: scale * math.sqrt(residual * ratio) for name, ratio in zip(names, ratios, strict=True)}
     return MixedEffect(
         mean * scale,

@@ -135,14 +135,16 @@ class Section:
         if key not in self._arrays:
             return np.full(len(self.samples), np.nan)
         runs = self._arrays[key][0]
+        undefined: Values = np.full(len(self.samples), np.nan)
         known = ~np.isnan(runs)
         total = np.where(known, runs, 0.0).sum(axis=0)
-        return np.divide(total, known.sum(axis=0), out=np.full(runs.shape[1], np.nan), where=known.any(axis=0))
+        return np.divide(total, known.sum(axis=0), out=undefined, where=known.any(axis=0))
 
     def seed_means(self, method: str, measure: Measure) -> Values:
         """The mean over the samples, of each seed."""
         runs = self._arrays.get((method, measure.metric, measure.column), (np.empty((0, 0)), None))[0]
-        return np.array([float(np.nanmean(run)) for run in runs if not np.isnan(run).all()])
+        seeds: list[Values] = list(runs)
+        return np.array([float(np.nanmean(run)) for run in seeds if not np.isnan(run).all()])
 
     def missing(self, method: str, measure: Measure) -> int:
         """Samples that have no row at all; an undefined value is a row and not missing."""
