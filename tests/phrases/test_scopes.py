@@ -60,3 +60,29 @@ def test_a_denial_next_to_a_device_claims_something_or_nothing(text, expected):
 )
 def test_where_a_sentence_ends(text, count):
     assert len(sentences(text)) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "left"),
+    [
+        ("Left resolved, right increased effusion.", 1, 0),
+        ("Right effusion larger and left resolved.", 1, 0),
+        ("Right effusion larger and left resolved on this film.", 1, 0),
+        ("Both small dense effusions.", 1, 1),
+        ("Effusions, smaller on the left.", 1, 0.6),
+        ("Effusions, larger on the left.", 0.6, 1),
+    ],
+)
+def test_each_side_of_an_effusion_has_the_weight_of_its_own_part(text, right, left):
+    found = sides(text)
+    assert found == {
+        (region, side): weight
+        for region in ("lower zone", "costophrenic angle")
+        for side, weight in (("right", right), ("left", left))
+    }
+
+
+@pytest.mark.parametrize("place", ["left upper lobe", "left lung", "in the left upper zone"])
+def test_a_denial_reaches_over_a_comma_to_a_place_that_ends_the_statement(place):
+    assert set(sides(f"No consolidation, {place}.").values()) == {0.0}
+    assert set(sides(f"No consolidation, {place} nodule.").values()) == {1.0}
