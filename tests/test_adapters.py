@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -404,3 +406,19 @@ def test_a_damaged_checkpoint_is_refused_whatever_byte_is_wrong(tmp_path):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         with pytest.raises(matex.CheckpointError):
             matex.load(f"openai:{path}", preset="clip")
+
+
+def test_an_explicit_resize_takes_no_detour():
+    """The stop at another size belongs to a checkpoint's own preprocessing alone."""
+    grain = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
+    film = Film(grain, "grain", "0" * 64)
+    settings = ((28, 28), "squash", "bicubic", 1 / 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    detour, direct = Preprocessing(*settings, by_way_of=40), Preprocessing(*settings)
+    assert not torch.equal(detour(film, (7, 7))[0], direct(film, (7, 7))[0])
+    assert torch.equal(detour(film, (7, 7), "squash")[0], direct(film, (7, 7), "squash")[0])
+
+
+def test_loading_in_a_pipe_writes_nothing_to_standard_error():
+    code = "import matex; matex.load('tiny')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")

@@ -176,3 +176,9 @@ def test_what_only_the_padding_holds_is_no_part_of_the_range():
     grid[0] = grid[3] = 5.0
     whole = placement.map_to_original(grid)
     assert placement.map_range(grid) == (np.nanmin(whole), np.nanmax(whole)) == (0.0, 0.0)
+
+
+def test_the_side_that_does_not_fill_the_model_is_rounded_down():
+    """102 * 56 / 151 is 37.83: CLIP's resizing of the shortest edge truncates."""
+    assert Placement.fit((102, 151), (56, 56), (7, 7), "pad").resized == (37, 56)
+    assert Placement.fit((151, 102), (56, 56), (7, 7), "crop").resized == (82, 56)  # 82.90

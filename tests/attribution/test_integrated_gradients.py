@@ -12,7 +12,7 @@ from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.attribution.integrated_gradients import gauss_legendre
 from matex.attribution.shared.input_gradients import embed
-from matex.attribution.shared.path_integral import starts
+from matex.attribution.shared.path_integral import _blur, starts
 from tests.attribution.subjects import Subject, exact
 from tests.reference import path
 
@@ -113,3 +113,13 @@ def test_how_many_points_are_run_at_once_changes_nothing(model, pixels, token_id
     expected = matex.attribute(model, pixels, token_ids, method="integrated-gradients", steps=9)
     found = matex.attribute(model, pixels, token_ids, method="integrated-gradients", **settings)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_blurred_baseline_is_a_gaussian_of_a_twentieth_of_the_height():
+    point = torch.zeros(1, 3, 60, 200, dtype=torch.float64)
+    point[..., 30, 100] = 1.0
+    blurred = _blur(point)[0, 0]
+    for axis, centre in ((0, 30), (1, 100)):
+        profile = blurred.sum(dim=1 - axis)
+        offset = torch.arange(len(profile)) - centre
+        assert float((profile * offset**2).sum().sqrt()) == pytest.approx(3.0, abs=0.1)
