@@ -181,4 +181,5 @@ def test_what_only_the_padding_holds_is_no_part_of_the_range():
 def test_the_side_that_does_not_fill_the_model_is_rounded_down():
     """102 * 56 / 151 is 37.83: CLIP's resizing of the shortest edge truncates."""
     assert Placement.fit((102, 151), (56, 56), (7, 7), "pad").resized == (37, 56)
+    assert Placement.fit((151, 102), (56, 56), (7, 7), "pad").resized == (56, 37)
     assert Placement.fit((151, 102), (56, 56), (7, 7), "crop").resized == (82, 56)  # 82.90

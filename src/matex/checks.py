@@ -13,6 +13,8 @@ import math
 import os
 import stat
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Generator
 from numbers import Integral, Real
 from pathlib import Path
@@ -276,6 +278,24 @@ def parse_array(data: bytes, what: str) -> NDArray[Any]:
         raise InputError(
             f"Expected a .npy array of numbers in {what}, got other content: {said}. Save it again."
         ) from None
+
+
+def parse_arrays(data: bytes, what: str) -> dict[str, NDArray[Any]]:
+    """Arrays by name from the bytes of a .npz file; each is checked as `parse_array` does.
+
+    Raises:
+        InputError: anything but an archive of .npy arrays of numbers or truth values.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY:
+                raise InputError(f"Expected at most {MAX_ARRAY >> 20} MiB in {what}, got more. Check the file.")
+            contents = {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, NotImplementedError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Expected a .npz archive in {what}, got other content: {shortened(str(error))}.") from None
+    return {name.removesuffix(".npy"): parse_array(content, what) for name, content in contents.items()}
 
 
 def _range(low: float, high: float) -> str:

@@ -23,7 +23,9 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT = "matex-explanation/1"
-NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html")
+GRIDS = "grids.npz"  # raw map, terms, prior, lung mask: what explanation.json does not hold
+TERM = "term: "  # before the names of terms in it
+NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html", GRIDS)
 RUN_FORMAT = "matex-run/1"
 OLD, NEW = "old", "new"  # in a temporary folder: what moves out of the folder, what moves in
 DAY = 24 * 3600  # seconds

@@ -221,6 +221,38 @@ class Explanation:
 
         return save(self, as_path(folder, "a folder to write to"))
 
+    @classmethod
+    def load(cls, folder: str | Path, image: str | Path | None = None) -> Explanation:
+        """Read an explanation back from the folder that `save` wrote.
+
+        Args:
+            folder: that was written to.
+            image: the film; None to look for it by its checksum, beside the folder, in the current folder and among the
+                bundled films.
+
+        Raises:
+            InputError: files that are missing or damaged, or a film that is not found.
+        """
+        from matex.saved import load
+
+        return load(as_path(folder, "a folder"), None if image is None else as_path(image, "a film"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as explanation.json holds them: scores, words, regions, notes, provenance; no maps."""
+        from matex.serialise import plain, to_dict
+
+        return plain(to_dict(self))
+
+    def to_frame(self) -> Any:
+        """A pandas table with one row per word: film, text, method, score, word, word_score.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        from matex.serialise import words_frame
+
+        return words_frame(self)
+
     def audit(self, model: Model, lung_mask: NDArray[np.generic] | None = None) -> Audit:
         """Compare the map with controls: does it reflect the model, or the prior? See `matex.audit`.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib
+import io
 import json
 import platform
 import re
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.files import FORMAT
+from matex.errors import MissingExtra
+from matex.files import FORMAT, TERM
 from matex.plugins import describe
 from matex.results import DISCLAIMER, Explanation
 
@@ -56,19 +59,53 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+def grids(explanation: Explanation) -> bytes:
+    """grids.npz: raw map, terms, prior and lung mask, which explanation.json does not hold."""
+    arrays: dict[str, NDArray[np.generic]] = {"image": explanation.image.grid}
+    arrays |= {f"{TERM}{name}": grid for name, grid in explanation.components.items()}
+    if explanation.prior is not None:
+        arrays["prior"] = explanation.prior
+    if explanation.query.lung_mask is not None:
+        arrays["lung_mask"] = explanation.query.lung_mask
+    stream = io.BytesIO()
+    np.savez_compressed(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def words_frame(explanation: Explanation) -> Any:
+    """A pandas table with one row per word: film, text, method, score of the pair, word, word_score.
+
+    Raises:
+        MissingExtra: pandas is not installed.
+    """
+    try:
+        pandas: Any = importlib.import_module("pandas")
+    except ImportError:
+        raise MissingExtra("Explanation.to_frame needs pandas: pip install pandas") from None
+    about: dict[str, str | float] = {
+        "film": explanation.film.name,
+        "text": explanation.text,
+        "method": explanation.method,
+        "score": explanation.score,
+    }
+    rows = [{**about, "word": word, "word_score": score} for word, score in explanation.words]
+    return pandas.DataFrame(rows, columns=[*about, "word", "word_score"])
+
+
 def strict_json(values: Any) -> str:
     """JSON as RFC 8259 has it, keys in order: what is not a finite number becomes null."""
-    text = json.dumps(_plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: numpy as Python, tuples as lists, what is not a finite number as None."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):

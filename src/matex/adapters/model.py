@@ -167,7 +167,7 @@ class Options:
                 raise InputError(f"Expected no {name} with {family}, got {shown(value)}. It belongs to {owner}.")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """An image tower and a text tower that meet in a joint space, with what they need to read films and phrases.
 
@@ -201,6 +201,11 @@ class Model:
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
     _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
+
+    def __repr__(self) -> str:
+        """One line: name, patch, longest phrase, device."""
+        rows, columns = self.patch
+        return f"Model({self.name!r}, patch {rows}x{columns}, {self.context} tokens, on {self.device})"
 
     @property
     def device(self) -> torch.device:

@@ -46,15 +46,16 @@ def verify(
     current folder, or among the bundled films.
     """
     import matex
-    from matex.verify import TOLERANCE, compare, find_image, load_recorded, load_saved, recorded_parameters
+    from matex.saved import find_image, load_grids, load_saved, recorded_parameters
+    from matex.verify import TOLERANCE, compare, load_recorded
 
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
     film = read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
-    if saved["provenance.lung_mask"] and lung_mask is None:
+    mask = load_grids(saved).get("lung_mask")
+    if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
         raise InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
-    mask = None
     if lung_mask is not None:
         from matex.cli.masks import read_mask
 

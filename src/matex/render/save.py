@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from matex.files import RUN, RUN_FORMAT, writing
+from matex.files import GRIDS, RUN, RUN_FORMAT, writing
 from matex.render.framed import framed_overlay
 from matex.render.page import PNG_LEVEL
 from matex.render.panel import panel
 from matex.render.report import page
 from matex.results import DISCLAIMER, Explanation, SaliencyMap
-from matex.serialise import strict_json, to_dict
+from matex.serialise import grids, strict_json, to_dict
 
 
 def save(explanation: Explanation, folder: Path) -> Path:
@@ -54,6 +54,7 @@ def save_run(explanations: Mapping[str, Explanation], folder: Path, page: str, p
 def _write(explanation: Explanation, folder: Path) -> None:
     (folder / "explanation.json").write_text(strict_json(to_dict(explanation)) + "\n", encoding="utf-8")
     _write_map(explanation.image, folder / "image_map.npy")
+    (folder / GRIDS).write_bytes(grids(explanation))
     framed_overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=PNG_LEVEL)
     panel(explanation).save(folder / "panel.png", "PNG", compress_level=PNG_LEVEL)
     (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")

@@ -1,0 +1,255 @@
+"""An explanation as its folder holds it: read back, with its film found by the checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import stat
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.attribution import METHODS, make
+from matex.checks import parse_arrays, read_array, read_bytes, read_json
+from matex.coerce import as_type, in_words
+from matex.errors import InputError, shortened, shown
+from matex.files import FORMAT, GRIDS, TERM
+from matex.geometry import Placement
+from matex.images import MAX_BYTES, READ_SIDE, read
+from matex.phrases import Mention
+from matex.queries import Query
+from matex.results import Computation, Explanation, SaliencyMap, Token
+
+# What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
+KINDS: Mapping[str, tuple[type[Any], ...]] = {
+    "text": (str,),
+    "method": (str,),
+    "parameters": (dict,),
+    "score": (float, type(None)),
+    "provenance.matex": (str,),
+    "provenance.image.name": (str,),
+    "provenance.image.sha256": (str,),
+    "provenance.image.view": (str, type(None)),
+    "provenance.image.mirrored": (bool,),
+    "provenance.model.name": (str,),
+    "provenance.model.preset": (str, type(None)),
+    "provenance.model.tokenizer": (dict, type(None)),
+    "provenance.model.heads": (list, type(None)),
+    "provenance.model.activation": (str, type(None)),
+    "provenance.model.dtype": (str,),
+    "provenance.model.weights_sha256": (str, type(None)),
+    "provenance.token_ids": (list,),
+    "provenance.resize": (str,),
+    "provenance.domain": (str,),
+    "provenance.lung_mask": (str, bool, type(None)),
+    "provenance.plugin": (dict, type(None)),
+    "provenance.versions": (dict,),
+}
+MAY_LACK = frozenset(
+    {
+        "provenance.model.preset",
+        "provenance.model.tokenizer",
+        "provenance.model.heads",
+        "provenance.model.activation",
+        "provenance.plugin",
+    }
+)
+SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
+
+
+@dataclass(frozen=True)
+class Saved:
+    """An explanation as its folder holds it."""
+
+    folder: Path
+    record: Mapping[str, Any]
+    values: NDArray[np.float32]
+
+    def __getitem__(self, path: str) -> Any:
+        """An entry of explanation.json by its dotted path."""
+        found: Any = self.record
+        for name in path.split("."):
+            if not isinstance(found, Mapping) or name not in found:
+                raise InputError(f"Expected {shown(path)} in {shown(self.folder / 'explanation.json')}, found none.")
+            found = found[name]
+        return found
+
+
+def load_saved(folder: Path) -> Saved:
+    """Read explanation.json and image_map.npy of a folder.
+
+    Raises:
+        InputError: files that are missing or are not what they should be.
+    """
+    for name in ("explanation.json", "image_map.npy"):
+        if not os.path.lexists(folder / name):
+            where = shown(folder)
+            raise InputError(f"Expected a folder that matex explain wrote, but {name} is missing in {where}. Check it.")
+    record = read_json(folder / "explanation.json", "explanation.json as matex wrote it")
+    values = read_array(folder / "image_map.npy", "image_map.npy as matex wrote it")
+    if record.get("format") != FORMAT:
+        raise InputError(
+            f"Expected {shown(folder / 'explanation.json')} in the format matex-explanation/1, got another."
+        )
+    if values.ndim != 2 or values.dtype.kind != "f":
+        raise InputError(
+            f"Expected a map of floats [height, width] in {shown(folder / 'image_map.npy')}. Explain again."
+        )
+    saved = Saved(folder, record, values)
+    for path, kinds in KINDS.items():
+        if path in MAY_LACK and path.rpartition(".")[2] not in saved[path.rpartition(".")[0]]:
+            continue
+        if not isinstance(saved[path], kinds):
+            wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise InputError(
+                f"Expected {path} in {shown(folder / 'explanation.json')} to be {wanted}, got "
+                f"{type(saved[path]).__name__}. Explain again."
+            )
+    return saved
+
+
+def load(folder: Path, image: Path | None = None) -> Explanation:
+    """The explanation that a folder holds.
+
+    Args:
+        folder: as `Explanation.save` wrote it.
+        image: the film; None to look for it by its checksum, see `find_image`.
+
+    Raises:
+        InputError: files that are missing or are not what they should be, or another film than the recorded one.
+    """
+    saved = load_saved(folder)
+    arrays = load_grids(saved)
+    if "image" not in arrays:
+        raise InputError(f"Expected {GRIDS} in {shown(folder)}, which earlier versions did not write. Explain again.")
+    film = read(image or find_image(saved), side=READ_SIDE)
+    if film.sha256 != saved["provenance.image.sha256"]:
+        raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
+    film = film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])
+    settings = {"resize": saved["provenance.resize"], "domain": saved["provenance.domain"]}
+    record, provenance = saved.record, saved["provenance"]
+    terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
+    return Explanation(
+        query=Query(film, saved["text"], **settings, lung_mask=arrays.get("lung_mask")),
+        token_ids=tuple(saved["provenance.token_ids"]),
+        method=saved["method"],
+        parameters=recorded_parameters(saved),
+        score=_number(saved["score"]),
+        image=SaliencyMap(arrays["image"], _placement(provenance["placement"])),
+        tokens=tuple(Token(one["text"], one["start"], one["end"], _number(one["score"])) for one in record["tokens"]),
+        words=tuple((one["word"], _number(one["score"])) for one in record["words"]),
+        components=terms,
+        weights={name: record["components"][name]["weight"] for name in terms},
+        prior=arrays.get("prior"),
+        regions=tuple(Mention(**mention) for mention in record["regions"]),
+        notes=tuple(record["notes"]),
+        computation=Computation(
+            provenance["matex"],
+            provenance["model"]["name"],
+            provenance["model"]["weights_sha256"],
+            _number(provenance["seconds"]),
+        ),
+        provenance=provenance,
+    )
+
+
+def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
+    """Raw map, terms, prior and lung mask of a folder; empty for one that an earlier version wrote.
+
+    Raises:
+        InputError: a damaged file.
+    """
+    path = saved.folder / GRIDS
+    return parse_arrays(read_bytes(path, "grids as matex wrote them"), shown(str(path))) if path.is_file() else {}
+
+
+def _placement(record: Mapping[str, Any]) -> Placement:
+    """A placement from its record, which has lists for tuples."""
+    sizes = {name: (record[name][0], record[name][1]) for name in ("original", "resized", "offset", "model", "patch")}
+    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"])
+
+
+def _number(value: float | None) -> float:
+    """A number of a record, where null is undefined."""
+    return math.nan if value is None else float(value)
+
+
+def recorded_parameters(saved: Saved) -> dict[str, Any]:
+    """The method's parameters as it takes them: JSON has neither tuples nor types.
+
+    Raises:
+        InputError: a method of a plug-in that is not there, or a value of another type or outside its range.
+        UnknownName: no such method or parameter.
+    """
+    name, plugin = saved["method"], saved.record["provenance"].get("plugin")
+    if name not in METHODS and plugin is not None:
+        raise InputError(
+            f"The method {shown(name)} came from the plug-in {shown(plugin.get('name'))}. Name it with --plugin."
+        )
+    hints = typing.get_type_hints(METHODS[name])
+    values: dict[str, Any] = {}
+    for key, value in saved["parameters"].items():
+        try:
+            values[key] = as_type(value, hints[key]) if key in hints else value
+        except ValueError:
+            raise InputError(
+                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[key])}, got "
+                f"{shown(value)}. Explain again."
+            ) from None
+    try:
+        make(name, values)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return values
+
+
+def find_image(saved: Saved) -> Path:
+    """The recorded image by its checksum: beside the folder, in the current one, or a bundled film.
+
+    The record holds no path, since paths carry names of people and machines.
+
+    Raises:
+        InputError: no file with that checksum.
+    """
+    wanted, name = saved["provenance.image.sha256"], saved["provenance.image.name"]
+    candidates = sorted(set(_images(saved.folder)), key=lambda path: (path.stem != name, str(path)))
+    for path in candidates:
+        try:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            continue
+        if found == wanted:
+            return path
+    raise InputError(
+        f"Found no image with the recorded checksum {shown(wanted[:12])} ({shown(name)}) beside "
+        f"{shown(saved.folder)} or in the current folder. Name it with --image."
+    )
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    from matex.samples import samples
+
+    for place in (folder, folder.parent, Path()):
+        try:
+            found = list(place.iterdir())
+        except OSError:
+            continue
+        yield from (path.resolve() for path in found if _may_be_image(path))
+    yield from (sample.path for sample in samples())
+
+
+def _may_be_image(path: Path) -> bool:
+    """By its name and size; pipes, devices and what cannot be asked are none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    suffix = path.suffix.lower().removeprefix(".")
+    return stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES and (not suffix or suffix in SUFFIXES)
