@@ -23,10 +23,11 @@ test: $(VENV)/.ready  ## what CI runs, without the slow part
 test-slow: $(VENV)/.ready  ## the bundled model's full evaluation and other long tests
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.ready  ## spelling, lint, format, types, doctests, documentation
+check: $(VENV)/.ready  ## spelling, lint, format, import directions, types, doctests, documentation
 	$(BIN)/codespell src docs tests examples benchmarks *.md
 	$(BIN)/ruff check conftest.py src tests benchmarks examples docs/*.py
 	$(BIN)/ruff format --check conftest.py src tests benchmarks examples docs/*.py
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(MAKE) doctest docs
 
