@@ -128,8 +128,8 @@ def _lead(run: Run) -> str:
     )
     seeds = f"{len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}"
     return (
-        f"{len(config.methods)} methods, {len(config.metrics)} metrics, {seeds}: {counts}. Every number of a place "
-        "stands with its controls."
+        f"{len(config.methods)} methods, {len(config.metrics)} metrics, {seeds}: {counts}. Every localisation result "
+        "is reported with its controls."
     )
 
 
