@@ -1,4 +1,4 @@
-"""Explain one film and look at what came back: python examples/explain_film.py"""
+"""Explain one film and print the result: python examples/explain_film.py"""
 
 import matex
 from matex.samples import samples

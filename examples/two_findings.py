@@ -16,7 +16,7 @@ film = simulate(
 phrases = [f"{placed.finding} in the {placed.side} {placed.zone} lung" for placed in film.findings]
 model = matex.load("tiny")
 
-# The prior knows the side that the phrase names, so it is switched off: what is left is the model's.
+# The prior knows the side that the phrase names, so it is switched off: the rest is evidence of the model.
 explanations = matex.explain_batch(model, [(film.image, phrase) for phrase in phrases], prior_strength=1.0)
 for explanation in explanations:
     inside = [explanation.image.values[placed.mask].mean() for placed in film.findings]

@@ -49,4 +49,9 @@ def test_the_lists_as_json(command):
     entries = {entry["name"]: entry for entry in json.loads(out)}
     assert entries["matex"]["parameters"]["alpha"] == 0.5
     assert entries["rollout"]["parameters"] == {}
-    assert [entry["name"] for entry in json.loads(command("models", "--json")[1])] == ["hf:", "openai:", "tiny"]
+    assert [entry["name"] for entry in json.loads(command("models", "--json")[1])] == [
+        "hf:",
+        "openai:",
+        "tiny",
+        "tiny-plain",
+    ]

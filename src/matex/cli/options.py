@@ -159,7 +159,7 @@ class ModelOptions:
         )
 
     def report_default(self) -> None:
-        """Name the bundled model on stderr where it was not asked for; last, so that a refusal stays one line."""
+        """Name the bundled model on stderr where no model is named; printed last, so that a refusal stays one line."""
         if not self.model:
             print(
                 "matex: used the bundled model `tiny`, not for diagnosis; name another with --model.",

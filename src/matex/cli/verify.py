@@ -1,4 +1,4 @@
-"""matex verify: run a saved explanation again and compare."""
+"""matex verify: reproduce a saved explanation and compare."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def verify(
     plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run an explanation again and compare.
+    """Reproduce a saved explanation and compare.
 
     The exit code is 2 when the map or the score differs. The image is found by its checksum: next to OUT, in the
     current folder, or among the bundled films.
