@@ -175,8 +175,10 @@ class Explanation:
         ['consistency', 'flow', 'gradient', 'prior']
         >>> [(place.region, place.side) for place in explanation.regions]
         [('lower zone', 'left')]
-        >>> sorted(file.name for file in explanation.save("out").iterdir())[:2]
-        ['explanation.json', 'image_map.npy']
+        >>> (explanation.save("out") / "report.html").is_file()
+        True
+        >>> explanation  # doctest: +ELLIPSIS
+        Explanation('opacity in the left lower lung' on 'left-lower-opacity', matex of tiny, score ...)
     """
 
     query: Query
@@ -232,13 +234,24 @@ class Explanation:
 
         Raises:
             InputError: files that are missing or damaged, or a film that is not found.
+
+        Examples:
+            >>> folder = explanation.save("out")
+            >>> matex.Explanation.load(folder).words == explanation.words
+            True
         """
         from matex.saved import load
 
         return load(as_path(folder, "a folder"), None if image is None else as_path(image, "a film"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as explanation.json holds them: scores, words, regions, notes, provenance; no maps."""
+        """Plain values, as explanation.json holds them: scores, words, regions, notes, provenance; no maps.
+
+        Examples:
+            >>> values = explanation.to_dict()
+            >>> values["text"], values["method"], len(values["words"])
+            ('opacity in the left lower lung', 'matex', 6)
+        """
         from matex.serialise import plain, to_dict
 
         return plain(to_dict(self))
