@@ -68,6 +68,7 @@ def test_where_a_sentence_ends(text, count):
         ("Left resolved, right increased effusion.", 1, 0),
         ("Right effusion larger and left resolved.", 1, 0),
         ("Right effusion larger and left resolved on this film.", 1, 0),
+        ("Right effusion smaller and left resolved.", 1, 0),
         ("Both small dense effusions.", 1, 1),
         ("Effusions, smaller on the left.", 1, 0.6),
         ("Effusions, larger on the left.", 0.6, 1),
@@ -86,3 +87,13 @@ def test_each_side_of_an_effusion_has_the_weight_of_its_own_part(text, right, le
 def test_a_denial_reaches_over_a_comma_to_a_place_that_ends_the_statement(place):
     assert set(sides(f"No consolidation, {place}.").values()) == {0.0}
     assert set(sides(f"No consolidation, {place} nodule.").values()) == {1.0}
+
+
+def test_a_border_that_is_not_seen_is_obscured_also_after_a_comma():
+    assert sides("Opacity, left heart border not seen.") == {("heart", None): 1.0}
+
+
+def test_a_heading_is_normal_with_what_follows_it_and_beyond_normal_is_not():
+    assert sides("Lungs: normal markings.") == {("lung", None): 0.0}
+    assert sides("Heart exceeds normal limits, lungs clear.") == {("heart", None): 1.0, ("lung", None): 0.0}
+    assert sides("Lungs clear, heart beyond normal limits and normal mediastinum.")["heart", None] == 1.0
