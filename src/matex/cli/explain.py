@@ -52,8 +52,8 @@ def explain(
 ) -> None:
     """Explain why a model gives IMAGE and TEXT their score.
 
-    Writes explanation.json, image_map.npy, overlay.png, panel.png and report.html. Of a table: a folder with these for
-    each row, and results.csv; an interrupted run is resumed.
+    Writes explanation.json, image_map.npy, overlay.png, panel.png, report.html and grids.npz. Of a table: a folder with
+    these for each row, and results.csv; an interrupted run is resumed.
     """
     from matex.files import check_folder
 
@@ -103,7 +103,7 @@ def _explain_phrase(
         print_explanations(explanation)
     else:
         print_summary(explanation)
-        print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html")
+        print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html, grids.npz")
         print("Not for diagnosis.")
 
 
