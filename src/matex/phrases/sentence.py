@@ -43,14 +43,15 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     """
     found: list[Sentence] = []
     for section in sections(text):
-        first_line = _end_of_first_line(text, section.start, section.end)
+        covered = section.end + 1
+        if has_no_findings(section.name):
+            covered = _end_of_first_line(text, section.start, section.end)
         start = _skip_markers(text, section.start, section.end)
         for stop in [*_BREAK.finditer(text, start, section.end), None]:
             if stop is not None and (stop.start() < start or not _ends_sentence(text, start, stop)):
                 continue
-            is_covered = not has_no_findings(section.name) or start < first_line
             end = section.end if stop is None else stop.start() if stop.group() == "\n" else stop.end()
-            _append(found, text, start, end, section.name if is_covered else "")
+            _append(found, text, start, end, section.name if start < covered else "")
             start = section.end if stop is None else _skip_markers(text, stop.end(), section.end)
     return tuple(found)
 
