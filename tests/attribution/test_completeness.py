@@ -7,8 +7,8 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.attribution.shared.path_integral import incompleteness
 from matex.corpus import explain_batch
+from matex.notes import incompleteness
 from matex.samples import samples
 from tests.reference import clip
 
@@ -53,8 +53,8 @@ def test_words_of_phrases_of_different_lengths(model, pixels, token_ids, operato
     with torch.no_grad():
         words = trace.tower.content(trace.inputs)[..., None]
         begin = torch.where(words, trace.tower.blank(trace.inputs), trace.tower.embed(trace.inputs))
-        starts = [trace.score_hidden(0, begin[item, None], pair) for pair, item in enumerate(trace.item)]
-        change = trace.score - torch.cat(starts)
+        start = trace.embed_hidden(0, begin[trace.item], trace.readout)
+        change = trace.score - (start * trace.target).sum(dim=1)
     for method in (make(operator, {}), make("embedding-space", {"operator": operator})):
         rows = method.report(trace)
         assert [row["score_change"] for row in rows] == pytest.approx(change.tolist(), abs=1e-9)
