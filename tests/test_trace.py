@@ -303,20 +303,23 @@ def test_many_texts_on_one_image_get_the_gradients_each_gets_alone(model, pixels
 
 def test_other_pixels_and_tokens_can_be_scored(model, pixels, token_ids):
     trace = record(model, pixels, token_ids)
-    exact(trace.image.score_inputs(pixels[1:], pair=2), matex.score(model, pixels[1:], token_ids[2:])[:, 0])
-    exact(trace.text.score_inputs(token_ids[:2], pair=1), matex.score(model, pixels[1:2], token_ids[:2])[0])
+    exact(trace.image.scores(pixels[1:], item=2), matex.score(model, pixels[1:], token_ids[2:]))
+    exact(trace.text.scores(token_ids[:2], item=1)[:, 0], matex.score(model, pixels[1:2], token_ids[:2])[0])
+    several = record(model, pixels, token_ids, [(1, 0), (0, 2), (1, 1)]).image
+    exact(several.scores(pixels, item=1), matex.score(model, pixels, token_ids[:2]))
 
 
 @pytest.mark.parametrize("layer", [0, 2, 3])
 def test_a_tower_continues_from_replaced_hidden_states(model, pixels, token_ids, layer):
     trace = record(model, pixels, token_ids).image
     hidden = trace.hidden(layer)[1:2].repeat(5, 1, 1).requires_grad_()
-    scores = trace.score_hidden(layer, hidden, pair=1)
+    readout = trace.readout[1].expand(5)
+    scores = trace.embed_hidden(layer, hidden, readout) @ trace.target[1]
     exact(scores, trace.score[1].expand(5))
     (gradient,) = torch.autograd.grad(scores.sum(), hidden)
     step = torch.randn(hidden.shape[1:], dtype=torch.float64) * 1e-6
     with torch.no_grad():
-        moved = trace.score_hidden(layer, hidden[:1] + step, pair=1) - scores[:1]
+        moved = trace.embed_hidden(layer, hidden[:1] + step, readout[:1]) @ trace.target[1] - scores[:1]
     torch.testing.assert_close(moved[0], (gradient[0] * step).sum(), rtol=1e-3, atol=1e-12)
 
 

@@ -336,17 +336,19 @@ class Trace:
             self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
         return self._priors[kind, laterality]
 
-    def score_inputs(self, inputs: Tensor, pair: int = 0, batch_size: int = 64) -> Tensor:
-        """Score of other pixels or token ids of the same kind against one pair's target, [input]; no graph."""
-        parts = [run(self.tower, some).embedding @ self.target[pair] for some in inputs.split(batch_size)]
-        return torch.cat(parts)
+    def scores(self, inputs: Tensor, item: int) -> Tensor:
+        """Scores of other inputs against the targets of an item's pairs; no graph, nothing from inside the model.
 
-    def score_hidden(self, layer: int, hidden: Tensor, pair: int = 0) -> Tensor:
-        """Score when block `layer` receives these hidden states [batch, token, dim] instead; differentiable, [batch].
+        Args:
+            inputs: pixels [input, channel, height, width] or token ids [input, token].
+            item: input of the trace whose pairs give the targets.
 
-        Only the blocks from `layer` on are run.
+        Returns:
+            [input, pairs of the item], in the order of the pairs.
         """
-        return self.embed_hidden(layer, hidden, self.readout[pair].expand(len(hidden))) @ self.target[pair]
+        with torch.inference_mode(False), torch.no_grad():
+            embedding = embed(self.tower, self.tower.embed(inputs), self.tower.readout(inputs))
+            return embedding @ self.target[self.item == item].T
 
     def embed_hidden(self, layer: int, hidden: Tensor, readout: Tensor) -> Tensor:
         """Embedding when block `layer` receives these hidden states [batch, token, dim]; differentiable.

@@ -48,7 +48,7 @@ def test_the_map_sums_to_the_change_of_score(model, subject):
         embedded = model.text.embed(ids)
         embedded[:, 1:-1] = model.text.blank(ids)[:, 1:-1]
         trace = matex.record(model, pixels, ids).text
-        change = trace.score - trace.score_hidden(0, embedded)
+        change = trace.score - trace.embed_hidden(0, embedded, trace.readout) @ trace.target[0]
     assert found.sum().item() == pytest.approx(change.item(), abs=1e-6)
 
 

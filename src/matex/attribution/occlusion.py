@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from matex.attribution.gradient import per_pair
-from matex.attribution.shared.ablation import encode_subsets
+from matex.attribution.shared.ablation import per_pair, score_subsets
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode, stack_targets
+from matex.attribution.shared.input_gradients import encode
 from matex.checks import check
 from matex.protocols import METHODS
 from matex.trace import Trace
+
+Scores = Callable[[Tensor], Tensor]
+"""Scores of a batch of inputs, [input, target]."""
 
 
 def windows(length: int, window: int, stride: int, like: Tensor) -> Tensor:
@@ -67,14 +71,22 @@ class Occlusion:
 
     def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
         """Attributions for targets [target, item, joint]: [target, item, height, width] or [target, item, token]."""
+
+        def scores(item: int) -> Scores:
+            return lambda some: encode(trace.tower, some, unit) @ targets[:, item].T
+
         one = self._pixels if trace.tower.kind == "image" else self._tokens
-        return torch.stack([one(trace, i, targets[:, i], unit) for i in range(len(trace.inputs))], dim=1)
+        return torch.stack([one(trace, item, scores(item)) for item in range(len(trace.inputs))], dim=1)
 
     def __call__(self, trace: Trace) -> Tensor:
-        targets, backward = stack_targets(trace)
-        return per_pair(trace, self.elements(trace, targets), backward)
+        image = trace.tower.kind == "image"
+        one = self._pixels if image else self._tokens
+        values = per_pair(
+            trace, [one(trace, item, partial(trace.scores, item=item)) for item in range(len(trace.inputs))]
+        )
+        return values if image else trace.to_grid(values)
 
-    def _pixels(self, trace: Trace, item: int, targets: Tensor, unit: bool) -> Tensor:
+    def _pixels(self, trace: Trace, item: int, scores: Scores) -> Tensor:
         """[target, height, width]"""
         pixels = trace.inputs[item : item + 1]
         axes: list[Tensor] = []
@@ -90,23 +102,22 @@ class Occlusion:
         def run(start: int, stop: int) -> Tensor:
             which = torch.arange(start, stop, device=pixels.device)
             covered = vertical[which // columns, :, None] * horizontal[which % columns, None, :]
-            return encode(trace.tower, pixels * (1 - covered[:, None]), unit) @ targets.T
+            return scores(pixels * (1 - covered[:, None]))
 
         count = len(vertical) * columns
-        scores = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
-        fall = (encode(trace.tower, pixels, unit) @ targets.T - scores).T.unflatten(1, (len(vertical), columns))
+        covered = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
+        fall = (scores(pixels) - covered).T.unflatten(1, (len(vertical), columns))
         vertical, horizontal = vertical.to(fall), horizontal.to(fall)
         times = vertical.sum(0)[:, None] * horizontal.sum(0)
         return vertical.T @ fall @ horizontal / times
 
-    def _tokens(self, trace: Trace, item: int, targets: Tensor, unit: bool) -> Tensor:
+    def _tokens(self, trace: Trace, item: int, scores: Scores) -> Tensor:
         """[target, token]; zero for special tokens, which are never left out."""
         ids = trace.inputs[item : item + 1]
         content = trace.tower.content(ids)[0]
         count = int(content.sum())
         kept = torch.cat([~torch.eye(count, dtype=torch.bool), torch.ones(1, count, dtype=torch.bool)])
-        seen = encode_subsets(trace.tower, ids, kept, unit, self.batch_size, self.progress)
-        scores = seen @ targets.T
-        fall = targets.new_zeros(len(targets), ids.shape[1])
-        fall[:, content] = (scores[-1] - scores[:-1]).T.to(fall)
+        found = score_subsets(scores, trace.tower, ids, kept, self.batch_size, self.progress)
+        fall = found.new_zeros(found.shape[1], ids.shape[1])
+        fall[:, content] = (found[-1] - found[:-1]).T
         return fall

@@ -11,10 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.gradient import per_pair
-from matex.attribution.shared.ablation import all_subsets, encode_subsets
+from matex.attribution.shared.ablation import all_subsets, per_pair, score_subsets
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode, stack_targets
 from matex.checks import check, check_seed
 from matex.protocols import METHODS
 from matex.trace import Trace
@@ -144,14 +142,13 @@ class Rise:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        targets, backward = stack_targets(trace)
         if trace.tower.kind == "image":
-            return per_pair(trace, self._pixels(trace, targets), backward)
-        each = [self._tokens(trace, item, targets[:, item]) for item in range(len(trace.inputs))]
-        return per_pair(trace, torch.stack(each, dim=1), backward)
+            return per_pair(trace, self._pixels(trace))
+        each = [self._tokens(trace, item) for item in range(len(trace.inputs))]
+        return trace.to_grid(per_pair(trace, each))
 
-    def _pixels(self, trace: Trace, targets: Tensor) -> Tensor:
-        """[target, item, height, width]"""
+    def _pixels(self, trace: Trace) -> list[Tensor]:
+        """Maps of each item, [pairs of the item, height, width]"""
         pixels = trace.inputs
         height, width = pixels.shape[-2:]
         masks = Masks(self.masks, self.cells, self.keep, (height, width), self.seed)
@@ -160,7 +157,7 @@ class Rise:
 
             def run(start: int, stop: int, item: int = item) -> tuple[Tensor, Tensor, Tensor]:
                 mask = masks(start, stop, pixels.device)
-                scores = encode(trace.tower, pixels[item] * mask[:, None].to(pixels)) @ targets[:, item].T
+                scores = trace.scores(pixels[item] * mask[:, None].to(pixels), item)
                 flat = mask.flatten(1)
                 return scores.T.to(flat) @ flat, flat.sum(0), scores.sum(0)
 
@@ -169,11 +166,11 @@ class Rise:
                 totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else [*sums]
             with_part, part, score = (total / self.masks for total in totals)
             found = share_out(with_part, part, score, self.keep, self.normalise)
-            maps.append(found.to(targets).unflatten(1, (height, width)))
-        return torch.stack(maps, dim=1)
+            maps.append(found.to(trace.target).unflatten(1, (height, width)))
+        return maps
 
-    def _tokens(self, trace: Trace, item: int, targets: Tensor) -> Tensor:
-        """[target, token]; zero for special tokens, which are never removed."""
+    def _tokens(self, trace: Trace, item: int) -> Tensor:
+        """[pairs of the item, token]; zero for special tokens, which are never removed."""
         ids = trace.inputs[item : item + 1]
         content = trace.tower.content(ids)[0]
         count = int(content.sum())
@@ -185,11 +182,12 @@ class Rise:
             generator = torch.Generator().manual_seed(self.seed)
             kept = torch.rand(self.masks, count, generator=generator, dtype=torch.float64) < self.keep
             chance = torch.full((self.masks,), 1 / self.masks, dtype=torch.float64)
-        seen = encode_subsets(trace.tower, ids, kept, batch_size=self.batch_size, progress=self.progress)
-        scores = (seen @ targets.T).double()
+        scores = score_subsets(
+            lambda some: trace.scores(some, item), trace.tower, ids, kept, self.batch_size, self.progress
+        ).double()
         mask, chance = kept.to(scores), chance.to(scores)
         weighted = (scores * chance[:, None]).T
         found = share_out(weighted @ mask, chance @ mask, weighted.sum(1), self.keep, self.normalise)
-        values = targets.new_zeros(len(targets), ids.shape[1])
+        values = trace.target.new_zeros(scores.shape[1], ids.shape[1])
         values[:, content] = found.to(values)
         return values

@@ -1,8 +1,9 @@
-"""Embeddings of an input with parts of it taken away: pixels become the mean colour, words leave the phrase."""
+"""Scores of an input with parts of it removed: pixels become the mean colour, words leave the phrase."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,43 +11,43 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Tower
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode
 from matex.geometry import Size
+from matex.trace import Trace
 
 
-def encode_subsets(
+def score_subsets(
+    scores: Callable[[Tensor], Tensor],
     tower: Tower,
     inputs: Tensor,
     kept: Tensor,
-    unit: bool = True,
     batch_size: int = 64,
     progress: bool = False,
     segments: Tensor | None = None,
 ) -> Tensor:
-    """Embeddings of one input with only some of its segments or content tokens left.
+    """Scores of one input with only some of its segments or content tokens left.
 
     Removed pixels are 0 in normalised space, the mean colour; removed tokens are taken out of the phrase, which
     becomes shorter, begin and end tokens stay (METHODS 17.2, `delete`). Equal subsets are run once.
 
     Args:
-        tower: to run.
+        scores: of a batch of inputs, [input, target]; see `Trace.scores`.
+        tower: knows which tokens carry content.
         inputs: pixels [1, channel, height, width] or token ids [1, token].
         kept: which features stay, bool [subset, feature]: segments by number, or content tokens in reading order.
-        unit: normalise the embedding.
         batch_size: rows run at once.
         progress: show a bar.
         segments: of pixels: which segment each belongs to, from 0, or -1 where it always stays, [height, width].
 
     Returns:
-        [subset, joint].
+        [subset, target].
     """
     if not kept.shape[1]:
-        return encode(tower, inputs, unit).expand(len(kept), -1)
+        return scores(inputs).expand(len(kept), -1)
     different, back = kept.unique(dim=0, return_inverse=True)
     if segments is not None:
 
         def run(start: int, stop: int) -> Tensor:
-            return encode(tower, inputs * segment_masks(segments, different[start:stop]).to(inputs), unit)
+            return scores(inputs * segment_masks(segments, different[start:stop]).to(inputs))
 
         return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
     found: dict[int, Tensor] = {}
@@ -56,7 +57,7 @@ def encode_subsets(
         ids = shortened(tower, inputs, different[which])
 
         def run_tokens(start: int, stop: int, ids: Tensor = ids) -> Tensor:
-            return encode(tower, ids[start:stop], unit)
+            return scores(ids[start:stop])
 
         rows = torch.cat(list(batches(run_tokens, len(ids), batch_size, progress)))
         found |= dict(zip(which.tolist(), rows, strict=True))
@@ -90,3 +91,11 @@ def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
 def all_subsets(count: int) -> Tensor:
     """Every subset of `count` features, the empty one first and the full one last, bool [2 ** count, count]."""
     return torch.tensor(list(itertools.product((False, True), repeat=count)), dtype=torch.bool).reshape(2**count, count)
+
+
+def per_pair(trace: Trace, values: Sequence[Tensor]) -> Tensor:
+    """Values of each input for its own pairs, [pairs of the item, ...], as values of all pairs, [pair, ...]."""
+    result = values[0].new_zeros(len(trace.item), *values[0].shape[1:])
+    for item, some in enumerate(values):
+        result[trace.item == item] = some
+    return result
