@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matex.geometry import Placement
     from matex.images import Film, read
     from matex.pipeline import attribute, compare, explain, score
+    from matex.reports import ReportSentence, explain_report
     from matex.results import Audit, Explanation, SaliencyMap
     from matex.trace import record
 
@@ -30,6 +31,8 @@ _HOME = {
     "explain": "pipeline",
     "explain_batch": "corpus",
     "explain_each": "corpus",
+    "explain_report": "reports",
+    "ReportSentence": "reports",
     "Pair": "corpus",
     "Skipped": "corpus",
     "score": "pipeline",
@@ -63,6 +66,7 @@ __all__ = [
     "Pair",
     "Placement",
     "PluginError",
+    "ReportSentence",
     "SaliencyMap",
     "Skipped",
     "UnknownName",
@@ -73,6 +77,7 @@ __all__ = [
     "explain",
     "explain_batch",
     "explain_each",
+    "explain_report",
     "load",
     "methods",
     "models",

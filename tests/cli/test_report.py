@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from matex.files import RUN
 from tests.cli.command_line import FILM
 
@@ -57,3 +60,16 @@ def test_a_report_without_any_finding_is_written_without_a_map(command):
     assert "2 of 2 sentences describe no finding" in out
     assert "<img" not in Path("all/report.html").read_text()
     assert json.loads(command("explain", FILM, "--report", "report.txt", "-o", "all", "--json")[1]) == []
+
+
+def test_a_report_takes_a_lung_mask(command):
+    with Image.open(FILM) as film:
+        width, height = film.size
+    mask = np.zeros((height, width), np.uint8)
+    mask[:, : width // 2], mask[:, width // 2 :] = 1, 2
+    np.save("lungs.npy", mask)
+    Path("report.txt").write_text("Opacity at the left base.")
+    code, _, err = command("explain", FILM, "--report", "report.txt", "--lung-mask", "lungs.npy", "-o", "all")
+    assert (code, err) == (0, "")
+    record = json.loads(Path("all/sentence-01/explanation.json").read_text())
+    assert record["provenance"]["lung_mask"]
