@@ -71,7 +71,7 @@ def test_a_tower_that_lacks_something_refuses_exactly_who_needs_it(model, pixels
 
 
 def test_the_refusal_comes_before_any_work(model, pixels, token_ids, monkeypatch):
-    monkeypatch.setattr("matex.pipeline.record", None)
+    monkeypatch.setattr("matex.queries.record", None)
     with pytest.raises(matex.UnsupportedModel):
         matex.attribute(without(model, "gradient"), pixels, token_ids, "matex")
 
