@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import matex
+from matex.adapters import bundled
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import InputError
@@ -169,7 +170,8 @@ def test_other_bundled_weights_than_the_recorded_ones_are_refused(folder, monkey
     weights = load_file(folder / "model.safetensors")
     weights["visual_projection.weight"] = -weights["visual_projection.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    monkeypatch.setattr("matex.adapters.bundled.FOLDER", folder)
+    shutil.copy(bundled.ADAPTERS / "tiny" / "training.json", folder)
+    monkeypatch.setattr(bundled, "ADAPTERS", folder.rename(folder.with_name("tiny")).parent)
     refused("tiny", match="Expected the bundled weights with the SHA-256 3b7e15ee5a5e")
 
 

@@ -62,8 +62,7 @@ def audit(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        progress=on_terminal(),
-        **settings,
+        **{"progress": on_terminal(), **settings},
     )
     result.save(out)
     if json:

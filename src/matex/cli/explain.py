@@ -95,8 +95,7 @@ def _explain_phrase(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        progress=on_terminal(),
-        **parameters,
+        **{"progress": on_terminal(), **parameters},  # -p progress=... overrides
     )
     explanation.save(out)
     if json:

@@ -43,8 +43,7 @@ def explain_report(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        progress=on_terminal(),
-        **parameters,
+        **{"progress": on_terminal(), **parameters},
     )
     explanations = [sentence.explanation for sentence in sentences if sentence.explanation is not None]
     number = {id(explanation): index for index, explanation in enumerate(explanations)}
