@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +51,7 @@ def audit(
     check_folder(out)
     read = film.read(image)
     mask = film.read_mask(read)
+    options: dict[str, Any] = {"progress": on_terminal(), **settings}  # -p progress=... overrides
     result = matex.audit(
         model.load(),
         read,
@@ -62,7 +63,7 @@ def audit(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        **{"progress": on_terminal(), **settings},
+        **options,
     )
     result.save(out)
     if json:

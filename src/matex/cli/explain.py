@@ -87,6 +87,7 @@ def _explain_phrase(
 
     read = film.read(image)
     mask = film.read_mask(read)
+    options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     explanation = matex.explain(
         model.load(),
         read,
@@ -95,7 +96,7 @@ def _explain_phrase(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        **{"progress": on_terminal(), **parameters},  # -p progress=... overrides
+        **options,
     )
     explanation.save(out)
     if json:

@@ -35,6 +35,7 @@ def explain_report(
 
     read = film.read(image)
     mask = film.read_mask(read)
+    options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     sentences = matex.explain_report(
         model.load(),
         read,
@@ -43,7 +44,7 @@ def explain_report(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        **{"progress": on_terminal(), **parameters},
+        **options,
     )
     explanations = [sentence.explanation for sentence in sentences if sentence.explanation is not None]
     number = {id(explanation): index for index, explanation in enumerate(explanations)}
