@@ -51,9 +51,11 @@ def test_names_are_completed_without_torch(words, offered):
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_for_a_shell_is_printed(command, shell):
-    code, out, err = command("--show-completion", shell)
+def test_the_script_for_the_current_shell_is_printed(command, shell, monkeypatch):
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: shell)
+    code, out, err = command("--show-completion")
     assert (code, err) == (0, "")
+    assert f"complete_{shell}" in out
     assert "_MATEX_COMPLETE" in out
 
 
