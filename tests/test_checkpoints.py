@@ -510,7 +510,7 @@ def test_averaged_weights_and_foreign_prefixes_are_named(tmp_path):
     weights = state_dict(openai_module())
     path = tmp_path / "clip.pt"
     torch.save({"state_dict": weights, "model_ema": weights}, path)
-    refused(f"openai:{path}", match="averaged ones .'model_ema'. beside 'state_dict'", preset="clip")
+    refused(f"openai:{path}", match="averaged ones .'model_ema'. next to 'state_dict'", preset="clip")
     torch.save({**{f"student.{n}": t for n, t in weights.items()}, "head.weight": torch.ones(2)}, path)
     refused(f"openai:{path}", match="names stand behind 'student.'", preset="clip")
 

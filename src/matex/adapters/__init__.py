@@ -41,7 +41,7 @@ def load(
             has no tokenizer or preprocessing, so that only `attribute` works on it).
         preset: for openai: files, "clip", "chexzero" or "cxr-repair".
         tokenizer: folder or hub id of the tokenizer, for checkpoints without one.
-        device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that there is.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that is available.
         dtype: of weights and passes; scores and maps are accumulated in float32 whatever it is. bfloat16 is faster
             where the processor has instructions for it (docs/speed.md); float16 is meant for GPUs.
         heads: attention heads of the image and of the text tower, for openai: files whose preset does not know them.
@@ -50,7 +50,7 @@ def load(
         cached_only: do not contact the model hub; what its cache holds still loads.
 
     Raises:
-        InputError: a name or device that there is not.
+        InputError: an unknown name, or a device that is not available.
         CheckpointError: a file or folder that is not what it should be, or weights that are not finite, in the file
             or in this dtype.
         UnsupportedModel: an architecture that no adapter was written for.
@@ -92,7 +92,7 @@ def load(
 
 
 def _from_memory(module: torch.nn.Module, options: Options) -> Model:
-    """A CLIPModel that the caller built; what its weights hold is checked as it is for files.
+    """Adapt a CLIPModel that the caller built; its weights are checked like those of files.
 
     Raises:
         InputError: options of files.
@@ -100,13 +100,13 @@ def _from_memory(module: torch.nn.Module, options: Options) -> Model:
         UnsupportedModel: another family, or a part compiled with torch.compile.
     """
     options.refuse("a model in memory", "openai: files", "preset", "heads", "activation")
-    module = getattr(module, "_orig_mod", module)  # of torch.compile, around the whole model
-    # Towers run block by block, past the compiled forward of a whole tower or block; the parts below are called.
+    module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper around a model
+    # Towers run block by block and call the parts of a block, so a compiled forward of a tower or block is never used.
     compiled = [path for path, part in module.named_modules() if _CALLED.search(path) and _is_compiled(part)]
     if compiled:
         raise UnsupportedModel(
             f"Expected a model whose blocks hold no compiled parts, got torch.compile on {compiled[0]!r}, whose "
-            "gradients cannot be batched. Compile the whole model or whole blocks, or give the model as it was before."
+            "gradients cannot be batched. Compile the model or complete blocks, or pass the uncompiled model."
         )
     model = clip.adapt(
         module,
@@ -125,7 +125,7 @@ def _is_compiled(part: torch.nn.Module) -> bool:
 
 
 def _check_name(name: Any) -> None:
-    """Refuse what no file system and no hub could have as a name.
+    """Refuse strings that neither a file system nor a hub accepts as a name.
 
     Raises:
         InputError: no text, too long, or with characters that are none.
@@ -146,12 +146,12 @@ def _pair_of_heads(heads: Sequence[int] | None) -> tuple[int, int] | None:
     except ValueError:
         image, text = 0, 0
     if min(image, text) < 1:
-        raise InputError(f"Expected heads as two whole numbers above 0, (image, text), got {shown(heads)}.")
+        raise InputError(f"Expected heads as two integers above 0, (image, text), got {shown(heads)}.")
     return (image, text)
 
 
 def _recorded(model: Model, tokenizer: str | None) -> Model:
-    """The model with the tokenizer that it was given in its record, so that it can be loaded again."""
+    """Add the caller's tokenizer to the model's record, so that the model can be reloaded from it."""
     if tokenizer is None:
         return model
     return dataclasses.replace(model, record={**model.record, "tokenizer": describe_tokenizer(tokenizer)})
@@ -161,14 +161,14 @@ def _device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except (RuntimeError, TypeError):
         raise InputError(f"Expected device 'auto', 'cpu', 'cuda' or 'mps', got {shown(device)}.") from None
-    cuda = (found.index or 0) < torch.cuda.device_count()
-    there = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
-    if not there.get(found.type, False):
+    cuda = (resolved.index or 0) < torch.cuda.device_count()
+    available = {"cpu": True, "cuda": cuda, "mps": torch.backends.mps.is_available()}
+    if not available.get(resolved.type, False):
         raise InputError(f"Expected a device that this machine has, got {shown(device)}. Use device='auto'.")
-    return found
+    return resolved
 
 
 __all__ = ["MODELS", "CheckpointError", "Model", "UnsupportedModel", "bundled", "load", "openai"]

@@ -1,4 +1,4 @@
-"""The small CLIPs that ship with the package, loaded by the same code as anybody's Hugging Face folder."""
+"""The small CLIPs that ship with the package, loaded by the same code as any Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADAPTERS = Path(__file__).parent
 
 @MODELS("tiny")
 def load_tiny(source: str = "", *, name: str | None = None, options: Options | None = None) -> Model:
-    """The bundled model: a small CLIP trained on simulated findings in real normal films; for trying things out.
+    """Load the bundled model: a small CLIP trained on simulated findings in real normal films, for demonstrations.
 
     Args:
         source: empty, the model has a place of its own.
@@ -31,7 +31,7 @@ def load_tiny(source: str = "", *, name: str | None = None, options: Options | N
 
 @MODELS("tiny-plain")
 def load_tiny_plain(source: str = "", *, name: str | None = None, options: Options | None = None) -> Model:
-    """The same architecture trained without localisation supervision: image and text alone, as published CLIPs are.
+    """Load the same architecture trained without localisation supervision: image-text pairs alone.
 
     Args:
         source: empty, the model has a place of its own.
@@ -45,16 +45,16 @@ def load_tiny_plain(source: str = "", *, name: str | None = None, options: Optio
 
 
 def _load(which: str, source: str, name: str | None, options: Options | None) -> Model:
-    """A bundled folder, its weights held against the checksum in its training record."""
+    """Load a bundled folder after comparing its weights with the checksum in its training record."""
     if source or (options is not None and options != Options(cached_only=options.cached_only)):
         raise InputError(f"Expected {which!r} alone: a bundled model takes no path, preset, tokenizer or other option.")
     folder = ADAPTERS / which
     training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     with (folder / "model.safetensors").open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != training["weights_sha256"]:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    if checksum != training["weights_sha256"]:
         raise CheckpointError(
             f"Expected the bundled weights with the SHA-256 {training['weights_sha256'][:12]} that their training "
-            f"record names, got {found[:12]}. Install matex again."
+            f"record names, got {checksum[:12]}. Install matex again."
         )
     return replace(load_hf(str(folder), name=name or which), record={"training": training["summary"]})

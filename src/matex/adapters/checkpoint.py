@@ -29,7 +29,7 @@ _DEEPEST = 8  # wrappers around a network, more than any training framework puts
 
 
 def regular(path: Path) -> bool:
-    """Whether there is a file at this path; what is there and is no regular file is refused.
+    """Whether a regular file exists at this path; folders, pipes and devices are refused.
 
     Raises:
         CheckpointError: a pipe, a device, a folder, or a path that cannot be looked at.
@@ -46,7 +46,7 @@ def regular(path: Path) -> bool:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """The content of a weights file: safetensors, or a file of torch.save read with weights_only.
+    """Read a weights file: safetensors, or a file of torch.save read with weights_only.
 
     Raises:
         CheckpointError: no such file, a damaged one, a TorchScript archive, or a pickle with other things than tensors.
@@ -62,7 +62,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  the file is no mapping
-    except Exception as error:  # a damaged file can fail in any way
+    except Exception as error:  # a damaged file can raise nearly any exception
         raise CheckpointError(
             f"Expected CLIP weights in {shown(str(path))}, got: {first_line(error)}. Copy or download it again."
         ) from error
@@ -74,7 +74,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(entry.file_size for entry in archive.infolist())
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-            unpacked = 0  # torch.load says what is wrong with it
+            unpacked = 0  # torch.load's own message names the fault
         # torch.save stores without compression: a larger content would fill the memory from a small file.
         if unpacked > path.stat().st_size:
             raise CheckpointError(f"Expected a file as torch.save writes it, got a compressed archive: {path.name!r}.")
@@ -95,7 +95,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
 
 
 def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
-    """The state dict of a network inside what a training framework saved.
+    """Extract the state dict of a network from the checkpoint of a training framework.
 
     Outer keys ("state_dict", "model", ...) are opened and prefixes that all names share ("module.", "_orig_mod.",
     "model.", one inside the other too) are taken off until `landmark` is among the names.
@@ -106,29 +106,29 @@ def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
         source: named in refusals.
 
     Raises:
-        CheckpointError: no tensors, or averaged weights beside the others, between which nothing says which count.
+        CheckpointError: no tensors, or averaged weights next to the others, where the file does not say which to use.
     """
-    found: Mapping[str, Any] = content
+    state: Mapping[str, Any] = content
     for _ in range(_DEEPEST):
-        inner = [key for key in _OUTER if isinstance(found.get(key), Mapping)]
+        inner = [key for key in _OUTER if isinstance(state.get(key), Mapping)]
         averages = [
-            str(key) for key, value in found.items() if isinstance(value, Mapping) and _AVERAGES.search(str(key))
+            str(key) for key, value in state.items() if isinstance(value, Mapping) and _AVERAGES.search(str(key))
         ]
         if not inner and not averages:
             break
         if averages:
             raise CheckpointError(
-                f"Expected one set of weights in {source!r}, got averaged ones ({shown(averages[0])}) beside "
+                f"Expected one set of weights in {source!r}, got averaged ones ({shown(averages[0])}) next to "
                 f"{shown(inner[0]) if inner else 'none'}. Save the set that you mean as torch.save(state_dict, ...)."
             )
-        found = found[inner[0]]
-    if not found or not all(isinstance(value, Tensor) for value in found.values()):
-        other = next((type(value).__name__ for value in found.values() if not isinstance(value, Tensor)), "nothing")
+        state = state[inner[0]]
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        other = next((type(value).__name__ for value in state.values() if not isinstance(value, Tensor)), "nothing")
         raise CheckpointError(
             f"Expected a dictionary of tensors in {source!r}, got one with {other}. "
             "Save it again as torch.save(model.state_dict(), ...)."
         )
-    tensors = {str(name): value for name, value in found.items()}
+    tensors = {str(name): value for name, value in state.items()}
     for _ in range(_DEEPEST):
         wrapper = _WRAPPERS.match(next(iter(tensors)))
         shared = wrapper is not None and all(name.startswith(wrapper.group()) for name in tensors)
@@ -139,12 +139,12 @@ def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
 
 
 def prefixes(names: Iterable[str], landmark: str) -> list[str]:
-    """What stands before `landmark` in names that end with it, for refusals."""
+    """Prefixes of the names that end with `landmark`, for error messages."""
     return sorted(name.removesuffix(landmark) for name in names if name.endswith("." + landmark))
 
 
 def as_float32(tensors: Mapping[str, Tensor], source: str) -> Tensors:
-    """The tensors as float32 copies that no longer depend on the file.
+    """Copy tensors to float32, independent of the file they were read from.
 
     Raises:
         CheckpointError: the first tensor that is not a dense one of finite floating-point numbers, by its name.
@@ -174,22 +174,22 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     """Raise when a tensor holds NaN or infinity.
 
     Raises:
-        CheckpointError: naming the first such tensor and how many of its values are meant.
+        CheckpointError: naming the first such tensor and the number of its non-finite values.
     """
     for name, tensor in tensors.items():
         # One pass without a temporary of the tensor's size; minimum and maximum propagate NaN.
         if not tensor.numel() or not tensor.is_floating_point() or all(map(torch.isfinite, tensor.aminmax())):
             continue
         bad = int((~torch.isfinite(tensor)).sum())
-        told = "NaN" if bool(tensor.isnan().any()) else "inf"
+        value = "NaN" if bool(tensor.isnan().any()) else "inf"
         raise CheckpointError(
-            f"Expected finite weights in {source!r}, got {told} in {name!r} ({bad} of {tensor.numel()} values as "
+            f"Expected finite weights in {source!r}, got {value} in {name!r} ({bad} of {tensor.numel()} values as "
             f"{str(tensor.dtype).removeprefix('torch.')}). Copy the checkpoint again, or load it in a wider dtype."
         )
 
 
 def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Raise when weights lack names or bring foreign ones.
+    """Raise when weights have missing or unexpected names.
 
     Raises:
         CheckpointError: with the first few names of each kind.
@@ -211,7 +211,7 @@ def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[
 
 
 def fit(module: nn.Module, tensors: Tensors, source: str) -> None:
-    """Give a network on the meta device these weights.
+    """Assign weights to a network on the meta device.
 
     Raises:
         CheckpointError: names that are missing or foreign, other shapes, or values that are not finite.
@@ -230,5 +230,5 @@ def fit(module: nn.Module, tensors: Tensors, source: str) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error, for a refusal of one line."""
+    """First line of an exception's message, for error messages of one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")

@@ -26,7 +26,7 @@ from matex.geometry import Size
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """What both towers share: the pre-norm transformer blocks of transformers' CLIPEncoder."""
+    """Pre-norm transformer blocks of transformers' CLIPEncoder, common to both towers."""
 
     layers: nn.ModuleList
     final_norm: nn.LayerNorm
@@ -50,17 +50,17 @@ class _Blocks:
     ) -> Attended:
         block: Any = self.layers[layer]
         attention = block.self_attn
-        asked = normed if rows is None else _take(normed, rows)
+        queried = normed if rows is None else _take(normed, rows)
         heads = attention.num_heads
         query, key, value = (
             _project(projection, x, moves).unflatten(-1, (heads, -1)).transpose(1, 2)
             for projection, x, moves in (
-                (attention.q_proj, asked, moving if rows is None else None),
+                (attention.q_proj, queried, moving if rows is None else None),
                 (attention.k_proj, normed, moving),
                 (attention.v_proj, normed, moving),
             )
         )
-        # One row attends to nothing behind it: the mask leaves out the tokens behind the row.
+        # is_causal describes square attention; for a single query row the causal mask is given explicitly.
         mask = None
         if self.causal and rows is not None:
             mask = torch.arange(normed.shape[1], device=rows.device) <= rows[:, None]
@@ -90,7 +90,7 @@ class _Blocks:
 
 @dataclass(frozen=True, eq=False)
 class ImageTower(_Blocks):
-    """CLS token first, then the patches row by row."""
+    """CLIP's vision transformer: CLS token first, then the patches row by row."""
 
     embeddings: nn.Module
     pre_norm: nn.LayerNorm
@@ -99,7 +99,7 @@ class ImageTower(_Blocks):
     kind: Literal["image"] = "image"
 
     def embed(self, inputs: Tensor) -> Tensor:
-        # Another size than the checkpoint's own is read with interpolated position embeddings.
+        # Inputs of another size than the checkpoint's own get interpolated position embeddings.
         other = tuple(inputs.shape[-2:]) != self.size
         return self.pre_norm(self.embeddings(inputs, interpolate_pos_encoding=other))
 
@@ -125,7 +125,7 @@ class ImageTower(_Blocks):
 
 @dataclass(frozen=True, eq=False)
 class TextTower(_Blocks):
-    """Causal; the first end token is the readout (the largest id in checkpoints with the old end id 2)."""
+    """CLIP's causal text transformer, read out at the first end token (the largest id where the end id is 2)."""
 
     embeddings: nn.Module
     end: int
@@ -158,7 +158,7 @@ class TextTower(_Blocks):
 
 
 def _project(projection: nn.Module, tokens: Tensor, moving: Tensor | None) -> Tensor:
-    """A linear projection of tokens [batch, token, dim]; with `moving` [batch], on the graph for these tokens alone.
+    """Project tokens [batch, token, dim] linearly; with `moving` [batch], autograd records these tokens alone.
 
     The backward pass is then that of one token instead of all. The forward pass is the same to the bit.
     """
@@ -172,7 +172,7 @@ def _project(projection: nn.Module, tokens: Tensor, moving: Tensor | None) -> Te
 
 
 def _take(hidden: Tensor, rows: Tensor) -> Tensor:
-    """Row rows[i] of item i, [batch, 1, dim]."""
+    """Select row rows[i] of item i, [batch, 1, dim]."""
     return hidden[torch.arange(len(rows), device=rows.device), rows][:, None]
 
 
@@ -186,7 +186,7 @@ def adapt(
     record: dict[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> Model:
-    """See a CLIPModel, transformers' or `network.Clip`, as a `Model`; nothing of it is changed.
+    """Wrap a CLIPModel, transformers' or `network.Clip`, as a `Model` without changing it.
 
     Raises:
         UnsupportedModel: not a CLIPModel, or one with other blocks than its configuration says.
@@ -202,7 +202,7 @@ def adapt(
         if len(part.encoder.layers) != config.num_hidden_layers:
             raise UnsupportedModel(
                 f"Expected {config.num_hidden_layers} blocks as the configuration says, got {len(part.encoder.layers)} "
-                f"in {name!r}. Load the model again from its checkpoint."
+                f"in {name!r}. Reload the model from its checkpoint."
             )
     config = module.config.vision_config
     size, patch = _pair(config.image_size), _pair(config.patch_size)
@@ -255,7 +255,7 @@ def _temperature(module: Any, name: str) -> float:
 
 
 def _missing(part: Any) -> dict[str, str]:
-    """What one of CLIP's towers has not; everything that methods may need is there but, as a rule, a ReLU."""
+    """Requirements of methods that a tower does not meet: CLIP's towers meet all but, as a rule, ReLU activations."""
     activation: str = part.config.hidden_act
     return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}
 
@@ -266,7 +266,7 @@ def _pair(value: Any) -> Size:
 
 @MODELS("hf:")
 def load_hf(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
-    """A CLIPModel from a Hugging Face hub id or a local folder, weights in safetensors or loaded with weights_only.
+    """Load a CLIPModel from a hub id or a local folder, weights from safetensors or read with weights_only.
 
     Args:
         source: hub id or folder with config.json and the weights.
@@ -279,7 +279,7 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
     """
     options = options or Options()
     options.refuse("hf: models", "openai: files", "preset", "heads", "activation")
-    if os.path.isfile(source):  # unlike pathlib, answers for names that no file system takes
+    if os.path.isfile(source):  # returns False, where pathlib raises, for names that no file system accepts
         raise CheckpointError(
             f"Expected a folder or a hub id after hf:, got the file {shown(source)}. OpenAI-format files load with "
             "openai:."
@@ -327,7 +327,7 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
 
 
 def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
-    """A network with these weights, in float32; it is not built before the file is known to fill its blocks.
+    """Build a float32 network with these weights, after checking that the file has weights for every block.
 
     Raises:
         CheckpointError: as `checkpoint.fit`, or another number of blocks than the configuration says.
@@ -347,13 +347,13 @@ def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
 
 
 def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
-    """The image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
+    """Read the image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
 
     Raises:
         CheckpointError: both files are there and differ in what they do to an image.
     """
-    whole = read_json(folder, "processor_config.json") or {}
-    inner = whole.get("image_processor")
+    content = read_json(folder, "processor_config.json") or {}
+    inner = content.get("image_processor")
     alone = read_json(folder, "preprocessor_config.json")
     if not isinstance(inner, Mapping):
         return alone
@@ -370,7 +370,7 @@ def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
 
 
 def refuse_other_end(tokenizer: Tokenizer, config: ClipConfig, source: str) -> None:
-    """Raise when the tokenizer ends phrases with another token than the text tower reads.
+    """Raise when the tokenizer's end token is not the token that the text tower reads out.
 
     Raises:
         CheckpointError: the tokenizer belongs to another model.
@@ -388,7 +388,7 @@ def refuse_other_end(tokenizer: Tokenizer, config: ClipConfig, source: str) -> N
 
 
 def _published(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Weights under the names of `network.Clip`, without the position numbers that old files carry."""
+    """Rename weights to those of `network.Clip`, without the position ids that old files carry."""
     names = unwrap(tensors, "visual_projection.weight", source)
     return {
         re.sub(r"^(vision|text)_model\.\1_model\.", r"\1_model.", name): tensor

@@ -1,7 +1,7 @@
-"""What a Hugging Face folder holds: where it lies, its JSON files, and which of its files are the weights.
+"""Hugging Face folders: location, JSON files, and selection of the weight files.
 
-Whatever in the folder would change the model and is not read (an adapter, a quantisation, code of its own, a second set
-of weights) is refused by name, never left out without a word.
+Contents that would change the model and are not supported (an adapter, a quantisation, custom code, a second set of
+weights) are refused by name, never silently ignored.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Weights:
 
 
 def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path:
-    """The folder of a model: a local one, or that of a hub id in the hub's cache, downloaded where needed.
+    """Locate the folder of a model: a local one, or that of a hub id in the hub's cache, downloaded where needed.
 
     Args:
         source: folder or hub id.
@@ -58,7 +58,7 @@ def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path
         CheckpointError: no folder, and no hub id that can be had; one line after one attempt.
     """
     path = os.path.expanduser(source)
-    if os.path.isdir(path):  # unlike pathlib, answers for names that no file system takes
+    if os.path.isdir(path):  # returns False, where pathlib raises, for names that no file system accepts
         return Path(path)
     return _from_hub(source, cached_only, weights)
 
@@ -73,7 +73,7 @@ def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
     try:
         if not cached_only:
             try:
-                # One request without retries: a machine without a network is to say so at once.
+                # One request without retries, so that a machine without a network fails at once.
                 about = HfApi().model_info(source, timeout=_SECONDS)
                 names = [entry.rfilename for entry in about.siblings or ()]
                 wanted = _wanted(names, weights)
@@ -82,19 +82,19 @@ def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
                 raise
             except OfflineModeIsEnabled:
                 reason = "HF_HUB_OFFLINE is set, so the hub was not contacted"
-            except Exception as error:  # of the network's or the hub's many kinds; what is cached still serves
+            except Exception as error:  # network and hub raise many kinds; a cached copy may still serve
                 reason = f"the hub answered {type(error).__name__}: {first_line(error)[:120]}"
-        found = Path(snapshot_download(source, local_files_only=True))
+        cached = Path(snapshot_download(source, local_files_only=True))
     except HFValidationError:
         raise CheckpointError(f"{absent}. {advice}") from None
     except Exception:
         raise CheckpointError(f"{absent} ({reason}; nothing is cached). {advice}") from None
-    return found
+    return cached
 
 
 def _wanted(names: list[str], weights: bool) -> list[str]:
-    """The files of a hub repository that are read: configurations, tokenizer, one set of weights."""
-    # An adapter comes along so that it is found beside the base weights, and refused.
+    """Files of a hub repository to download: configurations, tokenizer, one set of weights."""
+    # Adapters are downloaded too, so that `refuse_foreign` sees them next to the base weights.
     wanted = [name for name in names if name in (*CONFIGS, *TOKENIZERS) or ("/" not in name and _ADAPTER.search(name))]
     chosen = next((name for name in WEIGHTS if name in names and weights), "")
     if chosen.endswith(".index.json"):
@@ -105,7 +105,7 @@ def _wanted(names: list[str], weights: bool) -> list[str]:
 
 
 def read_json(folder: Path, file: str) -> dict[str, Any] | None:
-    """A JSON file of a folder; None when there is none.
+    """Read a JSON file of a folder; None when it does not exist.
 
     Raises:
         CheckpointError: no regular file, a file that is no JSON object, or one that names code to be run.
@@ -132,30 +132,30 @@ def read_json(folder: Path, file: str) -> dict[str, Any] | None:
 
 
 def refuse_foreign(folder: Path, config: Mapping[str, Any] | None) -> None:
-    """Refuse what would change the model and is not read: adapters and quantised weights.
+    """Refuse contents that would change the model and are not supported: adapters and quantised weights.
 
     Raises:
-        CheckpointError: an adapter, alone or beside base weights.
+        CheckpointError: an adapter, alone or next to base weights.
         UnsupportedModel: weights that the configuration says are quantised.
     """
     adapters = [name for name in _names(folder) if _ADAPTER.search(name)]
     if adapters:
-        beside = "alone" if config is None else "beside the base weights"
+        context = "alone" if config is None else "next to the base weights"
         raise CheckpointError(
-            f"Expected a whole model in {shown(str(folder))}, got the adapter (LoRA) file {adapters[0]!r} {beside}. "
-            "Merge the adapter into its base model first (peft: merge_and_unload, save_pretrained), or move the file "
-            "out of the folder to explain the base model."
+            f"Expected a complete model in {shown(str(folder))}, got the adapter (LoRA) file {adapters[0]!r} "
+            f"{context}. Merge the adapter into its base model first (peft: merge_and_unload, save_pretrained), or "
+            "move the file out of the folder to explain the base model."
         )
     for key in ("quantization_config", "compression_config"):
         if config is not None and config.get(key):
             raise UnsupportedModel(
                 f"Expected full-precision weights in {shown(str(folder))}, got quantised ones ({key} in config.json). "
-                "Load the checkpoint that they were made from."
+                "Load the checkpoint that they were quantised from."
             )
 
 
 def read_weights(folder: Path) -> Weights:
-    """The weights of a folder, from safetensors where there are any.
+    """Read the weights of a folder, preferring safetensors.
 
     Raises:
         CheckpointError: no weights, missing shards, or several sets of weights that differ.
@@ -181,10 +181,10 @@ def read_weights(folder: Path) -> Weights:
         for name in _names(entry)
         if _ADAPTER.search(name)
     ]
-    told = [*unread, *inside]
-    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    note = f"the model's folder also holds {', '.join(told[:3])}{more}, not read: the weights are those of {sets[0]}"
-    return Weights(tensors, (note,) if told else ())
+    ignored = [*unread, *inside]
+    more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
+    note = f"the model's folder also holds {', '.join(ignored[:3])}{more}, not read: the weights are those of {sets[0]}"
+    return Weights(tensors, (note,) if ignored else ())
 
 
 def _names(folder: Path) -> list[str]:
@@ -206,15 +206,15 @@ def _no_weights(folder: Path, names: list[str]) -> str:
 
 
 def _files(folder: Path, name: str) -> list[str]:
-    """The files of a set of weights.
+    """List the files of a set of weights.
 
     Raises:
         CheckpointError: an index without files, with files outside the folder, or whose files are missing.
     """
     if not name.endswith(".index.json"):
         return [name]
-    found = (read_json(folder, name) or {}).get("weight_map")
-    files = sorted({str(file) for file in found.values()}) if isinstance(found, Mapping) else []
+    index = (read_json(folder, name) or {}).get("weight_map")
+    files = sorted({str(file) for file in index.values()}) if isinstance(index, Mapping) else []
     missing = [file for file in files if Path(file).name != file or not regular(folder / file)]
     if missing or not files:
         got = f"{shown(missing[0])} ({len(missing)} of {len(files)} missing)" if missing else "none"
@@ -227,10 +227,10 @@ def _files(folder: Path, name: str) -> list[str]:
 def _read(folder: Path, files: list[str]) -> dict[str, Any]:
     tensors: dict[str, Any] = {}
     for file in files:
-        found = read_tensors(folder / file)
-        if twice := tensors.keys() & found.keys():
-            raise CheckpointError(f"Expected each weight once in {shown(str(folder))}, got {min(twice)!r} twice.")
-        tensors |= found
+        shard = read_tensors(folder / file)
+        if repeated := tensors.keys() & shard.keys():
+            raise CheckpointError(f"Expected each weight once in {shown(str(folder))}, got {min(repeated)!r} twice.")
+        tensors |= shard
     return tensors
 
 

@@ -1,7 +1,7 @@
-"""What the rest of the library asks of a model: two towers seen block by block, preprocessing, a tokenizer.
+"""Interface of a model: an image and a text tower as chains of blocks, preprocessing, a tokenizer.
 
-Everything about somebody else's model library (attribute paths, token layout, pooling) stays in the one file of its
-family beside this one.
+Everything specific to a third-party model library (attribute paths, token layout, pooling) stays in the file of its
+family, next to this one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matex.registry import Registry
 
 
 class Attended(NamedTuple):
-    """The attention half of one block.
+    """Queries, keys, values and output of the attention in one block.
 
     `query` and `output` hold one row only where the block was run for the readout token alone.
     """
@@ -55,23 +55,23 @@ class Tower(Protocol):
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Which of `matex.attribution.NEEDS` it has not, each with the reason as half a sentence."""
+        """The entries of `matex.attribution.NEEDS` that the tower does not meet, each with the reason as a clause."""
         ...
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """Pixels or token ids to the first block's input, [batch, token, dim]."""
+        """Embed pixels or token ids: the first block's input, [batch, token, dim]."""
         ...
 
     def norm(self, layer: int, hidden: Tensor) -> Tensor:
-        """What the attention of block `layer` reads of its input: the first norm's output, [batch, token, dim]."""
+        """Apply the first norm of block `layer`, whose output is the input of its attention, [batch, token, dim]."""
         ...
 
     def blank(self, inputs: Tensor) -> Tensor:
-        """As `embed`, of an image of the mean colour or of tokens that carry nothing but their places."""
+        """Embed an uninformative input: an image of the mean colour, or tokens that carry only their positions."""
         ...
 
     def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
-        """Attention of block `layer` over its input.
+        """Compute the attention of block `layer` from the block's input.
 
         Args:
             rows: [batch]; compute these query rows only.
@@ -81,19 +81,19 @@ class Tower(Protocol):
         ...
 
     def attend_normed(self, layer: int, normed: Tensor, rows: Tensor | None = None) -> Attended:
-        """The same from the first norm's output on."""
+        """Compute the attention of block `layer` from the first norm's output."""
         ...
 
     def output_projection(self, layer: int, output: Tensor) -> Tensor:
-        """The output projection of block `layer` over its concatenated heads, [batch, query, dim]."""
+        """Apply the output projection of block `layer` to its concatenated heads, [batch, query, dim]."""
         ...
 
     def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-        """The rest of block `layer`: both residual additions and the feed-forward part; rows as in `output`."""
+        """Apply the rest of block `layer`: residual additions and the feed-forward part; rows as in `output`."""
         ...
 
     def project(self, readout: Tensor) -> Tensor:
-        """The readout token after the last block [batch, dim] to the joint space [batch, joint], not normalised."""
+        """Project the readout token of the last block [batch, dim] to the joint space [batch, joint], unnormalised."""
         ...
 
     def readout(self, inputs: Tensor) -> Tensor:
@@ -114,9 +114,9 @@ class Tower(Protocol):
 
 
 class Encoded(NamedTuple):
-    """A phrase as the model reads it: token ids and the characters each came from (equal ends for special tokens).
+    """Token ids of a phrase and the character span of each token (equal ends for special tokens).
 
-    `notes` says which words the model cannot have understood.
+    `notes` names the words that the model cannot have understood.
     """
 
     ids: tuple[int, ...]
@@ -125,7 +125,7 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer(Protocol):
-    """What is used of a fast Hugging Face tokenizer."""
+    """Part of the interface of a fast Hugging Face tokenizer that matex uses."""
 
     @property
     def all_special_ids(self) -> Sequence[int]: ...
@@ -140,7 +140,7 @@ MODELS: Registry[Any] = Registry("model")
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller of `matex.load` says about a checkpoint; each family takes what its format leaves open.
+    """Options of `matex.load` about a checkpoint; each family accepts those that its format leaves unspecified.
 
     Args:
         preset: activation and normalisation of an OpenAI-format file, by name.
@@ -157,7 +157,7 @@ class Options:
     cached_only: bool = False
 
     def refuse(self, family: str, owner: str, *names: str) -> None:
-        """Refuse options that a family has no use for.
+        """Refuse options that do not apply to a family.
 
         Raises:
             InputError: one of them was given.
@@ -169,22 +169,22 @@ class Options:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """An image tower and a text tower that meet in a joint space, with what they need to read films and phrases.
+    """An image and a text tower with a joint embedding space, preprocessing and a tokenizer.
 
     Args:
         name: as given to `matex.load`.
-        module: the network the towers are views of.
+        module: the network whose parts the towers call.
         image: the image tower.
         text: the text tower.
         patch: (height, width) of one patch, model pixels.
-        preprocessing: films to pixels; None when the checkpoint came without.
-        tokenizer: a fast Hugging Face tokenizer; None when the checkpoint came without.
+        preprocessing: films to pixels; None when the checkpoint has none.
+        tokenizer: a fast Hugging Face tokenizer; None when the checkpoint has none.
         context: longest token sequence, special tokens included.
         vocabulary: number of token ids.
-        logit_scale: what the model multiplies cosines with, its inverse temperature.
-        missing: what `explain` needs and the checkpoint did not bring, as one line each.
+        logit_scale: factor on the cosine similarity, the inverse temperature.
+        missing: what `explain` needs and the checkpoint does not contain, as one line each.
         record: further facts for the provenance (preset, activation, training record).
-        notes: what a reader of every explanation must know of the model's files.
+        notes: remarks on the model's files that belong to every explanation.
     """
 
     name: str
@@ -216,10 +216,10 @@ class Model:
         return next(self.module.parameters()).dtype
 
     def prepare(self, film: Film, resize: Resize = "model") -> tuple[Tensor, Placement]:
-        """A film to pixels [1, channel, height, width] on the model's device, and the way back.
+        """Preprocess a film: pixels [1, channel, height, width] on the model's device, and their Placement.
 
         Raises:
-            InputError: the checkpoint came without preprocessing.
+            InputError: the checkpoint has no preprocessing.
         """
         if self.preprocessing is None:
             raise InputError(self._without("preprocessing"))
@@ -227,7 +227,7 @@ class Model:
         return pixels.to(self.device, self.dtype), placement
 
     def encode(self, text: str) -> Encoded:
-        """A phrase to token ids, special tokens included, no padding.
+        """Tokenize a phrase, special tokens included, without padding.
 
         Raises:
             InputError: no tokenizer, an empty phrase, one above `MAX_PHRASE` characters or longer than the model reads,
@@ -237,7 +237,7 @@ class Model:
             raise InputError(self._without("tokenizer"))
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected a phrase as a string, got {type(text).__name__}.")
-        if len(text) > MAX_PHRASE:  # before the tokenizer, whose time grows with it
+        if len(text) > MAX_PHRASE:  # before the tokenizer, whose run time grows with the length
             raise InputError(
                 f"Expected a phrase of at most {MAX_PHRASE} characters, got {len(text)}. Shorten it, or explain a "
                 "whole report sentence by sentence (matex explain --report FILE)."
@@ -272,9 +272,9 @@ class Model:
         return Encoded(ids, spans, (describe(unread),) if unread else ())
 
     def batch(self, phrases: Sequence[Encoded]) -> Tensor:
-        """Token ids of several phrases as one tensor [phrase, token], padded behind the end by repeating the last id.
+        """Stack token ids of several phrases into [phrase, token], padded after the end by repeating the last id.
 
-        The towers are causal and read the first end token, so what follows it is never seen.
+        The towers are causal and read out the first end token, so the padding has no effect.
         """
         longest = max(len(phrase.ids) for phrase in phrases)
         rows = [phrase.ids + phrase.ids[-1:] * (longest - len(phrase.ids)) for phrase in phrases]
@@ -282,9 +282,9 @@ class Model:
 
     @property
     def weights_sha256(self) -> str:
-        """Hash over names and values of all weights, independent of the file format they came in."""
+        """Hash of the names and values of all weights, independent of the file format."""
         weights = sorted(self.module.state_dict().items())
-        # Kept until a tensor is changed in place or replaced.
+        # Hashing reads every weight: reused until a tensor is changed in place (_version) or replaced (data_ptr).
         state = tuple((name, tensor.data_ptr(), tensor._version) for name, tensor in weights)
         if state not in self._hashes:
             digest = hashlib.sha256()
@@ -301,10 +301,10 @@ class Model:
 
 
 def check_model(model: Any) -> None:
-    """Refuse what is no loaded model, naming the call that loads it.
+    """Refuse anything but a loaded model, naming the call that loads it.
 
     Raises:
-        InputError: a name, a module of another library, or anything else.
+        InputError: a name, a module of another library, or an object of another type.
     """
     if isinstance(model, Model):
         return
@@ -315,9 +315,9 @@ def check_model(model: Any) -> None:
 
 
 def words(text: str, spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    """Token scores summed over the words of the phrase, in reading order; punctuation alone is no word."""
-    found: list[tuple[str, float]] = []
+    """Sum token scores over the words of the phrase, in reading order; punctuation alone is not a word."""
+    totals: list[tuple[str, float]] = []
     for match in re.finditer(r"\w+(?:[-/'.]\w+)*", text):
         inside = [s for (a, b), s in zip(spans, scores, strict=True) if a < match.end() and b > match.start()]
-        found.append((match.group(), float(sum(inside))))
-    return tuple(found)
+        totals.append((match.group(), float(sum(inside))))
+    return tuple(totals)

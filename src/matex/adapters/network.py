@@ -1,4 +1,4 @@
-"""CLIP as transformers lays it out, reduced to what the towers call.
+"""CLIP's modules as in transformers, reduced to the parts that the towers call.
 
 Names of modules, weights and configuration entries are those of transformers' CLIPModel, so that `clip.py` sees both
 alike and its state dict is the published one. Importing transformers takes longer than importing torch; this file
@@ -53,53 +53,53 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
 }
 
 
-def whole(default: int, low: int, high: int) -> Any:
-    """A field for whole numbers in [low, high]."""
+def bounded(default: int, low: int, high: int) -> Any:
+    """A dataclass field for integers in [low, high]."""
     return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The image tower; names and defaults are those of transformers' CLIPVisionConfig."""
+    """Configuration of the image tower; names and defaults are those of transformers' CLIPVisionConfig."""
 
-    hidden_size: int = whole(768, 1, 1 << 16)
-    intermediate_size: int = whole(3072, 1, 1 << 18)
-    num_hidden_layers: int = whole(12, 1, 1000)
-    num_attention_heads: int = whole(12, 1, 1 << 12)
-    num_channels: int = whole(3, 3, 3)
-    image_size: int = whole(224, 1, 1 << 14)
-    patch_size: int = whole(32, 1, 1 << 14)
+    hidden_size: int = bounded(768, 1, 1 << 16)
+    intermediate_size: int = bounded(3072, 1, 1 << 18)
+    num_hidden_layers: int = bounded(12, 1, 1000)
+    num_attention_heads: int = bounded(12, 1, 1 << 12)
+    num_channels: int = bounded(3, 3, 3)
+    image_size: int = bounded(224, 1, 1 << 14)
+    patch_size: int = bounded(32, 1, 1 << 14)
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text tower; names and defaults are those of transformers' CLIPTextConfig.
+    """Configuration of the text tower; names and defaults are those of transformers' CLIPTextConfig.
 
     Args:
         eos_token_id: id of the end token, whose place is the readout; 2 in old checkpoints, which then read the
             largest id of a phrase.
     """
 
-    hidden_size: int = whole(512, 1, 1 << 16)
-    intermediate_size: int = whole(2048, 1, 1 << 18)
-    num_hidden_layers: int = whole(12, 1, 1000)
-    num_attention_heads: int = whole(8, 1, 1 << 12)
-    vocab_size: int = whole(49408, 3, 1 << 24)
-    max_position_embeddings: int = whole(77, 3, 1 << 16)
-    eos_token_id: int = whole(49407, 0, 1 << 24)
+    hidden_size: int = bounded(512, 1, 1 << 16)
+    intermediate_size: int = bounded(2048, 1, 1 << 18)
+    num_hidden_layers: int = bounded(12, 1, 1000)
+    num_attention_heads: int = bounded(8, 1, 1 << 12)
+    vocab_size: int = bounded(49408, 3, 1 << 24)
+    max_position_embeddings: int = bounded(77, 3, 1 << 16)
+    eos_token_id: int = bounded(49407, 0, 1 << 24)
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
 
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """A CLIP model: its towers and the size of the space in which they meet."""
+    """Configuration of a CLIP model: both towers and the dimension of the joint space."""
 
     vision_config: VisionConfig
     text_config: TextConfig
-    projection_dim: int = whole(512, 1, 1 << 16)
+    projection_dim: int = bounded(512, 1, 1 << 16)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], source: str) -> ClipConfig:
@@ -107,7 +107,7 @@ class ClipConfig:
 
         Args:
             content: of the file. Sections of old files (`vision_config_dict`) override the others, as in transformers.
-            source: named in refusals.
+            source: named in error messages.
 
         Raises:
             CheckpointError: a value that no CLIP model can have, by its key.
@@ -136,13 +136,13 @@ def _section(kind: type[Any], content: Mapping[str, Any], key: str, source: str)
         values["eos_token_id"] = ends[0]
     for name, value in values.items():
         _check(kind, name, value, f"{key}.{name}", source)
-    made = kind(**values)
-    _check_relations(made, key, source)
-    return made
+    tower = kind(**values)
+    _check_relations(tower, key, source)
+    return tower
 
 
 def _check(kind: type[Any], name: str, value: Any, key: str, source: str) -> None:
-    """One value against its field: whole numbers have a range, an activation a list, an epsilon is a small number."""
+    """Check a value against its field: an integer in its range, a known activation, an epsilon in (0, 0.1]."""
     limits = next(item.metadata.get("range") for item in dataclasses.fields(kind) if item.name == name)
     if limits is not None:
         low, high = limits
@@ -176,12 +176,12 @@ def _refusal(key: str, expected: str, value: Any, source: str) -> CheckpointErro
 
 
 def _embedding(rows: int, dim: int) -> nn.Embedding:
-    """An embedding without initial values, which would import torch's compiler on the meta device (1.3 s)."""
+    """Create an embedding without initialisation, which would import torch's compiler on the meta device (1.3 s)."""
     return nn.Embedding.from_pretrained(torch.empty(rows, dim), freeze=False)
 
 
 class VisionEmbeddings(nn.Module):
-    """Pixels [batch, 3, height, width] to [batch, 1 + rows * columns, dim], CLS first."""
+    """Embed pixels [batch, 3, height, width] as tokens [batch, 1 + rows * columns, dim], CLS first."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ class VisionEmbeddings(nn.Module):
         return tokens + positions
 
     def _interpolated(self, positions: Tensor, height: int, width: int) -> Tensor:
-        """Position embeddings for another grid, bicubic; as they are for a square of as many patches."""
+        """Interpolate the position embeddings to another grid, bicubic; unchanged for a square of as many patches."""
         rows, columns = height // self.patch_size, width // self.patch_size
         if rows * columns == self.side**2 and height == width:
             return positions
@@ -212,7 +212,7 @@ class VisionEmbeddings(nn.Module):
 
 
 class TextEmbeddings(nn.Module):
-    """Token ids [batch, token] to [batch, token, dim]."""
+    """Embed token ids [batch, token] as [batch, token, dim]."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class Attention(nn.Module):
         dim = config.hidden_size
         self.num_heads = config.num_attention_heads
         self.scale = (dim // self.num_heads) ** -0.5
-        # In transformers' order: whoever draws weights anew walks the parameters in this order.
+        # In transformers' order, which fixes the random numbers that `randomised` assigns to each parameter.
         self.k_proj, self.v_proj, self.q_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
 
 

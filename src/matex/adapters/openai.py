@@ -35,7 +35,7 @@ other people's, with heads of 64, 80, 88 or 104 (open_clip ViT-H/14, ViT-g/14, V
 
 @dataclass(frozen=True)
 class Preset:
-    """What a state dict does not say about itself.
+    """Facts about a checkpoint that its state dict does not contain.
 
     Args:
         activation: of the feed-forward parts, as transformers names it.
@@ -58,7 +58,7 @@ PRESETS("cxr-repair")(Preset("quick_gelu", _RAJPURKAR))
 
 @MODELS("openai:")
 def load_openai(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
-    """A ViT CLIP from an OpenAI-format state dict (.pt, .pth, .safetensors), loaded with weights_only.
+    """Load a ViT CLIP from an OpenAI-format state dict (.pt, .pth, .safetensors), read with weights_only.
 
     Args:
         source: the file.
@@ -104,7 +104,7 @@ def load_openai(source: str, *, name: str | None = None, options: Options | None
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file, wrappers taken off; never runs code from the file.
+    """Read the tensors of a checkpoint file without its wrappers; never runs code from the file.
 
     Raises:
         CheckpointError: no file, a TorchScript archive, a pickle with other things than tensors, or no tensors.
@@ -113,7 +113,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, options: Options) -> dict[str, Any]:
-    """Sizes of the towers, read off the shapes of the weights, as a config.json has them."""
+    """Infer the configuration of the towers, as in a config.json, from the shapes of the weights."""
     if "visual.layer1.0.conv1.weight" in weights:
         raise UnsupportedModel(
             f"Expected a ViT image tower in {shown(source)}, got a ResNet. Attention methods need a ViT checkpoint."
@@ -174,7 +174,7 @@ def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, o
 
 
 def _heads(source: str, image: int, text: int, options: Options) -> tuple[int, int]:
-    """Heads of both towers: as given, or as OpenAI's code has them where the towers are no wider than OpenAI's.
+    """Attention heads of both towers: as given, or by OpenAI's rule where the towers are no wider than OpenAI's.
 
     Raises:
         CheckpointError: widths that the preset says nothing about.
@@ -196,7 +196,7 @@ def _heads(source: str, image: int, text: int, options: Options) -> tuple[int, i
 
 
 def _depth(weights: Mapping[str, Tensor], tower: str) -> int:
-    """Blocks of a tower that are there without a gap, counted from the first."""
+    """Count the blocks of a tower, from the first to the first gap."""
     start = f"{tower}resblocks."
     numbers = {name[len(start) :].split(".")[0] for name in weights if name.startswith(start)}
     return next(depth for depth in range(len(numbers) + 1) if str(depth) not in numbers)
@@ -234,7 +234,7 @@ _FACTS = ("input_resolution", "context_length", "vocab_size")  # old exports car
 
 
 def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """OpenAI's names to `network.Clip`'s; what has no counterpart keeps its name and is reported as unexpected."""
+    """Rename OpenAI's weights to `network.Clip`'s; others keep their names and are reported as unexpected."""
     translated: dict[str, Tensor] = {}
     for name, value in weights.items():
         if name in _FACTS:
@@ -258,7 +258,7 @@ def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def find_clip_tokenizer(options: Options, folder: Path) -> Tokenizer | None:
-    """CLIP's tokenizer: as given, beside the checkpoint, from an installed open_clip, or from the hub's cache."""
+    """Find CLIP's tokenizer: as given, next to the checkpoint, in an installed open_clip, or in the hub's cache."""
     if options.tokenizer is not None:
         return given_tokenizer(options.tokenizer, options.cached_only)
     found = load_tokenizer(folder)
@@ -276,7 +276,7 @@ def find_clip_tokenizer(options: Options, folder: Path) -> Tokenizer | None:
 
 
 def tokenizer_from_merges(path: Path) -> Tokenizer:
-    """CLIP's tokenizer from its published merge list (gzip): bytes, bytes at word ends, merges, start and end."""
+    """Build CLIP's tokenizer from its published merge list (gzip): bytes, bytes at word ends, merges, start and end."""
     lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     merges = [line for line in lines[1 : 49152 - 256 - 2 + 1] if line.strip()]
     letters = _byte_letters()
@@ -286,7 +286,7 @@ def tokenizer_from_merges(path: Path) -> Tokenizer:
 
 
 def _byte_letters() -> list[str]:
-    """The character that stands for each byte in byte-level vocabularies, printable bytes first, as GPT-2 has them."""
+    """Characters that represent the bytes in byte-level vocabularies, printable bytes first, as in GPT-2."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(others))]

@@ -1,4 +1,4 @@
-"""Films to pixels as a checkpoint was trained to see them, with the way back."""
+"""Preprocessing of films as in a checkpoint's training, with the Placement that maps results back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PIL_NUMBERS: dict[int, Resampling] = {0: "nearest", 1: "lanczos", 2: "bilinear"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, cut or pad, scale, normalise.
+    """Resize, crop or pad, scale and normalise a film.
 
     Args:
         size: (height, width) of the model's input, pixels.
@@ -38,12 +38,12 @@ class Preprocessing:
         mean: per channel, after scaling.
         std: per channel, after scaling.
         by_way_of: size of a square the film is fitted into first (Lanczos), as some checkpoints were trained; None.
-        resize_to: what the film is resized to before the centre of `size` is cut out of it, where that is another
-            size: (height, width), or the length of its shorter side; None where nothing is cut but what exceeds
-            `size`. Where it is smaller than `size`, the film is padded with black.
+        resize_to: what the film is resized to before its centre of `size` is cropped, where that is another
+            size: (height, width), or the length of its shorter side; None where only what exceeds `size`
+            is cropped. Where it is smaller than `size`, the film is padded with black.
 
     Raises:
-        InputError: numbers that make no pixels of a film: a deviation of 0, infinity, a scale of 1e308.
+        InputError: numbers without finite, increasing pixel values: a deviation of 0, infinity, a scale of 1e308.
     """
 
     size: Size
@@ -56,7 +56,7 @@ class Preprocessing:
     resize_to: Size | int | None = None
 
     def __post_init__(self) -> None:
-        # Films have 8 bits: what black and white become decides for all that lies between them.
+        # Normalisation is affine, so checking black and white covers every 8-bit value between them.
         ends = [
             (level * self.scale - mean) / std if std else math.nan
             for mean, std in zip(self.mean, self.std, strict=True)
@@ -71,18 +71,18 @@ class Preprocessing:
             )
 
     def __call__(self, film: Film, patch: Size, resize: Resize = "model") -> tuple[Tensor, Placement]:
-        """Pixels float32 [1, 3, height, width] and their Placement; `resize` other than "model" overrides the way.
+        """Pixels float32 [1, 3, height, width] and their Placement; `resize` other than "model" overrides how they fit.
 
         A film that lies turned or mirrored is brought into the standard frame first (see Placement).
 
         Raises:
-            InputError: the film cannot be brought to the model's size this way.
+            InputError: the film cannot be brought to the model's size by this kind of resizing.
         """
-        way = self.resize if resize == "model" else resize
+        mode = self.resize if resize == "model" else resize
         resize_to = self.resize_to if resize == "model" else None
         try:
             placement = Placement.fit(
-                film.size, self.size, patch, way, resize_to, turns=film.turns, mirrored=film.mirrored
+                film.size, self.size, patch, mode, resize_to, turns=film.turns, mirrored=film.mirrored
             )
         except ValueError as error:
             raise InputError(str(error)) from None
@@ -100,12 +100,12 @@ class Preprocessing:
 
     @property
     def levels(self) -> Tensor:
-        """Black and white after normalisation, float64 [2, channel]."""
+        """Values of black and white after normalisation, float64 [2, channel]."""
         ends = torch.tensor([[0.0], [255 * self.scale]], dtype=torch.float64)
         return (ends - torch.tensor(self.mean)) / torch.tensor(self.std)
 
     def describe(self) -> dict[str, Any]:
-        """As plain data, for the provenance."""
+        """The parameters as plain data, for the provenance."""
         return asdict(self)
 
     @classmethod
@@ -156,21 +156,21 @@ class Preprocessing:
         mean = config.get("image_mean", CLIP_MEAN) if normalise else (0.0, 0.0, 0.0)
         std = config.get("image_std", CLIP_STD) if normalise else (1.0, 1.0, 1.0)
         resampling = _PIL_NUMBERS[int(config.get("resample", 3))]
-        way: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
-        return cls(size, way, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
+        mode: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
+        return cls(size, mode, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
 
 
 _FOREIGN = ("do_pad", "crop_pct", "do_flip_channel_order", "do_grayscale", "do_split_image", "do_image_splitting")
 """Settings of other image processors that change the pixels."""
 _LARGEST_PIXEL = 1e4  # after normalisation; models that take raw values read 255
-_LARGEST_RESIZE = 8  # times the model's own side, before the centre is cut out
+_LARGEST_RESIZE = 8  # times the model's own side, before the centre is cropped
 _LEAST_CONTRAST = 1e-3  # between black and white after normalisation
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def unstated(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """A note on the settings that a processor leaves out and transformers fills in with those of OpenAI's CLIP."""
+    """Note the settings that a processor omits and that transformers replaces by those of OpenAI's CLIP."""
     needed = ("size", *(("image_mean", "image_std") if config.get("do_normalize", True) else ()))
     absent = [name for name in needed if name not in config]
     if not absent:

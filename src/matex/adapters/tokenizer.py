@@ -1,4 +1,4 @@
-"""Tokenizers: found, read and described for the record.
+"""Tokenizers: location, loading, and description for the provenance.
 
 A tokenizer.json is read by the `tokenizers` package alone. CLIP's older pair of files, vocab.json and merges.txt, is
 left to transformers, whose import takes as long as torch's.
@@ -19,10 +19,10 @@ from matex.errors import CheckpointError, UnsupportedModel, shown
 
 
 class FastTokenizer:
-    """A tokenizer.json behind the interface of a fast Hugging Face tokenizer, without truncation and padding."""
+    """A tokenizer.json with the interface of a fast Hugging Face tokenizer, without truncation and padding."""
 
     def __init__(self, backend: Any, unknown: str | None = None) -> None:
-        backend.no_truncation()  # a phrase that is too long is refused; a file may ask for cutting it off
+        backend.no_truncation()  # phrases that are too long are refused; a file may enable truncation
         backend.no_padding()
         self._backend = backend
         self._unknown = unknown or getattr(backend.model, "unk_token", None)
@@ -33,7 +33,7 @@ class FastTokenizer:
 
     @property
     def unk_token_id(self) -> int | None:
-        """Id of the token that stands for what is not in the vocabulary; None where there is none."""
+        """Id of the unknown token; None where there is none."""
         return None if self._unknown is None else self._backend.token_to_id(self._unknown)
 
     def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
@@ -45,7 +45,7 @@ class FastTokenizer:
 
 
 def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
-    """The tokenizer that the caller named.
+    """Load the tokenizer that the caller named.
 
     Raises:
         CheckpointError: there is none.
@@ -60,7 +60,7 @@ def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
 
 
 def describe_tokenizer(source: str) -> dict[str, str | None]:
-    """What a record says of a tokenizer that was given: the hub id, or a folder's name and checksum, never its path."""
+    """Describe a tokenizer for the provenance: the hub id, or a folder's name and checksum, never its path."""
     path = Path(os.path.expanduser(source))
     if not os.path.isdir(path):
         return {"source": source, "sha256": None}
@@ -72,7 +72,7 @@ def describe_tokenizer(source: str) -> dict[str, str | None]:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer | None:
-    """The tokenizer of a folder; None when there is none.
+    """Load the tokenizer of a folder; None when there is none.
 
     Raises:
         CheckpointError: tokenizer files that cannot be read.
@@ -96,25 +96,25 @@ def load_tokenizer(folder: Path) -> Tokenizer | None:
         return clip_tokenizer(vocabulary, [line for line in merges if line.strip() and not line.startswith("#version")])
     except (CheckpointError, UnsupportedModel):
         raise
-    except Exception as error:  # the readers raise nearly every kind on a damaged file
+    except Exception as error:  # the readers raise nearly any exception on a damaged file
         raise CheckpointError(f"Expected a tokenizer in {shown(str(folder))}, got: {first_line(error)}.") from error
 
 
 def _from_json(path: Path, unknown: Any) -> FastTokenizer:
-    """The tokenizer of a file; `unknown` is the unknown token as tokenizer_config.json has it, text or a table."""
+    """Build the tokenizer of a file; `unknown` is the unknown token as in tokenizer_config.json, text or a table."""
     from tokenizers import Tokenizer as Backend
 
     name = unknown.get("content") if isinstance(unknown, Mapping) else unknown
     try:
         return FastTokenizer(Backend.from_file(str(path)), name if isinstance(name, str) else None)
     except BaseException as error:
-        if type(error).__name__ == "PanicException":  # how the package's Rust code fails; no Exception
+        if type(error).__name__ == "PanicException":  # a panic of the Rust code; no Exception
             raise ValueError(first_line(error)) from None
         raise
 
 
 def clip_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[str]) -> Tokenizer:
-    """CLIP's tokenizer of a vocabulary and merges, each of these "left right"."""
+    """Build CLIP's tokenizer from a vocabulary and merges, each of these "left right"."""
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
     pairs: Any = [tuple(merge.split()) for merge in merges]

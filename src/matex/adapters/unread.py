@@ -1,4 +1,4 @@
-"""Which words of a phrase a model cannot have understood, judged by what its tokenizer passes on.
+"""Detection of words that a model cannot have understood, from the tokens its tokenizer returns.
 
 A language model reads tokens. A word that reaches it as an unknown token, not at all, or as a handful of fragments that
 are shared with thousands of other words carries no meaning that training could have attached to it. The map that the
@@ -41,20 +41,20 @@ def unread_words(
         (word, reason) in reading order, each word once.
     """
     pieces = [(number, a, b) for number, (a, b) in zip(ids, spans, strict=True) if b > a]
-    found: dict[str, str] = {}
+    unread: dict[str, str] = {}
     for start, end in _words(text):
         inside = [(number, a, b) for number, a, b in pieces if a < end and b > start]
         reason = _reason(text[start:end], start, inside, unknown)
         if reason:
-            found.setdefault(text[start:end], reason)
-    return tuple(found.items())
+            unread.setdefault(text[start:end], reason)
+    return tuple(unread.items())
 
 
 def describe(words: Sequence[tuple[str, str]]) -> str:
-    """The note of an explanation about words that the model cannot have understood."""
-    told = ", ".join(f"{word!r} ({reason})" for word, reason in words[:8])
+    """Word the note of an explanation about words that the model cannot have understood."""
+    listed = ", ".join(f"{word!r} ({reason})" for word, reason in words[:8])
     more = f" and {len(words) - 8} more" if len(words) > 8 else ""
-    return f"words that the model cannot have understood: {told}{more}"
+    return f"words that the model cannot have understood: {listed}{more}"
 
 
 def _reason(word: str, start: int, inside: Sequence[tuple[int, int, int]], unknown: int | None) -> str | None:
@@ -75,7 +75,7 @@ def _reason(word: str, start: int, inside: Sequence[tuple[int, int, int]], unkno
 
 
 def _words(text: str) -> Iterator[tuple[int, int]]:
-    """Runs of letters, runs of digits and runs of symbols beyond ASCII, each with the marks that belong to it."""
+    """Spans of runs of letters, digits or symbols beyond ASCII, each with its combining marks."""
     start, kind = 0, ""
     for at, letter in enumerate(text):
         category = unicodedata.category(letter)
