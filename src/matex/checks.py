@@ -145,8 +145,8 @@ def open_regular(path: str | Path, what: str, limit: int, where: str = "") -> Ge
         if os.path.isdir(path):  # Windows refuses to open one
             raise InputError(f"Expected {what}, got a folder: {where}. Give one file in it.") from None
         special = error.errno in (errno.ENXIO, errno.ENODEV)  # a socket, or a device that is not there
-        said = "a socket or a device" if special else error.strerror
-        raise InputError(f"Expected {what}, got {said}: {where}. Check the path and its permissions.") from None
+        reason = "a socket or a device" if special else error.strerror
+        raise InputError(f"Expected {what}, got {reason}: {where}. Check the path and its permissions.") from None
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
@@ -274,9 +274,9 @@ def parse_array(data: bytes, what: str) -> NDArray[Any]:
             raise ValueError("another number of bytes than its header says")
         return np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # the header is read by Python's own parser, which raises several kinds
-        said = shortened(str(error)) or type(error).__name__
+        reason = shortened(str(error)) or type(error).__name__
         raise InputError(
-            f"Expected a .npy array of numbers in {what}, got other content: {said}. Save it again."
+            f"Expected a .npy array of numbers in {what}, got other content: {reason}. Save it again."
         ) from None
 
 

@@ -157,7 +157,7 @@ def _read_file(source: str | Path, side: int | None) -> Film:
         return _read_dicom(stream, whole, side)
     notes: list[str] = []
     try:
-        with _remarks(notes):
+        with _warnings_as_notes(notes):
             image = Image.open(BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise _too_large(where) from None
@@ -171,13 +171,13 @@ def _read_file(source: str | Path, side: int | None) -> Film:
 
 
 @contextmanager
-def _remarks(notes: list[str]) -> Generator[None]:
-    """What Pillow warns about becomes notes, except for large images, where our own limit counts."""
-    with _FILTERS, warnings.catch_warnings(record=True) as said:
+def _warnings_as_notes(notes: list[str]) -> Generator[None]:
+    """Turn Pillow's warnings into notes, except for large images, where our own limit applies."""
+    with _FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
-    notes.extend(dict.fromkeys("Pillow: " + " ".join(str(warning.message).split()) for warning in said))
+    notes.extend(dict.fromkeys("Pillow: " + " ".join(str(warning.message).split()) for warning in caught))
 
 
 @contextmanager
@@ -185,8 +185,8 @@ def _decoder_reports(reported: list[str], listen: bool) -> Generator[None]:
     """What libtiff reports about damage while an image is decoded, in place of its lines on standard error.
 
     The C library writes to file descriptor 2, raises nothing and leaves what it could not decode as it was. The
-    descriptor belongs to the whole process: one thread at a time is in here (under _remarks), and lines of other origin
-    are passed on.
+    descriptor belongs to the whole process: one thread at a time is in here (under _warnings_as_notes), and lines of
+    other origin are passed on.
     """
     try:
         before = os.dup(2) if listen else None
@@ -358,7 +358,7 @@ def _decode(
         )
     reported: list[str] = []
     try:
-        with _remarks(notes), _decoder_reports(reported, listen=kind == "TIFF"):
+        with _warnings_as_notes(notes), _decoder_reports(reported, listen=kind == "TIFF"):
             # An MPO is a photograph and its preview.
             frames = 1 if kind == "MPO" else getattr(image, "n_frames", 1)
             if frames != 1:

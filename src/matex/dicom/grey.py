@@ -73,7 +73,7 @@ def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: lis
     rescaled = _modality(stored, dataset, layout, notes)
     shown = np.clip(_voi(rescaled, levels.counts, padding, dataset, notes), 0, 1)
     if layout.inverted or code(dataset, "PresentationLUTShape") == "INVERSE":
-        # One inversion: on CR and DX, INVERSE is how MONOCHROME1 is said again (PS3.3 C.8.11.3.1.2).
+        # Inverted once: on CR and DX, INVERSE repeats what MONOCHROME1 states (PS3.3 C.8.11.3.1.2).
         shown = 1 - shown
         notes.append("MONOCHROME1 or INVERSE: inverted, so that dense is bright")
     grey = np.rint(shown * 255).astype(np.uint8)

@@ -47,7 +47,7 @@ class DicomImage:
 
 
 def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
-    """Decode, rescale, window, invert where asked, and read how the patient lies in the image.
+    """Decode, rescale, window, invert where the header requires it, and read the patient's orientation in the image.
 
     Warning filters and pydicom's logger, which belong to the whole process, change for the time of the call:
     matex.images.read, the way in, lets one thread at a time in here.
@@ -106,8 +106,8 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, b
     bottom; of a pair such as "LF" the first letter weighs most. A frontal film for display is L\\F.
     """
     view = _view(dataset, notes)
-    said = [word.upper() for word in words(dataset, "PatientOrientation")]
-    if not any(said):
+    orientation = [word.upper() for word in words(dataset, "PatientOrientation")]
+    if not any(orientation):
         # Field of View Rotation and Horizontal Flip are relative to the detector (PS3.3 C.8.11.4), not to the patient.
         flipped = code(dataset, "FieldOfViewHorizontalFlip") == "YES"
         if flipped or number(dataset, "FieldOfViewRotation"):
@@ -115,7 +115,7 @@ def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, b
         if is_frontal(view):
             notes.append("no PatientOrientation: standard display assumed (patient's right on the image's left)")
         return view, 0, False, False
-    parts = [_DIRECTIONS.get(word, word) for word in said]
+    parts = [_DIRECTIONS.get(word, word) for word in orientation]
     if len(parts) != 2 or not all(re.fullmatch(r"[LRAPHF]{1,3}", part) and _is_direction(part) for part in parts):
         raise UnsupportedDicom(
             r"Expected PatientOrientation L\F (or R\F, mirrored), got an unreadable one. Correct the element."
@@ -164,7 +164,7 @@ def _view(dataset: Dataset, notes: list[str]) -> str | None:
 
 
 def _note_the_rest(dataset: Dataset, notes: list[str]) -> None:
-    """What a reader of the result should know and the pixels do not tell."""
+    """Note facts of the header that affect how the result is read."""
     modality = code(dataset, "Modality")
     if modality not in _FILM_MODALITIES:
         shown = modality if re.fullmatch(r"[A-Z]{2}", modality) else "unknown"

@@ -1,4 +1,4 @@
-"""The name of the view a film was taken in, from what a file or a caller says: is it frontal or not?"""
+"""Normalisation of view positions from a file or a caller to known names, frontal or not."""
 
 import re
 
@@ -17,17 +17,17 @@ _TURNED_WORDS = (
 )
 
 
-def view_name(said: str | None) -> str | None:
-    """One of a few known names, so that nothing else of a text gets through.
+def view_name(stated: str | None) -> str | None:
+    """Normalise a view position to a known name, so that no other text of a file reaches the results.
 
     Args:
-        said: DICOM's ViewPosition, or words such as "PA ERECT", "left lateral", "postero-anterior".
+        stated: DICOM's ViewPosition, or words such as "PA ERECT", "left lateral", "postero-anterior".
 
     Returns:
         "PA", "AP", "FRONTAL"; a turned view ("LL", "RAO", ..., "LATERAL", "OBLIQUE", "DECUBITUS"), which any one
-        word may say ("AP LAT" is lateral); UNRECOGNISED for other words; None when nothing is said.
+        word may say ("AP LAT" is lateral); UNRECOGNISED for other words; None when it is empty.
     """
-    words = re.findall(r"[A-Z]+", (said or "").upper())
+    words = re.findall(r"[A-Z]+", (stated or "").upper())
     for word in words:
         if word in _TURNED:
             return word
@@ -37,9 +37,9 @@ def view_name(said: str | None) -> str | None:
     for word in words:
         if word in _FRONTAL:
             return _FRONTAL[word]
-    return UNRECOGNISED if (said or "").strip() else None
+    return UNRECOGNISED if (stated or "").strip() else None
 
 
 def is_frontal(view: str | None) -> bool:
-    """Whether a view is frontal, or nothing is said about it; sides and priors mean nothing on others."""
+    """Whether a view is frontal or unstated; sides and priors are undefined on other views."""
     return view_name(view) in {None, "PA", "AP", "FRONTAL"}
