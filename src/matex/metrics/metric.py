@@ -65,7 +65,7 @@ class Case:
     def constant(self) -> bool:
         """True when the grid tells no place from another: one value everywhere, or values that are not finite.
 
-        Asked of the grid, as interpolation adds rounding noise to a constant.
+        Judged on the grid, as interpolation adds rounding noise to a constant.
         """
         grid = self.explanation.image.grid
         return not (np.isfinite(grid).all() and np.ptp(grid) > 0)
@@ -99,7 +99,7 @@ class Metric(Protocol):
     source: ClassVar[str]
 
     def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
-        """Columns of one value per case (per seed for measures of the whole), NaN where undefined."""
+        """Columns of one value per case (per seed for data-set-level measures), NaN where undefined."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The sanity check by randomised weights: a map that stays when the model forgets is no map of the model."""
+"""Model randomisation test: a map that survives randomised weights does not depend on what the model learned."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Order = Literal["cascade", "independent"]
 @METRICS("randomisation")
 @dataclass(frozen=True)
 class Randomisation:
-    """Likeness of the map to itself after the image tower's weights were drawn anew, from the output back.
+    """Similarity of the map to that of the model with randomised image-tower weights, from the output back.
 
     Columns are `<order>/<stage>/<measure>`, with stages projection, norm, block L-1, ..., block 0, embeddings and
     measures spearman, spearman_abs, ssim and overlap of the highest tenth; `<order>/<stage>/<component>/spearman`
     for each term of methods that have terms, as the spatial prior survives randomisation. `spearman`, `spearman_abs`,
-    `ssim` and `overlap` without a stage are those of the whole tower drawn anew. NaN where a map is constant.
+    `ssim` and `overlap` without a stage are those of the completely randomised tower. NaN where a map is constant.
 
     Args:
         orders: "cascade" draws a stage together with all those nearer to the output, "independent" each by itself.
@@ -64,29 +64,34 @@ class Randomisation:
         if not cases:
             return {}
         model = model_of(cases)
-        kept = original(cases)
+        original_maps = original(cases)
         names = list(model.image.stages())
-        found: dict[str, NDArray[np.float64]] = {}
+        columns: dict[str, NDArray[np.float64]] = {}
         for order in self.orders:
             for number, stage in enumerate(names):
                 drawn = names[: number + 1] if order == "cascade" else [stage]
-                made = self._maps(model, cases, drawn)
-                found |= {f"{order}/{stage}/{name}": values for name, values in _likeness(kept, made).items()}
+                randomised_maps = self._maps(model, cases, drawn)
+                columns |= {
+                    f"{order}/{stage}/{name}": values
+                    for name, values in _similarity(original_maps, randomised_maps).items()
+                }
         last = f"cascade/{names[-1]}"
         if "cascade" not in self.orders:
-            whole = _likeness(kept, self._maps(model, cases, names))
-            return {name: whole[name] for name in MEASURES} | found
-        return {name: found[f"{last}/{name}"] for name in MEASURES} | found
+            whole = _similarity(original_maps, self._maps(model, cases, names))
+            return {name: whole[name] for name in MEASURES} | columns
+        return {name: columns[f"{last}/{name}"] for name in MEASURES} | columns
 
     def _maps(self, model: Model, cases: Sequence[Case], names: Sequence[str]) -> Maps:
         other = randomised(model, self.seed, [f"image {name}" for name in names], self.scheme)
         return explain_again(other, cases, torch.stack([case.pixels for case in cases]), self.batch_size)
 
 
-def _likeness(kept: Maps, made: Maps) -> dict[str, NDArray[np.float64]]:
+def _similarity(original_maps: Maps, randomised_maps: Maps) -> dict[str, NDArray[np.float64]]:
     """Every measure of the map and the rank correlation of every component, one value per case."""
-    device = made.values.device
-    found = {name: measure(kept.values.to(device), made.values) for name, measure in MEASURES.items()}
-    for name, component in made.components.items():
-        found[f"{name}/spearman"] = spearman(kept.components[name].to(device), component)
-    return {name: values.cpu().numpy() for name, values in found.items()}
+    device = randomised_maps.values.device
+    columns = {
+        name: measure(original_maps.values.to(device), randomised_maps.values) for name, measure in MEASURES.items()
+    }
+    for name, component in randomised_maps.components.items():
+        columns[f"{name}/spearman"] = spearman(original_maps.components[name].to(device), component)
+    return {name: values.cpu().numpy() for name, values in columns.items()}

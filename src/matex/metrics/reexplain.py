@@ -1,4 +1,4 @@
-"""Explain cases again: one method's maps for other pixels, or of another model."""
+"""Re-explanation of cases: the same method's maps for other pixels, or of another model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Maps:
 
 
 def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_size: int = 16) -> Maps:
-    """The maps of the cases' own method and phrases for other pixels.
+    """Explain other pixels by the cases' own method and phrases.
 
     Args:
         model: as the cases', or with other weights.

@@ -1,4 +1,4 @@
-"""Does the map stay when the film changes in ways that mean nothing?"""
+"""Stability of maps under changes of the film without diagnostic meaning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stability:
     """Rank correlation of the map with those of slightly changed images, mapped back; 1 is steady.
 
     `stability_shift` is the mean over four shifts, `stability_brightness` over a darker and a brighter image,
-    `stability_noise` over two draws of noise, and `stability` the mean of the three. NaN where a map is constant.
+    `stability_noise` over two samples of noise, and `stability` the mean of the three. NaN where a map is constant.
 
     Args:
         shift: by this share of the image's shorter side to each of four directions; the border is repeated.
@@ -40,7 +40,7 @@ class Stability:
 
     Source:
         In the manner of "On the Robustness of Interpretability Methods", arXiv:1806.08049; the changes are our choice,
-        made on the pixels that the model sees. The spatial prior stays where it was.
+        applied to the pixels that the model sees. The spatial prior stays where it was.
     """
 
     shift: float = 0.02
@@ -65,22 +65,22 @@ class Stability:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
-        found = {name: np.full(len(cases), np.nan) for name in self.better}
+        columns = {name: np.full(len(cases), np.nan) for name in self.better}
         if not cases:
-            return found
-        model, kept = model_of(cases), original(cases).values
+            return columns
+        model, originals = model_of(cases), original(cases).values
         for number, case in enumerate(cases):
             changes = list(self._changes(model, case))
             pixels = torch.stack([image for _, image, _ in changes])
-            made = explain_again(model, [case] * len(changes), pixels, self.batch_size).values
+            maps = explain_again(model, [case] * len(changes), pixels, self.batch_size).values
             each: dict[str, list[float]] = {kind: [] for kind in KINDS}
-            for (kind, _, moved), values in zip(changes, made, strict=True):
-                before, after = common(kept[number].to(values), values, moved)
+            for (kind, _, moved), values in zip(changes, maps, strict=True):
+                before, after = common(originals[number].to(values), values, moved)
                 each[kind].append(float(spearman(before[None], after[None])))
             for kind in KINDS:
-                found[f"stability_{kind}"][number] = np.mean(each[kind])
-            found["stability"][number] = np.mean([np.mean(each[kind]) for kind in KINDS])
-        return found
+                columns[f"stability_{kind}"][number] = np.mean(each[kind])
+            columns["stability"][number] = np.mean([np.mean(each[kind]) for kind in KINDS])
+        return columns
 
     def _changes(self, model: Model, case: Case) -> Iterator[tuple[str, Tensor, tuple[int, int]]]:
         """(kind, changed pixels, how far the content moved down and to the right)."""
