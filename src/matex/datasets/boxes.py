@@ -37,7 +37,7 @@ def box_of(values: Sequence[float], form: str = "xyxy") -> Box:
     elif form == "cxcywh":
         a, b, c, d = a - c / 2, b - d / 2, a + c / 2, b + d / 2
     if c <= a or d <= b:
-        raise Unusable(f"Expected a box with an area, got {_said((a, b, c, d))}.")
+        raise Unusable(f"Expected a box with an area, got {_format((a, b, c, d))}.")
     return (a, b, c, d)
 
 
@@ -61,7 +61,7 @@ def within(box: Box, size: Size) -> Box:
     height, width = size
     x0, y0, x1, y1 = box
     if min(x0, y0) < -TOLERANCE or x1 > width + TOLERANCE or y1 > height + TOLERANCE:
-        raise Unusable(f"Expected a box within the image of {height} x {width} (height x width), got {_said(box)}.")
+        raise Unusable(f"Expected a box within the image of {height} x {width} (height x width), got {_format(box)}.")
     return box_of((max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))))
 
 
@@ -122,5 +122,5 @@ def box_of_mask(mask: NDArray[np.bool_]) -> Box:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
-def _said(box: Box) -> str:
+def _format(box: Box) -> str:
     return "({:g}, {:g}, {:g}, {:g})".format(*box)

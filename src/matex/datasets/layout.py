@@ -49,7 +49,7 @@ class Layout(ABC):
         if twice := [name for name, count in ids.most_common(1) if count > 1]:
             text = next(entry.text for entry in reading.entries if isinstance(entry, Sample) and entry.id == twice[0])
             raise InputError(
-                f"Expected samples that differ in what their id is made of, got two alike, with the phrase {text!r}. "
+                f"Expected samples with different ids, got two of the same id, with the phrase {text!r}. "
                 "Leave one of the rows out."
             )
         return reading
@@ -88,7 +88,7 @@ class Layout(ABC):
 def identity(*parts: str) -> str:
     """Twelve hexadecimal digits that identify a sample, the same in every run and for every split.
 
-    File names and identifiers of medical collections are made from those of patients and studies. Only this digest
+    File names and identifiers of medical collections are derived from those of patients and studies. Only this digest
     of them goes into results. It is a short name, not anonymity: who has the data set can compute it again.
     """
     return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:12]

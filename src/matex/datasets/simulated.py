@@ -117,7 +117,7 @@ class Simulated(Layout):
                 except ValueError as error:  # no room on this film
                     reason = str(error)
             raise InputError(
-                f"Expected normal films with room for {finding}, got none in {TRIES}. The last said: {reason}"
+                f"Expected normal films with room for {finding}, got none in {TRIES}. The last reason: {reason}"
             )
 
         def sample(index: int, named: int) -> Sample:

@@ -1,6 +1,6 @@
 """Where the lungs lie on a normal frontal film, how large it is, how bright air and soft tissue are on it.
 
-The simulator places findings by this estimate, made once per film on a small grid; it holds at any size.
+The simulator places findings by this estimate, computed once per film on a small grid; it holds at any size.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small U-Net in numpy that marks the two lungs of a frontal film.
 
-Trained by `matex.simulation.training.lungs`, which writes the weights that ship beside this file.
+Trained by `matex.simulation.training.lungs`, which writes the weights that ship next to this file.
 """
 
 from __future__ import annotations

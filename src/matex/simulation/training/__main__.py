@@ -53,7 +53,7 @@ def _train(arguments: list[str]) -> None:
 def _evaluate(verb: str, arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"python -m matex.simulation.training {verb}",
-        description="Measure a model; `record` also writes its training record beside the weights.",
+        description="Measure a model; `record` also writes its training record next to the weights.",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with normals, boxes, nih and kermany")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")

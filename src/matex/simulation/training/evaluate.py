@@ -112,7 +112,7 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
     truth = [film.findings[0] for film in films]
     right = np.array([(b[1], b[2], b[3]) == (t.finding, t.side, t.zone) for b, t in zip(best, truth, strict=True)])
     of_finding = {name: [i for i, c in enumerate(candidates) if c[1] == name] for name in FINDINGS}
-    told = [
+    best_of_finding = [
         candidates[max(of_finding[t.finding], key=lambda i, row=row: row[i])]
         for row, t in zip(similarity.tolist(), truth, strict=True)
     ]
@@ -122,7 +122,7 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
         zoned = [p[3] == t.zone for p, t in zip(phrases, truth, strict=True) if FINDINGS[t.finding].names_zone]
         return float(np.mean(sided)), float(np.mean(zoned))
 
-    (side, zone), (side_given, zone_given) = placed(best), placed(told)
+    (side, zone), (side_given, zone_given) = placed(best), placed(best_of_finding)
     by_finding = {
         name: float(right[[t.finding == name for t in truth]].mean())
         for name in FINDINGS

@@ -14,7 +14,7 @@ from matex.simulation.training.pool import SLOTS, Place, TrainingFilm
 
 
 class Truth:
-    """Looks up which sentences are true of which films, each pair of claim and film content worked out once."""
+    """Truth of sentences about films, computed once for each pair of claim and film content."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Claim, tuple[Place, ...], bool], tuple[float, tuple[bool, ...]]] = {}
@@ -44,8 +44,8 @@ class Truth:
                 true[row], meant[row] = true[first], meant[first]
                 continue
             for claim, column in position.items():
-                true[row, column], said = self._claim(claim, film)
-                meant[row, column, : len(said)] = said[:SLOTS]
+                true[row, column], evident = self._claim(claim, film)
+                meant[row, column, : len(evident)] = evident[:SLOTS]
         columns = [[position[claim] for claim in sentence.claims] for sentence in sentences]
         # A sentence is false when any claim is, unknown when any is unknown, else true.
         value = np.stack([np.where((true[:, c] == 0).any(1), 0, true[:, c].min(1)) for c in columns], axis=1)

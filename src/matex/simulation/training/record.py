@@ -26,7 +26,7 @@ CURVES = ("image", "text", "pairs", "local", "patches", "guide", "readout", "pat
 
 
 def write_record(folder: Path, work: Path, evaluation: dict[str, Any], command: str, notes: Sequence[str] = ()) -> None:
-    """Put `training.json` and `TRAINING.md` beside the weights.
+    """Write `training.json` and `TRAINING.md` next to the weights.
 
     Args:
         folder: the exported model.

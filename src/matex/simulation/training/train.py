@@ -231,7 +231,7 @@ class Trainer:
         # Eager attention: on a CPU its backward pass is faster than the fused one's, measured.
         self.model = self.family.model(self.tokenizer)
         self.model.set_attn_implementation("eager")
-        # Large enough to be seen beside the patches: without it nothing knows where it is for hundreds of steps.
+        # Large relative to the patch embeddings: otherwise the model locates nothing for hundreds of steps.
         nn.init.normal_(self.model.vision_model.embeddings.position_embedding.weight, std=0.2)
         self.heads = Heads(self.family.width)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
