@@ -3,9 +3,10 @@
     python benchmarks/matex_default.py --data ../shared/data --films 400
 
 Simulated films carry two findings at known places and the phrase names one of them, so that a map of the phrase can
-be told from a map of whatever is odd in the film. The phrase either names the place ("nodule in the right upper lung")
-or not ("nodule"); only the first lets the spatial prior act, and only beside its controls: the prior alone, the prior
-of the other side, a model with random weights, a uniform map. Real films with radiologists' boxes follow.
+be distinguished from a map of whatever is odd in the film. The phrase either names the place ("nodule in the right
+upper lung") or not ("nodule"); only the first lets the spatial prior act, and only together with its controls: the
+prior alone, the prior of the other side, a model with random weights, a uniform map. Real films with
+radiologists' boxes follow.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ class Case:
 
 
 def simulated(data: Path, films: int, tier: str, placed: bool, seed: int) -> Iterator[Case]:
-    """Two findings per film, each asked for in turn; pairs of one kind and findings without a side are left out."""
+    """Two findings per film, one phrase for each; pairs of one kind and findings without a side are left out."""
     rows = [json.loads(line) for line in (data / "normals" / "manifest.jsonl").read_text().splitlines()]
     names = read_names(NORMALS)
     normals = [row for row in rows if row["image"] in names]
     rng = np.random.default_rng(seed)
-    made = 0
-    while made < films:
+    count = 0
+    while count < films:
         normal = read(data / "normals" / normals[int(rng.integers(len(normals)))]["image"]).pixels
         lungs = find_lungs(normal)
         if not lungs.measured:  # its zones are not known
@@ -67,7 +68,7 @@ def simulated(data: Path, films: int, tier: str, placed: bool, seed: int) -> Ite
         first, second = film.findings
         if first.finding == second.finding or {first.side, second.side} & {None, "both"}:
             continue
-        made += 1
+        count += 1
         for named, other in ((first, second), (second, first)):
             phrase = canonical(named.finding, named.side, named.zone) if placed else canonical(named.finding)
             yield Case(film.image, phrase, named.mask, other.mask)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from unittest import mock
 
 import torch
-from speed import CLOCKS, Row, Workloads, measure, spread, told
+from speed import CLOCKS, Row, Workloads, measure, report, spread
 from torch.nn import functional as F
 
 from matex.attribution import METHODS, make
@@ -38,7 +38,7 @@ FEWER: dict[str, tuple[dict[str, int], str]] = {
     "kernel-shap": ({"samples": ROWS}, "samples"),
 }
 NEEDS_RELU = "guided-backprop"
-SLOW = 5.0  # plain forwards; what takes longer is measured a third as often, beside ten plain forwards
+SLOW = 5.0  # plain forwards; what takes longer is measured a third as often, together with ten plain forwards
 PLAINS = 10
 
 
@@ -214,7 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = spread([ratios(measure(work, chosen.rounds, clock)) for _ in range(chosen.repeats)])
     calls = costs.calls()
     rows += [Row(f"embedding-space, {name} of one prompt", "counted", n, n, n, 1) for name, n in calls.items()]
-    content = told(rows, chosen)
+    content = report(rows, chosen)
 
     print("\nCost of each method with its default parameters, in plain image forwards, the other side given:\n")
     print("| method | image map | text map |\n| --- | --- | --- |", flush=True)

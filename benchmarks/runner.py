@@ -49,13 +49,13 @@ def bare(chosen: Config, inputs: Inputs) -> int:
         films = FilmCache(model)
         pairs = [(films.of(sample), sample.text) for sample in samples]
         like = []
-        for made in ("method", "random weights", "map"):
-            some = [spec for spec in run_specs(chosen) if spec.variant == made]
-            if made != "map":
-                on = model if made == "method" else inputs.random_model(model_choice.label, 0)
+        for variant in ("method", "random weights", "map"):
+            some = [spec for spec in run_specs(chosen) if spec.variant == variant]
+            if variant != "map":
+                on = model if variant == "method" else inputs.random_model(model_choice.label, 0)
                 traced = trace_pairs(on, pairs, [(spec.name, spec.parameters) for spec in some])
             for spec in some:
-                if made == "map":
+                if variant == "map":
                     found = [control_map(spec, one, "", sample.id) for one, sample in zip(like, samples, strict=True)]
                 else:
                     found = traced.explain(spec.name, spec.parameters)
@@ -69,7 +69,7 @@ def bare(chosen: Config, inputs: Inputs) -> int:
 
 
 def measure(films: int, repeats: int, clock: Callable[[], float]) -> tuple[list[float], list[float], int]:
-    """Seconds of the runner and of the bare loop, and how many maps each made; models and films warm."""
+    """Seconds of the runner and of the bare loop, and the number of maps of each; models and films warm."""
     chosen, inputs, folder = config(films), Inputs(config(films)), Path(tempfile.mkdtemp())
     maps = bare(chosen, inputs)
     seconds: tuple[list[float], list[float]] = ([], [])

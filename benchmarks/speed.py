@@ -128,7 +128,7 @@ class Bundled:
         self.sample = samples()[0]
         self.model: Model = matex.load("tiny", device="cpu")
         self.library: Any = CLIPModel.from_pretrained(ADAPTERS / "tiny", dtype=torch.float32).eval()
-        self.model.weights_sha256  # noqa: B018  worked out once per model, at the first explanation
+        self.model.weights_sha256  # noqa: B018  computed once per model, at the first explanation
         self.pixels, _ = self.model.prepare(matex.read(self.sample.path))
         self.ids = self.model.batch([self.model.encode(self.sample.demo_phrase)])
 
@@ -313,8 +313,8 @@ def spread(runs: Sequence[Mapping[tuple[str, str], tuple[float, float | None]]])
     return rows
 
 
-def told(rows: list[Row], chosen: argparse.Namespace) -> dict[str, Any]:
-    """Print the machine, how it was measured and the table; the same as plain data."""
+def report(rows: list[Row], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Print the machine, the settings and the table; return the same as plain data."""
     where = machine()
     model = "small test model" if chosen.small else "CLIP ViT-B/32, random weights, float32, sdpa, one image"
     print(", ".join(f"{key} {value}" for key, value in where.items()))
@@ -384,7 +384,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = spread([ratios(seconds) for seconds in taken]) + memory_rows(chosen)
     milliseconds = {name: 1000 * median(seconds[name] for seconds in taken) for name in taken[0]}
 
-    content = told(rows, chosen)
+    content = report(rows, chosen)
     print("\nmilliseconds: " + ", ".join(f"{name} {value:.1f}" for name, value in milliseconds.items()))
     if chosen.json:
         chosen.json.write_text(json.dumps({**content, "milliseconds": milliseconds}, indent=2) + "\n", encoding="utf-8")

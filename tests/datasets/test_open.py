@@ -87,7 +87,7 @@ def test_a_fingerprint_tells_data_apart_and_ids_are_unique(tmp_path):
         def read(self):
             return Reading([Sample("a", tmp_path / "a.png", text) for text in ("nodule", "mass")])
 
-    with pytest.raises(InputError, match="got two alike, with the phrase 'nodule'"):
+    with pytest.raises(InputError, match="got two of the same id, with the phrase 'nodule'"):
         len(Twice())
 
 

@@ -64,7 +64,7 @@ class EmbeddingSpace:
 
     Source:
         "Embedding-space XAI" on MedCLIP; METHODS 3. Its constant temperature is left out. The maps of all coordinates
-        are worked out once per image, however many phrases of a batch there are.
+        are computed once per image, however many phrases of a batch there are.
     """
 
     operator: Literal["gradient", "integrated-gradients", "gradient-shap", "occlusion"] = "gradient"
@@ -130,7 +130,7 @@ class EmbeddingSpace:
         return total[backward, trace.item]
 
     def coordinates(self, trace: Trace) -> Tensor:
-        """The map of every coordinate of the embedding, F of METHODS 3.1; worked out once per trace.
+        """The map of every coordinate of the embedding, F of METHODS 3.1; computed once per trace.
 
         Returns:
             [joint, item, height, width], or [joint, item, token] on the text tower.
