@@ -1,7 +1,7 @@
 """What the package computes for two films and three phrases, as one flat mapping of names to arrays.
 
-`python -m tests.recorded.values FILE.npz` writes such a recording. The one beside this file was made before the package
-was rearranged, and holds every eighth pixel of maps that have a value per pixel; `test_recorded.py` compares with it up
+`python -m tests.recorded.values FILE.npz` writes such a recording. `values.npz` was made before the package was
+rearranged, and holds every eighth pixel of maps that have a value per pixel; `test_recorded.py` compares with it up
 to rounding, since processors differ. A recording made on the same machine can be compared bit for bit:
 
     git worktree add /tmp/before COMMIT

@@ -1,4 +1,4 @@
-"""Numbers that the papers print, as data: quoted beside a run, never a target to reproduce.
+"""Numbers that the papers print, as data: quoted next to a run, never a target to reproduce.
 
 Every number stands as printed, with its paper, table, row and column. The papers used other models and other data than
 a run of ours, so no difference between a quoted and a measured number means anything about a method. `DEFECTS` says

@@ -17,7 +17,7 @@ HEADLINES = ("pointing", "energy", "named_above_other", "energy_share")
 
 
 def verdicts(stats: SectionStats, measure: Measure) -> Iterator[str]:
-    """Which methods have the best mean, which are not told apart from it, and which beat their best control.
+    """Which methods have the best mean, which are not distinguishable from it, and which beat their best control.
 
     Yields:
         One sentence, or none where no method has a value and a control.
@@ -59,7 +59,7 @@ def _best_mean(stats: SectionStats, measure: Measure, top: str, equal: Sequence[
 def _against_others(
     stats: SectionStats, measure: Measure, top: str, equal: Sequence[str], others: Sequence[str]
 ) -> str:
-    """Which methods are not told apart from the best."""
+    """Which methods are not distinguishable from the best."""
     rivals = compare_all(stats, [(top, label, measure) for label in others], by="mean")
     ties = [label for label in others if rivals[top, label, measure].favours == "" and label not in equal]
     if ties:
