@@ -428,13 +428,21 @@ class Trainer:
         return curves
 
     def take_text(self, folder: Path) -> None:
-        """Take the text tower of a finished model; its tokenizer must be this trainer's."""
+        """Take the text tower of a finished CLIP; its tokenizer must have this trainer's words.
+
+        A tower of another kind takes the blocks and the first positions; its own readout begins at random.
+        """
         weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
-        weights = {
-            name: value for name, value in weights.items() if name.startswith(("text_model.", "text_projection."))
-        }
+        position = "text_model.embeddings.position_embedding.weight"
+        weights[position] = weights[position][: self.family.length]
         for model in (self.model, self.average):
-            model.load_state_dict(weights, strict=False)
+            own = model.state_dict()
+            taken = {
+                name: value
+                for name, value in weights.items()
+                if name.startswith(("text_model.", "text_projection.")) and name in own
+            }
+            model.load_state_dict(taken, strict=False)
 
     def _begin_with(self, weights: dict[str, Tensor]) -> None:
         self.first = weights
@@ -508,7 +516,13 @@ def _start(
         curves.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         save_tokenizer(trainer.tokenizer, words)
     elif text_from:
-        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(text_from))
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(text_from)
+        if recipe.family != "clip":
+            # Another kind begins and ends its texts otherwise: the words are the same, the tokenizer is its own.
+            words_taken, tokenizer = tokenizer.get_vocab(), make_tokenizer(0, FAMILIES[recipe.family])
+            if tokenizer.get_vocab() != words_taken:
+                raise ValueError(f"Expected the vocabulary of {text_from} to be the one of this grammar.")
+        trainer = Trainer(recipe, out, tokenizer)
         trainer.take_text(text_from)
         save_tokenizer(trainer.tokenizer, words)
     else:
