@@ -431,10 +431,16 @@ class Trainer:
         """Take the text tower of a finished CLIP; its tokenizer must have this trainer's words.
 
         A tower of another kind takes the blocks and the first positions; its own readout begins at random.
+
+        Raises:
+            KeyError: a word of this trainer's tokenizer that the other one does not have.
         """
         weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
-        position = "text_model.embeddings.position_embedding.weight"
+        position, word = (f"text_model.embeddings.{name}_embedding.weight" for name in ("position", "token"))
         weights[position] = weights[position][: self.family.length]
+        theirs = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+        own_ids = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        weights[word] = weights[word][[theirs[token] for token, _ in own_ids]]
         for model in (self.model, self.average):
             own = model.state_dict()
             taken = {
@@ -517,11 +523,8 @@ def _start(
         save_tokenizer(trainer.tokenizer, words)
     elif text_from:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(text_from)
-        if recipe.family != "clip":
-            # Another kind begins and ends its texts otherwise: the words are the same, the tokenizer is its own.
-            words_taken, tokenizer = tokenizer.get_vocab(), make_tokenizer(0, FAMILIES[recipe.family])
-            if tokenizer.get_vocab() != words_taken:
-                raise ValueError(f"Expected the vocabulary of {text_from} to be the one of this grammar.")
+        if recipe.family != "clip":  # another kind begins and ends its texts otherwise
+            tokenizer = make_tokenizer(0, FAMILIES[recipe.family])
         trainer = Trainer(recipe, out, tokenizer)
         trainer.take_text(text_from)
         save_tokenizer(trainer.tokenizer, words)
