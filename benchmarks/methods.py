@@ -23,7 +23,8 @@ from speed import CLOCKS, Row, Workloads, measure, report, spread
 from torch.nn import functional as F
 
 from matex.attribution import METHODS, make
-from matex.trace import Trace, record, run
+from matex.forward_pass import run
+from matex.trace import Trace, record
 
 Kind = Literal["image", "text"]
 Work = dict[str, Callable[[], Any]]

@@ -35,11 +35,12 @@ from matex.adapters.bundled import ADAPTERS
 from matex.adapters.clip import adapt
 from matex.adapters.model import Model
 from matex.attribution import make
+from matex.forward_pass import run
 from matex.geometry import Placement
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.samples import samples
-from matex.trace import PairTrace, Trace, record, run
+from matex.trace import PairTrace, Trace, record
 
 PHRASE = "consolidation in the left lower lobe"
 TOKENS = 12  # of each phrase, start and end included; the plain text forward gets the same ids

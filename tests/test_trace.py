@@ -12,10 +12,11 @@ import matex
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import UnsupportedModel
+from matex.forward_pass import FROM_INPUT, run
 from matex.geometry import Placement
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
-from matex.trace import FROM_INPUT, Trace, record, run
+from matex.trace import Trace, record
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
 from tests.reference import gradient as slow

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
+from matex.forward_pass import run
 from matex.geometry import Placement, Resize
 from matex.notes import constant, film_notes, incompleteness, map_notes, term_notes
 from matex.phrases import parse
@@ -38,7 +39,7 @@ from matex.queries import (
 )
 from matex.results import Computation, Explanation, SaliencyMap, Token
 from matex.serialise import method_parameters, provenance, version_of
-from matex.trace import PairTrace, run
+from matex.trace import PairTrace
 
 
 def explain(

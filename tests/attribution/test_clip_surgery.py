@@ -115,9 +115,9 @@ def test_a_randomised_copy_and_a_moved_model_have_embeddings_of_their_own(model,
 
 
 def test_no_more_than_a_bounded_number_of_phrases_is_kept(model, pixels, token_ids, monkeypatch):
-    import matex.trace as trace
+    import matex.phrase_cache as phrase_cache
 
-    monkeypatch.setattr(trace, "_PHRASES_KEPT", 3)
+    monkeypatch.setattr(phrase_cache, "_MAX_PHRASES", 3)
     for word in range(2, 9):
         matex.attribute(model, pixels[:1], token_ids[:1], method="clip-surgery", redundant=(BOS, word, EOS))
-    assert len(trace._PHRASES[model]) <= 3
+    assert len(phrase_cache._CACHE[model]) <= 3

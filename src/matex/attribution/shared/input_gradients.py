@@ -15,7 +15,8 @@ from torch import Tensor
 
 from matex.adapters.model import Tower
 from matex.errors import UnsupportedModel
-from matex.trace import Trace, at_least_float32, embed
+from matex.forward_pass import at_least_float32, embed
+from matex.trace import Trace
 
 _SIDE_BY_SIDE = 8  # backwards at a time
 

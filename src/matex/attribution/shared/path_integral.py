@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from matex.attribution.shared.batching import batches
 from matex.attribution.shared.input_gradients import entry, gradients
 from matex.errors import InputError
-from matex.trace import Trace, at_least_float32, embed
+from matex.forward_pass import at_least_float32, embed
+from matex.trace import Trace
 
 _TARGETS = 8  # whose gradients at all points of a batch are held at once
 Baseline = Literal["mean", "black", "white", "blur", "noise"]

@@ -1,0 +1,161 @@
+"""Gradients of the scores of a batch of pairs with respect to a tower's activations and input.
+
+Different inputs of a batch are independent of each other, so that one backward pass serves one pair of every input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, rows_at, run
+
+_CONCURRENT_BACKWARD_PASSES = 8  # bounds the memory of many phrases on one image
+
+
+class AllTokenGradients(NamedTuple):
+    """Gradients of the score at the activations of one block for all tokens, each [pair, token, dim]."""
+
+    hidden: Tensor
+    normed: Tensor
+    output: Tensor
+
+
+class Gradients:
+    """Gradients of the scores of pairs, each computed when it is first read and then cached.
+
+    Args:
+        forward: recorded pass over the different inputs.
+        item: input of each pair, [pair].
+        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+    """
+
+    def __init__(self, forward: ForwardPass, item: Tensor, target: Tensor) -> None:
+        self._forward = forward
+        self._item = item
+        self._target = target
+        self._readout: dict[int, Tensor] = {}
+        self._input: Tensor | None = None
+        self._all_tokens: dict[int, AllTokenGradients] = {}
+
+    def at_readout(self, layer: int) -> Tensor:
+        """Gradient at the readout token's attention output in block `layer`, [pair, heads, head_dim].
+
+        Args:
+            layer: from 0 on.
+        """
+        if layer not in self._readout:
+            lowest = min(layer, self._forward.graph_from)
+            # A block below the start of the recorded graph was not announced: run it and those above it with a graph.
+            self._backward(lowest, self._forward.rerun(lowest) if lowest < self._forward.graph_from else self._forward)
+        return self._readout[layer]
+
+    def at_input(self, target: Tensor | None = None) -> Tensor:
+        """Gradient at the tower's input: [pair, channel, height, width], or [pair, token, dim] on the text tower.
+
+        Args:
+            target: replaces the pairs' own targets, [pair, joint].
+        """
+        if target is None and self._input is not None:
+            return self._input
+        forward = self._forward
+        if forward.entry is None:  # gradients at the input were not announced
+            forward = run(forward.tower, forward.inputs, FROM_INPUT)
+        assert forward.entry is not None
+        if target is None:
+            self._backward(0, forward)
+            assert self._input is not None
+            return self._input
+        (gradient,) = self._per_pair(self._backward_passes(forward.embedding, [forward.entry], target))
+        return gradient
+
+    def all_tokens(self, layer: int) -> AllTokenGradients:
+        """Gradients for all tokens of block `layer`; those of the blocks above it come from the same backward pass.
+
+        Args:
+            layer: from 0 on.
+        """
+        if layer in self._all_tokens:
+            return self._all_tokens[layer]
+        embedding, activations = self._forward_all_tokens(layer)
+        gradients = self._per_pair(self._backward_passes(embedding, activations))
+        # The last block's output was computed for the readout token alone: the other tokens' gradients are zero.
+        output = torch.zeros_like(gradients[-2])
+        pair = torch.arange(len(output), device=output.device)
+        gradients[-1] = output.index_put((pair, self._forward.readout[self._item]), gradients[-1][:, 0])
+        for number, start in zip(range(layer, self._forward.tower.depth), range(0, len(gradients), 3), strict=True):
+            self._all_tokens[number] = AllTokenGradients(*gradients[start : start + 3])
+        return self._all_tokens[layer]
+
+    def _forward_all_tokens(self, first: int) -> tuple[Tensor, list[Tensor]]:
+        """Embedding on a graph that starts at the input of block `first`, and hidden, normed, output of each block."""
+        tower, readout = self._forward.tower, self._forward.readout
+        activations: list[Tensor] = []
+        with torch.inference_mode(False), torch.enable_grad():
+            hidden = self._forward.hidden[first].detach().clone().requires_grad_()
+            for layer in range(first, tower.depth):
+                last = layer == tower.depth - 1
+                normed = tower.norm(layer, hidden)
+                output = tower.attend_normed(layer, normed, readout if last else None).output
+                activations += [hidden, normed, output]
+                hidden = tower.after_attention(layer, rows_at(hidden, readout) if last else hidden, output)
+            embedding = F.normalize(at_least_float32(tower.project(hidden[:, 0])), dim=-1)
+        return embedding, activations
+
+    def _backward(self, lowest: int, forward: ForwardPass) -> None:
+        """Cache gradients at the attention outputs of all blocks from `lowest` on, and at the input if on the graph.
+
+        Args:
+            lowest: block, from 0 on.
+            forward: pass whose graph reaches down to that block; it may have recorded only the blocks above.
+        """
+        outputs = [attended.output for attended in forward.attended[-(forward.tower.depth - lowest) :]]
+        activations = outputs if forward.entry is None else [*outputs, forward.entry]
+        item = torch.arange(len(forward.readout), device=self._item.device)
+
+        def at_readout(gradient: Tensor) -> Tensor:
+            position = torch.zeros_like(forward.readout) if gradient.shape[2] == 1 else forward.readout
+            return gradient[:, item, position]  # [backward pass, item, dim]
+
+        # Other tokens' gradients are dropped after every backward pass, which bounds the memory.
+        gradients = self._per_pair(
+            [*map(at_readout, some[: len(outputs)]), *some[len(outputs) :]]
+            for some in self._backward_passes(forward.embedding, activations)
+        )
+        heads = forward.attended[-1].value.shape[1]
+        for layer, gradient in zip(range(lowest, forward.tower.depth), gradients, strict=False):
+            self._readout[layer] = gradient.unflatten(-1, (heads, -1))
+        if forward.entry is not None:
+            self._input = gradients[-1]
+
+    @property
+    def _backward_pass(self) -> Tensor:
+        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
+        return (self._item[:, None] == self._item).tril(-1).sum(-1)
+
+    def _backward_passes(
+        self, embedding: Tensor, activations: Sequence[Tensor], target: Tensor | None = None
+    ) -> Iterator[Sequence[Tensor]]:
+        """Gradients of the scores at activations, each [backward pass, item, ...], some backward passes at a time.
+
+        The backward passes for the first, second, ... pair of each input run concurrently.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            target = self._target if target is None else target
+            scores = (embedding[self._item.clone()] * target.clone()).sum(-1)
+            selected = F.one_hot(self._backward_pass).T.to(scores)  # [backward pass, pair]
+            if len(selected) == 1:
+                gradients = torch.autograd.grad(scores, activations, selected[0], retain_graph=True)
+                yield tuple(gradient[None] for gradient in gradients)
+                return
+            for some in selected.split(_CONCURRENT_BACKWARD_PASSES):
+                yield torch.autograd.grad(scores, activations, some, retain_graph=True, is_grads_batched=True)
+
+    def _per_pair(self, backward_passes: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+        """Gradients at each activation, [backward pass, item, ...] to [pair, ...], at least float32."""
+        by_activation = zip(*backward_passes, strict=True)
+        return [at_least_float32(torch.cat(parts)[self._backward_pass, self._item]) for parts in by_activation]

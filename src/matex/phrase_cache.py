@@ -1,0 +1,37 @@
+"""Embeddings of phrases, cached with the model for as long as its weights stay the same."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor
+
+from matex.adapters.model import Model, Tower
+from matex.forward_pass import run
+
+_CACHE: weakref.WeakKeyDictionary[Model, dict[Hashable, Tensor]] = weakref.WeakKeyDictionary()
+_MAX_PHRASES = 256  # of each model
+
+
+def embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Unit-norm embedding of a phrase, [joint]; the same for every image, and so cached with the model."""
+    cache, key = _CACHE.setdefault(model, {}), (ids, str(device), _fingerprint(model.text))
+    if key not in cache:
+        if len(cache) >= _MAX_PHRASES:
+            cache.clear()
+        cache[key] = run(model.text, torch.tensor([ids], device=device)).embedding[0].detach()
+    return cache[key]
+
+
+def _fingerprint(tower: Tower) -> Hashable:
+    """Identity of a tower's weights: their addresses, torch's modification counters, and a sample of their values.
+
+    Writing through `Tensor.data` changes neither address nor counter; the sample reveals all such changes but those of
+    single entries.
+    """
+    weights = [weight for stage in tower.stages().values() for weight in stage]
+    with torch.inference_mode(False), torch.no_grad():
+        sample = torch.stack([weight.flatten()[:: max(1, weight.numel() // 8)].double().sum() for weight in weights])
+    return tuple((weight.data_ptr(), weight._version) for weight in weights), tuple(sample.tolist())
