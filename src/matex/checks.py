@@ -15,10 +15,10 @@ import stat
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
 
 from matex.errors import InputError, shortened, shown
 
@@ -47,7 +47,7 @@ MAX_DEPTH = 64
 """Levels of nesting in JSON or TOML; ours have at most ten."""
 
 
-def check(ok: bool, name: str, expected: str, value: Any) -> None:
+def check(ok: bool, name: str, expected: str, value: object) -> None:
     """Refuse a parameter outside its range.
 
     Raises:
@@ -66,7 +66,7 @@ def check_seed(seed: int) -> None:
     check(0 <= seed < SEEDS, "seed", f"from 0 to {SEEDS - 1}", seed)
 
 
-def text(value: Any, name: str) -> str:
+def text(value: object, name: str) -> str:
     """Text that can be written to any file.
 
     Raises:
@@ -81,18 +81,36 @@ def text(value: Any, name: str) -> str:
     return value
 
 
-def as_path(value: Any, what: str) -> Path:
+def as_path(value: object, what: str) -> Path:
     """A path.
 
     Raises:
         InputError: neither text nor a path, or one that no system takes.
     """
-    if not isinstance(value, str | os.PathLike) or "\0" in str(value) or not str(value):
+    if not _is_path(value) or "\0" in str(value) or not str(value):
         raise InputError(f"Expected {what}, got {shown(value)}. Give its path.")
     return Path(os.fsdecode(value))
 
 
-def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    """Whether a value of unknown type is a mapping; isinstance alone leaves the types of its entries unknown."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    """Whether a value of unknown type is a list or a tuple."""
+    return isinstance(value, list | tuple)
+
+
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[str] | os.PathLike[bytes]]:
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_record(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def number(value: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number from low to high, both included.
 
     Raises:
@@ -108,7 +126,7 @@ def number(value: Any, name: str, low: float = -math.inf, high: float = math.inf
     raise InputError(f"Expected {name} to be a finite number{_range(low, high)}, got {shown(value)}.")
 
 
-def count(value: Any, name: str, low: int = 1, high: int = MAX_COUNT) -> int:
+def count(value: object, name: str, low: int = 1, high: int = MAX_COUNT) -> int:
     """A whole number from low to high, both included.
 
     Raises:
@@ -209,19 +227,16 @@ def parse_json(content: str, what: str) -> dict[str, Any]:
         InputError: anything but a JSON object of at most `MAX_DEPTH` levels.
     """
     try:
-        found = json.loads(content)
+        found: object = json.loads(content)
     except RecursionError:
-        found = None
         reason = "too many levels of nesting"
     except ValueError as error:  # also a whole number of too many digits
         raise InputError(f"Expected JSON in {what}, got other text: {shortened(str(error))}. Copy it again.") from None
     else:
-        reason = f"a {type(found).__name__}" if not isinstance(found, dict) else ""
-        if not reason and not shallow(found):
-            reason = "too many levels of nesting"
-    if reason:
-        raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
-    return found  # pyright: ignore[reportReturnType]
+        if _is_record(found) and shallow(found):
+            return found
+        reason = "too many levels of nesting" if isinstance(found, dict) else f"a {type(found).__name__}"
+    raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
 
 
 def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> dict[str, Any]:
@@ -304,14 +319,14 @@ def _range(low: float, high: float) -> str:
     return f" of {high:g} or less" if low == -math.inf else f" from {low:.12g} to {high:.12g}"
 
 
-def shallow(value: Any) -> bool:
+def shallow(value: object) -> bool:
     """Whether no list or table lies more than `MAX_DEPTH` levels deep; without recursion."""
-    level = [value]
+    level: list[object] = [value]
     for _ in range(MAX_DEPTH):
         level = [
             inner
             for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            for inner in (outer.values() if is_mapping(outer) else outer if is_list(outer) else ())
             if isinstance(inner, dict | list)
         ]
         if not level:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
+from matex.checks import is_list
+
 Words = Mapping[Any, tuple[str, str]]
 """What one and what several of a type are called."""
 PYTHON: Words = {
@@ -51,7 +53,7 @@ def as_type(value: Any, hint: Any) -> Any:
                 continue
         raise ValueError
     if kind is tuple or kind is Sequence:
-        if not isinstance(value, list | tuple | range):
+        if not (is_list(value) or isinstance(value, range)):
             raise ValueError
         each = inner[:1] * len(value) if _any_length(hint) else inner
         return tuple(as_type(one, its) for one, its in zip(value, each, strict=True))

@@ -1,5 +1,8 @@
 """Many pairs: films decoded ahead in threads, explained in batches, and dropped after use."""
 
+# Callers may pass anything as pairs.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import logging

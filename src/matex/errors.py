@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import PurePath
-from typing import Any
+from typing import TypeGuard
 
 SHOWN = 80
 """Characters of a value that a message repeats."""
@@ -42,7 +42,7 @@ class UnknownName(_Refusal, KeyError):
     def __str__(self) -> str:
         return str(self.args[0])
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), self._made_of  # an exception is otherwise rebuilt from its message alone
 
 
@@ -62,7 +62,7 @@ class MissingExtra(ImportError):
     """An optional package that is not installed; the message names the feature and the command that installs it."""
 
 
-def shown(value: Any, length: int = SHOWN) -> str:
+def shown(value: object, length: int = SHOWN) -> str:
     """A value as messages quote it: one line of printable characters, the middle left out where it is long.
 
     Text and paths are quoted. Large arrays are shown by their shapes. Never raises.
@@ -105,7 +105,7 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(char if char.isprintable() or char in keep else _escaped(char) for char in text)
 
 
-def _represented(value: Any, length: int) -> str:
+def _represented(value: object, length: int) -> str:
     """repr, without ever building a long one of what is long."""
     if isinstance(value, PurePath):
         value = str(value)
@@ -115,14 +115,22 @@ def _represented(value: Any, length: int) -> str:
         return f"{type(value).__name__} of length {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**length:
         return f"a whole number of about {round(value.bit_length() * 0.30103)} digits"
-    if (shape := getattr(value, "shape", None)) is not None and isinstance(shape, tuple) and math.prod(shape) > 16:
-        return f"{type(value).__name__} of shape {tuple(shape)}"
-    if isinstance(value, list | tuple | Mapping) and len(value) > length:
-        return f"{type(value).__name__} of {len(value)} entries"
+    kind = type(value).__name__
+    if _is_shape(shape := getattr(value, "shape", None)) and math.prod(shape) > 16:
+        return f"{kind} of shape {tuple(shape)}"
+    if isinstance(value, _ENTRIES) and len(value) > length:
+        return f"{kind} of {len(value)} entries"
     try:
         return repr(value)
     except Exception:  # a repr of somebody else's class, or nested too deep
-        return f"an object of type {type(value).__name__}"
+        return f"an object of type {kind}"
+
+
+_ENTRIES: tuple[type[Sized], ...] = (list, tuple, Mapping)
+
+
+def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(value, tuple)
 
 
 def _one_line(text: str) -> str:

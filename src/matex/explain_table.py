@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from matex.adapters.model import Model
 from matex.attribution import make
-from matex.checks import read_bytes, read_json
+from matex.checks import is_mapping, read_bytes, read_json
 from matex.corpus import OnError, Pair, Skipped, explain_each
 from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, read_rows
@@ -212,8 +212,8 @@ def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _Ro
     )
 
 
-def _entry(record: Any, name: str) -> Any:
+def _entry(record: object, name: str) -> Any:
     """The entry of a record at a dotted name; None where there is none."""
     for part in name.split("."):
-        record = record.get(part) if isinstance(record, dict) else None
+        record = record.get(part) if is_mapping(record) else None
     return record

@@ -3,6 +3,9 @@
 Everything behind it works on 8-bit pixels in the display sense; the notes say what was done to get there.
 """
 
+# The stubs of numpy and Pillow leave types open.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import hashlib
 import logging
 import math

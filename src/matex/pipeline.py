@@ -1,5 +1,8 @@
 """The whole flow: image and text in, explanations out."""
 
+# Callers may pass anything as methods.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import dataclasses

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from matex.checks import LARGEST, MAX_COUNT, MAX_REAL
+from matex.checks import LARGEST, MAX_COUNT, MAX_REAL, is_list
 from matex.coerce import as_type, in_words
 from matex.errors import InputError, UnknownName, shown
 
@@ -108,7 +108,7 @@ def check_counts(parameter: str, value: Any) -> None:
     Raises:
         InputError: a whole number above its entry of `LARGEST`, or above `MAX_COUNT`; another above `MAX_REAL`.
     """
-    for number in value if isinstance(value, tuple) else (value,):
+    for number in value if is_list(value) else (value,):
         largest = MAX_REAL if isinstance(number, float) else LARGEST.get(parameter, MAX_COUNT)
         if isinstance(number, int | float) and abs(number) > largest:
             raise InputError(f"Expected {parameter} of at most {largest:.12g}, got {shown(number)}.")

@@ -1,5 +1,8 @@
 """A report on one film, explained sentence by sentence over one pass of the image encoder."""
 
+# The overloads of explain_batch leave its settings open.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.attribution import METHODS, make
-from matex.checks import parse_arrays, read_array, read_bytes, read_json
+from matex.checks import is_mapping, parse_arrays, read_array, read_bytes, read_json
 from matex.coerce import as_type, in_words
 from matex.errors import InputError, shortened, shown
 from matex.files import FORMAT, GRIDS, TERM
@@ -75,7 +75,7 @@ class Saved:
         """An entry of explanation.json by its dotted path."""
         found: Any = self.record
         for name in path.split("."):
-            if not isinstance(found, Mapping) or name not in found:
+            if not is_mapping(found) or name not in found:
                 raise InputError(f"Expected {shown(path)} in {shown(self.folder / 'explanation.json')}, found none.")
             found = found[name]
         return found

@@ -10,13 +10,13 @@ import io
 import json
 import platform
 import re
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.checks import is_list, is_mapping
 from matex.errors import MissingExtra
 from matex.files import FORMAT, TERM
 from matex.plugins import describe
@@ -92,7 +92,7 @@ def words_frame(explanation: Explanation) -> Any:
     return pandas.DataFrame(rows, columns=[*about, "word", "word_score"])
 
 
-def strict_json(values: Any) -> str:
+def strict_json(values: object) -> str:
     """JSON as RFC 8259 has it, keys in order: what is not a finite number becomes null."""
     text = json.dumps(plain(values), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
@@ -100,9 +100,9 @@ def strict_json(values: Any) -> str:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it: numpy as Python, tuples as lists, what is not a finite number as None."""
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if is_list(value):
         return [plain(inner) for inner in value]
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())

@@ -5,6 +5,9 @@ the score at the attention outputs. Attention itself stays fused; its rows are r
 method reads them.
 """
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence

@@ -20,7 +20,7 @@ from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.finish import describe
 from matex.benchmark.runs.parquet import ADDED, check_table, read_table
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
-from matex.checks import parse_json, read_bytes, read_json, read_text
+from matex.checks import is_mapping, parse_json, read_bytes, read_json, read_text
 from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 
@@ -293,7 +293,7 @@ def _cells(path: Path) -> list[dict[str, Any]]:
     kinds |= {"seeds": list, "parameters": dict, "of": str | None}
     entries = cast(list[Any], rows if isinstance(rows, list) else [None])
     for number, row in enumerate(entries):
-        known = cast(dict[str, Any], row) if isinstance(row, dict) else dict[str, Any]()
+        known = cast(dict[str, Any], row) if is_mapping(row) else dict[str, Any]()
         typed = all(isinstance(known.get(name), kind) for name, kind in kinds.items())
         if not typed or known["kind"] not in ("method", "control") or {type(seed) for seed in known["seeds"]} != {int}:
             raise InputError(f"Expected a method or control as entry {number} of cells.json, got {shown(row)}.")
