@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Attended, Tower
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 FROM_INPUT = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of the tower's input
 
@@ -24,11 +28,11 @@ class ForwardPass:
     Args:
         tower: that was run.
         inputs: pixels [item, channel, height, width] or token ids [item, token].
-        hidden: input of each block, [item, token, dim].
+        hidden: input of each block.
         attended: attention half of each block. That of the last block is computed for the readout token alone, and so
             is the output of the first block on the graph.
-        embedding: unit norm, [item, joint]; carries the graph.
-        readout: position of the readout token, [item].
+        embedding: unit norm; carries the graph.
+        readout: position of the readout token.
         graph_from: first block whose attention output is on the graph; depth when none is.
         entry: differentiable input of the tower where the graph reaches down to it: pixels as `inputs`, or the first
             block's input on the text tower.
@@ -36,10 +40,10 @@ class ForwardPass:
 
     tower: Tower
     inputs: Tensor
-    hidden: tuple[Tensor, ...]
+    hidden: tuple[Float[Tensor, "item token dim"], ...]
     attended: tuple[Attended, ...]
-    embedding: Tensor
-    readout: Tensor
+    embedding: Float[Tensor, "item joint"]
+    readout: Int[Tensor, " item"]
     graph_from: int
     entry: Tensor | None = None
 
@@ -77,8 +81,8 @@ def run(tower: Tower, inputs: Tensor, gradient_blocks: int = 0) -> ForwardPass:
 def _run_blocks(
     tower: Tower,
     inputs: Tensor,
-    hidden: Tensor,
-    readout: Tensor,
+    hidden: Float[Tensor, "item token dim"],
+    readout: Int[Tensor, " item"],
     first: int,
     graph_from: int,
     detach_below: bool = True,
@@ -113,18 +117,21 @@ def _run_blocks(
     return ForwardPass(tower, inputs, tuple(block_inputs), tuple(attended), embedding, readout, graph_from)
 
 
-def embed(tower: Tower, hidden: Tensor, readout: Tensor, first: int = 0, unit: bool = True) -> Tensor:
-    """Embedding from the input of one of a tower's blocks [row, token, dim]; records nothing, differentiable.
+def embed(
+    tower: Tower,
+    hidden: Float[Tensor, "row token dim"],
+    readout: Int[Tensor, " row"],
+    first: int = 0,
+    unit: bool = True,
+) -> Float[Tensor, "row joint"]:
+    """Embedding from the input of one of a tower's blocks, at least float32; records nothing, differentiable.
 
     Args:
         tower: to run.
         hidden: input of block `first`; of the first one as `tower.embed` returns it.
-        readout: position of the readout token, [row].
+        readout: position of the readout token.
         first: block to begin with; those below are not run.
         unit: normalise to unit length; False leaves the projection as it is.
-
-    Returns:
-        [row, joint], at least float32.
     """
     for layer in range(first, tower.depth):
         last = layer == tower.depth - 1
@@ -134,8 +141,8 @@ def embed(tower: Tower, hidden: Tensor, readout: Tensor, first: int = 0, unit: b
     return F.normalize(embedding, dim=-1) if unit else embedding
 
 
-def rows_at(hidden: Tensor, position: Tensor) -> Tensor:
-    """One token of each item of [item, token, dim], [item, 1, dim]."""
+def rows_at(hidden: Float[Tensor, "item token dim"], position: Int[Tensor, " item"]) -> Float[Tensor, "item 1 dim"]:
+    """One token of each item."""
     return hidden[torch.arange(len(hidden), device=hidden.device), position][:, None]
 
 

@@ -6,7 +6,7 @@ Different inputs of a batch are independent of each other, so that one backward 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,15 +14,18 @@ from torch.nn import functional as F
 
 from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, rows_at, run
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 _CONCURRENT_BACKWARD_PASSES = 8  # bounds the memory of many phrases on one image
 
 
 class AllTokenGradients(NamedTuple):
-    """Gradients of the score at the activations of one block for all tokens, each [pair, token, dim]."""
+    """Gradients of the score at the activations of one block for all tokens."""
 
-    hidden: Tensor
-    normed: Tensor
-    output: Tensor
+    hidden: Float[Tensor, "pair token dim"]
+    normed: Float[Tensor, "pair token dim"]
+    output: Float[Tensor, "pair token dim"]
 
 
 class Gradients:
@@ -30,11 +33,11 @@ class Gradients:
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair, [pair].
-        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+        item: input of each pair.
+        target: the other side's embedding, unit norm; a constant.
     """
 
-    def __init__(self, forward: ForwardPass, item: Tensor, target: Tensor) -> None:
+    def __init__(self, forward: ForwardPass, item: Int[Tensor, " pair"], target: Float[Tensor, "pair joint"]) -> None:
         self._forward = forward
         self._item = item
         self._target = target
@@ -42,8 +45,8 @@ class Gradients:
         self._input: Tensor | None = None
         self._all_tokens: dict[int, AllTokenGradients] = {}
 
-    def at_readout(self, layer: int) -> Tensor:
-        """Gradient at the readout token's attention output in block `layer`, [pair, heads, head_dim].
+    def at_readout(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
+        """Gradient at the readout token's attention output in block `layer`.
 
         Args:
             layer: from 0 on.
@@ -54,11 +57,11 @@ class Gradients:
             self._backward(lowest, self._forward.rerun(lowest) if lowest < self._forward.graph_from else self._forward)
         return self._readout[layer]
 
-    def at_input(self, target: Tensor | None = None) -> Tensor:
+    def at_input(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
         """Gradient at the tower's input: [pair, channel, height, width], or [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets, [pair, joint].
+            target: replaces the pairs' own targets.
         """
         if target is None and self._input is not None:
             return self._input
@@ -91,7 +94,7 @@ class Gradients:
             self._all_tokens[number] = AllTokenGradients(*gradients[start : start + 3])
         return self._all_tokens[layer]
 
-    def _forward_all_tokens(self, first: int) -> tuple[Tensor, list[Tensor]]:
+    def _forward_all_tokens(self, first: int) -> tuple[Float[Tensor, "item joint"], list[Float[Tensor, "item _ dim"]]]:
         """Embedding on a graph that starts at the input of block `first`, and hidden, normed, output of each block."""
         tower, readout = self._forward.tower, self._forward.readout
         activations: list[Tensor] = []
@@ -133,14 +136,17 @@ class Gradients:
             self._input = gradients[-1]
 
     @property
-    def _backward_pass(self) -> Tensor:
-        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
+    def _backward_pass(self) -> Int[Tensor, " pair"]:
+        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..."""
         return (self._item[:, None] == self._item).tril(-1).sum(-1)
 
     def _backward_passes(
-        self, embedding: Tensor, activations: Sequence[Tensor], target: Tensor | None = None
-    ) -> Iterator[Sequence[Tensor]]:
-        """Gradients of the scores at activations, each [backward pass, item, ...], some backward passes at a time.
+        self,
+        embedding: Float[Tensor, "item joint"],
+        activations: Sequence[Float[Tensor, "item ..."]],
+        target: Float[Tensor, "pair joint"] | None = None,
+    ) -> Iterator[Sequence[Float[Tensor, "backward_pass item ..."]]]:
+        """Gradients of the scores at activations, some backward passes at a time.
 
         The backward passes for the first, second, ... pair of each input run concurrently.
         """
@@ -152,10 +158,12 @@ class Gradients:
                 gradients = torch.autograd.grad(scores, activations, selected[0], retain_graph=True)
                 yield tuple(gradient[None] for gradient in gradients)
                 return
-            for some in selected.split(_CONCURRENT_BACKWARD_PASSES):
+            for some in torch.split(selected, _CONCURRENT_BACKWARD_PASSES):
                 yield torch.autograd.grad(scores, activations, some, retain_graph=True, is_grads_batched=True)
 
-    def _per_pair(self, backward_passes: Iterable[Sequence[Tensor]]) -> list[Tensor]:
-        """Gradients at each activation, [backward pass, item, ...] to [pair, ...], at least float32."""
+    def _per_pair(
+        self, backward_passes: Iterable[Sequence[Float[Tensor, "backward_pass item ..."]]]
+    ) -> list[Float[Tensor, "pair ..."]]:
+        """Gradients at each activation, of backward passes and items to pairs, at least float32."""
         by_activation = zip(*backward_passes, strict=True)
         return [at_least_float32(torch.cat(parts)[self._backward_pass, self._item]) for parts in by_activation]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Hashable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -34,4 +35,5 @@ def _fingerprint(tower: Tower) -> Hashable:
     weights = [weight for stage in tower.stages().values() for weight in stage]
     with torch.inference_mode(False), torch.no_grad():
         sample = torch.stack([weight.flatten()[:: max(1, weight.numel() // 8)].double().sum() for weight in weights])
-    return tuple((weight.data_ptr(), weight._version) for weight in weights), tuple(sample.tolist())
+    sums = cast("list[float]", sample.tolist())
+    return tuple((weight.data_ptr(), weight._version) for weight in weights), tuple(sums)

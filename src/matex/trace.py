@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ from matex.phrase_cache import embed_phrase
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
 T = TypeVar("T")
 
 
@@ -39,8 +42,8 @@ class Trace:
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair, [pair].
-        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+        item: input of each pair.
+        target: the other side's embedding, unit norm; a constant.
         contexts: image regions that the phrase names, one per pair; only text-guided priors read them.
         model: that the towers belong to; only methods that read further phrases need it.
         other: forward pass of the other side and the input of it that each pair uses; likewise.
@@ -49,8 +52,8 @@ class Trace:
     def __init__(
         self,
         forward: ForwardPass,
-        item: Tensor,
-        target: Tensor,
+        item: Int[Tensor, " pair"],
+        target: Float[Tensor, "pair joint"],
         contexts: Sequence[ImageContext] = (),
         model: Model | None = None,
         other: tuple[ForwardPass, Tensor] | None = None,
@@ -77,8 +80,8 @@ class Trace:
         return self._forward.inputs
 
     @property
-    def levels(self) -> Tensor | None:
-        """Black and white after the model's normalisation, [2, channel]; None without preprocessing."""
+    def levels(self) -> Float[Tensor, "2 channel"] | None:
+        """Black and white after the model's normalisation; None without preprocessing."""
         if self._model is None or self._model.preprocessing is None:
             return None
         return self._model.preprocessing.levels
@@ -89,18 +92,18 @@ class Trace:
         return 100.0 if self._model is None else self._model.logit_scale
 
     @property
-    def score(self) -> Tensor:
-        """Cosine similarity, [pair]."""
+    def score(self) -> Float[Tensor, " pair"]:
+        """Cosine similarity."""
         return (self._forward.embedding.detach()[self.item] * self.target).sum(-1)
 
     @property
-    def embedding(self) -> Tensor:
-        """This tower's embedding, unit norm, off the graph, [pair, joint]."""
+    def embedding(self) -> Float[Tensor, "pair joint"]:
+        """This tower's embedding, unit norm, off the graph."""
         return self._pairs(self._forward.embedding)
 
     @property
-    def readout(self) -> Tensor:
-        """Position of the readout token, [pair]."""
+    def readout(self) -> Int[Tensor, " pair"]:
+        """Position of the readout token."""
         return self._forward.readout[self.item]
 
     @property
@@ -120,86 +123,86 @@ class Trace:
         return self._model.patch
 
     @property
-    def content(self) -> Tensor:
-        """Tokens that carry content (patches, words), bool [pair, token]."""
+    def content(self) -> Bool[Tensor, "pair token"]:
+        """Mask of the tokens that carry content (patches, words)."""
         return self.tower.content(self._forward.inputs)[self.item]
 
-    def query(self, layer: int) -> Tensor:
-        """Query of the readout token in block `layer`, [pair, heads, head_dim]."""
+    def query(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
+        """Query of the readout token in block `layer`."""
         query = self._attended(layer).query
         return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
 
-    def queries(self, layer: int) -> Tensor:
-        """Query of every token in block `layer`, [pair, heads, token, head_dim]."""
+    def queries(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
+        """Query of every token in block `layer`."""
         return self._pairs(self._all_rows(layer).query)
 
-    def key(self, layer: int) -> Tensor:
-        """[pair, heads, token, head_dim]."""
+    def key(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
+        """Key of every token in block `layer`."""
         return self._pairs(self._attended(layer).key)
 
-    def value(self, layer: int) -> Tensor:
-        """[pair, heads, token, head_dim]."""
+    def value(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
+        """Value of every token in block `layer`."""
         return self._pairs(self._attended(layer).value)
 
-    def outputs(self, layer: int) -> Tensor:
-        """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
+    def outputs(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Attention output of every token, heads concatenated, before the output projection."""
         attended = self._attended(layer)
         if attended.output.shape[1] == 1:  # recorded for the readout token alone, where the graph starts
             attended = self._attend_all(layer)
         return self._pairs(attended.output)
 
-    def attention_row(self, layer: int) -> Tensor:
-        """Attention of the readout token to every token in block `layer`, rows sum to 1, [pair, heads, key]."""
+    def attention_row(self, layer: int) -> Float[Tensor, "pair heads key"]:
+        """Attention of the readout token to every token in block `layer`, rows sum to 1."""
         layer = self._number(layer)
         return self.memo(("attention row", layer), lambda: self._attention_row(layer))
 
-    def _attention_row(self, layer: int) -> Tensor:
+    def _attention_row(self, layer: int) -> Float[Tensor, "pair heads key"]:
         query, key, *_ = self._attended(layer)
         query = query if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2))[:, :, None]
         row = _attention(query, key, self._attendable(key.shape[2])[:, None, None])[:, :, 0]
         return self._pairs(row)
 
-    def attention(self, layer: int) -> Tensor:
-        """Attention of every token to every token in block `layer`, [pair, heads, query, key]."""
+    def attention(self, layer: int) -> Float[Tensor, "pair heads query key"]:
+        """Attention of every token to every token in block `layer`."""
         query, key, *_ = self._all_rows(layer)
         tokens = key.shape[2]
         mask = torch.ones(tokens, tokens, dtype=torch.bool, device=key.device)
         return self._pairs(_attention(query, key, mask.tril() if self.tower.causal else mask))
 
-    def gradient(self, layer: int) -> Tensor:
-        """Gradient of the score at the readout token's attention output in block `layer`, [pair, heads, head_dim].
+    def gradient(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
+        """Gradient of the score at the readout token's attention output in block `layer`.
 
         That output is the concatenation of the heads before the output projection.
         """
         return self._gradients.at_readout(self._number(layer))
 
-    def gradient_entry(self, target: Tensor | None = None) -> Tensor:
+    def gradient_entry(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
         """Gradient of the score at the tower's input: pixels [pair, channel, height, width], or the first block's input
         [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets in the product with the embedding, [pair, joint].
+            target: replaces the pairs' own targets in the product with the embedding.
         """
         return self._gradients.at_input(target)
 
-    def gradient_rows(self, layer: int) -> Tensor:
-        """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
+    def gradient_rows(self, layer: int) -> Float[Tensor, "pair heads query head_dim"]:
+        """Gradient of the score at every token's attention output in block `layer`.
 
         In the last block only the readout token's row reaches the score; the others are zero.
         """
         heads = self._attended(layer).value.shape[1]
         return self._gradients.all_tokens(self._number(layer)).output.unflatten(-1, (heads, -1)).transpose(1, 2)
 
-    def gradient_hidden(self, layer: int) -> Tensor:
-        """Gradient of the score at the input of block `layer`, [pair, token, dim]."""
+    def gradient_hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Gradient of the score at the input of block `layer`."""
         return self._gradients.all_tokens(self._number(layer)).hidden
 
-    def gradient_normed(self, layer: int) -> Tensor:
-        """Gradient of the score at the first norm's output in block `layer`, [pair, token, dim]."""
+    def gradient_normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Gradient of the score at the first norm's output in block `layer`."""
         return self._gradients.all_tokens(self._number(layer)).normed
 
-    def to_grid(self, values: Tensor) -> Tensor:
-        """Values per token [pair, token] as the raw map of a method.
+    def to_grid(self, values: Float[Tensor, "pair token"]) -> Float[Tensor, "pair ..."]:
+        """Values per token as the raw map of a method.
 
         Returns:
             [pair, rows, columns] on the image tower, special tokens dropped; [pair, token] on the text tower, NaN
@@ -216,7 +219,7 @@ class Trace:
             self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
         return self._priors[kind, laterality]
 
-    def scores(self, inputs: Tensor, item: int) -> Tensor:
+    def scores(self, inputs: Tensor, item: int) -> Float[Tensor, "input pair"]:
         """Scores of other inputs against the targets of an item's pairs, the model as a black box; no graph.
 
         Args:
@@ -224,33 +227,32 @@ class Trace:
             item: index of the input whose pairs supply the targets.
 
         Returns:
-            [input, pairs of the item], in the order of the pairs.
+            One column for each pair of the item, in the order of the pairs.
         """
         with torch.inference_mode(False), torch.no_grad():
             embedding = embed(self.tower, self.tower.embed(inputs), self.tower.readout(inputs))
             return embedding @ self.target[self.item == item].T
 
-    def embed_hidden(self, layer: int, hidden: Tensor, readout: Tensor) -> Tensor:
-        """Embedding from hidden states [batch, token, dim] as input of block `layer`; differentiable.
+    def embed_hidden(
+        self, layer: int, hidden: Float[Tensor, "batch token dim"], readout: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch joint"]:
+        """Embedding, unit norm, from hidden states as input of block `layer`; differentiable.
 
         Args:
             layer: first block that is run.
             hidden: its input, of any pairs.
-            readout: position of the readout token, [batch].
-
-        Returns:
-            Unit norm, [batch, joint].
+            readout: position of the readout token.
         """
         return embed(self.tower, hidden, readout, layer)
 
-    def target_tokens(self, readout: bool) -> tuple[Tensor, Tensor]:
+    def target_tokens(self, readout: bool) -> tuple[Float[Tensor, "pair token joint"], Bool[Tensor, "pair token"]]:
         """Tokens of the other side after its last block, projected to the joint space.
 
         Args:
             readout: count the readout token (CLS, EOS) among them.
 
         Returns:
-            Embeddings [pair, token, joint], unit norm, no graph; and a mask of those that count, bool [pair, token].
+            Embeddings, unit norm, no graph; and a mask of those that count.
 
         Raises:
             RuntimeError: a trace without the other side; `record` sets it.
@@ -275,12 +277,12 @@ class Trace:
             self._memo[key] = work()
         return self._memo[key]
 
-    def hidden(self, layer: int) -> Tensor:
-        """Input of block `layer`, [pair, token, dim]."""
+    def hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Input of block `layer`."""
         return self._forward.hidden[self._number(layer)].detach()[self.item]
 
-    def normed(self, layer: int) -> Tensor:
-        """Output of the first norm of block `layer`, which its attention reads, [pair, token, dim]."""
+    def normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Output of the first norm of block `layer`, which its attention reads."""
         layer = self._number(layer)
         with torch.no_grad():
             return self._pairs(self.tower.norm(layer, self._forward.hidden[layer]))
@@ -295,8 +297,8 @@ class Trace:
         )
         return Trace(combined, self.item, self.target, self.contexts, self._model, self._other)
 
-    def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
-        """Unit-norm embedding of another phrase in the same joint space, [joint].
+    def embed_text(self, phrase: str | Sequence[int]) -> Float[Tensor, " joint"]:
+        """Unit-norm embedding of another phrase in the same joint space.
 
         It is cached with the model for as long as the text tower's weights stay the same.
 
@@ -354,8 +356,8 @@ class Trace:
         with torch.no_grad():
             return self.memo(("attended", layer), lambda: self.tower.attend(layer, self._forward.hidden[layer]))
 
-    def _attendable(self, tokens: int) -> Tensor:
-        """Mask of the tokens that the readout token may attend to, bool [item, token]."""
+    def _attendable(self, tokens: int) -> Bool[Tensor, "item token"]:
+        """Mask of the tokens that the readout token may attend to."""
         position = torch.arange(tokens, device=self._forward.readout.device)
         limit = self._forward.readout[:, None] if self.tower.causal else tokens
         return (position <= limit).expand(len(self._forward.readout), tokens)
@@ -380,8 +382,8 @@ class PairTrace:
 
 def record(
     model: Model,
-    pixels: Tensor,
-    token_ids: Tensor,
+    pixels: Float[Tensor, "image channel height width"],
+    token_ids: Int[Tensor, "phrase token"],
     pairs: Sequence[tuple[int, int]] | None = None,
     *,
     image_gradient_blocks: int = 0,
@@ -392,8 +394,8 @@ def record(
 
     Args:
         model: two towers.
-        pixels: [image, channel, height, width], normalised.
-        token_ids: [phrase, token].
+        pixels: normalised.
+        token_ids: special tokens included.
         pairs: (image, phrase) indices; by default the i-th image with the i-th phrase.
         image_gradient_blocks: number of last image blocks whose gradients methods will read; a hint that saves time.
         text_gradient_blocks: the same for the text tower.
@@ -423,8 +425,10 @@ def record(
     )
 
 
-def _attention(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(head_dim)) in at least float32, [item, heads, query, key]."""
+def _attention(
+    query: Float[Tensor, "item heads query head_dim"], key: Float[Tensor, "item heads key head_dim"], mask: Tensor
+) -> Float[Tensor, "item heads query key"]:
+    """softmax(q k^T / sqrt(head_dim)) in at least float32."""
     query, key = at_least_float32(query.detach()), at_least_float32(key.detach())
     logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
