@@ -33,7 +33,7 @@ RUN = "matex-run.json"  # in a folder with several explanations: which folders b
 
 
 @contextmanager
-def writing(folder: Path, alone: bool = False) -> Generator[Path]:
+def writing(folder: Path, alone: bool = False, replaced: Sequence[Path] = ()) -> Generator[Path]:
     """A temporary folder inside the folder; on success its files move into the folder, on failure it goes.
 
     The exchange with an earlier result is a matter of renaming: old files move out before new ones move in, so that
@@ -43,6 +43,7 @@ def writing(folder: Path, alone: bool = False) -> Generator[Path]:
     Args:
         folder: made when it is missing.
         alone: remove what an earlier run left, before the new files move in. Other files are left alone.
+        replaced: further files to remove with it, relative to the folder.
 
     Raises:
         InputError: a folder that cannot be made or written to, or something in the way of a new file.
@@ -58,7 +59,8 @@ def writing(folder: Path, alone: bool = False) -> Generator[Path]:
             files = _files(temporary / NEW)
             for file in files:
                 _check_free(folder, file)
-            _exchange(folder, temporary, list(dict.fromkeys(_earlier(folder))) if alone else [], files)
+            earlier = [*(_earlier(folder) if alone else ()), *replaced]
+            _exchange(folder, temporary, list(dict.fromkeys(earlier)), files)
         shutil.rmtree(temporary)
     except OSError as error:
         _tidy(temporary, made)

@@ -60,8 +60,8 @@ _LIBTIFF = re.compile(
 )
 # Pillow logs what it finds wrong in a header and then raises; without a handler Python prints such lines itself.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-# Held while warning filters are changed, here and in matex.dicom.read: they belong to the whole process.
-_FILTERS = threading.Lock()
+# Held while warning filters are changed, here and around matex.dicom: they belong to the whole process.
+FILTERS = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def _read_file(source: str | Path, side: int | None) -> Film:
     where = where if len(where) <= 200 else where[:90] + "..." + where[-90:]
     data = _file_bytes(Path(source), str(source), where)
     whole = hashlib.sha256(data).hexdigest()
-    if _is_dicom(data):
+    if is_dicom(data):
         stream = BytesIO(data)
         del data  # the stream is closed once the data set holds a copy, so that there are never three
         return _read_dicom(stream, whole, side)
@@ -176,7 +176,7 @@ def _read_file(source: str | Path, side: int | None) -> Film:
 @contextmanager
 def _warnings_as_notes(notes: list[str]) -> Generator[None]:
     """Turn Pillow's warnings into notes, except for large images, where our own limit applies."""
-    with _FILTERS, warnings.catch_warnings(record=True) as caught:
+    with FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
@@ -290,7 +290,7 @@ def _is_text(data: bytes) -> bool:
     return all(character.isprintable() or character.isspace() for character in text)
 
 
-def _is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
     """DICOM with its preamble (PS3.10 section 7.1), or without one but starting like a data set."""
     if data[128:132] == b"DICM":
         return True
@@ -309,7 +309,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
             raise
         raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
     try:
-        with _FILTERS:
+        with FILTERS:
             image = decode(stream, max_pixels=MAX_PIXELS)
     except UnsupportedDicom as error:
         raise InputError(str(error)) from None

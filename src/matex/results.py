@@ -223,6 +223,39 @@ class Explanation:
 
         return save(self, as_path(folder, "a folder to write to"))
 
+    def to_dicom(
+        self,
+        folder: str | Path,
+        source: str | Path | None = None,
+        *,
+        audit: Audit | None = None,
+        new_study: bool = False,
+        threshold: float = 0.5,
+    ) -> Path:
+        """Write DICOM objects of the map into the folder, in the study of the film (extra `dicom`).
+
+        Secondary Capture, two segmentations, presentation state, structured report and parametric map; see
+        docs/dicom.md. They hold the film's patient module, for the archive that it came from.
+
+        Args:
+            folder: what an earlier export left in it is replaced.
+            source: the DICOM film that was explained, or the image file, for `new_study`.
+            audit: of this explanation, for the report.
+            new_study: of a film that is no DICOM: write it too, in a study of its own without a patient.
+            threshold: of `image.values` from which a pixel belongs to the highlighted region, in (0, 1].
+
+        Raises:
+            InputError: another film than the one that was explained, one that objects cannot refer to, or a folder
+                that cannot be written to.
+            MissingExtra: highdicom is not installed.
+        """
+        from matex.dicom_export import write
+
+        target = as_path(folder, "a folder to write to")
+        origin = None if source is None else as_path(source, "a film")
+        write(self, target, origin, audit=audit, new_study=new_study, threshold=threshold)
+        return target
+
     @classmethod
     def load(cls, folder: str | Path, image: str | Path | None = None) -> Explanation:
         """Read an explanation back from the folder that `save` wrote.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matex.cli.options import (
+    DicomOptions,
     FilmOptions,
     ImageArgument,
     JsonOption,
@@ -48,6 +49,7 @@ def compare(
     *,
     film: FilmOptions,
     model: ModelOptions,
+    dicom: DicomOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Explain with several methods, side by side.
@@ -55,6 +57,7 @@ def compare(
     Methods that read a pass of the model share one. Writes one page and a folder for each method.
     """
     import matex
+    from matex.dicom_export import write_several
     from matex.files import check_folder
     from matex.render.report import duration, page
     from matex.render.save import save_run
@@ -62,6 +65,7 @@ def compare(
     chosen = parameters_by_method(_names(method), parameter or [])
     check_folder(out)
     read = film.read(image)
+    dicom.check(read, image, out)
     mask = film.read_mask(read)
     comparison = matex.compare(
         model.load(),
@@ -81,6 +85,8 @@ def compare(
     )
     html = page(list(comparison.values()), f"“{text}”: methods side by side", lead, left_out=comparison.left_out)
     save_run(comparison, out, html, progress=on_terminal())
+    if dicom.dicom_out is not None:
+        write_several(comparison, dicom.dicom_out, Path(image), new_study=dicom.new_study, threshold=dicom.threshold)
     if json:
         print_explanations(list(comparison.values()))
     else:

@@ -10,7 +10,15 @@ import typer
 
 from matex.cli.explain_report import explain_report
 from matex.cli.explain_table import explain_table
-from matex.cli.options import FilmOptions, JsonOption, MethodOption, ModelOptions, ParameterOption, PluginOption
+from matex.cli.options import (
+    DicomOptions,
+    FilmOptions,
+    JsonOption,
+    MethodOption,
+    ModelOptions,
+    ParameterOption,
+    PluginOption,
+)
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_explanations, print_summary
 from matex.errors import InputError, shown
@@ -48,6 +56,7 @@ def explain(
     *,
     film: FilmOptions,
     model: ModelOptions,
+    dicom: DicomOptions,
     plugin: PluginOption = None,
 ) -> None:
     """Explain why a model gives IMAGE and TEXT their score.
@@ -60,15 +69,17 @@ def explain(
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     if Path(image).suffix.lower() in TABLES:
         _check_table_alone(image, text, report, film)
+        dicom.require_unused("for one film and one phrase")
         explain_table(Path(image), out, method, parse_parameters(method, given), on_error or "stop", film, model, json)
     else:
         _check_one_text(image, text, report, on_error)
         parameters = parse_parameters(method, given)
         check_folder(out)
         if report is not None:
+            dicom.require_unused("for one film and one phrase")
             explain_report(image, report, out, method, parameters, film, model, json)
         else:
-            _explain_phrase(image, text or "", out, method, parameters, film, model, json)
+            _explain_phrase(image, text or "", out, method, parameters, film, model, dicom, json)
     model.report_default()
 
 
@@ -80,16 +91,19 @@ def _explain_phrase(
     parameters: Mapping[str, Any],
     film: FilmOptions,
     model: ModelOptions,
+    dicom: DicomOptions,
     json: bool,
 ) -> None:
     """Explain one film and one phrase."""
     import matex
 
     read = film.read(image)
+    dicom.check(read, image, out)
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
+    loaded = model.load()
     explanation = matex.explain(
-        model.load(),
+        loaded,
         read,
         text,
         method,
@@ -98,12 +112,17 @@ def _explain_phrase(
         lung_mask=mask,
         **options,
     )
+    audit = None if dicom.dicom_out is None else explanation.audit(loaded)  # its verdict is part of the report
     explanation.save(out)
+    if dicom.dicom_out is not None:
+        explanation.to_dicom(dicom.dicom_out, image, audit=audit, new_study=dicom.new_study, threshold=dicom.threshold)
     if json:
         print_explanations(explanation)
     else:
         print_summary(explanation)
         print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html, grids.npz")
+        if dicom.dicom_out is not None:
+            print(f"written  {dicom.dicom_out}/: DICOM objects, which hold the film's patient data")
         print("Not for diagnosis.")
 
 

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take, and the two groups of them that travel together."""
+"""Arguments and options that several commands take, and the groups of them that travel together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from matex.checks import number
 from matex.cli.parameters import read_option
+from matex.errors import InputError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,6 +169,59 @@ class ModelOptions:
             )
 
 
+@dataclass(frozen=True)
+class DicomOptions:
+    """Whether and how DICOM objects are written."""
+
+    dicom_out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write DICOM objects in the film's study to this folder.")
+    ] = None
+    new_study: Annotated[
+        bool, typer.Option("--new-study", help="With --dicom-out, of a film that is no DICOM: a study of its own.")
+    ] = False
+    dicom_threshold: Annotated[
+        float | None,
+        typer.Option(help="Of the map's range, from which a pixel is in the BINARY segmentation.", show_default="0.5"),
+    ] = None
+
+    def check(self, film: Film, image: str, out: Path) -> None:
+        """Refuse what could not be written, before any long work.
+
+        Raises:
+            InputError: options without --dicom-out, the folder of the other results, or an unusable film.
+        """
+        if self.dicom_out is None:
+            self.require_unused("with --dicom-out")
+            return
+        from matex.dicom_export import check
+        from matex.files import check_folder
+
+        number(self.threshold, "--dicom-threshold", 0.001, 1)
+        if self.dicom_out.absolute() == out.absolute():
+            raise InputError(f"Expected another folder for --dicom-out than for --out, got {shown(out)} for both.")
+        check_folder(self.dicom_out)
+        check(film, Path(image), self.new_study)
+
+    def require_unused(self, where: str) -> None:
+        """Raises InputError where an option of this group is given."""
+        given = [
+            name
+            for name, value in (
+                ("--dicom-out", self.dicom_out),
+                ("--new-study", self.new_study or None),
+                ("--dicom-threshold", self.dicom_threshold),
+            )
+            if value is not None
+        ]
+        if given:
+            raise InputError(f"Expected {given[0]} only {where}, got it without. Leave it out.")
+
+    @property
+    def threshold(self) -> float:
+        """Of the map's range."""
+        return 0.5 if self.dicom_threshold is None else self.dicom_threshold
+
+
 def read_film(image: str | Path, view: str | None, mirrored: bool | None) -> Film:
     """A film at the size that maps need, with the view and orientation that the user states."""
     import matex
@@ -175,10 +230,14 @@ def read_film(image: str | Path, view: str | None, mirrored: bool | None) -> Fil
     return matex.read(image, side=READ_SIDE).known_as(view, mirrored)
 
 
+GROUPS = (FilmOptions, ModelOptions, DicomOptions)
+"""Dataclasses of options that commands take whole."""
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take dataclasses of options: Typer is shown their fields, the command gets the dataclass."""
     hints = typing.get_type_hints(command, include_extras=True)
-    groups: dict[str, type[Any]] = {name: hint for name, hint in hints.items() if hint in (FilmOptions, ModelOptions)}
+    groups: dict[str, type[Any]] = {name: hint for name, hint in hints.items() if hint in GROUPS}
 
     def flat(**values: Any) -> None:
         for name, group in groups.items():

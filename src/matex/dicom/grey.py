@@ -186,14 +186,31 @@ def _voi(
                 notes.extend(candidate.remarks)
                 return candidate.shown
             notes.append(candidate.otherwise)
-    low, high = _percentiles(exposed, counts[~padding])
-    if low == high:
-        low, high = float(exposed.min()), float(exposed.max())
+    low, high = _fallback(values, counts, padding)
     notes.append(
         f"no window: {low:g} to {high:g} shown (percentiles {_FALLBACK_PERCENTILES[0]:g} and "
         f"{_FALLBACK_PERCENTILES[1]:g})"
     )
     return np.clip((values - low) / (high - low or 1.0), 0, 1)
+
+
+def fallback_range(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> tuple[float, float]:
+    """Smallest and largest rescaled value that a film without a usable window shows.
+
+    Raises:
+        UnsupportedDicom: a modality LUT or rescale that cannot be applied.
+    """
+    levels = Levels.of(cells)
+    stored = layout.values(levels.cells)
+    padding = _padding(stored, levels.counts, dataset, layout, [])
+    return _fallback(_modality(stored, dataset, layout, []).values, levels.counts, padding)
+
+
+def _fallback(values: Values, counts: NDArray[np.int64], padding: NDArray[np.bool_]) -> tuple[float, float]:
+    """The fallback percentiles of what was exposed, or its ends where these are equal."""
+    exposed = values[~padding]
+    low, high = _percentiles(exposed, counts[~padding])
+    return (low, high) if low != high else (float(exposed.min()), float(exposed.max()))
 
 
 def _tables(rescaled: _Rescaled, dataset: Dataset) -> Iterator[_Candidate]:

@@ -4,11 +4,7 @@ Nothing that identifies a patient leaves this module: messages and notes hold on
 that were recognised, and what pydicom raises, warns or logs (it can quote elements) is replaced.
 """
 
-import logging
 import re
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -19,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers, words
 from matex.dicom.grey import display
 from matex.dicom.pixel_data import EXPORT, pixel_cells, pixel_layout
+from matex.dicom.quiet import quiet
 from matex.dicom.view_position import UNRECOGNISED, is_frontal, view_name
 
 # View Code Sequence, PS3.16 CID 4010: SNOMED CT and the older SNOMED RT codes.
@@ -60,7 +57,7 @@ def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
         UnsupportedDicom: not one grey film, compressed in a way that cannot be read, damaged, or of unreadable
             orientation.
     """
-    with _quiet():
+    with quiet():
         try:
             return _decode(stream, max_pixels)
         except (UnsupportedDicom, MemoryError):
@@ -68,19 +65,6 @@ def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
         except Exception:  # pydicom's exceptions can quote elements, so not even the chain of causes may keep them
             pass
     raise UnsupportedDicom(f"Expected a readable DICOM image, got a damaged or truncated one. {EXPORT}")
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    logger = logging.getLogger("pydicom")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
 
 
 def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:

@@ -1,0 +1,27 @@
+"""Silence of the DICOM libraries, whose warnings, logs and exceptions can quote elements."""
+
+import logging
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+
+LIBRARIES = ("pydicom", "highdicom")
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Hold back warnings and logs of the DICOM libraries.
+
+    Warning filters and loggers belong to the whole process: callers hold `matex.images.FILTERS`.
+    """
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,122 @@
+"""Grayscale Softcopy Presentation State: contours of the map and a caption on the untouched film."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from highdicom import PresentationLUTTransformation
+from highdicom.color import CIELabColor
+from highdicom.pr import (
+    GraphicAnnotation,
+    GraphicLayer,
+    GraphicObject,
+    GrayscaleSoftcopyPresentationState,
+    TextObject,
+)
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from matex.dicom.elements import present, words
+from matex.dicom.write.contours import outlines
+from matex.dicom.write.saliency import DISCLAIMER, Saliency
+from matex.dicom.write.source import Source
+
+LEVELS = (0.5, 0.75, 0.9)  # of the map's range, as in overlay.png
+CONTOURS, CAPTION = "MATEX CONTOURS", "MATEX CAPTION"
+COLOURS = {CONTOURS: (240, 147, 43), CAPTION: (236, 200, 96)}
+# What turns stored into displayed values (PS3.3 C.11.1, C.11.2), taken over as the film has it.
+_MODALITY = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
+_VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+
+
+def presentation_state(
+    source: Source, saliency: Saliency, window: tuple[float, float] | None, identity: dict[str, Any]
+) -> Dataset:
+    """Contours at `LEVELS` of the map's range and a caption at the lower edge (PS3.3 A.33.1).
+
+    Args:
+        source: the film.
+        saliency: the map.
+        window: (centre, width) for a film that states none.
+        identity: see `matex.dicom.write.equipment`.
+    """
+    layers = {
+        name: GraphicLayer(name, order, display_color=CIELabColor.from_rgb(*colour))
+        for order, (name, colour) in enumerate(COLOURS.items(), start=1)
+    }
+    state = GrayscaleSoftcopyPresentationState(
+        referenced_images=[source.template()],
+        content_label="SALIENCY",
+        content_description=f"{saliency.method}, contours at 50, 75 and 90 % of its range"[:64],
+        graphic_annotations=_annotations(source, saliency, layers),
+        graphic_layers=list(layers.values()),
+        presentation_lut_transformation=PresentationLUTTransformation("INVERSE" if source.inverted else "IDENTITY"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **identity,
+    )
+    _add_film_look(state, source.header, window)
+    _keep_proportions(state, source)
+    return source.adopt(state)
+
+
+def _annotations(source: Source, saliency: Saliency, layers: Mapping[str, GraphicLayer]) -> list[GraphicAnnotation]:
+    film = [source.template()]
+    lines = [
+        GraphicObject("POLYLINE", polygon, units="PIXEL")
+        for level in LEVELS
+        for polygon in outlines(saliency.known, level)
+    ]
+    caption = TextObject(
+        _caption(saliency, bool(lines)),
+        units="DISPLAY",
+        bounding_box=(0.01, 0.86, 0.99, 0.99),
+        text_justification="LEFT",
+    )
+    annotations = [GraphicAnnotation(film, layers[CAPTION], text_objects=[caption])]
+    if lines:
+        annotations.insert(0, GraphicAnnotation(film, layers[CONTOURS], graphic_objects=lines))
+    return annotations
+
+
+def _caption(saliency: Saliency, has_lines: bool) -> str:
+    what = "lines at 50, 75, 90 % of the map's range" if has_lines else "the map has no region to outline"
+    phrase = saliency.phrase if len(saliency.phrase) <= 300 else saliency.phrase[:297] + "..."
+    score = "undefined" if not np.isfinite(saliency.score) else f"{saliency.score:.3f}"
+    audit = "not audited" if saliency.audit is None else f"audit {saliency.audit.state}"
+    lines = (
+        f'"{phrase}"',
+        f"{saliency.method} of {saliency.model}, score {score}, {audit}; {what}"[:400],
+        DISCLAIMER,
+    )
+    return "\r\n".join(lines)
+
+
+def _add_film_look(state: Dataset, header: Dataset, window: tuple[float, float] | None) -> None:
+    """Modality and VOI transformation of the film: a presentation state that has none shows stored values."""
+    for keyword in _MODALITY:
+        if present(header, keyword):
+            state[keyword] = header[keyword]
+    if "RescaleSlope" in state and "RescaleType" not in state:
+        state.RescaleType = "US"
+    item = Dataset()
+    for keyword in _VOI:
+        if present(header, keyword):
+            item[keyword] = header[keyword]
+    if window is not None and not ({"WindowCenter", "VOILUTSequence"} & {element.keyword for element in item}):
+        item.WindowCenter, item.WindowWidth = (f"{value:.10g}" for value in window)
+    if len(item):
+        state.SoftcopyVOILUTSequence = Sequence([item])
+
+
+def _keep_proportions(state: Dataset, source: Source) -> None:
+    """The size or the proportions of a pixel, for films whose pixels are not square (PS3.3 C.10.4)."""
+    area = state.DisplayedAreaSelectionSequence[0]
+    del area.PixelOriginInterpretation  # of tiled images alone
+    if source.spacing is not None:
+        del area.PresentationPixelAspectRatio
+        area.PresentationPixelSpacing = [f"{spacing:.10g}" for spacing in source.spacing]
+    elif len(ratio := words(source.header, "PixelAspectRatio")) == 2 and all(part.isdigit() for part in ratio):
+        area.PresentationPixelAspectRatio = [int(part) for part in ratio]
