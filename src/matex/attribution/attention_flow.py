@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from matex.errors import MissingExtra
+from matex.progress import report
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -48,8 +49,11 @@ def attention_flow(
         (capacity, ((block + 1) * count + query, block * count + key)),
         shape=((depth + 1) * count, (depth + 1) * count),
     )
-    sinks = tqdm(tokens, disable=not progress, unit="flow", leave=None)
-    return np.array([maximum_flow(graph, source, token).flow_value / _UNIT for token in sinks])
+    flows: list[float] = []
+    for token in tqdm(tokens, disable=not progress, unit="flow", leave=None):
+        flows.append(maximum_flow(graph, source, token).flow_value / _UNIT)
+        report(len(flows), len(tokens))
+    return np.array(flows)
 
 
 @METHODS("attention-flow")

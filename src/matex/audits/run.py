@@ -27,6 +27,7 @@ from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
 from matex.pipeline import check_phrase, check_request, explain
+from matex.progress import stages
 from matex.queries import Domain
 from matex.results import Audit
 
@@ -79,15 +80,19 @@ def audit(
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
     unrelated = UNRELATED[domain] if unrelated is None else unrelated
-    with tqdm(total=4, desc="controls", disable=not progress) as bar:
+    with tqdm(total=4, desc="controls", disable=not progress) as bar, stages(4) as stage_done:
         controls = phrase_controls(model, explanation, unrelated)
         bar.update()
+        stage_done()
         controls |= random_weight_controls(model, explanation)
         bar.update()
+        stage_done()
         seeds = check_seeds(seed_maps(model, explanation, repeats))
         bar.update()
+        stage_done()
         deletion = check_deletion(model, explanation, regions)
         bar.update()
+        stage_done()
     checks = {
         "map": check_map(explanation),
         "prior_share": check_prior_share(explanation, controls),

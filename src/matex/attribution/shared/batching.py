@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from tqdm.auto import tqdm
 
+from matex.progress import report
+
 T = TypeVar("T")
 
 
@@ -19,6 +21,8 @@ def batches(run: Callable[[int, int], T], rows: int, size: int, progress: bool =
         rows: how many there are.
         size: of a piece, at most; halved for good whenever memory runs out.
         progress: show a bar.
+
+    Progress is reported to `matex.progress` too.
 
     Raises:
         RuntimeError: out of memory with a single row.
@@ -37,6 +41,7 @@ def batches(run: Callable[[int, int], T], rows: int, size: int, progress: bool =
             yield result
             bar.update(stop - start)
             start = stop
+            report(start, rows)
 
 
 def _out_of_memory(error: BaseException) -> bool:
