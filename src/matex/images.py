@@ -77,6 +77,9 @@ class Film:
     oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed
     turns: int = 0  # quarter turns counter-clockwise that bring the image upright
     full: tuple[int, int] | None = None  # (height, width) of an image that was read reduced; None: pixels holds it all
+    spacing: tuple[float, float, bool] | None = None
+    """Millimetres between pixel centres of `size` (down, across), and whether they are calibrated to the patient;
+    otherwise they are those of the detector, on which the patient is magnified. None where the file states none."""
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
@@ -152,7 +155,29 @@ def read(source: object, *, side: int | None = None) -> Film:
 def _read_file(source: str | Path, side: int | None) -> Film:
     where = repr(str(source))
     where = where if len(where) <= 200 else where[:90] + "..." + where[-90:]
-    data = _file_bytes(Path(source), str(source), where)
+    return _read_data(_file_bytes(Path(source), str(source), where), source, where, side)
+
+
+def read_bytes(data: bytes, name: str, *, side: int | None = None) -> Film:
+    """Read one still image from the content of a file, as `read` does from its path.
+
+    Args:
+        data: content of the file.
+        name: of the file, for the film and for messages; nothing is opened under it.
+        side: see `read`.
+
+    Raises:
+        InputError: see `read`; no bytes, or more than MAX_BYTES.
+    """
+    where = shown(name)
+    if not data:
+        raise InputError(f"Expected an image file, got an empty one: {where}. Copy or export it again.")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"Expected an image file of at most {MAX_BYTES >> 20} MiB, got a larger one: {where}.")
+    return _read_data(data, name, where, side)
+
+
+def _read_data(data: bytes, source: str | Path, where: str, side: int | None) -> Film:
     whole = hashlib.sha256(data).hexdigest()
     if is_dicom(data):
         stream = BytesIO(data)
@@ -327,6 +352,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
         oriented=image.oriented,
         turns=image.turns,
         full=full if factor > 1 else None,
+        spacing=image.spacing,
     )
 
 

@@ -41,6 +41,9 @@ class DicomImage:
     mirrored: bool  # the upright image's left edge is the patient's left
     oriented: bool  # the file says how the patient lies in the image
     notes: tuple[str, ...]
+    spacing: tuple[float, float, bool] | None = None
+    """Millimetres between pixel centres (down, across), and whether they are calibrated to the patient (PS3.3 C.8.11.3,
+    10.7.1.3); otherwise they are those of the detector, on which the patient is magnified. None where not stated."""
 
 
 def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
@@ -80,7 +83,7 @@ def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:
     pixels = display(dataset, pixel_cells(dataset, layout, notes), layout, notes)
     view, turns, mirrored, oriented = _orientation(dataset, notes)
     _note_the_rest(dataset, notes)
-    return DicomImage(pixels, view, turns, mirrored, oriented, tuple(notes))
+    return DicomImage(pixels, view, turns, mirrored, oriented, tuple(notes), _spacing(dataset))
 
 
 def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, bool, bool]:
@@ -171,6 +174,14 @@ def _note_the_rest(dataset: Dataset, notes: list[str]) -> None:
         notes.append(f"pixels are not square (height / width {spacing[0] / spacing[1]:.3g}); shown as stored")
     if code(dataset, "BurnedInAnnotation") == "YES":
         notes.append("burned-in annotation: the pixels may show who the patient is")
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float, bool] | None:
+    """See DicomImage; a Pixel Spacing that repeats that of the detector is not calibrated (PS3.3 10.7.1.3)."""
+    calibrated, detector = _pair(dataset, "PixelSpacing"), _pair(dataset, "ImagerPixelSpacing")
+    if calibrated is not None:
+        return (*calibrated, calibrated != detector)
+    return None if detector is None else (*detector, False)
 
 
 def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
