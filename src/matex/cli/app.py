@@ -22,6 +22,7 @@ from matex.cli.lists import methods, models
 from matex.cli.options import grouped
 from matex.cli.output import guarded_output
 from matex.cli.printing import on_terminal
+from matex.cli.serve import serve
 from matex.cli.verify import verify
 from matex.errors import InputError, printable, shown
 
@@ -30,6 +31,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     explain,
     compare,
     audit,
+    serve,
     methods,
     models,
     verify,

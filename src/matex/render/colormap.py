@@ -14,8 +14,21 @@ INFERNO = (
     "a32c61 b0315b bc3754 c63d4d d04545 da4e3c e35933 eb6429 f1711f f67e14 f98c0a fb9b06 fcaa0f fbba1f "
     "f9c932 f5d949 f2e865 f3f586 fcffa4"
 )
+# Alternatives for readers who prefer them: cividis looks alike to colour-blind readers (both CC0, as above).
+CIVIDIS = (
+    "00224e 00285b 002e6a 043371 1a386f 273e6e 32436d 3b496c 434e6c 4b546c 52596d 5a5f6e 61656f 686a71 "
+    "6f7073 757676 7c7b78 848179 8b8778 938d78 9b9376 a39a75 aba072 b3a670 bbad6c c3b469 ccba64 d4c15f "
+    "ddc958 e6d051 efd748 f8df3c fee838"
+)
+VIRIDIS = (
+    "440154 470d60 48186a 482374 472d7b 453681 424086 3f4989 3b528b 375a8d 33638d 2f6a8e 2c728e 297a8e "
+    "26818e 23898e 21908c 1f988b 1f9f88 21a685 28ae80 31b57b 3ebc74 4cc26c 5dc963 6ece58 82d34c 96d83f "
+    "abdc32 c0df24 d5e21a eae51a fde725"
+)
 # Blue to amber over near black: the sides differ for colour-blind readers too, and grow lighter with size.
 DIVERGING = "b5dcff 6fb4f2 2f86d8 1d5c9e 163a60 15161a 5c3413 9c5415 e0801f ffb354 ffe2ac"
+
+PALETTES = {"inferno": INFERNO, "cividis": CIVIDIS, "viridis": VIRIDIS, "diverging": DIVERGING}
 
 POSITIVE = "#f0932b"
 NEGATIVE = "#4a9be8"

@@ -170,8 +170,12 @@ def letters(explanation: Explanation) -> Sides | None:
     The patient's right is on the image's left on a frontal film in standard display. Lateral views and images
     that are not chest films have no such sides.
     """
-    film = explanation.film
-    if explanation.query.domain != "chest":
+    return sides_of(explanation.film, explanation.query.domain)
+
+
+def sides_of(film: Film, domain: str) -> Sides | None:
+    """`letters` of a film that is not explained yet."""
+    if domain != "chest":
         return None
     if not is_frontal(film.view):
         return None

@@ -1,0 +1,67 @@
+"""matex serve: the viewer on this machine."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from matex.cli.options import ModelOptions, PluginOption
+from matex.errors import InputError, MissingExtra
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own are a risk.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    *,
+    model: ModelOptions,
+    plugin: PluginOption = None,
+) -> None:
+    """See, compare and question maps in the browser.
+
+    Listens on this machine only, under an address with a random token, and keeps films in memory alone. Ends with
+    Ctrl + C.
+    """
+    try:
+        from matex.viewer.app import create_app, listen
+        from matex.viewer.app import serve as run
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise MissingExtra("The viewer needs starlette and uvicorn: pip install matex[viewer]") from None
+    import matex
+    from matex.viewer.models import Models
+    from matex.viewer.security import LOOPBACK, new_token
+
+    bundled = [entry.name for entry in matex.models() if not entry.name.endswith(":")]
+    chosen = model.model or "tiny"
+    others = [name for name in bundled if name != chosen]
+    models = Models({chosen: model.load, **{name: partial(matex.load, name) for name in others}})
+    models[chosen]  # loaded now: a model that cannot be loaded ends the command, and the first map is fast
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise InputError(
+            f"Could not listen on {host}, port {port}: {error.strerror}. Name a free port with --port, or 0."
+        ) from None
+    local = host in ("127.0.0.1", "::1", "localhost")
+    token = new_token()
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listener.getsockname()[1]}/{token}/"
+    if not local:
+        print(
+            f"matex: {host} can be reached from other machines: whoever knows the address sees the films, over a "
+            "connection that is not encrypted.",
+            file=sys.stderr,
+        )
+    print(f"Open {address}\nOnly who knows this address can use the viewer. Ctrl + C ends it.", flush=True)
+    model.report_default()
+    if browser:
+        webbrowser.open(address)
+    run(create_app(models, token, LOOPBACK if local else ()), listener)

@@ -1,0 +1,85 @@
+"""Films and maps as plain values for the film component of the pages (`browser/film.js`)."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.geometry import Placement
+from matex.images import Film
+from matex.priors.atlas import REGIONS
+from matex.priors.chest import Chest
+from matex.render.colormap import PALETTES
+from matex.render.overlay import sides_of
+from matex.render.panel import Layer
+
+CUTS = (0.35, 0.635)
+"""Where one zone ends and the next begins, fractions of the lung's height: the middle of the atlas' overlaps."""
+NAMED = ("costophrenic angle", "hilum")
+"""Places of a lung that are named before its zones."""
+BEHIND = ("heart", "mediastinum")
+"""Midline places, named in this order where no lung lies, and beside the zone where the heart overlaps the lung."""
+
+
+def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
+    """A film as the component takes it: size, sides, anatomy and scale; the picture itself travels apart from it."""
+    height, width = film.size
+    sides = sides_of(film, domain)
+    return {
+        "name": film.name,
+        "height": height,
+        "width": width,
+        "view": film.view,
+        "turns": film.turns,
+        "mirrored": film.mirrored,
+        "sides": None if sides is None else {**sides._asdict(), "legend": sides.legend},
+        "places": [] if sides is None else _places(),
+        "spacing": None if film.spacing is None else list(film.spacing),
+    }
+
+
+def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
+    """A map as the component takes it: raw values, their range on the film, and where they lie."""
+    return {
+        "name": layer.name,
+        "meaning": layer.meaning,
+        "weight": layer.weight,
+        "grid": grid_data(layer.grid),
+        "range": _finite(layer.scale.low, layer.scale.high),
+        "placement": dataclasses.asdict(placement),
+    }
+
+
+def grid_data(grid: NDArray[np.floating]) -> dict[str, Any]:
+    """Values [rows, columns] as base64 of little-endian float32, exact."""
+    values = base64.b64encode(np.ascontiguousarray(grid, dtype="<f4").tobytes())
+    return {"rows": grid.shape[0], "columns": grid.shape[1], "values": values.decode("ascii")}
+
+
+def palettes() -> dict[str, str]:
+    """Anchors of the colour maps by name, as `colormap.table` takes them."""
+    return dict(PALETTES)
+
+
+def _places() -> list[dict[str, Any]]:
+    """Boxes of the average anatomy in the standard frame (patient's right on the left), first match first."""
+    chest = Chest.average(flipped=False)
+    found: list[dict[str, Any]] = []
+    for name in NAMED:
+        for side, lung in chest.lungs.items():
+            found.append({"name": f"{side} {name}", "kind": "lung", "box": list(lung.place(REGIONS[name]))})
+    for side, lung in chest.lungs.items():
+        x0, y0, x1, y1 = lung.box
+        edges = [y0, *(y0 + (y1 - y0) * cut for cut in CUTS), y1]
+        for zone, top, bottom in zip(("upper", "mid", "lower"), edges, edges[1:], strict=False):
+            found.append({"name": f"{side} {zone} zone", "kind": "lung", "box": [x0, top, x1, bottom]})
+    found += [{"name": name, "kind": "midline", "box": list(REGIONS[name].box)} for name in BEHIND]
+    return found
+
+
+def _finite(*values: float) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

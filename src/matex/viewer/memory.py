@@ -1,0 +1,84 @@
+"""What the server remembers while it runs: films and explanations, the least recently used dropped first.
+
+Nothing is written to disk, and nothing outlives the process.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from matex.images import Film
+from matex.viewer.limits import Limits
+from matex.viewer.results import Explained
+
+T = TypeVar("T")
+
+
+class Forgotten(LookupError):
+    """Nothing is kept under this identifier: it was dropped, or never there."""
+
+
+class Recent(Generic[T]):
+    """A thread-safe mapping from random identifiers to values, bounded in number and in cost.
+
+    Args:
+        count: values kept at most.
+        budget: largest sum of their costs; the newest value stays even where it exceeds the budget alone.
+        cost: of a value, such as its bytes.
+    """
+
+    def __init__(self, count: int, budget: float = float("inf"), cost: Callable[[T], float] = lambda _: 0.0) -> None:
+        self._count, self._budget, self._cost = count, budget, cost
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, value: T) -> str:
+        """Keep a value, and drop old ones until the bounds hold; its identifier is the return value."""
+        key = secrets.token_urlsafe(9)
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > 1 and self._exceeds():
+                self._values.popitem(last=False)
+        return key
+
+    def __getitem__(self, key: str) -> T:
+        """The value under an identifier, which counts as used.
+
+        Raises:
+            Forgotten: it is not there.
+        """
+        with self._lock:
+            if key not in self._values:
+                raise Forgotten(key)
+            self._values.move_to_end(key)
+            return self._values[key]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def items(self) -> list[tuple[str, T]]:
+        """Identifiers and values, the least recently used first."""
+        with self._lock:
+            return list(self._values.items())
+
+    def _exceeds(self) -> bool:
+        return len(self._values) > self._count or sum(map(self._cost, self._values.values())) > self._budget
+
+
+class Memory:
+    """Films and explanations of one run of the server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.films: Recent[Film] = Recent(limits.films, limits.film_bytes, lambda film: film.pixels.nbytes)
+        self.explanations: Recent[Explained] = Recent(limits.explanations)
+
+    def keep_film(self, film: Film) -> str:
+        """Keep a film; one that is there already, by its checksum and orientation, keeps its identifier."""
+        for key, known in self.films.items():
+            if (known.sha256, known.name) == (film.sha256, film.name):
+                return key
+        return self.films.add(film)

@@ -1,0 +1,144 @@
+"""Explanations as the page takes them: scores, words and places, and maps as raw values."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.phrases import Mention, claim, parse, sentences
+from matex.render.colormap import ColourScale
+from matex.render.film_data import grid_data, map_data
+from matex.render.panel import Layer, describe_mention, layers
+from matex.results import Audit, Explanation
+from matex.serialise import plain
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """An explanation that the server keeps.
+
+    Args:
+        film: identifier of its film.
+        model: name of the model.
+        explanation: with its maps.
+        attention: for methods whose flow the browser weighs itself, the readout token's head-mean attention to the
+            patches in each block, [block, rows, columns]; None for others.
+    """
+
+    film: str
+    model: str
+    explanation: Explanation
+    attention: NDArray[np.float32] | None = None
+
+
+def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
+    """One explanation with its maps."""
+    explanation = explained.explanation
+    image = explanation.image
+    final = Layer("Map", "the final map", image.grid, ColourScale(*image.range))
+    return plain(
+        {
+            "id": key,
+            "film": explained.film,
+            "model": explained.model,
+            "text": explanation.text,
+            "method": explanation.method,
+            "parameters": explanation.parameters,
+            "resize": explanation.query.resize,
+            "score": explanation.score,
+            "seconds": explanation.computation.seconds,
+            "degenerate": image.degenerate,
+            "notes": explanation.notes,
+            "words": explanation.words,
+            "mentions": mentions_data(explanation.regions),
+            "map": map_data(final, image.placement),
+            "layers": [
+                {"term": term, **map_data(layer, image.placement)}
+                for term, layer in zip_longest(explanation.components, layers(explanation))
+            ],
+            "weights": explanation.weights,
+            "live": _live(explained),
+        }
+    )
+
+
+def _live(explained: Explained) -> dict[str, Any] | None:
+    """What the browser needs to fuse MATEX itself: terms that do not depend on its weights, rows per block, the prior.
+
+    The prior of eq. 5 is M = 1 + (strength - 1) n; n is sent, so that the strength can change.
+    """
+    explanation, attention = explained.explanation, explained.attention
+    if attention is None or explanation.prior is None:
+        return None
+    strength = float(explanation.parameters["prior_strength"])
+    known = strength > 1
+    unit = (explanation.prior - 1) / (strength - 1) if known else np.zeros_like(explanation.prior)
+    blocks, rows, columns = attention.shape
+    return {
+        "gradient": grid_data(explanation.components["gradient"]),
+        "consistency": grid_data(explanation.components["consistency"]),
+        "prior": grid_data(unit) if known else None,
+        "attention": {**grid_data(attention.reshape(blocks * rows, columns)), "blocks": blocks},
+    }
+
+
+def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:
+    """What the parser understood, with its characters in the phrase."""
+    found: list[dict[str, Any]] = []
+    for mention in mentions:
+        region, side, assertion = describe_mention(mention)
+        found.append(
+            {
+                "start": mention.start,
+                "end": mention.end,
+                "region": region,
+                "side": side,
+                "assertion": assertion,
+                "weight": mention.weight,
+                "kind": "normal" if mention.normal else "off" if mention.weight == 0 else "on",
+            }
+        )
+    return found
+
+
+def reading_data(text: str) -> dict[str, Any]:
+    """A phrase or report as it is read, without any model: sentences with their claims, and the places in it."""
+    return {
+        "sentences": [
+            {"text": sentence.text, "start": sentence.start, "claim": claim(sentence)} for sentence in sentences(text)
+        ],
+        "mentions": mentions_data(parse(text)),
+    }
+
+
+def audit_data(audit: Audit) -> dict[str, Any]:
+    """An audit: verdict, checks with their numbers, and the maps of the controls."""
+    placement = audit.explanation.image.placement
+    return plain(
+        {
+            "verdict": audit.verdict,
+            "summary": audit.summary,
+            "checks": [{"name": name, **dataclasses.asdict(check)} for name, check in audit.checks.items()],
+            "controls": [
+                {
+                    "name": name,
+                    "title": control.title,
+                    "text": control.text,
+                    "score": control.score,
+                    "likeness": control.likeness,
+                    "stays": control.stays,
+                    "reference": control.reference,
+                    "map": map_data(
+                        Layer(control.title, control.text, control.image.grid, ColourScale(*control.image.range)),
+                        placement,
+                    ),
+                }
+                for name, control in audit.controls.items()
+            ],
+        }
+    )

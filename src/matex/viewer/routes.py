@@ -1,0 +1,295 @@
+"""The addresses of the viewer: each checks its request, hands the work to a lane, and answers with plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from matex.adapters.model import Model
+from matex.audits import audit
+from matex.catalog import methods
+from matex.errors import InputError
+from matex.pipeline import check_method, check_phrase
+from matex.render.film_data import palettes
+from matex.results import DISCLAIMER, Explanation
+from matex.serialise import plain, version_of
+from matex.viewer import downloads, uploads, work
+from matex.viewer.jobs import Busy, Job, Jobs, Lane
+from matex.viewer.limits import Limits
+from matex.viewer.memory import Forgotten, Memory
+from matex.viewer.models import Models
+from matex.viewer.page import Page
+from matex.viewer.requests import Fields, Refused, read_body, read_json
+from matex.viewer.results import Explained, audit_data, explanation_data, reading_data
+
+T = TypeVar("T")
+POLL_SECONDS = 0.25
+"""How long an answer about a job waits for a change."""
+RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), ("chest", "natural")
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """The handlers of one server, and what they share."""
+
+    models: Models
+    memory: Memory
+    jobs: Jobs
+    limits: Limits
+    page: Page
+
+    def routes(self) -> list[Route]:
+        """Addresses behind the token."""
+        get, post = ["GET"], ["POST"]
+        return [
+            Route("/", self.index, methods=get),
+            Route("/static/{name}", self.static, methods=get),
+            Route("/api/start", self.start, methods=get),
+            Route("/api/films", self.upload, methods=post),
+            Route("/api/films/bundled", self.bundled_film, methods=post),
+            Route("/api/films/{film}", self.film, methods=get),
+            Route("/api/films/{film}/picture", self.picture, methods=get),
+            Route("/api/read", self.read, methods=post),
+            Route("/api/explain", self.explain, methods=post),
+            Route("/api/audit", self.audit, methods=post),
+            Route("/api/yardstick", self.yardstick, methods=post),
+            Route("/api/scores", self.scores, methods=post),
+            Route("/api/cover", self.cover, methods=post),
+            Route("/api/figure", self.figure, methods=post),
+            Route("/api/agreement", self.agreement, methods=post),
+            Route("/api/jobs/{job}", self.job, methods=get),
+            Route("/api/jobs/{job}", self.cancel, methods=["DELETE"]),
+            Route("/api/explanations/{explanation}/{kind}", self.download, methods=get),
+        ]
+
+    # ------------------------------------------------------------------------------------------------------- the page
+
+    async def index(self, request: Request) -> Response:
+        return Response(self.page.html, media_type="text/html")
+
+    async def static(self, request: Request) -> Response:
+        found = self.page.files.get(request.path_params["name"])  # a dictionary of what was read at the start
+        if found is None:
+            raise Refused(404, "Not found.")
+        return Response(found.content, media_type=found.media)
+
+    async def start(self, request: Request) -> Response:
+        model = self.models.names[0]
+        return JSONResponse(
+            {
+                "version": version_of("matex"),
+                "disclaimer": DISCLAIMER,
+                "models": list(self.models.names),
+                "methods": self._methods,
+                "refusals": await self._answer("methods of the model", lambda: self.models.refusals(model)),
+                "films": [
+                    {"name": name, "phrase": sample.demo_phrase, "view": sample.view, "normal": sample.normal}
+                    for name, sample in uploads.bundled().items()
+                ],
+                "palettes": palettes(),
+                "limits": {"upload": self.limits.upload, "phrase": self.limits.phrase, "report": self.limits.report},
+                "files": list(downloads.KINDS),
+            }
+        )
+
+    @cached_property
+    def _methods(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": entry.name,
+                "summary": entry.summary,
+                "slow": "progress" in entry.parameters,
+                "parameters": {name: value for name, value in entry.parameters.items() if name != "progress"},
+            }
+            for entry in methods()
+            if "image" in entry.towers
+        ]
+
+    # ---------------------------------------------------------------------------------------------------------- films
+
+    async def upload(self, request: Request) -> Response:
+        name = unquote(request.headers.get("x-file-name", ""))[:400]
+        data = await read_body(request, self.limits.upload, self.limits.body_seconds)
+        film = await self._answer("reading the film", lambda: uploads.read_upload(data, name, self.limits))
+        return JSONResponse(uploads.described(self.memory.keep_film(film), film))
+
+    async def bundled_film(self, request: Request) -> Response:
+        name = (await self._json(request)).text("name", 100)
+        film = await self._answer("reading the film", lambda: uploads.read_bundled(name))
+        return JSONResponse(uploads.described(self.memory.keep_film(film), film))
+
+    async def film(self, request: Request) -> Response:
+        key = request.path_params["film"]
+        return JSONResponse(uploads.described(key, self.memory.films[key]))
+
+    async def picture(self, request: Request) -> Response:
+        film = self.memory.films[request.path_params["film"]]
+        content = await self._answer("drawing the film", lambda: uploads.picture(film))
+        return Response(content, media_type="image/png")
+
+    # ------------------------------------------------------------------------------------------------- what is computed
+
+    async def read(self, request: Request) -> Response:
+        text = (await self._json(request)).text("text", self.limits.report)
+        return JSONResponse(await self._answer("reading the phrase", lambda: reading_data(text)))
+
+    async def explain(self, request: Request) -> Response:
+        fields = await self._json(request)
+        film, name, question = self._question(fields)
+        method, parameters = fields.text("method", 100, "matex"), fields.mapping("parameters")
+        check_method(method)
+        lane: Lane = "slow" if any(one["slow"] for one in self._methods if one["name"] == method) else "fast"
+
+        def compute() -> dict[str, Any]:
+            found, attention = work.explain(self.models[name], question, method, parameters)
+            explained = Explained(film, name, found, attention)
+            return explanation_data(self.memory.explanations.add(explained), explained)
+
+        return self._started(f"{method}: {question.text}", compute, lane)
+
+    async def audit(self, request: Request) -> Response:
+        explained = self.memory.explanations[(await self._json(request)).text("explanation", 100)]
+        found = explained.explanation
+
+        def compute() -> dict[str, Any]:
+            query = found.query
+            return audit_data(
+                audit(
+                    self.models[explained.model],
+                    query.film,
+                    query.text,
+                    found.method,
+                    resize=query.resize,
+                    domain=query.domain,
+                    **found.parameters,
+                )
+            )
+
+        return self._started(f"audit of {found.method}: {found.text}", compute, "slow")
+
+    async def yardstick(self, request: Request) -> Response:
+        _, name, question = self._question(await self._json(request))
+        found = await self._answer("scoring", lambda: work.yardstick(self._model(name), question))
+        return JSONResponse([one._asdict() for one in found])
+
+    async def scores(self, request: Request) -> Response:
+        fields = await self._json(request)
+        _, name, question = self._question(fields)
+        phrases = fields.texts("phrases", self.limits.phrases, self.limits.phrase)
+        found = await self._answer("scoring", lambda: work.scores(self._model(name), question, phrases))
+        return JSONResponse(found)
+
+    async def cover(self, request: Request) -> Response:
+        fields = await self._json(request)
+        _, name, question = self._question(fields)
+        boxes = fields.boxes("boxes", 16)
+        before, after = await self._answer("scoring", lambda: work.covered(self._model(name), question, boxes))
+        return JSONResponse({"before": before, "after": after})
+
+    async def agreement(self, request: Request) -> Response:
+        found = self._explanations(await self._json(request))
+        values = await self._answer("comparing maps", lambda: work.agreement(found))
+        return JSONResponse(plain(values))
+
+    # ----------------------------------------------------------------------------------------------------------- jobs
+
+    async def job(self, request: Request) -> Response:
+        job = self._job(request)
+        await job.wait(POLL_SECONDS)
+        answer: dict[str, Any] = {"state": job.state, "label": job.label, "done": job.done, "total": job.total}
+        if job.state == "done":
+            answer["result"] = job.future.result()
+        elif job.state == "failed":
+            error = job.future.exception()
+            assert isinstance(error, Exception)
+            answer["error"] = explained_error(error)[1]
+        return JSONResponse(answer)
+
+    async def cancel(self, request: Request) -> Response:
+        self._job(request).cancel()
+        return JSONResponse({"state": self._job(request).state})
+
+    async def figure(self, request: Request) -> Response:
+        fields = await self._json(request)
+        found = self._explanations(fields)
+        kind: Any = fields.one_of("format", tuple(downloads.FIGURES), "png")
+        return _attachment(await self._answer("drawing the figure", lambda: downloads.figure(found, kind)))
+
+    async def download(self, request: Request) -> Response:
+        kind = request.path_params["kind"]
+        if kind not in downloads.KINDS:
+            raise Refused(404, "Not found.")
+        found = self.memory.explanations[request.path_params["explanation"]].explanation
+        return _attachment(await self._answer("writing the file", lambda: downloads.download(found, kind)))
+
+    # ---------------------------------------------------------------------------------------------------------- shared
+
+    async def _json(self, request: Request) -> Fields:
+        return await read_json(request, self.limits.json, self.limits.body_seconds)
+
+    def _question(self, fields: Fields) -> tuple[str, str, work.Question]:
+        """Identifier of the film, name of the model, and what is asked of it."""
+        film = fields.text("film", 100)
+        name = fields.one_of("model", self.models.names, self.models.names[0])
+        text = fields.text("text", self.limits.phrase)
+        check_phrase(text)
+        resize: Any = fields.one_of("resize", RESIZES, "model")
+        domain: Any = fields.one_of("domain", DOMAINS, "chest")
+        return film, name, work.Question(self.memory.films[film], text, resize, domain)
+
+    def _explanations(self, fields: Fields) -> list[Explanation]:
+        """The explanations that a request names, at least one."""
+        keys = fields.texts("explanations", 6, 100)
+        if not keys:
+            raise InputError("Expected at least one explanation, got none.")
+        return [self.memory.explanations[key].explanation for key in keys]
+
+    def _model(self, name: str) -> Model:
+        return self.models[name]
+
+    def _job(self, request: Request) -> Job:
+        try:
+            return self.jobs[request.path_params["job"]]
+        except KeyError:
+            raise Refused(404, "This computation is no longer known. Start it again.") from None
+
+    def _started(self, label: str, compute: Callable[[], Any], lane: Lane) -> Response:
+        key, _ = self.jobs.start(label, compute, lane)
+        return JSONResponse({"job": key}, 202)
+
+    async def _answer(self, label: str, compute: Callable[[], T]) -> T:
+        """The result of a short computation in the fast lane."""
+        _, job = self.jobs.start(label, compute)
+        if not await job.wait(self.limits.answer_seconds):
+            job.cancel()
+            raise Refused(503, "The server is busy. Try again in a moment.")
+        return job.future.result()
+
+
+def explained_error(error: Exception) -> tuple[int, str]:
+    """Status and message of an error; what is our fault says nothing of the request."""
+    if isinstance(error, Refused):
+        return error.status, error.message
+    if isinstance(error, Forgotten):
+        return 404, "This film or map is no longer in memory. Load the film again."
+    if isinstance(error, Busy):
+        return 503, "Too many computations are waiting. Cancel one or wait."
+    if isinstance(error, InputError | ValueError):
+        return 422, str(error)
+    if isinstance(error, ImportError):
+        return 501, str(error)
+    if isinstance(error, MemoryError):
+        return 507, "Not enough memory for this computation."
+    return 500, "The computation failed."
+
+
+def _attachment(made: downloads.Download) -> Response:
+    disposition = f'attachment; filename="{made.name}"'
+    return Response(made.content, media_type=made.media, headers={"Content-Disposition": disposition})

@@ -1,0 +1,446 @@
+// The page: one state, and what happens when a person changes it.
+import { get, picture, post, run, save, upload } from "./api.js";
+import { drawAudit, drawCovered } from "./audit.js";
+import { Comparison } from "./compare.js";
+import { byId, element, fixed, say, signed } from "./dom.js";
+import { linkTo, linkedState } from "./link.js";
+import { ShownMap, drawBar, mapControls } from "./live.js";
+import { placeName } from "./maps.js";
+import { drawWords, listSentences, underline } from "./phrase.js";
+import { Stage } from "./stage.js";
+import { drawYardstick, judged } from "./yardstick.js";
+
+const HINT = "Read values under the cursor. Drag pans, right drag windows, wheel zooms, space hides the map.";
+
+class Viewer {
+  constructor(facts) {
+    this.facts = facts;
+    this.look = { opacity: 1, threshold: 0, palette: "inferno", lines: true, outline: false };
+    this.stage = new Stage(byId("films"), facts.palettes);
+    this.comparison = new Comparison(byId("panel-compare"), this);
+    this.film = null;
+    this.shown = null; // ShownMap of the newest explanation
+    this.covered = [];
+    this.running = null; // AbortController of the computation at work
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- start
+
+  build() {
+    const { films, methods, models } = this.facts;
+    fill(byId("bundled"), [["", "choose a bundled film"], ...films.map((film) => [film.name, film.name])]);
+    fill(byId("model"), models.map((name) => [name, name]));
+    fill(byId("method"), methods.map((method) => [method.name, method.slow ? `${method.name} (slow)` : method.name]));
+    for (const option of byId("method").options) {
+      const reason = this.facts.refusals[option.value];
+      option.disabled = reason !== undefined;
+      option.title = reason ?? methods.find((method) => method.name === option.value).summary;
+    }
+    byId("method").value = "matex";
+    this.addDownloads();
+    this.listen();
+  }
+
+  listen() {
+    byId("bundled").addEventListener("change", (event) => this.guarded(() => this.openBundled(event.target.value)));
+    byId("file").addEventListener("change", (event) => this.guarded(() => this.openFile(event.target.files[0])));
+    byId("explain").addEventListener("click", () => this.guarded(() => this.explain()));
+    byId("method").addEventListener("change", () => this.guarded(() => this.explain()));
+    byId("model").addEventListener("change", () => this.guarded(() => this.explain()));
+    byId("phrase").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.guarded(() => this.explain());
+    });
+    byId("phrase").addEventListener("input", () => this.readSoon());
+    byId("audit").addEventListener("click", () => this.guarded(() => this.audit()));
+    byId("cover").addEventListener("click", () => this.startCovering());
+    byId("copy-link").addEventListener("click", () => this.guarded(() => this.copyLink()));
+    byId("mode-explain").addEventListener("click", () => this.setMode("explain"));
+    byId("mode-compare").addEventListener("click", () => this.setMode("compare"));
+    byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+    byId("help-button").addEventListener("click", () => byId("help").showModal());
+    this.listenForDrops();
+  }
+
+  listenForDrops() {
+    const films = byId("films");
+    for (const name of ["dragenter", "dragover"]) {
+      films.addEventListener(name, (event) => {
+        event.preventDefault();
+        films.classList.add("dropping");
+      });
+    }
+    films.addEventListener("dragleave", () => films.classList.remove("dropping"));
+    films.addEventListener("drop", (event) => {
+      event.preventDefault();
+      films.classList.remove("dropping");
+      if (event.dataTransfer.files.length) this.guarded(() => this.openFile(event.dataTransfer.files[0]));
+    });
+  }
+
+  async restore(state) {
+    setTheme(state.theme ?? "dark");
+    if (state.film?.bundled) await this.openBundled(state.film.bundled, false);
+    else if (state.film?.id) await this.show(await get(`api/films/${encodeURIComponent(state.film.id)}`), null);
+    else {
+      await this.openBundled(this.facts.films.find((film) => film.name === "left-lower-opacity")?.name ?? this.facts.films[0].name);
+      return;
+    }
+    byId("phrase").value = state.phrase ?? byId("phrase").value;
+    byId("method").value = state.method ?? "matex";
+    byId("model").value = state.model ?? this.facts.models[0];
+    Object.assign(this.look, state.look ?? {});
+    await this.read();
+    await this.explain();
+    if (this.shown && state.settings) {
+      Object.assign(this.shown.settings, state.settings);
+      this.shown.layer = state.layer ?? "map";
+      this.drawControls();
+      this.redraw();
+    }
+    const view = this.main()?.view;
+    if (view && state.window) view.setWindow(state.window);
+    if (view && state.view) view.setView(state.view);
+    if (view && state.inverted) view.invert();
+    if (state.mode === "compare") {
+      this.setMode("compare");
+      await this.comparison.restore(state.compare ?? {});
+    }
+  }
+
+  state() {
+    const view = this.main()?.view;
+    return {
+      film: this.film.bundled ? { bundled: this.film.bundled } : { id: this.film.id },
+      phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
+      look: this.look, settings: this.shown?.live ? this.shown.settings : undefined, layer: this.shown?.layer,
+      view: view?.view, window: view?.window, inverted: view?.inverted, theme: document.documentElement.dataset.theme,
+      mode: byId("main").dataset.mode, compare: this.comparison.state(),
+    };
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- films
+
+  async openBundled(name, explain = true) {
+    if (!name) return;
+    const film = await post("api/films/bundled", { name });
+    await this.show(film, name);
+    byId("bundled").value = name;
+    byId("phrase").value = this.facts.films.find((one) => one.name === name).phrase;
+    await this.read();
+    if (explain) await this.explain();
+  }
+
+  async openFile(file) {
+    if (!file) return;
+    if (file.size > this.facts.limits.upload) throw new Error(`Films may have ${this.facts.limits.upload >> 20} MiB at most.`);
+    const film = await upload(file);
+    await this.show(film, null);
+    byId("bundled").value = "";
+    byId("file").value = "";
+    if (byId("phrase").value.trim()) await this.explain();
+  }
+
+  async show(film, bundled) {
+    this.cancel();
+    this.film = { ...film, bundled };
+    this.image = await picture(film);
+    this.shown = null;
+    this.covered = [];
+    this.comparison.clear();
+    this.stage.keep(() => false);
+    this.addMain();
+    const size = `${film.width} x ${film.height}`;
+    byId("film-name").textContent = `Film ${film.name}, ${size}${film.view ? `, ${film.view}` : ""}. ` +
+      `${film.sides?.legend ?? "No patient sides on this film"}.`;
+    this.drawResult();
+    say(`film ${film.name} loaded`);
+  }
+
+  main() {
+    return this.stage.tiles.find((tile) => tile.key === "main");
+  }
+
+  addMain() {
+    const tile = this.stage.tile("main", this.film, this.image, { label: "film with its map", tools: ["cover"], hint: HINT });
+    tile.view.onbox = (box) => this.guarded(() => this.cover(box));
+    tile.view.setLook(this.look);
+    tile.entitle(this.film.name, "no map yet");
+    return tile;
+  }
+
+  // --------------------------------------------------------------------------------------------------------- phrase
+
+  readSoon() {
+    clearTimeout(this.reading);
+    this.reading = setTimeout(() => this.guarded(() => this.read()), 150);
+  }
+
+  async read() {
+    const text = byId("phrase").value;
+    const found = await post("api/read", { text });
+    if (text !== byId("phrase").value) return;
+    underline(byId("understood"), text, text.trim() ? found.mentions : []);
+    if (!text.trim()) byId("understood").replaceChildren();
+    listSentences(byId("sentences"), found.sentences, (sentence) => this.guarded(() => this.explain(sentence)));
+    this.sentences = found.sentences;
+  }
+
+  // What is explained: the phrase, or the first sentence of a report that describes a finding.
+  phraseToExplain() {
+    const text = byId("phrase").value.trim();
+    if ((this.sentences?.length ?? 0) < 2) return text;
+    return this.sentences.find((sentence) => sentence.claim !== "no finding")?.text ?? text;
+  }
+
+  question(text) {
+    return { film: this.film.id, model: byId("model").value, text };
+  }
+
+  // -------------------------------------------------------------------------------------------------------- explain
+
+  async explain(sentence = null, parameters = {}) {
+    if (!this.film) return;
+    clearTimeout(this.reading);
+    if (sentence === null) await this.read();
+    const text = sentence ?? this.phraseToExplain();
+    if (!text) throw new Error("Type a phrase first, such as “opacity in the left lower lung”.");
+    const method = byId("method").value;
+    const before = this.shown;
+    const found = await this.computed((signal, onprogress) =>
+      run("api/explain", { ...this.question(text), method, parameters }, onprogress, signal), `${method} …`);
+    if (!found || found.film !== this.film.id) return;
+    this.shown = new ShownMap(found);
+    if (before?.live && this.shown.live && before.explanation.model === found.model && before.explanation.method === method) {
+      this.shown.settings = { ...before.settings };
+    }
+    this.covered = [];
+    this.showBefore(before);
+    this.drawResult();
+    await this.drawYardstick(text);
+  }
+
+  // The explanation of another phrase beside the new one.
+  showBefore(before) {
+    this.stage.keep((tile) => tile.key === "main");
+    const { explanation } = this.shown;
+    const comparable = before && before.explanation.method === explanation.method &&
+      before.explanation.model === explanation.model && before.explanation.text !== explanation.text;
+    byId("score-before").hidden = !comparable;
+    if (!comparable) return;
+    const change = explanation.score - before.explanation.score;
+    byId("score-before").textContent = `before: ${fixed(before.explanation.score)} for “${before.explanation.text}”, ` +
+      `a change of ${signed(change)}`;
+    this.showBeside("before", `before: ${before.explanation.text}`, before.explanation.score, before.map());
+  }
+
+  showBeside(key, title, score, map) {
+    const tile = this.stage.tile(key, this.film, this.image, { label: title });
+    tile.view.setLook(this.look);
+    tile.view.setMap(map);
+    tile.entitle(title, `score ${fixed(score)}`);
+    if (!tile.close) {
+      tile.close = element("button", { type: "button", textContent: "Close", "aria-label": `close ${title}` });
+      tile.close.addEventListener("click", () => this.stage.remove(key));
+      tile.head.append(tile.close);
+    }
+  }
+
+  drawResult() {
+    const cards = ["score-card", "question-card", "words-card", "map-card", "save-card"];
+    for (const id of cards) byId(id).hidden = !this.shown;
+    byId("notes-card").hidden = !this.shown?.explanation.notes.length;
+    byId("audit-result").replaceChildren();
+    this.drawCovered();
+    if (!this.shown) return;
+    const { explanation } = this.shown;
+    byId("score").textContent = fixed(explanation.score);
+    byId("notes").replaceChildren(...explanation.notes.map((note) => element("li", { textContent: note })));
+    drawWords(byId("words"), byId("words-legend"), explanation.words, explanation.method);
+    this.main().entitle(explanation.text, `${explanation.method}, score ${fixed(explanation.score)}`);
+    this.drawControls();
+    this.redraw();
+    say(`score ${fixed(explanation.score)} for ${explanation.text}`);
+  }
+
+  drawControls() {
+    const hosts = { layers: byId("layers"), look: byId("look"), live: byId("live") };
+    mapControls(hosts, this.shown, this.look, this.facts.palettes, () => this.redraw(), (changes) => this.relook(changes));
+  }
+
+  redraw() {
+    const map = this.shown.map();
+    const { view } = this.main();
+    view.setMap(map);
+    view.setOutline(this.look.outline ? this.shown.outline() : null);
+    drawBar(byId("bar"), map, this.look, this.facts.palettes);
+    byId("save-note").textContent = this.shown.changed
+      ? "The weights were moved: files are computed anew with them." : "Files are those that matex explain writes.";
+  }
+
+  relook(changes) {
+    Object.assign(this.look, changes);
+    for (const tile of this.stage.tiles) tile.view.setLook(changes);
+    this.main().view.setOutline(this.look.outline ? this.shown.outline() : null);
+    if ("palette" in changes) drawBar(byId("bar"), this.shown.map(), this.look, this.facts.palettes);
+  }
+
+  async drawYardstick(text) {
+    byId("yardstick").replaceChildren();
+    byId("yardstick-words").replaceChildren();
+    const rows = await post("api/yardstick", this.question(text));
+    if (this.shown?.explanation.text !== text) return;
+    drawYardstick(byId("yardstick"), rows);
+    byId("yardstick-words").replaceChildren(...judged(rows));
+  }
+
+  // ------------------------------------------------------------------------------------------------------ questions
+
+  async audit() {
+    const { explanation } = await this.current();
+    const found = await this.computed((signal, onprogress) =>
+      run("api/audit", { explanation: explanation.id }, onprogress, signal), "audit …");
+    if (!found || this.shown?.explanation.text !== explanation.text) return;
+    drawAudit(byId("audit-result"), found, (control) => {
+      this.stage.keep((tile) => tile.key === "main");
+      if (control) this.showBeside("control", control.title, control.score, control.shown);
+    });
+    say(`audit: ${found.summary}`);
+  }
+
+  startCovering() {
+    const { view } = this.main();
+    view.setTool(view.tool === "cover" ? "pan" : "cover");
+    byId("cover").setAttribute("aria-pressed", String(view.tool === "cover"));
+    if (view.tool === "cover") {
+      say("drag a box on the film, or move the reading point with Shift and arrows and press Enter at two corners");
+      view.stage.focus();
+    }
+  }
+
+  async cover(box) {
+    if (!this.shown) return;
+    const { text } = this.shown.explanation;
+    const boxes = [...this.covered.map((row) => row.box), box];
+    const { before, after } = await post("api/cover", { ...this.question(text), boxes });
+    const place = placeName(this.film, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2) || "region";
+    this.covered.push({ box, before: this.covered.at(-1)?.after ?? before, after, place });
+    this.drawCovered();
+  }
+
+  drawCovered() {
+    drawCovered(byId("cover-result"), this.covered, () => {
+      this.covered = [];
+      this.drawCovered();
+    });
+    this.main()?.view.setBoxes(this.covered.map((row) => row.box));
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- keep
+
+  // The explanation as shown: computed anew on the server where the weights were moved.
+  async current() {
+    if (!this.shown.changed) return this.shown;
+    const { explanation, parameters } = this.shown;
+    const found = await this.computed((signal, onprogress) => run("api/explain",
+      { ...this.question(explanation.text), method: explanation.method, parameters }, onprogress, signal), "computing …");
+    if (!found) throw new DOMException("cancelled", "AbortError");
+    return new ShownMap(found);
+  }
+
+  addDownloads() {
+    const labels = { "report.html": "Report", "overlay.png": "Picture", "panel.png": "Panel", "image_map.npy": "Map (NPY)",
+      "explanation.json": "Record (JSON)", "grids.npz": "Terms (NPZ)" };
+    byId("downloads").replaceChildren(...this.facts.files.map((kind) => {
+      const button = element("button", { type: "button", textContent: labels[kind] ?? kind, title: kind });
+      button.dataset.kind = kind;
+      button.addEventListener("click", () => this.guarded(async () =>
+        save(`api/explanations/${(await this.current()).explanation.id}/${kind}`, kind)));
+      return button;
+    }));
+  }
+
+  async copyLink() {
+    const address = linkTo(this.state());
+    await navigator.clipboard.writeText(address).catch(() => { location.hash = new URL(address).hash; });
+    const button = byId("copy-link");
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy link"; }, 1500);
+    say("link copied");
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- modes
+
+  setMode(mode) {
+    byId("main").dataset.mode = mode;
+    for (const name of ["explain", "compare"]) {
+      byId(`mode-${name}`).setAttribute("aria-pressed", String(name === mode));
+      byId(`panel-${name}`).hidden = name !== mode;
+    }
+    if (mode === "compare") this.comparison.show();
+    else if (this.film) {
+      this.stage.keep(() => false);
+      this.addMain();
+      this.drawResult();
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ errors, progress
+
+  async guarded(action) {
+    const shown = byId("error");
+    shown.hidden = true;
+    try {
+      await action();
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      shown.textContent = error.message;
+      shown.hidden = false;
+    }
+  }
+
+  // Run one computation with its progress and a button that cancels it; null when it was cancelled.
+  async computed(action, label) {
+    this.cancel();
+    const control = new AbortController();
+    this.running = control;
+    const host = byId("progress");
+    const bar = element("progress", { max: 1, "aria-label": label }), words = element("span", { textContent: label });
+    const button = element("button", { type: "button", textContent: "Cancel" });
+    button.addEventListener("click", () => control.abort());
+    host.replaceChildren(words, button, bar);
+    const late = setTimeout(() => { host.hidden = false; }, 200);
+    try {
+      return await action(control.signal, ({ done, total, state }) => {
+        words.textContent = state === "waiting" ? `${label} waiting for another computation` : label;
+        if (total) bar.value = done / total;
+      });
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+      return null;
+    } finally {
+      clearTimeout(late);
+      if (this.running === control) {
+        host.hidden = true;
+        this.running = null;
+      }
+    }
+  }
+
+  cancel() {
+    this.running?.abort();
+  }
+}
+
+function fill(select, options) {
+  select.replaceChildren(...options.map(([value, label]) => element("option", { value, textContent: label })));
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme === "light" ? "light" : "dark";
+  byId("theme").textContent = theme === "light" ? "Dark" : "Light";
+}
+
+const viewer = new Viewer(await get("api/start"));
+viewer.build();
+await viewer.guarded(() => viewer.restore(linkedState()));
+document.documentElement.dataset.ready = "yes";

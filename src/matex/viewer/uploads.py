@@ -1,0 +1,73 @@
+"""Films that the browser sends: read from memory, never from a path, and described for the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+from PIL import Image
+
+from matex.errors import InputError
+from matex.images import READ_SIDE, Film, read, read_bytes
+from matex.render.film_data import film_data
+from matex.render.overlay import fit
+from matex.samples import Sample, samples
+from matex.viewer.limits import Limits
+
+PICTURE_SIDE = 2048
+"""Longer side of the picture that the page shows, pixels."""
+
+
+def read_upload(data: bytes, name: str, limits: Limits) -> Film:
+    """The film in an uploaded file. Its name serves as a label alone, and nothing is opened under it.
+
+    Raises:
+        InputError: no image, a damaged one, or one of more pixels than the limit.
+    """
+    film = read_bytes(data, _label(name), side=READ_SIDE)
+    height, width = film.size
+    if height * width > limits.pixels:
+        raise InputError(
+            f"Expected at most {limits.pixels // 1_000_000} megapixels, got {width} x {height}. Scale it down."
+        )
+    return film
+
+
+def bundled() -> dict[str, Sample]:
+    """The films that ship with the package, by name."""
+    return {sample.name: sample for sample in samples()}
+
+
+def read_bundled(name: str) -> Film:
+    """A film that ships with the package.
+
+    Raises:
+        InputError: no such film.
+    """
+    sample = bundled().get(name)
+    if sample is None:
+        raise InputError(f"Expected the name of a bundled film, one of {', '.join(bundled())}.")
+    return read(sample.path, side=READ_SIDE).known_as(sample.view, None)
+
+
+def described(key: str, film: Film) -> dict[str, Any]:
+    """A film as the page takes it; its picture has an address of its own."""
+    return {"id": key, "sha256": film.sha256, "notes": list(film.notes), **film_data(film)}
+
+
+def picture(film: Film) -> bytes:
+    """The film as PNG, its longer side at most `PICTURE_SIDE` pixels."""
+    image = Image.fromarray(film.pixels)
+    if max(image.size) > PICTURE_SIDE:
+        height, width = fit(film.pixels.shape[:2], PICTURE_SIDE, PICTURE_SIDE)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _label(name: str) -> str:
+    """A file name without folders and control characters, for display."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(character for character in last if character.isprintable())[:80] or "film"

@@ -1,0 +1,170 @@
+"""What jobs compute: explanations, scores of other phrases, the score without a region, agreement of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from matex.adapters.model import Encoded, Model
+from matex.attribution.matex import Matex
+from matex.audits.controls import UNRELATED
+from matex.audits.deletion import paint_over
+from matex.audits.regions import film_pixels, likeness, stays
+from matex.errors import InputError
+from matex.geometry import Box, Placement, Resize
+from matex.images import Film
+from matex.phrases import polarity
+from matex.phrases.swap_sides import other_side
+from matex.pipeline import Traced, score, trace_query
+from matex.protocols import make
+from matex.queries import Domain, Query
+from matex.results import Explanation
+
+
+class Question(NamedTuple):
+    """A phrase about a film, and how the model is to take them."""
+
+    film: Film
+    text: str
+    resize: Resize = "model"
+    domain: Domain = "chest"
+
+
+class Scored(NamedTuple):
+    """A phrase of the yardstick: what it is, its text, and its score."""
+
+    kind: str
+    text: str
+    score: float
+
+
+def explain(
+    model: Model, question: Question, method: str, parameters: Mapping[str, Any]
+) -> tuple[Explanation, NDArray[np.float32] | None]:
+    """An explanation, and the attention of each block where the browser weighs the flow itself.
+
+    Raises:
+        InputError: a phrase or a parameter that the model or the method cannot take.
+        UnknownName: no such method or parameter.
+        UnsupportedModel: a model without what the method needs.
+    """
+    query = Query.of(question.film, question.text, question.resize, question.domain)
+    traced = trace_query(model, query, [(method, parameters)])
+    return traced.explain(method, parameters)[0], _attention(traced, method, parameters)
+
+
+def _attention(traced: Traced, method: str, parameters: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    """The readout token's head-mean attention to the patches, [block, rows, columns]; None without a weighted flow."""
+    chosen = make(method, parameters)
+    if not isinstance(chosen, Matex) or chosen.flow != "weighted":
+        return None
+    trace = traced.trace.image
+    rows = [trace.to_grid(trace.attention_row(block).mean(dim=1))[0] for block in range(trace.depth)]
+    return torch.stack(rows).detach().to("cpu", torch.float32).numpy()
+
+
+def yardstick(model: Model, question: Question) -> list[Scored]:
+    """Scores that the phrase's own is to be compared with, the phrase first.
+
+    The same phrase with the other side, denied, a phrase about something else, and no words at all, as far as the
+    phrase and the model have them.
+    """
+    text = question.text
+    phrases = [("this phrase", text)]
+    if question.domain == "chest" and (other := other_side(text)) is not None:
+        phrases.append(("other side", other))
+    phrases.append(("denied", denied(text)) if polarity(text) == "positive" else ("affirmed", affirmed(text)))
+    phrases.append(("unrelated", UNRELATED[question.domain]))
+    encoded = [model.encode(phrase) for _, phrase in phrases]
+    if (empty := _empty(model)) is not None:
+        phrases.append(("no words", ""))
+        encoded.append(empty)
+    values = _scores(model, question, encoded)
+    return [
+        Scored(kind, phrase, value)
+        for (kind, phrase), value in zip(phrases, values, strict=True)
+        if kind == "this phrase" or phrase != text
+    ]
+
+
+def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[float]:
+    """Cosine similarity of the film with each phrase.
+
+    Raises:
+        InputError: a phrase that the model cannot read.
+    """
+    return _scores(model, question, [model.encode(phrase) for phrase in phrases])
+
+
+def denied(text: str) -> str:
+    """The phrase with its finding denied."""
+    return f"no {text[:1].lower()}{text[1:]}"
+
+
+def affirmed(text: str) -> str:
+    """A denied phrase without its "no"; other phrases as they are."""
+    return text[3:] if text[:3].lower() == "no " else text
+
+
+def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[float, float]:
+    """Scores of the film as it is, and with boxes painted over in its mean colour.
+
+    Args:
+        boxes: fractions of the film as it lies.
+
+    Raises:
+        InputError: boxes that lie where the model does not look, or all over the film.
+    """
+    pixels, placement = model.prepare(question.film, question.resize)
+    region = _region(placement, boxes)
+    if not region.any() or region.all():
+        raise InputError("Expected a region that covers a part of what the model sees, got none of it or all of it.")
+    painted = paint_over(pixels, placement, [torch.from_numpy(region)])
+    values = score(model, torch.cat([pixels, painted]), model.batch([model.encode(question.text)]))
+    return float(values[0, 0]), float(values[1, 0])
+
+
+def agreement(explanations: Sequence[Explanation]) -> dict[str, list[list[float]]]:
+    """How alike maps of one film are, each with each: rank correlation, and the share of the highest tenth in common.
+
+    Raises:
+        InputError: maps of different films.
+    """
+    if len({explanation.film.sha256 for explanation in explanations}) > 1:
+        raise InputError("Expected maps of one film, got several. Compare methods or phrases on the same film.")
+    maps = [explanation.image for explanation in explanations]
+    if len({one.placement.model for one in maps}) > 1:
+        raise InputError("Expected maps from models with inputs of one size, got several. Choose one model.")
+    return {
+        "likeness": [[likeness(first, second) for second in maps] for first in maps],
+        "stays": [[stays(first, second) for second in maps] for first in maps],
+    }
+
+
+def _scores(model: Model, question: Question, encoded: Sequence[Encoded]) -> list[float]:
+    pixels, _ = model.prepare(question.film, question.resize)
+    with torch.no_grad():
+        return [float(value) for value in score(model, pixels, model.batch(encoded))[0]]
+
+
+def _empty(model: Model) -> Encoded | None:
+    """A phrase without words: the special tokens alone; None for a tokenizer that adds none."""
+    ids = model.encode("lung").ids
+    special = set(model.tokenizer.all_special_ids) if model.tokenizer is not None else set[int]()
+    return Encoded((ids[0], ids[-1]), ((0, 0), (0, 0)), ()) if {ids[0], ids[-1]} <= special else None
+
+
+def _region(placement: Placement, boxes: Sequence[Box]) -> NDArray[np.bool_]:
+    """Boxes as a mask of the model pixels that show the film, without padding."""
+    height, width = placement.original
+    mask = np.zeros(placement.model, dtype=np.bool_)
+    down, across = (np.arange(side) + 0.5 for side in placement.model)
+    for x0, y0, x1, y1 in boxes:
+        left, top, right, bottom = placement.box_to_model((x0 * width, y0 * height, x1 * width, y1 * height))
+        mask |= np.logical_and.outer((down >= top) & (down < bottom), (across >= left) & (across < right))
+    film = film_pixels(placement)
+    return mask[film.any(axis=1)][:, film.any(axis=0)]

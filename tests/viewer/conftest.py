@@ -1,0 +1,92 @@
+"""A viewer that runs in a thread of the tests, with the bundled model."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import matex
+from matex.viewer.app import create_app, listen, server_for
+from matex.viewer.limits import Limits
+from matex.viewer.models import Models
+
+TOKEN = "test-token"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response that has arrived."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running viewer."""
+
+    port: int
+    app: Any
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{TOKEN}/"
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+        """One request as bytes; paths are relative to the token unless they begin with a slash."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            where = path if path.startswith("/") else f"/{TOKEN}/{path}"
+            connection.request(method, where, body, headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, values: Any) -> Answer:
+        return self.ask("POST", path, json.dumps(values).encode(), {"Content-Type": "application/json"})
+
+    def result(self, path: str, values: Any) -> Any:
+        """The result of a job."""
+        job = self.post(path, values).json()["job"]
+        while (answer := self.get(f"api/jobs/{job}").json())["state"] in ("waiting", "running"):
+            pass
+        assert answer["state"] == "done", answer
+        return answer["result"]
+
+
+def run_viewer(limits: Limits | None = None) -> Iterator[Running]:
+    """Start a viewer on a free port, and stop it afterwards."""
+    listener = listen("127.0.0.1", 0)
+    app = create_app(Models({"tiny": lambda: matex.load("tiny")}), TOKEN, limits=limits)
+    server = server_for(app, limits)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Running(listener.getsockname()[1], app)
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def viewer() -> Iterator[Running]:
+    yield from run_viewer()
+
+
+@pytest.fixture(scope="session")
+def film(viewer) -> str:
+    """Identifier of a bundled film."""
+    return viewer.post("api/films/bundled", {"name": "left-lower-opacity"}).json()["id"]

@@ -1,0 +1,151 @@
+"""What the server answers, without a browser."""
+
+import io
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import matex
+from matex.samples import samples
+from matex.viewer.work import affirmed, denied
+
+PHRASE = "opacity in the left lower lung"
+
+
+def test_an_explanation_is_the_one_that_python_computes(viewer, film):
+    start = time.perf_counter()
+    found = viewer.result("api/explain", {"film": film, "text": PHRASE, "method": "matex"})
+    assert time.perf_counter() - start < 2  # the first map on screen; measured 0.1 to 0.3 s
+    sample = next(sample for sample in samples() if sample.name == "left-lower-opacity")
+    expected = matex.explain(matex.load("tiny"), sample.path, PHRASE, view=sample.view)
+    assert found["score"] == pytest.approx(expected.score, abs=1e-6)
+    assert found["words"] == [[word, pytest.approx(score, abs=1e-5)] for word, score in expected.words]
+    assert [layer["term"] for layer in found["layers"]] == ["gradient", "flow", "consistency", "prior", None]
+    assert found["map"]["range"] == [pytest.approx(end, abs=1e-5) for end in expected.image.range]
+    (mention,) = found["mentions"]
+    assert PHRASE[mention["start"] : mention["end"]] == "left lower lung"
+
+
+def test_a_method_without_terms_has_no_live_weights(viewer, film):
+    found = viewer.result("api/explain", {"film": film, "text": PHRASE, "method": "rollout"})
+    assert (found["layers"], found["live"]) == ([], None)
+
+
+def test_the_yardstick_names_other_phrases(viewer, film):
+    rows = viewer.post("api/yardstick", {"film": film, "text": PHRASE}).json()
+    assert {row["kind"]: row["text"] for row in rows} == {
+        "this phrase": PHRASE,
+        "other side": "opacity in the right lower lung",
+        "denied": "no opacity in the left lower lung",
+        "unrelated": "the weather is fine today",
+        "no words": "",
+    }
+    assert len({row["score"] for row in rows}) == 5
+    without_side = viewer.post("api/yardstick", {"film": film, "text": "no effusion"}).json()
+    assert [row["kind"] for row in without_side] == ["this phrase", "affirmed", "unrelated", "no words"]
+
+
+def test_denying_and_affirming_are_opposites():
+    assert denied("Opacity") == "no opacity"
+    assert affirmed(denied("opacity")) == "opacity"
+    assert affirmed("clear lungs") == "clear lungs"
+
+
+def test_covering_the_highlighted_region_changes_the_score_and_covering_nothing_is_refused(viewer, film):
+    question = {"film": film, "text": PHRASE}
+    both = viewer.post("api/cover", {**question, "boxes": [[0.6, 0.4, 0.9, 0.65]]}).json()
+    corner = viewer.post("api/cover", {**question, "boxes": [[0.0, 0.0, 0.1, 0.1]]}).json()
+    assert both["before"] == corner["before"]
+    assert both["after"] < both["before"] - 0.02
+    assert abs(corner["after"] - corner["before"]) < abs(both["after"] - both["before"])
+    for boxes in ([], [[0, 0, 1, 1]], [[0.5, 0.5, 0.4, 0.6]], [[0, 0, 2, 1]], [["a", 0, 1, 1]], "x"):
+        assert viewer.post("api/cover", {**question, "boxes": boxes}).status == 422
+
+
+def test_agreement_is_1_with_itself_and_symmetric(viewer, film):
+    names = ("matex", "rollout", "grad-eclip")
+    keys = [viewer.result("api/explain", {"film": film, "text": PHRASE, "method": name})["id"] for name in names]
+    found = viewer.post("api/agreement", {"explanations": keys}).json()
+    likeness = np.array(found["likeness"])
+    np.testing.assert_allclose(np.diag(likeness), 1, atol=1e-6)
+    np.testing.assert_allclose(likeness, likeness.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_figure_holds_all_maps_and_is_the_same_twice(viewer, film, kind):
+    keys = [
+        viewer.result("api/explain", {"film": film, "text": PHRASE, "method": name})["id"]
+        for name in ("matex", "rollout")
+    ]
+    first, second = (viewer.post("api/figure", {"explanations": keys, "format": kind}) for _ in range(2))
+    assert first.status == 200
+    assert first.body == second.body
+    assert first.body[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
+    assert f'comparison.{kind}"' in first.headers["content-disposition"]
+
+
+def test_the_audit_comes_with_the_maps_of_its_controls(viewer, film):
+    key = viewer.result("api/explain", {"film": film, "text": PHRASE, "method": "rollout"})["id"]
+    found = viewer.result("api/audit", {"explanation": key})
+    assert found["verdict"] == "fail"
+    assert {"other_side", "unrelated", "random_weights_1"} <= {control["name"] for control in found["controls"]}
+    assert all(control["map"]["grid"]["values"] for control in found["controls"])
+
+
+def test_every_download_can_be_read_again(viewer, film):
+    found = viewer.result("api/explain", {"film": film, "text": PHRASE, "method": "matex"})
+    files = {
+        kind: viewer.get(f"api/explanations/{found['id']}/{kind}").body
+        for kind in viewer.get("api/start").json()["files"]
+    }
+    assert json.loads(files["explanation.json"])["score"] == pytest.approx(found["score"])
+    assert np.load(io.BytesIO(files["image_map.npy"])).shape == (512, 512)
+    assert Image.open(io.BytesIO(files["overlay.png"])).width >= 512
+    assert files["report.html"].startswith(b"<!doctype html>")
+
+
+def test_a_slow_method_is_cancelled_and_others_run_meanwhile(viewer, film):
+    job = viewer.post(
+        "api/explain", {"film": film, "text": PHRASE, "method": "rise", "parameters": {"masks": 20_000}}
+    ).json()["job"]
+    while not (answer := viewer.get(f"api/jobs/{job}").json())["total"]:
+        assert answer["state"] in ("waiting", "running")
+    start = time.perf_counter()
+    viewer.result("api/explain", {"film": film, "text": PHRASE, "method": "matex"})
+    assert time.perf_counter() - start < 2
+    viewer.ask("DELETE", f"api/jobs/{job}")
+    while (answer := viewer.get(f"api/jobs/{job}").json())["state"] == "running":
+        pass
+    assert answer["state"] == "cancelled"
+    assert answer["done"] < answer["total"]
+
+
+def test_refusals_are_one_line_that_says_what_to_do(viewer, film):
+    answers = {
+        "method": {"film": film, "text": PHRASE, "method": "gradcm"},
+        "parameters": {"film": film, "text": PHRASE, "method": "matex", "parameters": {"alpha": -1}},
+        "model": {"film": film, "text": PHRASE, "model": "hf:elsewhere"},
+        "film": {"film": "none", "text": PHRASE},
+    }
+    for name, body in answers.items():
+        answer = viewer.post("api/explain", body)
+        if answer.status == 202:
+            while (answer_json := viewer.get(f"api/jobs/{answer.json()['job']}").json())["state"] in (
+                "waiting",
+                "running",
+            ):
+                pass
+            message = answer_json["error"]
+        else:
+            assert answer.status in (404, 422)
+            message = answer.json()["error"]
+        assert message, name
+        assert "\n" not in message
+
+
+def test_a_report_is_read_sentence_by_sentence(viewer):
+    found = viewer.post("api/read", {"text": "PA view. Opacity at the left base. No effusion."}).json()
+    assert [sentence["claim"] for sentence in found["sentences"]] == ["no finding", "positive", "negated"]
