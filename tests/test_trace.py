@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,13 @@ from matex.trace import Trace, record
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
 from tests.reference import gradient as slow
+
+
+def started(monkeypatch, tower):
+    """Number of rows in every pass of a tower from now on."""
+    runs, start = [], type(tower).start
+    monkeypatch.setattr(type(tower), "start", lambda self, x, inputs: runs.append(len(x)) or start(self, x, inputs))
+    return runs
 
 
 def exact(actual, expected):
@@ -109,8 +117,7 @@ def test_a_pass_down_to_what_enters_serves_blocks_and_phrases_alike(model, pixel
     pairs = [(0, 0), (1, 2), (0, 1)]
     plain = record(model, pixels[:2], token_ids, pairs).image
     expected = [plain.gradient(layer) for layer in range(4)], plain.gradient_entry(), plain.attention_row(1)
-    calls, embed = [], type(model.image).embed
-    monkeypatch.setattr(type(model.image), "embed", lambda self, x: calls.append(len(x)) or embed(self, x))
+    calls = started(monkeypatch, model.image)
     trace = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=FROM_INPUT).image
     exact(trace.gradient_entry(), expected[1])
     for layer in range(4):
@@ -259,7 +266,7 @@ def test_an_image_of_another_shape_is_read_with_interpolated_positions(model, mo
     with torch.no_grad():
         features = module.get_image_features(pixels, interpolate_pos_encoding=True).pooler_output
     exact(run(model.image, pixels).embedding, torch.nn.functional.normalize(features, dim=-1))
-    assert model.image.grid(pixels) == (4, 7)
+    assert model.image.axis(pixels).grid == (4, 7)
 
 
 def test_gradients_below_the_announced_blocks_are_found_all_the_same(model, pixels, token_ids):
@@ -277,10 +284,7 @@ def test_nothing_below_the_announced_blocks_is_on_the_graph(model, pixels):
 
 
 def test_several_texts_share_one_image_pass(model, pixels, token_ids, monkeypatch):
-    calls = []
-    tower = type(model.image)
-    embed = tower.embed
-    monkeypatch.setattr(tower, "embed", lambda self, inputs: calls.append(len(inputs)) or embed(self, inputs))
+    calls = started(monkeypatch, model.image)
     pairs = [(0, 0), (0, 1), (1, 2), (0, 2)]
     shared = record(model, pixels[:2], token_ids, pairs, image_gradient_blocks=3, text_gradient_blocks=3)
     assert calls == [2]
@@ -313,20 +317,20 @@ def test_other_pixels_and_tokens_can_be_scored(model, pixels, token_ids):
 @pytest.mark.parametrize("layer", [0, 2, 3])
 def test_a_tower_continues_from_replaced_hidden_states(model, pixels, token_ids, layer):
     trace = record(model, pixels, token_ids).image
-    hidden = trace.hidden(layer)[1:2].repeat(5, 1, 1).requires_grad_()
-    readout = trace.readout[1].expand(5)
-    scores = trace.embed_hidden(layer, hidden, readout) @ trace.target[1]
+    state = trace.state(layer).select(torch.ones(5, dtype=torch.long))
+    hidden = state.hidden.clone().requires_grad_()
+    scores = trace.embed_state(layer, replace(state, hidden=hidden)) @ trace.target[1]
     exact(scores, trace.score[1].expand(5))
     (gradient,) = torch.autograd.grad(scores.sum(), hidden)
     step = torch.randn(hidden.shape[1:], dtype=torch.float64) * 1e-6
     with torch.no_grad():
-        moved = trace.embed_hidden(layer, hidden[:1] + step, readout[:1]) @ trace.target[1] - scores[:1]
+        moved = trace.embed_state(layer, replace(state, hidden=hidden + step)) @ trace.target[1] - scores
     torch.testing.assert_close(moved[0], (gradient[0] * step).sum(), rtol=1e-3, atol=1e-12)
 
 
 def test_hidden_states_of_several_pairs_are_embedded_at_once(model, pixels, token_ids):
     trace = record(model, pixels, token_ids).text
-    embedding = trace.embed_hidden(2, trace.hidden(2), trace.readout)
+    embedding = trace.embed_state(2, trace.state(2))
     exact((embedding * trace.target).sum(-1), trace.score)
 
 

@@ -6,26 +6,28 @@ Different inputs of a batch are independent of each other, so that one backward 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, rows_at, run
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+from matex.adapters.encoder import Attentive, single_row
+from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, embed, run
 
 _CONCURRENT_BACKWARD_PASSES = 8  # bounds the memory of many phrases on one image
 
 
 class AllTokenGradients(NamedTuple):
-    """Gradients of the score at the activations of one block for all tokens."""
+    """Gradients of the score at the activations of one block for all tokens, each [pair, token, dim].
 
-    hidden: Float[Tensor, "pair token dim"]
-    normed: Float[Tensor, "pair token dim"]
-    output: Float[Tensor, "pair token dim"]
+    Of a pooling head `output` has one row.
+    """
+
+    hidden: Tensor
+    normed: Tensor
+    output: Tensor
 
 
 class Gradients:
@@ -33,35 +35,61 @@ class Gradients:
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair.
-        target: the other side's embedding, unit norm; a constant.
+        item: input of each pair, [pair].
+        target: the other side's embedding, unit norm, [pair, joint]; a constant.
     """
 
-    def __init__(self, forward: ForwardPass, item: Int[Tensor, " pair"], target: Float[Tensor, "pair joint"]) -> None:
+    def __init__(self, forward: ForwardPass, item: Tensor, target: Tensor) -> None:
         self._forward = forward
         self._item = item
         self._target = target
-        self._readout: dict[int, Tensor] = {}
+        self._outputs: dict[int, Tensor] = {}
         self._input: Tensor | None = None
         self._all_tokens: dict[int, AllTokenGradients] = {}
+        self._hidden: dict[int, Tensor] = {}
 
-    def at_readout(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
-        """Gradient at the readout token's attention output in block `layer`.
+    def at_outputs(self, layer: int) -> Tensor:
+        """Gradient at the attention output of the rows through which the score is read, [pair, row, dim].
+
+        One row where a single token is read or the block asks with a query of its own, otherwise one per token.
 
         Args:
             layer: from 0 on.
         """
-        if layer not in self._readout:
+        if layer not in self._outputs:
             lowest = min(layer, self._forward.graph_from)
             # A block below the start of the recorded graph was not announced: run it and those above it with a graph.
             self._backward(lowest, self._forward.rerun(lowest) if lowest < self._forward.graph_from else self._forward)
-        return self._readout[layer]
+        return self._outputs[layer]
 
-    def at_input(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
+    def at_readout(self, layer: int) -> Tensor:
+        """Gradient at the attention output of the only row that is read, [pair, heads, head_dim].
+
+        Args:
+            layer: from 0 on.
+        """
+        heads = self._forward.attended[layer].value.shape[1]
+        return self.at_outputs(layer)[:, 0].unflatten(-1, (heads, -1))
+
+    def at_stage(self, layer: int) -> Tensor:
+        """Gradient at the input of a stage of an encoder without attention; `depth` is the last one's output.
+
+        Returns:
+            [pair, token, dim].
+        """
+        if layer not in self._hidden:
+            state = self._forward.states[layer]
+            with torch.inference_mode(False), torch.enable_grad():
+                hidden = state.hidden.detach().clone().requires_grad_()
+                embedding = embed(self._forward.tower, replace(state, hidden=hidden), layer)
+            (self._hidden[layer],) = self._per_pair(self._backward_passes(embedding, [hidden]))
+        return self._hidden[layer]
+
+    def at_input(self, target: Tensor | None = None) -> Tensor:
         """Gradient at the tower's input: [pair, channel, height, width], or [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets.
+            target: replaces the pairs' own targets, [pair, joint].
         """
         if target is None and self._input is not None:
             return self._input
@@ -86,27 +114,35 @@ class Gradients:
             return self._all_tokens[layer]
         embedding, activations = self._forward_all_tokens(layer)
         gradients = self._per_pair(self._backward_passes(embedding, activations))
-        # The last block's output was computed for the readout token alone: the other tokens' gradients are zero.
-        output = torch.zeros_like(gradients[-2])
-        pair = torch.arange(len(output), device=output.device)
-        gradients[-1] = output.index_put((pair, self._forward.readout[self._item]), gradients[-1][:, 0])
+        if self._position is not None:
+            # The last block's output was computed for one token alone: the other tokens' gradients are zero.
+            output = torch.zeros_like(gradients[-2])
+            pair = torch.arange(len(output), device=output.device)
+            gradients[-1] = output.index_put((pair, self._position[self._item]), gradients[-1][:, 0])
         for number, start in zip(range(layer, self._forward.tower.depth), range(0, len(gradients), 3), strict=True):
             self._all_tokens[number] = AllTokenGradients(*gradients[start : start + 3])
         return self._all_tokens[layer]
 
-    def _forward_all_tokens(self, first: int) -> tuple[Float[Tensor, "item joint"], list[Float[Tensor, "item _ dim"]]]:
+    @property
+    def _position(self) -> Tensor | None:
+        """Position of the only token that is read, [item]; None where there is no such token."""
+        return self._forward.readers.position if self._forward.readers else None
+
+    def _forward_all_tokens(self, first: int) -> tuple[Tensor, list[Tensor]]:
         """Embedding on a graph that starts at the input of block `first`, and hidden, normed, output of each block."""
-        tower, readout = self._forward.tower, self._forward.readout
+        tower, position = cast(Attentive, self._forward.tower), self._position
         activations: list[Tensor] = []
         with torch.inference_mode(False), torch.enable_grad():
-            hidden = self._forward.hidden[first].detach().clone().requires_grad_()
+            state = self._forward.states[first]
+            state = replace(state, hidden=state.hidden.detach().clone().requires_grad_())
             for layer in range(first, tower.depth):
-                last = layer == tower.depth - 1
-                normed = tower.norm(layer, hidden)
-                output = tower.attend_normed(layer, normed, readout if last else None).output
-                activations += [hidden, normed, output]
-                hidden = tower.after_attention(layer, rows_at(hidden, readout) if last else hidden, output)
-            embedding = F.normalize(at_least_float32(tower.project(hidden[:, 0])), dim=-1)
+                last = layer == tower.depth - 1 and position is not None
+                normed = tower.norm(layer, state.hidden)
+                output = tower.attend(layer, normed, state.axis, position if last else None).output
+                activations += [state.hidden, normed, output]
+                residual = single_row(state.hidden, position) if last and position is not None else state.hidden
+                state = state.followed_by(tower.after_attention(layer, residual, output), layer in tower.taps)
+            embedding = F.normalize(at_least_float32(tower.pool(state)), dim=-1)
         return embedding, activations
 
     def _backward(self, lowest: int, forward: ForwardPass) -> None:
@@ -116,37 +152,36 @@ class Gradients:
             lowest: block, from 0 on.
             forward: pass whose graph reaches down to that block; it may have recorded only the blocks above.
         """
-        outputs = [attended.output for attended in forward.attended[-(forward.tower.depth - lowest) :]]
+        depth = forward.tower.depth
+        outputs = [attended.output for attended in forward.attended[len(forward.attended) - (depth - lowest) :]]
         activations = outputs if forward.entry is None else [*outputs, forward.entry]
-        item = torch.arange(len(forward.readout), device=self._item.device)
+        item = torch.arange(len(forward.inputs), device=self._item.device)
+        position = self._position
 
-        def at_readout(gradient: Tensor) -> Tensor:
-            position = torch.zeros_like(forward.readout) if gradient.shape[2] == 1 else forward.readout
-            return gradient[:, item, position]  # [backward pass, item, dim]
+        def read(gradient: Tensor) -> Tensor:
+            if position is None:
+                return gradient
+            row = torch.zeros_like(position) if gradient.shape[2] == 1 else position
+            return gradient[:, item, row][:, :, None]  # [backward pass, item, 1, dim]
 
         # Other tokens' gradients are dropped after every backward pass, which bounds the memory.
         gradients = self._per_pair(
-            [*map(at_readout, some[: len(outputs)]), *some[len(outputs) :]]
+            [*map(read, some[: len(outputs)]), *some[len(outputs) :]]
             for some in self._backward_passes(forward.embedding, activations)
         )
-        heads = forward.attended[-1].value.shape[1]
-        for layer, gradient in zip(range(lowest, forward.tower.depth), gradients, strict=False):
-            self._readout[layer] = gradient.unflatten(-1, (heads, -1))
+        self._outputs |= dict(zip(range(lowest, depth), gradients[: len(outputs)], strict=bool(outputs)))
         if forward.entry is not None:
             self._input = gradients[-1]
 
     @property
-    def _backward_pass(self) -> Int[Tensor, " pair"]:
-        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..."""
+    def _backward_pass(self) -> Tensor:
+        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
         return (self._item[:, None] == self._item).tril(-1).sum(-1)
 
     def _backward_passes(
-        self,
-        embedding: Float[Tensor, "item joint"],
-        activations: Sequence[Float[Tensor, "item ..."]],
-        target: Float[Tensor, "pair joint"] | None = None,
-    ) -> Iterator[Sequence[Float[Tensor, "backward_pass item ..."]]]:
-        """Gradients of the scores at activations, some backward passes at a time.
+        self, embedding: Tensor, activations: Sequence[Tensor], target: Tensor | None = None
+    ) -> Iterator[Sequence[Tensor]]:
+        """Gradients of the scores at activations, each [backward pass, item, ...], some backward passes at a time.
 
         The backward passes for the first, second, ... pair of each input run concurrently.
         """
@@ -158,12 +193,10 @@ class Gradients:
                 gradients = torch.autograd.grad(scores, activations, selected[0], retain_graph=True)
                 yield tuple(gradient[None] for gradient in gradients)
                 return
-            for some in torch.split(selected, _CONCURRENT_BACKWARD_PASSES):
+            for some in selected.split(_CONCURRENT_BACKWARD_PASSES):
                 yield torch.autograd.grad(scores, activations, some, retain_graph=True, is_grads_batched=True)
 
-    def _per_pair(
-        self, backward_passes: Iterable[Sequence[Float[Tensor, "backward_pass item ..."]]]
-    ) -> list[Float[Tensor, "pair ..."]]:
-        """Gradients at each activation, of backward passes and items to pairs, at least float32."""
+    def _per_pair(self, backward_passes: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+        """Gradients at each activation, [backward pass, item, ...] to [pair, ...], at least float32."""
         by_activation = zip(*backward_passes, strict=True)
         return [at_least_float32(torch.cat(parts)[self._backward_pass, self._item]) for parts in by_activation]

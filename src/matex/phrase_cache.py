@@ -9,7 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from matex.adapters.model import Model, Tower
+from matex.adapters.encoder import Staged, staged
+from matex.adapters.model import Model
 from matex.forward_pass import run
 
 _CACHE: weakref.WeakKeyDictionary[Model, dict[Hashable, Tensor]] = weakref.WeakKeyDictionary()
@@ -18,15 +19,16 @@ _MAX_PHRASES = 256  # of each model
 
 def embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Tensor:
     """Unit-norm embedding of a phrase, [joint]; the same for every image, and so cached with the model."""
-    cache, key = _CACHE.setdefault(model, {}), (ids, str(device), _fingerprint(model.text))
+    text = staged(model.text)
+    cache, key = _CACHE.setdefault(model, {}), (ids, str(device), _fingerprint(text))
     if key not in cache:
         if len(cache) >= _MAX_PHRASES:
             cache.clear()
-        cache[key] = run(model.text, torch.tensor([ids], device=device)).embedding[0].detach()
+        cache[key] = run(text, text.collate([ids]).to(device)).embedding[0].detach()
     return cache[key]
 
 
-def _fingerprint(tower: Tower) -> Hashable:
+def _fingerprint(tower: Staged) -> Hashable:
     """Identity of a tower's weights: their addresses, torch's modification counters, and a sample of their values.
 
     Writing through `Tensor.data` changes neither address nor counter; the sample reveals all such changes but those of

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
-from matex.forward_pass import run
+from matex.forward_pass import encode
 from matex.geometry import Placement, Resize
 from matex.notes import constant, film_notes, incompleteness, map_notes, term_notes
 from matex.phrases import parse
@@ -242,7 +242,7 @@ def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
     check_model(model)
     check_inputs(model, pixels, token_ids, paired=False)
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
-    image, text = run(model.image, pixels).embedding, run(model.text, token_ids).embedding
+    image, text = encode(model.image, pixels), encode(model.text, token_ids)
     return image @ text.T
 
 
@@ -341,7 +341,7 @@ def trace_prepared(
     )
     for side in (trace.image, trace.text):
         if gradient_blocks(chosen, side.tower):
-            side.gradient(-1)  # the one backward, before any method is timed
+            side.run_backward()  # before any method is timed
     return Traced(model, trace, tuple(subjects))
 
 
@@ -389,8 +389,7 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
     tokens = None if wordless else _shaped(name, method(trace.text), count, ("tokens",))
     reports: dict[str, list[dict[str, float | None]]] = {}
     if isinstance(method, Reporting):
-        sides = (trace.image,) if wordless else (trace.image, trace.text)
-        reports = {side.tower.kind: method.report(side) for side in sides}
+        reports = {"image": method.report(trace.image)} | ({} if wordless else {"text": method.report(trace.text)})
     seconds = (time.perf_counter() - start) / count
     return _Outputs(grids, terms, priors, strengths, tokens, wordless, reports, seconds)
 

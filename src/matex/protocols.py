@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from matex.adapters.model import Tower
+from matex.adapters.encoder import Attentive, Encoder, JointTokens, Staged
 from matex.errors import InputError, UnsupportedModel
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
 
-# What a method may need of a tower. A tower says in `missing` which of these it does not have, and why.
+# What a method may need of an encoder. An encoder says in `missing` which of these it does not have, and why.
 NEEDS: Mapping[str, str] = {
-    "readout": "a readout token (CLS, the end token, a pooling query)",
+    "readout": "one token (CLS, the end token) whose own stream is read",
     "attention": "query, key and value over all tokens in every block",
-    "gradient": "gradients through the tower",
+    "gradient": "gradients through the encoder",
     "relu": "ReLU activations",
-    "joint tokens": "tokens that the readout's own norm and projection carry to the joint space",
+    "joint tokens": "single tokens that can be read in the joint space",
     "black box": "scores of other inputs, nothing from inside",
+}
+_PROTOCOLS: Mapping[str, type] = {
+    "readout": Attentive,
+    "attention": Attentive,
+    "gradient": Staged,
+    "relu": Staged,
+    "joint tokens": JointTokens,
+    "black box": Encoder,
 }
 
 RESERVED = frozenset(
@@ -167,27 +175,36 @@ def stochastic(method: Method) -> bool:
     return method.stochastic if isinstance(method, Stochastic) else hasattr(method, "seed")
 
 
-def unserved(method: Method | type[Method], tower: Tower) -> str | None:
-    """Why a tower cannot serve a method, as half a sentence; None when it can."""
-    if tower.kind not in method.towers:
+def side(encoder: Encoder) -> Literal["image", "text"]:
+    """What a map of an encoder is: places on a grid ("image", also of a sound), or scores of words ("text")."""
+    return "text" if encoder.modality == "text" else "image"
+
+
+def unserved(method: Method | type[Method], tower: Encoder) -> str | None:
+    """Why an encoder cannot serve a method, as half a sentence; None when it can."""
+    if side(tower) not in method.towers:
         return f"it explains the {' and '.join(method.towers)} tower alone"
     needs: tuple[str, ...] = getattr(method, "needs", ())
     for need in needs:
         if need in tower.missing:
             return f"it needs {NEEDS[need]}, and {tower.missing[need]}"
+        if not isinstance(tower, _PROTOCOLS[need]):
+            return f"it needs {NEEDS[need]}, which this {tower.modality} encoder does not have"
     return None
 
 
-def require(name: str, method: Method, tower: Tower) -> None:
-    """Refuse a method that a tower cannot serve, naming those that it can.
+def require(name: str, method: Method, tower: Encoder) -> None:
+    """Refuse a method that an encoder cannot serve, naming those that it can.
 
     Raises:
-        InputError: a method that is not defined on this kind of tower.
-        UnsupportedModel: a tower that lacks what the method needs.
+        InputError: a method that is not defined on this kind of encoder.
+        UnsupportedModel: an encoder that lacks what the method needs.
     """
     why = unserved(method, tower)
     if why is None:
         return
     others = [other for other, kind in METHODS.items() if unserved(kind, tower) is None]
-    refusal = InputError if tower.kind not in method.towers else UnsupportedModel
-    raise refusal(f"Expected a method for this {tower.kind} tower, got {name!r}: {why}. There are {', '.join(others)}.")
+    refusal = InputError if side(tower) not in method.towers else UnsupportedModel
+    raise refusal(
+        f"Expected a method for this {tower.modality} tower, got {name!r}: {why}. There are {', '.join(others)}."
+    )

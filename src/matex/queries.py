@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.adapters.model import Encoded, Model, Tower
+from matex.adapters.encoder import Encoder
+from matex.adapters.model import Encoded, Model
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
 from matex.phrases import Mention, parse
 from matex.priors.image_context import ImageContext
-from matex.protocols import Fused, Method, unserved
+from matex.protocols import Fused, Method, side, unserved
 from matex.trace import PairTrace, Trace, record
 
 Domain = Literal["chest", "natural"]
@@ -169,9 +170,9 @@ def trace_inputs(
     return record(model, pixels, token_ids, pairs, contexts=contexts, **blocks)
 
 
-def gradient_blocks(methods: Sequence[Method], tower: Tower) -> int:
+def gradient_blocks(methods: Sequence[Method], tower: Encoder) -> int:
     """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(0 if unserved(method, tower) else method.gradient_blocks(tower.kind) for method in methods)
+    return max(0 if unserved(method, tower) else method.gradient_blocks(side(tower)) for method in methods)
 
 
 def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:

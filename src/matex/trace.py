@@ -12,24 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.model import Attended, Model, Tower
-from matex.errors import InputError
+from matex.adapters.encoder import Attended, Attentive, JointTokens, Readers, Staged, State, TokenAxis, staged
+from matex.adapters.model import Model
+from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
-from matex.forward_pass import ForwardPass, at_least_float32, embed, run
+from matex.forward_pass import ForwardPass, at_least_float32, embed, encode, run
 from matex.geometry import Size
 from matex.gradients import Gradients
 from matex.phrase_cache import embed_phrase
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
 
 T = TypeVar("T")
 
@@ -42,8 +40,8 @@ class Trace:
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair.
-        target: the other side's embedding, unit norm; a constant.
+        item: input of each pair, [pair].
+        target: the other side's embedding, unit norm, [pair, joint]; a constant.
         contexts: image regions that the phrase names, one per pair; only text-guided priors read them.
         model: that the towers belong to; only methods that read further phrases need it.
         other: forward pass of the other side and the input of it that each pair uses; likewise.
@@ -52,8 +50,8 @@ class Trace:
     def __init__(
         self,
         forward: ForwardPass,
-        item: Int[Tensor, " pair"],
-        target: Float[Tensor, "pair joint"],
+        item: Tensor,
+        target: Tensor,
         contexts: Sequence[ImageContext] = (),
         model: Model | None = None,
         other: tuple[ForwardPass, Tensor] | None = None,
@@ -80,8 +78,8 @@ class Trace:
         return self._forward.inputs
 
     @property
-    def levels(self) -> Float[Tensor, "2 channel"] | None:
-        """Black and white after the model's normalisation; None without preprocessing."""
+    def levels(self) -> Tensor | None:
+        """Black and white after the model's normalisation, [2, channel]; None without preprocessing."""
         if self._model is None or self._model.preprocessing is None:
             return None
         return self._model.preprocessing.levels
@@ -92,24 +90,61 @@ class Trace:
         return 100.0 if self._model is None else self._model.logit_scale
 
     @property
-    def score(self) -> Float[Tensor, " pair"]:
-        """Cosine similarity."""
+    def score(self) -> Tensor:
+        """Cosine similarity, [pair]."""
         return (self._forward.embedding.detach()[self.item] * self.target).sum(-1)
 
     @property
-    def embedding(self) -> Float[Tensor, "pair joint"]:
-        """This tower's embedding, unit norm, off the graph."""
+    def embedding(self) -> Tensor:
+        """This tower's embedding, unit norm, off the graph, [pair, joint]."""
         return self._pairs(self._forward.embedding)
 
     @property
-    def readout(self) -> Int[Tensor, " pair"]:
-        """Position of the readout token."""
-        return self._forward.readout[self.item]
+    def readout(self) -> Tensor:
+        """Position of the one token that is read (CLS, the end token), [pair].
+
+        Raises:
+            UnsupportedModel: an encoder that pools several tokens or asks with a query of its own.
+        """
+        position = self._readers.position
+        if position is None:
+            raise UnsupportedModel("Expected an encoder that is read at one token, got one that pools its tokens.")
+        return position[self.item]
+
+    @property
+    def blocks(self) -> Attentive:
+        """The encoder as transformer blocks.
+
+        Raises:
+            UnsupportedModel: an encoder without attention over all tokens.
+        """
+        if self._forward.readers is None:
+            raise UnsupportedModel("Expected an encoder with attention over all tokens, got one without.")
+        return cast(Attentive, self.tower)
+
+    @property
+    def attentive(self) -> bool:
+        """Whether the encoder has attention over all tokens."""
+        return self._forward.readers is not None
+
+    def axis_at(self, layer: int) -> TokenAxis:
+        """The tokens that enter block `layer`, of each pair; `depth` for those behind the last one."""
+        return self._forward.states[layer].axis.select(self.item)
+
+    @property
+    def last_squeezed(self) -> int:
+        """The highest block all of whose output tokens reach the score: the last one where they are pooled."""
+        return len(self._forward.states) - 2
+
+    @property
+    def axis(self) -> TokenAxis:
+        """The tokens that maps are given on, [item, token]."""
+        return self._forward.states[-1].axis
 
     @property
     def grid(self) -> Size | None:
-        """(rows, columns) of the patches; None on the text tower."""
-        return self.tower.grid(self._forward.inputs)
+        """(rows, columns) of the content tokens; None for words."""
+        return self.axis.grid
 
     @property
     def patch(self) -> Size:
@@ -123,95 +158,181 @@ class Trace:
         return self._model.patch
 
     @property
-    def content(self) -> Bool[Tensor, "pair token"]:
-        """Mask of the tokens that carry content (patches, words)."""
-        return self.tower.content(self._forward.inputs)[self.item]
+    def content(self) -> Tensor:
+        """Tokens that carry content (patches, words), bool [pair, token]."""
+        return self.axis.content[self.item]
 
-    def query(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
-        """Query of the readout token in block `layer`."""
+    @property
+    def valid(self) -> Tensor:
+        """Tokens that the encoder reads, special ones included, without padding, bool [pair, token]."""
+        return self.axis.valid[self.item]
+
+    def one_reader(self, layer: int) -> bool:
+        """Whether the score is reached through a single query of block `layer`: of CLS, the end token, or a head.
+
+        Otherwise it is reached through all valid tokens, and methods sum over them.
+        """
+        readers = self._readers
+        return readers.position is not None or (readers.own_query and self._number(layer) == self.depth - 1)
+
+    @property
+    def reading(self) -> Tensor:
+        """How much each token's stream counts in the embedding, rows sum to 1, [pair, token].
+
+        1 for CLS or the end token, the same share for all tokens that are pooled.
+        """
+        position = self._readers.position
+        weights = self.axis.valid if position is None else F.one_hot(position, self.axis.valid.shape[1])
+        weights = weights.to(self.target)
+        return (weights / weights.sum(dim=1, keepdim=True))[self.item]
+
+    @property
+    def pooling_head(self) -> bool:
+        """Whether the last block is a pooling head with a query of its own, which no token's stream passes."""
+        return self._readers.own_query
+
+    def query(self, layer: int) -> Tensor:
+        """The one query of block `layer` that is read, see `one_reader`, [pair, heads, head_dim]."""
         query = self._attended(layer).query
         return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
 
-    def queries(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
-        """Query of every token in block `layer`."""
+    def queries(self, layer: int) -> Tensor:
+        """Query of every token in block `layer`, [pair, heads, token, head_dim]; a pooling head has one row."""
         return self._pairs(self._all_rows(layer).query)
 
-    def key(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
-        """Key of every token in block `layer`."""
-        return self._pairs(self._attended(layer).key)
+    def key(self, layer: int) -> Tensor:
+        """[pair, heads, token, head_dim]."""
+        return self._pairs(self._of_tokens(self._attended(layer).key))
 
-    def value(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
-        """Value of every token in block `layer`."""
-        return self._pairs(self._attended(layer).value)
+    def value(self, layer: int) -> Tensor:
+        """[pair, heads, token, head_dim]."""
+        return self._pairs(self._of_tokens(self._attended(layer).value))
 
-    def outputs(self, layer: int) -> Float[Tensor, "pair token dim"]:
-        """Attention output of every token, heads concatenated, before the output projection."""
+    def outputs(self, layer: int) -> Tensor:
+        """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
         attended = self._attended(layer)
-        if attended.output.shape[1] == 1:  # recorded for the readout token alone, where the graph starts
+        if attended.output.shape[1] == 1:  # recorded for the reader's token alone, where the graph starts
             attended = self._attend_all(layer)
         return self._pairs(attended.output)
 
-    def attention_row(self, layer: int) -> Float[Tensor, "pair heads key"]:
-        """Attention of the readout token to every token in block `layer`, rows sum to 1."""
+    def attention_row(self, layer: int) -> Tensor:
+        """How the embedding attends to every token in block `layer`, rows sum to 1, [pair, heads, key].
+
+        The row of the one token that is read; with mean pooling the mean row of the tokens that are pooled; with a
+        pooling head its own row, and in a block below it the head's query applied to that block's input.
+
+        Source:
+            METHODS 22; the last form is LeGrad's for attention pooling, arXiv:2404.03214, section 3.4.
+        """
         layer = self._number(layer)
         return self.memo(("attention row", layer), lambda: self._attention_row(layer))
 
-    def _attention_row(self, layer: int) -> Float[Tensor, "pair heads key"]:
-        query, key, *_ = self._attended(layer)
-        query = query if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2))[:, :, None]
-        row = _attention(query, key, self._attendable(key.shape[2])[:, None, None])[:, :, 0]
-        return self._pairs(row)
+    def _attention_row(self, layer: int) -> Tensor:
+        blocks, position = self.blocks, self._readers.position
+        axis = self._forward.states[layer].axis
+        if self._readers.own_query and layer < self.depth - 1:
+            with torch.no_grad():
+                head = self.depth - 1
+                normed = blocks.norm(head, self._forward.states[layer].hidden)
+                query, key, *_ = blocks.attend(head, normed, axis)
+            row = _attention(query, key, blocks.mask(head, axis))[:, :, 0]
+        elif self.one_reader(layer):
+            query, key, *_ = self._attended(layer)
+            query = query if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2))[:, :, None]
+            row = _attention(query, key, blocks.mask(layer, axis, position))[:, :, 0]
+        else:
+            valid = axis.valid.to(self.target)
+            rows = self._attention(layer)
+            row = torch.einsum("iq,ihqk->ihk", valid / valid.sum(dim=1, keepdim=True), rows)
+        return self._pairs(self._of_tokens(row, dim=2))
 
-    def attention(self, layer: int) -> Float[Tensor, "pair heads query key"]:
-        """Attention of every token to every token in block `layer`."""
+    def attention(self, layer: int) -> Tensor:
+        """Attention of every token to every token in block `layer`, [pair, heads, query, key].
+
+        A pooling head has one query.
+        """
+        return self._pairs(self._attention(layer))
+
+    def _attention(self, layer: int) -> Tensor:
+        layer = self._number(layer)
         query, key, *_ = self._all_rows(layer)
-        tokens = key.shape[2]
-        mask = torch.ones(tokens, tokens, dtype=torch.bool, device=key.device)
-        return self._pairs(_attention(query, key, mask.tril() if self.tower.causal else mask))
+        axis = self._forward.states[layer].axis
+        return self._of_tokens(_attention(query, key, self.blocks.mask(layer, axis)), dim=3)
 
-    def gradient(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
-        """Gradient of the score at the readout token's attention output in block `layer`.
+    def gradient(self, layer: int) -> Tensor:
+        """Gradient of the score at the attention output of the one query that is read in block `layer`.
 
-        That output is the concatenation of the heads before the output projection.
+        That output is the concatenation of the heads before the output projection. See `one_reader`; where there are
+        several, `gradient_rows` has one row for each.
+
+        Returns:
+            [pair, heads, head_dim].
         """
         return self._gradients.at_readout(self._number(layer))
 
-    def gradient_entry(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
+    def run_backward(self) -> None:
+        """Run the one backward pass that was announced, so that no method's time includes it."""
+        if self.attentive:
+            self._gradients.at_outputs(self.depth - 1)
+        else:
+            self._gradients.at_input()
+
+    def gradient_entry(self, target: Tensor | None = None) -> Tensor:
         """Gradient of the score at the tower's input: pixels [pair, channel, height, width], or the first block's input
         [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets in the product with the embedding.
+            target: replaces the pairs' own targets in the product with the embedding, [pair, joint].
         """
         return self._gradients.at_input(target)
 
-    def gradient_rows(self, layer: int) -> Float[Tensor, "pair heads query head_dim"]:
-        """Gradient of the score at every token's attention output in block `layer`.
+    def gradient_rows(self, layer: int) -> Tensor:
+        """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
 
-        In the last block only the readout token's row reaches the score; the others are zero.
+        Where one token is read, only its row of the last block reaches the score; the others are zero. A pooling head
+        has one row.
         """
-        heads = self._attended(layer).value.shape[1]
-        return self._gradients.all_tokens(self._number(layer)).output.unflatten(-1, (heads, -1)).transpose(1, 2)
+        heads, layer = self._attended(layer).value.shape[1], self._number(layer)
+        single = self._readers.position is not None
+        rows = self._gradients.all_tokens(layer).output if single else self._gradients.at_outputs(layer)
+        return rows.unflatten(-1, (heads, -1)).transpose(1, 2)
 
-    def gradient_hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
-        """Gradient of the score at the input of block `layer`."""
+    def gradient_hidden(self, layer: int) -> Tensor:
+        """Gradient of the score at the input of block `layer`, [pair, token, dim]."""
         return self._gradients.all_tokens(self._number(layer)).hidden
 
-    def gradient_normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
-        """Gradient of the score at the first norm's output in block `layer`."""
+    def gradient_normed(self, layer: int) -> Tensor:
+        """Gradient of the score at the first norm's output in block `layer`, [pair, token, dim]."""
         return self._gradients.all_tokens(self._number(layer)).normed
 
-    def to_grid(self, values: Float[Tensor, "pair token"]) -> Float[Tensor, "pair ..."]:
-        """Values per token as the raw map of a method.
+    def stage_output(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Output of a stage of an encoder without attention, and the gradient of the score there.
+
+        Args:
+            layer: number of the stage.
 
         Returns:
-            [pair, rows, columns] on the image tower, special tokens dropped; [pair, token] on the text tower, NaN
-            after the end of the shorter phrases of a batch.
+            Both [pair, token, dim].
         """
-        if self.grid is None:
-            padding = torch.arange(values.shape[1], device=values.device) > self.readout[:, None]
-            return values.masked_fill(padding, torch.nan)
-        return values[self.content].unflatten(0, (len(values), *self.grid))
+        layer = self._number(layer) + 1
+        return self._pairs(self._forward.states[layer].hidden), self._gradients.at_stage(layer)
+
+    def to_grid(self, values: Tensor, layer: int | None = None) -> Tensor:
+        """Values per token [pair, token] as the raw map of a method.
+
+        Args:
+            values: of the tokens.
+            layer: the block whose input they belong to, `depth` for the last one's output, where an encoder's tokens
+                change on the way; None for those of the last.
+
+        Returns:
+            [pair, rows, columns] of a grid, special tokens dropped; [pair, token] of words, NaN where a shorter phrase
+            of a batch is padded.
+        """
+        axis = self.axis if layer is None else self._forward.states[layer].axis
+        if axis.grid is None:
+            return values.masked_fill(~axis.valid[self.item], torch.nan)
+        return values[axis.content[self.item]].unflatten(0, (len(values), *axis.grid))
 
     def priors(self, kind: str, laterality: str) -> list[SpatialPrior]:
         """The spatial prior of each pair's phrase on the patch grid, cached."""
@@ -219,7 +340,7 @@ class Trace:
             self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
         return self._priors[kind, laterality]
 
-    def scores(self, inputs: Tensor, item: int) -> Float[Tensor, "input pair"]:
+    def scores(self, inputs: Tensor, item: int) -> Tensor:
         """Scores of other inputs against the targets of an item's pairs, the model as a black box; no graph.
 
         Args:
@@ -227,32 +348,37 @@ class Trace:
             item: index of the input whose pairs supply the targets.
 
         Returns:
-            One column for each pair of the item, in the order of the pairs.
+            [input, pairs of the item], in the order of the pairs.
         """
         with torch.inference_mode(False), torch.no_grad():
-            embedding = embed(self.tower, self.tower.embed(inputs), self.tower.readout(inputs))
-            return embedding @ self.target[self.item == item].T
+            return encode(self.tower, inputs) @ self.target[self.item == item].T
 
-    def embed_hidden(
-        self, layer: int, hidden: Float[Tensor, "batch token dim"], readout: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch joint"]:
-        """Embedding, unit norm, from hidden states as input of block `layer`; differentiable.
+    def state(self, layer: int) -> State:
+        """Input of block `layer` of each pair, off the graph; `depth` is the last one's output."""
+        state = self._forward.states[layer]
+        state = replace(state, hidden=state.hidden.detach(), earlier=tuple(e.detach() for e in state.earlier))
+        return state.select(self.item)
+
+    def embed_state(self, layer: int, state: State) -> Tensor:
+        """Embedding from the input of block `layer`, of any pairs; differentiable.
 
         Args:
             layer: first block that is run.
-            hidden: its input, of any pairs.
-            readout: position of the readout token.
-        """
-        return embed(self.tower, hidden, readout, layer)
+            state: its input.
 
-    def target_tokens(self, readout: bool) -> tuple[Float[Tensor, "pair token joint"], Bool[Tensor, "pair token"]]:
+        Returns:
+            Unit norm, [item of the state, joint].
+        """
+        return embed(self.tower, state, layer)
+
+    def target_tokens(self, readout: bool) -> tuple[Tensor, Tensor]:
         """Tokens of the other side after its last block, projected to the joint space.
 
         Args:
             readout: count the readout token (CLS, EOS) among them.
 
         Returns:
-            Embeddings, unit norm, no graph; and a mask of those that count.
+            Embeddings [pair, token, joint], unit norm, no graph; and a mask of those that count, bool [pair, token].
 
         Raises:
             RuntimeError: a trace without the other side; `record` sets it.
@@ -260,16 +386,24 @@ class Trace:
         if self._other is None:
             raise RuntimeError("Expected a trace that knows the other side's tokens. Set it up with matex.record.")
         forward, item = self._other
-        tower = forward.tower
+        tower, head = _joint_tokens(forward.tower), forward.readers is not None and forward.readers.own_query
         with torch.no_grad():
-            last = tower.depth - 1  # recorded for the readout token alone: run this block for all tokens
-            hidden = forward.hidden[last]
-            hidden = tower.after_attention(last, hidden, tower.attend(last, hidden).output)
-            embeddings = F.normalize(at_least_float32(tower.project(hidden.flatten(0, 1))), dim=-1)
-        mask = tower.content(forward.inputs)
-        if readout:
-            mask = mask | F.one_hot(forward.readout, mask.shape[1]).bool()
-        return embeddings.unflatten(0, hidden.shape[:2])[item], mask[item]
+            # The last block was recorded for one token alone, and a pooling head keeps none.
+            state = forward.states[-1]
+            state = state if head or len(forward.states) > tower.depth else tower.stage(tower.depth - 1, state)
+            embeddings = F.normalize(at_least_float32(tower.project(state.hidden)), dim=-1)
+        mask = state.axis.content
+        if readout and forward.readers is not None and forward.readers.position is not None:
+            mask = mask | F.one_hot(forward.readers.position, mask.shape[1]).bool()
+        return embeddings[item], mask[item]
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Tokens behind the last block (below a pooling head) to the joint space, not normalised, [..., joint].
+
+        Raises:
+            UnsupportedModel: an encoder that reads no single token in the joint space.
+        """
+        return _joint_tokens(self.tower).project(tokens)
 
     def memo(self, key: Hashable, work: Callable[[], T]) -> T:
         """Result of `work`, computed once per key and cached with the trace."""
@@ -277,28 +411,28 @@ class Trace:
             self._memo[key] = work()
         return self._memo[key]
 
-    def hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
-        """Input of block `layer`."""
-        return self._forward.hidden[self._number(layer)].detach()[self.item]
+    def hidden(self, layer: int) -> Tensor:
+        """Input of block `layer`, [pair, token, dim]."""
+        return self._forward.states[self._number(layer)].hidden.detach()[self.item]
 
-    def normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
-        """Output of the first norm of block `layer`, which its attention reads."""
+    def normed(self, layer: int) -> Tensor:
+        """Output of the first norm of block `layer`, which its attention reads, [pair, token, dim]."""
         layer = self._number(layer)
         with torch.no_grad():
-            return self._pairs(self.tower.norm(layer, self._forward.hidden[layer]))
+            return self._pairs(self.blocks.norm(layer, self._forward.states[layer].hidden))
 
-    def rerun(self, tower: Tower, first: int) -> Trace:
-        """Trace of the same pairs with the blocks from `first` on run by another tower, all of them on the graph."""
+    def rerun(self, tower: Attentive, first: int) -> Trace:
+        """Trace of the same pairs with the blocks from `first` on run by another encoder, all of them on the graph."""
         above = self._forward.rerun(first, tower)
         combined = replace(
             above,
-            hidden=self._forward.hidden[:first] + above.hidden,
+            states=self._forward.states[:first] + above.states,
             attended=self._forward.attended[:first] + above.attended,
         )
         return Trace(combined, self.item, self.target, self.contexts, self._model, self._other)
 
-    def embed_text(self, phrase: str | Sequence[int]) -> Float[Tensor, " joint"]:
-        """Unit-norm embedding of another phrase in the same joint space.
+    def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
+        """Unit-norm embedding of another phrase in the same joint space, [joint].
 
         It is cached with the model for as long as the text tower's weights stay the same.
 
@@ -319,7 +453,8 @@ class Trace:
             raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
 
         if phrase == "":
-            ids = texts.inputs[0, [0, int(texts.readout[0])]].tolist()
+            none = torch.zeros(1, int(texts.states[0].axis.content[0].sum()), dtype=torch.bool)
+            ids = texts.tower.remove(texts.inputs[:1], none)[0].tolist()
         else:
             ids = list(model.encode(phrase).ids if isinstance(phrase, str) else phrase)
             if len(ids) > model.context or not all(0 <= token < model.vocabulary for token in ids):
@@ -346,25 +481,38 @@ class Trace:
         return self._forward.attended[self._number(layer)]
 
     def _all_rows(self, layer: int) -> Attended:
-        """Attention half of a block for every query; that of the last block is recorded for the readout token alone."""
+        """Attention half of a block for every query; the last one is recorded for the token alone that is read."""
         attended = self._attended(layer)
-        return attended if attended.query.shape[2] > 1 else self._attend_all(layer)
+        own = self._readers.own_query and self._number(layer) == self.depth - 1
+        return attended if own or attended.query.shape[2] > 1 else self._attend_all(layer)
 
     def _attend_all(self, layer: int) -> Attended:
         """Attention half of a block recomputed for every query, off the graph; cached."""
-        layer = self._number(layer)
-        with torch.no_grad():
-            return self.memo(("attended", layer), lambda: self.tower.attend(layer, self._forward.hidden[layer]))
+        layer, blocks = self._number(layer), self.blocks
 
-    def _attendable(self, tokens: int) -> Bool[Tensor, "item token"]:
-        """Mask of the tokens that the readout token may attend to."""
-        position = torch.arange(tokens, device=self._forward.readout.device)
-        limit = self._forward.readout[:, None] if self.tower.causal else tokens
-        return (position <= limit).expand(len(self._forward.readout), tokens)
+        def attend() -> Attended:
+            state = self._forward.states[layer]
+            return blocks.attend(layer, blocks.norm(layer, state.hidden), state.axis)
+
+        with torch.no_grad():
+            return self.memo(("attended", layer), attend)
+
+    @property
+    def _readers(self) -> Readers:
+        """The queries through which the embedding is read."""
+        if self._forward.readers is None:
+            raise UnsupportedModel("Expected an encoder with attention over all tokens, got one without.")
+        return self._forward.readers
+
+    def _of_tokens(self, values: Tensor, dim: int = 2) -> Tensor:
+        """Keys, values or attention to them without the rows that belong to no token (a learned bias)."""
+        return values.narrow(dim, 0, self.axis.valid.shape[1])
 
     def _at_readout(self, values: Tensor) -> Tensor:
         """Entry of the readout token in [item, token, ...]."""
-        return values[torch.arange(len(values), device=values.device), self._forward.readout]
+        position = self._readers.position
+        assert position is not None
+        return values[torch.arange(len(values), device=values.device), position]
 
     def _pairs(self, values: Tensor) -> Tensor:
         """Values per input to values per pair, off the graph, at least float32."""
@@ -382,8 +530,8 @@ class PairTrace:
 
 def record(
     model: Model,
-    pixels: Float[Tensor, "image channel height width"],
-    token_ids: Int[Tensor, "phrase token"],
+    pixels: Tensor,
+    token_ids: Tensor,
     pairs: Sequence[tuple[int, int]] | None = None,
     *,
     image_gradient_blocks: int = 0,
@@ -394,8 +542,8 @@ def record(
 
     Args:
         model: two towers.
-        pixels: normalised.
-        token_ids: special tokens included.
+        pixels: [image, channel, height, width], normalised.
+        token_ids: [phrase, token].
         pairs: (image, phrase) indices; by default the i-th image with the i-th phrase.
         image_gradient_blocks: number of last image blocks whose gradients methods will read; a hint that saves time.
         text_gradient_blocks: the same for the text tower.
@@ -414,10 +562,8 @@ def record(
         if len(pixels) != len(token_ids):
             raise ValueError(f"Expected as many phrases as images ({len(pixels)}), got {len(token_ids)}. Give pairs=.")
         pairs = [(i, i) for i in range(len(pixels))]
-    image, text = (
-        run(model.image, pixels, image_gradient_blocks),
-        run(model.text, token_ids, text_gradient_blocks),
-    )
+    image = run(staged(model.image), pixels, image_gradient_blocks)
+    text = run(staged(model.text), token_ids, text_gradient_blocks)
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
         Trace(image, which[0], text.embedding[which[1]], contexts, model, (text, which[1])),
@@ -425,13 +571,20 @@ def record(
     )
 
 
-def _attention(
-    query: Float[Tensor, "item heads query head_dim"], key: Float[Tensor, "item heads key head_dim"], mask: Tensor
-) -> Float[Tensor, "item heads query key"]:
-    """softmax(q k^T / sqrt(head_dim)) in at least float32."""
+def _attention(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(head_dim)) in at least float32, [item, heads, query, key]."""
     query, key = at_least_float32(query.detach()), at_least_float32(key.detach())
     logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    return logits.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
+
+
+def _joint_tokens(tower: Staged) -> JointTokens:
+    if not isinstance(tower, JointTokens):
+        raise UnsupportedModel(
+            f"Expected tokens of the {tower.modality} encoder that can be read in the joint space, got an encoder "
+            f"without: {tower.missing.get('joint tokens', 'it has no projection for single tokens')}."
+        )
+    return tower
 
 
 def _in_order(item: Tensor) -> bool:

@@ -8,6 +8,7 @@ import torch
 import matex
 from matex.attribution import make
 from matex.corpus import explain_batch
+from matex.forward_pass import embed
 from matex.notes import incompleteness
 from matex.samples import samples
 from tests.reference import clip
@@ -51,9 +52,9 @@ def test_the_report_compares_the_sum_with_the_change_of_score(
 def test_words_of_phrases_of_different_lengths(model, pixels, token_ids, operator):
     trace = matex.record(model, pixels, token_ids, PAIRS).text
     with torch.no_grad():
-        words = trace.tower.content(trace.inputs)[..., None]
-        begin = torch.where(words, trace.tower.blank(trace.inputs), trace.tower.embed(trace.inputs))
-        start = trace.embed_hidden(0, begin[trace.item], trace.readout)
+        words = trace.tower.axis(trace.inputs).content[..., None]
+        begin = torch.where(words, trace.tower.blank(trace.inputs), trace.tower.entry(trace.inputs))
+        start = embed(trace.tower, trace.tower.start(begin, trace.inputs))[trace.item]
         change = trace.score - (start * trace.target).sum(dim=1)
     for method in (make(operator, {}), make("embedding-space", {"operator": operator})):
         rows = method.report(trace)

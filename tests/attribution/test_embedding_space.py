@@ -66,9 +66,8 @@ def test_many_phrases_share_the_maps_of_an_image(model, pixels, token_ids, monke
             matex.attribute(model, pixels[:1], token_ids[i : i + 1], "embedding-space", per_dimension="absolute"),
         )
     again = matex.record(model, pixels[:1], token_ids, pairs=[(0, 0), (0, 1), (0, 2)]).image
-    runs = []
-    embed = type(model.image).embed
-    monkeypatch.setattr(type(model.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    runs, start = [], type(model.image).start
+    monkeypatch.setattr(type(model.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     method(again)
     assert runs == [1]
 
@@ -76,8 +75,8 @@ def test_many_phrases_share_the_maps_of_an_image(model, pixels, token_ids, monke
 @pytest.mark.parametrize("method", ["embedding-space", "gradient", "saliency"])
 def test_one_phrase_costs_one_forward_and_one_backward_with_its_trace(model, subject, monkeypatch, method):
     forwards, backwards = [], []
-    embed, grad = type(model.image).embed, torch.autograd.grad
-    monkeypatch.setattr(type(model.image), "embed", lambda self, x: forwards.append(len(x)) or embed(self, x))
+    start, grad = type(model.image).start, torch.autograd.grad
+    monkeypatch.setattr(type(model.image), "start", lambda self, x, ids: forwards.append(len(x)) or start(self, x, ids))
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: backwards.append(1) or grad(*a, **k))
     matex.attribute(model, *subject.inputs, method=method)
     assert (forwards, backwards) == ([1], [1])
@@ -128,8 +127,8 @@ def test_kept_maps_give_the_same_and_serve_every_further_set(
     expected = [make("embedding-space", {**settings, "prompts": prompts})(trace) for prompts in sets]
     kept = [make("embedding-space", {**settings, "prompts": prompts, "keep_maps": True}) for prompts in sets]
     exact(kept[0](trace).nan_to_num(), expected[0].nan_to_num())
-    runs, embed = [], type(trace.tower).embed
-    monkeypatch.setattr(type(trace.tower), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    runs, start = [], type(trace.tower).start
+    monkeypatch.setattr(type(trace.tower), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     for method, map in zip(kept[1:], expected[1:], strict=True):
         exact(method(trace).nan_to_num(), map.nan_to_num())
     assert runs == []

@@ -93,6 +93,6 @@ def test_the_model_is_left_as_it_was(module, model, subject):
 def test_blank_tokens_keep_only_their_places(module, model, subject):
     words, places = gradient.token_parts(module, subject.ids)
     exact(model.text.blank(subject.inputs[1])[0].detach(), places)
-    exact(model.text.embed(subject.inputs[1])[0].detach() - places, words)
+    exact(model.text.entry(subject.inputs[1])[0].detach() - places, words)
     blank = model.image.blank(subject.inputs[0]).detach()
-    exact(blank, model.image.embed(0 * subject.inputs[0]).detach())
+    exact(blank, 0 * subject.inputs[0])

@@ -11,8 +11,8 @@ import matex
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.attribution.integrated_gradients import gauss_legendre
-from matex.attribution.shared.input_gradients import embed
 from matex.attribution.shared.path_integral import _blur, starts
+from matex.forward_pass import embed
 from tests.attribution.subjects import Subject, exact
 from tests.reference import path
 
@@ -45,10 +45,10 @@ def test_the_map_sums_to_the_change_of_score(model, subject):
     found = matex.attribute(model, pixels, ids, method="integrated-gradients", steps=300, tower="text")
     assert found[0] == found[-1] == 0
     with torch.no_grad():
-        embedded = model.text.embed(ids)
+        embedded = model.text.entry(ids)
         embedded[:, 1:-1] = model.text.blank(ids)[:, 1:-1]
         trace = matex.record(model, pixels, ids).text
-        change = trace.score - trace.embed_hidden(0, embedded, trace.readout) @ trace.target[0]
+        change = trace.score - embed(model.text, model.text.start(embedded, ids)) @ trace.target[0]
     assert found.sum().item() == pytest.approx(change.item(), abs=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_captum_agrees(model, subject):
     pixels, ids = subject.inputs
     target = matex.record(model, pixels, ids).image.target[0]
     tower = model.image
-    theirs = captum.IntegratedGradients(lambda x: embed(tower, tower.embed(x), tower.readout(x)) @ target)
+    theirs = captum.IntegratedGradients(lambda x: embed(tower, tower.start(x, x)) @ target)
     expected = theirs.attribute(pixels, n_steps=20, internal_batch_size=20)[0].sum(0)
     exact(matex.attribute(model, pixels, ids, method="integrated-gradients", steps=20), expected.detach())
 

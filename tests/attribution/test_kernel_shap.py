@@ -10,8 +10,8 @@ import matex
 from matex.attribution import make
 from matex.attribution.kernel_shap import draw, kernel, shapley
 from matex.attribution.shared.ablation import patches, segment_masks
-from matex.attribution.shared.input_gradients import encode
 from matex.attribution.shared.superpixels import superpixels
+from matex.forward_pass import encode
 from matex.samples import samples
 from tests.attribution.subjects import Subject, exact
 from tests.reference import removal

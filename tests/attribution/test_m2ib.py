@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,7 +171,8 @@ def test_only_the_blocks_behind_the_bottleneck_are_run_and_not_for_the_last_map(
 
 
 def test_the_default_layer_lies_at_ten_twelfths_of_the_depth():
-    behind = [make("m2ib", {})._behind(depth) for depth in (2, 3, 4, 5, 6, 8, 12, 24)]
+    depths = (2, 3, 4, 5, 6, 8, 12, 24)
+    behind = [make("m2ib", {})._behind(SimpleNamespace(depth=depth, last_squeezed=depth - 2)) for depth in depths]
     assert behind == [0, 1, 2, 3, 4, 6, 9, 19]
 
 

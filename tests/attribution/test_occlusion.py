@@ -5,7 +5,7 @@ import torch
 
 import matex
 from matex.attribution.occlusion import windows
-from matex.attribution.shared.input_gradients import encode
+from matex.forward_pass import encode
 from tests.attribution.subjects import Subject, exact
 from tests.reference import removal
 

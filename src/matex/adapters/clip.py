@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from matex.adapters.blocks import Blocks
 from matex.adapters.checkpoint import fit, unwrap
+from matex.adapters.encoder import Readers, State, TokenAxis
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
-from matex.adapters.model import MODELS, Attended, Model, Options, Tokenizer
+from matex.adapters.inputs import Pixels, Words, patch_axis
+from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
 from matex.adapters.network import Clip, ClipConfig
 from matex.adapters.preprocessing import Preprocessing, unstated
 from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
@@ -25,120 +27,69 @@ from matex.geometry import Size
 
 
 @dataclass(frozen=True, eq=False)
-class _Blocks:
-    """Pre-norm transformer blocks of transformers' CLIPEncoder, common to both towers."""
+class _Tower(Blocks):
+    """One row (CLS, the end token) through the final norm and the projection."""
 
-    layers: nn.ModuleList
-    final_norm: nn.LayerNorm
-    projection: nn.Linear
-    causal: bool
-    missing: Mapping[str, str]
+    final_norm: nn.LayerNorm = field(kw_only=True)
+    projection: nn.Linear = field(kw_only=True)
 
-    @property
-    def depth(self) -> int:
-        return len(self.layers)
+    def pool(self, state: State) -> Tensor:
+        return self.project(state.hidden[:, 0])
 
-    def norm(self, layer: int, hidden: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
-        return block.layer_norm1(hidden)
-
-    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
-        return self.attend_normed(layer, self.norm(layer, hidden), rows, moving)
-
-    def attend_normed(
-        self, layer: int, normed: Tensor, rows: Tensor | None = None, moving: Tensor | None = None
-    ) -> Attended:
-        block: Any = self.layers[layer]
-        attention = block.self_attn
-        queried = normed if rows is None else _take(normed, rows)
-        heads = attention.num_heads
-        query, key, value = (
-            _project(projection, x, moves).unflatten(-1, (heads, -1)).transpose(1, 2)
-            for projection, x, moves in (
-                (attention.q_proj, queried, moving if rows is None else None),
-                (attention.k_proj, normed, moving),
-                (attention.v_proj, normed, moving),
-            )
-        )
-        # is_causal describes square attention; for a single query row the causal mask is given explicitly.
-        mask = None
-        if self.causal and rows is not None:
-            mask = torch.arange(normed.shape[1], device=rows.device) <= rows[:, None]
-            mask = mask[:, None, None, :]
-        output = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=self.causal and rows is None, scale=attention.scale
-        )
-        return Attended(query, key, value, output.transpose(1, 2).flatten(2))
-
-    def output_projection(self, layer: int, output: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
-        return block.self_attn.out_proj(output)
-
-    def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
-        hidden = hidden + self.output_projection(layer, output)
-        return hidden + block.mlp(block.layer_norm2(hidden))
-
-    def project(self, readout: Tensor) -> Tensor:
-        return self.projection(self.final_norm(readout))
+    def project(self, tokens: Tensor) -> Tensor:
+        return self.projection(self.final_norm(tokens))
 
     def _stages(self, *embeddings: nn.Module) -> dict[str, list[nn.Parameter]]:
-        blocks = {f"block {layer}": [self.layers[layer]] for layer in reversed(range(self.depth))}
-        parts = {"projection": [self.projection], "norm": [self.final_norm], **blocks, "embeddings": embeddings}
-        return {name: [weight for part in some for weight in part.parameters()] for name, some in parts.items()}
+        return self.weights({"projection": [self.projection], "norm": [self.final_norm], "embeddings": embeddings})
 
 
 @dataclass(frozen=True, eq=False)
-class ImageTower(_Blocks):
+class ImageTower(Pixels, _Tower):
     """CLIP's vision transformer: CLS token first, then the patches row by row."""
 
-    embeddings: nn.Module
-    pre_norm: nn.LayerNorm
-    patch: Size
-    size: Size
-    kind: Literal["image"] = "image"
+    embeddings: nn.Module = field(kw_only=True)
+    pre_norm: nn.LayerNorm = field(kw_only=True)
+    patch: Size = field(kw_only=True)
+    size: Size = field(kw_only=True)
+    modality: Literal["image"] = "image"
 
-    def embed(self, inputs: Tensor) -> Tensor:
+    def start(self, entry: Tensor, inputs: Tensor) -> State:
         # Inputs of another size than the checkpoint's own get interpolated position embeddings.
-        other = tuple(inputs.shape[-2:]) != self.size
-        return self.pre_norm(self.embeddings(inputs, interpolate_pos_encoding=other))
+        other = tuple(entry.shape[-2:]) != self.size
+        return State(self.pre_norm(self.embeddings(entry, interpolate_pos_encoding=other)), self.axis(entry))
 
-    def blank(self, inputs: Tensor) -> Tensor:
-        return self.embed(torch.zeros_like(inputs))
+    def axis(self, inputs: Tensor) -> TokenAxis:
+        return patch_axis(inputs, self.patch, special=1)
 
-    def readout(self, inputs: Tensor) -> Tensor:
-        return torch.zeros(len(inputs), dtype=torch.long, device=inputs.device)
-
-    def content(self, inputs: Tensor) -> Tensor:
-        rows, columns = self.grid(inputs)
-        patches = torch.ones(len(inputs), 1 + rows * columns, dtype=torch.bool, device=inputs.device)
-        patches[:, 0] = False
-        return patches
-
-    def grid(self, inputs: Tensor) -> Size:
-        height, width = inputs.shape[-2:]
-        return (height // self.patch[0], width // self.patch[1])
+    def readers(self, axis: TokenAxis) -> Readers:
+        return Readers(torch.zeros(len(axis.valid), dtype=torch.long, device=axis.valid.device))
 
     def stages(self) -> dict[str, list[nn.Parameter]]:
         return self._stages(self.embeddings, self.pre_norm)
 
 
 @dataclass(frozen=True, eq=False)
-class TextTower(_Blocks):
+class TextTower(Words, _Tower):
     """CLIP's causal text transformer, read out at the first end token (the largest id where the end id is 2)."""
 
-    embeddings: nn.Module
-    end: int
-    kind: Literal["text"] = "text"
+    embeddings: nn.Module = field(kw_only=True)
+    end: int = field(kw_only=True)
+    modality: Literal["text"] = "text"
 
-    def embed(self, inputs: Tensor) -> Tensor:
+    def entry(self, inputs: Tensor) -> Tensor:
         return self.embeddings(input_ids=inputs)
 
     def blank(self, inputs: Tensor) -> Tensor:
         embeddings: Any = self.embeddings
         return embeddings(input_ids=inputs, inputs_embeds=torch.zeros_like(embeddings.token_embedding(inputs)))
 
-    def readout(self, inputs: Tensor) -> Tensor:
+    def axis(self, inputs: Tensor) -> TokenAxis:
+        position = torch.arange(inputs.shape[1], device=inputs.device)
+        readout = self._end(inputs)[:, None]
+        return TokenAxis(position <= readout, (position > 0) & (position < readout))
+
+    def _end(self, inputs: Tensor) -> Tensor:
+        """Position of the end token, [phrase]."""
         if self.end == 2:
             return inputs.argmax(dim=-1)
         ends = inputs == self.end
@@ -146,34 +97,16 @@ class TextTower(_Blocks):
             raise InputError(f"Expected the end token (id {self.end}) in every row of token_ids. Add it last.")
         return ends.int().argmax(dim=-1)
 
-    def content(self, inputs: Tensor) -> Tensor:
-        position = torch.arange(inputs.shape[1], device=inputs.device)
-        return (position > 0) & (position < self.readout(inputs)[:, None])
+    def readers(self, axis: TokenAxis) -> Readers:
+        return Readers(axis.valid.sum(dim=1) - 1)
 
-    def grid(self, inputs: Tensor) -> None:
-        return None
+    def collate(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        # Repeats the end token: attention is causal and the first end token is read, so that it has no effect.
+        longest = max(len(ids) for ids in rows)
+        return torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in rows])
 
     def stages(self) -> dict[str, list[nn.Parameter]]:
         return self._stages(self.embeddings)
-
-
-def _project(projection: nn.Module, tokens: Tensor, moving: Tensor | None) -> Tensor:
-    """Project tokens [batch, token, dim] linearly; with `moving` [batch], autograd records these tokens alone.
-
-    The backward pass is then that of one token instead of all. The forward pass is the same to the bit.
-    """
-    if moving is None:
-        return projection(tokens)
-    with torch.no_grad():
-        constant: Tensor = projection(tokens)
-    row: Tensor = projection(_take(tokens, moving))[:, 0]
-    batch = torch.arange(len(tokens), device=tokens.device)
-    return constant.index_put((batch, moving), row - row.detach(), accumulate=True)
-
-
-def _take(hidden: Tensor, rows: Tensor) -> Tensor:
-    """Select row rows[i] of item i, [batch, 1, dim]."""
-    return hidden[torch.arange(len(rows), device=rows.device), rows][:, None]
 
 
 def adapt(
@@ -208,10 +141,10 @@ def adapt(
     size, patch = _pair(config.image_size), _pair(config.patch_size)
     image = ImageTower(
         layers=vision.encoder.layers,
+        missing=_missing(vision),
+        causal=False,
         final_norm=vision.post_layernorm,
         projection=module.visual_projection,
-        causal=False,
-        missing=_missing(vision),
         embeddings=vision.embeddings,
         pre_norm=vision.pre_layrnorm,
         patch=patch,
@@ -220,24 +153,23 @@ def adapt(
     end = module.config.text_config.eos_token_id
     words = TextTower(
         layers=text.encoder.layers,
+        missing=_missing(text),
+        causal=True,
         final_norm=text.final_layer_norm,
         projection=module.text_projection,
-        causal=True,
-        missing=_missing(text),
         embeddings=text.embeddings,
         end=end[0] if isinstance(end, list) else end,
     )
     return Model(
         name=name,
         module=module,
-        image=image,
-        text=words,
+        encoders={"image": image, "text": words},
         patch=patch,
         preprocessing=preprocessing,
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
         vocabulary=module.config.text_config.vocab_size,
-        logit_scale=_temperature(module, name),
+        similarity=Similarity(_temperature(module, name)),
         missing=tuple(missing),
         record=record or {},
         notes=tuple(notes),

@@ -1,4 +1,4 @@
-"""Interface of a model: an image and a text tower as chains of blocks, preprocessing, a tokenizer.
+"""Interface of a model: encoders with a joint space, how their embeddings become a score, preprocessing, a tokenizer.
 
 Everything specific to a third-party model library (attribute paths, token layout, pooling) stays in the file of its
 family, next to this one.
@@ -7,6 +7,7 @@ family, next to this one.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from matex.adapters.encoder import Encoder
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.unread import describe, unread_words
 from matex.checks import MAX_PHRASE
@@ -23,94 +25,6 @@ from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
 from matex.registry import Registry
-
-
-class Attended(NamedTuple):
-    """Queries, keys, values and output of the attention in one block.
-
-    `query` and `output` hold one row only where the block was run for the readout token alone.
-    """
-
-    query: Tensor  # [batch, heads, query, head_dim]
-    key: Tensor  # [batch, heads, key, head_dim]
-    value: Tensor  # [batch, heads, key, head_dim]
-    output: Tensor  # [batch, query, dim]: heads concatenated, before the output projection
-
-
-class Tower(Protocol):
-    """One encoder as a chain of blocks; stateless, so that threads may share it."""
-
-    @property
-    def kind(self) -> Literal["image", "text"]: ...
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks."""
-        ...
-
-    @property
-    def causal(self) -> bool:
-        """True when a token attends only to itself and those before it."""
-        ...
-
-    @property
-    def missing(self) -> Mapping[str, str]:
-        """The entries of `matex.attribution.NEEDS` that the tower does not meet, each with the reason as a clause."""
-        ...
-
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Embed pixels or token ids: the first block's input, [batch, token, dim]."""
-        ...
-
-    def norm(self, layer: int, hidden: Tensor) -> Tensor:
-        """Apply the first norm of block `layer`, whose output is the input of its attention, [batch, token, dim]."""
-        ...
-
-    def blank(self, inputs: Tensor) -> Tensor:
-        """Embed an uninformative input: an image of the mean colour, or tokens that carry only their positions."""
-        ...
-
-    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
-        """Compute the attention of block `layer` from the block's input.
-
-        Args:
-            rows: [batch]; compute these query rows only.
-            moving: [batch]; the one token of each input that is on the graph, where the others are constants. Queries,
-                keys and values of the others may then be left off the graph.
-        """
-        ...
-
-    def attend_normed(self, layer: int, normed: Tensor, rows: Tensor | None = None) -> Attended:
-        """Compute the attention of block `layer` from the first norm's output."""
-        ...
-
-    def output_projection(self, layer: int, output: Tensor) -> Tensor:
-        """Apply the output projection of block `layer` to its concatenated heads, [batch, query, dim]."""
-        ...
-
-    def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-        """Apply the rest of block `layer`: residual additions and the feed-forward part; rows as in `output`."""
-        ...
-
-    def project(self, readout: Tensor) -> Tensor:
-        """Project the readout token of the last block [batch, dim] to the joint space [batch, joint], unnormalised."""
-        ...
-
-    def readout(self, inputs: Tensor) -> Tensor:
-        """Position of the readout token, [batch]."""
-        ...
-
-    def content(self, inputs: Tensor) -> Tensor:
-        """Which tokens carry content (patches, words), bool [batch, token]; False for CLS, BOS, EOS, padding."""
-        ...
-
-    def grid(self, inputs: Tensor) -> Size | None:
-        """(rows, columns) of the patches; None for text."""
-        ...
-
-    def stages(self) -> dict[str, list[nn.Parameter]]:
-        """The tower's weights by stage, from the output back: projection, norm, block L-1, ..., block 0, embeddings."""
-        ...
 
 
 class Encoded(NamedTuple):
@@ -167,21 +81,41 @@ class Options:
                 raise InputError(f"Expected no {name} with {family}, got {shown(value)}. It belongs to {owner}.")
 
 
+@dataclass(frozen=True)
+class Similarity:
+    """How a model turns the cosine of two embeddings into what it was trained on.
+
+    Args:
+        scale: factor on the cosine, the inverse temperature.
+        bias: added to the scaled cosine.
+        kind: "softmax" over a batch or a set of phrases (CLIP), or "sigmoid" of each pair by itself (SigLIP).
+    """
+
+    scale: float = 100.0
+    bias: float = 0.0
+    kind: Literal["softmax", "sigmoid"] = "softmax"
+
+    def probability(self, cosine: float) -> float | None:
+        """That a pair belongs together, by the model; None where it only compares phrases with each other."""
+        if self.kind == "softmax":
+            return None
+        return 1 / (1 + math.exp(-(self.scale * cosine + self.bias)))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """An image and a text tower with a joint embedding space, preprocessing and a tokenizer.
+    """Encoders with a joint embedding space, preprocessing and a tokenizer.
 
     Args:
         name: as given to `matex.load`.
-        module: the network whose parts the towers call.
-        image: the image tower.
-        text: the text tower.
+        module: the network whose parts the encoders call.
+        encoders: by modality.
         patch: (height, width) of one patch, model pixels.
         preprocessing: films to pixels; None when the checkpoint has none.
         tokenizer: a fast Hugging Face tokenizer; None when the checkpoint has none.
         context: longest token sequence, special tokens included.
         vocabulary: number of token ids.
-        logit_scale: factor on the cosine similarity, the inverse temperature.
+        similarity: what the model makes of a cosine.
         missing: what `explain` needs and the checkpoint does not contain, as one line each.
         record: further facts for the provenance (preset, activation, training record).
         notes: remarks on the model's files that belong to every explanation.
@@ -189,14 +123,13 @@ class Model:
 
     name: str
     module: nn.Module
-    image: Tower
-    text: Tower
+    encoders: Mapping[str, Encoder]
     patch: Size
     preprocessing: Preprocessing | None
     tokenizer: Tokenizer | None
     context: int
     vocabulary: int
-    logit_scale: float = 100.0
+    similarity: Similarity = Similarity()
     missing: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
@@ -206,6 +139,21 @@ class Model:
         """One line: name, patch, longest phrase, device."""
         rows, columns = self.patch
         return f"Model({self.name!r}, patch {rows}x{columns}, {self.context} tokens, on {self.device})"
+
+    @property
+    def image(self) -> Encoder:
+        """The side whose map is a picture."""
+        return self.encoders["image"]
+
+    @property
+    def text(self) -> Encoder:
+        """The side of the words."""
+        return self.encoders["text"]
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor on the cosine similarity, the inverse temperature."""
+        return self.similarity.scale
 
     @property
     def device(self) -> torch.device:
@@ -272,13 +220,8 @@ class Model:
         return Encoded(ids, spans, (describe(unread),) if unread else ())
 
     def batch(self, phrases: Sequence[Encoded]) -> Tensor:
-        """Stack token ids of several phrases into [phrase, token], padded after the end by repeating the last id.
-
-        The towers are causal and read out the first end token, so the padding has no effect.
-        """
-        longest = max(len(phrase.ids) for phrase in phrases)
-        rows = [phrase.ids + phrase.ids[-1:] * (longest - len(phrase.ids)) for phrase in phrases]
-        return torch.tensor(rows, device=self.device)
+        """Stack token ids of several phrases into [phrase, token], padded as the model was trained."""
+        return self.text.collate([phrase.ids for phrase in phrases]).to(self.device)
 
     @property
     def weights_sha256(self) -> str:

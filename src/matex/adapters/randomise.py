@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from matex.adapters.encoder import staged
 from matex.adapters.model import Model
 from matex.errors import InputError
 
@@ -19,7 +20,7 @@ Scheme = Literal["normal", "permute"]
 def stages(model: Model) -> dict[str, list[nn.Parameter]]:
     """Weights of both towers by stage, each tower from its output back: "image projection", "image norm",
     "image block 11", ..., "image block 0", "image embeddings", then the same of "text"."""
-    towers = {"image": model.image, "text": model.text}
+    towers = {side: staged(encoder) for side, encoder in model.encoders.items()}
     return {f"{side} {name}": weights for side, tower in towers.items() for name, weights in tower.stages().items()}
 
 

@@ -20,13 +20,14 @@ _UNIT = 10**9  # capacity 1 as an integer; flows add up to at most 1, so 32 bits
 
 
 def attention_flow(
-    attention: NDArray[np.float64], readout: int, tokens: list[int], progress: bool = False
+    attention: NDArray[np.float64], readout: int | NDArray[np.float64], tokens: list[int], progress: bool = False
 ) -> NDArray[np.float64]:
-    """Maximum flow from the readout token after the last block to each token before the first.
+    """Maximum flow from what reads the last block to each token before the first.
 
     Args:
         attention: head-mean attention with the residual counted in, rows summing to 1, [block, query, key].
-        readout: position of the readout token.
+        readout: position of the one token that is read; or how much of each token is read, [token], where several are
+            pooled or a head attends to them.
         tokens: sinks, one maximum flow each.
         progress: show a bar.
 
@@ -42,13 +43,19 @@ def attention_flow(
     except ImportError as error:
         raise MissingExtra("Attention flow needs scipy: pip install matex[train]") from error
     depth, count, _ = attention.shape
-    source = depth * count + readout  # token i after block l has number (l + 1) * count + i
     block, query, key = np.nonzero(attention)
-    capacity = np.rint(attention[block, query, key] * _UNIT).astype(np.int32)
-    graph: Any = csr_array(
-        (capacity, ((block + 1) * count + query, block * count + key)),
-        shape=((depth + 1) * count, (depth + 1) * count),
-    )
+    # Token i after block l has number (l + 1) * count + i; the last number is a source of its own.
+    capacity, begin, end = attention[block, query, key], (block + 1) * count + query, block * count + key
+    source = (depth + 1) * count
+    if isinstance(readout, int):
+        source = depth * count + readout
+    else:
+        read = np.flatnonzero(readout)
+        capacity = np.concatenate([capacity, readout[read]])
+        begin, end = np.concatenate([begin, np.full(len(read), source)]), np.concatenate([end, depth * count + read])
+    nodes = (depth + 1) * count + 1
+    capacity = np.rint(capacity * _UNIT).astype(np.int32)
+    graph: Any = csr_array((capacity, (begin, end)), shape=(nodes, nodes))
     flows: list[float] = []
     for token in tqdm(tokens, disable=not progress, unit="flow", leave=None):
         flows.append(maximum_flow(graph, source, token).flow_value / _UNIT)
@@ -75,7 +82,7 @@ class AttentionFlow:
     progress: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward, then 1 maximum flow per token on the CPU"
     source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928, section 3"
     equation: ClassVar[str] = (
@@ -93,11 +100,18 @@ class AttentionFlow:
 
     def __call__(self, trace: Trace) -> Tensor:
         flows = torch.full(trace.content.shape, torch.nan, dtype=trace.target.dtype)
-        maps = torch.stack([trace.attention(layer).mean(dim=1) for layer in range(trace.depth)], dim=1)
+        blocks = range(trace.depth - trace.pooling_head)
+        maps = torch.stack([trace.attention(layer).mean(dim=1) for layer in blocks], dim=1)
         maps = (maps + torch.eye(maps.shape[-1], device=maps.device, dtype=maps.dtype)) / 2
         for pair in range(len(flows)):
-            end = int(trace.readout[pair])
-            tokens = trace.content[pair].nonzero()[:, 0].tolist() if trace.grid else list(range(end + 1))
-            found = attention_flow(maps[pair].double().cpu().numpy(), end, tokens, self.progress)
-            flows[pair, tokens] = torch.from_numpy(found).to(flows)
+            read = trace.content[pair] if trace.grid else trace.valid[pair]
+            tokens = read.nonzero()[:, 0].tolist()
+            flow = attention_flow(maps[pair].double().cpu().numpy(), self._read(trace, pair), tokens, self.progress)
+            flows[pair, tokens] = torch.from_numpy(flow).to(flows)
         return trace.to_grid(flows.to(trace.target.device))
+
+    def _read(self, trace: Trace, pair: int) -> int | NDArray[np.float64]:
+        """What is read above the blocks: see `attention_flow`."""
+        if trace.pooling_head:
+            return trace.attention_row(-1)[pair].mean(dim=0).double().cpu().numpy()
+        return int(trace.readout[pair]) if trace.one_reader(-1) else trace.reading[pair].double().cpu().numpy()

@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from matex.attribution.grad_eclip import value_gradient
+from matex.attribution.grad_eclip import reader_value_gradient
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -35,7 +34,7 @@ class Chefer:
     layers: Literal["last", "all"] = "last"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    needs: ClassVar[tuple[str, ...]] = ("attention", "gradient")
     passes: ClassVar[str] = "1 forward, 1 backward over the last block (all with layers='all')"
     source: ClassVar[str] = "Chefer et al., ICCV 2021, arXiv:2103.15679, eq. 5-6"
     equation: ClassVar[str] = "R = I; per block R <- R + Abar R, Abar = mean_h ReLU(dS/da * a); A_i = R[readout, i]"
@@ -49,14 +48,19 @@ class Chefer:
         return 1  # "all" needs every query row, which the trace finds by itself
 
     def __call__(self, trace: Trace) -> Tensor:
-        readout = F.one_hot(trace.readout, trace.content.shape[1])
-        gradient = trace.logit_scale * value_gradient(trace.gradient(-1), trace.value(-1))
-        row = readout + (gradient * trace.attention_row(-1)).relu().mean(dim=1)
+        if trace.one_reader(-1):
+            gradient = trace.logit_scale * reader_value_gradient(trace, -1)
+            row = (gradient * trace.attention_row(-1)).relu().mean(dim=1)
+            row = row if trace.pooling_head else trace.reading + row
+        else:
+            row = trace.reading + torch.einsum("pq,pqk->pk", trace.reading, self._relevance(trace, trace.depth - 1))
         if self.layers == "all":
             trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
             for layer in reversed(range(trace.depth - 1)):
-                rows, value = trace.gradient_rows(layer), trace.value(layer)
-                gradient = trace.logit_scale * torch.einsum("phqd,phkd->phqk", rows, value)
-                relevance = (gradient * trace.attention(layer)).relu().mean(dim=1)
-                row = row + torch.einsum("pq,pqk->pk", row, relevance)
+                row = row + torch.einsum("pq,pqk->pk", row, self._relevance(trace, layer))
         return trace.to_grid(row)
+
+    def _relevance(self, trace: Trace, layer: int) -> Tensor:
+        """Mean over heads of ReLU(dS'/da * a) in one block, [pair, query, key]."""
+        gradient = torch.einsum("phqd,phkd->phqk", trace.gradient_rows(layer), trace.value(layer))
+        return (trace.logit_scale * gradient * trace.attention(layer)).relu().mean(dim=1)

@@ -26,8 +26,8 @@ def surgical_tokens(trace: Trace, layers: int) -> Tensor:
         for layer in range(first, trace.depth):
             value = trace.value(layer)
             output = F.scaled_dot_product_attention(value, value, value).transpose(1, 2).flatten(2)
-            tokens = tokens + trace.tower.output_projection(layer, output.to(tokens))
-        return F.normalize(trace.tower.project(tokens).to(trace.target), dim=-1)
+            tokens = tokens + trace.blocks.output_projection(layer, output.to(tokens))
+        return F.normalize(trace.project(tokens).to(trace.target), dim=-1)
 
 
 def feature_surgery(tokens: Tensor, image: Tensor, texts: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ class EmbeddingSpace:
         """
         target = self._target(trace)
         rows: list[dict[str, float | None]] = [{} for _ in trace.item]
-        if self.prompts and trace.tower.kind == "image":
+        if self.prompts and trace.grid:
             rows = [{"mean_score": float(score)} for score in (trace.embedding * target).sum(-1)]
         operator = self._operator()
         if self.per_dimension == "absolute" or not isinstance(operator, PathOperator):
@@ -162,7 +162,7 @@ class EmbeddingSpace:
 
     def _target(self, trace: Trace) -> Tensor:
         """What the coordinates are weighed with: the mean embedding of the set of prompts, [pair, joint]."""
-        if not self.prompts or trace.tower.kind == "text":
+        if not self.prompts or not trace.grid:
             return trace.target
         further = torch.stack([trace.embed_text(prompt) for prompt in self.prompts]).to(trace.target)
         return (trace.target + further.sum(0)) / (1 + len(self.prompts))
@@ -191,6 +191,4 @@ class EmbeddingSpace:
 
     def _places(self, trace: Trace, elements: Tensor) -> Tensor:
         """Channels or embedding dimensions added up; occlusion has none."""
-        if self.operator == "occlusion":
-            return elements
-        return elements.sum(-3 if trace.tower.kind == "image" else -1)
+        return elements if self.operator == "occlusion" else add_up(trace, elements)

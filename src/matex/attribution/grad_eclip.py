@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.model import Attended, Tower
+from matex.adapters.encoder import Attended, Attentive, TokenAxis
 from matex.attribution.shared.minmax import minmax
 from matex.checks import check
 from matex.protocols import METHODS
@@ -25,6 +25,33 @@ def key_similarity(query: Tensor, key: Tensor, among: Tensor) -> Tensor:
     """Cosine of the readout token's query and each key over all heads at once, min-max'ed, [pair, token]."""
     whole_query, whole_key = query.flatten(1), key.transpose(1, 2).flatten(2)
     return minmax(F.cosine_similarity(whole_query[:, None], whole_key, dim=-1), among)
+
+
+def reader_value_gradient(trace: Trace, layer: int) -> Tensor:
+    """Value times the gradient at the attention output, summed over the readers and per head, [pair, heads, token]."""
+    if trace.one_reader(layer):
+        return value_gradient(trace.gradient(layer), trace.value(layer))
+    return value_gradient(trace.gradient_rows(layer).sum(dim=2), trace.value(layer))
+
+
+def reader_similarity(trace: Trace, layer: int, among: Tensor, projected: bool = False) -> Tensor:
+    """Key similarity of the query through which the score is read, [pair, token].
+
+    Where there are several, each is scaled among the tokens by itself and they are averaged by the length of their
+    gradients (METHODS 22).
+    """
+    one = trace.one_reader(layer)
+    queries, key = trace.query(layer)[:, :, None] if one else trace.queries(layer), trace.key(layer)
+    if projected:
+        queries, key = _projected(trace, layer, queries), _projected(trace, layer, key)
+    if one:
+        return key_similarity(queries[:, :, 0], key, among)
+    length = trace.gradient_rows(layer).transpose(1, 2).flatten(2).norm(dim=-1)  # [pair, query]
+    weight = length / length.sum(dim=1, keepdim=True).clamp(min=torch.finfo(length.dtype).tiny)
+    total = torch.zeros_like(among, dtype=key.dtype)
+    for row in range(queries.shape[2]):
+        total = total + weight[:, row, None] * key_similarity(queries[:, :, row], key, among)
+    return total
 
 
 @METHODS("grad-eclip")
@@ -52,7 +79,7 @@ class GradEclip:
     qk: Literal["raw", "projected"] = "raw"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    needs: ClassVar[tuple[str, ...]] = ("attention", "gradient")
     passes: ClassVar[str] = "1 forward, 1 backward over the last block (8 on the text)"
     source: ClassVar[str] = "Grad-ECLIP, ICML 2024"
     equation: ClassVar[str] = (
@@ -75,22 +102,19 @@ class GradEclip:
         return self.layers or (1 if kind == "image" else 8)
 
     def __call__(self, trace: Trace) -> Tensor:
-        image = trace.tower.kind == "image"
-        wanted = min(self.gradient_blocks(trace.tower.kind), trace.depth)
+        image = trace.grid is not None
+        wanted = min(self.gradient_blocks("image" if image else "text"), trace.depth)
         first = trace.depth - wanted
         if self.heads == "single":
-            single: Any = _SingleHead(trace.tower)
+            single: Any = _SingleHead(trace.blocks)
             trace = trace.rerun(single, first)
         terms: list[Tensor] = []
         for layer in range(first, trace.depth):
-            term = value_gradient(trace.gradient(layer), trace.value(layer)).sum(dim=1)
+            term = reader_value_gradient(trace, layer).sum(dim=1)
             if self.key_similarity:
                 # The image form scales among patches, the text form among all tokens read, special ones included.
-                among = trace.content if image else _up_to_readout(trace)
-                query, key = trace.query(layer), trace.key(layer)
-                if self.qk == "projected":
-                    query, key = _projected(trace, layer, query[:, :, None])[:, :, 0], _projected(trace, layer, key)
-                term = term * key_similarity(query, key, among)
+                among = trace.content if image else trace.valid
+                term = term * reader_similarity(trace, layer, among, self.qk == "projected")
             terms.append(term.relu() if image else term)
         total = torch.stack(terms).sum(dim=0)
         return trace.to_grid(total if image else total.relu())
@@ -100,18 +124,21 @@ class GradEclip:
 class _SingleHead:
     """A tower whose attention is one softmax over the full width; all else is the tower it is a view of."""
 
-    tower: Tower
+    tower: Attentive
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tower, name)
 
-    def attend(self, layer: int, hidden: Tensor, rows: Tensor | None = None, moving: Tensor | None = None) -> Attended:
-        query, key, value = (_one_head(part) for part in self.tower.attend(layer, hidden, rows, moving)[:3])
-        allowed = None
-        if self.tower.causal:
-            position = torch.arange(key.shape[2], device=key.device)
-            querying = position if rows is None else rows[:, None]
-            allowed = (position <= querying[..., None])[..., None, :, :]
+    def attend(
+        self,
+        layer: int,
+        normed: Tensor,
+        axis: TokenAxis,
+        rows: Tensor | None = None,
+        moving: Tensor | None = None,
+    ) -> Attended:
+        query, key, value = (_one_head(part) for part in self.tower.attend(layer, normed, axis, rows, moving)[:3])
+        allowed = self.tower.mask(layer, axis, rows)
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
         return Attended(query, key, value, output[:, 0])
 
@@ -125,10 +152,4 @@ def _projected(trace: Trace, layer: int, heads: Tensor) -> Tensor:
     """Queries or keys behind the output projection, as one head, [pair, 1, token, dim]."""
     with torch.no_grad():
         whole = _one_head(heads)[:, 0].to(trace.hidden(layer))
-        return trace.tower.output_projection(layer, whole).to(heads)[:, None]
-
-
-def _up_to_readout(trace: Trace) -> Tensor:
-    """Tokens from the first to the readout, bool [pair, token]."""
-    position = torch.arange(trace.content.shape[1], device=trace.readout.device)
-    return position <= trace.readout[:, None]
+        return trace.blocks.output_projection(layer, whole).to(heads)[:, None]

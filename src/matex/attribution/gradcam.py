@@ -63,6 +63,10 @@ class GradCam:
         return 0  # gradients at a block's tokens are no gradients at attention outputs
 
     def __call__(self, trace: Trace) -> Tensor:
+        if not trace.attentive:
+            tokens, gradient = trace.stage_output(self.layer)
+            layer = self.layer % trace.depth + 1
+            return trace.to_grid(gradcam(tokens, gradient, trace.axis_at(layer).content), layer)
         if self.at == "norm":
             tokens, gradient = trace.normed(self.layer), trace.gradient_normed(self.layer)
         else:
@@ -73,7 +77,5 @@ class GradCam:
         """Tokens the gradient is averaged over, bool [pair, token]."""
         if self.over == "patches" and trace.grid:
             return trace.content
-        position = torch.arange(trace.content.shape[1], device=trace.readout.device)
-        last = trace.readout[:, None] if trace.grid is None else position[-1]
-        read = (position <= last).expand_as(trace.content)
-        return read & (position > 0) if self.over == "patches" else read
+        first = torch.arange(trace.valid.shape[1], device=trace.valid.device) == 0
+        return trace.valid & ~first if self.over == "patches" else trace.valid

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from matex.attribution.shared.input_gradients import entry, gate_relus, gradients
+from matex.attribution.shared.input_gradients import gate_relus, gradients
 from matex.protocols import METHODS
 from matex.trace import FROM_INPUT, Trace
 
@@ -25,8 +25,10 @@ def gradient_elements(trace: Trace, targets: Tensor, unit: bool = True, guided: 
     """
     tower, inputs = trace.tower, trace.inputs
     watch = gate_relus if guided else None
-    found = gradients(tower, entry(tower, inputs), tower.readout(inputs), targets, unit, watch)
-    return found if tower.kind == "image" else found * word_embeddings(trace)
+    with torch.inference_mode(False), torch.no_grad():
+        entry = tower.entry(inputs)
+    found = gradients(tower, entry, inputs, targets, unit, watch)
+    return found if tower.differentiable_input else found * word_embeddings(trace)
 
 
 def score_elements(trace: Trace, target: Tensor | None = None) -> Tensor:
@@ -37,18 +39,18 @@ def score_elements(trace: Trace, target: Tensor | None = None) -> Tensor:
         target: asks for another product with the embedding than the score, [pair, joint].
     """
     found = trace.gradient_entry(target)
-    return found if trace.tower.kind == "image" else found * word_embeddings(trace)[trace.item]
+    return found if trace.tower.differentiable_input else found * word_embeddings(trace)[trace.item]
 
 
 def word_embeddings(trace: Trace) -> Tensor:
     """Token embeddings without the embeddings of their places, [item, token, dim]."""
     with torch.inference_mode(False), torch.no_grad():
-        return trace.tower.embed(trace.inputs) - trace.tower.blank(trace.inputs)
+        return trace.tower.entry(trace.inputs) - trace.tower.blank(trace.inputs)
 
 
 def add_up(trace: Trace, elements: Tensor) -> Tensor:
     """Sum over channels [..., channel, height, width] or embedding dimensions [..., token, dim]."""
-    return elements.sum(-3 if trace.tower.kind == "image" else -1)
+    return elements.sum(-3 if trace.tower.differentiable_input else -1)
 
 
 def per_pair(trace: Trace, values: Tensor, backward: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ def per_pair(trace: Trace, values: Tensor, backward: Tensor) -> Tensor:
 
 def raw(trace: Trace, values: Tensor) -> Tensor:
     """Values per pixel [pair, height, width] as they are, values per token [pair, token] arranged."""
-    return values if trace.tower.kind == "image" else trace.to_grid(values)
+    return values if trace.tower.differentiable_input else trace.to_grid(values)
 
 
 @METHODS("gradient")

@@ -116,7 +116,7 @@ class KernelShap:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        by_pixel = trace.tower.kind == "image" and self.features == "superpixels"
+        by_pixel = trace.grid is not None and self.features == "superpixels"
         one = self._superpixels if by_pixel else self._tokens
         values = per_pair(trace, [one(trace, item) for item in range(len(trace.inputs))])
         return values if by_pixel else trace.to_grid(values)
@@ -130,7 +130,7 @@ class KernelShap:
     def _tokens(self, trace: Trace, item: int) -> Tensor:
         """[pairs of the item, token]; zero for special tokens, which are never removed."""
         inputs = trace.inputs[item : item + 1]
-        content = trace.tower.content(inputs)[0]
+        content = trace.tower.axis(inputs).content[0]
         segments = None
         if trace.grid is not None:
             size = (inputs.shape[-2], inputs.shape[-1])

@@ -52,7 +52,9 @@ class LeGrad:
         return 0  # its scores are not the trace's
 
     def __call__(self, trace: Trace) -> Tensor:
-        terms = [_block(trace, layer) for layer in range(max(0, trace.depth - self.layers), trace.depth)]
+        blocks = trace.depth - trace.pooling_head
+        one = _pooled_block if trace.pooling_head else _block
+        terms = [one(trace, layer) for layer in range(max(0, blocks - self.layers), blocks)]
         return trace.to_grid(torch.stack(terms).sum(dim=0))
 
 
@@ -61,9 +63,27 @@ def _block(trace: Trace, layer: int) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad():
         hidden = trace.hidden(layer).clone()
         output = trace.outputs(layer).to(hidden, copy=True).requires_grad_()
-        pooled = trace.tower.after_attention(layer, hidden, output).mean(dim=1)
-        embedding = F.normalize(trace.tower.project(pooled).to(trace.target), dim=-1)
+        pooled = trace.blocks.after_attention(layer, hidden, output).mean(dim=1)
+        embedding = F.normalize(trace.project(pooled).to(trace.target), dim=-1)
         (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
     value = trace.value(layer)
     rows = gradient.to(value).unflatten(-1, (value.shape[1], -1)).transpose(1, 2)
     return torch.einsum("phqd,phkd->phqk", rows, value).relu().mean(dim=(1, 2))
+
+
+def _pooled_block(trace: Trace, layer: int) -> Tensor:
+    """One block's map where a head pools: the gradient of its score at the head's attention, [pair, token].
+
+    The head reads the block's output; for a block that is not the last, as if it were.
+    """
+    blocks, head = trace.blocks, trace.depth - 1
+    with torch.inference_mode(False), torch.enable_grad():
+        state = trace.state(layer + 1)
+        with torch.no_grad():
+            attended = blocks.attend(head, blocks.norm(head, state.hidden), state.axis)
+        output = attended.output.clone().requires_grad_()
+        pooled = blocks.pool(state.followed_by(blocks.after_attention(head, state.hidden, output)))
+        embedding = F.normalize(pooled.to(trace.target), dim=-1)
+        (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
+    row = gradient.to(attended.value).unflatten(-1, (attended.value.shape[1], -1))[:, 0]
+    return torch.einsum("phd,phkd->phk", row, attended.value).relu().mean(dim=1)

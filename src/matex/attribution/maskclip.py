@@ -33,7 +33,7 @@ class MaskClip:
     key_similarity: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "joint tokens")
+    needs: ClassVar[tuple[str, ...]] = ("attention", "joint tokens")
     passes: ClassVar[str] = "1 forward"
     source: ClassVar[str] = "MaskCLIP, arXiv:2112.01071"
     equation: ClassVar[str] = (
@@ -50,11 +50,11 @@ class MaskClip:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        tower, last, hidden = trace.tower, trace.depth - 1, trace.hidden(-1)
+        tower, last, hidden = trace.blocks, trace.depth - 1, trace.hidden(-1)
         with torch.no_grad():
             value = _whole(trace.value(last)).to(hidden)
             read = tower.after_attention(last, hidden, value) if self.residual else tower.output_projection(last, value)
-            patches = F.normalize(tower.project(read).to(trace.target), dim=-1)
+            patches = F.normalize(trace.project(read).to(trace.target), dim=-1)
             scores = torch.einsum("ptj,pj->pt", patches, trace.target)
             if self.key_similarity:
                 key = tower.output_projection(last, _whole(trace.key(last)).to(hidden)).to(trace.target)

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from matex.attribution.grad_eclip import key_similarity, value_gradient
-from matex.attribution.rollout import rollout_row
+from matex.attribution.grad_eclip import reader_similarity, reader_value_gradient
+from matex.attribution.rollout import reader_rollout
 from matex.attribution.shared.minmax import minmax
 from matex.checks import check
 from matex.priors.spatial import SpatialPrior
@@ -105,7 +105,7 @@ class Matex:
     laterality: Literal["patient", "paper"] = "patient"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    needs: ClassVar[tuple[str, ...]] = ("attention", "gradient")
     passes: ClassVar[str] = "1 forward, 1 backward over the last 3 blocks"
     source: ClassVar[str] = "MATEX, arXiv:2601.11666, eq. 1-6"
     equation: ClassVar[str] = (
@@ -181,17 +181,16 @@ class Matex:
 
     def _block_gradient(self, trace: Trace, layer: int) -> Tensor:
         """Value times gradient in one block, signed, [pair, token]."""
-        if self.gradient == "value":
+        if self.gradient == "similarity":
+            return reader_similarity(trace, layer, trace.content) * reader_value_gradient(trace, layer).sum(dim=1)
+        if self.gradient == "value" or not trace.one_reader(layer):  # the same where all tokens are readers
             return value_times_gradient(trace.attention(layer), trace.gradient_rows(layer), trace.value(layer))
-        per_head = value_gradient(trace.gradient(layer), trace.value(layer))
-        if self.gradient == "attention":
-            return (trace.attention_row(layer) * per_head).sum(dim=1)
-        return key_similarity(trace.query(layer), trace.key(layer), trace.content) * per_head.sum(dim=1)
+        return (trace.attention_row(layer) * reader_value_gradient(trace, layer)).sum(dim=1)
 
     def _flow(self, trace: Trace, rows: Sequence[Tensor]) -> Tensor:
         if self.flow == "weighted":
             return attention_flow(rows, self.temperature)
-        return rollout_row(lambda layer: trace.attention(layer).mean(dim=1), rows[-1], trace.readout, trace.depth)
+        return reader_rollout(trace)
 
 
 @METHODS("matex-paper")

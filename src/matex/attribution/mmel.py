@@ -104,7 +104,7 @@ class Mmel:
     seed: int = 0
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention", "gradient")
+    needs: ClassVar[tuple[str, ...]] = ("attention", "gradient")
     passes: ClassVar[str] = "1 forward, 1 backward over the last block (8 on the text)"
     source: ClassVar[str] = "MMEL, arXiv:2509.15243, eq. 1-9"
     equation: ClassVar[str] = (

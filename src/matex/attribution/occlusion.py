@@ -12,8 +12,8 @@ from torch import Tensor
 
 from matex.attribution.shared.ablation import per_pair, score_subsets
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode
 from matex.checks import check
+from matex.forward_pass import encode
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -75,16 +75,15 @@ class Occlusion:
         def scores(item: int) -> Scores:
             return lambda some: encode(trace.tower, some, unit) @ targets[:, item].T
 
-        one = self._pixels if trace.tower.kind == "image" else self._tokens
+        one = self._pixels if trace.grid else self._tokens
         return torch.stack([one(trace, item, scores(item)) for item in range(len(trace.inputs))], dim=1)
 
     def __call__(self, trace: Trace) -> Tensor:
-        image = trace.tower.kind == "image"
-        one = self._pixels if image else self._tokens
+        one = self._pixels if trace.grid else self._tokens
         values = per_pair(
             trace, [one(trace, item, partial(trace.scores, item=item)) for item in range(len(trace.inputs))]
         )
-        return values if image else trace.to_grid(values)
+        return values if trace.grid else trace.to_grid(values)
 
     def _pixels(self, trace: Trace, item: int, scores: Scores) -> Tensor:
         """[target, height, width]"""
@@ -102,7 +101,7 @@ class Occlusion:
         def run(start: int, stop: int) -> Tensor:
             which = torch.arange(start, stop, device=pixels.device)
             covered = vertical[which // columns, :, None] * horizontal[which % columns, None, :]
-            return scores(pixels * (1 - covered[:, None]))
+            return scores(trace.tower.fade(pixels, 1 - covered[:, None]))
 
         count = len(vertical) * columns
         covered = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
@@ -114,7 +113,7 @@ class Occlusion:
     def _tokens(self, trace: Trace, item: int, scores: Scores) -> Tensor:
         """[target, token]; zero for special tokens, which are never left out."""
         ids = trace.inputs[item : item + 1]
-        content = trace.tower.content(ids)[0]
+        content = trace.tower.axis(ids).content[0]
         count = int(content.sum())
         kept = torch.cat([~torch.eye(count, dtype=torch.bool), torch.ones(1, count, dtype=torch.bool)])
         found = score_subsets(scores, trace.tower, ids, kept, self.batch_size, self.progress)

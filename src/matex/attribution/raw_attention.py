@@ -21,7 +21,7 @@ class RawAttention:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward"
     source: ClassVar[str] = "the attention of the last block"
     equation: ClassVar[str] = "A_i = mean_h a_h[readout, i] in the last block"

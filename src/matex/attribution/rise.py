@@ -142,7 +142,7 @@ class Rise:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        if trace.tower.kind == "image":
+        if trace.grid:
             return per_pair(trace, self._pixels(trace))
         each = [self._tokens(trace, item) for item in range(len(trace.inputs))]
         return trace.to_grid(per_pair(trace, each))
@@ -157,7 +157,7 @@ class Rise:
 
             def run(start: int, stop: int, item: int = item) -> tuple[Tensor, Tensor, Tensor]:
                 mask = masks(start, stop, pixels.device)
-                scores = trace.scores(pixels[item] * mask[:, None].to(pixels), item)
+                scores = trace.scores(trace.tower.fade(pixels[item], mask[:, None].to(pixels)), item)
                 flat = mask.flatten(1)
                 return scores.T.to(flat) @ flat, flat.sum(0), scores.sum(0)
 
@@ -172,7 +172,7 @@ class Rise:
     def _tokens(self, trace: Trace, item: int) -> Tensor:
         """[pairs of the item, token]; zero for special tokens, which are never removed."""
         ids = trace.inputs[item : item + 1]
-        content = trace.tower.content(ids)[0]
+        content = trace.tower.axis(ids).content[0]
         count = int(content.sum())
         if count <= _EXACT:
             kept = all_subsets(count)

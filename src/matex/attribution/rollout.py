@@ -13,15 +13,16 @@ from matex.protocols import METHODS
 from matex.trace import Trace
 
 
-def rollout_row(attention: Callable[[int], Tensor], last_row: Tensor, readout: Tensor, depth: int) -> Tensor:
-    """The readout token's row of the rolled-out attention.
+def rollout_row(attention: Callable[[int], Tensor], last_row: Tensor, readout: Tensor | None, depth: int) -> Tensor:
+    """The row of the rolled-out attention through which the embedding is read.
 
     Only that row is carried down through the blocks, so the cost per block is one vector-matrix product.
 
     Args:
         attention: head-mean attention of a block, [pair, query, key].
-        last_row: head-mean attention of the readout token in the last block, [pair, key].
-        readout: position of the readout token, [pair].
+        last_row: head-mean attention of the reader in the last block, [pair, key].
+        readout: distribution over the tokens whose streams are read, which the residual of the last block adds,
+            [pair, token]; None for a pooling head, which has no residual.
         depth: number of blocks.
 
     Returns:
@@ -30,11 +31,17 @@ def rollout_row(attention: Callable[[int], Tensor], last_row: Tensor, readout: T
     Source:
         "Quantifying Attention Flow in Transformers", arXiv:2005.00928: A~ = rownorm(A + I), R = A~_L ... A~_1.
     """
-    itself = torch.nn.functional.one_hot(readout, last_row.shape[-1]).to(last_row)
-    row = (last_row + itself) / 2
+    row = last_row if readout is None else (last_row + readout) / 2
     for layer in reversed(range(depth - 1)):
         row = (torch.einsum("pq,pqk->pk", row, attention(layer)) + row) / 2
     return row
+
+
+def reader_rollout(trace: Trace) -> Tensor:
+    """The rolled-out attention of the readers: CLS's row, the mean row of pooled tokens, a pooling head's own."""
+    last = trace.attention_row(-1).mean(dim=1)
+    readout = None if trace.pooling_head else trace.reading.to(last)
+    return rollout_row(lambda layer: trace.attention(layer).mean(dim=1), last, readout, trace.depth)
 
 
 @METHODS("rollout")
@@ -47,7 +54,7 @@ class Rollout:
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("readout", "attention")
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward"
     source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928"
     equation: ClassVar[str] = "A = R[readout], R = A~_L ... A~_1, A~ = (mean_h a + I) / 2"
@@ -62,10 +69,4 @@ class Rollout:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        row = rollout_row(
-            lambda layer: trace.attention(layer).mean(dim=1),
-            trace.attention_row(-1).mean(dim=1),
-            trace.readout,
-            trace.depth,
-        )
-        return trace.to_grid(row)
+        return trace.to_grid(reader_rollout(trace))

@@ -41,11 +41,11 @@ class Saliency:
         return FROM_INPUT
 
     def __call__(self, trace: Trace) -> Tensor:
-        reduce = self.reduce or ("max_abs" if trace.tower.kind == "image" else "l2")
+        reduce = self.reduce or ("max_abs" if trace.tower.differentiable_input else "l2")
         if reduce == "signed":
             return raw(trace, add_up(trace, score_elements(trace)))
         found = trace.gradient_entry()
-        found = found.movedim(1, -1) if trace.tower.kind == "image" else found
+        found = found.movedim(1, -1) if trace.tower.differentiable_input else found
         match reduce:
             case "max_abs":
                 values = found.abs().amax(-1)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from matex.adapters.model import Model
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode
 from matex.audits.limits import below_limit, rule
 from matex.audits.regions import displaced, highlighted
+from matex.forward_pass import encode
 from matex.geometry import Placement
 from matex.results import Check, Explanation, SaliencyMap
 
@@ -102,6 +102,6 @@ def _film_window(placement: Placement) -> tuple[slice, slice]:
 def _scores(model: Model, token_ids: tuple[int, ...], pixels: Tensor) -> Tensor:
     """Cosine similarity of each image with the phrase, float64 [image]."""
     with torch.inference_mode(False), torch.no_grad():
-        target = encode(model.text, torch.tensor([token_ids], device=model.device))[0]
+        target = encode(model.text, model.text.collate([token_ids]).to(model.device))[0]
         parts = batches(lambda a, b: encode(model.image, pixels[a:b]) @ target, len(pixels), 32)
         return torch.cat(list(parts)).double()

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.adapters.model import Model, Tower
+from matex.adapters.encoder import Staged, State, TokenAxis, staged
+from matex.adapters.model import Model
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import embed
 from matex.checks import check
 from matex.errors import InputError
+from matex.forward_pass import embed
 from matex.metrics.embedding import embed_images, embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
 
@@ -228,14 +229,17 @@ def _embed_endless(model: Model, phrases: Sequence[Sequence[int]], batch_size: i
     def run(start: int, stop: int) -> Tensor:
         rows = ids[start:stop]
         with torch.inference_mode(False), torch.no_grad():
-            return embed(model.text, model.text.embed(rows), _pooled(model.text, rows))
+            tower = staged(model.text)
+            return embed(tower, State(tower.entry(rows), _endless_axis(tower, rows)))
 
     return torch.cat(list(batches(run, len(ids), batch_size)))
 
 
-def _pooled(tower: Tower, ids: Tensor) -> Tensor:
-    """Where transformers pools phrases [phrase, token] that have no end token, [phrase]."""
+def _endless_axis(tower: Staged, ids: Tensor) -> TokenAxis:
+    """The tokens up to where transformers pools phrases [phrase, token] that have no end token."""
     try:
-        return tower.readout(ids)  # the largest id, in checkpoints with the old end id
+        return tower.axis(ids)  # the largest id, in checkpoints with the old end id
     except InputError:
-        return torch.zeros(len(ids), dtype=torch.long, device=ids.device)  # argmax over "is the end token": all False
+        first = torch.zeros_like(ids, dtype=torch.bool)
+        first[:, 0] = True  # argmax over "is the end token": all False
+        return TokenAxis(first, first)

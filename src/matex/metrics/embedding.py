@@ -9,7 +9,7 @@ from torch import Tensor
 
 from matex.adapters.model import Encoded, Model
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import encode
+from matex.forward_pass import encode
 from matex.metrics.metric import Case
 
 

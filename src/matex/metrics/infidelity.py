@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.attribution.shared.input_gradients import encode
 from matex.checks import check
 from matex.errors import MissingExtra
+from matex.forward_pass import encode
 from matex.metrics.embedding import embed_texts, model_of
 from matex.metrics.metric import METRICS, Case, Need
 from matex.metrics.reexplain import explain_again

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from matex.adapters.encoder import staged
 from matex.adapters.model import Model
 from matex.adapters.randomise import Scheme, randomised
 from matex.checks import check
@@ -65,7 +66,7 @@ class Randomisation:
             return {}
         model = model_of(cases)
         original_maps = original(cases)
-        names = list(model.image.stages())
+        names = list(staged(model.image).stages())
         columns: dict[str, NDArray[np.float64]] = {}
         for order in self.orders:
             for number, stage in enumerate(names):

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matex.adapters.encoder import staged
 from matex.adapters.model import Encoded, Model
-from matex.attribution.shared.input_gradients import embed
 from matex.checks import check
 from matex.errors import InputError
+from matex.forward_pass import embed
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Need, check_percent
 
@@ -193,8 +194,9 @@ class Learner:
         """CLIP's contrastive loss of a batch: each image finds its phrase and each phrase its image."""
         ids = self.model.batch([Encoded(phrases[i], ()) for i in some.tolist()])
         seen: list[Tensor] = []
-        for tower, inputs in ((self.model.image, images[some.to(images.device)]), (self.model.text, ids)):
-            seen.append(embed(tower, tower.embed(inputs), tower.readout(inputs)))
+        for encoder, inputs in ((self.model.image, images[some.to(images.device)]), (self.model.text, ids)):
+            tower = staged(encoder)
+            seen.append(embed(tower, tower.start(tower.entry(inputs), inputs)))
         logits = self.log_scale.exp() * seen[0] @ seen[1].T
         truth = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.model import Tower
+from matex.adapters.encoder import Encoder
 from matex.attribution.shared.batching import batches
 from matex.geometry import Size
 from matex.trace import Trace
@@ -17,7 +17,7 @@ from matex.trace import Trace
 
 def score_subsets(
     scores: Callable[[Tensor], Tensor],
-    tower: Tower,
+    tower: Encoder,
     inputs: Tensor,
     kept: Tensor,
     batch_size: int = 64,
@@ -31,7 +31,7 @@ def score_subsets(
 
     Args:
         scores: of a batch of inputs, [input, target]; see `Trace.scores`.
-        tower: knows which tokens carry content.
+        tower: removes content tokens, or fades segments out.
         inputs: pixels [1, channel, height, width] or token ids [1, token].
         kept: which features stay, bool [subset, feature]: segments by number, or content tokens in reading order.
         batch_size: rows run at once.
@@ -47,14 +47,14 @@ def score_subsets(
     if segments is not None:
 
         def run(start: int, stop: int) -> Tensor:
-            return scores(inputs * segment_masks(segments, different[start:stop]).to(inputs))
+            return scores(tower.fade(inputs, segment_masks(segments, different[start:stop]).to(inputs)))
 
         return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
     found: dict[int, Tensor] = {}
     sizes = different.sum(1)
     for size in sizes.unique().tolist():
         which = (sizes == size).nonzero()[:, 0]
-        ids = shortened(tower, inputs, different[which])
+        ids = tower.remove(inputs, different[which])
 
         def run_tokens(start: int, stop: int, ids: Tensor = ids) -> Tensor:
             return scores(ids[start:stop])
@@ -74,18 +74,6 @@ def patches(grid: Size, patch: Size, size: Size) -> Tensor:
 def segment_masks(segments: Tensor, kept: Tensor) -> Tensor:
     """Kept segments [subset, segment] as masks [subset, 1, height, width]; pixels of segment -1 stay."""
     return F.pad(kept.to(segments.device), (0, 1), value=True)[:, None, segments]
-
-
-def shortened(tower: Tower, ids: Tensor, kept: Tensor) -> Tensor:
-    """Token ids [1, token] without the content tokens that are not kept [subset, content], all as many: [subset, left].
-
-    What lies behind the readout token is left out.
-    """
-    end = int(tower.readout(ids)[0]) + 1
-    content = tower.content(ids)[0, :end]
-    stays = torch.ones(len(kept), end, dtype=torch.bool, device=ids.device)
-    stays[:, content] = kept.to(ids.device)
-    return ids[0, :end].expand(len(kept), end)[stays].unflatten(0, (len(kept), -1))
 
 
 def all_subsets(count: int) -> Tensor:

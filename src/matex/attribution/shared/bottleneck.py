@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -153,7 +153,7 @@ class Bottleneck(ABC):
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        return trace.to_grid(self.squeeze(trace).information)
+        return trace.to_grid(self.squeeze(trace).information, self._behind(trace) + 1)
 
     def squeeze(self, trace: Trace) -> BottleneckResult:
         """Optimise the bottleneck of every pair, once per trace."""
@@ -169,31 +169,34 @@ class Bottleneck(ABC):
         """
         found = self.squeeze(trace)
         rows: list[dict[str, float | None]] = []
-        for pair, content in enumerate(trace.content):
+        for pair, content in enumerate(trace.axis_at(self._behind(trace) + 1).content):
             values, spread = found.information[pair, content], found.spread[pair, content]
             known = self.n > 1 and len(values) > 0 and bool(values.max() > values.min())
             share = float(spread.max() / (values.max() - values.min())) if known else None
             rows.append({"target_cosine": float(found.target_cosine[pair]), "seed_spread": share})
         return rows
 
-    def _behind(self, depth: int) -> int:
+    def _behind(self, trace: Trace) -> int:
         """The block whose output passes the bottleneck.
 
         Raises:
-            InputError: no block follows it, so that nothing but the readout token would reach the score.
+            InputError: no such block, or none follows it, so that nothing but the token that is read would reach the
+                score.
         """
-        layer = min(round(depth * 10 / 12) - 1, depth - 2) if self.layer is None else self.layer
-        if not 0 <= layer <= depth - 2:
+        depth, last = trace.depth, trace.last_squeezed
+        layer = max(0, min(round(depth * 10 / 12) - 1, last)) if self.layer is None else self.layer
+        if not 0 <= layer <= last:
+            why = ", since one block must follow the bottleneck" if last < depth - 1 else ""
             raise InputError(
-                f"Expected a layer from 0 to {depth - 2} on this tower of {depth} blocks, since one block must follow "
-                f"the bottleneck, got {layer}. Choose another layer."
+                f"Expected a layer from 0 to {last} on this tower of {depth} blocks{why}, got {layer}. Choose another "
+                "layer."
             )
         return layer
 
     def _squeeze(self, trace: Trace) -> BottleneckResult:
-        behind = self._behind(trace.depth)
+        behind = self._behind(trace)
         with torch.inference_mode(False):
-            pair = torch.arange(len(trace.item), device=trace.readout.device).repeat_interleave(self.n)
+            pair = torch.arange(len(trace.item), device=trace.item.device).repeat_interleave(self.n)
         seeds = [self.seed + i for i in range(self.n)] * len(trace.item)
 
         def run(start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -202,7 +205,7 @@ class Bottleneck(ABC):
         with torch.inference_mode(False):
             at_once = max(1, self.batch_size // self.samples)
             done = list(batches(run, len(pair), at_once, self.progress))
-        tokens = trace.content.shape[1]
+        tokens = trace.axis_at(behind + 1).valid.shape[1]
         information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _ in done]).unflatten(0, (-1, self.n))
         cosine = torch.cat([cosine for _, cosine in done]).unflatten(0, (-1, self.n))
         spread = information.std(dim=1) if self.n > 1 else torch.full_like(information[:, 0], torch.nan)
@@ -210,10 +213,13 @@ class Bottleneck(ABC):
 
     def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Nats per token [row, token], as of the last forward; and the cosine of attended and given target, [row]."""
-        readout, given = trace.readout[pairs], trace.target[pairs][:, None]
-        # No padding: on the text tower nothing behind the readout token is seen, compressed or given noise.
-        lengths = (readout + 1).tolist() if trace.tower.causal else [trace.hidden(layer).shape[1]] * len(pairs)
-        entering = trace.hidden(layer)[pairs, : max(lengths)]
+        given = trace.target[pairs][:, None]
+        # Padding is not seen, compressed or given noise.
+        state = trace.state(layer).select(pairs)
+        lengths = state.axis.valid.sum(dim=1).tolist()
+        each = torch.arange(len(pairs), device=pairs.device).repeat_interleave(self.samples)
+        state = state.select(slice(None), max(lengths))
+        entering, copied = state.hidden, state.select(each)
         hidden = entering.to(torch.promote_types(entering.dtype, torch.float32))
         real = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).to(hidden)
         parts = real / (real.sum(dim=1, keepdim=True) * hidden.shape[2])  # weights of a mean over tokens and channels
@@ -221,8 +227,8 @@ class Bottleneck(ABC):
 
         def agreement(aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
             copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden)).to(entering.dtype)
-            each = readout.repeat_interleave(self.samples)
-            embedding = trace.embed_hidden(layer, copies.flatten(0, 1), each).unflatten(0, (-1, self.samples))
+            noised = replace(copied, hidden=copies.flatten(0, 1))
+            embedding = trace.embed_state(layer, noised).unflatten(0, (-1, self.samples))
             target = aim.target(embedding)
             return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
 

@@ -1,6 +1,6 @@
-"""Embeddings of inputs that no trace has seen, and their gradients at what enters a tower.
+"""Gradients of embeddings at the entry of an encoder: pixels, or the embeddings of tokens.
 
-What enters is the pixels on the image tower and the token embeddings on the text tower. A target is a vector of the
+A target is a vector of the
 joint space: its product with the embedding is the scalar that is explained. The other side's unit-norm embedding asks
 for the score, a unit vector for one coordinate of the embedding.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matex.adapters.model import Tower
+from matex.adapters.encoder import Staged
 from matex.errors import UnsupportedModel
 from matex.forward_pass import at_least_float32, embed
 from matex.trace import Trace
@@ -21,24 +21,10 @@ from matex.trace import Trace
 _SIDE_BY_SIDE = 8  # backwards at a time
 
 
-def encode(tower: Tower, inputs: Tensor, unit: bool = True) -> Tensor:
-    """Embeddings of pixels or token ids without a graph, [row, joint]."""
-    with torch.inference_mode(False), torch.no_grad():
-        return embed(tower, tower.embed(inputs), tower.readout(inputs), unit=unit)
-
-
-def entry(tower: Tower, inputs: Tensor) -> Tensor:
-    """What gradients are taken at: pixels as they are, token ids as the first block's input [row, token, dim]."""
-    if tower.kind == "image":
-        return inputs
-    with torch.inference_mode(False), torch.no_grad():
-        return tower.embed(inputs)
-
-
 def gradients(
-    tower: Tower,
+    tower: Staged,
     entries: Tensor,
-    readout: Tensor,
+    inputs: Tensor,
     targets: Tensor,
     unit: bool = True,
     watch: Callable[[Tensor], None] | None = None,
@@ -47,8 +33,8 @@ def gradients(
 
     Args:
         tower: to run.
-        entries: pixels [row, channel, height, width] or token embeddings [row, token, dim].
-        readout: position of the readout token, [row].
+        entries: see `Staged.entry`; pixels [row, channel, height, width] or token embeddings [row, token, dim].
+        inputs: that say which tokens each entry has, [row, ...].
         targets: [target, row, joint].
         unit: normalise the embedding.
         watch: is shown the embedding on its graph before any backward.
@@ -58,8 +44,7 @@ def gradients(
     """
     with torch.inference_mode(False), torch.enable_grad():
         point = entries.detach().clone().requires_grad_()
-        hidden = tower.embed(point) if tower.kind == "image" else point
-        embedding = embed(tower, hidden, readout.clone(), unit=unit)
+        embedding = embed(tower, tower.start(point, inputs.clone()), unit=unit)
         if watch:
             watch(embedding)
         targets = targets.to(embedding).clone()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.attribution.shared.batching import batches
-from matex.attribution.shared.input_gradients import entry, gradients
+from matex.attribution.shared.input_gradients import gradients
 from matex.errors import InputError
 from matex.forward_pass import at_least_float32, embed
 from matex.trace import Trace
@@ -49,7 +49,7 @@ def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin
     Raises:
         InputError: black or white, and a model that came without preprocessing.
     """
-    if baseline == "noise" and trace.tower.kind == "image" and draws > 1:
+    if baseline == "noise" and trace.tower.differentiable_input and draws > 1:
         noise = _Noise(trace.inputs.shape[1:], seed, draws)
         return Begin(lambda item, start, stop: noise(start, stop).to(trace.inputs), draws)
     begin = _one_start(trace, baseline, seed)
@@ -90,11 +90,11 @@ class _Noise:
 
 def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
     """Where the way of each item begins, [item, ...] as the entries."""
-    inputs = trace.inputs
-    if trace.tower.kind == "text":
+    inputs, tower = trace.inputs, trace.tower
+    if not tower.differentiable_input:
         with torch.inference_mode(False), torch.no_grad():
-            words = trace.tower.content(inputs)[..., None]
-            return torch.where(words, trace.tower.blank(inputs), trace.tower.embed(inputs))
+            words = tower.axis(inputs).content[..., None]
+            return torch.where(words, tower.blank(inputs), tower.entry(inputs))
     if baseline in ("black", "white"):
         if trace.levels is None:
             raise InputError(
@@ -109,7 +109,7 @@ def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(inputs.shape[1:], generator=generator, dtype=torch.float64)
         return noise.to(inputs).expand_as(inputs)
-    return torch.zeros_like(inputs)
+    return tower.blank(inputs)
 
 
 def along(
@@ -138,7 +138,8 @@ def along(
         [target, item, ...] as the entries, not yet added up over channels or dimensions.
     """
     tower = trace.tower
-    enters, readout = entry(tower, trace.inputs), tower.readout(trace.inputs)
+    with torch.inference_mode(False), torch.no_grad():
+        enters = tower.entry(trace.inputs)
     end = at_least_float32(enters)
     rows = max(1, batch_size // -(-len(targets) // _TARGETS))
     shape = (-1,) + (1,) * (end.dim() - 1)
@@ -152,7 +153,8 @@ def along(
             points = (origin + position[start:stop].reshape(shape) * way).to(enters.dtype)
             steps = stop - start
             target = targets[:, item, None].expand(-1, steps, -1)
-            found = gradients(tower, points, readout[item].expand(steps), target, unit)
+            inputs = trace.inputs[item : item + 1].expand(steps, *trace.inputs.shape[1:])
+            found = gradients(tower, points, inputs, target, unit)
             return (found * (way * weight[start:stop].reshape(shape))).sum(1)
 
         total = torch.zeros(len(targets), *end.shape[1:], dtype=end.dtype, device=end.device)
@@ -183,14 +185,15 @@ def completeness(
         "Axiomatic Attribution for Deep Networks", arXiv:1703.01365, proposition 1.
     """
     tower = trace.tower
-    ends, readout = entry(tower, trace.inputs), tower.readout(trace.inputs)
+    with torch.inference_mode(False), torch.no_grad():
+        ends = tower.entry(trace.inputs)
     changes: list[Tensor] = []
     with torch.inference_mode(False), torch.no_grad():
         for item in range(len(ends)):
 
             def run(points: Tensor, item: int = item) -> Tensor:
-                hidden = tower.embed(points) if tower.kind == "image" else points
-                return at_least_float32(embed(tower, hidden, readout[item].expand(len(points)).clone(), unit=unit))
+                inputs = trace.inputs[item : item + 1].expand(len(points), *trace.inputs.shape[1:])
+                return at_least_float32(embed(tower, tower.start(points, inputs.clone()), unit=unit))
 
             parts = [
                 run(begin(item, start, min(start + batch_size, begin.draws)))
