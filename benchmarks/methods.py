@@ -96,7 +96,7 @@ class Costs:
         """How often one prompt of embedding-space runs the tower forwards and backwards, its trace included."""
         tower, grad, work = type(self.load.model.image), torch.autograd.grad, self.alone("embedding-space", "image")
         with (
-            mock.patch.object(tower, "embed", autospec=True, side_effect=tower.embed) as forward,
+            mock.patch.object(tower, "start", autospec=True, side_effect=tower.start) as forward,
             mock.patch.object(torch.autograd, "grad", side_effect=grad) as backward,
         ):
             work()
@@ -105,7 +105,7 @@ class Costs:
 
 def targets(costs: Costs) -> Work:
     """What has a target."""
-    windows = costs.load.model.image.grid(costs.load.pixels)
+    windows = costs.load.model.image.axis(costs.load.pixels).grid
     assert windows is not None
     covered = windows[0] * windows[1] + 1
     return {

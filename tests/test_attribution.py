@@ -200,7 +200,7 @@ def test_a_batch_equals_its_items(model, pixels, token_ids, name, tower):
     batch = matex.attribute(model, pixels, token_ids, method=name, tower=tower)
     assert len(batch) == 3
     for i in range(3):
-        length = int(model.text.readout(token_ids[i : i + 1])) + 1
+        length = int(model.text.axis(token_ids[i : i + 1]).valid.sum())
         alone = matex.attribute(model, pixels[i : i + 1], token_ids[i : i + 1, :length], method=name, tower=tower)
         if tower == "text":
             assert torch.isnan(batch[i][length:]).all()

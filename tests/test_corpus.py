@@ -52,8 +52,8 @@ def test_a_stream_gives_the_explanations_of_a_batch_in_order(tiny):
 
 def test_texts_of_an_image_share_its_pass_wherever_they_stand_in_a_batch(tiny, monkeypatch):
     runs = []
-    embed = type(tiny.image).embed
-    monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    start = type(tiny.image).start
+    monkeypatch.setattr(type(tiny.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     images = [sample.path for sample in samples()[:3]]
     pairs = [(image, text) for text in ("nodule", "effusion") for image in images]
     matex.explain_batch(tiny, pairs, batch_size=2)
@@ -66,8 +66,8 @@ def test_texts_of_an_image_share_its_pass_wherever_they_stand_in_a_batch(tiny, m
 def test_many_texts_of_one_image_are_cut_into_bounded_batches(tiny, monkeypatch):
     monkeypatch.setattr("matex.corpus._PAIRS_AT_ONCE", 3)
     runs = []
-    embed = type(tiny.text).embed
-    monkeypatch.setattr(type(tiny.text), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    start = type(tiny.text).start
+    monkeypatch.setattr(type(tiny.text), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     found = list(matex.explain_each(tiny, [(samples()[0].path, f"nodule {i}") for i in range(7)], method="gradcam"))
     assert [one.text for one in found] == [f"nodule {i}" for i in range(7)]
     assert runs == [3, 3, 1]

@@ -135,9 +135,9 @@ def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatc
     import matex.queries as queries
 
     reads, runs = [], []
-    read, embed = queries.read, type(tiny.image).embed
+    read, start = queries.read, type(tiny.image).start
     monkeypatch.setattr(queries, "read", lambda image, **options: reads.append(image) or read(image, **options))
-    monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    monkeypatch.setattr(type(tiny.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
     assert len(reads) == 1
     assert runs == [1]
@@ -190,8 +190,8 @@ def test_a_method_the_model_cannot_serve_is_refused(tiny, film):
 def test_methods_are_compared_over_one_trace(tiny, film, monkeypatch):
     runs = []
     names = [name for name in matex_methods() if name not in {*OWN_RUNS, "guided-backprop"}]
-    embed = type(tiny.image).embed
-    monkeypatch.setattr(type(tiny.image), "embed", lambda self, x: runs.append(len(x)) or embed(self, x))
+    start = type(tiny.image).start
+    monkeypatch.setattr(type(tiny.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     with pytest.warns(UserWarning, match="laterality"):
         made = matex.compare(tiny, film.path, "opacity in the left lower lung", names)
     assert runs == [1]

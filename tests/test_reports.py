@@ -32,7 +32,7 @@ def test_the_film_runs_through_its_encoder_once(model, monkeypatch):
     attend = type(model.image).attend
 
     def counted(self, layer, *args, **kwargs):
-        seen.append(self.kind)
+        seen.append(self.modality)
         return attend(self, layer, *args, **kwargs)
 
     monkeypatch.setattr(type(model.image), "attend", counted)

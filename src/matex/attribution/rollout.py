@@ -21,8 +21,8 @@ def rollout_row(attention: Callable[[int], Tensor], last_row: Tensor, readout: T
     Args:
         attention: head-mean attention of a block, [pair, query, key].
         last_row: head-mean attention of the reader in the last block, [pair, key].
-        readout: distribution over the tokens whose streams are read, which the residual of the last block adds,
-            [pair, token]; None for a pooling head, which has no residual.
+        readout: position of the token whose stream is read, which the residual of the last block adds, [pair]; or a
+            distribution over several, [pair, token]; None for a pooling head, which has no residual.
         depth: number of blocks.
 
     Returns:
@@ -31,6 +31,8 @@ def rollout_row(attention: Callable[[int], Tensor], last_row: Tensor, readout: T
     Source:
         "Quantifying Attention Flow in Transformers", arXiv:2005.00928: A~ = rownorm(A + I), R = A~_L ... A~_1.
     """
+    if readout is not None and readout.dim() == 1:
+        readout = torch.nn.functional.one_hot(readout, last_row.shape[-1]).to(last_row)
     row = last_row if readout is None else (last_row + readout) / 2
     for layer in reversed(range(depth - 1)):
         row = (torch.einsum("pq,pqk->pk", row, attention(layer)) + row) / 2
