@@ -25,6 +25,7 @@ _AVERAGES = re.compile(r"(^|[^a-z])(ema|swa|averaged?)([^a-z]|$)", re.IGNORECASE
 # Attributes under which wrappers (DataParallel, torch.compile, Lightning) hold the network they wrap.
 _WRAPPERS = re.compile(r"(?:module|_orig_mod|model|clip_model|clip|net|network|encoder|backbone)\.")
 _ADAPTER = re.compile(r"(^|[._])(lora|loha|lokr|ia3|dora|vera|adapter|base_layer|base_model)(_|\.|$)", re.IGNORECASE)
+_BUFFERS = re.compile(r"(^|\.)(position_ids|relative_position_index|num_batches_tracked)$")
 _DEEPEST = 8  # wrappers around a network, more than any training framework puts there
 
 
@@ -64,7 +65,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  the file is no mapping
     except Exception as error:  # a damaged file can raise nearly any exception
         raise CheckpointError(
-            f"Expected CLIP weights in {shown(str(path))}, got: {first_line(error)}. Copy or download it again."
+            f"Expected weights in {shown(str(path))}, got: {first_line(error)}. Copy or download it again."
         ) from error
 
 
@@ -188,8 +189,22 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], source: str) -> None:
         )
 
 
-def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+def without_buffers(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors without the integer buffers that old files carry: position numbers, indices, counts of batches.
+
+    A network computes the first two itself, and no forward pass reads the last.
+    """
+    return {name: tensor for name, tensor in tensors.items() if not _BUFFERS.search(name)}
+
+
+def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[str], family: str = "CLIP") -> None:
     """Raise when weights have missing or unexpected names.
+
+    Args:
+        source: named in refusals.
+        missing: names that the network has and the file has not.
+        unexpected: names that the file has and the network has not.
+        family: of the network, named in refusals.
 
     Raises:
         CheckpointError: with the first few names of each kind.
@@ -206,23 +221,29 @@ def refuse_incomplete(source: str, missing: Iterable[str], unexpected: Iterable[
     if any(_ADAPTER.search(name) for name in groups[1][1]):
         advice = "These are an adapter's (LoRA) weights: merge them into the base model first (peft: merge_and_unload)."
     raise CheckpointError(
-        f"Expected all weights of a CLIP model and no others in {source!r}, got {' and '.join(faults)}. {advice}"
+        f"Expected all weights of a {family} model and no others in {source!r}, got {' and '.join(faults)}. {advice}"
     )
 
 
-def fit(module: nn.Module, tensors: Tensors, source: str) -> None:
+def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") -> None:
     """Assign weights to a network on the meta device.
+
+    Args:
+        module: the network, whose state dict is the whole of its state.
+        tensors: by the names of that state dict.
+        source: named in refusals.
+        family: of the network, named in refusals.
 
     Raises:
         CheckpointError: names that are missing or foreign, other shapes, or values that are not finite.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    refuse_incomplete(source, expected.keys() - tensors.keys(), tensors.keys() - expected.keys())
+    refuse_incomplete(source, expected.keys() - tensors.keys(), tensors.keys() - expected.keys(), family)
     differing = [name for name, tensor in tensors.items() if tuple(tensor.shape) != expected[name]]
     if differing:
         name = min(differing)
         raise CheckpointError(
-            f"Expected weights of one CLIP model in {source!r}, got {len(differing)} of another shape ({name}: "
+            f"Expected weights of one {family} model in {source!r}, got {len(differing)} of another shape ({name}: "
             f"{tuple(tensors[name].shape)} where {expected[name]} belongs). Use the checkpoint's own configuration."
         )
     module.load_state_dict(as_float32(tensors, source), assign=True)

@@ -104,11 +104,18 @@ def _wanted(names: list[str], weights: bool) -> list[str]:
     return [*wanted, *([chosen] if chosen else [])]
 
 
-def read_json(folder: Path, file: str) -> dict[str, Any] | None:
+def read_json(folder: Path, file: str, own_code: bool = False) -> dict[str, Any] | None:
     """Read a JSON file of a folder; None when it does not exist.
 
+    Args:
+        folder: of the model.
+        file: its name there.
+        own_code: accept a file that names code of the model's own, where the family is written out here. The code is
+            not run either way.
+
     Raises:
-        CheckpointError: no regular file, a file that is no JSON object, or one that names code to be run.
+        CheckpointError: no regular file, or a file that is no JSON object.
+        UnsupportedModel: a file that names code to be run.
     """
     path = folder / file
     if not regular(path):
@@ -123,7 +130,7 @@ def read_json(folder: Path, file: str) -> dict[str, Any] | None:
             f"Expected Unicode in {file} of {shown(str(folder))}, got halves of characters (lone surrogates). "
             "Save the file again with the library that wrote it."
         ) from None
-    if content.get("auto_map"):
+    if content.get("auto_map") and not own_code:
         raise UnsupportedModel(
             f"Expected a model of the library's own code, but {file} of {shown(str(folder))} names code of its own "
             "(auto_map), which is not run. Convert the model to a plain CLIPModel."
