@@ -67,6 +67,7 @@ class Placement:
         resize: Literal["squash", "pad", "crop"],
         resize_to: Size | int | None = None,
         *,
+        half_even: bool = False,
         turns: int = 0,
         mirrored: bool = False,
     ) -> Placement:
@@ -79,7 +80,9 @@ class Placement:
             resize: how the image meets the model's size.
             resize_to: size before the centre is cropped, where it is not the smallest that fills the model's:
                 (height, width), or the length of the shorter side. Where it is smaller than the model's, the crop
-                reaches beyond the image.
+                reaches beyond the image. With "pad" it is the side of the square that the image is padded to before
+                the centre is cropped.
+            half_even: round an offset of half a pixel to the even number, as torchvision crops, not down.
             turns: see the class.
             mirrored: see the class.
 
@@ -92,7 +95,9 @@ class Placement:
         if resize not in ("pad", "crop"):
             raise ValueError(f"Expected resize 'squash', 'pad' or 'crop', got {resize!r}.")
         if resize == "crop" and resize_to is not None:
-            return cls(original, *_cropped((height, width), model, resize_to), model, patch, turns, mirrored)
+            return cls(original, *_cropped((height, width), model, resize_to, half_even), model, patch, turns, mirrored)
+        if resize == "pad" and isinstance(resize_to, int):
+            return cls(original, *_padded((height, width), model, resize_to), model, patch, turns, mirrored)
         ratios = (model[0] / height, model[1] / width)
         ratio = min(ratios) if resize == "pad" else max(ratios)
         # The governing side is exact and the other rounds down, as CLIP's own resizing of the shortest edge does.
@@ -106,7 +111,8 @@ class Placement:
                 f"got {height}x{width} (height x width). Use resize='squash' or cut the image."
             )
         # int() rounds an odd remainder towards zero for crops and for padding, as the model libraries do.
-        offset = (int((resized[0] - model[0]) / 2), int((resized[1] - model[1]) / 2))
+        whole = round if half_even and resize == "crop" else int
+        offset = (whole((resized[0] - model[0]) / 2), whole((resized[1] - model[1]) / 2))
         return cls(original, resized, offset, model, patch, turns, mirrored)
 
     @property
@@ -320,16 +326,25 @@ def _spanned(corners: NDArray[np.float64]) -> Box:
     return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
-def _cropped(upright: Size, model: Size, resize_to: Size | int) -> tuple[Size, Size]:
-    """Size and offset of an image resized first and cropped then, as transformers' resize and center_crop have them."""
+def _cropped(upright: Size, model: Size, resize_to: Size | int, half_even: bool) -> tuple[Size, Size]:
+    """Size and offset of an image resized first and cropped then, as transformers' or torchvision's functions do."""
     if isinstance(resize_to, int):
         # The shorter side is exact and the other rounds down, in transformers' order of operations.
         other = int(resize_to * max(upright) / min(upright))
         resized = (resize_to, other) if upright[0] <= upright[1] else (other, resize_to)
     else:
         resized = resize_to
+    if half_even:
+        return resized, (round((resized[0] - model[0]) / 2), round((resized[1] - model[1]) / 2))
     # Rounded down where it is negative too: center_crop rounds its padding up.
     return resized, ((resized[0] - model[0]) // 2, (resized[1] - model[1]) // 2)
+
+
+def _padded(upright: Size, model: Size, side: int) -> tuple[Size, Size]:
+    """Size and offset of an image fitted into a square of `side` pixels of which the centre is cropped then."""
+    resized = (max(1, int(upright[0] * side / max(upright))), max(1, int(upright[1] * side / max(upright))))
+    top, left = ((side - seen) // 2 - (side - length) // 2 for seen, length in zip(model, resized, strict=True))
+    return resized, (top, left)
 
 
 def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -16,9 +17,10 @@ from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
 
-Resampling = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Resampling = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
@@ -40,7 +42,10 @@ class Preprocessing:
         by_way_of: size of a square the film is fitted into first (Lanczos), as some checkpoints were trained; None.
         resize_to: what the film is resized to before its centre of `size` is cropped, where that is another
             size: (height, width), or the length of its shorter side; None where only what exceeds `size`
-            is cropped. Where it is smaller than `size`, the film is padded with black.
+            is cropped. Where it is smaller than `size`, the film is padded with black. With "pad", the side of
+            the square that the film is padded to before the centre is cropped.
+        stretch: whether the film's darkest value becomes black and its brightest white first.
+        half_even: whether a centre that starts at half a pixel is rounded to the even number, as torchvision does.
 
     Raises:
         InputError: numbers without finite, increasing pixel values: a deviation of 0, infinity, a scale of 1e308.
@@ -54,6 +59,8 @@ class Preprocessing:
     std: tuple[float, float, float]
     by_way_of: int | None = None
     resize_to: Size | int | None = None
+    stretch: bool = False
+    half_even: bool = False
 
     def __post_init__(self) -> None:
         # Normalisation is affine, so checking black and white covers every 8-bit value between them.
@@ -82,12 +89,20 @@ class Preprocessing:
         resize_to = self.resize_to if resize == "model" else None
         try:
             placement = Placement.fit(
-                film.size, self.size, patch, mode, resize_to, turns=film.turns, mirrored=film.mirrored
+                film.size,
+                self.size,
+                patch,
+                mode,
+                resize_to,
+                half_even=self.half_even and resize == "model",
+                turns=film.turns,
+                mirrored=film.mirrored,
             )
         except ValueError as error:
             raise InputError(str(error)) from None
         filter = _RESAMPLING[self.resampling]
-        image = Image.fromarray(np.ascontiguousarray(placement.to_standard(film.pixels)))
+        pixels = placement.to_standard(film.pixels)
+        image = Image.fromarray(np.ascontiguousarray(_stretched(pixels) if self.stretch else pixels))
         if self.by_way_of and resize == "model":
             stop = Placement.fit(placement.standard, (self.by_way_of, self.by_way_of), patch, "pad")
             image = image.resize((stop.resized[1], stop.resized[0]), Image.Resampling.LANCZOS)
@@ -105,8 +120,8 @@ class Preprocessing:
         return (ends - torch.tensor(self.mean)) / torch.tensor(self.std)
 
     def describe(self) -> dict[str, Any]:
-        """The parameters as plain data, for the provenance."""
-        return asdict(self)
+        """The parameters as plain data, for the provenance; `stretch` and `half_even` where they are on."""
+        return {key: value for key, value in asdict(self).items() if value or key not in ("stretch", "half_even")}
 
     @classmethod
     def from_processor(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
@@ -158,6 +173,12 @@ class Preprocessing:
         resampling = _PIL_NUMBERS[int(config.get("resample", 3))]
         mode: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
         return cls(size, mode, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
+
+
+def _stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """8-bit values with the darkest at 0 and the brightest at 255, rounded down; a constant film as it is."""
+    low, high = float(pixels.min()), float(pixels.max())
+    return pixels if low == high else ((pixels - low) / (high - low) * 255).astype(np.uint8)
 
 
 _FOREIGN = ("do_pad", "crop_pct", "do_flip_channel_order", "do_grayscale", "do_split_image", "do_image_splitting")
