@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +18,7 @@ from matex.viewer.limits import Limits
 from matex.viewer.models import Models
 
 TOKEN = "test-token"
+LOCAL = ("127.0.0.1", "localhost", None)
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,58 @@ def viewer() -> Iterator[Running]:
 def film(viewer) -> str:
     """Identifier of a bundled film."""
     return viewer.post("api/films/bundled", {"name": "left-lower-opacity"}).json()["id"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright; skipped where one of the two is not installed."""
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser) -> Iterator[Any]:
+    """Open pages; afterwards, no page may have asked another host or met an error."""
+    faults: list[str] = []
+    contexts: list[Any] = []
+
+    def note(request: Any) -> None:
+        if request.url.split(":", 1)[0] not in ("data", "blob") and urlsplit(request.url).hostname not in LOCAL:
+            faults.append(f"asked {request.url}")
+
+    def note_console(message: Any) -> None:
+        if message.type == "error" and "status of 422" not in message.text:  # a refusal that the page shows
+            faults.append(message.text)
+
+    def opened(address: str, width: int = 1600, height: int = 1000, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("request", note)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", note_console)
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def page(open_page, viewer) -> Any:
+    """The viewer with its first film explained."""
+    opened = open_page(viewer.url)
+    opened.wait_for_selector("html[data-ready=yes]")
+    return opened

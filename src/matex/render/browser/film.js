@@ -16,6 +16,7 @@ export class FilmView {
   // host: element that is filled. options: label, tools (names beside "pan" and "window"), wheel ("always", "focus").
   constructor(host, options = {}) {
     this.host = host;
+    host.filmView = this; // for scripts of the page, such as the tests
     this.options = { label: "film", tools: [], wheel: "always", ...options };
     this.linked = [];
     this.view = { zoom: 1, x: 0.5, y: 0.5 };

@@ -117,12 +117,12 @@ export class Comparison {
   draw() {
     const { stage, film, image, look } = this.viewer;
     stage.keep(() => false);
-    for (const { key, title, shown } of this.results) {
-      const tile = stage.tile(key, film, image, { label: title });
+    this.results.forEach(({ key, title, shown }, i) => {
+      const tile = stage.tile(key, film, image, { label: title, hint: " " });
       tile.view.setLook(look);
       tile.view.setMap(shown.map());
-      tile.entitle(title, `score ${fixed(shown.explanation.score)}`);
-    }
+      tile.entitle(`${i + 1}. ${title}`, `score ${fixed(shown.explanation.score)}`);
+    });
     if (this.pair) this.drawDifference();
   }
 
@@ -151,9 +151,9 @@ export class Comparison {
     const { likeness, stays } = await post("api/agreement", { explanations });
     const names = this.results.map(({ title }) => title);
     const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { textContent: "" }),
-      ...names.map((name) => element("th", { scope: "col", textContent: name })))));
+      ...names.map((name, i) => element("th", { scope: "col", title: name, textContent: String(i + 1) })))));
     const body = element("tbody");
-    names.forEach((name, i) => body.append(element("tr", {}, element("th", { scope: "row", textContent: name }),
+    names.forEach((name, i) => body.append(element("tr", {}, element("th", { scope: "row", textContent: `${i + 1}. ${name}` }),
       ...likeness[i].map((value, j) => element("td", { textContent: value === null ? "–" : value.toFixed(2),
         title: stays[i][j] === null ? "constant map" : `${Math.round(100 * stays[i][j])} % of the highest tenth in common` })))));
     table.append(body);

@@ -8,20 +8,27 @@ export function underline(host, text, mentions) {
   for (const group of grouped(mentions)) {
     const [{ start, end, kind }] = group;
     if (start < position) continue;
-    const meaning = group.map((one) => [one.side.replace("patient's ", ""), one.region].join(" ")
-      .replace("no side ", "")).join(", ");
-    const [{ assertion }] = group;
-    const label = assertion === "stated" ? meaning : `${meaning}: ${assertion}`;
-    parts.push(text.slice(position, start));
-    const mark = element("mark", { className: kind, title: group.map((one) => `${one.side}, ${one.region}, ` +
-      `${one.assertion}, weight ${one.weight}`).join("; ") }, text.slice(start, end));
-    mark.append(element("small", { textContent: label }));
-    parts.push(mark);
+    parts.push(text.slice(position, start), element("mark", { className: kind, title: inWords(group) }, text.slice(start, end)));
     position = end;
   }
   parts.push(text.slice(position));
   host.replaceChildren(...parts);
-  if (!mentions.length) host.append(element("span", { className: "quiet", textContent: "  No place named: the prior is neutral." }));
+}
+
+// What each underlined part was taken to mean.
+export function explainMentions(host, text, mentions) {
+  const lines = grouped(mentions).map((group) => element("li", {}, element("b", { textContent: inWords(group) }),
+    ` from “${text.slice(group[0].start, group[0].end)}”`));
+  if (!lines.length) lines.push(element("li", { textContent: "No place is named: the spatial prior is neutral." }));
+  host.replaceChildren(...lines);
+}
+
+// "left lower zone and left costophrenic angle, negated"
+function inWords(group) {
+  const [{ assertion, weight }] = group;
+  const places = group.map(({ side, region }) => (side === "no side" ? region : `${side.replace("patient's ", "")} ${region}`));
+  const weighed = weight > 0 && weight < 1 ? `, weight ${weight}` : "";
+  return `${places.join(" and ")}${assertion === "stated" ? "" : `, ${assertion}`}${weighed}`;
 }
 
 function grouped(mentions) {
@@ -49,7 +56,7 @@ export function drawWords(host, legend, words, method) {
   host.replaceChildren(...words.map(([word, score]) => {
     const chip = element("span", { className: "word", textContent: word });
     chip.append(element("small", { textContent: score === null ? "undefined" : score.toPrecision(2) }));
-    const strength = (Math.abs(score ?? 0) / largest) * 0.6;
+    const strength = (Math.abs(score ?? 0) / largest) * 0.42;
     chip.style.background = `rgba(var(${(score ?? 0) >= 0 ? "--plus" : "--minus"}), ${strength.toFixed(2)})`;
     return chip;
   }));

@@ -2,7 +2,7 @@
 import { FilmView, link } from "./film.js";
 import { element } from "./dom.js";
 
-const COLUMNS = [0, 1, 2, 3, 2, 3, 3, 4];
+const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4];
 
 export class Stage {
   constructor(host, palettes) {
@@ -50,6 +50,7 @@ export class Stage {
   arrange() {
     this.host.style.setProperty("--columns", COLUMNS[this.tiles.length] ?? 4);
     this.host.toggleAttribute("data-many", this.tiles.length > 2);
+    document.getElementById("main").dataset.films = this.tiles.length;
     link(this.tiles.map((tile) => tile.view));
   }
 }

@@ -6,7 +6,7 @@ import { byId, element, fixed, say, signed } from "./dom.js";
 import { linkTo, linkedState } from "./link.js";
 import { ShownMap, drawBar, mapControls } from "./live.js";
 import { placeName } from "./maps.js";
-import { drawWords, listSentences, underline } from "./phrase.js";
+import { drawWords, explainMentions, listSentences, underline } from "./phrase.js";
 import { Stage } from "./stage.js";
 import { drawYardstick, judged } from "./yardstick.js";
 
@@ -180,7 +180,7 @@ class Viewer {
     const found = await post("api/read", { text });
     if (text !== byId("phrase").value) return;
     underline(byId("understood"), text, text.trim() ? found.mentions : []);
-    if (!text.trim()) byId("understood").replaceChildren();
+    explainMentions(byId("meanings"), text, found.mentions);
     listSentences(byId("sentences"), found.sentences, (sentence) => this.guarded(() => this.explain(sentence)));
     this.sentences = found.sentences;
   }
@@ -198,7 +198,12 @@ class Viewer {
 
   // -------------------------------------------------------------------------------------------------------- explain
 
-  async explain(sentence = null, parameters = {}) {
+  explain(sentence = null) {
+    this.explaining = this.explainNow(sentence);
+    return this.explaining;
+  }
+
+  async explainNow(sentence) {
     if (!this.film) return;
     clearTimeout(this.reading);
     if (sentence === null) await this.read();
@@ -207,7 +212,7 @@ class Viewer {
     const method = byId("method").value;
     const before = this.shown;
     const found = await this.computed((signal, onprogress) =>
-      run("api/explain", { ...this.question(text), method, parameters }, onprogress, signal), `${method} …`);
+      run("api/explain", { ...this.question(text), method, parameters: {} }, onprogress, signal), `${method} …`);
     if (!found || found.film !== this.film.id) return;
     this.shown = new ShownMap(found);
     if (before?.live && this.shown.live && before.explanation.model === found.model && before.explanation.method === method) {
@@ -296,6 +301,7 @@ class Viewer {
   // ------------------------------------------------------------------------------------------------------ questions
 
   async audit() {
+    await this.explaining;
     const { explanation } = await this.current();
     const found = await this.computed((signal, onprogress) =>
       run("api/audit", { explanation: explanation.id }, onprogress, signal), "audit …");

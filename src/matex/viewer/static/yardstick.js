@@ -38,8 +38,8 @@ export function judged(rows) {
   const higher = others.filter((row) => row.score >= own.score);
   const lines = [];
   if (higher.length) {
-    lines.push(`Caution: ${higher.map((row) => name(row)).join(" and ")} ${higher.length > 1 ? "score" : "scores"} as ` +
-      "high or higher. The model does not single this phrase out.");
+    lines.push(`Caution: as high or higher: ${higher.map((row) => name(row)).join(", ")}. The model does not single ` +
+      "this phrase out.");
   } else {
     const nearest = others.reduce((best, row) => (row.score > best.score ? row : best));
     lines.push(`Highest of these; ${name(nearest)} comes nearest, ${(own.score - nearest.score).toFixed(3)} lower.`);
