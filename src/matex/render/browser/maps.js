@@ -4,7 +4,6 @@
 
 const LEVELS = [0.5, 0.75, 0.9]; // contour lines, fractions from the transparent value to the strongest colour
 const OPAQUE = 0.66; // opacity of the strongest colour
-const UNSEEN = 255; // entry of the colour table for what the model did not see
 const CROWDED = 60; // total length of contour lines, in widths of the film, above which they would hide the film
 
 // {rows, columns, values: base64 of little-endian float32} to {rows, columns, values: Float32Array}.
@@ -260,7 +259,7 @@ export function palette(anchors) {
   });
 }
 
-// Colours and opacities as 256 pixels; strengths below the threshold are transparent, the last entry is "not seen".
+// Colours and opacities as 256 pixels, the last one twice; strengths below the threshold are transparent.
 export function colourTable(colours, signed, threshold = 0) {
   const table = new Uint32Array(256);
   colours.forEach(([red, green, blue], i) => {
@@ -268,30 +267,35 @@ export function colourTable(colours, signed, threshold = 0) {
     const alpha = strength < threshold ? 0 : Math.round(255 * OPAQUE * strength);
     table[i] = ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
+  table[255] = table[254];
   return table;
 }
 
-// Interpolate a grid onto a window of the film and colour it, in one pass; pixels is Uint32Array [height * width].
+// Interpolate a grid onto a window of the film and colour it; pixels is Uint32Array [height * width].
+// Runs at every movement of a slider, hence: rows of the grid are widened and scaled to entries of the table once, and
+// the inner loop over a row of pixels has no branches.
 export function paint(pixels, width, height, grid, placement, window, scale, table) {
   const { across, down, grid: lying } = axes(grid, placement, width, height, window);
-  const rows = widened(lying, across);
   const factor = scale.constant ? 0 : 254 / (scale.ends[1] - scale.ends[0]);
-  const shift = scale.constant ? (scale.signed ? 127.5 : 0.5) : 0.5 - scale.ends[0] * factor;
+  const shift = scale.constant ? (scale.signed ? 127 : 0) : -scale.ends[0] * factor;
+  const rows = widened(lying, across).map((value) => value * factor + shift);
+  const start = across.state.indexOf(2), end = across.state.lastIndexOf(2) + 1;
+  const entries = new Uint8ClampedArray(width); // rounds and clips
   for (let j = 0; j < height; j++) {
-    const start = j * width;
-    if (down.state[j] === 0) { pixels.fill(0, start, start + width); continue; }
-    const first = down.below[j] * width, second = Math.min(down.below[j] + 1, lying.rows - 1) * width;
-    const share = down.share[j], seen = down.state[j] === 2;
-    for (let i = 0; i < width; i++) {
-      const state = across.state[i];
-      if (state !== 2 || !seen) {
-        pixels[start + i] = state === 0 ? 0 : hatched(i + j);
-        continue;
-      }
-      const value = rows[first + i];
-      const entry = (value + share * (rows[second + i] - value)) * factor + shift;
-      pixels[start + i] = table[entry < 0 ? 0 : entry > 254 ? 254 : entry | 0];
+    const line = j * width;
+    if (down.state[j] === 0) { pixels.fill(0, line, line + width); continue; }
+    const seen = down.state[j] === 2 && end > 0;
+    if (seen) {
+      const first = down.below[j] * width, second = Math.min(down.below[j] + 1, lying.rows - 1) * width;
+      const share = down.share[j];
+      for (let i = start; i < end; i++) entries[i] = rows[first + i] + share * (rows[second + i] - rows[first + i]);
+      for (let i = start; i < end; i++) pixels[line + i] = table[entries[i]];
     }
+    const unseen = (from, to) => {
+      for (let i = from; i < to; i++) pixels[line + i] = across.state[i] === 0 ? 0 : hatched(i + j);
+    };
+    unseen(0, seen ? start : width);
+    if (seen) unseen(end, width);
   }
 }
 
@@ -316,21 +320,21 @@ export function contours(grid, placement, strength, levels = LEVELS) {
   return length > CROWDED ? levels.map(() => []) : lines;
 }
 
+// Mean over 5 x 5 points, fewer at the edges; one axis after the other.
 function blurred(field, width, height) {
-  const result = new Float32Array(field.length);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      let total = 0, count = 0;
-      for (let v = Math.max(0, y - 2); v <= Math.min(height - 1, y + 2); v++) {
-        for (let u = Math.max(0, x - 2); u <= Math.min(width - 1, x + 2); u++) {
-          total += field[v * width + u];
-          count++;
-        }
+  const along = (values, count, step, lines, stride) => {
+    const result = new Float32Array(values.length);
+    for (let line = 0; line < lines; line++) {
+      for (let i = 0; i < count; i++) {
+        let total = 0;
+        const from = Math.max(0, i - 2), to = Math.min(count - 1, i + 2);
+        for (let k = from; k <= to; k++) total += values[line * stride + k * step];
+        result[line * stride + i * step] = total / (to - from + 1);
       }
-      result[y * width + x] = total / count;
     }
-  }
-  return result;
+    return result;
+  };
+  return along(along(field, width, 1, height, width), height, width, width, 1);
 }
 
 // Marching squares between the points of a lattice; two opposite corners above the level are joined apart.
@@ -338,8 +342,11 @@ function segments(field, width, height, level) {
   const found = [];
   for (let y = 0; y + 1 < height; y++) {
     for (let x = 0; x + 1 < width; x++) {
-      const corners = [field[y * width + x], field[y * width + x + 1],
-        field[(y + 1) * width + x + 1], field[(y + 1) * width + x]];
+      const at = y * width + x;
+      const above = (field[at] >= level) + (field[at + 1] >= level) + (field[at + width] >= level) +
+        (field[at + width + 1] >= level);
+      if (above === 0 || above === 4) continue;
+      const corners = [field[at], field[at + 1], field[at + width + 1], field[at + width]];
       const crossings = [];
       for (let edge = 0; edge < 4; edge++) {
         const from = corners[edge], to = corners[(edge + 1) % 4];
