@@ -16,6 +16,7 @@ from matex.cli.audit import audit
 from matex.cli.benchmark import benchmark, merge, report, tune
 from matex.cli.compare import compare
 from matex.cli.demo import demo
+from matex.cli.dicom import app as dicom
 from matex.cli.explain import explain
 from matex.cli.failures import INTERRUPTED, describe
 from matex.cli.lists import methods, models
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(grouped(command))
+app.add_typer(dicom, name="dicom")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-LIBRARIES = ("pydicom", "highdicom")
+LIBRARIES = ("pydicom", "highdicom", "dicomweb_client", "urllib3")
 
 
 @contextmanager
