@@ -132,7 +132,7 @@ def test_weights_of_another_size_are_refused(folder):
 
 def test_other_architectures_and_broken_folders_are_refused(folder, tmp_path):
     for content, error, message in (
-        ('{"model_type": "bert"}', matex.UnsupportedModel, "model_type 'clip', got 'bert'"),
+        ('{"model_type": "bert"}', matex.UnsupportedModel, "model_type 'clip'.*, got 'bert'"),
         ("{broken", matex.CheckpointError, "Expected JSON in config.json"),
         ("[1]", matex.CheckpointError, "^Expected JSON in config.json of [^ ]+ to be one object, got a list. Copy"),
         ("", matex.CheckpointError, "^Expected JSON in config.json, got an empty file: "),
@@ -344,7 +344,7 @@ def test_the_true_vit_b_32_architecture_loads_in_both_formats(tmp_path, form):
 
 
 def test_a_module_that_is_no_clip_is_refused():
-    with pytest.raises(matex.UnsupportedModel, match="Expected a transformers CLIPModel, got Linear"):
+    with pytest.raises(matex.UnsupportedModel, match=r"Expected a dual encoder of transformers .*, got Linear"):
         matex.load(torch.nn.Linear(2, 2))
     with pytest.raises(InputError, match="with a model in memory"):
         matex.load(small_clip(), dtype="float64")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from matex.adapters import bundled, clip, openai
+from matex.adapters import bundled, huggingface, in_memory, openai
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
-from matex.adapters.tokenizer import describe_tokenizer, given_tokenizer
+from matex.adapters.tokenizer import describe_tokenizer
 from matex.coerce import as_type
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
-_CALLED = re.compile(r"embeddings|norm|projection|layers\.\d+\.(?!_orig_mod$)")
 LONGEST_NAME = 1024  # characters; paths are shorter
 DTypeName = Literal["float32", "float64", "float16", "bfloat16"]
 
@@ -26,8 +23,10 @@ DTypeName = Literal["float32", "float64", "float16", "bfloat16"]
 def load(
     name: Any,
     *,
+    processor: Any = None,
+    image_processor: Any = None,
     preset: str | None = None,
-    tokenizer: str | None = None,
+    tokenizer: Any = None,
     device: str = "auto",
     dtype: DTypeName = "float32",
     heads: Sequence[int] | None = None,
@@ -37,10 +36,14 @@ def load(
     """Load a model by name, ready to be explained.
 
     Args:
-        name: "tiny", "hf:<hub id or folder>", "openai:<file>", or a transformers CLIPModel already in memory (which
-            has no tokenizer or preprocessing, so that only `attribute` works on it).
+        name: "tiny", "hf:<hub id or folder>", "openai:<file>", or a dual encoder of transformers that is already in
+            memory, which stays on its device and in its precision.
+        processor: of a model in memory: the processor of transformers that belongs to it, with its tokenizer and its
+            image processor. Without it only `attribute` works, on inputs that the caller prepared.
+        image_processor: of a model in memory, where there is no processor of both.
         preset: for openai: files, "clip", "chexzero" or "cxr-repair".
-        tokenizer: folder or hub id of the tokenizer, for checkpoints without one.
+        tokenizer: folder or hub id of the tokenizer, for checkpoints without one; for a model in memory also a fast
+            tokenizer of transformers.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that is available.
         dtype: of weights and passes; scores and maps are accumulated in float32 whatever it is. bfloat16 is faster
             where the processor has instructions for it (docs/speed.md); float16 is meant for GPUs.
@@ -64,7 +67,6 @@ def load(
         ("device", device),
         ("dtype", dtype),
         ("preset", preset),
-        ("tokenizer", tokenizer),
         ("activation", activation),
     ):
         if value is not None and not isinstance(value, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -72,11 +74,16 @@ def load(
     where = _device(device)
     if dtype not in DTypeName.__args__:
         raise InputError(f"Expected dtype to be one of {', '.join(DTypeName.__args__)}, got {shown(dtype)}.")
-    options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
     if isinstance(name, torch.nn.Module):
         if device != "auto" or dtype != "float32":
             raise InputError("Expected no device or dtype with a model in memory. Move it before it is given.")
-        return _recorded(_from_memory(name, options), tokenizer)
+        options = Options(preset, None, _pair_of_heads(heads), activation, cached_only)
+        return in_memory.load(name, options, processor, tokenizer, image_processor)
+    if processor is not None or image_processor is not None:
+        raise InputError("Expected a processor only with a model in memory. A model of files has its own next to it.")
+    if tokenizer is not None and not isinstance(tokenizer, str | Path):
+        raise InputError(f"Expected tokenizer as text, got {shown(tokenizer)}.")
+    options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
     _check_name(name)
     prefix = next((p for p in MODELS if name == p or (p.endswith(":") and name.startswith(p))), None)
     if prefix is None:
@@ -89,39 +96,6 @@ def load(
     if dtype in ("float16", "bfloat16"):
         refuse_not_finite(model.module.state_dict(), name)
     return _recorded(model, tokenizer)
-
-
-def _from_memory(module: torch.nn.Module, options: Options) -> Model:
-    """Adapt a CLIPModel that the caller built; its weights are checked like those of files.
-
-    Raises:
-        InputError: options of files.
-        CheckpointError: weights that are not finite.
-        UnsupportedModel: another family, or a part compiled with torch.compile.
-    """
-    options.refuse("a model in memory", "openai: files", "preset", "heads", "activation")
-    module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper around a model
-    # Towers run block by block and call the parts of a block, so a compiled forward of a tower or block is never used.
-    compiled = [path for path, part in module.named_modules() if _CALLED.search(path) and _is_compiled(part)]
-    if compiled:
-        raise UnsupportedModel(
-            f"Expected a model whose blocks hold no compiled parts, got torch.compile on {compiled[0]!r}, whose "
-            "gradients cannot be batched. Compile the model or complete blocks, or pass the uncompiled model."
-        )
-    model = clip.adapt(
-        module,
-        type(module).__name__,
-        preprocessing=None,
-        tokenizer=given_tokenizer(options.tokenizer, options.cached_only) if options.tokenizer else None,
-        missing=("a model from memory has no preprocessing", "a model from memory has no tokenizer"),
-    )
-    refuse_not_finite(dict(chain(module.named_parameters(), module.named_buffers())), model.name)
-    return model
-
-
-def _is_compiled(part: torch.nn.Module) -> bool:
-    """Whether torch.compile wrapped this module, or `module.compile()` was called on it."""
-    return "_orig_mod" in dict(part.named_children()) or getattr(part, "_compiled_call_impl", None) is not None
 
 
 def _check_name(name: Any) -> None:
@@ -171,4 +145,4 @@ def _device(device: str) -> torch.device:
     return resolved
 
 
-__all__ = ["MODELS", "CheckpointError", "Model", "UnsupportedModel", "bundled", "load", "openai"]
+__all__ = ["MODELS", "CheckpointError", "Model", "UnsupportedModel", "bundled", "huggingface", "load", "openai"]

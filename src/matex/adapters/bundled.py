@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from matex.adapters.clip import load_hf
+from matex.adapters.huggingface import load_hf
 from matex.adapters.model import MODELS, Model, Options
 from matex.errors import CheckpointError, InputError
 

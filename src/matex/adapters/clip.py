@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -16,12 +14,10 @@ from torch import Tensor, nn
 from matex.adapters.blocks import Blocks
 from matex.adapters.checkpoint import fit, unwrap
 from matex.adapters.encoder import Readers, State, TokenAxis
-from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.inputs import Pixels, Words, patch_axis
-from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
+from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.network import Clip, ClipConfig
-from matex.adapters.preprocessing import Preprocessing, unstated
-from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
+from matex.adapters.preprocessing import Preprocessing
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
 
@@ -196,68 +192,6 @@ def _pair(value: Any) -> Size:
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
-@MODELS("hf:")
-def load_hf(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
-    """Load a CLIPModel from a hub id or a local folder, weights from safetensors or read with weights_only.
-
-    Args:
-        source: hub id or folder with config.json and the weights.
-        name: shown in outputs; the source otherwise.
-        options: the tokenizer, and whether the hub may be contacted; the others do not belong to this family.
-
-    Raises:
-        CheckpointError: not found, broken, weights that miss or add names or hold NaN, or an adapter.
-        UnsupportedModel: another architecture than CLIP, quantised weights, or code of its own.
-    """
-    options = options or Options()
-    options.refuse("hf: models", "openai: files", "preset", "heads", "activation")
-    if os.path.isfile(source):  # returns False, where pathlib raises, for names that no file system accepts
-        raise CheckpointError(
-            f"Expected a folder or a hub id after hf:, got the file {shown(source)}. OpenAI-format files load with "
-            "openai:."
-        )
-    folder = locate(source, options.cached_only)
-    config = read_json(folder, "config.json")
-    refuse_foreign(folder, config)
-    if config is None:
-        raise CheckpointError(
-            f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}. "
-            "Check the name, or download the model and give its folder."
-        )
-    if config.get("model_type") != "clip":
-        raise UnsupportedModel(
-            f"Expected a checkpoint of model_type 'clip', got {shown(config.get('model_type'))} in {shown(source)}. "
-            "Supported: CLIP checkpoints (hf:) and OpenAI-format state dicts (openai:)."
-        )
-    sizes = ClipConfig.from_dict(config, source)
-    weights = read_weights(folder)
-    module = build(sizes, _published(weights.tensors, source), source)
-    missing: list[str] = []
-    side = sizes.vision_config.image_size
-    preprocessor = read_preprocessor(folder)
-    preprocessing = None
-    notes = list(weights.notes)
-    if preprocessor is None:
-        missing.append("it has no preprocessing (preprocessor_config.json)")
-    else:
-        preprocessing = Preprocessing.from_processor(preprocessor, (side, side))
-        notes += unstated(preprocessor)
-    tokenizer = options.tokenizer
-    words = given_tokenizer(tokenizer, options.cached_only) if tokenizer else load_tokenizer(folder)
-    if words is None:
-        missing.append("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
-    else:
-        refuse_other_end(words, sizes, source)
-    return adapt(
-        module,
-        name or f"hf:{source}",
-        preprocessing=preprocessing,
-        tokenizer=words,
-        missing=missing,
-        notes=notes,
-    )
-
-
 def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
     """Build a float32 network with these weights, after checking that the file has weights for every block.
 
@@ -278,37 +212,15 @@ def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
     return module
 
 
-def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
-    """Read the image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
-
-    Raises:
-        CheckpointError: both files are there and differ in what they do to an image.
-    """
-    content = read_json(folder, "processor_config.json") or {}
-    inner = content.get("image_processor")
-    alone = read_json(folder, "preprocessor_config.json")
-    if not isinstance(inner, Mapping):
-        return alone
-    if alone is not None:
-        keys = set(inner) & set(alone) - {"image_processor_type", "processor_class"}
-        differing = sorted(str(key) for key in keys if inner[key] != alone[key])
-        if differing:
-            raise CheckpointError(
-                f"Expected one way of preparing images in {shown(str(folder))}, got two that differ in "
-                f"{', '.join(differing[:3])}: processor_config.json and preprocessor_config.json. Delete the one that "
-                "is out of date."
-            )
-    return inner
-
-
-def refuse_other_end(tokenizer: Tokenizer, config: ClipConfig, source: str) -> None:
+def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
     """Raise when the tokenizer's end token is not the token that the text tower reads out.
 
     Raises:
         CheckpointError: the tokenizer belongs to another model.
     """
     ids = [int(number) for number in tokenizer("a")["input_ids"]]
-    end, text = config.text_config.eos_token_id, config.text_config
+    text = config.text_config
+    end = text.eos_token_id[0] if isinstance(text.eos_token_id, list) else text.eos_token_id
     if not ids or max(ids) >= text.vocab_size:
         return  # refused by `Model.encode`, which can name the phrase
     reads = max(ids) if end == 2 else end
@@ -317,6 +229,15 @@ def refuse_other_end(tokenizer: Tokenizer, config: ClipConfig, source: str) -> N
             f"Expected a tokenizer that ends phrases with id {reads}, as the text tower of {shown(source)} reads them, "
             f"got one that ends them with {ids[-1]}. Give the model's own tokenizer."
         )
+
+
+def from_folder(config: Mapping[str, Any], tensors: Mapping[str, Any], source: str) -> Clip:
+    """Build CLIP from a config.json of model_type "clip" and the published weights.
+
+    Raises:
+        CheckpointError: weights that do not fit the configuration.
+    """
+    return build(ClipConfig.from_dict(config, source), _published(tensors, source), source)
 
 
 def _published(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:

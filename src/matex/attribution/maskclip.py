@@ -54,7 +54,8 @@ class MaskClip:
         with torch.no_grad():
             value = _whole(trace.value(last)).to(hidden)
             read = tower.after_attention(last, hidden, value) if self.residual else tower.output_projection(last, value)
-            patches = F.normalize(trace.project(read).to(trace.target), dim=-1)
+            read = read if trace.pooling_head else trace.project(read)  # a head's output lies in the joint space
+            patches = F.normalize(read.to(trace.target), dim=-1)
             scores = torch.einsum("ptj,pj->pt", patches, trace.target)
             if self.key_similarity:
                 key = tower.output_projection(last, _whole(trace.key(last)).to(hidden)).to(trace.target)

@@ -177,8 +177,9 @@ class Mmel:
 
     def _queries(self, trace: Trace, pair: int, content: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Queries of the content tokens over all heads, of each block of the level, [block, *shape, dim]."""
-        first = max(0, trace.depth - (self.semantic_layers or trace.depth))
-        heads = torch.stack([trace.queries(layer)[pair] for layer in range(first, trace.depth)])
+        blocks = trace.depth - trace.pooling_head  # a pooling head's one query is no token's
+        first = max(0, blocks - (self.semantic_layers or blocks))
+        heads = torch.stack([trace.queries(layer)[pair] for layer in range(first, blocks)])
         return heads.transpose(1, 2).flatten(2)[:, content].unflatten(1, shape)
 
     def _level(self, queries: Tensor, base: Tensor) -> Tensor:

@@ -1,0 +1,151 @@
+"""Hugging Face hub ids, folders and models in memory: the family is chosen by the configuration's model_type."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from matex.adapters import clip, siglip
+from matex.adapters.checkpoint import Tensors
+from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
+from matex.adapters.model import MODELS, Model, Options, Tokenizer
+from matex.adapters.preprocessing import Preprocessing, unstated
+from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
+from matex.errors import CheckpointError, UnsupportedModel, shown
+from matex.geometry import Size
+
+
+class Family(NamedTuple):
+    """A family of dual encoders of transformers.
+
+    Args:
+        build: a network from the configuration, the tensors of the files and their source.
+        adapt: the `Model` around a network; keywords preprocessing, tokenizer, missing, record, notes.
+        check_tokenizer: refuses a tokenizer that belongs to another model; tokenizer, configuration of the network, and
+            source.
+    """
+
+    build: Callable[[Mapping[str, Any], Tensors, str], nn.Module]
+    adapt: Callable[..., Model]
+    check_tokenizer: Callable[[Tokenizer, Any, str], None]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "clip": Family(clip.from_folder, clip.adapt, clip.refuse_other_end),
+    "siglip": Family(siglip.build, siglip.adapt, siglip.refuse_other_end),
+}
+"""By the model_type of the configuration."""
+
+
+@MODELS("hf:")
+def load_hf(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load a dual encoder from a hub id or a local folder, weights from safetensors or read with weights_only.
+
+    Args:
+        source: hub id or folder with config.json and the weights.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, and whether the hub may be contacted; the others do not belong to these families.
+
+    Raises:
+        CheckpointError: not found, broken, weights that miss or add names or hold NaN, or an adapter.
+        UnsupportedModel: an architecture that is not supported, quantised weights, or code of its own.
+    """
+    options = options or Options()
+    options.refuse("hf: models", "openai: files", "preset", "heads", "activation")
+    if os.path.isfile(source):  # returns False, where pathlib raises, for names that no file system accepts
+        raise CheckpointError(
+            f"Expected a folder or a hub id after hf:, got the file {shown(source)}. OpenAI-format files load with "
+            "openai:."
+        )
+    folder = locate(source, options.cached_only)
+    config = read_json(folder, "config.json")
+    refuse_foreign(folder, config)
+    if config is None:
+        raise CheckpointError(
+            f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}. "
+            "Check the name, or download the model and give its folder."
+        )
+    family = _family(config.get("model_type"), shown(source))
+    weights = read_weights(folder)
+    module: Any = family.build(config, weights.tensors, source)
+    missing: list[str] = []
+    preprocessor = read_preprocessor(folder)
+    preprocessing = None
+    notes = list(weights.notes)
+    if preprocessor is None:
+        missing.append("it has no preprocessing (preprocessor_config.json)")
+    else:
+        preprocessing = Preprocessing.from_processor(preprocessor, image_size(module))
+        notes += unstated(preprocessor)
+    given = options.tokenizer
+    tokenizer = given_tokenizer(given, options.cached_only) if given else load_tokenizer(folder)
+    if tokenizer is None:
+        missing.append("it has no tokenizer (tokenizer.json, or vocab.json and merges.txt)")
+    else:
+        family.check_tokenizer(tokenizer, module.config, source)
+    return family.adapt(
+        module, name or f"hf:{source}", preprocessing=preprocessing, tokenizer=tokenizer, missing=missing, notes=notes
+    )
+
+
+def from_memory(
+    module: nn.Module, *, preprocessing: Preprocessing | None, tokenizer: Tokenizer | None, missing: tuple[str, ...]
+) -> Model:
+    """Adapt a model of transformers that the caller holds, as it is: its device, its precision, its mode.
+
+    Raises:
+        UnsupportedModel: another family.
+    """
+    config: Any = getattr(module, "config", None)
+    name = type(module).__name__
+    if config is None:
+        raise UnsupportedModel(
+            f"Expected a dual encoder of transformers ({', '.join(FAMILIES)}), got {name}. Two encoders of your own go "
+            "to matex.from_encoders."
+        )
+    family = _family(getattr(config, "model_type", None), name)
+    if tokenizer is not None:
+        family.check_tokenizer(tokenizer, config, name)
+    return family.adapt(module, name, preprocessing=preprocessing, tokenizer=tokenizer, missing=missing)
+
+
+def image_size(module: Any) -> Size:
+    """(height, width) that a network of transformers reads, from its configuration."""
+    side = module.config.vision_config.image_size
+    return (int(side), int(side)) if isinstance(side, int) else (int(side[0]), int(side[1]))
+
+
+def _family(model_type: Any, source: str) -> Family:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise UnsupportedModel(
+            f"Expected a checkpoint of model_type {', '.join(map(repr, FAMILIES))}, got {shown(model_type)} in "
+            f"{source}. OpenAI-format state dicts load with openai:."
+        )
+    return FAMILIES[model_type]
+
+
+def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
+    """Read the image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
+
+    Raises:
+        CheckpointError: both files are there and differ in what they do to an image.
+    """
+    content = read_json(folder, "processor_config.json") or {}
+    inner = content.get("image_processor")
+    alone = read_json(folder, "preprocessor_config.json")
+    if not isinstance(inner, Mapping):
+        return alone
+    if alone is not None:
+        keys = set(inner) & set(alone) - {"image_processor_type", "processor_class"}
+        differing = sorted(str(key) for key in keys if inner[key] != alone[key])
+        if differing:
+            raise CheckpointError(
+                f"Expected one way of preparing images in {shown(str(folder))}, got two that differ in "
+                f"{', '.join(differing[:3])}: processor_config.json and preprocessor_config.json. Delete the one that "
+                "is out of date."
+            )
+    return inner
