@@ -35,28 +35,23 @@ def linear(weights, name, x):
     return x @ weights[name + ".weight"].T + weights[name + ".bias"]
 
 
+def norm(weights, name, x, config):
+    return layer_norm(x, weights[name + ".weight"], weights[name + ".bias"], config.layer_norm_eps)
+
+
 def block(weights, here, x, config):
-    normed = layer_norm(
-        x, weights[here + "layer_norm1.weight"], weights[here + "layer_norm1.bias"], config.layer_norm_eps
-    )
+    normed = norm(weights, here + "layer_norm1", x, config)
     q, k, v = (linear(weights, f"{here}self_attn.{letter}_proj", normed) for letter in "qkv")
     attention = Attention(q, k, v, config.num_attention_heads)
     x = x + linear(weights, here + "self_attn.out_proj", attention.output)
-    normed = layer_norm(
-        x, weights[here + "layer_norm2.weight"], weights[here + "layer_norm2.bias"], config.layer_norm_eps
-    )
+    normed = norm(weights, here + "layer_norm2", x, config)
     return x + linear(weights, here + "mlp.fc2", gelu(linear(weights, here + "mlp.fc1", normed))), attention
 
 
 def head_attention(weights, x, config):
     """The pooling head's attention over hidden states [token, dim]."""
     name = "vision_model.head."
-    normed = layer_norm(
-        x,
-        weights["vision_model.post_layernorm.weight"],
-        weights["vision_model.post_layernorm.bias"],
-        config.layer_norm_eps,
-    )
+    normed = norm(weights, "vision_model.post_layernorm", x, config)
     w, b = weights[name + "attention.in_proj_weight"], weights[name + "attention.in_proj_bias"]
     dim = x.shape[1]
     parts = (weights[name + "probe"][0], normed, normed)
