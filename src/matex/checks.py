@@ -106,8 +106,14 @@ def _is_path(value: object) -> TypeGuard[str | os.PathLike[str] | os.PathLike[by
     return isinstance(value, str | os.PathLike)
 
 
-def _is_record(value: object) -> TypeGuard[dict[str, Any]]:
+def is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether a value read from JSON or TOML is an object (a table); its keys are text."""
     return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[object]]:
+    """Whether a value read from JSON or TOML is an array."""
+    return isinstance(value, list)
 
 
 def number(value: object, name: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -233,7 +239,7 @@ def parse_json(content: str, what: str) -> dict[str, Any]:
     except ValueError as error:  # also a whole number of too many digits
         raise InputError(f"Expected JSON in {what}, got other text: {shortened(str(error))}. Copy it again.") from None
     else:
-        if _is_record(found) and shallow(found):
+        if is_object(found) and shallow(found):
             return found
         reason = "too many levels of nesting" if isinstance(found, dict) else f"a {type(found).__name__}"
     raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")

@@ -3,9 +3,6 @@
 Everything behind it works on 8-bit pixels in the display sense; the notes say what was done to get there.
 """
 
-# The stubs of numpy and Pillow leave types open.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import hashlib
 import logging
 import math
@@ -21,12 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
+from matex.checks import is_list
 from matex.errors import InputError, shown
 
 MIN_SIDE = 16  # pixels; fewer cannot hold a finding
@@ -137,7 +136,7 @@ def read(source: object, *, side: int | None = None) -> Film:
     """
     if isinstance(source, Film):
         return source
-    if isinstance(source, np.ndarray):
+    if _is_array(source):
         return _read_array(source)
     if isinstance(source, Image.Image):
         notes: list[str] = []
@@ -439,8 +438,9 @@ def block_means(pixels: np.ndarray, factor: int) -> np.ndarray:
     means: list[np.ndarray] = []
     for top in range(0, height, factor):
         rows = pixels[top : top + factor].sum(axis=0, dtype=np.float64)
-        sums = np.add.reduceat(rows, np.arange(0, width, factor), axis=0)
-        widths = np.minimum(factor, width - np.arange(0, width, factor)) * min(factor, height - top)
+        starts = np.arange(0, width, factor, dtype=np.intp)
+        sums = np.add.reduceat(rows, starts, axis=0)
+        widths = np.minimum(factor, width - starts) * min(factor, height - top)
         means.append(np.rint(sums / widths.reshape(-1, *[1] * (pixels.ndim - 2))).astype(np.uint8))
     return np.stack(means)
 
@@ -492,8 +492,12 @@ def _is_white_zero(image: Image.Image) -> bool:
 
 
 def _strings(argument: object) -> tuple[str, ...]:
-    parts = argument if isinstance(argument, tuple) else (argument,)
+    parts = argument if is_list(argument) else (argument,)
     return tuple(part for part in parts if isinstance(part, str))
+
+
+def _is_array(value: object) -> TypeGuard[NDArray[np.generic]]:
+    return isinstance(value, np.ndarray)
 
 
 def _read_array(values: np.ndarray) -> Film:

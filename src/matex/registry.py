@@ -69,7 +69,7 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, Any], listed: str) -> Built:
+def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, object], listed: str) -> Built:
     """The registered dataclass with these parameters, each as the type that its field is annotated with.
 
     Args:

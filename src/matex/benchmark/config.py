@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
 from matex.benchmark.config_key import ConfigKey
 from matex.benchmark.runs.store import as_folder
-from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, read_toml, shown
+from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, is_array, is_list, is_mapping, is_object, read_toml, shown
 from matex.datasets import DATASETS
 from matex.errors import InputError
 from matex.geometry import Resize
-from matex.metrics import METRICS, make_metric
+from matex.metrics import METRICS, Metric, make_metric
+from matex.protocols import Method
 from matex.registry import check_counts
 
 CHUNK = 16
@@ -39,7 +40,7 @@ class DatasetChoice:
 
     name: str
     label: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     limit: int | None = None
 
 
@@ -64,7 +65,7 @@ class MethodChoice:
 
     name: str
     label: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class MetricChoice:
 
     name: str
     label: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ class Search:
     method: str
     metric: MetricChoice
     column: str
-    values: Mapping[str, tuple[Any, ...]]
-    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    values: Mapping[str, tuple[object, ...]]
+    fixed: Mapping[str, object] = field(default_factory=dict[str, object])
     trials: int | None = None
     seed: int = 0
     split: str = "val"
@@ -171,7 +172,7 @@ def is_test_split(split: str) -> bool:
     return split.strip().lower().startswith("test")
 
 
-def read_preset(path: str | Path) -> tuple[str, dict[str, Any]]:
+def read_preset(path: str | Path) -> tuple[str, dict[str, object]]:
     """Read the method and the parameters that `matex tune` wrote.
 
     Raises:
@@ -209,33 +210,33 @@ def public(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "datasets": datasets, "models": models}
 
 
-def differences(before: Any, after: Any, key: str = "") -> list[str]:
+def differences(before: object, after: object, key: str = "") -> list[str]:
     """Differences between two plain configurations, as "key: before -> after"."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
+    if is_mapping(before) and is_mapping(after):
         keys = dict.fromkeys((*before, *after))
         return [
             line
             for name in keys
             for line in differences(before.get(name), after.get(name), f"{key}.{name}" if key else str(name))
         ]
-    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+    if is_list(before) and is_list(after) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
         return [line for number, (old, new) in pairs for line in differences(old, new, f"{key}[{number}]")]
     return [] if before == after else [f"{key}: {shown(before)} -> {shown(after)}"]
 
 
-def _dataset(at: ConfigKey, entry: Any) -> DatasetChoice:
+def _dataset(at: ConfigKey, entry: object) -> DatasetChoice:
     table = _table(at, entry, ("name", "label", "parameters", "limit"))
     name = at.name(DATASETS, "name", table["name"])
     limit = (at / "limit").typed(table.get("limit"), int | None)
     if limit is not None:
         (at / "limit").in_range(limit, 1 << 32)  # of samples that are there: no film is made for it
-    given = table.get("parameters", {})
-    (at / "parameters").known(given, [item.name for item in dataclasses.fields(DATASETS[name])])
+    fields = [item.name for item in dataclasses.fields(DATASETS[name])]
+    given = (at / "parameters").known(table.get("parameters", {}), fields)
     return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
 
 
-def _model(at: ConfigKey, entry: Any) -> ModelChoice:
+def _model(at: ConfigKey, entry: object) -> ModelChoice:
     hints = typing.get_type_hints(ModelChoice)
     table = _table(at, entry, tuple(hints))
     values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
@@ -244,8 +245,8 @@ def _model(at: ConfigKey, entry: Any) -> ModelChoice:
     return ModelChoice(**values)
 
 
-def _method(at: ConfigKey, entry: Any) -> MethodChoice:
-    if isinstance(entry, Mapping) and "preset" in entry:
+def _method(at: ConfigKey, entry: object) -> MethodChoice:
+    if is_object(entry) and "preset" in entry:
         at.known(entry, ("preset", "label"))
         path = (at / "preset").typed(entry["preset"], str)
         name, parameters = read_preset(path)
@@ -258,25 +259,25 @@ def _method(at: ConfigKey, entry: Any) -> MethodChoice:
     return MethodChoice(name, _label(at, table, name), parameters)
 
 
-def _metric(at: ConfigKey, entry: Any) -> MetricChoice:
+def _metric(at: ConfigKey, entry: object) -> MetricChoice:
     table = _table(at, entry, ("name", "label", "parameters"))
     name = at.name(METRICS, "name", table["name"])
     parameters = _parameters(at / "parameters", METRICS[name], make_metric, name, table.get("parameters", {}))
     return MetricChoice(name, _label(at, table, name), parameters)
 
 
-def _search(at: ConfigKey, table: Any) -> Search:
-    at.known(table, ("method", "metric", "column", "values", "fixed", "trials", "seed", "split"))
+def _search(at: ConfigKey, entry: object) -> Search:
+    table = at.known(entry, ("method", "metric", "column", "values", "fixed", "trials", "seed", "split"))
     for key in ("method", "metric", "values"):
         if key not in table:
             raise (at / key).refusal("given", None)
     method = at.name(METHODS, "method", table["method"])
     hints = typing.get_type_hints(METHODS[method])
-    (at / "values").known(table["values"], [item.name for item in dataclasses.fields(METHODS[method])])
-    values: dict[str, tuple[Any, ...]] = {}
-    for key, tried in table["values"].items():
+    fields = [item.name for item in dataclasses.fields(METHODS[method])]
+    values: dict[str, tuple[object, ...]] = {}
+    for key, tried in (at / "values").known(table["values"], fields).items():
         here = at / "values" / key
-        if not isinstance(tried, list) or not tried:
+        if not is_array(tried) or not tried:
             raise here.refusal("a list of values to try", tried)
         values[key] = tuple(here.item(number).typed(value, hints[key]) for number, value in enumerate(tried))
         for number, value in enumerate(values[key]):
@@ -284,7 +285,7 @@ def _search(at: ConfigKey, table: Any) -> Search:
     metric = _metric(at / "metric", table["metric"])
     columns = tuple(METRICS[metric.name].better)
     column = table.get("column", columns[0])
-    if column not in columns or METRICS[metric.name].better[column] == "neither":
+    if not isinstance(column, str) or column not in columns or METRICS[metric.name].better[column] == "neither":
         raise (at / "column").refusal(
             f"a column of {metric.name} that has a better end, of {', '.join(columns)}", column
         )
@@ -304,17 +305,17 @@ def _search(at: ConfigKey, table: Any) -> Search:
     return Search(method, metric, column, values, fixed, trials, seed, split)
 
 
-def _table(at: ConfigKey, entry: Any, keys: Sequence[str]) -> Mapping[str, Any]:
-    """A name alone is a table with that name."""
+def _table(at: ConfigKey, entry: object, keys: Sequence[str]) -> Mapping[str, object]:
+    """A table with a name; a name alone stands for a table with that name."""
     if isinstance(entry, str):
         return {"name": entry}
-    at.known(entry, keys)
-    if "name" not in entry:
+    table = at.known(entry, keys)
+    if "name" not in table:
         raise (at / "name").refusal("a name", None)
-    return entry
+    return table
 
 
-def _label(at: ConfigKey, table: Mapping[str, Any], default: str) -> str:
+def _label(at: ConfigKey, table: Mapping[str, object], default: str) -> str:
     label = (at / "label").typed(table.get("label", default), str)
     if not label.strip() or label != label.strip() or not label.isprintable() or label.startswith("control: "):
         raise (at / "label").refusal("printable text that does not begin with 'control: '", label)
@@ -323,10 +324,17 @@ def _label(at: ConfigKey, table: Mapping[str, Any], default: str) -> str:
     return label
 
 
-def _parameters(at: ConfigKey, kind: Any, make_one: Any, name: str, given: Any, typed: bool = False) -> dict[str, Any]:
-    """Parameters of a method or metric, checked by making one; `typed` when the values have their types already."""
-    at.known(given, [item.name for item in dataclasses.fields(kind)])
-    values = given if typed else _typed_fields(at, kind, given)
+def _parameters(
+    at: ConfigKey,
+    kind: type[Method] | type[Metric],
+    make_one: Callable[[str, Mapping[str, object]], object],
+    name: str,
+    given: object,
+    typed: bool = False,
+) -> dict[str, object]:
+    """Parameters of a method or metric, checked by creating one; `typed` when the values have their types already."""
+    table = at.known(given, [item.name for item in dataclasses.fields(kind)])
+    values = table if typed else _typed_fields(at, kind, table)
     try:
         make_one(name, values)
     except ValueError as error:
@@ -334,7 +342,7 @@ def _parameters(at: ConfigKey, kind: Any, make_one: Any, name: str, given: Any, 
     return dict(values)
 
 
-def _typed_fields(at: ConfigKey, kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def _typed_fields(at: ConfigKey, kind: type[object], given: Mapping[str, object]) -> dict[str, object]:
     hints = typing.get_type_hints(kind)
     values = {key: (at / key).typed(value, hints[key]) for key, value in given.items()}
     for key, value in values.items():
@@ -363,7 +371,7 @@ def _bare(entry: Any) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(entry).items() if value is not None}
 
 
-def _last_parts(kind: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
+def _last_parts(kind: type[object], parameters: Mapping[str, Any]) -> dict[str, str]:
     """The last part of those parameters of a data set that are paths."""
     hints = typing.get_type_hints(kind)
     paths = [name for name in parameters if Path in (hints[name], *typing.get_args(hints[name]))]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matex.checks import shortened, shown
+from matex.checks import is_array, is_object, shortened, shown
 from matex.coerce import Words, as_type, in_words
 from matex.errors import InputError
 
@@ -41,7 +40,7 @@ class ConfigKey:
     def item(self, number: int) -> ConfigKey:
         return ConfigKey(self.source, f"{self.key}[{number}]")
 
-    def refusal(self, expected: str, value: Any) -> InputError:
+    def refusal(self, expected: str, value: object) -> InputError:
         got = "nothing" if value is None else shown(value)
         return InputError(f"{self.source}: expected {self.key} to be {expected}, got {got}.")
 
@@ -49,9 +48,9 @@ class ConfigKey:
         if not least <= value <= most:
             raise self.refusal(f"a whole number from {least} to {most}", value)
 
-    def known(self, table: Any, keys: Sequence[str]) -> None:
-        """Refuse a value that is not a table, and unknown keys."""
-        if not isinstance(table, Mapping):
+    def known(self, table: object, keys: Sequence[str]) -> dict[str, object]:
+        """Return a table; refuse a value that is not one, and unknown keys."""
+        if not is_object(table):
             raise self.refusal("a table", table)
         for key in table:
             if key not in keys:
@@ -59,15 +58,16 @@ class ConfigKey:
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 where = (self / key).key
                 raise InputError(f"{self.source}: unknown key {where!r}. Known here: {', '.join(keys)}.{hint}")
+        return table
 
-    def entries(self, table: Mapping[str, Any], key: str) -> list[tuple[ConfigKey, Any]]:
+    def entries(self, table: Mapping[str, object], key: str) -> list[tuple[ConfigKey, object]]:
         """Tables or names of a list that must not be empty, with their keys."""
-        found = table.get(key)
-        if not isinstance(found, list) or not found:
-            raise (self / key).refusal(f"one or more tables [[{key}]] or names", found)
-        return [((self / key).item(number), entry) for number, entry in enumerate(found)]
+        entries = table.get(key)
+        if not is_array(entries) or not entries:
+            raise (self / key).refusal(f"one or more tables [[{key}]] or names", entries)
+        return [((self / key).item(number), entry) for number, entry in enumerate(entries)]
 
-    def name(self, registry: Mapping[str, Any], key: str, value: Any) -> str:
+    def name(self, registry: Mapping[str, object], key: str, value: object) -> str:
         """A registered name."""
         if not isinstance(value, str):
             raise (self / key).refusal("a name", value)
@@ -77,10 +77,10 @@ class ConfigKey:
             raise InputError(f"{self.source}: {(self / key).key}: {error}") from None
         return value
 
-    def typed(self, value: Any, hint: Any) -> Any:
+    def typed(self, value: object, hint: Any) -> Any:
         """Coerce a value of TOML to an annotated type; paths stay text, which the records of a run can hold."""
         try:
-            found = as_type(value, hint)
+            result: object = as_type(value, hint)
         except ValueError:
             raise self.refusal(in_words(hint, _WORDS), value) from None
-        return os.fspath(value) if isinstance(found, Path) else found
+        return str(value) if isinstance(result, Path) else result

@@ -23,7 +23,7 @@ from matex.datasets import Sample, open_dataset
 from matex.errors import InputError
 from matex.geometry import Resize
 from matex.images import Film
-from matex.metrics import METRICS, Case, make_metric
+from matex.metrics import METRICS, Case, Comparing, make_metric
 from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm
 from matex.pipeline import trace_pairs
 from matex.queries import Domain
@@ -180,7 +180,7 @@ def tune(
     kind = METRICS[metric]
     column = next(iter(kind.better)) if column is None else column
     better = kind.better.get(column, "neither")
-    if kind.dataset_level or hasattr(measure, "between") or better == "neither":
+    if kind.dataset_level or isinstance(measure, Comparing) or better == "neither":
         raise InputError(
             f"Expected a column of a metric that judges single maps and has a better end, got {metric}, {column}. "
             f"Columns of {metric}: {', '.join(kind.better) or 'none'}."
@@ -335,8 +335,8 @@ def _trial(parameters: Mapping[str, Any], values: NDArray[np.float64], p: float 
     return Trial(parameters, float(known.mean()) if len(known) else float("nan"), len(values) - len(known), p)
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     """A plain value as TOML; JSON's strings, numbers and lists are TOML's."""
     if isinstance(value, float) and not np.isfinite(value):
         return "nan" if np.isnan(value) else f"{'-' if value < 0 else ''}inf"
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)

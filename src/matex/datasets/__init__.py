@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from matex.checks import text
+from matex.checks import is_list, text
 from matex.coerce import as_type, in_words
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
 from matex.errors import InputError, shown
@@ -23,7 +23,7 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = ["DATASETS", "Dataset", "Problem", "Sample", "open_dataset"]
 
 
-def open_dataset(name: str, **fields: Any) -> Dataset:
+def open_dataset(name: str, **fields: object) -> Dataset:
     """Open a data set and read its tables; images are read when samples are accessed.
 
     Args:
@@ -51,14 +51,14 @@ def open_dataset(name: str, **fields: Any) -> Dataset:
     return dataset
 
 
-def _converted(name: str, field: str, expected: Any, value: Any) -> Any:
+def _converted(name: str, field: str, expected: Any, value: object) -> object:
     """Coerce a value of a configuration file to the type of its field."""
     try:
-        typed = as_type(value, expected)
+        typed: object = as_type(value, expected)
     except ValueError:
         raise InputError(f"Expected {field} of {name} as {in_words(expected)}, got {shown(value)}.") from None
     check_counts(field, typed)
-    for part in typed if isinstance(typed, tuple) else (typed,):
+    for part in typed if is_list(typed) else (typed,):
         if isinstance(part, str):
             text(part, f"{field} of {name}")
     if not isinstance(typed, Path):

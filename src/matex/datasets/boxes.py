@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from matex.checks import is_array
 from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, leaving_out, numbers
 from matex.geometry import Box, Size
@@ -93,13 +94,13 @@ def gather(
     return {key: boxes for key, boxes in found.items() if key not in spoilt}
 
 
-def outline(values: Any, size: Size) -> Polygon:
+def outline(values: object, size: Size) -> Polygon:
     """A list of [x, y] as the corners of an outline on the image.
 
     Raises:
         Unusable: fewer than three corners, or one of them beyond the image.
     """
-    if not isinstance(values, list) or len(values) < 3:
+    if not is_array(values) or len(values) < 3:
         raise Unusable("Expected an outline of at least three corners, got something else.")
     points = [numbers(point, "an outline") for point in values]
     height, width = size[0] + TOLERANCE, size[1] + TOLERANCE

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from matex.checks import is_array
 from matex.datasets.boxes import Polygon, box_of, mask_of_polygons, outline, within
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, identity
 from matex.datasets.pictures import first_inside, size_of, table
@@ -77,11 +78,8 @@ class ChestxDet(Layout):
     def _film(self, row: Row, split: str) -> list[Entry]:
         """A sample for each finding of a film."""
         name = row.text("file_name")
-        parts = [row.cells.get(key) for key in ("syms", "boxes", "polygons")]
-        if (
-            not all(isinstance(part, list) for part in parts)
-            or len({len(part) for part in parts if part is not None}) != 1
-        ):
+        parts = [part for key in ("syms", "boxes", "polygons") if is_array(part := row.cells.get(key))]
+        if len(parts) != 3 or len({len(part) for part in parts}) != 1:
             raise Unusable("Expected as many syms as boxes and polygons.")
         image = first_inside(
             self.root, [f"{folder}/{name}" for folder in (f"{split}_data/{split}", f"{split}_data", split)]

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.checks import is_array, is_object
 from matex.datasets.boxes import box_of_mask, mask_of_polygons, outline
 from matex.datasets.layout import Entry, Layout, Reading, check_choice, check_template, cluster, identity
 from matex.datasets.pictures import first_inside, size_of, table
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, read_json
+from matex.datasets.tables import Row, Unusable, leaving_out, missing_columns, read_object
 from matex.geometry import Size
 
 FINDINGS = (
@@ -62,34 +63,34 @@ class CheXlocalize(Layout):
         problems: list[Problem] = []
         entries: list[Entry] = []
         file = table(self.root, f"{self.table}_{self.split}.json")
-        films = read_json(file, dict)
-        found = {name for marks in films.values() if isinstance(marks, dict) for name in marks}
-        if not found & set(FINDINGS):
-            raise missing_columns(file.name, FINDINGS, sorted(str(name) for name in found - {"img_size"}))
-        for index, (name, marks) in enumerate(films.items(), start=1):
-            if not isinstance(marks, dict):
+        films = read_object(file)
+        names = {name for findings in films.values() if is_object(findings) for name in findings}
+        if not names & set(FINDINGS):
+            raise missing_columns(file.name, FINDINGS, sorted(names - {"img_size"}))
+        for index, (name, findings) in enumerate(films.items(), start=1):
+            if not is_object(findings):
                 problems.append(Problem(file.name, index, "Expected findings of a film, got something else."))
                 continue
-            row = Row(file.name, index, marks)
+            row = Row(file.name, index, findings)
             for finding in FINDINGS:
-                if finding in marks:
+                if finding in findings:
                     with leaving_out(row, problems):
-                        entries += self._entry(name, finding, marks)
+                        entries += self._entry(name, finding, findings)
         return Reading(entries, problems, {one.lower(): (self._phrase(one),) for one in FINDINGS})
 
     def _phrase(self, finding: str) -> str:
         return self.template.replace("{}", finding.lower())
 
-    def _entry(self, name: str, finding: str, marks: Mapping[str, Any]) -> Iterator[Entry]:
+    def _entry(self, name: str, finding: str, findings: Mapping[str, object]) -> Iterator[Entry]:
         """The sample, if the film shows the finding."""
-        annotation = marks[finding]
+        annotation = findings[finding]
         if self.table == "gt_annotations":
-            size = _size(marks.get("img_size"))
-            contours = annotation if isinstance(annotation, list) else [None]
+            size = _size(findings.get("img_size"))
+            contours = annotation if is_array(annotation) else [None]
             make = partial(mask_of_polygons, [outline(one, size) for one in contours], size)
             marked = len(contours) > 0
         else:
-            if not isinstance(annotation, dict):
+            if not is_object(annotation):
                 raise Unusable("Expected a mask in run lengths, got something else.")
             size = _size(annotation.get("size"))
             runs = run_lengths(annotation.get("counts"), size)
@@ -121,17 +122,18 @@ def _with_mask(sample: Sample, mask: NDArray[np.bool_]) -> Sample:
     return replace(sample, mask=mask, boxes=(box_of_mask(mask),) if mask.any() else ())
 
 
-def _size(values: Any) -> Size:
-    if (
-        not isinstance(values, list)
-        or len(values) != 2
-        or not all(type(one) is int and 0 < one < 1 << 16 for one in values)
-    ):
+def _size(values: object) -> Size:
+    sides = [one for one in values if _is_count(one) and 0 < one < 1 << 16] if is_array(values) else []
+    if not is_array(values) or not len(sides) == len(values) == 2:
         raise Unusable("Expected height and width of the film, got something else.")
-    return values[0], values[1]
+    return sides[0], sides[1]
 
 
-def run_lengths(counts: Any, size: Size) -> NDArray[np.int64]:
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and value >= 0  # True is no count
+
+
+def run_lengths(counts: object, size: Size) -> NDArray[np.int64]:
     """Run lengths of a mask, first of what is outside, column by column.
 
     Args:
@@ -142,12 +144,9 @@ def run_lengths(counts: Any, size: Size) -> NDArray[np.int64]:
     Raises:
         Unusable: damaged, or of another size.
     """
-    runs = _unpacked(counts) if isinstance(counts, str) else counts
-    if (
-        not isinstance(runs, list)
-        or not all(type(run) is int and run >= 0 for run in runs)
-        or sum(runs) != size[0] * size[1]
-    ):
+    given = _unpacked(counts) if isinstance(counts, str) else counts
+    runs = [run for run in given if _is_count(run)] if is_array(given) else []
+    if not is_array(given) or len(runs) != len(given) or sum(runs) != size[0] * size[1]:
         raise Unusable(f"Expected run lengths that fill {size[0]} x {size[1]} (height x width), got others.")
     return np.array(runs, dtype=np.int64)
 

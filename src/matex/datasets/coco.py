@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from matex.checks import is_array, is_object
 from matex.datasets.layout import Layout, Reading, check_choice, identity
 from matex.datasets.pictures import inside, table
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, once, read_json
+from matex.datasets.tables import Row, Unusable, as_rows, clean, leaving_out, missing_columns, once, read_object
 
 SPLITS = {"train": "train", "restval": "train", "val": "val", "test": "test"}
 
@@ -43,13 +44,14 @@ class Coco(Layout):
     def read(self) -> Reading:
         file = table(self.root, "dataset_coco.json")
         problems: list[Problem] = []
-        whole = read_json(file, dict)
-        if not isinstance(whole.get("images"), list):
-            raise missing_columns(file.name, ("images",), tuple(whole))
+        content = read_object(file)
+        images = content.get("images")
+        if not is_array(images):
+            raise missing_columns(file.name, ("images",), tuple(content))
         samples: list[Sample] = []
         found: set[str] = set()
         seen: set[str] = set()
-        for row in as_rows(file.name, whole["images"], problems):
+        for row in as_rows(file.name, images, problems):
             found.update(row.cells)
             if self.split in (None, row.optional("split")):
                 with leaving_out(row, problems):
@@ -63,9 +65,10 @@ class Coco(Layout):
 
     def _samples(self, row: Row) -> list[Sample]:
         sentences = row.cells.get("sentences")
-        if not isinstance(sentences, list) or not all(isinstance(one, dict) and "raw" in one for one in sentences):
+        raw = [one["raw"] for one in sentences if is_object(one) and "raw" in one] if is_array(sentences) else []
+        if not is_array(sentences) or len(raw) != len(sentences):
             raise Unusable("Expected sentences with their raw text, got something else.")
-        captions = tuple(caption for one in sentences if (caption := clean(str(one["raw"]))))
+        captions = tuple(caption for one in raw if (caption := clean(str(one))))
         if not captions:
             raise Unusable("Expected at least one caption, got none.")
         name = row.text("cocoid")

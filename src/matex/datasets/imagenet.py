@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from matex.checks import is_array
 from matex.datasets.layout import Layout, Reading, check_template, identity
 from matex.datasets.pictures import contained, inside, subfolder, table
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, Unusable, clean, leaving_out, missing_columns, once, read_json, read_lines
+from matex.datasets.tables import Row, Unusable, clean, leaving_out, missing_columns, once, read_lines, read_object
 from matex.errors import InputError, shortened, shown
 
 _CLASS = re.compile(r"n\d{8}")
@@ -94,14 +95,15 @@ class ImageNet(Layout):
         """First name of each class by its id, in the order of the file."""
         path = self.classes or _first(self.root, CLASSES, "classes")
         if path.suffix == ".json":
-            found = read_json(path, dict)
-            pairs = [found[key] for key in sorted(found, key=lambda key: int(key) if key.isdecimal() else -1)]
+            classes = read_object(path)
+            pairs = [classes[key] for key in sorted(classes, key=lambda key: int(key) if key.isdecimal() else -1)]
         else:
             pairs = [line.split(maxsplit=1) for _, line in read_lines(path) if line.strip()]
-        if not all(isinstance(pair, list) and len(pair) == 2 and _CLASS.fullmatch(str(pair[0])) for pair in pairs):
+        entries = [(str(pair[0]), str(pair[1])) for pair in pairs if is_array(pair) and len(pair) == 2]
+        if len(entries) != len(pairs) or not all(_CLASS.fullmatch(label) for label, _ in entries):
             raise InputError(f"Expected lines such as 'n01440764 tench, Tinca tinca' in {path.name}, got others.")
         try:
-            return {str(label): clean(str(name).split(",")[0].replace("_", " ")) for label, name in pairs}
+            return {label: clean(name.split(",")[0].replace("_", " ")) for label, name in entries}
         except Unusable as error:
             raise InputError(f"{shortened(path.name)}: {error}") from None
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from matex.datasets.sample import Problem, Sample
 from matex.errors import InputError
@@ -67,7 +67,7 @@ class Layout(ABC):
         """Hash of the tables' entries for every sample; samples that are created on access count by their number."""
         digest = hashlib.sha256()
         for entry in self.reading.entries:
-            content: tuple[Any, ...] = ()
+            content: tuple[object, ...] = ()
             if isinstance(entry, Sample):
                 content = (entry.id, entry.text, entry.boxes, entry.label, entry.captions, entry.group, entry.split)
                 content += (entry.cluster,)

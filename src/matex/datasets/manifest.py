@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matex.checks import is_array
 from matex.datasets.boxes import FORMATS, box_of, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.pictures import inside, size_of, table_of
@@ -133,7 +134,7 @@ class Manifest(Layout):
         return Reading(samples, problems, {label: (label,) for label in labels})
 
 
-def _lists(value: Any) -> Sequence[Any]:
+def _lists(value: Any) -> Sequence[object]:
     """A cell of boxes as a list of them: nothing, one box, several, or JSON text of these."""
     if isinstance(value, str):
         try:
@@ -142,9 +143,9 @@ def _lists(value: Any) -> Sequence[Any]:
             raise Unusable("Expected boxes as JSON, [[x0, y0, x1, y1], ...], got something else.") from None
     if value is None:
         return []
-    if not isinstance(value, list):
+    if not is_array(value):
         raise Unusable("Expected a list of boxes, got something else.")
-    return value if all(isinstance(one, list) for one in value) else [value]
+    return value if all(is_array(one) for one in value) else [value]
 
 
 def _framed(box: Box, frame: str, size: Size) -> Box:

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from matex.checks import is_array
 from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, cluster, identity
 from matex.datasets.mimic_cxr import PATIENT
 from matex.datasets.pictures import inside, size_of, table, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
-from matex.datasets.tables import Row, as_rows, missing_columns, read_json, read_rows
+from matex.datasets.tables import Row, as_rows, missing_columns, read_object, read_rows
 from matex.errors import InputError
 from matex.geometry import Box
 
@@ -95,17 +96,17 @@ def _cluster(path: str, dicom: str) -> str:
 
 def _coco_rows(table: Path, problems: list[Problem]) -> Iterator[Row]:
     """Annotations of the COCO form with what belongs to them, under the column names of the CSV."""
-    whole = read_json(table, dict)
+    lists = {key: value for key, value in read_object(table).items() if is_array(value)}
     parts = ("images", "categories", "annotations")
-    if not all(isinstance(whole.get(part), list) for part in parts):
-        raise missing_columns(table.name, parts, [key for key in whole if isinstance(whole[key], list)])
-    images = {row.cells.get("id"): row.cells for row in as_rows(table.name, whole["images"], problems)}
-    names = {row.cells.get("id"): row.cells.get("name") for row in as_rows(table.name, whole["categories"], problems)}
-    for row in as_rows(table.name, whole["annotations"], problems):
-        image: dict[str, Any] = dict(images.get(row.cells.get("image_id"), {}))
+    if not set(parts) <= set(lists):
+        raise missing_columns(table.name, parts, list(lists))
+    images = {row.cells.get("id"): row.cells for row in as_rows(table.name, lists["images"], problems)}
+    names = {row.cells.get("id"): row.cells.get("name") for row in as_rows(table.name, lists["categories"], problems)}
+    for row in as_rows(table.name, lists["annotations"], problems):
+        image: dict[str, object] = dict(images.get(row.cells.get("image_id"), {}))
         path = str(image.get("path") or "")
         box = row.cells.get("bbox")
-        sides = box if isinstance(box, list) and len(box) == 4 else [None] * 4
+        sides = box if is_array(box) and len(box) == 4 else [None] * 4
         yield Row(
             table.name,
             row.number,

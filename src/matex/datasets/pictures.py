@@ -104,11 +104,11 @@ def size_of(path: Path) -> Size:
 
 def _dicom_size(path: Path) -> Size:
     try:
-        from pydicom import dcmread
+        import pydicom
     except ModuleNotFoundError:
         raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
     try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
         return int(header.Rows), int(header.Columns)
     except Exception:  # what pydicom raises can quote elements
         raise Unusable("Expected a DICOM image, got a file that cannot be read as one.") from None

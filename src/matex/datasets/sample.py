@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Sample:
     group: str = ""
     split: str | None = None
     view: str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    attributes: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Dataset(Protocol):
 
     A frozen dataclass whose fields are what a benchmark's configuration may set; `root` is always the first.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def domain(self) -> str:
@@ -93,7 +95,7 @@ class Dataset(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-DATASETS: Registry[type[Any]] = Registry("data set")
+DATASETS: Registry[type[Dataset]] = Registry("data set")
 
 
 def domain_of(dataset: Dataset) -> Literal["chest", "natural"]:

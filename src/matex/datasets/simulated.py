@@ -105,7 +105,7 @@ class Simulated(Layout):
                 try:
                     simulated = simulate(
                         pixels,
-                        int(rng.integers(2**62)),
+                        int(rng.integers(1 << 62)),
                         findings=self.findings,
                         tier=self.tier,
                         finding=(finding, *second),

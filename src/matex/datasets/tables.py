@@ -5,6 +5,7 @@ A table that is not what it should be ends the reading with one line; a row that
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -16,9 +17,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import BinaryIO, SupportsFloat, TextIO, cast
 
-from matex.checks import open_regular, shallow
+from matex.checks import is_array, is_object, open_regular, shallow
 from matex.datasets.sample import Problem
 from matex.errors import SHOWN, InputError, shortened, shown
 
@@ -41,7 +42,7 @@ class Row:
 
     file: str
     number: int  # line of the file, the header is 1; in a JSON list the entry, from 1
-    cells: Mapping[str, Any]
+    cells: Mapping[str, object]
 
     def text(self, column: str) -> str:
         """A cell that must not be empty, runs of white space replaced by one blank."""
@@ -78,20 +79,20 @@ def clean(text: str) -> str:
     return " ".join(text.replace("\0", " ").split())
 
 
-def number(value: Any, where: str) -> float:
+def number(value: object, where: str) -> float:
     """A finite number out of a cell."""
     try:
-        found = math.nan if isinstance(value, bool) or value is None else float(value)
+        result = float(value) if isinstance(value, str | SupportsFloat) and not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
+        result = math.nan
+    if not math.isfinite(result):
         raise Unusable(f"Expected a number in {where}, got {'nothing' if value in (None, '') else 'something else'}.")
-    return found
+    return result
 
 
-def numbers(values: Any, where: str) -> list[float]:
+def numbers(values: object, where: str) -> list[float]:
     """A list of finite numbers."""
-    if not isinstance(values, list):
+    if not is_array(values):
         raise Unusable(f"Expected numbers in {where}, got something else.")
     return [number(value, where) for value in values]
 
@@ -129,57 +130,74 @@ def read_rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> It
     """
     suffix = Path(path.stem if path.suffix == ".gz" else path.name).suffix.lower()
     if suffix == ".json":
-        rows = as_rows(path.name, read_json(path, list), problems)
+        rows = as_rows(path.name, read_list(path), problems)
         return _with_keys(path.name, rows, columns)
     if suffix == ".jsonl":
         return _with_keys(path.name, _json_lines(path, problems), columns)
     return _separated(path, columns, problems)
 
 
-def read_json(path: Path, expected: type) -> Any:
-    """A whole JSON file.
+def read_object(path: Path) -> dict[str, object]:
+    """Read a JSON file whose top level is an object.
 
     Raises:
-        InputError: not there, not JSON, or its top is no dict (object) or list (array), whichever is expected.
+        InputError: not there, not JSON, or no object.
     """
+    content = _read_json(path)
+    if not is_object(content):
+        raise _other_top(path, "an object", content)
+    return content
+
+
+def read_list(path: Path) -> list[object]:
+    """Read a JSON file whose top level is a list (array).
+
+    Raises:
+        InputError: not there, not JSON, or no list.
+    """
+    content = _read_json(path)
+    if not is_array(content):
+        raise _other_top(path, "a list", content)
+    return content
+
+
+def _read_json(path: Path) -> object:
     with open_text(path) as file:
-        content = file.read(MAX_JSON + 1)
-    if len(content) > MAX_JSON:
+        text = file.read(MAX_JSON + 1)
+    if len(text) > MAX_JSON:
         raise InputError(f"Expected JSON of at most {MAX_JSON >> 20} MiB in {shortened(path.name)}, got more.")
-    found: Any = None
     try:
-        found = json.loads(content)
-        message = "" if shallow(found) else "nested too deep"
+        content: object = json.loads(text)
+        if shallow(content):
+            return content
+        message = "nested too deep"
     except json.JSONDecodeError as error:
         message = f"line {error.lineno}: {shortened(error.msg)}"
     except (ValueError, RecursionError):  # also a whole number of too many digits
         message = "nested too deep, or a number of too many digits"
-    if message:
-        raise InputError(f"Expected JSON in {shortened(path.name)}, got something else ({message}). Copy it again.")
-    if not isinstance(found, expected):
-        words = {list: "a list", dict: "an object"}
-        raise InputError(
-            f"Expected {words[expected]} at the top of {path.name}, got {words.get(type(found), 'a single value')}."
-        )
-    return found
+    raise InputError(f"Expected JSON in {shortened(path.name)}, got something else ({message}). Copy it again.")
 
 
-def as_rows(file: str, entries: Sequence[Any], problems: list[Problem]) -> Iterator[Row]:
+def _other_top(path: Path, expected: str, content: object) -> InputError:
+    got = "an object" if is_object(content) else "a list" if is_array(content) else "a single value"
+    return InputError(f"Expected {expected} at the top of {path.name}, got {got}.")
+
+
+def as_rows(file: str, entries: Sequence[object], problems: list[Problem]) -> Iterator[Row]:
     """Entries of a JSON list as rows, those that are no objects noted."""
     for index, entry in enumerate(entries, start=1):
-        row = Row(file, index, entry)
-        with leaving_out(row, problems):
-            _check_object(entry, "an object with named values")
-            yield row
+        with leaving_out(Row(file, index, {}), problems):
+            yield Row(file, index, _checked_object(entry, "an object with named values"))
 
 
-def _check_object(entry: Any, what: str) -> None:
-    """Raise Unusable for what is no object, or one whose texts no file can hold."""
-    if not (isinstance(entry, dict) and shallow(entry)):
+def _checked_object(entry: object, what: str) -> dict[str, object]:
+    """Return an object of JSON; raise Unusable for other values, or texts that no file can hold."""
+    if not (is_object(entry) and shallow(entry)):
         raise Unusable(f"Expected {what}, got something else.")
     for text in (*entry, *entry.values()):
         if isinstance(text, str) and not text.isascii():
             clean(text)
+    return entry
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -279,14 +297,11 @@ def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Row]:
     for index, line in read_lines(path):
         if not line.strip():
             continue
-        try:
+        entry: object = None
+        with contextlib.suppress(ValueError, RecursionError):
             entry = json.loads(line)
-        except (ValueError, RecursionError):
-            entry = None
-        row = Row(path.name, index, cast(Any, entry))
-        with leaving_out(row, problems):
-            _check_object(entry, "a JSON object on this line")
-            yield row
+        with leaving_out(Row(path.name, index, {}), problems):
+            yield Row(path.name, index, _checked_object(entry, "a JSON object on this line"))
 
 
 def _with_keys(file: str, rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:

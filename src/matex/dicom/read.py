@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from pydicom import Dataset, dcmread
+import pydicom
+from pydicom import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers, words
@@ -77,7 +78,7 @@ def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:
             "Store it uncompressed or as lossless JPEG 2000."
         )
     with stream:  # the data set holds a copy of the pixels
-        dataset = dcmread(stream, force=True)
+        dataset = pydicom.dcmread(stream, force=True)
     notes: list[str] = []
     layout = pixel_layout(dataset, 2 * max_pixels)
     pixels = display(dataset, pixel_cells(dataset, layout, notes), layout, notes)

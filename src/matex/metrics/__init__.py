@@ -1,11 +1,11 @@
-"""Measures of explanations, one idea per file; every file of this folder is imported and so registers itself."""
+"""Metrics of explanations, one idea per file; importing the package registers every file of this folder."""
 
 import importlib
 import pkgutil
 
-from matex.metrics.metric import METRICS, Case, Metric, make_metric
+from matex.metrics.metric import METRICS, Case, Comparing, Metric, make_metric
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["METRICS", "Case", "Metric", "make_metric"]
+__all__ = ["METRICS", "Case", "Comparing", "Metric", "make_metric"]

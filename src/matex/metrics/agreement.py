@@ -1,10 +1,10 @@
-"""Do several methods show the same on the same film and phrase?"""
+"""Agreement between the maps of several methods on the same film and phrase."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.metrics.metric import METRICS, Case, Need
+from matex.errors import InputError
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.similarity import rank_vectors, ssim, top_vectors
 
 SIZE = (112, 112)  # maps of different resolutions are compared at this one
 
 
 def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, NDArray[np.float64]]:
-    """How alike the maps of different methods are.
+    """Similarity of the maps of different methods.
 
     Args:
         maps: raw maps of each method, one per sample in the same order; patch grids or pixel maps, of any sizes.
@@ -35,15 +36,17 @@ def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, N
         counts = ", ".join(f"{name} {len(of_method)}" for name, of_method in maps.items())
         raise ValueError(f"Expected as many maps from every method, got {counts}. Leave out samples that one lacks.")
     samples = max((len(of_method) for of_method in maps.values()), default=0)
-    found = {measure: np.full((len(maps), len(maps), samples), np.nan) for measure in ("spearman", "overlap", "ssim")}
+    similarity = {
+        measure: np.full((len(maps), len(maps), samples), np.nan) for measure in ("spearman", "overlap", "ssim")
+    }
     for sample in range(samples):
         stack = torch.stack([_at_size(of_method[sample]) for of_method in maps.values()])
         for measure, vectors in (("spearman", rank_vectors(stack)), ("overlap", top_vectors(stack))):
-            found[measure][:, :, sample] = vectors @ vectors.T
+            similarity[measure][:, :, sample] = vectors @ vectors.T
         for row, one in enumerate(stack):
             values = ssim(one.expand_as(stack[row:]), stack[row:]).numpy()
-            found["ssim"][row, row:, sample] = found["ssim"][row:, row, sample] = values
-    return found
+            similarity["ssim"][row, row:, sample] = similarity["ssim"][row:, row, sample] = values
+    return similarity
 
 
 @METRICS("agreement")
@@ -51,26 +54,29 @@ def agreement(maps: Mapping[str, Sequence[NDArray[np.floating]]]) -> dict[str, N
 class Agreement:
     """Rank correlation, overlap of the highest tenth and structural similarity of two methods' maps.
 
-    It judges methods against each other, not one by itself: call `between` with the cases of all of them.
+    It compares methods with each other: call `between` with the cases of all of them.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {}
+    better: ClassVar[Mapping[str, Direction]] = {}
     source: ClassVar[str] = "matex"
 
-    def between(self, cases: Mapping[str, Sequence[Case]]) -> dict[str, dict[str, NDArray[np.float64]]]:
-        """For each method its columns "spearman with <other>" and so on, one value per case, for every other method.
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        raise InputError("Expected the maps of several methods for agreement, got those of one. Call `between`.")
+
+    def between(self, cases: Mapping[str, Sequence[Case]]) -> dict[str, Columns]:
+        """Columns "spearman with <other>" and so on of each method, one value per case, for every other method.
 
         Args:
             cases: of each method, the same samples in the same order.
         """
-        found = agreement({name: [case.explanation.image.grid for case in some] for name, some in cases.items()})
+        measures = agreement({name: [case.explanation.image.grid for case in some] for name, some in cases.items()})
         names = list(cases)
         return {
             one: {
                 f"{measure} with {other}": values[row, column]
-                for measure, values in found.items()
+                for measure, values in measures.items()
                 for column, other in enumerate(names)
                 if other != one
             }

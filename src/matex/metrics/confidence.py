@@ -1,4 +1,4 @@
-"""Confidence drop and increase: what happens to the score when only what the map calls salient is left."""
+"""Confidence drop and increase: change of the score when only the salient part of the input remains."""
 
 from __future__ import annotations
 
@@ -19,17 +19,15 @@ from matex.checks import check
 from matex.errors import InputError
 from matex.forward_pass import embed
 from matex.metrics.embedding import embed_images, embed_texts, model_of
-from matex.metrics.metric import METRICS, Case, Need
-
-Columns = dict[str, NDArray[np.float64]]
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 
 
 def confidence(before: NDArray[np.float64], after: NDArray[np.float64]) -> Columns:
     """Drop and increase of scores, one value per case.
 
     Args:
-        before: cosine of the whole input.
-        after: cosine of what was left of it; NaN where undefined.
+        before: cosine of the original input.
+        after: cosine of the masked input; NaN where undefined.
 
     Returns:
         `drop`: 100 max(0, before - after), hundredths of cosine. `drop_relative`: the same in percent of the score,
@@ -47,10 +45,10 @@ def confidence(before: NDArray[np.float64], after: NDArray[np.float64]) -> Colum
 @METRICS("confidence-image")
 @dataclass(frozen=True)
 class ConfidenceImage:
-    """Score lost when the image is multiplied, in normalised space, by its own map scaled to [0, 1].
+    """Drop of the score when the image is multiplied, in normalised space, by its own map scaled to [0, 1].
 
-    What the map calls 0 becomes the mean colour. A constant map above 0 keeps everything; any other constant map says
-    nothing and is undefined. Diffuse maps are rewarded: read the drop together with `mass`, the mean of the mask.
+    Pixels at which the map is 0 become the mean colour. A constant map above 0 keeps everything; any other constant map
+    is undefined. Diffuse maps are rewarded: read the drop together with `mass`, the mean of the mask.
 
     Args:
         mode: "keep" what is salient, as the formula does; or "remove" it, which multiplies by one minus the map and
@@ -66,7 +64,7 @@ class ConfidenceImage:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "drop": "lower",
         "drop_relative": "lower",
         "increase": "higher",
@@ -92,10 +90,10 @@ class ConfidenceImage:
         return {**{prefix + name: values for name, values in confidence(before, after).items()}, "mass": mass}
 
     def _scores(self, model: Model, cases: Sequence[Case]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Cosines of the whole images and of what is left of them; both run in the same batches, so that equal
-        pixels have equal scores."""
+        """Cosines of the original and of the masked images; both run in the same batches, so that equal pixels have
+        equal scores."""
 
-        def left(i: int) -> Tensor:
+        def masked(i: int) -> Tensor:
             mask = soft_mask(cases[i])
             assert mask is not None
             mask = mask.to(cases[i].pixels)
@@ -103,14 +101,14 @@ class ConfidenceImage:
 
         texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
         before = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
-        after = embed_images(model, len(cases), left, self.batch_size)
+        after = embed_images(model, len(cases), masked, self.batch_size)
         return cosine(before, texts), cosine(after, texts)
 
 
 @METRICS("confidence-text")
 @dataclass(frozen=True)
 class ConfidenceText:
-    """Score lost when only the highest-scored tokens of the phrase are left.
+    """Drop of the score when only the highest-scored tokens of the phrase remain.
 
     Args:
         removal: "delete" takes the others out, the phrase becomes shorter; "blank" puts `blank_id` in their place;
@@ -134,7 +132,7 @@ class ConfidenceText:
 
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "drop": "lower",
         "drop_relative": "lower",
         "increase": "higher",
@@ -157,13 +155,13 @@ class ConfidenceText:
         at = [i for i, case in enumerate(cases) if case.token_scores is not None]
         if at:
             some = [cases[i] for i in at]
-            stays = [self._stays(case.token_scores or ()) for case in some]
-            shares[at] = [float(np.mean(mask)) for mask in stays]
-            before[at], after[at] = self._scores(model_of(cases), some, stays)
+            masks = [self._mask(case.token_scores or ()) for case in some]
+            shares[at] = [float(np.mean(mask)) for mask in masks]
+            before[at], after[at] = self._scores(model_of(cases), some, masks)
         return {**confidence(before, after), "kept": shares}
 
-    def _stays(self, scores: Sequence[float]) -> NDArray[np.bool_]:
-        """Which tokens are kept, bool [token]."""
+    def _mask(self, scores: Sequence[float]) -> NDArray[np.bool_]:
+        """Mask of the tokens to keep, bool [token]."""
         if self.removal == "reference":
             values = np.array(scores, dtype=np.float32)
             return values > np.percentile(values, 100 * (1 - self.fraction))
@@ -172,23 +170,23 @@ class ConfidenceText:
         return keep
 
     def _scores(
-        self, model: Model, cases: Sequence[Case], stays: Sequence[NDArray[np.bool_]]
+        self, model: Model, cases: Sequence[Case], masks: Sequence[NDArray[np.bool_]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         images = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
-        whole = [case.token_ids for case in cases]
+        phrases = [case.token_ids for case in cases]
         if self.removal == "reference":
-            whole = [ids[1:-1] for ids in whole]
-            left = [
-                [i * int(k) for i, k in zip(ids, keep, strict=True)] for ids, keep in zip(whole, stays, strict=True)
+            phrases = [ids[1:-1] for ids in phrases]
+            masked = [
+                [i * int(k) for i, k in zip(ids, keep, strict=True)] for ids, keep in zip(phrases, masks, strict=True)
             ]
-            texts = [_embed_endless(model, phrases, self.batch_size) for phrases in (whole, left)]
+            texts = [_embed_endless(model, some, self.batch_size) for some in (phrases, masked)]
             return cosine(images, texts[0]), cosine(images, texts[1])
-        left = [self._left(ids, keep) for ids, keep in zip(whole, stays, strict=True)]
-        both = embed_texts(model, [*whole, *left], self.batch_size)
+        masked = [self._masked(ids, keep) for ids, keep in zip(phrases, masks, strict=True)]
+        both = embed_texts(model, [*phrases, *masked], self.batch_size)
         return cosine(images, both[: len(cases)]), cosine(images, both[len(cases) :])
 
-    def _left(self, ids: Sequence[int], keep: NDArray[np.bool_]) -> list[int]:
-        """What is left of a phrase, begin and end tokens included."""
+    def _masked(self, ids: Sequence[int], keep: NDArray[np.bool_]) -> list[int]:
+        """Token ids of a phrase without its masked tokens, begin and end tokens included."""
         filler = {"delete": None, "blank": self.blank_id, "paper": 0}[self.removal]
         if filler is not None and filler == ids[-1]:
             raise InputError(
@@ -200,9 +198,9 @@ class ConfidenceText:
 
 
 def soft_mask(case: Case) -> Tensor | None:
-    """The map as a mask in [0, 1] at the model's resolution [height, width]; None where it says nothing.
+    """The map as a mask in [0, 1] at the model's resolution [height, width]; None where it is undefined.
 
-    A constant map above 0 is a mask of ones: everything is as salient as can be.
+    A constant map above 0 is a mask of ones: everything is equally salient.
     """
     if not bool(case.raw.isfinite().all()):
         return None
@@ -212,12 +210,12 @@ def soft_mask(case: Case) -> Tensor | None:
 
 
 def highest_first(scores: Sequence[float]) -> NDArray[np.intp]:
-    """Positions by falling score, equal scores in reading order."""
+    """Positions by decreasing score, equal scores in reading order."""
     return np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
 
 
 def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
-    """Products of unit vectors [row, joint], row by row, [row]."""
+    """Row-wise cosine of unit vectors [row, joint], [row]."""
     return (first.cpu().double() * second.cpu().double()).sum(-1).numpy()
 
 
@@ -236,7 +234,7 @@ def _embed_endless(model: Model, phrases: Sequence[Sequence[int]], batch_size: i
 
 
 def _endless_axis(tower: Staged, ids: Tensor) -> TokenAxis:
-    """The tokens up to where transformers pools phrases [phrase, token] that have no end token."""
+    """Tokens up to the position at which transformers pools phrases [phrase, token] without an end token."""
     try:
         return tower.axis(ids)  # the largest id, in checkpoints with the old end id
     except InputError:

@@ -1,4 +1,4 @@
-"""Deletion and insertion: how fast the model loses, or finds, what it saw when pixels go in the map's order."""
+"""Deletion and insertion: change of the score as pixels are removed, or inserted, in the order of the map."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from matex.adapters.model import Model
 from matex.checks import check
 from matex.errors import InputError
 from matex.images import Film
-from matex.metrics.confidence import Columns, cosine
+from matex.metrics.confidence import cosine
 from matex.metrics.embedding import embed_images, embed_texts, model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.results import SaliencyMap
 
 Curve = NDArray[np.float64]  # one value per recorded point
@@ -43,15 +43,15 @@ def area_under(curve: Curve) -> float:
     return float((curve.sum() - curve[0] / 2 - curve[-1] / 2) / (len(curve) - 1))
 
 
-def _directions() -> dict[str, Literal["higher", "lower", "neither"]]:
-    """Every column of every protocol."""
-    ways: tuple[tuple[str, Literal["higher", "lower"]], ...] = (("deletion", "lower"), ("insertion", "higher"))
+def _directions() -> dict[str, Direction]:
+    """Better direction of every column of every protocol."""
+    sides: tuple[tuple[str, Direction], ...] = (("deletion", "lower"), ("insertion", "higher"))
     quantities = [("", ""), *[(start, f"_top{k}") for start in ("", "script_") for k in TOP]]
     quantities += [("rise_", ""), ("rise_", "_probability")]
     return {
         f"{start}{side}{quantity}_{last}": better
         for start, quantity in quantities
-        for side, better in ways
+        for side, better in sides
         for last in ("auc", *[f"at_{percent}" for percent in range(0, 101, 5)])
     }
 
@@ -59,7 +59,7 @@ def _directions() -> dict[str, Literal["higher", "lower", "neither"]]:
 @METRICS("deletion-insertion")
 @dataclass(frozen=True)
 class DeletionInsertion:
-    """Pixels go, or come, in the map's order, highest first; areas under the curve of what the model then says.
+    """Areas under the score curves as pixels are deleted, or inserted, in the map's order, highest first.
 
     Args:
         protocol: "grad-eclip": noise in place of pixels of the original image, or pixels onto black, to half of the
@@ -70,18 +70,18 @@ class DeletionInsertion:
             them at a time, to the end; deletion to the mean colour, insertion onto a blurred image; the probability of
             the class whose phrase was explained, or the score where the data set has no classes. "auto": "grad-eclip"
             where the data set has classes and the explained phrases are phrases of them, else "similarity".
-        target: class that has to be found: the "truth" or what the model "predicted" for the whole image. The map must
-            be that of a phrase of this class: for "predicted", explain a phrase of the predicted class first.
+        target: class whose rank is measured: the "truth" or what the model "predicted" for the original image. The map
+            must be that of a phrase of this class: for "predicted", explain a phrase of the predicted class first.
         seed: of the noise, which depends on it and on the sample's id alone.
         batch_size: images run at once, of whatever case.
 
     Columns are `deletion_auc`, `insertion_auc` and the curves `deletion_at_<percent>`, `insertion_at_<percent>`;
-    with a class `deletion_top1_auc` and so on; `script_` and `rise_` stand before those of these protocols. NaN for
+    with a class `deletion_top1_auc` and so on; columns of these two protocols begin with `script_` and `rise_`. NaN for
     constant maps, for samples without a label, and for a top k that holds every class there is.
 
     Raises:
-        InputError: a map of a phrase of another class than the one that has to be found. Its areas would say how well
-            the map of one class explains another: measured on one film, an insertion AUC of .20 instead of .80.
+        InputError: a map of a phrase of another class than the target. Its areas would measure how well the map of one
+            class explains another: measured on one film, an insertion AUC of .20 instead of .80.
 
     Source:
         Grad-ECLIP, arXiv:2502.18816, and its imagenet_eval_deletion.py and imagenet_eval_insertion.py; RISE,
@@ -97,7 +97,7 @@ class DeletionInsertion:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = _directions()
+    better: ClassVar[Mapping[str, Direction]] = _directions()
     source: ClassVar[str] = "Grad-ECLIP; RISE, arXiv:1806.07421"
 
     def __post_init__(self) -> None:
@@ -119,16 +119,16 @@ class DeletionInsertion:
             )
         blank = self._blank(protocol, classes)
         at = [i for i, case in enumerate(cases) if not case.constant]
-        found = {name: np.full(len(cases), np.nan) for name in blank}
+        table = {name: np.full(len(cases), np.nan) for name in blank}
         if at:
             some = [cases[i] for i in at]
             columns = self._rise(some, classes) if protocol == "rise" else self._original(some, protocol)
             for name, values in columns.items():
-                found[name][at] = values
-        return found
+                table[name][at] = values
+        return table
 
     def _blank(self, protocol: str, classes: bool) -> list[str]:
-        """The columns of a protocol, in order."""
+        """Names of the columns of a protocol, in order."""
         if protocol == "rise":
             start, quantities, points = "rise_", ("_probability",) if classes else ("",), (range(0, 101, 10),) * 2
         else:
@@ -146,16 +146,19 @@ class DeletionInsertion:
     def _original(self, cases: Sequence[Case], protocol: str) -> Columns:
         """Pixels of the original image; curves of 11 points each."""
         model = model_of(cases)
-        canvas = lru_cache(maxsize=1)(lambda i: Canvas.of(cases[i], self.seed))
         points = range(POINTS + 1)
         rows = [(i, side, point) for i in range(len(cases)) for side in ("deletion", "insertion") for point in points]
+
+        @lru_cache(maxsize=1)
+        def canvas(i: int) -> Canvas:
+            return Canvas.of(cases[i], self.seed)
 
         def image(row: int) -> Tensor:
             i, side, point = rows[row]
             return _prepare(cases[i], canvas(i).picture_at(side, point))
 
         seen = embed_images(model, len(rows), image, self.batch_size)
-        seen = seen.unflatten(0, (len(cases), 2, POINTS + 1))  # [case, side, point, joint]
+        seen = seen.reshape(len(cases), 2, POINTS + 1, -1)  # [case, side, point, joint]
         if protocol == "similarity":
             texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
             values = cosine(seen, texts[:, None, None])
@@ -164,9 +167,9 @@ class DeletionInsertion:
         similarity = seen.cpu().double() @ classes.cpu().double().T  # [case, side, point, class]
         target = self._targets(cases, names, similarity[:, 0, 0])
         _check_explained(cases, names, target)
-        wanted = similarity.gather(-1, target.clamp(min=0)[:, None, None, None].expand(*similarity.shape[:3], 1))
-        above = (similarity > wanted).sum(-1)
-        found: Columns = {}
+        of_target = similarity.gather(-1, target.clamp(min=0)[:, None, None, None].expand(*similarity.shape[:3], 1))
+        above = (similarity > of_target).sum(-1)
+        columns: Columns = {}
         script = protocol == "gradeclip_script"
         for k in TOP:
             hits = (above < k).double()
@@ -177,11 +180,11 @@ class DeletionInsertion:
             if script:
                 up = np.concatenate([up[:, 1:], down[:, :1]], axis=1)
             percents = _script_points() if script else range(0, 51, 5)
-            found |= _columns("script_" if script else "", f"_top{k}", down, up, range(0, 51, 5), percents)
-        return found
+            columns |= _columns("script_" if script else "", f"_top{k}", down, up, range(0, 51, 5), percents)
+        return columns
 
     def _targets(self, cases: Sequence[Case], names: Sequence[str], similarity: Tensor) -> Tensor:
-        """Number of the class that has to be found, -1 where the sample has none, [case]; similarity [case, class]."""
+        """Number of the target class, -1 where the sample has none, [case]; similarity [case, class]."""
         if self.target == "predicted":
             return similarity.argmax(-1)
         number = {name: i for i, name in enumerate(names)}
@@ -194,7 +197,10 @@ class DeletionInsertion:
         rows = [
             (i, side, n) for i in range(len(cases)) for side in ("deletion", "insertion") for n in range(height + 1)
         ]
-        prepared = lru_cache(maxsize=1)(lambda i: (falling(cases[i].raw.to(model.device)), blurred(cases[i].pixels)))
+
+        @lru_cache(maxsize=1)
+        def prepared(i: int) -> tuple[Tensor, Tensor]:
+            return falling(cases[i].raw.to(model.device)), blurred(cases[i].pixels)
 
         def image(row: int) -> Tensor:
             i, side, n = rows[row]
@@ -205,7 +211,7 @@ class DeletionInsertion:
             return torch.where(changed, pixels, blur)
 
         seen = embed_images(model, len(rows), image, self.batch_size)
-        seen = seen.unflatten(0, (len(cases), 2, height + 1))  # [case, side, point, joint]
+        seen = seen.reshape(len(cases), 2, height + 1, -1)  # [case, side, point, joint]
         if classes:
             names, weights = class_embeddings(model, cases[0].labels, self.batch_size)
             similarity = seen.cpu().double() @ weights.cpu().double().T
@@ -223,11 +229,11 @@ class DeletionInsertion:
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """The picture whose pixels are replaced, and the order in which they are.
+    """A picture and the order in which its pixels are replaced.
 
     Args:
         picture: uint8 [height, width, 3].
-        noise: what deleted pixels become, uint8 [height, width, 3].
+        noise: values of deleted pixels, uint8 [height, width, 3].
         rank: place of each pixel in the order, [height, width]; those that the model does not see come last.
         seen: how many pixels the model sees.
     """
@@ -278,11 +284,11 @@ def noise(sample: str, seed: int, size: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def falling(values: Tensor) -> Tensor:
-    """Place of each value [height, width] when sorted from the highest, equal values in reading order."""
+    """Rank of each value [height, width], 0 for the highest, equal values in reading order."""
     order = values.flatten().argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
-    return rank.unflatten(0, values.shape)
+    return rank.reshape(values.shape)
 
 
 def blurred(pixels: Tensor) -> Tensor:
@@ -304,7 +310,7 @@ def blurred(pixels: Tensor) -> Tensor:
 
 
 def explained_class(case: Case) -> str | None:
-    """Class that the explained phrase is a phrase of, the sample's own first; None where it is one of none."""
+    """Class that the explained phrase belongs to, the sample's own first; None where it belongs to none."""
     text, own = case.explanation.text, case.sample.label
     if own is not None and text in case.labels.get(own, ()):
         return own
@@ -316,11 +322,11 @@ def _explains_own_class(case: Case) -> bool:
 
 
 def _check_explained(cases: Sequence[Case], names: Sequence[str], target: Tensor) -> None:
-    """Refuse maps of another class than the one that has to be found, by its number in `names` (-1: none), [case]."""
-    for case, number in zip(cases, target.tolist(), strict=True):
+    """Refuse maps of another class than the target, given by its number in `names` (-1: none), [case]."""
+    for case, number in zip(cases, map(int, target), strict=True):
         if number >= 0 and explained_class(case) != names[number]:
             raise InputError(
-                f"Expected the map of a phrase of the class {names[number]!r}, which has to be found, got that of "
+                f"Expected the map of a phrase of the target class {names[number]!r}, got that of "
                 f"{case.explanation.text!r} (sample {case.sample.id}). Explain a phrase of that class, or use "
                 "target='truth' with maps of the true class, or protocol='similarity', which scores the phrase itself."
             )
@@ -330,23 +336,23 @@ _CLASSES: weakref.WeakKeyDictionary[Model, dict[object, tuple[list[str], Tensor]
 
 
 def class_embeddings(model: Model, labels: Mapping[str, tuple[str, ...]], batch_size: int) -> tuple[list[str], Tensor]:
-    """Names of the classes and their embeddings [class, joint]: the mean over a class's phrases, of unit length again.
+    """Names of the classes and their embeddings [class, joint], each the normalised mean over a class's phrases.
 
-    Kept as long as the model is alive and its weights are what they were: with 80 phrases for each of 1000 classes
-    this takes longer than many metrics do.
+    Cached for as long as the model lives and its weights stay the same: with 80 phrases for each of 1000 classes this
+    takes longer than many metrics do.
     """
     known = _CLASSES.setdefault(model, {})
     key = (model.weights_sha256, tuple(labels.items()))
     if key not in known:
         phrases = [model.encode(phrase).ids for of_class in labels.values() for phrase in of_class]
-        each = embed_texts(model, phrases, batch_size).split([len(of_class) for of_class in labels.values()])
+        each = torch.split(embed_texts(model, phrases, batch_size), [len(of_class) for of_class in labels.values()])
         known.clear()
         known[key] = (list(labels), F.normalize(torch.stack([some.mean(0) for some in each]), dim=-1))
     return known[key]
 
 
 def _prepare(case: Case, pixels: NDArray[np.uint8]) -> Tensor:
-    """A changed picture as the model sees it, [channel, height, width]."""
+    """A changed picture at the model's input, [channel, height, width]."""
     film: Film = dataclasses.replace(case.explanation.film, pixels=pixels, full=None)
     return case.model.prepare(film, case.explanation.query.resize)[0][0]
 
@@ -364,10 +370,10 @@ def _columns(
     up_percents: Sequence[int],
 ) -> Columns:
     """Areas and values of curves [case, point]; curves of more points than percents are read between their points."""
-    found: Columns = {}
+    columns: Columns = {}
     for side, curves, percents in (("deletion", down, down_percents), ("insertion", up, up_percents)):
         name = f"{start}{side}{quantity}"
-        found[f"{name}_auc"] = np.array([area_under(curve) for curve in curves])
+        columns[f"{name}_auc"] = np.array([area_under(curve) for curve in curves])
         last = curves.shape[1] - 1
         exact = last + 1 == len(percents)
         for n, percent in enumerate(percents):
@@ -375,5 +381,5 @@ def _columns(
             below = int(place)
             share = place - below
             above = min(below + 1, last)
-            found[f"{name}_at_{percent}"] = (1 - share) * curves[:, below] + share * curves[:, above]
-    return found
+            columns[f"{name}_at_{percent}"] = (1 - share) * curves[:, below] + share * curves[:, above]
+    return columns

@@ -14,7 +14,7 @@ from matex.metrics.metric import Case
 
 
 def model_of(cases: Sequence[Case]) -> Model:
-    """The model of all cases.
+    """Return the one model of all cases.
 
     Raises:
         ValueError: no cases, or cases of several models.
@@ -26,7 +26,7 @@ def model_of(cases: Sequence[Case]) -> Model:
 
 
 def embed_images(model: Model, count: int, image: Callable[[int], Tensor], batch_size: int) -> Tensor:
-    """Unit-norm embeddings of `count` images, [image, joint]; image(i) makes the i-th, [channel, height, width].
+    """Unit-norm embeddings of `count` images, [image, joint]; image(i) returns the i-th, [channel, height, width].
 
     Images are created batch by batch, so that only a batch of them is held at a time; the order of calls is that of the
     numbers, except where memory ran out and a batch is recomputed in pieces.

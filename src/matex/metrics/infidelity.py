@@ -5,18 +5,17 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.checks import check
 from matex.errors import MissingExtra
 from matex.forward_pass import encode
 from matex.metrics.embedding import embed_texts, model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import explain_again
 from matex.metrics.sample_rng import generator_of
 
@@ -24,7 +23,7 @@ from matex.metrics.sample_rng import generator_of
 @METRICS("infidelity")
 @dataclass(frozen=True)
 class Infidelity:
-    """How badly the sum of the map inside a square tells how far the score drops when the square is removed.
+    """Error of the map's sum inside a square as a prediction of the drop in score when the square is removed.
 
     `infidelity` is the mean squared error over random squares, in squared hundredths of cosine. Removed pixels become
     the mean colour. Maps have no unit of their own, so each is first scaled by the one factor that suits it best, which
@@ -48,7 +47,7 @@ class Infidelity:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {"infidelity": "lower"}
+    better: ClassVar[Mapping[str, Direction]] = {"infidelity": "lower"}
     source: ClassVar[str] = "arXiv:1901.09392"
 
     def __post_init__(self) -> None:
@@ -57,13 +56,13 @@ class Infidelity:
         check(ordered, "sides", "to be two shares, the smaller first, above 0 and up to 1", self.sides)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
-        found = np.full(len(cases), np.nan)
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        values = np.full(len(cases), np.nan)
         infidelity = _captum("infidelity")
         for number, case in enumerate(cases):
             if not case.constant:
-                found[number] = 1e4 * self._of(case, infidelity)
-        return {"infidelity": found}
+                values[number] = 1e4 * self._of(case, infidelity)
+        return {"infidelity": values}
 
     def _of(self, case: Case, infidelity: Callable[..., Tensor]) -> float:
         model = model_of([case])
@@ -75,8 +74,11 @@ class Infidelity:
             removed = removed[:, None].to(pixels).expand_as(pixels)
             return removed, pixels * (1 - removed)
 
+        def score(pixels: Tensor) -> Tensor:
+            return encode(model.image, pixels) @ target
+
         value = infidelity(
-            lambda pixels: encode(model.image, pixels) @ target,
+            score,
             perturb,
             case.pixels[None],
             # Each channel carries its share, so that the sum over a square is the map's own.
@@ -91,10 +93,10 @@ class Infidelity:
 @METRICS("sensitivity-max")
 @dataclass(frozen=True)
 class SensitivityMax:
-    """The largest relative change of the map under small noise in the pixels; lower is steadier.
+    """Largest relative change of the map under small noise in the pixels.
 
     Each pixel moves by up to `radius`, in the units of the normalised image. The change is divided by the norm of the
-    raw map, so that what is added to the whole map makes it look steadier. NaN for constant maps.
+    raw map, so that a constant added to the map makes it look steadier. NaN for constant maps.
 
     Args:
         radius: of the noise, uniform in [-radius, radius].
@@ -115,7 +117,7 @@ class SensitivityMax:
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {"sensitivity_max": "lower"}
+    better: ClassVar[Mapping[str, Direction]] = {"sensitivity_max": "lower"}
     source: ClassVar[str] = "arXiv:1901.09392"
 
     def __post_init__(self) -> None:
@@ -123,13 +125,13 @@ class SensitivityMax:
         check(self.samples >= 1, "samples", "of 1 or more", self.samples)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
-        found = np.full(len(cases), np.nan)
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        values = np.full(len(cases), np.nan)
         sensitivity = _captum("sensitivity_max")
         for number, case in enumerate(cases):
             if not case.constant:
-                found[number] = self._of(case, sensitivity)
-        return {"sensitivity_max": found}
+                values[number] = self._of(case, sensitivity)
+        return {"sensitivity_max": values}
 
     def _of(self, case: Case, sensitivity: Callable[..., Tensor]) -> float:
         generator = generator_of(case, self.seed)
@@ -154,17 +156,17 @@ class SensitivityMax:
 
 
 def square(size: Sequence[int], sides: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """1 inside a random square that lies wholly in the image, [height, width]."""
+    """Mask of a random square inside the image, [height, width]."""
     height, width = size
-    draw = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
-    side = max(1, round((sides[0] + draw[0] * (sides[1] - sides[0])) * min(height, width)))
-    top, left = int(draw[1] * (height - side + 1)), int(draw[2] * (width - side + 1))
+    size_share, down, right = map(float, torch.rand(3, generator=generator, dtype=torch.float64))
+    side = max(1, round((sides[0] + size_share * (sides[1] - sides[0])) * min(height, width)))
+    top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
     mask = torch.zeros(height, width)
     mask[top : top + side, left : left + side] = 1
     return mask
 
 
-def _captum(name: str) -> Callable[..., Any]:
+def _captum(name: str) -> Callable[..., Tensor]:
     try:
         return getattr(importlib.import_module("captum.metrics"), name)
     except ModuleNotFoundError:

@@ -1,7 +1,7 @@
-"""Where the map points, against boxes and masks: all of it at the resolution of the original image.
+"""Localisation metrics against boxes and masks, at the resolution of the original image.
 
-Pixels that the model does not see, such as those beyond a centre crop, take part in nothing; `outside_view` says which
-share of the truth lies there. The truth is the sample's mask, or else the union of its boxes.
+Pixels that the model does not see, such as those beyond a centre crop, are ignored; `outside_view` is the share of the
+truth that lies there. The truth is the sample's mask, or else the union of its boxes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from numpy.typing import NDArray
 from matex.checks import check
 from matex.errors import InputError
 from matex.geometry import Box
-from matex.metrics.confidence import Columns
-from matex.metrics.metric import METRICS, Case, Need, check_percent
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, check_percent
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """A map and the truth over the pixels that the model sees.
+class FieldOfView:
+    """Map and ground truth over the pixels that the model sees.
 
     Args:
         values: the raw map, float64 [height, width]; -inf where the model saw nothing.
         seen: bool [height, width].
-        truth: where the phrase is true, among the seen pixels.
-        other: where something else lies that the phrase does not name, among the seen pixels outside of the truth.
+        truth: mask of what the phrase names, among the seen pixels.
+        other: mask of findings that the phrase does not name, among the seen pixels outside of the truth.
         outside: share of the truth that the model does not see; NaN for a sample without truth.
         constant: the map has one value everywhere.
     """
@@ -44,7 +43,7 @@ class View:
     constant: bool
 
     @classmethod
-    def of(cls, case: Case) -> View:
+    def of(cls, case: Case) -> FieldOfView:
         """Raises InputError for a mask of another size than the image."""
         raw = case.explanation.image.raw
         seen = np.isfinite(raw)
@@ -58,13 +57,13 @@ class View:
         return cls(values, seen, truth & seen, other, outside, case.constant)
 
     def scaled(self) -> Values:
-        """The map scaled to [0, 1] by its extremes over what is seen; -inf elsewhere."""
+        """The map scaled to [0, 1] by its extremes over the seen pixels; -inf elsewhere."""
         low, high = self.values[self.seen].min(), self.values[self.seen].max()
         return (self.values - low) / (high - low)
 
 
 def truth_of(case: Case) -> Mask:
-    """Where the phrase is true, bool [height, width]: the mask, or the union of the boxes."""
+    """Ground truth of the phrase, bool [height, width]: the mask, or the union of the boxes."""
     sample, size = case.sample, case.explanation.film.size
     if sample.mask is not None:
         return _fits(sample.mask, size, sample.id)
@@ -88,14 +87,14 @@ def iou(predicted: Mask, truth: Mask) -> float:
         >>> iou(truth, truth), iou(truth, union([(0, 0, 4, 8)], (8, 8)))
         (1.0, 0.5)
     """
-    whole = int((predicted | truth).sum())
-    return float((predicted & truth).sum() / whole) if whole else float("nan")
+    union_area = int((predicted | truth).sum())
+    return float((predicted & truth).sum() / union_area) if union_area else float("nan")
 
 
 def hit(values: Values, truth: Mask, within: int = 0) -> float:
-    """Whether the map's highest pixel lies in the truth, or no further from a pixel of it than `within` pixels.
+    """Share of the map's highest pixels that lie in the truth, or at most `within` pixels from it.
 
-    Several highest pixels count by their share of hits, so that a constant map gets what chance would.
+    One highest pixel gives 0 or 1; a constant map gets the value of chance.
 
     Examples:
         >>> values = np.zeros((8, 8))
@@ -114,9 +113,10 @@ def hit(values: Values, truth: Mask, within: int = 0) -> float:
 
 
 def grown(mask: Mask, radius: int) -> Mask:
-    """Pixels at most `radius` pixels away from one of the mask, by the distance of their centres."""
+    """Dilate a mask by `radius` pixels, by the distance of the pixels' centres."""
     height, width = mask.shape
-    column, far = np.arange(width), width + radius  # far: no pixel of the mask on this side
+    column = np.arange(width, dtype=np.intp)
+    far = width + radius  # no pixel of the mask on this side
     before = column - np.maximum.accumulate(np.where(mask, column, -far), axis=1)
     after = np.minimum.accumulate(np.where(mask, column, width + far)[:, ::-1], axis=1)[:, ::-1] - column
     across = np.minimum(np.minimum(before, after), radius + 1).astype(np.int32)  # to the nearest in the same row
@@ -144,7 +144,7 @@ def energy(values: Values, truth: Mask) -> float:
 @METRICS("iou")
 @dataclass(frozen=True)
 class IoU:
-    """Overlap of the truth with what lies above a fixed threshold of the map, x100.
+    """Intersection over union of the truth and the map above a fixed threshold, x100.
 
     Args:
         threshold: in percent, 0 or from 1 to below 100: 75 means the highest quarter of the pixels, or three quarters
@@ -162,7 +162,7 @@ class IoU:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "iou": "higher",
         "outside_view": "neither",
     }
@@ -176,7 +176,7 @@ class IoU:
     def __call__(self, cases: Sequence[Case]) -> Columns:
         return _table(cases, self.better, self._one)
 
-    def _one(self, view: View) -> dict[str, float]:
+    def _one(self, view: FieldOfView) -> dict[str, float]:
         if view.constant:
             return {}
         if self.by == "percentile":
@@ -189,7 +189,7 @@ class IoU:
 @METRICS("miou")
 @dataclass(frozen=True)
 class MeanIoU:
-    """IoU of each case at a ladder of thresholds, x100, for `tune_thresholds` to choose from; and the hit rate.
+    """IoU of each case at several thresholds, x100, for `tune_thresholds` to choose from; and the hit rate.
 
     Args:
         thresholds: percent of the way from the map's lowest to its highest value, whole numbers from 1 to 99; a column
@@ -205,7 +205,7 @@ class MeanIoU:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         **{f"iou_at_{threshold}": "higher" for threshold in range(1, 100)},
         "hit": "higher",
         "outside_view": "neither",
@@ -221,18 +221,18 @@ class MeanIoU:
         names = [*[f"iou_at_{threshold}" for threshold in self.thresholds], "hit", "outside_view"]
         return _table(cases, names, self._one)
 
-    def _one(self, view: View) -> dict[str, float]:
-        found = {"hit": hit(view.values, view.truth)}
+    def _one(self, view: FieldOfView) -> dict[str, float]:
+        values = {"hit": hit(view.values, view.truth)}
         if not view.constant:
             scaled = view.scaled()
-            found |= {f"iou_at_{t}": 100 * iou(scaled > t / 100, view.truth) for t in self.thresholds}
-        return found
+            values |= {f"iou_at_{t}": 100 * iou(scaled > t / 100, view.truth) for t in self.thresholds}
+        return values
 
 
 @METRICS("pointing")
 @dataclass(frozen=True)
 class Pointing:
-    """Whether the highest pixel of the map lies in the truth; ties count by their share of hits.
+    """Pointing game: share of the map's highest pixels that lie in the truth.
 
     Args:
         within: pixels of the original image that the highest pixel may be away from the truth, in `pointing_within`.
@@ -246,7 +246,7 @@ class Pointing:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "pointing": "higher",
         "pointing_within": "higher",
         "outside_view": "neither",
@@ -259,14 +259,17 @@ class Pointing:
     def __call__(self, cases: Sequence[Case]) -> Columns:
         return _table(cases, self.better, self._one)
 
-    def _one(self, view: View) -> dict[str, float]:
-        return {"pointing": hit(view.values, view.truth), "pointing_within": hit(view.values, view.truth, self.within)}
+    def _one(self, view: FieldOfView) -> dict[str, float]:
+        return {
+            "pointing": hit(view.values, view.truth),
+            "pointing_within": hit(view.values, view.truth, self.within),
+        }
 
 
 @METRICS("energy")
 @dataclass(frozen=True)
 class Energy:
-    """Share of the positive part of the raw map that lies in the truth; NaN for a map without any.
+    """Share of the positive part of the raw map that lies in the truth; NaN for maps without positive values.
 
     Source:
         Energy-based pointing game of Score-CAM, arXiv:1910.01279, section 4.3. METHODS 17.8: on the raw map, as scaling
@@ -275,7 +278,7 @@ class Energy:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "energy": "higher",
         "outside_view": "neither",
     }
@@ -288,9 +291,9 @@ class Energy:
 @METRICS("named-over-other")
 @dataclass(frozen=True)
 class NamedOverOther:
-    """Of two findings in one film, does the map mark the one that the phrase names?
+    """Specificity of the map to the named one of two findings in a film.
 
-    A map of whatever is odd marks both alike: `points_named` and `points_other` are the pointing game on each,
+    A map of anything abnormal marks both alike: `points_named` and `points_other` are the pointing game on each,
     `named_above_other` is 1 where the map's mean over the named finding exceeds that over the other (ties 0.5),
     `energy_share` is the named finding's share of the positive part of the map that lies in either. Pixels of both
     belong to the named one. Chance is 0.5 for `named_above_other`, and for a constant map the share of the areas for
@@ -302,7 +305,7 @@ class NamedOverOther:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes", "other")
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "points_named": "higher",
         "points_other": "lower",
         "named_above_other": "higher",
@@ -314,7 +317,7 @@ class NamedOverOther:
     def __call__(self, cases: Sequence[Case]) -> Columns:
         return _table(cases, self.better, self._one)
 
-    def _one(self, view: View) -> dict[str, float]:
+    def _one(self, view: FieldOfView) -> dict[str, float]:
         other = view.other
         if not other.any():
             return {}
@@ -330,7 +333,7 @@ class NamedOverOther:
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """Thresholds chosen on one split and what they give on another.
+    """Thresholds chosen on one split and their IoU on another.
 
     Args:
         thresholds: of each group; a group without a defined case to choose by has none.
@@ -348,9 +351,9 @@ def tune_thresholds(
     choose: str = "val",
     evaluate: str = "test",
 ) -> Tuned:
-    """For each group the threshold with the highest mean IoU on the validation split, and its IoU on the test split.
+    """Choose each group's threshold by its mean IoU on the validation split and apply it to the test split.
 
-    So a method is judged at its own best threshold instead of by how peaked its maps are.
+    So a method is evaluated at its own best threshold instead of by how peaked its maps are.
 
     Args:
         ious: the columns of `miou`, by threshold, each [case].
@@ -386,20 +389,20 @@ def tune_thresholds(
     return Tuned(thresholds, values)
 
 
-def _table(cases: Sequence[Case], names: Iterable[str], one: Callable[[View], Mapping[str, float]]) -> Columns:
-    """The columns of these names, `outside_view` filled in; NaN where `one` says nothing or no truth is in view."""
-    found = {name: np.full(len(cases), np.nan) for name in names}
+def _table(cases: Sequence[Case], names: Iterable[str], one: Callable[[FieldOfView], Mapping[str, float]]) -> Columns:
+    """Columns of these names, `outside_view` included; NaN where `one` returns no value or no truth is in view."""
+    columns = {name: np.full(len(cases), np.nan) for name in names}
     for i, case in enumerate(cases):
-        view = View.of(case)
-        found["outside_view"][i] = view.outside
+        view = FieldOfView.of(case)
+        columns["outside_view"][i] = view.outside
         if view.truth.any():
             for name, value in one(view).items():
-                found[name][i] = value
-    return found
+                columns[name][i] = value
+    return columns
 
 
 def _fits(mask: NDArray[np.bool_], size: tuple[int, ...], sample: str) -> Mask:
-    """The mask itself, when it has the image's size."""
+    """Check that a mask has the size of its image and return it."""
     if mask.shape != tuple(size[:2]):
         raise InputError(
             f"Expected a mask of the image's size {tuple(size[:2])} (height, width), got {mask.shape} for sample "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,13 +19,17 @@ from matex.datasets.sample import Sample
 from matex.registry import Registry, build
 from matex.results import Explanation
 
+Columns = dict[str, NDArray[np.float64]]
+"""Values of a metric by the name of their column."""
+Direction = Literal["higher", "lower", "neither"]
+"""Which values of a column are better."""
 Need = Literal["image", "text", "boxes", "other", "label", "captions", "gradient"]
-"""What a metric needs of a sample or a method; cases that lack it get NaN, which is counted."""
+"""Property that a metric requires of a sample or a method; cases without it get NaN, which is counted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One sample with the explanation that one method gave for it.
+    """One sample with its explanation by one method.
 
     Args:
         model: that was explained.
@@ -41,29 +45,29 @@ class Case:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """The image as the model sees it, [channel, height, width], normalised."""
+        """Pixels at the model's input, [channel, height, width], normalised."""
         pixels, _ = self.model.prepare(self.explanation.film, self.explanation.query.resize)
         return pixels[0]
 
     @property
     def cluster(self) -> str:
-        """What counts as one observation: the sample's patient or source film where known, else the film itself."""
+        """Unit of independent observation: the sample's patient or source film where known, else the film itself."""
         return self.sample.cluster or f"film {self.explanation.film.sha256}"
 
     @cached_property
     def token_ids(self) -> tuple[int, ...]:
-        """The phrase as the model reads it, special tokens included."""
+        """Token ids of the phrase, special tokens included."""
         return self.explanation.token_ids
 
     @cached_property
     def raw(self) -> Tensor:
-        """The raw signed map at the model's resolution, float32 [height, width]."""
+        """Raw signed map at the model's resolution, float32 [height, width]."""
         image = self.explanation.image
         return image.placement.map_to_model(torch.from_numpy(np.asarray(image.grid)))
 
     @cached_property
     def constant(self) -> bool:
-        """True when the grid tells no place from another: one value everywhere, or values that are not finite.
+        """Whether the grid is constant or holds values that are not finite.
 
         Judged on the grid, as interpolation adds rounding noise to a constant.
         """
@@ -87,24 +91,38 @@ class Case:
 class Metric(Protocol):
     """A measure of explanations.
 
-    `needs` says what a case must have; `dataset_level` is True for measures that compare all cases of a method with
-    each other (retrieval, retraining) instead of judging each by itself; `better` says which direction is better for
+    `needs` lists what a case must have; `dataset_level` is True for measures that compare all cases of a method with
+    each other (retrieval, retraining) instead of evaluating each separately; `better` gives the better direction of
     each column; `source` is the paper. A metric that needs further maps of the method has `explains_again = True`: it
     does not apply to maps without a method.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     needs: ClassVar[tuple[Need, ...]]
     dataset_level: ClassVar[bool]
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]]
+    better: ClassVar[Mapping[str, Direction]]
     source: ClassVar[str]
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+    def __call__(self, cases: Sequence[Case]) -> Columns:
         """Columns of one value per case (per seed for data-set-level measures), NaN where undefined."""
         ...
 
 
+@runtime_checkable
+class Comparing(Metric, Protocol):
+    """A metric that compares the maps of several methods on the same samples."""
+
+    def between(self, cases: Mapping[str, Sequence[Case]]) -> dict[str, Columns]:
+        """Columns of each method by its name, one value per case.
+
+        Args:
+            cases: of each method, the same samples in the same order.
+        """
+        ...
+
+
 def check_percent(value: float, name: str) -> None:
-    """Refuse what is no percentage, and a value between 0 and 1, which is almost surely meant as a share.
+    """Refuse values outside [0, 100], and those between 0 and 1, which are almost surely meant as shares.
 
     Raises:
         InputError: a value below 0 or above 100, or between 0 and 1.
@@ -113,11 +131,11 @@ def check_percent(value: float, name: str) -> None:
     check(value == 0 or value >= 1, name, "in percent, 0 or at least 1 (a half is 50)", value)
 
 
-METRICS: Registry[type[Any]] = Registry("metric")
+METRICS: Registry[type[Metric]] = Registry("metric")
 
 
-def make_metric(name: str, parameters: Mapping[str, Any]) -> Any:
-    """The registered metric with these parameters, each as the type that its field is annotated with.
+def make_metric(name: str, parameters: Mapping[str, object]) -> Metric:
+    """Create a registered metric; each parameter is converted to the type of its field.
 
     Raises:
         UnknownName: no such metric or parameter; the message lists the known ones.

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model
 from matex.adapters.randomise import Scheme, randomised
 from matex.checks import check
 from matex.metrics.embedding import model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import Maps, explain_again, original
 from matex.metrics.similarity import MEASURES, spearman
 
@@ -33,13 +31,13 @@ class Randomisation:
     `ssim` and `overlap` without a stage are those of the completely randomised tower. NaN where a map is constant.
 
     Args:
-        orders: "cascade" draws a stage together with all those nearer to the output, "independent" each by itself.
-        seed: of the draw.
-        scheme: "normal" draws from a normal of the tensor's own mean and deviation, "permute" shuffles its entries.
+        orders: "cascade" randomises a stage together with all those nearer to the output, "independent" each alone.
+        seed: of the random weights.
+        scheme: "normal" samples from a normal of the tensor's own mean and deviation, "permute" shuffles its entries.
         batch_size: images run at once.
 
     Source:
-        "Sanity Checks for Saliency Maps", arXiv:1810.03292; METHODS 17.7. The phrase's embedding stays what it was.
+        "Sanity Checks for Saliency Maps", arXiv:1810.03292; METHODS 17.7. The phrase's embedding stays the same.
     """
 
     orders: tuple[Order, ...] = ("cascade", "independent")
@@ -50,7 +48,7 @@ class Randomisation:
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = dict.fromkeys(MEASURES, "lower")
+    better: ClassVar[Mapping[str, Direction]] = dict.fromkeys(MEASURES, "lower")
     source: ClassVar[str] = "arXiv:1810.03292"
 
     def __post_init__(self) -> None:
@@ -61,25 +59,25 @@ class Randomisation:
         check(self.scheme in ("normal", "permute"), "scheme", "to be one of normal, permute", self.scheme)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+    def __call__(self, cases: Sequence[Case]) -> Columns:
         if not cases:
             return {}
         model = model_of(cases)
         original_maps = original(cases)
         names = list(staged(model.image).stages())
-        columns: dict[str, NDArray[np.float64]] = {}
+        columns: Columns = {}
         for order in self.orders:
             for number, stage in enumerate(names):
-                drawn = names[: number + 1] if order == "cascade" else [stage]
-                randomised_maps = self._maps(model, cases, drawn)
+                stages = names[: number + 1] if order == "cascade" else [stage]
+                randomised_maps = self._maps(model, cases, stages)
                 columns |= {
                     f"{order}/{stage}/{name}": values
                     for name, values in _similarity(original_maps, randomised_maps).items()
                 }
         last = f"cascade/{names[-1]}"
         if "cascade" not in self.orders:
-            whole = _similarity(original_maps, self._maps(model, cases, names))
-            return {name: whole[name] for name in MEASURES} | columns
+            complete = _similarity(original_maps, self._maps(model, cases, names))
+            return {name: complete[name] for name in MEASURES} | columns
         return {name: columns[f"{last}/{name}"] for name in MEASURES} | columns
 
     def _maps(self, model: Model, cases: Sequence[Case], names: Sequence[str]) -> Maps:
@@ -87,8 +85,8 @@ class Randomisation:
         return explain_again(other, cases, torch.stack([case.pixels for case in cases]), self.batch_size)
 
 
-def _similarity(original_maps: Maps, randomised_maps: Maps) -> dict[str, NDArray[np.float64]]:
-    """Every measure of the map and the rank correlation of every component, one value per case."""
+def _similarity(original_maps: Maps, randomised_maps: Maps) -> Columns:
+    """Every similarity measure of the maps and the rank correlation of every component, one value per case."""
     device = randomised_maps.values.device
     columns = {
         name: measure(original_maps.values.to(device), randomised_maps.values) for name, measure in MEASURES.items()

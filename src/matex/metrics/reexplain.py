@@ -24,7 +24,7 @@ class Maps:
 
 
 def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_size: int = 16) -> Maps:
-    """Explain other pixels by the cases' own method and phrases.
+    """Explain other pixels with the cases' own method and phrases.
 
     Args:
         model: as the cases', or with other weights.
@@ -57,7 +57,7 @@ def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_siz
 
 
 def original(cases: Sequence[Case]) -> Maps:
-    """The maps and components that the cases hold, on the same scale as `explain_again` returns them."""
+    """Maps and components of the cases themselves, as `explain_again` returns them."""
     grids = {"": [case.explanation.image.grid for case in cases]}
     for name in cases[0].explanation.components:
         grids[name] = [case.explanation.components[name] for case in cases]

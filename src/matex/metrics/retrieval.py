@@ -1,10 +1,10 @@
-"""Deletion and insertion of words, measured by retrieval: do the phrases still find their images, and the reverse?"""
+"""Deletion and insertion of words, measured by the recall of phrase-to-image and image-to-phrase retrieval."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.checks import check
-from matex.metrics.confidence import Columns, highest_first
+from matex.metrics.confidence import highest_first
 from matex.metrics.deletion import area_under
 from matex.metrics.embedding import embed_images, embed_texts
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 
 RECALL = (1, 5)
 PERCENTS = tuple(range(0, 101, 10))
@@ -26,12 +26,13 @@ _ROWS = 512  # queries compared with all candidates at a time
 @METRICS("retrieval")
 @dataclass(frozen=True)
 class Retrieval:
-    """Recall at 1 and 5 while the tokens of all phrases go (deletion), or come (insertion), highest-scored first.
+    """Recall at 1 and 5 as the tokens of all phrases are deleted, or inserted, highest-scored first.
 
     Every case is one phrase of one image; cases of the same film share it (data set `coco` with captions="each").
     Phrases look for their image among all images (`ir`), images for any of their phrases among all phrases, all
     degraded alike (`tr`). Columns are `deletion_ir1_auc`, the curves `deletion_ir1_at_<percent of tokens>`, and so on,
-    as shares in [0, 1], and `cases`, how many took part: those without token scores are neither queries nor candidates.
+    as shares in [0, 1], and `cases`, the number of cases evaluated: those without token scores are neither queries nor
+    candidates.
 
     Candidates with equal scores, as all phrases have when no words are left, count as in random order: the recall is
     its expectation. Phrases that occur with several images can find one of them only by chance; a data set of few
@@ -50,7 +51,7 @@ class Retrieval:
 
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     dataset_level: ClassVar[bool] = True
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         **{
             f"{side}_{direction}{k}_{last}": "lower" if side == "deletion" else "higher"
             for side in ("deletion", "insertion")
@@ -67,11 +68,11 @@ class Retrieval:
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         phrases, owner, shown = _gather(cases)
-        found = {name: np.array([np.nan]) for name in self.better}
-        found["cases"] = np.array([float(len(phrases))])
+        columns = {name: np.array([np.nan]) for name in self.better}
+        columns["cases"] = np.array([float(len(phrases))])
         if phrases:
-            found |= self._recalls(cases, phrases, owner, shown)
-        return found
+            columns |= self._recalls(cases, phrases, owner, shown)
+        return columns
 
     def _recalls(
         self, cases: Sequence[Case], phrases: Sequence[_Phrase], owner: Sequence[int], shown: Sequence[int]
@@ -84,7 +85,7 @@ class Retrieval:
             return model.prepare(explanation.film, explanation.query.resize)[0][0]
 
         images = embed_images(model, len(shown), image, self.batch_size)
-        found: Columns = {}
+        points: Columns = {}
         curves: dict[str, list[float]] = {}
         for percent in PERCENTS:
             for side in ("deletion", "insertion"):
@@ -95,12 +96,12 @@ class Retrieval:
                 which = torch.tensor([place[ids] for ids in left], device=model.device)
                 for name, value in _recall(images, texts, which, owners).items():
                     curves.setdefault(f"{side}_{name}", []).append(value)
-                    found[f"{side}_{name}_at_{percent}"] = np.array([value])
-        return found | {f"{name}_auc": np.array([area_under(np.array(c))]) for name, c in curves.items()}
+                    points[f"{side}_{name}_at_{percent}"] = np.array([value])
+        return points | {f"{name}_auc": np.array([area_under(np.array(c))]) for name, c in curves.items()}
 
 
 def _gather(cases: Sequence[Case]) -> tuple[list[_Phrase], list[int], list[int]]:
-    """Phrases with token scores, the image of each, and for each image a case that shows it.
+    """Phrases with token scores, the image of each, and one case of each image.
 
     Cases are read one at a time: those of a large data set may be computed on access.
     """
@@ -126,7 +127,7 @@ def _gather(cases: Sequence[Case]) -> tuple[list[_Phrase], list[int], list[int]]
 
 
 def degraded(ids: Sequence[int], scores: Sequence[float], percent: int, insertion: bool) -> tuple[int, ...]:
-    """Token ids of a phrase with its highest-scored tokens gone, or with them alone; begin and end tokens stay."""
+    """Token ids of a phrase without its highest-scored tokens, or with them alone; begin and end tokens remain."""
     count = int(percent * len(scores) / 100 + 0.5)
     chosen = np.zeros(len(scores), dtype=bool)
     chosen[highest_first(scores)[:count]] = True
@@ -136,13 +137,13 @@ def degraded(ids: Sequence[int], scores: Sequence[float], percent: int, insertio
 def expected_hit(
     above: NDArray[np.float64], tied: NDArray[np.float64], own: NDArray[np.float64], k: int
 ) -> NDArray[np.float64]:
-    """Chance that a right candidate is among the first k, when equal ones lie in random order, [query].
+    """Probability that a correct candidate ranks among the first k, ties in random order, [query].
 
     Args:
-        above: candidates with a higher score than the best right one, [query].
-        tied: candidates with its score, the right ones included, [query].
-        own: right candidates among these, at least 1, [query].
-        k: how many are looked at.
+        above: number of candidates with a higher score than the best correct one, [query].
+        tied: number of candidates with its score, the correct ones included, [query].
+        own: number of correct candidates among these, at least 1, [query].
+        k: rank up to which a candidate counts.
     """
     missed = np.ones_like(above)
     for place in range(k):  # one place after the other goes to a wrong candidate
@@ -162,12 +163,12 @@ def _recall(images: Tensor, texts: Tensor, which: Tensor, owner: Tensor) -> dict
     """
     copies = torch.bincount(which, minlength=len(texts)).double()  # cases that have this text
     sides: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"ir": [], "tr": []}
-    for rows in torch.arange(len(which), device=which.device).split(_ROWS):
+    for rows in torch.split(torch.arange(len(which), device=which.device), _ROWS):
         scores = texts[which[rows]].double() @ images.double().T  # [case, image]
         best = scores.gather(1, owner[rows, None])
         above, tied = (scores > best).sum(1), (scores == best).sum(1)
         sides["ir"].append((above, tied, torch.ones_like(above)))
-    for rows in torch.arange(len(images), device=which.device).split(_ROWS):
+    for rows in torch.split(torch.arange(len(images), device=which.device), _ROWS):
         scores = images[rows].double() @ texts.double().T  # [image, text]
         right = torch.zeros_like(scores)  # cases of this image that have this text
         queries = ((owner >= rows[0]) & (owner <= rows[-1])).nonzero()[:, 0]
@@ -175,9 +176,9 @@ def _recall(images: Tensor, texts: Tensor, which: Tensor, owner: Tensor) -> dict
         best = scores.masked_fill(right == 0, -torch.inf).amax(1, keepdim=True)
         equal = (scores == best).double()
         sides["tr"].append(((scores > best).double() @ copies, equal @ copies, (equal * right).sum(1)))
-    found: dict[str, float] = {}
+    recalls: dict[str, float] = {}
     for direction, parts in sides.items():
         above, tied, own = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
         for k in RECALL:
-            found[f"{direction}{k}"] = float(expected_hit(above, tied, own, k).mean())
-    return found
+            recalls[f"{direction}{k}"] = float(expected_hit(above, tied, own, k).mean())
+    return recalls

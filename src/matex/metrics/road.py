@@ -1,4 +1,4 @@
-"""ROAD: removal without retraining, by a fill that betrays neither the shape of the hole nor what was in it."""
+"""ROAD: removal of pixels without retraining, by a linear fill that reveals neither their shape nor their content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from matex.checks import check
 from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
 from matex.metrics.embedding import embed_images, embed_texts, model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.sample_rng import generator_of
 
 PERCENTS = tuple(range(10, 100, 10))
@@ -30,7 +30,7 @@ class Road:
 
     `road_morf_at_<percent>` replaces the most relevant pixels first, `road_lerf_at_<percent>` the least relevant;
     `road_morf_auc` and `road_lerf_auc` are the normalised areas from 0 to 90 percent, `road` is least minus most:
-    above 0 the map knows better than the reverse of it. Cosine. NaN for constant maps.
+    above 0 the map orders pixels better than its reverse. Cosine. NaN for constant maps.
 
     Args:
         noise: standard deviation of the noise on filled pixels, in the units of the normalised image.
@@ -49,7 +49,7 @@ class Road:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "road": "higher",
         "road_morf_auc": "lower",
         "road_lerf_auc": "higher",
@@ -62,8 +62,8 @@ class Road:
         check(0 <= self.noise < float("inf"), "noise", "of 0 or more", self.noise)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
-        found = {name: np.full(len(cases), np.nan) for name in self.better}
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        columns = {name: np.full(len(cases), np.nan) for name in self.better}
         for number, case in enumerate(cases):
             if case.constant:
                 continue
@@ -73,12 +73,12 @@ class Road:
             scores = (seen @ embed_texts(model, [case.token_ids], 1)[0].double()).cpu().numpy()
             curves = {"morf": scores[1 : 1 + len(PERCENTS)], "lerf": scores[1 + len(PERCENTS) :]}
             areas = {name: area_under(np.concatenate([scores[:1], curve])) for name, curve in curves.items()}
-            found["road"][number] = areas["lerf"] - areas["morf"]
+            columns["road"][number] = areas["lerf"] - areas["morf"]
             for name, curve in curves.items():
-                found[f"road_{name}_auc"][number] = areas[name]
+                columns[f"road_{name}_auc"][number] = areas[name]
                 for percent, value in zip(PERCENTS, curve, strict=True):
-                    found[f"road_{name}_at_{percent}"][number] = value
-        return found
+                    columns[f"road_{name}_at_{percent}"][number] = value
+        return columns
 
     def _filled(self, case: Case) -> Tensor:
         """The image at every percentage, most relevant pixels first, then least, [image, channel, height, width]."""
@@ -87,19 +87,19 @@ class Road:
         counts = [round(percent * pixels / 100) for percent in PERCENTS]
         missing = torch.stack([*(rank < count for count in counts), *(rank >= pixels - count for count in counts)])
         images = torch.stack([fill(case.pixels, hole) for hole in missing])
-        draw = torch.randn(case.pixels.shape, generator=generator_of(case, self.seed)).to(images)
-        return images + self.noise * draw * missing[:, None]
+        noise = torch.randn(case.pixels.shape, generator=generator_of(case, self.seed)).to(images)
+        return images + self.noise * noise * missing[:, None]
 
 
 def fill(image: Tensor, missing: Tensor) -> Tensor:
-    """Every missing pixel as the weighted mean of its neighbours, missing ones included; solved in float64.
+    """Fill every missing pixel with the weighted mean of its neighbours, missing ones included; solved in float64.
 
     Args:
         image: [channel, height, width].
-        missing: bool [height, width]; at least one pixel is there.
+        missing: bool [height, width]; at least one pixel is not missing.
 
     Returns:
-        An image of the same kind; what is not missing stays as it is.
+        An image of the same type; pixels that are not missing stay the same.
     """
     sparse, linalg = _scipy("scipy.sparse"), _scipy("scipy.sparse.linalg")
     hole = missing.cpu().numpy()
@@ -111,7 +111,7 @@ def fill(image: Tensor, missing: Tensor) -> Tensor:
     for weight, here, there in _neighbours(hole.shape):
         total += weight * np.bincount(number[here][hole[here]], minlength=len(total))
         both, edge = hole[here] & hole[there], hole[here] & ~hole[there]
-        entries.append((number[here][both], number[there][both], np.full(both.sum(), -weight)))
+        entries.append((number[here][both], number[there][both], np.full(int(both.sum()), -weight)))
         known[number[here][edge]] += weight * values[:, *there][:, edge].T
     entries.append((np.arange(len(total)), np.arange(len(total)), total))
     rows, columns, weights = (np.concatenate(parts) for parts in zip(*entries, strict=True))

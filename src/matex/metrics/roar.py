@@ -1,4 +1,4 @@
-"""ROAR+: retrain without what the map ranks highest; a good map leaves less to learn from."""
+"""ROAR+: loss after retraining without the pixels or tokens that the map ranks highest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +21,7 @@ from matex.checks import check
 from matex.errors import InputError
 from matex.forward_pass import embed
 from matex.metrics.embedding import model_of
-from matex.metrics.metric import METRICS, Case, Need, check_percent
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, check_percent
 
 Phrase = tuple[int, ...]
 SIDES = ("image", "text")
@@ -34,7 +33,7 @@ already, and a change of .01 in the loss is a change of 10 % or more in ROAR+.""
 @METRICS("roar-plus")
 @dataclass(frozen=True)
 class RoarPlus:
-    """Rise of the validation loss when the training images, or phrases, were degraded where the map is high.
+    """Increase of the validation loss when the training images, or phrases, are degraded where the map is high.
 
     A copy of the model is trained twice with CLIP's contrastive loss, on the films as they are and on degraded ones,
     from the same weights, on the same films in the same order, and measured on the same clean films. One value per
@@ -44,7 +43,7 @@ class RoarPlus:
     validate on gave a loss of .0055 and a ratio of -51 %).
 
     Args:
-        seeds: how many times; each parts and orders the films anew.
+        seeds: number of repetitions, each with its own split and order of the films.
         epochs: over the training films.
         learning_rate: of AdamW.
         batch_size: films per step, at least; the others of a batch are each film's negatives.
@@ -73,7 +72,7 @@ class RoarPlus:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = True
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "roar_image": "higher",
         "roar_text": "higher",
         "loss_original": "neither",
@@ -94,7 +93,7 @@ class RoarPlus:
         given = (self.removal == "blank") == (self.blank_id is not None)
         check(given, "blank_id", "with removal='blank' and only there", self.blank_id)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+    def __call__(self, cases: Sequence[Case]) -> Columns:
         model = model_of(cases)
         films = [case.cluster for case in cases]
         count = len(set(films))
@@ -111,25 +110,25 @@ class RoarPlus:
         }
         if all(case.token_scores is not None for case in cases):
             degraded["text"] = (images, [self._degrade_text(case) for case in cases])
-        found = {name: np.full(self.seeds, np.nan) for name in self.better}
+        columns = {name: np.full(self.seeds, np.nan) for name in self.better}
         # The loss after training on clean films is the same for every method, so it is cached with the model.
         known = _ORIGINAL.setdefault(model, {})
-        question = (model.weights_sha256, self, tuple(films), tuple(phrases), _digest(images))
+        setting = (model.weights_sha256, self, tuple(films), tuple(phrases), _digest(images))
         for seed in range(self.seeds):
-            if (question, seed) not in known:
-                known[question, seed] = self._retrained(model, films, (images, phrases), (images, phrases), seed)
-            clean = found["loss_original"][seed] = known[question, seed]
+            if (setting, seed) not in known:
+                known[setting, seed] = self._retrained(model, films, (images, phrases), (images, phrases), seed)
+            clean = columns["loss_original"][seed] = known[setting, seed]
             for side, train in degraded.items():
                 loss = self._retrained(model, films, train, (images, phrases), seed)
-                found[f"loss_{side}"][seed] = loss
-                found[f"roar_{side}"][seed] = 100 * (loss - clean) / clean if clean > 0 else np.nan
-        if (smallest := float(found["loss_original"].min())) < SMALL_LOSS:
+                columns[f"loss_{side}"][seed] = loss
+                columns[f"roar_{side}"][seed] = 100 * (loss - clean) / clean if clean > 0 else np.nan
+        if (smallest := float(columns["loss_original"].min())) < SMALL_LOSS:
             warnings.warn(
                 f"The validation loss on clean films is {smallest:.4f}, below {SMALL_LOSS}: ROAR+ divides by it, so "
                 "its percentages magnify noise. Validate on more films, and compare loss_image with loss_original.",
                 stacklevel=2,
             )
-        return found
+        return columns
 
     def _degrade_image(self, case: Case) -> Tensor:
         raw = case.raw.double().numpy()
@@ -154,7 +153,7 @@ class RoarPlus:
         clean: tuple[Tensor, Sequence[Phrase]],
         seed: int,
     ) -> float:
-        """Validation loss on clean films of a copy of the model trained on others."""
+        """Validation loss on clean films of a copy of the model trained on `train`."""
         generator = torch.Generator().manual_seed(seed)
         chosen, held_out = split(films, self.train_share, generator)
         with torch.inference_mode(False), torch.enable_grad():
@@ -174,7 +173,7 @@ class RoarPlus:
 
 @dataclass(frozen=True, eq=False)
 class Learner:
-    """A copy of a model that can be trained, with its inverse temperature as a weight of its own."""
+    """Trainable copy of a model, with its inverse temperature as a separate weight."""
 
     model: Model
     log_scale: nn.Parameter
@@ -187,12 +186,12 @@ class Learner:
         return cls(trained, nn.Parameter(torch.tensor(model.logit_scale, device=model.device).log()))
 
     def parameters(self) -> list[nn.Parameter]:
-        """Every weight; the module's own temperature takes no part and so never moves."""
+        """Every weight; the module's own temperature is not used and so never changes."""
         return [*self.model.module.parameters(), self.log_scale]
 
     def loss(self, images: Tensor, phrases: Sequence[Phrase], some: Tensor) -> Tensor:
         """CLIP's contrastive loss of a batch: each image finds its phrase and each phrase its image."""
-        ids = self.model.batch([Encoded(phrases[i], ()) for i in some.tolist()])
+        ids = self.model.batch([Encoded(phrases[int(i)], ()) for i in some])
         seen: list[Tensor] = []
         for encoder, inputs in ((self.model.image, images[some.to(images.device)]), (self.model.text, ids)):
             tower = staged(encoder)
@@ -206,25 +205,25 @@ _ORIGINAL: weakref.WeakKeyDictionary[Model, dict[object, float]] = weakref.WeakK
 
 
 def split(films: Sequence[str], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Numbers of the cases to train on and of those to validate on, in random order of their films or patients.
+    """Indices of the training and of the validation cases, in random order of their films or patients.
 
-    All cases of a film or patient are on one side: what was trained on is not measured.
+    All cases of a film or patient are on one side of the split.
     """
     cases_of: dict[str, list[int]] = {}
     for i, film in enumerate(films):
         cases_of.setdefault(film, []).append(i)
     groups = list(cases_of.values())
-    order = torch.randperm(len(groups), generator=generator).tolist()
+    order = [groups[int(number)] for number in torch.randperm(len(groups), generator=generator)]
     count = round(share * len(groups))
-    chosen, held_out = ([i for g in part for i in groups[g]] for part in (order[:count], order[count:]))
+    chosen, held_out = ([i for group in part for i in group] for part in (order[:count], order[count:]))
     return torch.tensor(chosen), torch.tensor(held_out)
 
 
 def _digest(images: Tensor) -> str:
-    """One hash of all pixels: films may be prepared in different ways."""
+    """Hash of all pixels, since films may be prepared differently."""
     return hashlib.sha256(images.contiguous().cpu().view(torch.uint8).numpy().data).hexdigest()
 
 
 def _in_batches(order: Tensor, size: int) -> list[Tensor]:
-    """Batches of at least this size where there are so many: a single film would have no negatives."""
+    """Split into batches of at least this size, if possible: a single film would have no negatives."""
     return list(order.tensor_split(max(1, len(order) // size)))

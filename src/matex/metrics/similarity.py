@@ -1,4 +1,4 @@
-"""How alike two maps are: rank correlation, structural similarity, overlap of their highest parts.
+"""Similarity of two maps: rank correlation, structural similarity, overlap of their highest parts.
 
 All are undefined (NaN) where one of the two maps is constant or not finite: such a map has no order. Values that are
 alike to a millionth of a map's range count as equal, since interpolation leaves them so at the borders.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -73,15 +74,16 @@ MEASURES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def rank_vectors(maps: Tensor) -> Tensor:
     """The ranks of maps [map, height, width] as vectors of length 1 about 0, whose products are rank correlations."""
-    found = ranks(_snapped(maps))
-    found = found - found.mean(dim=1, keepdim=True)
-    return _where_defined(maps, found / found.norm(dim=1, keepdim=True))
+    centred = ranks(_snapped(maps))
+    centred = centred - centred.mean(dim=1, keepdim=True)
+    length = cast(Tensor, torch.linalg.vector_norm(centred, dim=1, keepdim=True))
+    return _where_defined(maps, centred / length)
 
 
 def top_vectors(maps: Tensor) -> Tensor:
     """The highest tenths of maps [map, height, width] as vectors, whose products are overlaps."""
-    found = highest(_snapped(maps))
-    return _where_defined(maps, found / found.sum(dim=1, keepdim=True).sqrt())
+    weights = highest(_snapped(maps))
+    return _where_defined(maps, weights / weights.sum(dim=1, keepdim=True).sqrt())
 
 
 def ranks(values: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def highest(values: Tensor, share: float = TOP) -> Tensor:
-    """How much of each value belongs to the highest share of its row: 1, 0, or a fraction at the edge; [row, value]."""
+    """Membership of each value in the highest share of its row: 1, 0, or a fraction at the edge; [row, value]."""
     count = math.ceil(share * values.shape[1])
     edge = values.topk(count, dim=1).values[:, -1:]
     above, level = (values > edge).double(), (values == edge).double()
@@ -107,13 +109,13 @@ def unit(values: Tensor) -> Tensor:
 
 
 def constant(values: Tensor) -> Tensor:
-    """Which of the maps [map, height, width] tell no place from another: equal but for rounding, or not finite."""
+    """Whether each of the maps [map, height, width] is constant but for rounding, or not finite, [map]."""
     low, high = values.amin(dim=(1, 2)), values.amax(dim=(1, 2))
     return ~(high - low > 1e-6 * torch.maximum(low.abs(), high.abs()))
 
 
 def _snapped(values: Tensor) -> Tensor:
-    """Maps [map, height, width] as whole millionths of their range, [map, value]."""
+    """Maps [map, height, width] rounded to millionths of their range, [map, value]."""
     return (unit(values.double()) * 1e6).round().flatten(1)
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Model
 from matex.checks import check
 from matex.metrics.embedding import model_of
-from matex.metrics.metric import METRICS, Case, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import explain_again, original
 from matex.metrics.sample_rng import generator_of
 from matex.metrics.similarity import spearman
@@ -52,7 +51,7 @@ class Stability:
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
     explains_again: ClassVar[bool] = True
-    better: ClassVar[Mapping[str, Literal["higher", "lower", "neither"]]] = {
+    better: ClassVar[Mapping[str, Direction]] = {
         "stability": "higher",
         **{f"stability_{kind}": "higher" for kind in KINDS},
     }
@@ -64,7 +63,7 @@ class Stability:
         check(0 < self.noise < 1, "noise", "above 0 and below 1", self.noise)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
-    def __call__(self, cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+    def __call__(self, cases: Sequence[Case]) -> Columns:
         columns = {name: np.full(len(cases), np.nan) for name in self.better}
         if not cases:
             return columns
@@ -83,24 +82,24 @@ class Stability:
         return columns
 
     def _changes(self, model: Model, case: Case) -> Iterator[tuple[str, Tensor, tuple[int, int]]]:
-        """(kind, changed pixels, how far the content moved down and to the right)."""
+        """(kind, changed pixels, shift of the content down and to the right)."""
         pixels = case.pixels
         step = max(1, round(self.shift * min(pixels.shape[-2:])))
         for moved in ((step, 0), (-step, 0), (0, step), (0, -step)):
             yield "shift", shifted(pixels, *moved), moved
-        way = model.preprocessing
-        assert way is not None  # a case's film was prepared with it
-        low, high = (level[:, None, None].to(pixels) for level in way.levels)
+        preprocessing = model.preprocessing
+        assert preprocessing is not None  # a case's film was prepared with it
+        low, high = (level[:, None, None].to(pixels) for level in preprocessing.levels)
         for factor in (1 - self.brightness, 1 + self.brightness):
             yield "brightness", torch.clamp(low + factor * (pixels - low), low, high), (0, 0)
         generator = generator_of(case, self.seed)
         for _ in range(2):
-            draw = torch.randn(pixels.shape[-2:], generator=generator).to(pixels)  # grey, as films are
-            yield "noise", torch.clamp(pixels + self.noise * (high - low) * draw, low, high), (0, 0)
+            noise = torch.randn(pixels.shape[-2:], generator=generator).to(pixels)  # grey, as films are
+            yield "noise", torch.clamp(pixels + self.noise * (high - low) * noise, low, high), (0, 0)
 
 
 def shifted(pixels: Tensor, down: int, right: int) -> Tensor:
-    """Content moved within [channel, height, width], the border repeated into what it leaves."""
+    """Shift the content of [channel, height, width]; uncovered pixels repeat the border."""
     edges = (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0))
     height, width = pixels.shape[-2:]
     padded = F.pad(pixels[None], edges, mode="replicate")[0]
@@ -108,7 +107,7 @@ def shifted(pixels: Tensor, down: int, right: int) -> Tensor:
 
 
 def common(before: Tensor, after: Tensor, moved: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The parts of two maps [height, width] that show the same content, which moved down and right by so many."""
+    """Crop two maps [height, width] to their common content, which moved down and right by `moved` pixels."""
     height, width = before.shape
     down, right = moved
     rows, columns = slice(max(0, -down), height - max(0, down)), slice(max(0, -right), width - max(0, right))

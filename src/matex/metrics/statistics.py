@@ -1,7 +1,7 @@
 """Means with intervals, and paired tests between methods; undefined values are left out and counted.
 
-Samples that share a patient or a source film are no independent evidence: give it as the cluster, and clusters are
-what is resampled. A handful of clusters supports neither an interval nor a test, however many samples they hold: below
+Samples that share a patient or a source film are not independent: give it as the cluster, and clusters are
+resampled. A handful of clusters supports neither an interval nor a test, however many samples they hold: below
 `FEWEST_CLUSTERS` both are NaN.
 The bootstrap is numpy over all resamples at once, BCa included, so that a table of thirty methods by ten metrics takes
 seconds; Wilcoxon's test is scipy's (extra `benchmark`), which is exact for small numbers without ties.
@@ -25,23 +25,23 @@ Values = NDArray[np.float64]
 RESAMPLES = 10_000
 FEWEST_CLUSTERS = 10
 """Below this many clusters there is no interval and no p-value. With few clusters the bootstrap of a mean has few
-distinct resamples and covers less than it says (measured on 600 samples each: of normal values a nominal 95 % interval
-covers 80 % with 4 clusters and 90 % with 10; of exponential ones 76 and 88 %), and the signed-rank test cannot fall
-below 2 / 2**n, .125 for 4."""
+distinct resamples and covers less than its level (measured on 600 samples each: of normal values a 95 % interval covers
+80 % with 4 clusters and 90 % with 10; of exponential ones 76 and 88 %), and the signed-rank test cannot fall below
+2 / 2**n, .125 for 4."""
 _AT_ONCE = 4_000_000  # random numbers held at a time
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The mean of a column.
+    """Mean of a column with its interval.
 
     Args:
         mean: of the defined values; NaN without any.
         low: lower end of the interval; NaN with fewer than FEWEST_CLUSTERS clusters.
         high: upper end.
-        defined: how many values were averaged.
-        undefined: how many were NaN.
-        clusters: how many different clusters the defined values come from.
+        defined: number of values averaged.
+        undefined: number of NaN.
+        clusters: number of different clusters of the defined values.
     """
 
     mean: float
@@ -54,7 +54,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods on the same samples.
+    """Comparison of two methods on the same samples.
 
     Args:
         difference: mean of first minus second over the samples where both are defined; NaN without any.
@@ -65,7 +65,7 @@ class Comparison:
         p_wilcoxon: two-sided signed-rank test on the clusters' mean differences, zeros left out; 1 when all are zero.
         pairs: samples where both are defined.
         undefined: samples where one or both are not.
-        clusters: how many different clusters the pairs come from.
+        clusters: number of different clusters of the pairs.
     """
 
     difference: float
@@ -90,10 +90,10 @@ def summarise(
 
     Args:
         values: one per sample, NaN where undefined.
-        clusters: what is resampled, such as the patient of each sample; each sample by itself otherwise.
+        clusters: unit of resampling, such as the patient of each sample; by default the sample itself.
         level: share of intervals that hold the true mean.
-        resamples: how many.
-        seed: of the resampling; the same gives the same interval.
+        resamples: number of bootstrap resamples.
+        seed: of the resampling; the same seed gives the same interval.
 
     Raises:
         InputError: a level outside of (0, 1), no resamples, or another number of clusters than of values.
@@ -126,8 +126,8 @@ def compare_paired(
 ) -> Comparison:
     """Difference between two methods on the same samples in the same order, with two paired tests.
 
-    The bootstrap tests the mean, which is what tables show. Wilcoxon's test asks whether differences lie symmetrically
-    about 0; on hits and misses it is a sign test.
+    The bootstrap tests the mean, which tables show. Wilcoxon's test asks whether differences are symmetric about 0; on
+    hits and misses it is a sign test.
 
     Args:
         first, second: one value per sample, NaN where undefined.
@@ -173,7 +173,7 @@ def compare_paired(
 
 
 def check_interval(level: float, resamples: int) -> None:
-    """Refuse a confidence level that is no share, such as 95, and fewer than one resample.
+    """Refuse a confidence level outside (0, 1), such as 95, and fewer than one resample.
 
     Raises:
         InputError: one of them.
@@ -183,7 +183,7 @@ def check_interval(level: float, resamples: int) -> None:
 
 
 def holm(p_values: ArrayLike) -> Values:
-    """Correct p-values for the number of tests, in the same order; NaN stays NaN and is not counted.
+    """Holm correction of p-values for multiple tests, in the same order; NaN stays NaN and is not counted.
 
     Raises:
         InputError: a value outside of [0, 1].
@@ -206,7 +206,7 @@ def holm(p_values: ArrayLike) -> Values:
 
 
 def _chosen(clusters: Sequence[Hashable] | None, defined: NDArray[np.bool_]) -> list[Hashable]:
-    """The clusters of the defined samples."""
+    """Clusters of the defined samples."""
     if clusters is None:
         return list(range(int(defined.sum())))
     if len(clusters) != len(defined):
@@ -215,7 +215,7 @@ def _chosen(clusters: Sequence[Hashable] | None, defined: NDArray[np.bool_]) -> 
 
 
 def _by_cluster(values: Values, clusters: Sequence[Hashable]) -> tuple[Values, Values]:
-    """Sum and number of the values of each cluster."""
+    """Sum and number of values of each cluster."""
     number = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
     which = np.array([number[cluster] for cluster in clusters], dtype=np.intp)
     sums, counts = np.zeros(len(number)), np.zeros(len(number))
@@ -246,9 +246,9 @@ def _bca(sums: Values, counts: Values, level: float, resamples: int, seed: int) 
     below = ((means < mean - rounding).sum() + (means <= mean + rounding).sum()) / 2 / resamples
     bias = normal.inv_cdf(min(max(below, 0.5 / resamples), 1 - 0.5 / resamples))
     without = (sums.sum() - sums) / (counts.sum() - counts)  # jackknife
-    apart = without.mean() - without
-    spread = (apart**2).sum() ** 1.5
-    acceleration = float((apart**3).sum() / (6 * spread)) if spread > 0 else 0.0
+    deviation = without.mean() - without
+    spread = (deviation**2).sum() ** 1.5
+    acceleration = float((deviation**3).sum() / (6 * spread)) if spread > 0 else 0.0
     ends: list[float] = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
         shifted = bias + normal.inv_cdf(tail)
@@ -263,7 +263,7 @@ def _wilcoxon(differences: Values) -> float:
         stats: Any = importlib.import_module("scipy.stats")
     except ImportError:
         raise MissingExtra("Comparing methods needs scipy: pip install 'matex[benchmark]'") from None
-    apart = differences[differences != 0]
+    nonzero = differences[differences != 0]
     if not len(differences):
         return float("nan")
-    return float(stats.wilcoxon(apart).pvalue) if len(apart) else 1.0
+    return float(stats.wilcoxon(nonzero).pvalue) if len(nonzero) else 1.0

@@ -256,4 +256,4 @@ def _move(film: np.ndarray, source: np.ndarray) -> np.ndarray:
     first = np.clip(np.floor(source).astype(np.intp), 0, film.shape[1] - 2)
     share = np.clip(source - first, 0, 1).astype(np.float32)
     near, far = (np.take_along_axis(film, first + step, axis=1) for step in (0, 1))
-    return np.where(source == np.arange(film.shape[1]), film, near + (far - near) * share)
+    return np.where(source == np.arange(film.shape[1], dtype=np.intp), film, near + (far - near) * share)

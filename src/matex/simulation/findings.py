@@ -221,7 +221,7 @@ def _walls(view: View, side: str) -> tuple[np.ndarray, np.ndarray]:
     every = np.arange(len(there))
     reach = max(1, round(0.8 / view.pixel))
     kernel = np.ones(2 * reach + 1) / (2 * reach + 1)
-    borders = []
+    borders: list[np.ndarray] = []
     for edge in (outer, inner):
         full = np.interp(every, rows, edge[rows])
         borders.append(np.convolve(np.pad(full, reach, mode="edge"), kernel, mode="valid"))
@@ -321,7 +321,7 @@ def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
     to_left = float(rng.uniform(0.62, 0.75))
     swell = _ramp((level - top - 0.3 * tall) / (0.4 * tall)) * _ramp((bottom + 3.5 - level) / 4.0)
     source = np.repeat(view.x, len(level), axis=0)
-    borders = []
+    borders: list[np.ndarray] = []
     for sign, inner, outer, share in (
         (-1.0, inner_right, outer_right, 1 - to_left),
         (1.0, inner_left, outer_left, to_left),

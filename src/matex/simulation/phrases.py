@@ -250,7 +250,7 @@ def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: boo
     chance = rng.random() if complete else 0.7
     if chance < 0.08:
         return _negative(findings, rng)
-    order = [findings[i] for i in rng.permutation(len(findings))]
+    order = [findings[int(i)] for i in rng.permutation(len(findings))]
     if len(order) > 1 and chance < 0.5:
         return _join([_mention(one, rng) for one in order], _pick(JOINERS, rng))
     sentence = _mention(order[0], rng)

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file
 
 SIZE = 48
 """Height and width of the film as the network sees it, pixels; its aspect ratio is not kept."""
@@ -52,7 +52,7 @@ def lung_probabilities(film: NDArray[np.uint8]) -> Array:
 @cache
 def _weights() -> tuple[tuple[Array, Array], ...]:
     """Kernel [row, column, out, in] and bias [out] of each convolution, in order of use."""
-    stored = load_file(WEIGHTS)
+    stored: dict[str, Array] = safetensors.numpy.load_file(WEIGHTS)
     return tuple(
         (stored[f"kernel{index}"].astype(np.float32), stored[f"bias{index}"].astype(np.float32))
         for index in range(len(stored) // 2)

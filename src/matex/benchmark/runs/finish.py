@@ -104,7 +104,7 @@ def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> l
     for (dataset, model), spec in itertools.product(pairs, run_specs(config)):
         if (dataset, model, spec.label) in unsupported or (dataset, model, spec.of) in unsupported:
             continue
-        entry = {
+        entry: dict[str, Any] = {
             "dataset": dataset,
             "model": model,
             "method": spec.label,

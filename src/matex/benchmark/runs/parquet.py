@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from matex.errors import InputError, MissingExtra, shortened
 
@@ -87,10 +87,11 @@ def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
 
 
 def read_table(data: bytes) -> Any:
+    """Read a pyarrow table from the bytes of a Parquet file."""
     arrow()
-    import pyarrow.parquet as pq
+    import pyarrow.parquet
 
-    return pq.read_table(io.BytesIO(data))
+    return cast(Any, pyarrow.parquet.read_table(io.BytesIO(data)))
 
 
 def join(tables: Sequence[Any]) -> Any:

@@ -28,7 +28,7 @@ from matex.datasets import Sample
 from matex.datasets.sample import domain_of
 from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
-from matex.metrics import Case, make_metric
+from matex.metrics import Case, Comparing, make_metric
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
@@ -79,8 +79,12 @@ class _ChunkWorker:
         self.on_progress = on_progress
         self.specs = run_specs(plan.config)
         metrics = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
-        self.between = [(choice, metric) for choice, metric in metrics if hasattr(metric, "between")]
-        self.metrics = [pair for pair in metrics if not pair[1].dataset_level and pair not in self.between]
+        self.between = [(choice, metric) for choice, metric in metrics if isinstance(metric, Comparing)]
+        self.metrics = [
+            (choice, metric)
+            for choice, metric in metrics
+            if not (metric.dataset_level or isinstance(metric, Comparing))
+        ]
         self.files: dict[str, bytes] = {}
         self.rows: dict[str, list[Any]] = {name: [] for name in RESULTS}
         self.problems: list[dict[str, Any]] = []
@@ -284,8 +288,8 @@ class _ChunkWorker:
         """Compute the metrics that compare the methods with each other, one run of each."""
         for choice, metric in self.between if len(self.compared) > 1 else ():
             with self._timed("metrics", choice.label):
-                found = metric.between({label: cases for label, (_, cases) in self.compared.items()})
-            for label, columns in found.items():
+                compared = metric.between({label: cases for label, (_, cases) in self.compared.items()})
+            for label, columns in compared.items():
                 self._add(self.compared[label][0], choice.label, columns)
 
     def _add(self, spec: RunSpec, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
