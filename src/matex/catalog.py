@@ -43,7 +43,7 @@ class MethodEntry:
 
     name: str
     summary: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     towers: tuple[str, ...]
     source: str
     needs: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class ParameterEntry:
     """
 
     name: str
-    default: Any
+    default: object
     type: str
     range: str
     summary: str

@@ -34,7 +34,7 @@ PLAIN: Words = {
 """The types of parameters where no Python is written: on the command line and in its lists."""
 
 
-def as_type(value: Any, hint: Any) -> Any:
+def as_type(value: object, hint: Any) -> Any:
     """A value as an annotated type, however it was given: in Python, as numpy's number, in TOML or in JSON.
 
     Lists become tuples, whole numbers floats, numpy's numbers Python's and texts paths where those are asked for; in a
@@ -87,7 +87,7 @@ def in_words(hint: Any, words: Words = PYTHON, several: bool = False) -> str:
     return words[hint][several] if hint in words else getattr(hint, "__name__", str(hint))
 
 
-def _number(value: Any, kind: type[Any]) -> Any:
+def _number(value: Any, kind: type[int] | type[float]) -> Any:
     """A value as int or float; raises ValueError when it is no finite number of this kind."""
     among: Any = Integral if kind is int else Real
     if isinstance(value, bool) or not isinstance(value, among):

@@ -168,7 +168,7 @@ class _Row:
         explanation.save(out / self.folder)
         return RowResult(self.line, self.image, self.text, "done", explanation.score, self.folder)
 
-    def kept(self, out: Path, expected: Mapping[str, Any]) -> RowResult | None:
+    def kept(self, out: Path, expected: Mapping[str, object]) -> RowResult | None:
         """The result of an earlier run that explained this row alike; None where there is none."""
         folder = out / self.folder
         if not all((folder / name).is_file() for name in NAMES):
@@ -212,7 +212,7 @@ def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _Ro
     )
 
 
-def _entry(record: object, name: str) -> Any:
+def _entry(record: object, name: str) -> object:
     """The entry of a record at a dotted name; None where there is none."""
     for part in name.split("."):
         record = record.get(part) if is_mapping(record) else None

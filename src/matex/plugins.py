@@ -97,14 +97,14 @@ def load_file(path: Path) -> tuple[str, ...]:
     return found
 
 
-def origin(kind: type[Any]) -> str | None:
+def origin(kind: type[object]) -> str | None:
     """The file or module a method came from; None for what ships with the package."""
     if kind.__module__.split(".")[0] == "matex":
         return None
     return Path(inspect.getfile(kind)).name if kind.__module__.startswith(_PREFIX) else kind.__module__
 
 
-def describe(kind: type[Any]) -> dict[str, str] | None:
+def describe(kind: type[object]) -> dict[str, str] | None:
     """Where a method came from and the checksum of its file, for the provenance; None for what ships."""
     name = origin(kind)
     if name is None:

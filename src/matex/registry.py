@@ -65,7 +65,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 @functools.cache  # evaluating annotations costs more than the rest of `build`, and they never change
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: type[object]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
@@ -102,7 +102,7 @@ def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, o
         raise InputError(f"Expected parameters of {name} as {listed}, got {error}.") from None
 
 
-def check_counts(parameter: str, value: Any) -> None:
+def check_counts(parameter: str, value: object) -> None:
     """Refuse a whole number, alone or in a tuple, that no run would end with, and any other that overflows in float32.
 
     Raises:

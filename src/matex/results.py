@@ -189,8 +189,8 @@ class Explanation:
     image: SaliencyMap
     tokens: tuple[Token, ...]
     words: tuple[tuple[str, float], ...]
-    components: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, Any])
-    weights: Mapping[str, float] = field(default_factory=dict[str, Any])
+    components: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, NDArray[np.float32]])
+    weights: Mapping[str, float] = field(default_factory=dict[str, float])
     prior: NDArray[np.float32] | None = None
     regions: tuple[Mention, ...] = ()
     notes: tuple[str, ...] = ()

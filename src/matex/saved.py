@@ -27,7 +27,7 @@ from matex.queries import Query
 from matex.results import Computation, Explanation, SaliencyMap, Token
 
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
-KINDS: Mapping[str, tuple[type[Any], ...]] = {
+KINDS: Mapping[str, tuple[type[object], ...]] = {
     "text": (str,),
     "method": (str,),
     "parameters": (dict,),

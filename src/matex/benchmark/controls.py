@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class RunSpec:
     kind: Literal["method", "control"]
     variant: Literal["method", "random weights", "exchanged side", "map"]
     name: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     seed: int
     of: str | None
     description: str
@@ -150,7 +150,7 @@ def control_map(spec: RunSpec, like: Explanation, dataset: str, sample: str) -> 
     )
 
 
-def is_stochastic(name: str, parameters: Mapping[str, Any]) -> bool:
+def is_stochastic(name: str, parameters: Mapping[str, object]) -> bool:
     """Whether the map depends on the method's seed; some methods use it in one of their settings only."""
     return stochastic(make(name, parameters))
 
@@ -204,12 +204,12 @@ def _ablations(choice: MethodChoice, config: Config) -> list[RunSpec]:
     ]
 
 
-def _seeded(name: str, parameters: Mapping[str, Any], seeds: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
+def _seeded(name: str, parameters: Mapping[str, object], seeds: Sequence[int]) -> list[tuple[int, dict[str, object]]]:
     """(seed, parameters) for every run of a method; a seed that the configuration fixes is the only one."""
     if not is_stochastic(name, parameters):
         return [(DETERMINISTIC, dict(parameters))]
-    if "seed" in parameters:
-        return [(int(parameters["seed"]), dict(parameters))]
+    if isinstance(seed := parameters.get("seed"), int):
+        return [(seed, dict(parameters))]
     return [(seed, {**parameters, "seed": seed}) for seed in seeds]
 
 

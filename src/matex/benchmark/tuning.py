@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ class Trial:
             settings that were tried; NaN with too few of them, and for the defaults.
     """
 
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     value: float
     undefined: int
     p: float = math.nan
@@ -75,7 +74,7 @@ class Tuned:
     better: str
     trials: tuple[Trial, ...]
     default: Trial
-    fixed: Mapping[str, Any]
+    fixed: Mapping[str, object]
     samples: int
     clusters: int
     left_out: int
@@ -118,7 +117,7 @@ class Tuned:
         return f"The defaults are kept: {reason}; {tried}."
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """The chosen setting with the fixed parameters.
 
         Raises:
@@ -136,12 +135,12 @@ def tune(
     model: Model,
     samples: Iterable[Sample],
     method: str,
-    values: Mapping[str, Sequence[Any]],
+    values: Mapping[str, Sequence[object]],
     metric: str,
     column: str | None = None,
     *,
-    metric_parameters: Mapping[str, Any] | None = None,
-    fixed: Mapping[str, Any] | None = None,
+    metric_parameters: Mapping[str, object] | None = None,
+    fixed: Mapping[str, object] | None = None,
     trials: int | None = None,
     seed: int = 0,
     split: str = "val",
@@ -297,7 +296,7 @@ def write_preset(tuned: Tuned, path: str | Path) -> Path:
     return path
 
 
-def _settings(values: Mapping[str, Sequence[Any]], trials: int | None, seed: int) -> list[dict[str, Any]]:
+def _settings(values: Mapping[str, Sequence[object]], trials: int | None, seed: int) -> list[dict[str, object]]:
     """Every combination in order, or some of them in a drawn order, none twice."""
     if not values or not all(values.values()):
         raise InputError(f"Expected values to try for one or more parameters, got {dict(values)}.")
@@ -330,7 +329,7 @@ def _batches(
             bar.update(len(some))
 
 
-def _trial(parameters: Mapping[str, Any], values: NDArray[np.float64], p: float = math.nan) -> Trial:
+def _trial(parameters: Mapping[str, object], values: NDArray[np.float64], p: float = math.nan) -> Trial:
     known = values[~np.isnan(values)]
     return Trial(parameters, float(known.mean()) if len(known) else float("nan"), len(values) - len(known), p)
 

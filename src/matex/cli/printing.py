@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matex import Explanation
@@ -44,7 +44,7 @@ def print_explanations(explanations: Explanation | Sequence[Explanation]) -> Non
     print_json([to_dict(one) for one in explanations] if many else to_dict(explanations))
 
 
-def print_json(values: Any) -> None:
+def print_json(values: object) -> None:
     """JSON on stdout; the lists need nothing more than the standard library for it."""
     from matex.serialise import strict_json
 

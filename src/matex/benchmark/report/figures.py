@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ from matex.benchmark.report.rankings import Ranks
 from matex.benchmark.report.section import Measure, Section, stage_of
 from matex.benchmark.report.stats import EXCHANGED, SectionStats
 from matex.benchmark.report.style import ARROWS, heading, style_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SHARED = (  # label, colour, dashes
     ("control: uniform", SOFT, (1, 2)),
@@ -79,7 +82,7 @@ def overview(stats: SectionStats, measures: Sequence[Measure], key: str, title: 
 
 
 def _draw_controls(
-    axes: Any, stats: SectionStats, measure: Measure, methods: Sequence[str], y: NDArray[np.intp]
+    axes: Axes, stats: SectionStats, measure: Measure, methods: Sequence[str], y: NDArray[np.intp]
 ) -> None:
     """Shared controls as vertical lines, those of a method as markers on its line."""
     scale = style_of(measure).scale
@@ -93,7 +96,7 @@ def _draw_controls(
         axes.plot(means, y, marker, color=colour, markersize=5, markerfacecolor="white", label=kind)
 
 
-def _draw_means(axes: Any, stats: SectionStats, measure: Measure, methods: Sequence[str], y: NDArray[np.intp]) -> bool:
+def _draw_means(axes: Axes, stats: SectionStats, measure: Measure, methods: Sequence[str], y: NDArray[np.intp]) -> bool:
     """Means of the methods with their intervals; whether there are any intervals."""
     scale = style_of(measure).scale
     found = [stats.estimate(method, measure) for method in methods]
@@ -128,7 +131,7 @@ def curve_figure(
     return figure.drawing(key, title, caption, alt)
 
 
-def _draw_control_curves(axes: Any, stats: SectionStats, method: str, curve: Curve) -> None:
+def _draw_control_curves(axes: Axes, stats: SectionStats, method: str, curve: Curve) -> None:
     """Curves of the controls; only of a random map where the curve is not about localisation."""
     first = curve.measures[0]
     controls = {"control: random": ("random map", SOFT, ":")}
@@ -142,7 +145,7 @@ def _draw_control_curves(axes: Any, stats: SectionStats, method: str, curve: Cur
             axes.plot(curve.percents, _means(stats, label, curve), style, color=shade, linewidth=1.3, label=name)
 
 
-def _draw_curve(axes: Any, stats: SectionStats, method: str, curve: Curve, colour: str, label: str) -> None:
+def _draw_curve(axes: Axes, stats: SectionStats, method: str, curve: Curve, colour: str, label: str) -> None:
     """A method's curve with its 95 % band."""
     found = [stats.estimate(method, measure) for measure in curve.measures]
     low = [one.summary.low if one else math.nan for one in found]
@@ -196,7 +199,7 @@ def sanity_figure(stats: SectionStats, metric: str, key: str) -> Drawing | None:
 
 
 def _draw_stages(
-    axes: Any,
+    axes: Axes,
     stats: SectionStats,
     method: str,
     stages: Sequence[str],
@@ -250,7 +253,7 @@ def distributions(stats: SectionStats, measures: Sequence[Measure], key: str) ->
     return figure.drawing(key, "Distributions over samples", caption, alt)
 
 
-def _draw_samples(axes: Any, values: NDArray[np.float64], y: float, colour: str, rng: np.random.Generator) -> None:
+def _draw_samples(axes: Axes, values: NDArray[np.float64], y: float, colour: str, rng: np.random.Generator) -> None:
     """Samples as dots around a height, with their quartiles."""
     values = values[~np.isnan(values)]
     if not len(values):

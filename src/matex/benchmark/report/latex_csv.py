@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 from matex.benchmark.report.section import Measure
 from matex.benchmark.report.style import ARROWS
@@ -135,7 +134,7 @@ def escape(text: str) -> str:
     )
 
 
-def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, Any]:
+def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, object]:
     return {
         "section": section,
         "table": table.key,
@@ -147,7 +146,7 @@ def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, An
     }
 
 
-def _facts(cell: MeanCell | DifferenceCell | QuotedCell) -> dict[str, Any]:
+def _facts(cell: MeanCell | DifferenceCell | QuotedCell) -> dict[str, object]:
     """The columns of report.csv that depend on the cell."""
     if isinstance(cell, QuotedCell):
         return _quoted_facts(cell)
@@ -160,7 +159,7 @@ def _facts(cell: MeanCell | DifferenceCell | QuotedCell) -> dict[str, Any]:
     }
 
 
-def _quoted_facts(cell: QuotedCell) -> dict[str, Any]:
+def _quoted_facts(cell: QuotedCell) -> dict[str, object]:
     value, _, error = cell.printed.partition("±")
     return {
         "metric": cell.column.metric,
@@ -173,31 +172,31 @@ def _quoted_facts(cell: QuotedCell) -> dict[str, Any]:
     }
 
 
-def _mean_facts(cell: MeanCell) -> tuple[dict[str, Any], dict[str, float]]:
-    estimate, found = cell.estimate, cell.estimate.summary
-    facts = {
+def _mean_facts(cell: MeanCell) -> tuple[dict[str, object], dict[str, float]]:
+    estimate, summary = cell.estimate, cell.estimate.summary
+    facts: dict[str, object] = {
         **_measure_facts(estimate.measure),
         "method": estimate.method,
-        "n": found.defined,
-        "undefined": found.undefined,
+        "n": summary.defined,
+        "undefined": summary.undefined,
         "draws": estimate.repetitions,
-        "clusters": found.clusters,
+        "clusters": summary.clusters,
     }
-    return facts, {"value": found.mean, "low": found.low, "high": found.high, "spread": estimate.spread}
+    return facts, {"value": summary.mean, "low": summary.low, "high": summary.high, "spread": estimate.spread}
 
 
-def _difference_facts(cell: DifferenceCell) -> tuple[dict[str, Any], dict[str, float]]:
-    difference, found = cell.difference, cell.difference.comparison
-    facts = {
+def _difference_facts(cell: DifferenceCell) -> tuple[dict[str, object], dict[str, float]]:
+    difference, comparison = cell.difference, cell.difference.comparison
+    facts: dict[str, object] = {
         **_measure_facts(difference.measure),
         "method": difference.first,
         "against": difference.second,
-        "n": found.pairs,
-        "undefined": found.undefined,
-        "clusters": found.clusters,
+        "n": comparison.pairs,
+        "undefined": comparison.undefined,
+        "clusters": comparison.clusters,
         "p_holm": "" if math.isnan(difference.p) else repr(difference.p),
     }
-    return facts, {"value": found.difference, "low": found.low, "high": found.high}
+    return facts, {"value": comparison.difference, "low": comparison.low, "high": comparison.high}
 
 
 def _measure_facts(measure: Measure) -> dict[str, str]:

@@ -18,7 +18,7 @@ from matex.benchmark.controls import applies, localises, run_specs, targets_pred
 from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.finish import describe
-from matex.benchmark.runs.parquet import ADDED, check_table, read_table
+from matex.benchmark.runs.parquet import ADDED, ArrowTable, check_table, read_table
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
 from matex.checks import is_mapping, parse_json, read_bytes, read_json, read_text
 from matex.errors import InputError, shown
@@ -156,7 +156,7 @@ class _Results:
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: Any) -> _Results:
+    def of(cls, table: ArrowTable) -> _Results:
         """From a pyarrow table."""
         encoded = {name: table[name].combine_chunks().dictionary_encode() for name in (*_KEY, "sample")}
         words = {name: tuple(column.dictionary.to_pylist()) for name, column in encoded.items()}
@@ -171,7 +171,9 @@ class _Results:
         return cls(cast(dict[Key, NDArray[np.intp]], rows), values, seeds, numbers["sample"], words["sample"])
 
 
-def _sections(config: Config, described: Sequence[Mapping[str, Any]], tables: Mapping[str, Any]) -> tuple[Section, ...]:
+def _sections(
+    config: Config, described: Sequence[Mapping[str, Any]], tables: Mapping[str, ArrowTable]
+) -> tuple[Section, ...]:
     samples, scores = (_rows(tables[name]) for name in ("samples", "scores"))
     results = _Results.of(tables["results"])
     return tuple(
@@ -181,7 +183,7 @@ def _sections(config: Config, described: Sequence[Mapping[str, Any]], tables: Ma
     )
 
 
-def _rows(table: Any) -> list[Mapping[str, Any]]:
+def _rows(table: ArrowTable) -> list[Mapping[str, Any]]:
     """Rows of a pyarrow table, or of a list of them."""
     return cast(list[Mapping[str, Any]], table if isinstance(table, list) else table.to_pylist())
 
@@ -275,7 +277,7 @@ def _by_seed(
     return runs, present
 
 
-def _table(path: Path, name: str, older: bool = False) -> Any:
+def _table(path: Path, name: str, older: bool = False) -> ArrowTable:
     """One table of the run, with the columns that it was written with; runs of an older format may lack some."""
     data = read_bytes(path, f"{name}.parquet", MAX_RECORD)
     try:
@@ -322,7 +324,7 @@ def _events(store: Store) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -97,7 +96,7 @@ def difference_over_models(setting: Setting, first: str, second: str, measure: M
     difference = setting.values(first, measure) - setting.values(second, measure)
     models, samples = difference.shape
     section = setting.sections[0]
-    effects: dict[str, list[Any]] = {
+    effects: dict[str, list[object]] = {
         "model": [model for model in range(models) for _ in range(samples)],
         "film": list(section.clusters) * models,
         "finding": [str(row["group"]) for row in section.samples] * models,

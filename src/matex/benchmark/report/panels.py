@@ -8,9 +8,13 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from matex.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the lighter ones darkened for thin lines.
 Arguments = ParamSpec("Arguments")
@@ -19,7 +23,7 @@ INK, SOFT, FAINT = "#1b2026", "#57616d", "#c3cad2"
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY = "#0072b2", "#c44e00", "#00795a", "#a3528a", "#a87400", "#2a7fb8"
 WIDTH = 11.5  # inches
 PANELS = 4  # side by side
-SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[str, object] = {
     "svg.hashsalt": "matex",  # the same bytes for the same numbers
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -103,10 +107,10 @@ class PanelFigure:
     ) -> None:
         from matplotlib.figure import Figure
 
-        self.figure: Any = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")
+        self.figure = Figure(figsize=(width, rows * height + top + bottom), layout="constrained")
         panels = self.figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
-        self.axes: list[Any] = list(panels.flat)
-        self.first_column: list[Any] = list(panels[:, 0])
+        self.axes: list[Axes] = list(panels.flat)
+        self.first_column: list[Axes] = list(panels[:, 0])
         self._columns = columns
         self._narrow = width < WIDTH
 
@@ -116,7 +120,7 @@ class PanelFigure:
 
     def legend(self) -> None:
         """One entry per label, of whatever panels have it."""
-        handles: dict[str, Any] = {}
+        handles: dict[str, Artist] = {}
         for axes in self.axes:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)

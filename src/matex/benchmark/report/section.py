@@ -40,7 +40,7 @@ class Entry:
     of: str | None
     name: str
     description: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     seeds: tuple[int, ...]
 
 
@@ -64,7 +64,7 @@ class Measure:
     better: Better
     localises: bool
     dataset_level: bool
-    parameters: Mapping[str, Any] = field(compare=False, default_factory=dict[str, Any])
+    parameters: Mapping[str, object] = field(compare=False, default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, eq=False)

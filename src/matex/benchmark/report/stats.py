@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +204,7 @@ def subgroups(section: Section) -> dict[str, dict[str, NDArray[np.bool_]]]:
     differs from film to film.
     """
     rows = section.samples
-    facts: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in ("group", "split")}
+    facts: dict[str, list[object]] = {name: [row[name] for row in rows] for name in ("group", "split")}
     for name in dict.fromkeys(name for row in rows for name in row["attributes"]):
         facts[name] = [row["attributes"].get(name) for row in rows]
     if facts.get("finding") == facts["group"]:
@@ -213,7 +213,7 @@ def subgroups(section: Section) -> dict[str, dict[str, NDArray[np.bool_]]]:
     return {name: of_level for name, of_level in levels.items() if len(of_level) > 1}
 
 
-def _levels(values: Sequence[Any], films: int) -> dict[str, NDArray[np.bool_]]:
+def _levels(values: Sequence[object], films: int) -> dict[str, NDArray[np.bool_]]:
     """Samples by level; none for what is only another name of each film."""
     known = [value for value in values if value is not None and value != ""]
     different = set(known)
@@ -222,7 +222,8 @@ def _levels(values: Sequence[Any], films: int) -> dict[str, NDArray[np.bool_]]:
     if numeric and counted and len(different) >= films:
         return {}
     if numeric and len(different) > (LEVELS if counted else 3):
-        return _thirds(np.array([math.nan if value in (None, "") else float(value) for value in values]))
+        numbers = [float(value) if isinstance(value, int | float) else math.nan for value in values]
+        return _thirds(np.array(numbers))
     if len(different) > LEVELS * 2:
         return {}
     return {str(level): np.array([value == level for value in values]) for level in sorted(different, key=str)}

@@ -17,6 +17,7 @@ from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import (
     RESULTS,
     SCORES,
+    ArrowTable,
     join,
     read_table,
     results_table,
@@ -56,7 +57,7 @@ def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> 
 
 def _dataset_level_metrics(
     store: Store, plan: Plan, inputs: Inputs, parts: Sequence[Mapping[str, Any]], progress: bool
-) -> list[Any]:
+) -> list[ArrowTable]:
     """Compute the metrics that compare all maps of a method with each other, from the stored maps."""
     config = plan.config
     chosen = [choice for choice in config.metrics if METRICS[choice.name].dataset_level]
@@ -71,12 +72,12 @@ def _dataset_level_metrics(
     numbers: dict[tuple[str, str], dict[str, int]] = {}
     for chunk, part in zip(plan.chunks(), parts, strict=True):
         numbers.setdefault((chunk.dataset, chunk.model), {}).update(part["numbers"])
-    tables: list[Any] = []
+    tables: list[ArrowTable] = []
     for model, dataset, spec, choice in tqdm(todo, desc="whole", disable=not (progress and todo)):
         name = f"work/whole/{len(tables)}.parquet"
         if not (store.path / name).exists():
             cases = StoredCases(store, inputs, numbers[dataset, model], dataset, model, spec)
-            rows: dict[str, list[Any]] = {column: [] for column in RESULTS}
+            rows: dict[str, list[object]] = {column: [] for column in RESULTS}
             start = time.perf_counter()
             try:
                 columns = make_metric(choice.name, choice.parameters)(cases) if len(cases) else {}
@@ -136,7 +137,7 @@ def _described(
     ]
 
 
-def _columns(results: Any) -> dict[str, list[str]]:
+def _columns(results: ArrowTable) -> dict[str, list[str]]:
     """Columns of each metric, by name."""
     pairs = results.select(["metric", "column"]).group_by(["metric", "column"]).aggregate([]).to_pylist()
     found: dict[str, list[str]] = {}

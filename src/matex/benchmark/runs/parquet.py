@@ -8,6 +8,9 @@ from typing import Any, cast
 
 from matex.errors import InputError, MissingExtra, shortened
 
+ArrowTable = Any
+"""A pyarrow.Table; pyarrow has no types."""
+
 RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
 SAMPLES = (
     "dataset",
@@ -30,16 +33,16 @@ ADDED = frozenset({"cluster"})
 MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
 
 
-def results_table(columns: Mapping[str, Sequence[Any]]) -> Any:
+def results_table(columns: Mapping[str, Sequence[object]]) -> ArrowTable:
     """Rows of results as a pyarrow table; NaN stays NaN."""
     return arrow().table({name: columns[name] for name in RESULTS}, schema=schema("results"))
 
 
-def samples_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+def samples_table(rows: Sequence[Mapping[str, object]]) -> ArrowTable:
     return arrow().table({name: [row[name] for row in rows] for name in SAMPLES}, schema=schema("samples"))
 
 
-def scores_table(rows: Sequence[Mapping[str, Any]]) -> Any:
+def scores_table(rows: Sequence[Mapping[str, object]]) -> ArrowTable:
     return arrow().table({name: [row[name] for row in rows] for name in SCORES}, schema=schema("scores"))
 
 
@@ -55,7 +58,7 @@ def schema(table: str) -> Any:
     return pa.schema([(name, kinds.get(name, pa.string())) for name in columns])
 
 
-def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
+def check_table(table: ArrowTable, name: str, optional: Collection[str] = ()) -> None:
     """Refuse a table with other columns or types than it was written with, or with missing values.
 
     Raises:
@@ -76,7 +79,7 @@ def check_table(table: Any, name: str, optional: Collection[str] = ()) -> None:
             raise InputError(f"Expected {column.name} in {name}.parquet in every row, got {found.null_count} gaps.")
 
 
-def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
+def table_bytes(table: ArrowTable, order: Sequence[str] = ()) -> bytes:
     """A table as Parquet, sorted by these columns; rows that are equal in all of them keep their order."""
     arrow()
     import pyarrow.parquet as pq
@@ -86,15 +89,15 @@ def table_bytes(table: Any, order: Sequence[str] = ()) -> bytes:
     return stream.getvalue()
 
 
-def read_table(data: bytes) -> Any:
+def read_table(data: bytes) -> ArrowTable:
     """Read a pyarrow table from the bytes of a Parquet file."""
     arrow()
     import pyarrow.parquet
 
-    return cast(Any, pyarrow.parquet.read_table(io.BytesIO(data)))
+    return cast(ArrowTable, pyarrow.parquet.read_table(io.BytesIO(data)))
 
 
-def join(tables: Sequence[Any]) -> Any:
+def join(tables: Sequence[ArrowTable]) -> ArrowTable:
     """Concatenate tables."""
     return arrow().concat_tables(tables)
 

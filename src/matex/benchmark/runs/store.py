@@ -36,7 +36,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.benchmark.runs.parquet import read_table
+from matex.benchmark.runs.parquet import ArrowTable, read_table
 from matex.checks import parse_array, parse_json, read_bytes, read_json
 from matex.errors import InputError, shown
 from matex.serialise import strict_json
@@ -122,7 +122,7 @@ class Store:
                 pass
             yield
 
-    def start(self, plan: Mapping[str, Any]) -> None:
+    def start(self, plan: Mapping[str, object]) -> None:
         """Create the folder and record the plan."""
         self.write(PLAN, as_json(plan))
 
@@ -144,7 +144,7 @@ class Store:
                     temporary.unlink(missing_ok=True)  # a full disk has no room for partial files
                 raise
 
-    def log(self, event: str, **facts: Any) -> None:
+    def log(self, event: str, **facts: object) -> None:
         """Append a line to log.jsonl.
 
         Raises:
@@ -174,7 +174,7 @@ class Store:
         """
         return self._read_json(chunk_file(chunk), _advice(chunk))
 
-    def values(self, chunk: ChunkKey) -> Any:
+    def values(self, chunk: ChunkKey) -> ArrowTable:
         """The chunk's rows of results, a pyarrow table.
 
         Raises:
@@ -303,11 +303,11 @@ def _has_content(file: Path) -> bool:
     return os.path.exists(file) and not (file.is_file() and file.stat().st_size == 0)
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     """Readable JSON, the same bytes for the same value."""
     return (strict_json(value) + "\n").encode()
 
 
-def as_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def as_lines(rows: Sequence[Mapping[str, object]]) -> bytes:
     """One JSON object per line."""
     return b"".join((json.dumps(row, ensure_ascii=False) + "\n").encode() for row in rows)

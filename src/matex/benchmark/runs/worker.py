@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ class ChunkResult:
     """
 
     files: Mapping[str, bytes]
-    log: Mapping[str, Any]
+    log: Mapping[str, object]
 
 
 def compute(plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCallback) -> ChunkResult:
@@ -60,7 +59,11 @@ def compute(plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCa
 
 
 def append(
-    rows: dict[str, list[Any]], key: tuple[Any, ...], column: str, samples: Sequence[str], values: NDArray[np.float64]
+    rows: dict[str, list[object]],
+    key: tuple[object, ...],
+    column: str,
+    samples: Sequence[str],
+    values: NDArray[np.float64],
 ) -> None:
     """Append one row per value: of each sample, or of the data set when `samples` are empty names."""
     for name, part in zip(RESULTS, (*key, column), strict=False):
@@ -86,9 +89,9 @@ class _ChunkWorker:
             if not (metric.dataset_level or isinstance(metric, Comparing))
         ]
         self.files: dict[str, bytes] = {}
-        self.rows: dict[str, list[Any]] = {name: [] for name in RESULTS}
-        self.problems: list[dict[str, Any]] = []
-        self.unsupported: list[dict[str, Any]] = []
+        self.rows: dict[str, list[object]] = {name: [] for name in RESULTS}
+        self.problems: list[dict[str, object]] = []
+        self.unsupported: list[dict[str, object]] = []
         self.seconds: dict[str, dict[str, float]] = {"reading": {}, "methods": {}, "metrics": {}}
         self.numbers: dict[str, int] = {}
         self.samples: list[Sample] = []
@@ -297,7 +300,7 @@ class _ChunkWorker:
         for column, values in columns.items():
             append(self.rows, key, column, [sample.id for sample in self.samples], values)
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> dict[str, object]:
         """Samples, scores and problems: everything about the chunk but values of metrics."""
         pairs = list(zip(self.samples, self.films, strict=True))
         where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
@@ -322,7 +325,7 @@ class _ChunkWorker:
         self.seconds[kind][label] = self.seconds[kind].get(label, 0.0) + time.perf_counter() - start
 
 
-def _row(sample: Sample, film: Film) -> dict[str, Any]:
+def _row(sample: Sample, film: Film) -> dict[str, object]:
     """A sample as samples.parquet holds it."""
     return {
         "sample": sample.id,

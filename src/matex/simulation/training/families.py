@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -186,7 +187,7 @@ class Siglip:
 FAMILIES: dict[Name, Family] = {"clip": Clip(), "siglip": Siglip()}
 
 
-def load(folder: Any) -> tuple[Family, PreTrainedModel]:
+def load(folder: str | Path) -> tuple[Family, PreTrainedModel]:
     """A trained folder in float32, and its family by the kind in its config.json."""
     from transformers import AutoConfig
 
