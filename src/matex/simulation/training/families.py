@@ -154,10 +154,11 @@ class Siglip:
             "projection_size": IMAGE["hidden_size"],
         }
         model = SiglipModel(SiglipConfig(text_config=text, vision_config=dict(IMAGE)))
-        # The start of the published training: most pairs are false ("Sigmoid Loss", arXiv:2303.15343, section 3).
+        # The published training starts with a bias of -10, since most pairs are false ("Sigmoid Loss",
+        # arXiv:2303.15343, section 3). The loss is balanced here, see `objective.sigmoid`.
         with torch.no_grad():
             model.logit_scale.fill_(math.log(10.0))
-            model.logit_bias.fill_(-4.0)
+            model.logit_bias.fill_(-2.0)
         return model
 
     def processor(self) -> SiglipImageProcessor:

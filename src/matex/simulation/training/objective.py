@@ -82,14 +82,17 @@ def sigmoid(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
         weights: how much a true sentence counts [text].
 
     Returns:
-        Sum over the pairs of an image, averaged over the images.
+        Mean over the true pairs plus mean over the false ones. The published sum over all pairs learned slowly here,
+        where a film is true of a few of some hundred sentences: at step 1000 the readout had the loss that the softmax
+        reaches at step 650.
 
     Source:
-        "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, eq. 1.
+        "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, eq. 1, balanced.
     """
-    known = ~torch.isnan(truth)
     loss = F.binary_cross_entropy_with_logits(logits, torch.nan_to_num(truth), reduction="none")
-    return (loss * torch.where(truth == 1, weights, 1.0) * known).sum() / len(logits)
+    true, false = (truth == 1) * weights, (truth == 0).float()
+    shares = [kind / kind.sum().clamp(min=1e-6) for kind in (true, false)]
+    return (loss * (shares[0] + shares[1])).sum()
 
 
 def local(similarity: Tensor, coverage: Tensor, meant: Tensor, usable: Tensor) -> Tensor:
