@@ -79,6 +79,7 @@ class Film:
     spacing: tuple[float, float, bool] | None = None
     """Millimetres between pixel centres of `size` (down, across), and whether they are calibrated to the patient;
     otherwise they are those of the detector, on which the patient is magnified. None where the file states none."""
+    uids: tuple[tuple[str, str], ...] = ()  # (keyword, UID) of a DICOM file, where `read` was to keep them
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
         """The film with what somebody knows about it; None leaves what the file says."""
@@ -108,7 +109,7 @@ class Film:
         return ("L", "R") if self.mirrored != (self.turns == 2) else ("R", "L")
 
 
-def read(source: object, *, side: int | None = None) -> Film:
+def read(source: object, *, side: int | None = None, derived: bool = False, keep_uids: bool = False) -> Film:
     """Read one still image.
 
     Args:
@@ -117,6 +118,9 @@ def read(source: object, *, side: int | None = None) -> Film:
         side: read a file reduced, so that its shorter side keeps at least so many pixels: JPEG and JPEG 2000 by a
             power of two, as they are decoded; others beyond MAX_WHOLE pixels by a whole number, as means over blocks.
             None: every pixel.
+        derived: read DICOM pictures of saliency maps and segmentations too, which no film are and are refused else.
+        keep_uids: keep the Study, Series and SOP Instance UIDs of a DICOM file, which allow whoever has access to the
+            archive to find the patient.
 
     Returns:
         The film. Three equal channels become one. Integers of more than 8 bits are scaled linearly from their
@@ -144,17 +148,17 @@ def read(source: object, *, side: int | None = None) -> Film:
         whole = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()
         return Film(pixels, "image", whole, notes=tuple(notes))
     if isinstance(source, str | Path):
-        return _read_file(source, side)
+        return _read_file(source, side, derived, keep_uids)
     raise InputError(
         f"Expected a path, a Pillow image or a NumPy array, got {type(source).__name__}. "
         "Give tensor.numpy() for a tensor, a path for a file."
     )
 
 
-def _read_file(source: str | Path, side: int | None) -> Film:
+def _read_file(source: str | Path, side: int | None, derived: bool, keep_uids: bool) -> Film:
     where = repr(str(source))
     where = where if len(where) <= 200 else where[:90] + "..." + where[-90:]
-    return _read_data(_file_bytes(Path(source), str(source), where), source, where, side)
+    return _read_data(_file_bytes(Path(source), str(source), where), source, where, side, derived, keep_uids)
 
 
 def read_bytes(data: bytes, name: str, *, side: int | None = None) -> Film:
@@ -176,12 +180,14 @@ def read_bytes(data: bytes, name: str, *, side: int | None = None) -> Film:
     return _read_data(data, name, where, side)
 
 
-def _read_data(data: bytes, source: str | Path, where: str, side: int | None) -> Film:
+def _read_data(
+    data: bytes, source: str | Path, where: str, side: int | None, derived: bool = False, keep_uids: bool = False
+) -> Film:
     whole = hashlib.sha256(data).hexdigest()
     if is_dicom(data):
         stream = BytesIO(data)
         del data  # the stream is closed once the data set holds a copy, so that there are never three
-        return _read_dicom(stream, whole, side)
+        return _read_dicom(stream, whole, side, derived, keep_uids)
     notes: list[str] = []
     try:
         with _warnings_as_notes(notes):
@@ -325,7 +331,7 @@ def is_dicom(data: bytes) -> bool:
     return explicit or implicit
 
 
-def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
+def _read_dicom(stream: BytesIO, whole: str, side: int | None, derived: bool, keep_uids: bool) -> Film:
     try:
         from matex.dicom.read import UnsupportedDicom, decode
     except ModuleNotFoundError as error:
@@ -334,7 +340,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
         raise InputError("Reading DICOM needs pydicom: pip install matex[dicom]") from None
     try:
         with FILTERS:
-            image = decode(stream, max_pixels=MAX_PIXELS)
+            image = decode(stream, max_pixels=MAX_PIXELS, derived=derived)
     except UnsupportedDicom as error:
         raise InputError(str(error)) from None
     full = (image.pixels.shape[0], image.pixels.shape[1])
@@ -352,6 +358,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None) -> Film:
         turns=image.turns,
         full=full if factor > 1 else None,
         spacing=image.spacing,
+        uids=image.uids if keep_uids else (),
     )
 
 

@@ -128,7 +128,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     arrays = load_grids(saved)
     if "image" not in arrays:
         raise InputError(f"Expected {GRIDS} in {shown(folder)}, which earlier versions did not write. Explain again.")
-    film = read(image or find_image(saved), side=READ_SIDE)
+    film = read(image or find_image(saved), side=READ_SIDE, derived=True)
     if film.sha256 != saved["provenance.image.sha256"]:
         raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
     film = film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])

@@ -149,6 +149,7 @@ def provenance(model: Model, name: str, method: Method, subject: Subject, second
             "view": film.view,
             "mirrored": film.mirrored,
             "oriented": film.oriented,
+            **({"uids": dict(film.uids)} if film.uids else {}),
         },
         "text": query.text,
         "token_ids": list(subject.phrase.ids),

@@ -104,10 +104,17 @@ class FilmOptions:
         ),
     ] = None
     lung_mask: LungMaskOption = None
+    derived: Annotated[
+        bool, typer.Option("--derived", help="Read DICOM segmentations and pictures of maps, which are refused else.")
+    ] = False
+    keep_uids: Annotated[
+        bool,
+        typer.Option("--keep-uids", help="Keep the UIDs of a DICOM film in the record: they lead to the patient."),
+    ] = False
 
     def read(self, image: str) -> Film:
         """The film, with the view and orientation that the user states."""
-        return read_film(image, self.view, self.mirrored)
+        return read_film(image, self.view, self.mirrored, derived=self.derived, keep_uids=self.keep_uids)
 
     def read_mask(self, film: Film) -> NDArray[np.generic] | None:
         """The lung mask of a film [height, width]; None where no file is named."""
@@ -222,12 +229,15 @@ class DicomOptions:
         return 0.5 if self.dicom_threshold is None else self.dicom_threshold
 
 
-def read_film(image: str | Path, view: str | None, mirrored: bool | None) -> Film:
-    """A film at the size that maps need, with the view and orientation that the user states."""
+def read_film(
+    image: str | Path, view: str | None, mirrored: bool | None, derived: bool = False, keep_uids: bool = False
+) -> Film:
+    """A film at the size that maps need, with the view and orientation that the user states; see `matex.read`."""
     import matex
     from matex.images import READ_SIDE
 
-    return matex.read(image, side=READ_SIDE).known_as(view, mirrored)
+    film = matex.read(image, side=READ_SIDE, derived=derived, keep_uids=keep_uids)
+    return film.known_as(view, mirrored)
 
 
 GROUPS = (FilmOptions, ModelOptions, DicomOptions)

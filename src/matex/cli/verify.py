@@ -52,7 +52,9 @@ def verify(
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
-    film = read_film(image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"])
+    film = read_film(
+        image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"], derived=True
+    )
     mask = load_grids(saved).get("lung_mask")
     if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
         raise InputError("This explanation was made with a lung mask. Name it with --lung-mask.")

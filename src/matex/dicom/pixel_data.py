@@ -128,6 +128,23 @@ def pixel_layout(dataset: Dataset, max_bytes: int) -> PixelLayout:
     return PixelLayout(rows, columns, allocated, stored, high, representation, photometric == "MONOCHROME1")
 
 
+def colour_pixels(dataset: Dataset, max_pixels: int) -> np.ndarray:
+    """Pixels uint8 [rows, columns, 3] of an uncompressed RGB picture with interleaved colours, 8 bits each.
+
+    Raises:
+        UnsupportedDicom: another layout, or data of another size than the header says.
+    """
+    rows, columns, samples, allocated = (
+        whole_number(dataset, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+    )
+    data = dataset.get_item("PixelData").value if "PixelData" in dataset else b""
+    plain = (samples, allocated, whole_number(dataset, "PlanarConfiguration", 0)) == (3, 8, 0)
+    size = rows * columns * 3
+    if not plain or rows * columns > max_pixels or len(data) not in (size, size + size % 2):
+        raise UnsupportedDicom(f"Expected an uncompressed RGB picture of 8 bits, got another. {EXPORT}")
+    return np.frombuffer(data[:size], np.uint8).reshape(rows, columns, 3)
+
+
 def pixel_cells(dataset: Dataset, layout: PixelLayout, notes: list[str]) -> np.ndarray:
     """Cells [rows, columns] of the only frame, decompressed; `PixelLayout.values` gives the stored values in them.
 

@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers, words
 from matex.dicom.grey import display
-from matex.dicom.pixel_data import EXPORT, pixel_cells, pixel_layout
+from matex.dicom.pixel_data import EXPORT, colour_pixels, pixel_cells, pixel_layout
 from matex.dicom.quiet import quiet
 from matex.dicom.view_position import UNRECOGNISED, is_frontal, view_name
 
@@ -32,11 +32,16 @@ _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 _DIRECTIONS = {"LEFT": "L", "RIGHT": "R", "ANTERIOR": "A", "POSTERIOR": "P", "HEAD": "H", "FOOT": "F", "FEET": "F"}
 
 
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+MAP_TYPE = "SALIENCY"
+"""Third value of Image Type of a picture of a saliency map, as matex.dicom.write writes it."""
+
+
 @dataclass(frozen=True, eq=False)
 class DicomImage:
     """One film out of a DICOM file."""
 
-    pixels: np.ndarray  # uint8 [height, width], dense = bright
+    pixels: np.ndarray  # uint8 [height, width], dense = bright; [height, width, 3] of a picture of a map
     view: str | None
     turns: int  # quarter turns counter-clockwise that bring the image upright
     mirrored: bool  # the upright image's left edge is the patient's left
@@ -45,9 +50,10 @@ class DicomImage:
     spacing: tuple[float, float, bool] | None = None
     """Millimetres between pixel centres (down, across), and whether they are calibrated to the patient (PS3.3 C.8.11.3,
     10.7.1.3); otherwise they are those of the detector, on which the patient is magnified. None where not stated."""
+    uids: tuple[tuple[str, str], ...] = ()  # (keyword, UID) of study, series and instance
 
 
-def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
+def decode(stream: BytesIO, *, max_pixels: int, derived: bool = False) -> DicomImage:
     """Decode, rescale, window, invert where the header requires it, and read the patient's orientation in the image.
 
     Warning filters and pydicom's logger, which belong to the whole process, change for the time of the call:
@@ -56,14 +62,15 @@ def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
     Args:
         stream: the whole file; closed here.
         max_pixels: refuse larger images, judged by the header.
+        derived: accept segmentations and pictures of saliency maps.
 
     Raises:
-        UnsupportedDicom: not one grey film, compressed in a way that cannot be read, damaged, or of unreadable
-            orientation.
+        UnsupportedDicom: not one grey film, derived from one by an explanation, compressed in a way that nothing reads,
+            damaged, or of unreadable orientation.
     """
     with quiet():
         try:
-            return _decode(stream, max_pixels)
+            return _decode(stream, max_pixels, derived)
         except (UnsupportedDicom, MemoryError):
             raise
         except Exception:  # pydicom's exceptions can quote elements, so not even the chain of causes may keep them
@@ -71,7 +78,7 @@ def decode(stream: BytesIO, *, max_pixels: int) -> DicomImage:
     raise UnsupportedDicom(f"Expected a readable DICOM image, got a damaged or truncated one. {EXPORT}")
 
 
-def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:
+def _decode(stream: BytesIO, max_pixels: int, derived: bool) -> DicomImage:
     if DeflatedExplicitVRLittleEndian.encode() in stream.getbuffer()[:1024].tobytes():
         raise UnsupportedDicom(
             "Expected DICOM of a known size, got the deflated transfer syntax, which can unpack to any size. "
@@ -80,11 +87,35 @@ def _decode(stream: BytesIO, max_pixels: int) -> DicomImage:
     with stream:  # the data set holds a copy of the pixels
         dataset = pydicom.dcmread(stream, force=True)
     notes: list[str] = []
-    layout = pixel_layout(dataset, 2 * max_pixels)
-    pixels = display(dataset, pixel_cells(dataset, layout, notes), layout, notes)
+    kind = _derived_kind(dataset)
+    if kind is not None and not derived:
+        raise UnsupportedDicom(
+            f"Expected a film, got {kind}: a map of it would explain no film. Name the film itself, or read it all the "
+            "same with derived=True (--derived)."
+        )
+    if kind is not None and code(dataset, "PhotometricInterpretation") == "RGB":
+        pixels = colour_pixels(dataset, max_pixels)
+    else:
+        layout = pixel_layout(dataset, 2 * max_pixels)
+        pixels = display(dataset, pixel_cells(dataset, layout, notes), layout, notes)
+    if kind is not None:
+        notes.append(f"the image is {kind}, not a film")
     view, turns, mirrored, oriented = _orientation(dataset, notes)
     _note_the_rest(dataset, notes)
-    return DicomImage(pixels, view, turns, mirrored, oriented, tuple(notes), _spacing(dataset))
+    return DicomImage(pixels, view, turns, mirrored, oriented, tuple(notes), _spacing(dataset), _uids(dataset))
+
+
+def _derived_kind(dataset: Dataset) -> str | None:
+    """What an object is that was derived from a film to explain or mark it; None for films."""
+    if MAP_TYPE in [word.upper() for word in words(dataset, "ImageType")]:
+        return "a picture of a saliency map"
+    return "a segmentation" if code(dataset, "Modality") == "SEG" else None
+
+
+def _uids(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    """The UIDs by their keywords, as far as they are UIDs."""
+    found = [(keyword, word) for keyword in _UIDS for word in words(dataset, keyword)[:1]]
+    return tuple((keyword, word) for keyword, word in found if re.fullmatch(r"[0-9.]{1,64}", word))
 
 
 def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, bool, bool]:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -60,9 +61,8 @@ def push(server: str, files: Sequence[Path], progress: Progress | None = None) -
         study, instances = _one_study(paths)
         for done, path in enumerate(paths):
             dataset = dcmread(path)
-            _ask(
-                lambda one=dataset: _store(client, one, study), f"{done} of {len(paths)} objects were accepted before."
-            )
+            accepted = f"{done} of {len(paths)} objects were accepted before."
+            _ask(partial(_store, client, dataset, study), accepted)
             if progress is not None:
                 progress(done + 1, len(paths))
         listed = {sop for _, sop in _list(client, study)}
@@ -101,9 +101,7 @@ def pull(server: str, study: str, folder: Path, progress: Progress | None = None
             raise InputError(f"Expected a study of at most {MOST} instances, got {len(instances)}. Fetch single films.")
         with writing(folder) as temporary:
             for done, (series, sop) in enumerate(instances, start=1):
-                dataset = _ask(
-                    lambda place=(series, sop): client.retrieve_instance(study, *place), "Nothing was written."
-                )
+                dataset = _ask(partial(client.retrieve_instance, study, series, sop), "Nothing was written.")
                 if dataset.get("SOPInstanceUID") != sop or dataset.get("StudyInstanceUID") != study:
                     raise InputError("Expected the instance that was asked for, got another one. Check the server.")
                 dataset.save_as(temporary / f"{sop}.dcm", enforce_file_format=True)
@@ -173,7 +171,7 @@ def _list(client: DICOMwebClient, study: str) -> list[tuple[str, str]]:
     """
     found: dict[str, str] = {}
     while len(found) <= MOST:
-        page = _ask(lambda: client.search_for_instances(study, offset=len(found) or None), "")
+        page = _ask(partial(client.search_for_instances, study, offset=len(found) or None), "")
         pairs = [(_value(item, "0020000E"), _value(item, "00080018")) for item in page]
         if not all(_is_uid(uid) for pair in pairs for uid in pair):
             raise InputError("Expected UIDs in the server's list of instances, got other text. Check the URL.")
@@ -210,7 +208,7 @@ def _ask(request: Callable[[], T], standing: str) -> T:
     except requests.exceptions.TooManyRedirects:
         problem = "Expected the service itself, got a redirection to another address. Name that one."
     except requests.exceptions.HTTPError as error:
-        problem = _status(error.response.status_code)
+        problem = _status(0 if error.response is None else error.response.status_code)
     except retrying.RetryError:
         problem = f"Expected the server to take the request, got {ATTEMPTS} times that it is busy. Try later."
     except requests.exceptions.ConnectionError:

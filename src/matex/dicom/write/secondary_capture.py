@@ -11,13 +11,11 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from pydicom.valuerep import DS
 
+from matex.dicom.read import MAP_TYPE
 from matex.dicom.write.codes import SALIENCY, SOURCE_IMAGE, coded
 from matex.dicom.write.equipment import FIRST_SERIES, MAKER, mark_as_research, new_uid
 from matex.dicom.write.saliency import Saliency
 from matex.dicom.write.source import Source
-
-MAP_TYPE = "SALIENCY"
-"""Third value of Image Type of the pictures that must not be explained in their turn."""
 
 
 def secondary_capture(
