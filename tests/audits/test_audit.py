@@ -579,7 +579,7 @@ def test_the_page_says_it_in_words_and_loads_nothing(audited, tmp_path):
         assert check.question.replace("'", "&#x27;") in page
     assert "Not for diagnosis" in page
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count("<img") == 1 + len(audited.controls)
+    assert page.count("<img") == 2 + len(audited.controls)  # and the film for a closer look
     saved = json.loads((tmp_path / "audit" / "audit.json").read_text(encoding="utf-8"))
     assert saved["verdict"] == audited.verdict
     assert saved["checks"]["prior_share"]["values"]["prior_share"] == audited.prior_share

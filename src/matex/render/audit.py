@@ -10,9 +10,13 @@ from typing import NamedTuple
 from PIL import Image
 
 from matex.files import writing
-from matex.render.overlay import letters, overlay
-from matex.render.page import STYLE, render, style_sheet
-from matex.render.report import THUMB
+from matex.render.browser_files import film_script
+from matex.render.colormap import ColourScale
+from matex.render.film_data import viewer_data
+from matex.render.overlay import SIDE, draw_film, fit, letters, overlay
+from matex.render.page import FILM_STYLE, render, style_sheet
+from matex.render.panel import Layer
+from matex.render.report import THUMB, embedded
 from matex.results import Audit, Control
 from matex.serialise import strict_json
 
@@ -50,10 +54,21 @@ def save(audit: Audit, folder: Path) -> Path:
 def page(audit: Audit) -> str:
     """One self-contained page."""
     explanation = audit.explanation
+    maps = [
+        Layer(title, text, image.grid, ColourScale(*image.range))
+        for title, text, image in [
+            ("the map", explanation.text, explanation.image),
+            *((control.title, control.text, control.image) for control in audit.controls.values()),
+        ]
+    ]
     return render(
         "audit.html",
         f"Audit: {explanation.text}",
-        STYLE + style_sheet("audit.css"),
+        FILM_STYLE + style_sheet("audit.css"),
+        film_script(),
+        titles=[layer.name for layer in maps],
+        film=draw_film(explanation.film, fit(explanation.image.placement.original, SIDE, SIDE)),
+        film_data=embedded(viewer_data(explanation, maps)),
         audit=audit,
         explanation=explanation,
         heading=HEADINGS[audit.verdict],

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.geometry import Placement
+from matex.geometry import Box, Placement
 from matex.images import Film
 from matex.priors.atlas import REGIONS
 from matex.priors.chest import Chest
 from matex.render.colormap import PALETTES
 from matex.render.overlay import sides_of
 from matex.render.panel import Layer
+from matex.results import Explanation
+from matex.serialise import plain
 
 CUTS = (0.35, 0.635)
 """Where one zone ends and the next begins, fractions of the lung's height: the middle of the atlas' overlaps."""
@@ -31,6 +35,7 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
     sides = sides_of(film, domain)
     return {
         "name": film.name,
+        "sha256": film.sha256,
         "height": height,
         "width": width,
         "view": film.view,
@@ -40,6 +45,24 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
         "places": [] if sides is None else _places(),
         "spacing": None if film.spacing is None else list(film.spacing),
     }
+
+
+def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence[Box] = ()) -> str:
+    """A film with its maps for the script of a page, as JSON.
+
+    Args:
+        explanation: gives the film and where the maps lie on it.
+        maps: in the order of the page's choices.
+        boxes: marked by readers, in original pixels.
+    """
+    placement = explanation.image.placement
+    values = {
+        "film": film_data(explanation.film, explanation.query.domain),
+        "maps": [map_data(layer, placement) for layer in maps],
+        "boxes": [list(box) for box in boxes],
+        "palettes": {name: PALETTES[name] for name in ("inferno", "diverging")},
+    }
+    return json.dumps(plain(values), allow_nan=False, sort_keys=True)
 
 
 def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jinja2.ext import Extension
 from markupsafe import Markup
 from PIL import Image
 
+from matex.render.browser_files import film_style
 from matex.render.panel import format_score, model_name, number
 from matex.results import DISCLAIMER
 
@@ -49,10 +50,11 @@ def _counted_rules() -> list[str]:
 
 
 STYLE = "\n".join([style_sheet("base.css"), *_counted_rules()])
-SCRIPT = (TEMPLATES / "base.js").read_text(encoding="utf-8")
+FILM_STYLE = f"{STYLE}\n{film_style()}"
+"""Of pages with films, together with the script of `browser_files.film_script`."""
 
 
-def render(template: str, title: str, style: str = STYLE, script: str = SCRIPT, **values: object) -> str:
+def render(template: str, title: str, style: str = STYLE, script: str = "", **values: object) -> str:
     """Render a template that extends `base.html` to a complete HTML page.
 
     Args:

@@ -13,9 +13,11 @@ from PIL import Image
 
 from matex.files import replacing
 from matex.geometry import Box
+from matex.render.browser_files import film_script
 from matex.render.colormap import ColourScale
+from matex.render.film_data import viewer_data
 from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
-from matex.render.page import LAYERS, SHADES, render, render_fragment
+from matex.render.page import FILM_STYLE, LAYERS, SHADES, render, render_fragment
 from matex.render.panel import Layer, describe_mention, format_score, format_word_scores, layers, number, panel, places
 from matex.results import Explanation
 from matex.serialise import strict_json, to_dict
@@ -79,6 +81,8 @@ def page(
     return render(
         "report.html",
         title,
+        FILM_STYLE,
+        film_script(),
         lead=lead,
         lines=lines,
         left_out=left_out or {},
@@ -255,10 +259,18 @@ class Section:
 
     def json(self) -> str:
         """The record as JSON that cannot end the script element it stands in."""
-        text = strict_json(to_dict(self.explanation))
-        for character in "<>&\u2028\u2029":
-            text = text.replace(character, f"\\u{ord(character):04x}")
-        return text
+        return embedded(strict_json(to_dict(self.explanation)))
+
+    def film_data(self, viewer: Viewer) -> str:
+        """The film and the maps of the viewer for the script of the page, in JSON."""
+        return embedded(viewer_data(self.explanation, [view.layer for view in viewer.maps], self.boxes))
+
+
+def embedded(json: str) -> str:
+    """JSON without characters that would end the script element it stands in."""
+    for character in "<>&\u2028\u2029":
+        json = json.replace(character, f"\\u{ord(character):04x}")
+    return json
 
 
 def duration(seconds: float) -> str:

@@ -53,7 +53,7 @@ def read_bundled(name: str) -> Film:
 
 def described(key: str, film: Film) -> dict[str, Any]:
     """A film as the page takes it; its picture has an address of its own."""
-    return {"id": key, "sha256": film.sha256, "notes": list(film.notes), **film_data(film)}
+    return {"id": key, "notes": list(film.notes), **film_data(film)}
 
 
 def picture(film: Film) -> bytes:

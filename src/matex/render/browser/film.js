@@ -13,11 +13,13 @@ export function link(views) {
 }
 
 export class FilmView {
-  // host: element that is filled. options: label, tools (names beside "pan" and "window"), wheel ("always", "focus").
+  // host: element that is filled. options: label, tools (names beside "pan" and "window"), wheel ("always", or "focus"
+  // where a page must scroll), hint (shown where nothing is read), grey (whether grey values are read: not of a JPEG),
+  // dashed (boxes: those of readers, not of the person at the screen).
   constructor(host, options = {}) {
     this.host = host;
     host.filmView = this; // for scripts of the page, such as the tests
-    this.options = { label: "film", tools: [], wheel: "always", ...options };
+    this.options = { label: "film", tools: [], wheel: "always", grey: true, ...options };
     this.linked = [];
     this.view = { zoom: 1, x: 0.5, y: 0.5 };
     this.window = { level: 127.5, width: 255 };
@@ -306,8 +308,7 @@ export class FilmView {
     }
     const [column, row] = [Math.floor(x * this.film.width), Math.floor(y * this.film.height)];
     parts.push(`x ${column}, y ${row}`);
-    const grey = this.greyAt(x, y);
-    if (grey !== null) parts.push(`grey ${grey}`);
+    if (this.options.grey) parts.push(`grey ${this.greyAt(x, y)}`);
     return parts.filter(Boolean).join(" · ");
   }
 
@@ -424,7 +425,9 @@ export class FilmView {
     context.clearRect(0, 0, frame.width, frame.height);
     if (this.map && !this.look.hidden && this.look.lines && this.look.opacity > 0) this.drawContours(context, frame);
     if (this.outline) this.drawOutline(context, frame);
+    context.setLineDash(this.options.dashed ? [7, 5] : []);
     for (const one of this.boxes) drawBox(context, frame, this.film, one, "#5fe3ff");
+    context.setLineDash([]);
     if (this.drawn) drawBox(context, frame, this.film, this.drawn, "#ffffff");
     this.drawSides(context, frame);
     this.drawScale(context, frame);

@@ -1,0 +1,113 @@
+"""The pages that are saved: one file, offline, with the viewer's film component; complete without scripts too."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from matex.geometry import Placement
+from matex.render.audit import page as audit_page
+from matex.render.colormap import ColourScale
+from matex.render.overlay import layered
+from matex.render.report import page as report_page
+from matex.results import Audit, Check, Control, SaliencyMap
+from tests.fake_explanation import bipolar, blob, fake, film
+
+
+@pytest.fixture
+def saved(open_page, tmp_path):
+    """Open a page from its file."""
+
+    def opened(html, **options):
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8")
+        return open_page(path.as_uri(), **options)
+
+    return opened
+
+
+def view(page, expression, number=0):
+    return page.evaluate(f"document.querySelectorAll('.film-host')[{number}].filmView.{expression}")
+
+
+@pytest.mark.parametrize("grid", [None, bipolar()], ids=["positive", "signed"])
+@pytest.mark.parametrize("changes", [{}, {"mirrored": True}, {"turns": 2}], ids=["standard", "mirrored", "turned"])
+def test_the_canvas_shows_what_the_pictures_show(saved, grid, changes):
+    placement = Placement.fit((512, 512), (192, 224), (16, 16), "squash", **changes)
+    plain = fake(film(**changes), grid=grid)
+    explanation = dataclasses.replace(plain, image=SaliencyMap(plain.image.grid, placement))
+    page = saved(report_page([explanation], "title"))
+    page.evaluate(
+        """() => {
+          const view = document.querySelector(".film-host").filmView;
+          view.stage.style.cssText = "position:fixed;z-index:9;left:0;top:0;width:512px;height:512px";
+          view.setLook({lines: false});
+          view.film.sides = null;
+        }"""
+    )
+    page.wait_for_timeout(100)
+    shown = np.asarray(Image.open(io.BytesIO(page.locator(".film-stage").screenshot())).convert("RGB")).astype(int)
+    image = explanation.image
+    expected = layered(explanation.film, image.grid, image.placement, ColourScale(*image.range), (512, 512))
+    difference = np.abs(shown - np.asarray(expected).astype(int))[8:-8, 8:-8]
+    assert difference.mean() < 3  # the film of a page is a JPEG
+    assert np.quantile(difference, 0.999) < 25
+
+
+def test_maps_of_a_page_are_linked_and_chosen_by_the_same_buttons(saved):
+    page = saved(report_page([fake(), fake(method="rollout", grid=blob(0.3, 0.3, 0.1))], "two"))
+    page.locator(".film-stage").nth(1).focus()
+    page.keyboard.press("+")
+    assert view(page, "view.zoom") == view(page, "view.zoom", 1) == 1.25
+    before = view(page, "map.name")
+    page.locator(".picks label").nth(1).click()
+    assert (before, view(page, "map.name")) == ("Map", "Gradient")
+    page.locator(".picks label", has_text="Film only").first.click()
+    assert view(page, "map") is None
+    page.locator(".film-stage").first.hover(position={"x": 200, "y": 250})
+    assert "x " in page.locator(".film-readout").first.inner_text()
+
+
+def test_an_audit_shows_every_control_on_the_film(saved):
+    explanation = fake()
+    control = Control("other side", "opacity in the right lower lung", 0.1, fake(grid=bipolar()).image, 0.1, 0.2)
+    check = Check("Does it?", "pass", "It does.", {})
+    page = saved(audit_page(Audit(explanation, {"map": check, "prior_share": check}, {"other_side": control})))
+    page.locator(".picks label", has_text="other side").click()
+    assert view(page, "map.name") == "other side"
+
+
+def test_a_page_is_complete_without_scripts(saved):
+    page = saved(report_page([fake()], "title"), java_script_enabled=False)
+    assert page.locator(".stage .film").is_visible()
+    assert page.locator(".stage .map.layer0").is_visible()
+    assert page.locator(".slider").is_hidden()
+
+
+def test_a_printed_page_shows_the_pictures(saved):
+    page = saved(report_page([fake()], "title"))
+    page.emulate_media(media="print")
+    assert page.locator(".stage .film").is_visible()
+    assert page.locator(".film-host").is_hidden()
+
+
+@pytest.mark.parametrize(
+    ("spacing", "words"),
+    [((0.7, 0.7, False), "at the detector"), ((0.7, 0.7, True), "cm"), (None, None)],
+)
+def test_a_scale_is_drawn_where_the_spacing_is_known(saved, spacing, words):
+    page = saved(report_page([fake(film(spacing=spacing))], "title"))
+    written = page.evaluate(
+        """() => {
+          const view = document.querySelector(".film-host").filmView, texts = [];
+          const context = view.marks.getContext("2d"), original = context.fillText.bind(context);
+          context.fillText = (text, ...at) => { texts.push(text); original(text, ...at); };
+          view.draw("marks");
+          view.drawNow();
+          return texts;
+        }"""
+    )
+    assert [text for text in written if "cm" in text and words and words in text] or spacing is None
+    assert spacing is not None or not any("cm" in text for text in written)
