@@ -400,7 +400,7 @@ def scores_are(monkeypatch, score):
     """Every image has this score instead of the model's own; score: pixels [channel, height, width] -> float."""
 
     def encode(tower, inputs):
-        if tower.kind == "text":
+        if tower.modality == "text":
             return torch.ones(1, 1)
         return torch.tensor([[score(pixels)] for pixels in inputs])
 
