@@ -392,7 +392,7 @@ def _offset_fault(model: Model, text: str) -> str:
         a, b = encoded.spans[number]
         letters, there = (re.sub(r"[^a-z0-9]", "", part.lower().replace("</w>", "")) for part in (token, text[a:b]))
         unknown = encoded.ids[number] == getattr(model.tokenizer, "unk_token_id", None)
-        if letters != there and not unknown:
+        if letters and letters != there and not unknown:  # a piece without letters marks the start of a word
             return f"token {token!r} at characters {a} to {b} of {text!r}, which are {text[a:b]!r}"
     return ""
 

@@ -21,7 +21,10 @@ from matex.adapters.checkpoint import as_float32, first_line, read_tensors, regu
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
 CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
-TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZERS = (
+    *("tokenizer.json", "vocab.json", "merges.txt", "spiece.model"),
+    *("tokenizer_config.json", "special_tokens_map.json"),
+)
 # Sets of weights in the order in which transformers prefers them; an index names the files of a set.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _OTHER_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "model.onnx": "ONNX"}

@@ -14,7 +14,7 @@ from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.huggingface import from_memory, image_size
 from matex.adapters.model import Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
-from matex.adapters.tokenizer import describe_tokenizer, given_tokenizer
+from matex.adapters.tokenizer import describe_tokenizer, fast, given_tokenizer
 from matex.errors import InputError, UnsupportedModel, shown
 
 _CALLED = re.compile(r"embeddings|norm|projection|layers\.\d+\.(?!_orig_mod$)")
@@ -86,6 +86,7 @@ def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:
         return None
     if isinstance(tokenizer, str | Path):
         return given_tokenizer(str(tokenizer), options.cached_only)
+    tokenizer = fast(tokenizer)
     if not (callable(tokenizer) and getattr(tokenizer, "is_fast", True) and hasattr(tokenizer, "all_special_ids")):
         raise InputError(
             f"Expected a fast tokenizer of transformers, which knows the characters of its tokens, got "

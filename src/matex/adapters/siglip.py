@@ -21,6 +21,7 @@ from matex.adapters.preprocessing import Preprocessing
 from matex.errors import CheckpointError, UnsupportedModel, shown
 from matex.geometry import Size
 
+_UNSTATED_END = 49407  # default of transformers' SiglipTextConfig, CLIP's end token, which no SigLIP has
 _NO_CLS = "a pooling head reads it with a query of its own, no token does"
 
 
@@ -182,7 +183,7 @@ def adapt(
         patch=patch,
         size=size,
     )
-    ends = (words.bos_token_id, words.eos_token_id, words.pad_token_id)
+    special, padding = _special(words, tokenizer)
     phrase = TextTower(
         layers=text.encoder.layers,
         missing=_no_relu(words),
@@ -191,8 +192,8 @@ def adapt(
         final_norm=text.final_layer_norm,
         head=text.head,
         length=words.max_position_embeddings,
-        special=tuple(sorted({number for number in ends if number is not None})),
-        padding=words.pad_token_id,
+        special=special,
+        padding=padding,
     )
     scale, bias = math.exp(float(module.logit_scale.detach())), float(module.logit_bias.detach())
     if not (0 < scale < math.inf and math.isfinite(bias)):
@@ -230,16 +231,35 @@ def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
     """Raise when the tokenizer does not end phrases as the model was trained.
 
     Raises:
-        CheckpointError: the tokenizer belongs to another model.
+        CheckpointError: the tokenizer belongs to another model, or adds no end token.
     """
-    ids, text = [int(number) for number in tokenizer("a")["input_ids"]], config.text_config
+    encoded, text = tokenizer("a", return_offsets_mapping=True), config.text_config
+    ids, spans = [int(number) for number in encoded["input_ids"]], encoded["offset_mapping"]
     if not ids or max(ids) >= text.vocab_size:
         return  # refused by `Model.encode`, which can name the phrase
-    if ids[-1] != text.eos_token_id:
+    if spans[-1][1] > spans[-1][0] or text.eos_token_id not in (ids[-1], _UNSTATED_END):
+        end = "the model's end token" if text.eos_token_id == _UNSTATED_END else f"id {text.eos_token_id}"
         raise CheckpointError(
-            f"Expected a tokenizer that ends phrases with id {text.eos_token_id}, as {shown(source)} was trained, got "
-            f"one that ends them with {ids[-1]}. Give the model's own tokenizer."
+            f"Expected a tokenizer that ends phrases with {end}, as {shown(source)} was trained, got one that ends "
+            f"them with id {ids[-1]}. Give the model's own tokenizer."
         )
+
+
+def _special(text: Any, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], int]:
+    """Ids of the tokens that are no words, and of the padding among them.
+
+    The tokenizer's own, as transformers' processor pads; those of the configuration without a tokenizer. Published
+    configurations state neither, and the class's defaults are CLIP's.
+    """
+    named: int | None = getattr(tokenizer, "pad_token_id", None)
+    padding = int(text.pad_token_id if named is None else named)
+    if tokenizer is None:
+        ends = [text.bos_token_id, text.eos_token_id]
+    else:
+        encoded = tokenizer("a", return_offsets_mapping=True)
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        ends = [number for number, (start, end) in pairs if start == end]
+    return tuple(sorted({int(number) for number in (padding, *ends) if number is not None})), padding
 
 
 def _no_relu(config: Any) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Tokenizers: location, loading, and description for the provenance.
 
-A tokenizer.json is read by the `tokenizers` package alone. CLIP's older pair of files, vocab.json and merges.txt, is
-left to transformers, whose import takes as long as torch's.
+A tokenizer.json, or SigLIP's spiece.model, is read by the `tokenizers` package alone. CLIP's older pair of files,
+vocab.json and merges.txt, is left to transformers, whose import takes as long as torch's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,24 @@ from typing import Any
 from matex.adapters.checkpoint import first_line, regular
 from matex.adapters.folder import TOKENIZERS, locate, read_json
 from matex.adapters.model import Tokenizer
+from matex.adapters.spiece import canonical, siglip_backend
 from matex.errors import CheckpointError, UnsupportedModel, shown
+
+_GEMMA = ("Siglip2Tokenizer", "GemmaTokenizer", "GemmaTokenizerFast")  # SigLIP 2's, which was trained in lower case
 
 
 class FastTokenizer:
-    """A tokenizer.json with the interface of a fast Hugging Face tokenizer, without truncation and padding."""
+    """A tokenizer.json with the interface of a fast Hugging Face tokenizer, without truncation and padding.
 
-    def __init__(self, backend: Any, unknown: str | None = None) -> None:
+    Args:
+        backend: of the `tokenizers` package.
+        unknown: the unknown token; as in the backend where None.
+        padding: the padding token; as in the backend where None.
+    """
+
+    def __init__(self, backend: Any, unknown: str | None = None, padding: str | None = None) -> None:
+        padded: Mapping[str, Any] = backend.padding or {}
+        self._padding: int | None = padded.get("pad_id") if padding is None else backend.token_to_id(padding)
         backend.no_truncation()  # phrases that are too long are refused; a file may enable truncation
         backend.no_padding()
         self._backend = backend
@@ -35,6 +46,11 @@ class FastTokenizer:
     def unk_token_id(self) -> int | None:
         """Id of the unknown token; None where there is none."""
         return None if self._unknown is None else self._backend.token_to_id(self._unknown)
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """Id of the padding token; None where the files do not name one."""
+        return self._padding
 
     def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
         return self._backend.id_to_token(ids)
@@ -53,8 +69,8 @@ def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
     found = load_tokenizer(locate(source, cached_only, weights=False))
     if found is None:
         raise CheckpointError(
-            "Expected a folder or hub id with a tokenizer (tokenizer.json, or vocab.json and merges.txt), found none "
-            f"in {shown(source)}."
+            "Expected a folder or hub id with a tokenizer (tokenizer.json, spiece.model, or vocab.json and "
+            f"merges.txt), found none in {shown(source)}."
         )
     return found
 
@@ -79,12 +95,14 @@ def load_tokenizer(folder: Path) -> Tokenizer | None:
         UnsupportedModel: another tokenizer than CLIP's without a tokenizer.json.
     """
     present = [name for name in TOKENIZERS if regular(folder / name)]
-    if not {"tokenizer.json", "vocab.json"} & set(present):
+    if not {"tokenizer.json", "spiece.model", "vocab.json"} & set(present):
         return None
     config = read_json(folder, "tokenizer_config.json") or {}
     try:
+        if "spiece.model" in present and ("tokenizer.json" not in present or _is_siglip(config)):
+            return _from_spiece(folder, config)
         if "tokenizer.json" in present:
-            return _from_json(folder / "tokenizer.json", config.get("unk_token"))
+            return _from_json(folder / "tokenizer.json", config)
         kind = config.get("tokenizer_class") or "CLIPTokenizer"
         if kind not in ("CLIPTokenizer", "CLIPTokenizerFast"):
             raise UnsupportedModel(
@@ -100,17 +118,87 @@ def load_tokenizer(folder: Path) -> Tokenizer | None:
         raise CheckpointError(f"Expected a tokenizer in {shown(str(folder))}, got: {first_line(error)}.") from error
 
 
-def _from_json(path: Path, unknown: Any) -> FastTokenizer:
-    """Build the tokenizer of a file; `unknown` is the unknown token as in tokenizer_config.json, text or a table."""
+def _is_siglip(config: Mapping[str, Any]) -> bool:
+    return str(config.get("tokenizer_class")).removesuffix("Fast") == "SiglipTokenizer"
+
+
+def _from_spiece(folder: Path, config: Mapping[str, Any]) -> FastTokenizer:
+    """Build SigLIP's tokenizer of a folder, which transformers reads from spiece.model too.
+
+    Raises:
+        UnsupportedModel: the spiece.model of another tokenizer.
+    """
+    if config and not _is_siglip(config):
+        raise UnsupportedModel(
+            f"Expected a tokenizer.json next to the spiece.model in {shown(str(folder))}, since only SiglipTokenizer "
+            f"is built from it, got {shown(config.get('tokenizer_class'))}. Save the tokenizer again with "
+            "AutoTokenizer.from_pretrained and save_pretrained."
+        )
+    backend = siglip_backend(folder / "spiece.model", bool(config.get("do_lower_case", True)))
+    return FastTokenizer(backend, "<unk>", _token(config.get("pad_token")) or "</s>")
+
+
+def fast(tokenizer: Any) -> Any:
+    """The fast equivalent of transformers' SiglipTokenizer, which has no other; any other tokenizer as it is."""
+    file = getattr(tokenizer, "vocab_file", None)
+    if type(tokenizer).__name__ != "SiglipTokenizer" or getattr(tokenizer, "is_fast", True) or not file:
+        return tokenizer
+    return FastTokenizer(siglip_backend(Path(file), tokenizer.do_lower_case), "<unk>", str(tokenizer.pad_token))
+
+
+def _from_json(path: Path, config: Mapping[str, Any]) -> FastTokenizer:
+    """Build the tokenizer of a file.
+
+    Args:
+        path: of tokenizer.json.
+        config: of tokenizer_config.json, which names the unknown and the padding token.
+    """
     from tokenizers import Tokenizer as Backend
 
-    name = unknown.get("content") if isinstance(unknown, Mapping) else unknown
     try:
-        return FastTokenizer(Backend.from_file(str(path)), name if isinstance(name, str) else None)
+        backend = Backend.from_file(str(path))
     except BaseException as error:
         if type(error).__name__ == "PanicException":  # a panic of the Rust code; no Exception
             raise ValueError(first_line(error)) from None
         raise
+    if _is_siglip(config):
+        _prepend(backend, canonical(bool(config.get("do_lower_case", True))))
+    elif config.get("tokenizer_class") in _GEMMA:
+        _lower_case_and_end(backend, config)
+    return FastTokenizer(backend, _token(config.get("unk_token")), _token(config.get("pad_token")))
+
+
+def _lower_case_and_end(backend: Any, config: Mapping[str, Any]) -> None:
+    """Prepare Gemma's tokenizer as SigLIP 2 was trained: small letters, and the end token where the settings say so.
+
+    Source:
+        transformers' Siglip2Tokenizer. The settings of Gemma's tokenizers win over the template of tokenizer.json.
+    """
+    from tokenizers import normalizers, processors
+
+    _prepend(backend, [normalizers.Lowercase()])
+    ends = [
+        (config[flag], _token(config.get(name)) or default)
+        for flag, name, default in (("add_bos_token", "bos_token", "<bos>"), ("add_eos_token", "eos_token", "<eos>"))
+        if isinstance(config.get(flag), bool)
+    ]
+    if len(ends) == 2:
+        first, last = ([token] if added else [] for added, token in ends)
+        numbers = [(token, backend.token_to_id(token)) for token in (*first, *last)]
+        backend.post_processor = processors.TemplateProcessing(single=[*first, "$A", *last], special_tokens=numbers)
+
+
+def _prepend(backend: Any, normalizers: list[Any]) -> None:
+    """Let these normalizers run before those of the file."""
+    from tokenizers import normalizers as kinds
+
+    backend.normalizer = kinds.Sequence([*normalizers, *([backend.normalizer] if backend.normalizer else [])])
+
+
+def _token(entry: Any) -> str | None:
+    """A token of tokenizer_config.json, where it is text or a table; None for anything else."""
+    name = entry.get("content") if isinstance(entry, Mapping) else entry
+    return name if isinstance(name, str) else None
 
 
 def clip_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[str]) -> Tokenizer:
