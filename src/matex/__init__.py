@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
-    from matex.adapters import Model, load
+    from matex.adapters import Model, from_score, load
     from matex.audits import audit
     from matex.catalog import methods, models
     from matex.corpus import Pair, Skipped, explain_batch, explain_each
@@ -41,6 +41,7 @@ _HOME = {
     "read": "images",
     "Audit": "results",
     "Model": "adapters",
+    "from_score": "adapters",
     "load": "adapters",
     "CheckpointError": "errors",
     "InputError": "errors",
@@ -78,6 +79,7 @@ __all__ = [
     "explain_batch",
     "explain_each",
     "explain_report",
+    "from_score",
     "load",
     "methods",
     "models",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
@@ -223,7 +224,8 @@ def attribute(
 
 
 def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
-    """Cosine similarity of every image with every phrase, [image, phrase], at least float32.
+    """Score of every image with every phrase, [image, phrase], at least float32: cosine similarity, or what a black box
+    returns.
 
     Args:
         model: from `matex.load`.
@@ -242,6 +244,8 @@ def score(model: Model, pixels: Tensor, token_ids: Tensor) -> Tensor:
     check_model(model)
     check_inputs(model, pixels, token_ids, paired=False)
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
+    if isinstance(model, BlackBox):
+        return model.scores(pixels, token_ids)
     image, text = encode(model.image, pixels), encode(model.text, token_ids)
     return image @ text.T
 

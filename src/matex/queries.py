@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from matex.adapters.black_box import BlackBox
 from matex.adapters.encoder import Encoder
 from matex.adapters.model import Encoded, Model
 from matex.errors import InputError, shown
@@ -18,6 +19,7 @@ from matex.images import READ_SIDE, Film, read
 from matex.phrases import Mention, parse
 from matex.priors.image_context import ImageContext
 from matex.protocols import Fused, Method, side, unserved
+from matex.scores import record_scores
 from matex.trace import PairTrace, Trace, record
 
 Domain = Literal["chest", "natural"]
@@ -166,6 +168,8 @@ def trace_inputs(
         methods: that will read the trace; they say how far down gradients are needed.
         towers: that they will read.
     """
+    if isinstance(model, BlackBox):
+        return record_scores(model, pixels, token_ids, pairs, contexts)
     blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, getattr(model, tower)) for tower in towers}
     return record(model, pixels, token_ids, pairs, contexts=contexts, **blocks)
 

@@ -132,13 +132,13 @@ class Computation(NamedTuple):
     Args:
         matex: version of the package.
         model: name, as given to `matex.load`.
-        weights_sha256: of the model.
+        weights_sha256: of the model; None for a black box.
         seconds: of the method, the passes that methods share not counted.
     """
 
     matex: str
     model: str
-    weights_sha256: str
+    weights_sha256: str | None
     seconds: float
 
 

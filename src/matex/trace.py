@@ -10,9 +10,9 @@ method reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -23,16 +23,13 @@ from matex.adapters.model import Model
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
 from matex.forward_pass import ForwardPass, at_least_float32, embed, encode, run
-from matex.geometry import Size
 from matex.gradients import Gradients
+from matex.pairs import Pairs
 from matex.phrase_cache import embed_phrase
 from matex.priors.image_context import ImageContext
-from matex.priors.spatial import SpatialPrior
-
-T = TypeVar("T")
 
 
-class Trace:
+class Trace(Pairs):
     """Activations and gradients of one tower for a batch of image-text pairs.
 
     Several pairs may share an input: each input is run once, `item` says which input a pair uses.
@@ -56,16 +53,10 @@ class Trace:
         model: Model | None = None,
         other: tuple[ForwardPass, Tensor] | None = None,
     ) -> None:
+        super().__init__(forward.tower, item, target, contexts, model)
         self._forward = forward
-        self._model = model
         self._other = other
-        self._memo: dict[Hashable, Any] = {}
-        self._priors: dict[tuple[str, str], list[SpatialPrior]] = {}
-        self.tower = forward.tower
-        self.item = item
-        self.target = target.detach()
         self._gradients = Gradients(forward, item, self.target)
-        self.contexts = tuple(contexts)
 
     @property
     def depth(self) -> int:
@@ -78,16 +69,9 @@ class Trace:
         return self._forward.inputs
 
     @property
-    def levels(self) -> Tensor | None:
-        """Black and white after the model's normalisation, [2, channel]; None without preprocessing."""
-        if self._model is None or self._model.preprocessing is None:
-            return None
-        return self._model.preprocessing.levels
-
-    @property
-    def logit_scale(self) -> float:
-        """Inverse temperature that the model multiplies the score with; CLIP's 100 without a model."""
-        return 100.0 if self._model is None else self._model.logit_scale
+    def tower(self) -> Staged:
+        """The encoder of this side."""
+        return self._forward.tower
 
     @property
     def score(self) -> Tensor:
@@ -127,6 +111,9 @@ class Trace:
         """Whether the encoder has attention over all tokens."""
         return self._forward.readers is not None
 
+    def _axis_before(self, layer: int | None) -> TokenAxis:
+        return self.axis if layer is None else self._forward.states[layer].axis
+
     def axis_at(self, layer: int) -> TokenAxis:
         """The tokens that enter block `layer`, of each pair; `depth` for those behind the last one."""
         return self._forward.states[layer].axis.select(self.item)
@@ -140,32 +127,6 @@ class Trace:
     def axis(self) -> TokenAxis:
         """The tokens that maps are given on, [item, token]."""
         return self._forward.states[-1].axis
-
-    @property
-    def grid(self) -> Size | None:
-        """(rows, columns) of the content tokens; None for words."""
-        return self.axis.grid
-
-    @property
-    def patch(self) -> Size:
-        """(height, width) of one patch, model pixels.
-
-        Raises:
-            ValueError: a trace without its model; `record` sets it.
-        """
-        if self._model is None:
-            raise ValueError("Expected a trace made by matex.record, got one without its model: its patch is unknown.")
-        return self._model.patch
-
-    @property
-    def content(self) -> Tensor:
-        """Tokens that carry content (patches, words), bool [pair, token]."""
-        return self.axis.content[self.item]
-
-    @property
-    def valid(self) -> Tensor:
-        """Tokens that the encoder reads, special ones included, without padding, bool [pair, token]."""
-        return self.axis.valid[self.item]
 
     def one_reader(self, layer: int) -> bool:
         """Whether the score is reached through a single query of block `layer`: of CLS, the end token, or a head.
@@ -317,29 +278,6 @@ class Trace:
         layer = self._number(layer) + 1
         return self._pairs(self._forward.states[layer].hidden), self._gradients.at_stage(layer)
 
-    def to_grid(self, values: Tensor, layer: int | None = None) -> Tensor:
-        """Values per token [pair, token] as the raw map of a method.
-
-        Args:
-            values: of the tokens.
-            layer: the block whose input they belong to, `depth` for the last one's output, where an encoder's tokens
-                change on the way; None for those of the last.
-
-        Returns:
-            [pair, rows, columns] of a grid, special tokens dropped; [pair, token] of words, NaN where a shorter phrase
-            of a batch is padded.
-        """
-        axis = self.axis if layer is None else self._forward.states[layer].axis
-        if axis.grid is None:
-            return values.masked_fill(~axis.valid[self.item], torch.nan)
-        return values[axis.content[self.item]].unflatten(0, (len(values), *axis.grid))
-
-    def priors(self, kind: str, laterality: str) -> list[SpatialPrior]:
-        """The spatial prior of each pair's phrase on the patch grid, cached."""
-        if (kind, laterality) not in self._priors:
-            self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
-        return self._priors[kind, laterality]
-
     def scores(self, inputs: Tensor, item: int) -> Tensor:
         """Scores of other inputs against the targets of an item's pairs, the model as a black box; no graph.
 
@@ -404,12 +342,6 @@ class Trace:
             UnsupportedModel: an encoder that reads no single token in the joint space.
         """
         return _joint_tokens(self.tower).project(tokens)
-
-    def memo(self, key: Hashable, work: Callable[[], T]) -> T:
-        """Result of `work`, computed once per key and cached with the trace."""
-        if key not in self._memo:
-            self._memo[key] = work()
-        return self._memo[key]
 
     def hidden(self, layer: int) -> Tensor:
         """Input of block `layer`, [pair, token, dim]."""

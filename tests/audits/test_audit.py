@@ -404,7 +404,7 @@ def scores_are(monkeypatch, score):
             return torch.ones(1, 1)
         return torch.tensor([[score(pixels)] for pixels in inputs])
 
-    monkeypatch.setattr("matex.audits.deletion.encode", encode)
+    monkeypatch.setattr("matex.scores.encode", encode)
 
 
 def test_a_region_whose_loss_raises_the_score_is_not_needed(tiny, monkeypatch):

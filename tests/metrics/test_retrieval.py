@@ -85,7 +85,7 @@ def test_without_words_recall_is_chance(cases):
 def test_words_go_by_score_and_equal_scores_in_reading_order(model):
     case = make_case(model, 0, text="3 14 15 9 26", scores=[0.1, 0.9, 0.5, 0.9, -2])
     bos, *words, eos = case.token_ids
-    phrase = (case.token_ids, case.token_scores)
+    phrase = (case.token_ids, case.content, case.token_scores)
     assert degraded(*phrase, 0, False) == case.token_ids == degraded(*phrase, 100, True)
     assert degraded(*phrase, 20, False) == (bos, 3, 15, 9, 26, eos)
     assert degraded(*phrase, 20, True) == (bos, 14, eos)

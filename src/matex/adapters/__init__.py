@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from matex.adapters import bundled, huggingface, in_memory, openai
+from matex.adapters.black_box import from_score
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
 from matex.adapters.tokenizer import describe_tokenizer
@@ -145,4 +146,14 @@ def _device(device: str) -> torch.device:
     return resolved
 
 
-__all__ = ["MODELS", "CheckpointError", "Model", "UnsupportedModel", "bundled", "huggingface", "load", "openai"]
+__all__ = [
+    "MODELS",
+    "CheckpointError",
+    "Model",
+    "UnsupportedModel",
+    "bundled",
+    "from_score",
+    "huggingface",
+    "load",
+    "openai",
+]

@@ -88,16 +88,17 @@ class Similarity:
     Args:
         scale: factor on the cosine, the inverse temperature.
         bias: added to the scaled cosine.
-        kind: "softmax" over a batch or a set of phrases (CLIP), or "sigmoid" of each pair by itself (SigLIP).
+        kind: "softmax" over a batch or a set of phrases (CLIP), "sigmoid" of each pair by itself (SigLIP), or "score"
+            where a model of which only scores are known does not say.
     """
 
     scale: float = 100.0
     bias: float = 0.0
-    kind: Literal["softmax", "sigmoid"] = "softmax"
+    kind: Literal["softmax", "sigmoid", "score"] = "softmax"
 
     def probability(self, cosine: float) -> float | None:
         """That a pair belongs together, by the model; None where it only compares phrases with each other."""
-        if self.kind == "softmax":
+        if self.kind != "sigmoid":
             return None
         return 1 / (1 + math.exp(-(self.scale * cosine + self.bias)))
 
@@ -157,11 +158,11 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        return next(self.module.parameters()).device
+        return next((weight.device for weight in self.module.parameters()), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.module.parameters()).dtype
+        return next((weight.dtype for weight in self.module.parameters()), torch.float32)
 
     def prepare(self, film: Film, resize: Resize = "model") -> tuple[Tensor, Placement]:
         """Preprocess a film: pixels [1, channel, height, width] on the model's device, and their Placement.
@@ -224,9 +225,11 @@ class Model:
         return self.text.collate([phrase.ids for phrase in phrases]).to(self.device)
 
     @property
-    def weights_sha256(self) -> str:
-        """Hash of the names and values of all weights, independent of the file format."""
+    def weights_sha256(self) -> str | None:
+        """Hash of the names and values of all weights, independent of the file format; None for a black box."""
         weights = sorted(self.module.state_dict().items())
+        if not weights:
+            return None
         # Hashing reads every weight: reused until a tensor is changed in place (_version) or replaced (data_ptr).
         state = tuple((name, tensor.data_ptr(), tensor._version) for name, tensor in weights)
         if state not in self._hashes:

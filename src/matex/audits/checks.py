@@ -112,6 +112,8 @@ def check_random_weights(controls: Mapping[str, Control]) -> Check:
         "models": float(len(shares)),
         "undefined": float(len(shares) - len(known)),
     }
+    if not shares:
+        return Check(question, "skipped", "The weights of this model are not known.", values, limits)
     if math.isnan(mean):
         answer = "The maps cannot be compared: in each pair, one is constant."
         return Check(question, "skipped", answer, values, limits)

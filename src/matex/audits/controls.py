@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
 from matex.attribution import make
@@ -48,8 +49,10 @@ def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> d
 
 
 def random_weight_controls(model: Model, explanation: Explanation) -> dict[str, Control]:
-    """The maps of the same phrase from models with random weights."""
+    """The maps of the same phrase from models with random weights; none of a black box, whose weights are not known."""
     controls: dict[str, Control] = {}
+    if isinstance(model, BlackBox):
+        return controls
     for number in range(1, RANDOM_MODELS + 1):
         target = Target(f"random weights, model {number}", explanation.text, explanation.regions)
         random = randomised(model, number - 1)

@@ -10,9 +10,9 @@ from matex.adapters.model import Model
 from matex.attribution.shared.batching import batches
 from matex.audits.limits import below_limit, rule
 from matex.audits.regions import displaced, highlighted
-from matex.forward_pass import encode
 from matex.geometry import Placement
 from matex.results import Check, Explanation, SaliencyMap
+from matex.scores import phrase_scorer
 
 PLATEAU = 0.25  # largest share of the film that is still compared with regions elsewhere
 QUESTION = "Does the score depend on the highlighted region?"
@@ -100,8 +100,8 @@ def _film_window(placement: Placement) -> tuple[slice, slice]:
 
 
 def _scores(model: Model, token_ids: tuple[int, ...], pixels: Tensor) -> Tensor:
-    """Cosine similarity of each image with the phrase, float64 [image]."""
+    """Score of each image with the phrase, float64 [image]."""
     with torch.inference_mode(False), torch.no_grad():
-        target = encode(model.text, model.text.collate([token_ids]).to(model.device))[0]
-        parts = batches(lambda a, b: encode(model.image, pixels[a:b]) @ target, len(pixels), 32)
+        score = phrase_scorer(model, token_ids)
+        parts = batches(lambda a, b: score(pixels[a:b]), len(pixels), 32)
         return torch.cat(list(parts)).double()

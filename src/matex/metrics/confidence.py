@@ -18,7 +18,7 @@ from matex.attribution.shared.batching import batches
 from matex.checks import check
 from matex.errors import InputError
 from matex.forward_pass import embed
-from matex.metrics.embedding import embed_images, embed_texts, model_of
+from matex.metrics.embedding import cosine, embed_images, model_of, paired_scores
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 
 
@@ -99,10 +99,9 @@ class ConfidenceImage:
             mask = mask.to(cases[i].pixels)
             return cases[i].pixels * (mask if self.mode == "keep" else 1 - mask)
 
-        texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
-        before = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
-        after = embed_images(model, len(cases), masked, self.batch_size)
-        return cosine(before, texts), cosine(after, texts)
+        phrases = [case.token_ids for case in cases]
+        before = paired_scores(model, len(cases), lambda i: cases[i].pixels, phrases, self.batch_size)
+        return before, paired_scores(model, len(cases), masked, phrases, self.batch_size)
 
 
 @METRICS("confidence-text")
@@ -172,29 +171,46 @@ class ConfidenceText:
     def _scores(
         self, model: Model, cases: Sequence[Case], masks: Sequence[NDArray[np.bool_]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        images = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
-        phrases = [case.token_ids for case in cases]
-        if self.removal == "reference":
-            phrases = [ids[1:-1] for ids in phrases]
-            masked = [
-                [i * int(k) for i, k in zip(ids, keep, strict=True)] for ids, keep in zip(phrases, masks, strict=True)
-            ]
-            texts = [_embed_endless(model, some, self.batch_size) for some in (phrases, masked)]
-            return cosine(images, texts[0]), cosine(images, texts[1])
-        masked = [self._masked(ids, keep) for ids, keep in zip(phrases, masks, strict=True)]
-        both = embed_texts(model, [*phrases, *masked], self.batch_size)
-        return cosine(images, both[: len(cases)]), cosine(images, both[len(cases) :])
+        def image(i: int) -> Tensor:
+            return cases[i].pixels
 
-    def _masked(self, ids: Sequence[int], keep: NDArray[np.bool_]) -> list[int]:
-        """Token ids of a phrase without its masked tokens, begin and end tokens included."""
-        filler = {"delete": None, "blank": self.blank_id, "paper": 0}[self.removal]
-        if filler is not None and filler == ids[-1]:
+        if self.removal == "reference":
+            return self._reference_scores(model, cases, masks)
+        phrases = [case.token_ids for case in cases]
+        masked = [self._masked(case, keep) for case, keep in zip(cases, masks, strict=True)]
+        before, after = (paired_scores(model, len(cases), image, some, self.batch_size) for some in (phrases, masked))
+        return before, after
+
+    def _reference_scores(
+        self, model: Model, cases: Sequence[Case], masks: Sequence[NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As the reference code scores: phrases without begin and end tokens, removed tokens as id 0."""
+        if not all(all(case.content[1:-1]) and not case.content[0] and not case.content[-1] for case in cases):
             raise InputError(
-                f"Expected a filler other than the end token (id {filler}), which would cut the phrase off. "
+                "Expected a model whose phrases have one begin and one end token for removal='reference', which is "
+                "CLIP's, got another. Use removal='delete'."
+            )
+        images = embed_images(model, len(cases), lambda i: cases[i].pixels, self.batch_size)
+        phrases = [case.token_ids[1:-1] for case in cases]
+        masked = [
+            [i * int(k) for i, k in zip(ids, keep, strict=True)] for ids, keep in zip(phrases, masks, strict=True)
+        ]
+        texts = [_embed_endless(model, some, self.batch_size) for some in (phrases, masked)]
+        return cosine(images, texts[0]), cosine(images, texts[1])
+
+    def _masked(self, case: Case, keep: NDArray[np.bool_]) -> list[int]:
+        """Token ids of a phrase without its masked tokens; special tokens stay."""
+        filler = {"delete": None, "blank": self.blank_id, "paper": 0}[self.removal]
+        special = {i for i, word in zip(case.token_ids, case.content, strict=True) if not word}
+        if filler is not None and filler in special:
+            raise InputError(
+                f"Expected a filler other than a special token, such as the end token, which would cut the phrase off, "
+                f"got id {filler}. "
                 "Use removal='delete', or 'blank' with another blank_id."
             )
-        inner = [i if k else filler for i, k in zip(ids[1:-1], keep, strict=True)]
-        return [ids[0], *(i for i in inner if i is not None), ids[-1]]
+        kept = iter(keep)
+        tokens = [i if not word or next(kept) else filler for i, word in zip(case.token_ids, case.content, strict=True)]
+        return [i for i in tokens if i is not None]
 
 
 def soft_mask(case: Case) -> Tensor | None:
@@ -212,11 +228,6 @@ def soft_mask(case: Case) -> Tensor | None:
 def highest_first(scores: Sequence[float]) -> NDArray[np.intp]:
     """Positions by decreasing score, equal scores in reading order."""
     return np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-
-
-def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
-    """Row-wise cosine of unit vectors [row, joint], [row]."""
-    return (first.cpu().double() * second.cpu().double()).sum(-1).numpy()
 
 
 def _embed_endless(model: Model, phrases: Sequence[Sequence[int]], batch_size: int) -> Tensor:

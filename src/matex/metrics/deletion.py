@@ -21,8 +21,7 @@ from matex.adapters.model import Model
 from matex.checks import check
 from matex.errors import InputError
 from matex.images import Film
-from matex.metrics.confidence import cosine
-from matex.metrics.embedding import embed_images, embed_texts, model_of
+from matex.metrics.embedding import embed_images, embed_texts, model_of, paired_scores
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.results import SaliencyMap
 
@@ -157,12 +156,13 @@ class DeletionInsertion:
             i, side, point = rows[row]
             return _prepare(cases[i], canvas(i).picture_at(side, point))
 
+        if protocol == "similarity":
+            phrases = [cases[i].token_ids for i, _, _ in rows]
+            values = paired_scores(model, len(rows), image, phrases, self.batch_size)
+            values = values.reshape(len(cases), 2, POINTS + 1)  # [case, side, point]
+            return _columns("", "", values[:, 0], values[:, 1], range(0, 51, 5), range(0, 51, 5))
         seen = embed_images(model, len(rows), image, self.batch_size)
         seen = seen.reshape(len(cases), 2, POINTS + 1, -1)  # [case, side, point, joint]
-        if protocol == "similarity":
-            texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
-            values = cosine(seen, texts[:, None, None])
-            return _columns("", "", values[:, 0], values[:, 1], range(0, 51, 5), range(0, 51, 5))
         names, classes = class_embeddings(model, cases[0].labels, self.batch_size)
         similarity = seen.cpu().double() @ classes.cpu().double().T  # [case, side, point, class]
         target = self._targets(cases, names, similarity[:, 0, 0])
@@ -210,9 +210,9 @@ class DeletionInsertion:
                 return torch.where(changed, torch.zeros_like(pixels), pixels)
             return torch.where(changed, pixels, blur)
 
-        seen = embed_images(model, len(rows), image, self.batch_size)
-        seen = seen.reshape(len(cases), 2, height + 1, -1)  # [case, side, point, joint]
         if classes:
+            seen = embed_images(model, len(rows), image, self.batch_size)
+            seen = seen.reshape(len(cases), 2, height + 1, -1)  # [case, side, point, joint]
             names, weights = class_embeddings(model, cases[0].labels, self.batch_size)
             similarity = seen.cpu().double() @ weights.cpu().double().T
             number = {name: i for i, name in enumerate(names)}
@@ -221,8 +221,9 @@ class DeletionInsertion:
             values = (model.logit_scale * similarity).softmax(-1).gather(-1, index)[..., 0].numpy()
             values[target.numpy() < 0] = np.nan
         else:
-            texts = embed_texts(model, [case.token_ids for case in cases], self.batch_size)
-            values = cosine(seen, texts[:, None, None])
+            phrases = [cases[i].token_ids for i, _, _ in rows]
+            values = paired_scores(model, len(rows), image, phrases, self.batch_size)
+            values = values.reshape(len(cases), 2, height + 1)  # [case, side, point]
         percents = range(0, 101, 10)
         return _columns("rise_", "_probability" if classes else "", values[:, 0], values[:, 1], percents, percents)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Encoded, Model
 from matex.attribution.shared.batching import batches
 from matex.forward_pass import encode
@@ -23,6 +26,48 @@ def model_of(cases: Sequence[Case]) -> Model:
     if len(models) != 1:
         raise ValueError(f"Expected cases of one model, got {len(models)} models. Call the metric once per model.")
     return next(iter(models.values()))
+
+
+def paired_scores(
+    model: Model,
+    count: int,
+    image: Callable[[int], Tensor],
+    phrases: Sequence[Sequence[int]],
+    batch_size: int,
+) -> NDArray[np.float64]:
+    """Score of the i-th image with the i-th phrase, [image]: the cosine, or what a black box returns.
+
+    Args:
+        model: whose scores these are.
+        count: number of images.
+        image: image(i) returns the i-th, [channel, height, width]; see `embed_images`.
+        phrases: token ids of each, special tokens included.
+        batch_size: images run at once.
+    """
+    if not isinstance(model, BlackBox):
+        images = embed_images(model, count, image, batch_size)
+        return cosine(images, embed_texts(model, phrases, batch_size))
+    values = np.full(count, np.nan)
+    for phrase in dict.fromkeys(tuple(phrase) for phrase in phrases):
+        rows = [i for i, ids in enumerate(phrases) if tuple(ids) == phrase]
+        values[rows] = _of_phrase(model, [image(i) for i in rows], phrase, batch_size)
+    return values
+
+
+def _of_phrase(
+    model: BlackBox, images: Sequence[Tensor], phrase: Sequence[int], batch_size: int
+) -> NDArray[np.float64]:
+    ids = model.batch([Encoded(tuple(phrase), ())])
+
+    def run(start: int, stop: int) -> Tensor:
+        return model.scores(torch.stack(list(images[start:stop])), ids)[:, 0]
+
+    return torch.cat(list(batches(run, len(images), batch_size))).numpy()
+
+
+def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
+    """Products of unit vectors [row, joint], row by row, [row]."""
+    return (first.cpu().double() * second.cpu().double()).sum(-1).numpy()
 
 
 def embed_images(model: Model, count: int, image: Callable[[int], Tensor], batch_size: int) -> Tensor:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from matex.checks import check
 from matex.errors import MissingExtra
-from matex.forward_pass import encode
-from matex.metrics.embedding import embed_texts, model_of
+from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import explain_again
 from matex.metrics.sample_rng import generator_of
+from matex.scores import phrase_scorer
 
 
 @METRICS("infidelity")
@@ -66,16 +66,13 @@ class Infidelity:
 
     def _of(self, case: Case, infidelity: Callable[..., Tensor]) -> float:
         model = model_of([case])
-        target = embed_texts(model, [case.token_ids], 1)[0]
+        score = phrase_scorer(model, case.token_ids)
         generator = generator_of(case, self.seed)
 
         def perturb(pixels: Tensor) -> tuple[Tensor, Tensor]:
             removed = torch.stack([square(image.shape[-2:], self.sides, generator) for image in pixels])
             removed = removed[:, None].to(pixels).expand_as(pixels)
             return removed, pixels * (1 - removed)
-
-        def score(pixels: Tensor) -> Tensor:
-            return encode(model.image, pixels) @ target
 
         value = infidelity(
             score,

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.adapters.model import Model
+from matex.adapters.model import Encoded, Model
 from matex.checks import check
 from matex.datasets.sample import Sample
 from matex.registry import Registry, build
@@ -81,10 +81,16 @@ class Case:
         return torch.zeros_like(self.raw) if self.constant or high <= low else (self.raw - low) / (high - low)
 
     @cached_property
+    def content(self) -> tuple[bool, ...]:
+        """Which of the token ids are words, not special tokens."""
+        axis = self.model.text.axis(self.model.batch([Encoded(self.token_ids, ())]))
+        return tuple(axis.content[0, : len(self.token_ids)].tolist())
+
+    @cached_property
     def token_scores(self) -> tuple[float, ...] | None:
-        """Scores of the tokens between begin and end, in reading order; None where the text map is undefined."""
+        """Scores of the content tokens in reading order; None where the text map is undefined."""
         scores = tuple(token.score for token in self.explanation.tokens)
-        defined = scores and len(scores) == len(self.token_ids) - 2 and all(math.isfinite(s) for s in scores)
+        defined = scores and len(scores) == sum(self.content) and all(math.isfinite(s) for s in scores)
         return scores if defined else None
 
 

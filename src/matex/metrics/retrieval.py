@@ -19,7 +19,7 @@ from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 
 RECALL = (1, 5)
 PERCENTS = tuple(range(0, 101, 10))
-_Phrase = tuple[tuple[int, ...], tuple[float, ...]]  # token ids, special tokens included; scores of those between
+_Phrase = tuple[tuple[int, ...], tuple[bool, ...], tuple[float, ...]]  # token ids, which are content, scores of these
 _ROWS = 512  # queries compared with all candidates at a time
 
 
@@ -89,7 +89,7 @@ class Retrieval:
         curves: dict[str, list[float]] = {}
         for percent in PERCENTS:
             for side in ("deletion", "insertion"):
-                left = [degraded(ids, scores, percent, side == "insertion") for ids, scores in phrases]
+                left = [degraded(*phrase, percent, side == "insertion") for phrase in phrases]
                 different = list(dict.fromkeys(left))
                 place = {ids: i for i, ids in enumerate(different)}
                 texts = embed_texts(model, different, self.batch_size)
@@ -120,18 +120,21 @@ def _gather(cases: Sequence[Case]) -> tuple[list[_Phrase], list[int], list[int]]
             number[film] = len(number)
             shown.append(i)
         owner.append(number[film])
-        phrases.append((case.token_ids, scores))
+        phrases.append((case.token_ids, case.content, scores))
     if len(models) > 1:
         raise ValueError(f"Expected cases of one model, got {len(models)} models. Call the metric once per model.")
     return phrases, owner, shown
 
 
-def degraded(ids: Sequence[int], scores: Sequence[float], percent: int, insertion: bool) -> tuple[int, ...]:
-    """Token ids of a phrase without its highest-scored tokens, or with them alone; begin and end tokens remain."""
+def degraded(
+    ids: Sequence[int], content: Sequence[bool], scores: Sequence[float], percent: int, insertion: bool
+) -> tuple[int, ...]:
+    """Token ids of a phrase without its highest-scored content tokens, or with them alone; special tokens remain."""
     count = int(percent * len(scores) / 100 + 0.5)
     chosen = np.zeros(len(scores), dtype=bool)
     chosen[highest_first(scores)[:count]] = True
-    return (ids[0], *(i for i, taken in zip(ids[1:-1], chosen, strict=True) if taken == insertion), ids[-1])
+    taken = iter(chosen)
+    return tuple(i for i, word in zip(ids, content, strict=True) if not word or next(taken) == insertion)
 
 
 def expected_hit(

@@ -16,7 +16,7 @@ from torch import Tensor
 from matex.checks import check
 from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
-from matex.metrics.embedding import embed_images, embed_texts, model_of
+from matex.metrics.embedding import model_of, paired_scores
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.sample_rng import generator_of
 
@@ -69,8 +69,8 @@ class Road:
                 continue
             model = model_of([case])
             images = torch.cat([case.pixels[None], self._filled(case)])
-            seen = embed_images(model, len(images), lambda i, images=images: images[i], self.batch_size).double()
-            scores = (seen @ embed_texts(model, [case.token_ids], 1)[0].double()).cpu().numpy()
+            phrases = [case.token_ids] * len(images)
+            scores = paired_scores(model, len(images), lambda i, images=images: images[i], phrases, self.batch_size)
             curves = {"morf": scores[1 : 1 + len(PERCENTS)], "lerf": scores[1 + len(PERCENTS) :]}
             areas = {name: area_under(np.concatenate([scores[:1], curve])) for name, curve in curves.items()}
             columns["road"][number] = areas["lerf"] - areas["morf"]

@@ -140,10 +140,13 @@ class RoarPlus:
         scores = case.token_scores
         assert scores is not None
         gone = np.array(scores) > np.percentile(scores, self.text_percentile)
-        first, *inner, last = case.token_ids
         filler = {"delete": (), "blank": (self.blank_id or 0,), "paper": (0,)}[self.removal]
-        parts = [filler if lost else (token,) for token, lost in zip(inner, gone, strict=True)]
-        return (first, *(token for part in parts for token in part), last)
+        lost = iter(gone)
+        parts = [
+            filler if word and next(lost) else (token,)
+            for token, word in zip(case.token_ids, case.content, strict=True)
+        ]
+        return tuple(token for part in parts for token in part)
 
     def _retrained(
         self,
