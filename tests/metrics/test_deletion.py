@@ -206,7 +206,7 @@ def test_the_map_of_one_class_is_not_scored_with_another(model, protocol):
         for target in ("truth", "predicted")
     }
     for metric in metrics.values():
-        with pytest.raises(InputError, match="Expected the map of a phrase of the class") as error:
+        with pytest.raises(InputError, match="Expected the map of a phrase of the target class") as error:
             metric([explaining(case, wrong)])
         assert repr(LABELS[wrong][0]) in str(error.value)
         assert "Explain a phrase of that class" in str(error.value)
@@ -226,7 +226,7 @@ def test_phrases_that_are_no_class_are_scored_by_themselves(model):
     """A data set whose phrase says more than its class: "opacity in the left lung" is no phrase of "opacity"."""
     case = make_case(model, 0, text="4 5 6", labels=LABELS, label="nodule")
     assert "deletion_auc" in make_metric("deletion-insertion", {})([case])
-    with pytest.raises(InputError, match="phrase of the class 'nodule'"):
+    with pytest.raises(InputError, match="phrase of the target class 'nodule'"):
         make_metric("deletion-insertion", {"protocol": "grad-eclip"})([case])
 
 
