@@ -233,7 +233,7 @@ def _ranges(nodes: Sequence[ast.ClassDef]) -> dict[str, str]:
 
 
 def _argument_texts(docstrings: Sequence[str]) -> dict[str, str]:
-    """What the sections "Args" of docstrings say about each argument, later docstrings before earlier ones."""
+    """Descriptions of arguments in the "Args" sections of docstrings, later docstrings before earlier ones."""
     found: dict[str, str] = {}
     for text in docstrings:
         section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", text, re.M)

@@ -34,7 +34,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 @dataclass(frozen=True)
 class RowResult:
-    """What became of one row.
+    """Result of one row.
 
     Args:
         line: of the table, the header is 1.

@@ -29,7 +29,7 @@ NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "repor
 RUN_FORMAT = "matex-run/1"
 OLD, NEW = "old", "new"  # in a temporary folder: what moves out of the folder, what moves in
 DAY = 24 * 3600  # seconds
-RUN = "matex-run.json"  # in a folder with several explanations: which folders beside it belong to the run
+RUN = "matex-run.json"  # in a folder with several explanations: which of the folders next to it belong to the run
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _check_free(folder: Path, file: Path) -> None:
 
 
 def _earlier(folder: Path) -> Iterator[Path]:
-    """What an earlier run wrote: the files of an explanation, and those in the folders that its index names."""
+    """Files of an earlier run: those of an explanation, and those in the folders that its index names."""
     index = _json(folder / RUN)
     if index.get("format") == RUN_FORMAT and isinstance(index.get("folders"), dict):
         for below in sorted(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Where original pixels, model pixels and patches lie in each other.
+"""Coordinate transforms between original pixels, model pixels and patches.
 
 Original pixels lie as the film does; model pixels and patches lie in the standard frame, upright and with the
 patient's right on the left, since that is how models met films in training.
@@ -27,7 +27,7 @@ _PIXELS_AT_ONCE = 1 << 20  # pixels that are interpolated at once, in float64
 
 @dataclass(frozen=True)
 class Placement:
-    """One image's way from original pixels through turning, resize, crop and pad to the patch grid, and back.
+    """Mapping of one image from original pixels through rotation, resize, crop and padding to the patch grid, and back.
 
     The original is turned upright and, where it is mirrored, flipped into the standard frame, in which the patient's
     right is on the left. The upright image is resized to `resized`; the model then sees the window of size `model`
@@ -117,21 +117,21 @@ class Placement:
 
     @property
     def grid(self) -> Size:
-        """(rows, columns) of whole patches; what is left over at the right and bottom the model never reads."""
+        """(rows, columns) of complete patches; the model never reads the remainder at the right and bottom."""
         return (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
 
     @property
     def standard(self) -> Size:
-        """(height, width) of the original turned upright, pixels."""
+        """(height, width) of the upright original, pixels."""
         return (self.original[1], self.original[0]) if self.turns % 2 else self.original
 
     def to_standard(self, values: NDArray[Any]) -> NDArray[Any]:
-        """An image or mask [height, width, ...] of the original, brought into the standard frame; a view."""
+        """Rotate an image or mask [height, width, ...] of the original into the standard frame; returns a view."""
         upright = np.rot90(values, self.turns)
         return upright[:, ::-1] if self.mirrored else upright
 
     def unseen(self) -> dict[str, float]:
-        """Share of the original that the model never sees at each of its edges, as the film lies; others left out.
+        """Share of the original outside the model's view at each edge, as the film lies; others left out.
 
         Keys are "top", "bottom", "left" and "right", values above 0; where bands cross, both count the corner.
         """
@@ -252,7 +252,7 @@ class Placement:
         return (pixels - seen[0] * seen[1]) / pixels
 
     def map_range(self, values: NDArray[np.floating]) -> tuple[float, float]:
-        """Minimum and maximum of `map_to_original(values)` over what the model saw, at the cost of the grid.
+        """Minimum and maximum of `map_to_original(values)` over the pixels that the model saw, at the cost of the grid.
 
         Between two cell centres the map is linear along each axis, so its extremes over the pixels of the original lie
         at the first or the last pixel of such an interval; no other pixel is interpolated.
@@ -321,7 +321,7 @@ class Placement:
 
 
 def _spanned(corners: NDArray[np.float64]) -> Box:
-    """The box between two opposite corners [2, 2], whichever they are."""
+    """Box spanned by two opposite corners [2, 2], in any order."""
     (x0, y0), (x1, y1) = corners.tolist()
     return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
@@ -361,7 +361,7 @@ def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
 
 
 def _interval_ends(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """The first and last of increasing positions in each interval between cell centres; none outside the cells."""
+    """First and last of the increasing positions in each interval between cell centres; none outside the cells."""
     inside = position[(position >= 0) & (position < cells)]
     interval = np.floor(inside - 0.5)
     starts = np.flatnonzero(np.diff(interval, prepend=-np.inf))

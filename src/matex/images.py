@@ -1,4 +1,4 @@
-"""The door for images: a file, an array or a Pillow image becomes a Film, ready for display, or is refused.
+"""Reading of images: a file, an array or a Pillow image becomes a Film, ready for display, or is refused.
 
 Everything behind it works on 8-bit pixels in the display sense; the notes say what was done to get there.
 """
@@ -82,7 +82,7 @@ class Film:
     uids: tuple[tuple[str, str], ...] = ()  # (keyword, UID) of a DICOM file, where `read` was to keep them
 
     def known_as(self, view: str | None, mirrored: bool | None) -> Self:
-        """The film with what somebody knows about it; None leaves what the file says."""
+        """Replace the film's view and orientation by known ones; None keeps those of the file."""
         if not isinstance(view, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected view as text, such as 'PA', got {shown(view)}.")
         if not isinstance(mirrored, bool | None):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -103,7 +103,7 @@ class Film:
 
     @property
     def edges(self) -> tuple[str, str] | None:
-        """The patient's sides at the image's (left, right) edge, "R" and "L"; None for a film that lies on its side."""
+        """Patient's sides at the image's (left, right) edge, "R" and "L"; None for a film that lies on its side."""
         if self.turns % 2:
             return None
         return ("L", "R") if self.mirrored != (self.turns == 2) else ("R", "L")
@@ -215,7 +215,7 @@ def _warnings_as_notes(notes: list[str]) -> Generator[None]:
 
 @contextmanager
 def _decoder_reports(reported: list[str], listen: bool) -> Generator[None]:
-    """What libtiff reports about damage while an image is decoded, in place of its lines on standard error.
+    """Collect libtiff's reports of damage while an image is decoded, instead of its lines on standard error.
 
     The C library writes to file descriptor 2, raises nothing and leaves what it could not decode as it was. The
     descriptor belongs to the whole process: one thread at a time is in here (under _warnings_as_notes), and lines of
@@ -257,7 +257,7 @@ def _check_png(data: bytes, where: str) -> None:
 
 
 def _file_bytes(path: Path, given: str, where: str) -> bytes:
-    """The bytes of a regular file of reasonable size; pipes and devices are never opened."""
+    """Read a regular file of reasonable size; pipes and devices are never opened."""
     try:
         status = path.stat()
     except ValueError:
@@ -291,7 +291,7 @@ def _too_large(where: str) -> InputError:
 
 
 def _not_an_image(data: bytes, source: str | Path, where: str) -> InputError:
-    """Say what a file is instead, without quoting its content."""
+    """Name the type of a file that is no image, without quoting its content."""
     start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     got, advice = "unknown content", _CONVERT
     for magic, kind, what in _OTHER_CONTENT:
@@ -321,7 +321,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def is_dicom(data: bytes) -> bool:
-    """DICOM with its preamble (PS3.10 section 7.1), or without one but starting like a data set."""
+    """Whether a file is DICOM, with its preamble (PS3.10 section 7.1) or starting like a data set."""
     if data[128:132] == b"DICM":
         return True
     if data[1:2] != b"\0" or data[0] not in (0x02, 0x08) or len(data) < 128:
@@ -365,7 +365,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None, derived: bool, ke
 def _decode(
     image: Image.Image, where: str, notes: list[str], side: int | None = None, levels: int = 0
 ) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Pillow image to uint8 pixels, and its full size where they are fewer.
+    """Decode a Pillow image to uint8 pixels, and its full size where they are fewer.
 
     Sizes and frames are checked on the header, before decoding.
 
@@ -432,7 +432,7 @@ def _decode(
 
 
 def _factor(size: tuple[int, int], side: int | None) -> int:
-    """The whole number by which an image (height, width) is reduced so that its shorter side keeps `side` pixels."""
+    """Integer factor by which an image (height, width) is reduced so that its shorter side keeps `side` pixels."""
     return max(1, min(size) // side) if side else 1
 
 
@@ -453,7 +453,7 @@ def block_means(pixels: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _jpeg_2000_levels(data: bytes) -> int:
-    """How often a JPEG 2000 codestream was halved (ISO/IEC 15444-1 A.6.1, marker COD); 0 for other data."""
+    """Decomposition levels of a JPEG 2000 codestream (ISO/IEC 15444-1 A.6.1, marker COD); 0 for other data."""
     start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
     at = data.find(b"\xff\x52\0", start, start + 4096) if start >= 0 else -1
     return data[at + 9] if 0 <= at < len(data) - 9 else 0
@@ -542,7 +542,7 @@ def _check_size(height: int, width: int, where: str) -> None:
 
 
 def _to_uint8(values: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
-    """To 8 bits by a linear scale that clips nothing; uint8 passes through. The result is a copy."""
+    """Convert to 8 bits by a linear scale that clips nothing; uint8 stays the same. The result is a copy."""
     if values.dtype == np.uint8:
         return np.array(values, order="C")
     if values.dtype == np.bool_:
@@ -551,7 +551,7 @@ def _to_uint8(values: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
 
 
 def _scale(parts: Iterable[np.ndarray], where: str, notes: list[str]) -> tuple[float, float]:
-    """The values that become black and white, from all parts of an image.
+    """Values that become black and white, from all parts of an image.
 
     Raises:
         InputError: values that are not finite.
@@ -571,7 +571,7 @@ def _scale(parts: Iterable[np.ndarray], where: str, notes: list[str]) -> tuple[f
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values to 8 bits, `low` to black and `high` to white."""
+    """Scale values to 8 bits, `low` to black and `high` to white."""
     if high == low:
         return np.zeros(values.shape, np.uint8)
     scaled = (values.astype(np.result_type(values.dtype, np.float32)) - low) * (1 / (high - low))
@@ -579,7 +579,7 @@ def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _to_grey(pixels: np.ndarray) -> np.ndarray:
-    """One channel for three equal ones, which is how most public collections store grey films."""
+    """Reduce three equal channels to one, since most public collections store grey films as RGB."""
     if pixels.ndim == 3 and (pixels == pixels[:, :, :1]).all():
         return np.ascontiguousarray(pixels[:, :, 0])
     return pixels

@@ -105,7 +105,7 @@ def origin(kind: type[object]) -> str | None:
 
 
 def describe(kind: type[object]) -> dict[str, str] | None:
-    """Where a method came from and the checksum of its file, for the provenance; None for what ships."""
+    """Origin of a method and the checksum of its file, for the provenance; None for methods of the package."""
     name = origin(kind)
     if name is None:
         return None

@@ -1,4 +1,4 @@
-"""What an explanation consists of: maps in original pixels, word scores, and the record of how they came about."""
+"""Contents of an explanation: maps in original pixels, word scores, and their provenance."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Token:
 
 
 class Computation(NamedTuple):
-    """What computed an explanation.
+    """Model and method that computed an explanation.
 
     Args:
         matex: version of the package.
@@ -262,7 +262,7 @@ class Explanation:
 
         Args:
             folder: that was written to.
-            image: the film; None to look for it by its checksum, beside the folder, in the current folder and among the
+            image: the film; None to search for it by checksum next to the folder, in the current folder and among the
                 bundled films.
 
         Raises:
@@ -370,7 +370,7 @@ class Control:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """What the controls say about one explanation.
+    """Controls of one explanation, with their verdicts.
 
     Args:
         explanation: that was audited.

@@ -210,7 +210,7 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
 
 
 def find_image(saved: Saved) -> Path:
-    """The recorded image by its checksum: beside the folder, in the current one, or a bundled film.
+    """Find the recorded image by its checksum: next to the folder, in the current one, or a bundled film.
 
     The record holds no path, since paths carry names of people and machines.
 
@@ -228,7 +228,7 @@ def find_image(saved: Saved) -> Path:
         if found == wanted:
             return path
     raise InputError(
-        f"Found no image with the recorded checksum {shown(wanted[:12])} ({shown(name)}) beside "
+        f"Found no image with the recorded checksum {shown(wanted[:12])} ({shown(name)}) next to "
         f"{shown(saved.folder)} or in the current folder. Name it with --image."
     )
 

@@ -124,7 +124,7 @@ def _extremes(values: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def provenance(model: Model, name: str, method: Method, subject: Subject, seconds: float) -> dict[str, Any]:
-    """Everything needed to run the explanation again, as plain data."""
+    """Provenance of an explanation, sufficient to reproduce it, as plain data."""
     query, placement = subject.query, subject.context.placement
     film, mask = query.film, query.lung_mask
     return {

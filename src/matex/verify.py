@@ -19,7 +19,7 @@ TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by le
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out of running an explanation again.
+    """Result of reproducing an explanation.
 
     Args:
         differences: what differs beyond the tolerance, one line each; empty when the same came out.
@@ -75,9 +75,9 @@ def load_recorded(saved: Saved, model: str | None, tokenizer: str | None, device
 
 
 def find_tokenizer(saved: Saved) -> str | None:
-    """The tokenizer that was given besides the model: a hub id, or the recorded folder by its name and checksum.
+    """Tokenizer that was given in addition to the model: a hub id, or the recorded folder by its name and checksum.
 
-    Looked for beside the explanation and in the current folder; None when none was given.
+    Searched for next to the explanation and in the current folder; None when none was given.
 
     Raises:
         InputError: no such folder.
@@ -93,14 +93,14 @@ def find_tokenizer(saved: Saved) -> str | None:
         if folder.is_dir() and describe_tokenizer(str(folder))["sha256"] == wanted:
             return str(folder)
     raise InputError(
-        f"Found no tokenizer with the recorded checksum {shown(str(wanted)[:12])} in a folder {shown(source)} beside "
+        f"Found no tokenizer with the recorded checksum {shown(str(wanted)[:12])} in a folder {shown(source)} next to "
         f"{shown(saved.folder)} "
         "or in the current folder. Name it with --tokenizer."
     )
 
 
 def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> Verdict:
-    """What differs between a saved explanation and one made now.
+    """Differences between a saved explanation and one computed now.
 
     Raises:
         InputError: a tolerance that is not a finite number of 0 or more.

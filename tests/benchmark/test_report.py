@@ -632,13 +632,13 @@ def headline(tmp_path, worth, monkeypatch):
     return sentence
 
 
-def test_the_headline_names_methods_that_are_not_told_apart_from_the_best(tmp_path, monkeypatch):
+def test_the_headline_names_methods_without_significant_difference_from_the_best(tmp_path, monkeypatch):
     controls = {"control: uniform": 0.1, "control: random": 0.15, "control: prior alone": 0.2}
     worth = {"matex": 0.8, "grad-eclip": 0.8, "rollout": 0.4, **controls}
     sentence = headline(tmp_path, worth, monkeypatch)
     best, tie = ("matex", "grad-eclip") if "matex has the best mean" in sentence else ("grad-eclip", "matex")
     assert f"{best} has the best mean" in sentence
-    assert f"Not told apart from it (p of 0.05 or more after Holm): {tie}." in sentence
+    assert f"No significant difference from it (p of 0.05 or more after Holm): {tie}." in sentence
 
 
 def test_the_headline_says_when_one_method_is_ahead_of_all(tmp_path, monkeypatch):

@@ -412,7 +412,7 @@ def manifest(root: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def folder(root: Path) -> None:
-    """Two films with phrases beside them, one of them in a folder of its own, and one without."""
+    """Two films with their phrases, one of them in a folder of its own, and one without."""
     picture(root / "a.png")
     text(root / "a.txt", "a nodule in the left lung", "", "  two   blanks ")
     picture(root / "ward/b.JPG")

@@ -31,7 +31,7 @@ def is_chest(explanation: Explanation) -> bool:
 
 
 def no_sides(explanation: Explanation) -> str | None:
-    """Why the image has no left and right side, or None where it has."""
+    """Reason why the image has no left and right side, or None where it has."""
     if not is_chest(explanation):
         return NO_CHEST
     if not is_frontal(explanation.film.view):
@@ -48,7 +48,7 @@ def check_map(explanation: Explanation) -> Check:
 
 
 def check_prior_share(explanation: Explanation, controls: Mapping[str, Control]) -> Check:
-    """How much of the map the prior contributes; control: the same map without the prior."""
+    """Share of the map that the prior contributes; control: the same map without the prior."""
     question = "How much of the map comes from the prior alone?"
     limits = rule("prior_share", "share of the map that goes when the prior is off", "from")
     if not guided(explanation):
@@ -175,7 +175,7 @@ def check_lungs(explanation: Explanation) -> Check:
 
 
 def _no_lungs(explanation: Explanation) -> str | None:
-    """Why the map need not lie in the lungs, or None where it should."""
+    """Reason why the map need not lie in the lungs, or None where it should."""
     if not is_chest(explanation):
         return NO_CHEST
     if explanation.query.lung_mask is None and not is_frontal(explanation.film.view):

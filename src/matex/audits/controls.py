@@ -24,7 +24,7 @@ RANDOM_MODELS = 3  # how many models with random weights
 
 
 class Target(NamedTuple):
-    """What a control explains.
+    """Target that a control explains.
 
     Args:
         title: what differs from the explanation.

@@ -1,4 +1,4 @@
-"""Where each check warns and where it fails, and these limits in words."""
+"""Limits at which each check warns and fails, and these limits in words."""
 
 from __future__ import annotations
 

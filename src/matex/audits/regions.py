@@ -28,13 +28,13 @@ def model_pixels(image: SaliencyMap) -> Tensor:
 
 
 def film_pixels(placement: Placement) -> NDArray[np.bool_]:
-    """Which model pixels show the film rather than padding, [height, width]."""
+    """Mask of the model pixels that show the film rather than padding, [height, width]."""
     x, y = placement.fractions()
     return np.logical_and.outer((y >= 0) & (y <= 1), (x >= 0) & (x <= 1))
 
 
 def highlighted(image: SaliencyMap) -> Tensor:
-    """How much of each model pixel belongs to the highest tenth of the map, in [0, 1], float64 [height, width]."""
+    """Membership of each model pixel in the highest tenth of the map, in [0, 1], float64 [height, width]."""
     seen = torch.from_numpy(film_pixels(image.placement))
     region = torch.zeros(seen.shape, dtype=torch.float64)
     region[seen] = highest(model_pixels(image)[seen][None], HIGHLIGHTED)[0]

@@ -94,7 +94,7 @@ def word_finding(shift: float, same: float) -> Finding:
 
 
 def preference_finding(on_film: float, on_mirrored: float) -> Finding:
-    """Where the model sees the finding: its preference for the named side, on the film and on the mirrored film."""
+    """The model's preference for the named side, on the film and on the mirrored film."""
     high, low = LIMITS["side_preference"]
     start = (
         f"Between the two phrases the model gives the named side {100 * on_film:.0f} % on this film and "

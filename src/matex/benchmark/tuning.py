@@ -103,7 +103,7 @@ class Tuned:
 
     @property
     def conclusion(self) -> str:
-        """What was chosen and why, in a sentence."""
+        """Sentence on the chosen setting and the reason."""
         best = self.best()[0]
         tried = f"{len(self.trials)} settings on {self.samples} samples of {self.clusters} patients or films"
         if self.chosen is not self.default:
@@ -230,7 +230,7 @@ def tune(
 
 
 def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, progress: bool = False) -> Tuned:
-    """What the configuration of `matex tune` asks for."""
+    """Run the search that a configuration of `matex tune` describes."""
     opened = open_dataset(dataset.name, **dataset.parameters)
     count = min(len(opened), dataset.limit or len(opened))
     metric: MetricChoice = search.metric

@@ -127,7 +127,7 @@ def _explain_phrase(
 
 
 def _check_table_alone(image: str, text: str | None, report: Path | None, film: FilmOptions) -> None:
-    """Raises InputError where a phrase or a mask is given besides a table."""
+    """Refuse a phrase or a mask together with a table."""
     if film.derived or film.keep_uids:
         raise InputError("Expected --derived and --keep-uids with one film, got a table. Leave them out.")
     if text is not None or report is not None or film.lung_mask is not None:

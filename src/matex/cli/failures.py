@@ -1,4 +1,4 @@
-"""What went wrong, in one line and as an exit code."""
+"""Errors as one line and an exit code."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def methods(
 
 
 def _print_method(entry: MethodEntry, parameters: Sequence[ParameterEntry]) -> None:
-    """Everything that the catalog knows about a method."""
+    """Print the catalog's entry of a method."""
     origin = f", from {entry.plugin}" if entry.plugin else ""
     print(f"{entry.name}  [{' and '.join(entry.towers)}{origin}]\n{indented(entry.summary)}")
     facts = {

@@ -82,7 +82,7 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """How an image is read and preprocessed."""
+    """Options for reading and preprocessing an image."""
 
     resize: Annotated[
         Literal["model", "squash", "pad", "crop"],
@@ -125,7 +125,7 @@ class FilmOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which model is explained, and how it is loaded."""
+    """Options for the choice and loading of a model."""
 
     model: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""What the commands print about explanations: numbers, words, notes, JSON."""
+"""Output of the commands about explanations: numbers, words, notes, JSON."""
 
 from __future__ import annotations
 

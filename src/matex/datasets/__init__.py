@@ -1,4 +1,4 @@
-"""Data sets, one layout per file; every file of this folder is imported and so registers itself.
+"""Data sets, one layout per file; importing the package registers every file of this folder.
 
 A layout is how a collection lies on the disk as its makers hand it out. docs/datasets.md shows each.
 """

@@ -21,7 +21,7 @@ TOLERANCE = 1.0  # pixels beyond the edge that are rounding; such a box is cut t
 
 
 def box_of(values: Sequence[float], form: str = "xyxy") -> Box:
-    """Four numbers as a box.
+    """Convert four numbers to a box.
 
     Args:
         values: two corners, corner and size, or centre and size.
@@ -49,12 +49,12 @@ def scaled(box: Box, size: Size, annotated: Size) -> Box:
 
 
 def corners(row: Row, columns: Sequence[str], form: str = "xyxy") -> Box:
-    """The box in four columns of a row."""
+    """Box from four columns of a row."""
     return box_of([row.number_in(column) for column in columns], form)
 
 
 def within(box: Box, size: Size) -> Box:
-    """The box cut to the image where it leaves it by rounding alone.
+    """Clip a box to the image where it exceeds it by rounding.
 
     Raises:
         Unusable: it leaves the image by more than TOLERANCE.
@@ -72,7 +72,7 @@ def gather(
     boxes_of: Callable[[Row], Sequence[Box]],
     problems: list[Problem],
 ) -> dict[Key, list[Box]]:
-    """The boxes of all rows by what they belong to, in the order of the table; a row that comes twice counts once.
+    """Group the boxes of all rows by key, in the order of the table; duplicate rows count once.
 
     A row that cannot be used becomes a problem and takes its whole group with it: a phrase that has lost one of its
     boxes would call a correct map wrong.
@@ -95,7 +95,7 @@ def gather(
 
 
 def outline(values: object, size: Size) -> Polygon:
-    """A list of [x, y] as the corners of an outline on the image.
+    """Convert a list of [x, y] to a polygon on the image.
 
     Raises:
         Unusable: fewer than three corners, or one of them beyond the image.
@@ -110,7 +110,7 @@ def outline(values: object, size: Size) -> Polygon:
 
 
 def mask_of_polygons(polygons: Sequence[Polygon], size: Size) -> NDArray[np.bool_]:
-    """The pixels [height, width] within polygons of (x, y) corners, their outlines included."""
+    """Rasterise polygons of (x, y) corners to a mask [height, width], outlines included."""
     canvas = Image.new("1", (size[1], size[0]))
     for polygon in polygons:
         ImageDraw.Draw(canvas).polygon(polygon, fill=1, outline=1)
@@ -118,7 +118,7 @@ def mask_of_polygons(polygons: Sequence[Polygon], size: Size) -> NDArray[np.bool
 
 
 def box_of_mask(mask: NDArray[np.bool_]) -> Box:
-    """The smallest box around a mask that is not empty."""
+    """Bounding box of a mask that is not empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 

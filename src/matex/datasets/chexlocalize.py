@@ -29,7 +29,7 @@ FOLDERS = {"val": ("CheXpert/val", "CheXpert/valid", "val", "valid"), "test": ("
 @DATASETS("chexlocalize")
 @dataclass(frozen=True)
 class CheXlocalize(Layout):
-    """One sample per film and finding that is outlined there, with its mask and the box around all of it.
+    """One sample per film and outlined finding, with its mask and the bounding box.
 
     The heatmaps that come with the set are Python pickles, which can run any code when opened: they are never read.
 
@@ -82,7 +82,7 @@ class CheXlocalize(Layout):
         return self.template.replace("{}", finding.lower())
 
     def _entry(self, name: str, finding: str, findings: Mapping[str, object]) -> Iterator[Entry]:
-        """The sample, if the film shows the finding."""
+        """Sample of a finding, if the film shows it."""
         annotation = findings[finding]
         if self.table == "gt_annotations":
             size = _size(findings.get("img_size"))
@@ -134,7 +134,7 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 
 def run_lengths(counts: object, size: Size) -> NDArray[np.int64]:
-    """Run lengths of a mask, first of what is outside, column by column.
+    """Run lengths of a mask in column-major order, background first.
 
     Args:
         counts: a list of them, or COCO's text: 5 bits to a character from "0" on, low ones first, bit 5 says that more
@@ -171,5 +171,5 @@ def _unpacked(text: str) -> list[int]:
 
 
 def mask_of_runs(runs: NDArray[np.int64], size: Size) -> NDArray[np.bool_]:
-    """The mask [height, width]."""
+    """Decode run lengths to a mask [height, width]."""
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size[1], size[0]).T

@@ -1,4 +1,4 @@
-"""Conceptual Captions: lists of captions and links; the images are those that somebody has loaded before."""
+"""Conceptual Captions: lists of captions and links, with images that were downloaded before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES: dict[str, Callable[[bytes], str]] = {
 @DATASETS("conceptual-captions")
 @dataclass(frozen=True)
 class ConceptualCaptions(Layout):
-    """Captions whose image lies in a local folder. Nothing is loaded from the network.
+    """Captions whose image is in a local folder; nothing is downloaded.
 
     Args:
         root: folder with Train_GCC-training.tsv or Validation_GCC-1.1.0-Validation.tsv (caption, tab, link; no header).

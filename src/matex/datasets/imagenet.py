@@ -1,4 +1,4 @@
-"""ImageNet's validation images: flat with a file that says what they show, or in a folder for each class."""
+"""ImageNet's validation images: flat with a file of labels, or in a folder for each class."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class ImageNet(Layout):
 
 
 def _check_order(classes: tuple[str, ...], file: str, alone: bool) -> None:
-    """Numbers mean nothing unless the classes are in the order that they count: the two orders in use differ."""
+    """Refuse numeric labels unless the classes are in the order that they refer to: the two orders in use differ."""
     by_id = classes == tuple(sorted(classes))
     if alone and by_id:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The common part of all layouts: samples in a fixed order, known once the tables are read, created on access."""
+"""Base of all layouts: samples in a fixed order, known once the tables are read, created on access."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Entry = Sample | Callable[[], Sample]
 
 @dataclass(frozen=True)
 class Reading:
-    """What came out of the tables of a data set."""
+    """Entries, problems and classes read from the tables of a data set."""
 
     entries: Sequence[Entry]
     problems: Sequence[Problem] = ()
@@ -95,7 +95,7 @@ def identity(*parts: str) -> str:
 
 
 def cluster(unit: Literal["patient", "study", "film"], *parts: str) -> str:
-    """Unit of independent evidence that a sample belongs to: the largest of patient, study and film that is known.
+    """Unit of independent observation of a sample: the largest of patient, study and film that is known.
 
     Films of one patient resemble each other, and images rendered from one source film show the same chest: neither
     counts as a further observation in an interval or a test.

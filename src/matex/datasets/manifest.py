@@ -1,4 +1,4 @@
-"""A table of one's own: which image, which phrase, and where it is true. Every other layout could be written as one."""
+"""User-defined table of images, phrases and ground truth; the general form of every other layout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
 class _Key(NamedTuple):
-    """What rows must share to be one sample."""
+    """Columns that rows of one sample have in common."""
 
     image: str
     text: str
@@ -135,7 +135,7 @@ class Manifest(Layout):
 
 
 def _lists(value: Any) -> Sequence[object]:
-    """A cell of boxes as a list of them: nothing, one box, several, or JSON text of these."""
+    """Parse a cell of boxes: nothing, one box, several, or JSON text of these."""
     if isinstance(value, str):
         try:
             value = json.loads(value) if value.strip() else None
@@ -149,7 +149,7 @@ def _lists(value: Any) -> Sequence[object]:
 
 
 def _framed(box: Box, frame: str, size: Size) -> Box:
-    """A box in pixels of the image."""
+    """Convert a box to pixels of the image."""
     other = _SIZE.fullmatch(frame)
     if frame == "fractions":
         box = scaled(box, size, (1, 1))

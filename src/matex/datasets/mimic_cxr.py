@@ -130,7 +130,7 @@ class MimicCxr(Layout):
 
 
 def section_of(report: str, section: str) -> str:
-    """The text of a section, sub-headings included; empty when the report has none.
+    """Text of a section, sub-headings included; empty when the report has none.
 
     Only a known name begins or ends a section (`matex.phrases.sections`). A section that comes twice, as in an
     addendum, is joined in order; FINDINGS AND IMPRESSION serves both.

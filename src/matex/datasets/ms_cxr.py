@@ -89,13 +89,13 @@ class MsCxr(Layout):
 
 
 def _cluster(path: str, dicom: str) -> str:
-    """The patient, whom MIMIC-CXR's paths name; the film where a path does not."""
+    """Patient from MIMIC-CXR's path; the film where the path does not name one."""
     found = PATIENT.search(path.replace("\\", "/"))
     return cluster("patient", "mimic-cxr", found.group(1)) if found else cluster("film", "mimic-cxr", dicom)
 
 
 def _coco_rows(table: Path, problems: list[Problem]) -> Iterator[Row]:
-    """Annotations of the COCO form with what belongs to them, under the column names of the CSV."""
+    """Annotations of the COCO form joined with their images, under the column names of the CSV."""
     lists = {key: value for key, value in read_object(table).items() if is_array(value)}
     parts = ("images", "categories", "annotations")
     if not set(parts) <= set(lists):

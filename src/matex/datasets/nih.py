@@ -92,7 +92,7 @@ class Nih(Layout):
     def _entries(
         self, images: dict[str, Path], problems: list[Problem]
     ) -> tuple[dict[str, str | None], list[tuple[str, str]]]:
-        """View of each film, and with films="all" every film and finding whose image is there."""
+        """View of each film, and with films="all" every film and finding whose image exists."""
         if self.films == "boxes" and not any(self.root.glob("Data_Entry_2017*.csv")):
             return {}, []
         entries = table_of(self.root, ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"))
@@ -125,6 +125,6 @@ class Nih(Layout):
 
 
 def _finding(label: str) -> str:
-    """A label in words. The boxes say Infiltrate where the entries say Infiltration."""
+    """Finding of a label in words; the boxes use Infiltrate, the entries Infiltration."""
     finding = label.lower().replace("_", " ")
     return "infiltration" if finding == "infiltrate" else finding

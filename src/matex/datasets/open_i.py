@@ -1,4 +1,4 @@
-"""Open-i, the Indiana University chest films: free to use, with reports; as Kaggle or as the NLM hands them out."""
+"""Open-i, the Indiana University chest films with reports, in the layout of Kaggle or of the NLM."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class OpenI(Layout):
 
 
 def _parsed(file: Path) -> ElementTree.Element:
-    """A small XML file without declarations of its own: entities could unpack to any size or read other files."""
+    """Parse a small XML file without declarations: entities could expand to any size or read other files."""
     try:
         with open_regular(file, "an XML report", MAX_XML, shown(file.name)) as stream:
             text = stream.read(MAX_XML).decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""Finding the image that a row names, and its size, without reading its pixels.
+"""Location and size of the image that a row names, without reading its pixels.
 
 No file outside the folder that the user named is opened: neither a path nor a symbolic link may lead out of it, since
 images and phrases of a data set end up in reports that are passed on.
@@ -25,7 +25,7 @@ _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and widt
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The file that a table names, never outside the folder, whatever the table says and wherever links lead.
+    """Resolve a file named in a table, never outside the folder, through links included.
 
     Args:
         folder: as the user named it; may itself be a link. Folders in it belong to `name`, so that a link among them
@@ -49,7 +49,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def contained(folder: Path, path: Path) -> Path:
-    """A path in a folder, unless a symbolic link between the two ends outside the folder.
+    """Check that a path in a folder does not leave the folder through a symbolic link.
 
     Raises:
         Unusable: one does.
@@ -67,7 +67,7 @@ def contained(folder: Path, path: Path) -> Path:
 
 
 def first_inside(folder: Path, names: Sequence[str]) -> Path:
-    """The first of several possible files.
+    """First of several possible files that exists.
 
     Raises:
         Unusable: there is none, or it leads out of the folder.
@@ -115,12 +115,12 @@ def _dicom_size(path: Path) -> Size:
 
 
 def subfolder(root: Path, names: Sequence[str]) -> str:
-    """The first of these names that is a folder under root, with a slash; empty when none is."""
+    """First of these names that is a folder under root, with a slash; empty when none is."""
     return next((f"{name}/" for name in names if (root / name).is_dir()), "")
 
 
 def table(root: Path, name: str) -> Path:
-    """A table of a fixed name under root; whether it exists is seen when it is opened.
+    """Path of a table with a fixed name under root; its existence is checked when it is opened.
 
     Raises:
         InputError: a link that leads out of root.
@@ -132,7 +132,7 @@ def table(root: Path, name: str) -> Path:
 
 
 def table_of(root: Path, patterns: Sequence[str]) -> Path:
-    """The one table under root that goes by these names, the first pattern that fits.
+    """Path of the one table under root that matches a pattern, the first that does.
 
     Raises:
         InputError: none, several, or a link that leads out of root.

@@ -21,7 +21,7 @@ DRAWN_ON = (1024, 1024)  # height and width of all films of the challenge
 @DATASETS("rsna")
 @dataclass(frozen=True)
 class Rsna(Layout):
-    """Films with an opacity, all boxes of a film in one sample. Films without one (Target 0) are passed over.
+    """Films with an opacity, all boxes of a film in one sample; films without one (Target 0) are skipped.
 
     The challenge's patientId names a film: which films share a patient is not in its tables.
 

@@ -1,4 +1,4 @@
-"""The common form of all data sets: one image, one phrase, and where the phrase is true."""
+"""Common form of all data sets: one image, one phrase and its ground truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matex.registry import Registry
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One question to a model: does this image fit this phrase, and where?
+    """One image-text pair with its ground truth.
 
     Args:
         id: unique in its data set and the same in every run; names no file path and no patient.
@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something of a data set that could not be used; the run goes on without it and the report names it."""
+    """Row or file of a data set that could not be used; the run continues without it and the report names it."""
 
     file: str
     row: int | None  # line of the file, the header is 1; None: the file as a whole
@@ -75,7 +75,7 @@ class Dataset(Protocol):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Rows and files that were left out, and why."""
+        """Rows and files that were left out, with reasons."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what the tables say, so that a stopped run does not go on with other data."""
+        """Hash of the tables' content, so that an interrupted run is not continued with other data."""
         ...
 
     def __len__(self) -> int: ...
@@ -99,5 +99,5 @@ DATASETS: Registry[type[Dataset]] = Registry("data set")
 
 
 def domain_of(dataset: Dataset) -> Literal["chest", "natural"]:
-    """The domain of a data set as `matex.explain` takes it; whatever is not natural is a chest film."""
+    """Domain of a data set as an argument of `matex.explain`; everything but natural images counts as chest films."""
     return "natural" if dataset.domain == "natural" else "chest"

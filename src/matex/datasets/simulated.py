@@ -1,4 +1,4 @@
-"""Simulated films: findings at places that are known to the pixel, in real normal films."""
+"""Simulated films: findings at exactly known places in real normal films."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Simulated(Layout):
 
         @lru_cache(maxsize=2)
         def film(index: int) -> tuple[SimulatedFilm, str]:
-            """The film of this index, on the first random background that has room for its finding, and its cluster."""
+            """Film of this index, on the first random background with room for its finding, and its cluster."""
             finding, side, zone = places[index % len(places)]
             reason = ""
             for attempt in range(TRIES):
@@ -133,7 +133,7 @@ class Simulated(Layout):
         return Reading(entries, problems, labels)
 
     def _normals(self, problems: list[Problem]) -> list[_Normal]:
-        """The normal films that findings are put into."""
+        """Normal films that serve as backgrounds."""
         if self.root is None:
             return [_Normal(one.path) for one in samples() if one.normal]
         found: list[_Normal] = []
@@ -159,7 +159,7 @@ class Simulated(Layout):
         return found
 
     def _second(self, finding: str, rng: np.random.Generator) -> list[str | None]:
-        """What else the film shows. Where the phrase names no place it must be something else, and not akin."""
+        """Finding shown in addition; of an unrelated kind where the phrase names no place."""
         if self.findings == 1:
             return []
         if self.placed:
@@ -215,7 +215,7 @@ def read_names(path: Path) -> frozenset[str]:
 
 
 def _can_stand_apart(finding: str, other: str) -> bool:
-    """Whether both fit into one film, and no reader would call them by the same name."""
+    """Whether two findings fit into one film and have no name in common."""
     pair = {finding, other}
     akin = finding == other or pair == {"nodule", "mass"} or ("opacity" in pair and pair <= _OPAQUE)
     spread = any("both" in FINDINGS[name].sides for name in pair)  # takes all of the lungs, and leaves the heart

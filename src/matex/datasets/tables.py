@@ -1,4 +1,4 @@
-"""Tables as people keep them: CSV with any of the usual separators, JSON lines, JSON; plain or gzipped.
+"""Tables in common formats: CSV with any of the usual separators, JSON lines, JSON; plain or gzipped.
 
 A table that is not what it should be ends the reading with one line; a row that is not is noted and left out.
 """
@@ -33,7 +33,7 @@ SEPARATORS = (",", ";", "\t", "|")
 
 
 class Unusable(ValueError):
-    """Why one row cannot be used: the row is left out, the rest goes on."""
+    """Reason why a row cannot be used; the row is left out and reading continues."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,25 @@ class Row:
     cells: Mapping[str, object]
 
     def text(self, column: str) -> str:
-        """A cell that must not be empty, runs of white space replaced by one blank."""
+        """Text of a cell that must not be empty, white space normalised."""
         found = self.optional(column)
         if found is None:
             raise Unusable(f"Expected something in column {column!r}, got nothing.")
         return found
 
     def optional(self, column: str) -> str | None:
-        """The same, None where the column or its content is missing."""
+        """Text of a cell, None where the column or its content is missing."""
         value = self.cells.get(column)
         if value is None or isinstance(value, bool | list | dict):
             return None
         return clean(str(value)) or None
 
     def number_in(self, column: str) -> float:
-        """A finite number."""
+        """Number in a cell, which must be finite."""
         return number(self.cells.get(column), f"column {column!r}")
 
     def pixels(self, column: str) -> int:
-        """A length of at least one pixel."""
+        """Length in a cell, at least one pixel."""
         found = round(self.number_in(column))
         if found < 1:
             raise Unusable(f"Expected a number of pixels in column {column!r}, got {found}.")
@@ -71,7 +71,7 @@ class Row:
 
 
 def clean(text: str) -> str:
-    """Text on one line that can be written to any file."""
+    """Normalise text to one line that can be written to any file."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -80,7 +80,7 @@ def clean(text: str) -> str:
 
 
 def number(value: object, where: str) -> float:
-    """A finite number out of a cell."""
+    """Convert a cell to a finite number."""
     try:
         result = float(value) if isinstance(value, str | SupportsFloat) and not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
@@ -91,14 +91,14 @@ def number(value: object, where: str) -> float:
 
 
 def numbers(values: object, where: str) -> list[float]:
-    """A list of finite numbers."""
+    """Convert a list to finite numbers."""
     if not is_array(values):
         raise Unusable(f"Expected numbers in {where}, got something else.")
     return [number(value, where) for value in values]
 
 
 def once(name: str, seen: set[str]) -> None:
-    """Note the image of a row that can be used.
+    """Register the image of a usable row.
 
     Raises:
         Unusable: such a row before had it too; two samples must not share an id.
@@ -110,7 +110,7 @@ def once(name: str, seen: set[str]) -> None:
 
 @contextmanager
 def leaving_out(row: Row, problems: list[Problem]) -> Generator[None]:
-    """What makes the row unusable becomes a problem, and the caller's loop goes on."""
+    """Record why a row is unusable as a problem, so that the caller's loop continues."""
     try:
         yield
     except Unusable as error:
@@ -118,7 +118,7 @@ def leaving_out(row: Row, problems: list[Problem]) -> Generator[None]:
 
 
 def read_rows(path: Path, columns: Sequence[str], problems: list[Problem]) -> Iterator[Row]:
-    """The rows of a table one by one, by what its name ends with: .csv, .tsv, .txt, .jsonl or .json, also .gz.
+    """Iterate over the rows of a table: .csv, .tsv, .txt, .jsonl or .json, each also with .gz.
 
     Args:
         path: the table.
@@ -184,7 +184,7 @@ def _other_top(path: Path, expected: str, content: object) -> InputError:
 
 
 def as_rows(file: str, entries: Sequence[object], problems: list[Problem]) -> Iterator[Row]:
-    """Entries of a JSON list as rows, those that are no objects noted."""
+    """Entries of a JSON list as rows; those that are no objects become problems."""
     for index, entry in enumerate(entries, start=1):
         with leaving_out(Row(file, index, {}), problems):
             yield Row(file, index, _checked_object(entry, "an object with named values"))
@@ -201,7 +201,7 @@ def _checked_object(entry: object, what: str) -> dict[str, object]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines without their ends.
+    """Iterate over line numbers and lines without their ends.
 
     Raises:
         InputError: no such file, or not UTF-8 text.
@@ -213,7 +213,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 @contextmanager
 def open_text(path: Path) -> Generator[TextIO]:
-    """A text file, unpacked where its name ends with .gz, a byte order mark dropped.
+    """Open a text file, decompressed if its name ends with .gz, without its byte order mark.
 
     Raises:
         InputError: no such file, a folder, pipe or device, more than `MAX_TABLE` bytes, damaged, or not UTF-8.
@@ -237,7 +237,7 @@ def open_text(path: Path) -> Generator[TextIO]:
 
 
 def _bounded(file: TextIO, name: str) -> Iterator[str]:
-    """The lines of a file, which may unpack to any length.
+    """Iterate over lines up to a total length, since a file may decompress to any size.
 
     Raises:
         InputError: a line above `MAX_LINE` characters, or more than `MAX_TABLE` of them in all.
@@ -252,7 +252,7 @@ def _bounded(file: TextIO, name: str) -> Iterator[str]:
 
 
 def missing_columns(file: str, expected: Sequence[str], found: Sequence[str]) -> InputError:
-    """The refusal of a table that lacks a column."""
+    """Error for a table without a required column."""
     missing = [column for column in expected if column not in found]
     there = shortened(", ".join(str(column)[:SHOWN] for column in found[:20]), 200) or "none"
     return InputError(
@@ -305,7 +305,7 @@ def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Row]:
 
 
 def _with_keys(file: str, rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
-    """The rows; refused in the end when a column was in none of them."""
+    """Pass rows on and refuse the table at its end if a column was in none of them."""
     found: dict[str, None] = {}
     for row in rows:
         found.update(dict.fromkeys(str(key) for key in row.cells))

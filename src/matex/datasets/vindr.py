@@ -1,4 +1,4 @@
-"""VinDr-CXR: films with the boxes of several radiologists, as PhysioNet or Kaggle hand them out."""
+"""VinDr-CXR: films with the boxes of several radiologists, in the layout of PhysioNet or Kaggle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = {"ild": "interstitial lung disease", "nodule/mass": "nodule or mass"}
 @DATASETS("vindr")
 @dataclass(frozen=True)
 class Vindr(Layout):
-    """One sample per film and finding. Several readers are merged by union: what any of them marked counts.
+    """One sample per film and finding; the boxes of several readers are merged by union.
 
     Training films were read by three radiologists each, so two boxes of a sample may show the same thing twice;
     test films carry the consensus of five.
@@ -59,7 +59,7 @@ class Vindr(Layout):
         return Reading(samples, problems, dict(sorted(labels.items())))
 
     def _table(self, split: str) -> Path | None:
-        """The table of a split; None where both were requested and Kaggle's form has one."""
+        """Table of a split; None where both were requested and Kaggle's layout has one."""
         names = [f"annotations/annotations_{split}.csv", f"annotations_{split}.csv"]
         names += ["train.csv"] if split == "train" else []
         found = next((table(self.root, name) for name in names if (self.root / name).is_file()), None)

@@ -1,1 +1,1 @@
-"""DICOM in and out; pydicom is imported by the modules in this room only (extra `dicom`)."""
+"""DICOM input and output; only the modules of this package import pydicom (extra `dicom`)."""

@@ -1,4 +1,4 @@
-"""Header elements as plain numbers and words, however the file writes them.
+"""Header elements as plain numbers and words, for every encoding in use.
 
 Optional elements are often empty, written with decimal commas or brackets, or with the other of two value
 representations. What cannot be read comes back as None and never raises, so that one bad element costs the film
@@ -21,11 +21,11 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")  # "2,048": 2.048 or 2048, w
 
 
 class UnsupportedDicom(ValueError):
-    """A DICOM file that would be read wrongly or not at all; the message says what to do."""
+    """DICOM file that would be read wrongly or not at all; the message states what to do."""
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float | None]:
-    """The values of an element in their order; None for each that is empty or no number.
+    """Values of an element in order; None for each that is empty or no number.
 
     NaN and infinity are numbers here, since they are written as such: callers decide what they mean.
     """
@@ -40,12 +40,12 @@ def numbers(dataset: Dataset, keyword: str) -> list[float | None]:
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """The first value of an element that can be read as a number; None where there is none."""
+    """First value of an element that is a number; None where there is none."""
     return next((value for value in numbers(dataset, keyword) if value is not None), None)
 
 
 def whole_number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """A whole number that the pixels cannot be read without.
+    """Integer that is required to read the pixels.
 
     Raises:
         UnsupportedDicom: the element is missing or unreadable and there is no default.
@@ -61,18 +61,18 @@ def whole_number(dataset: Dataset, keyword: str, default: int | None = None) -> 
 
 
 def words(dataset: Dataset, keyword: str) -> list[str]:
-    """The values of a text element, stripped of blanks and null bytes; empty values are kept as ""."""
+    """Values of a text element, stripped of blanks and null bytes; empty values remain as ""."""
     element = _element(dataset, keyword)
     return [] if element is None or element.value is None else _texts(element)
 
 
 def code(dataset: Dataset, keyword: str) -> str:
-    """A coded value, its capitals and digits alone: "Linear_exact" is "LINEAREXACT"; empty where there is none."""
+    """Coded value reduced to capitals and digits: "Linear_exact" is "LINEAREXACT"; empty where there is none."""
     return re.sub(r"[^A-Z0-9]", "", next(iter(words(dataset, keyword)), "").upper())
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; none where it is missing, empty or unreadable."""
+    """Items of a sequence; none where it is missing, empty or unreadable."""
     try:
         return list(dataset.get(keyword) or ())
     except Exception:  # pydicom raises nearly anything on a damaged sequence
@@ -80,13 +80,13 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def present(dataset: Dataset, keyword: str) -> bool:
-    """Whether an element is there with something in it."""
+    """Whether an element is present and not empty."""
     element = _element(dataset, keyword)
     return element is not None and any(_texts(element))
 
 
 def signed(value: float, representation: int, bits: int = 16) -> int:
-    """A value that shares the pixels' range with their sign, whatever representation (US or SS) it was written in.
+    """Value in the pixels' range with their sign, for either representation (US or SS) in the file.
 
     Args:
         value: as written.
@@ -103,7 +103,7 @@ def _element(dataset: Dataset, keyword: str) -> Any:
 
 
 def _binary(element: RawDataElement, keyword: str) -> str | None:
-    """numpy's name of the numbers in a raw element; None for text."""
+    """NumPy's type name of the numbers in a raw element; None for text."""
     written = element.VR
     if written in _UNTYPED:
         written = dictionary_VR(keyword).split(" or ")[0]
@@ -122,7 +122,7 @@ def _texts(element: Any) -> list[str]:
 
 
 def _parse(text: str) -> list[float | None]:
-    """Numbers in one value: one, or several in brackets, or with semicolons or commas and blanks between them."""
+    """Parse the numbers of one value: one, or several in brackets, separated by semicolons, or by commas and blanks."""
     bare = text.strip("[](){}<>\"' ")
     between = r"\s*[;,]\s*" if bare != text else r"\s*;\s*|\s*,\s+"
     return [_number(part) for part in re.split(between, bare)]

@@ -1,4 +1,4 @@
-"""One compressed frame to numbers, by one of pydicom's decoding plugins, here or in a process of its own."""
+"""Decoding of one compressed frame by one of pydicom's plugins, in this process or in a separate one."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def decode_frame(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]
 
 
 def decode_apart(frame: bytes, syntax: str, options: dict[str, Any]) -> np.ndarray:
-    """The same with GDCM in another process, which a damaged frame may end; what GDCM prints is dropped.
+    """Decode with GDCM in a separate process, which a damaged frame may abort; GDCM's output is dropped.
 
     Raises:
         ValueError: a damaged frame.

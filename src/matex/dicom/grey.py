@@ -1,4 +1,4 @@
-"""From stored values to the grey values of a display (PS3.4 annex N.2): modality, VOI, inversion, padding.
+"""Grey values of a display from stored values (PS3.4 annex N.2): modality, VOI, inversion, padding.
 
 Every step maps values one by one, so the steps run on the different values of a film, some thousands, and the
 pixels are looked up at the end.
@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """The different values of a film, rising, and how many pixels have each."""
+    """Distinct values of a film in increasing order, with the number of pixels of each."""
 
     cells: np.ndarray
     counts: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Levels:
         return cls(values[order], counts[patterns[order]])
 
     def look_up(self, cells: np.ndarray, shown: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture [rows, columns] whose pixels show each level as `shown` says."""
+        """Apply a value per level to the pixels, [rows, columns]."""
         picture = np.empty(cells.size, np.uint8)
         flat = cells.reshape(-1)
         table = None
@@ -60,7 +60,7 @@ class Levels:
 
 
 def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: list[str]) -> NDArray[np.uint8]:
-    """The film for display, dense bright, [rows, columns].
+    """Compute the film for display, dense bright, [rows, columns].
 
     Raises:
         UnsupportedDicom: a modality LUT or rescale that cannot be applied.
@@ -86,7 +86,7 @@ def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: lis
 def _padding(
     stored: np.ndarray, counts: NDArray[np.int64], dataset: Dataset, layout: PixelLayout, notes: list[str]
 ) -> NDArray[np.bool_]:
-    """Which levels stand for pixels where nothing was exposed (Pixel Padding Value, PS3.3 C.7.5.1.1.2)."""
+    """Mask of the levels of unexposed pixels (Pixel Padding Value, PS3.3 C.7.5.1.1.2)."""
     ends = [number(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] is None or not np.isfinite([end for end in ends if end is not None]).all():
         if present(dataset, "PixelPaddingValue"):
@@ -103,7 +103,7 @@ def _padding(
 
 
 def _in_range(value: float, layout: PixelLayout) -> int:
-    """A header's value as one of the pixels: with their sign, and of their bits where 16 do not fit."""
+    """Header value in the representation of the pixels: with their sign, and in their bits where 16 do not fit."""
     whole = signed(value, layout.representation) if -(1 << 15) <= value < 1 << 16 else int(value)
     low, high = layout.span
     return whole if low <= whole <= high else signed(whole, layout.representation, layout.stored)
@@ -111,7 +111,7 @@ def _in_range(value: float, layout: PixelLayout) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Rescaled:
-    """What the levels are after the modality step.
+    """Levels after the modality step.
 
     Args:
         values: of the levels.
@@ -160,7 +160,7 @@ def _modality(stored: np.ndarray, dataset: Dataset, layout: PixelLayout, notes: 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """One way that the file offers to map values to [0, 1]; None where it cannot be read."""
+    """One mapping of values to [0, 1] that the file offers; None where it cannot be read."""
 
     shown: Values | None
     remarks: tuple[str, ...]
@@ -170,14 +170,14 @@ class _Candidate:
 def _voi(
     rescaled: _Rescaled, counts: NDArray[np.int64], padding: NDArray[np.bool_], dataset: Dataset, notes: list[str]
 ) -> Values:
-    """The display range [0, 1]: the first usable VOI LUT, else window, else percentiles (PS3.3 C.11.2)."""
+    """Map to the display range [0, 1]: the first usable VOI LUT, else window, else percentiles (PS3.3 C.11.2)."""
     if code(dataset, "PresentationIntentType") == "FORPROCESSING":
         notes.append("FOR PROCESSING: raw detector values, not meant for display")
     values = rescaled.values
     exposed = values[~padding]
 
     def usable(shown: Values) -> bool:
-        """Whether what was exposed does not all look the same."""
+        """Whether the exposed pixels have more than one displayed value."""
         return bool(np.ptp(shown[~padding]) > 0 or np.ptp(exposed) == 0)
 
     if rescaled.known:
@@ -195,7 +195,7 @@ def _voi(
 
 
 def fallback_range(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> tuple[float, float]:
-    """Smallest and largest rescaled value that a film without a usable window shows.
+    """Smallest and largest rescaled value displayed without a usable window.
 
     Raises:
         UnsupportedDicom: a modality LUT or rescale that cannot be applied.
@@ -207,14 +207,14 @@ def fallback_range(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> 
 
 
 def _fallback(values: Values, counts: NDArray[np.int64], padding: NDArray[np.bool_]) -> tuple[float, float]:
-    """The fallback percentiles of what was exposed, or its ends where these are equal."""
+    """Fallback percentiles of the exposed pixels, or their extremes where these are equal."""
     exposed = values[~padding]
     low, high = _percentiles(exposed, counts[~padding])
     return (low, high) if low != high else (float(exposed.min()), float(exposed.max()))
 
 
 def _tables(rescaled: _Rescaled, dataset: Dataset) -> Iterator[_Candidate]:
-    """The VOI LUTs, in their order."""
+    """VOI LUTs, in their order."""
     tables = items(dataset, "VOILUTSequence")
     for index, item in enumerate(tables):
         table = _table(item, dataset, rescaled.possible, negative=rescaled.possible[0] < 0)
@@ -231,7 +231,7 @@ def _tables(rescaled: _Rescaled, dataset: Dataset) -> Iterator[_Candidate]:
 
 
 def _windows(values: Values, dataset: Dataset) -> Iterator[_Candidate]:
-    """The windows, in their order; pairs in which a number is missing or not finite cannot be used."""
+    """Windows, in their order; pairs in which a number is missing or not finite cannot be used."""
     if not (present(dataset, "WindowCenter") and present(dataset, "WindowWidth")):
         return
     pairs = list(zip_longest(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")))
@@ -267,7 +267,7 @@ def _window(values: Values, center: float, width: float, function: str) -> Value
 
 
 def _percentiles(values: Values, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """The fallback percentiles of values that occur several times each, as `numpy.percentile` has them of all."""
+    """Fallback percentiles of values with multiplicities, as `numpy.percentile` computes them of all pixels."""
     order = np.argsort(values)
     ends = np.cumsum(counts[order])
     found: list[float] = []
@@ -284,7 +284,7 @@ def _percentiles(values: Values, counts: NDArray[np.int64]) -> tuple[float, floa
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """A lookup table (PS3.3 C.11.1.1): values below and above those mapped take its ends."""
+    """Lookup table (PS3.3 C.11.1.1): values below and above those mapped take its ends."""
 
     entries: NDArray[np.int64]
     first: int
@@ -296,7 +296,7 @@ class _Table:
 
 
 def _table(item: Dataset, dataset: Dataset, possible: tuple[float, float], negative: bool) -> _Table | str:
-    """The table in an item of a LUT sequence, or what is wrong with it.
+    """Parse the table in an item of a LUT sequence, or state its defect.
 
     Args:
         item: of the sequence.

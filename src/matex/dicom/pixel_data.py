@@ -1,4 +1,4 @@
-"""From the PixelData element to stored values, refused where it does not hold exactly what the header says.
+"""Stored values from the PixelData element, refused where it contradicts the header.
 
 pydicom reads frames and bytes beyond the header's size as further frames or drops them; either shows a sheared film
 as a whole one when Rows, Columns or Bits Allocated are wrong. So sizes are compared here, before and after decoding.
@@ -54,7 +54,7 @@ _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """The Image Pixel module (PS3.3 C.7.6.3) of one grey frame."""
+    """Image Pixel module (PS3.3 C.7.6.3) of one grey frame."""
 
     rows: int
     columns: int
@@ -69,14 +69,14 @@ class PixelLayout:
         return np.dtype(f"<{'i' if self.representation else 'u'}{self.allocated // 8}")
 
     def values(self, cells: np.ndarray) -> np.ndarray:
-        """The stored values in cells: bits that belong to something else dropped, signs extended (PS3.5 8.1.1)."""
+        """Stored values in cells: unused bits dropped, signs extended (PS3.5 8.1.1)."""
         if self.stored == self.allocated:
             return cells
         return (cells << (self.allocated - 1 - self.high)) >> (self.allocated - self.stored)
 
     @property
     def span(self) -> tuple[int, int]:
-        """Smallest and largest value that the stored bits can hold."""
+        """Smallest and largest value of the stored bits."""
         half = 1 << (self.stored - 1)
         return (-half, half - 1) if self.representation else (0, 2 * half - 1)
 
@@ -216,7 +216,7 @@ def _decompressed(data: bytes, syntax: UID, decoder: Decoder, layout: PixelLayou
     if values is None and syntax == JPEGExtended12Bit and "pylibjpeg" not in decoder.available_plugins:
         raise UnsupportedDicom(
             "Expected JPEG Extended with 8 bits, got more, which the decoders of matex[dicom] do not read. Store the "
-            "film uncompressed or as lossless JPEG 2000, or install pylibjpeg-libjpeg (GPL v3) besides."
+            "film uncompressed or as lossless JPEG 2000, or install pylibjpeg-libjpeg (GPL v3)."
         )
     if values is None or excess or values.shape != (layout.rows, layout.columns):
         raise damaged
@@ -224,7 +224,7 @@ def _decompressed(data: bytes, syntax: UID, decoder: Decoder, layout: PixelLayou
 
 
 def _single_frame(data: bytes, syntax: UID) -> bytes:
-    """The codestream of the only frame (PS3.5 A.4), its fragments joined.
+    """Codestream of the only frame (PS3.5 A.4), its fragments joined.
 
     Raises:
         UnsupportedDicom: damaged encapsulation, or more frames than one.
@@ -245,7 +245,7 @@ def _single_frame(data: bytes, syntax: UID) -> bytes:
 
 
 def _fragments(data: bytes) -> list[bytes]:
-    """The basic offset table and the fragments behind it."""
+    """Basic offset table and the fragments after it."""
     found: list[bytes] = []
     at = 0
     while at + 8 <= len(data) and data[at : at + 4] == _ITEM:
@@ -259,7 +259,7 @@ def _fragments(data: bytes) -> list[bytes]:
 
 
 def _check_codestream(frame: bytes, layout: PixelLayout, damaged: UnsupportedDicom) -> None:
-    """Refuse a codestream whose own header contradicts the file's: decoders return as many values, sheared."""
+    """Refuse a codestream whose header contradicts the file's: decoders would return as many values, sheared."""
     header = _jpeg_2000_header(frame) if b"\xff\x4f\xff\x51" in frame[:1024] else _jpeg_header(frame)
     if header is None:
         raise damaged
@@ -289,7 +289,7 @@ def _jpeg_header(frame: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _jpeg_2000_header(frame: bytes) -> tuple[int, int, int, int] | None:
-    """The same of a JPEG 2000 codestream's SIZ segment (ISO/IEC 15444-1 A.5.1), with or without JP2 boxes around it."""
+    """(rows, columns, bits, components) of a JPEG 2000 codestream, bare or in JP2 boxes (ISO/IEC 15444-1 A.5.1)."""
     at = frame.index(b"\xff\x4f\xff\x51") + 8
     if len(frame) < at + 35:
         return None
@@ -299,7 +299,7 @@ def _jpeg_2000_header(frame: bytes) -> tuple[int, int, int, int] | None:
 
 
 def _plugins(syntax: UID, decoder: Decoder) -> list[str]:
-    """The installed packages that may decode this syntax, the one to try first in front."""
+    """Installed packages that can decode this syntax, in order of preference."""
     return [plugin for plugin in _PLUGINS.get(syntax, ("pylibjpeg",)) if plugin in decoder.available_plugins]
 
 

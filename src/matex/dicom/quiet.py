@@ -1,4 +1,4 @@
-"""Silence of the DICOM libraries, whose warnings, logs and exceptions can quote elements."""
+"""Suppression of the DICOM libraries' warnings, logs and exceptions, which can quote elements."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ LIBRARIES = ("pydicom", "highdicom", "dicomweb_client", "urllib3")
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Hold back warnings and logs of the DICOM libraries.
+    """Suppress warnings and logs of the DICOM libraries.
 
     Warning filters and loggers belong to the whole process: callers hold `matex.images.FILTERS`.
     """

@@ -1,4 +1,4 @@
-"""From a DICOM file to display-ready pixels, in the order of the standard's pipeline (PS3.4 annex N.2).
+"""Display-ready pixels from a DICOM file, in the order of the standard's pipeline (PS3.4 annex N.2).
 
 Nothing that identifies a patient leaves this module: messages and notes hold only numbers and coded values
 that were recognised, and what pydicom raises, warns or logs (it can quote elements) is replaced.
@@ -39,7 +39,7 @@ MAP_TYPE = "SALIENCY"
 
 @dataclass(frozen=True, eq=False)
 class DicomImage:
-    """One film out of a DICOM file."""
+    """One film read from a DICOM file."""
 
     pixels: np.ndarray  # uint8 [height, width], dense = bright; [height, width, 3] of a picture of a map
     view: str | None
@@ -119,7 +119,7 @@ def _uids(dataset: Dataset) -> tuple[tuple[str, str], ...]:
 
 
 def _orientation(dataset: Dataset, notes: list[str]) -> tuple[str | None, int, bool, bool]:
-    """The view, how the film lies (see DicomImage), and whether the file says so (PS3.3 C.7.6.1.1.1).
+    """View and orientation of the film (see DicomImage), and whether the file states them (PS3.3 C.7.6.1.1.1).
 
     The first value of Patient Orientation says where the image's right edge lies in the patient, the second its
     bottom; of a pair such as "LF" the first letter weighs most. A frontal film for display is L\\F.
@@ -167,7 +167,7 @@ def _is_direction(letters: str) -> bool:
 
 
 def _view(dataset: Dataset, notes: list[str]) -> str | None:
-    """ViewPosition by its known words, else the view code; what neither of them knows is not taken as frontal."""
+    """ViewPosition by its known words, else the view code; an unknown view does not count as frontal."""
     view = view_name(" ".join(words(dataset, "ViewPosition")))
     if view not in {None, UNRECOGNISED}:
         return view
@@ -217,6 +217,6 @@ def _spacing(dataset: Dataset) -> tuple[float, float, bool] | None:
 
 
 def _pair(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
-    """Two finite numbers above zero."""
+    """Pair of finite numbers above zero."""
     values = [value for value in numbers(dataset, keyword) if value is not None and 0 < value < float("inf")]
     return (values[0], values[1]) if len(values) == 2 else None

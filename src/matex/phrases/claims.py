@@ -1,4 +1,4 @@
-"""What a sentence claims: a finding, its absence, normality, doubt, or nothing about the patient."""
+"""Claims of sentences: a finding, its absence, normality, doubt, or nothing about the patient."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def polarity(text: str) -> Polarity:
 
 
 def claim(sentence: str | Sentence) -> Claim:
-    """What a sentence claims about the patient: its `polarity`, or "no finding" when it describes none.
+    """Claim of a sentence about the patient: its `polarity`, or "no finding" when it describes none.
 
     Sentences about technique, comparison, devices and recommendations describe no finding, and neither do those of a
     section such as INDICATION. A sentence that the rules cannot place counts as one that describes something.

@@ -1,4 +1,4 @@
-"""When a trigger opens a scope: most words do so always, some depend on the words next to them."""
+"""Conditions under which a trigger opens a scope: most words always do, some depend on the words next to them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
 
 
 def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
-    """What a side that stands alone refers to: the last sided place or effusion before it, else the next one."""
+    """Referent of a side that stands alone: the last sided place or effusion before it, else the next one."""
     before = list(found.within(found.terms.before(word.first)))
     last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
     if last is None:

@@ -68,7 +68,7 @@ def _is_normal_noun(terms: Terms, i: int, k: int) -> bool:
 
 
 def _end_of_noun(terms: Terms, i: int) -> int:
-    """Where a noun ends that is called normal by the word right before it: "has normal vascular markings"."""
+    """End of a noun that the word right before it calls normal: "has normal vascular markings"."""
     if terms.word(i) in lexicon.CALLED_NORMAL:
         for k in terms.after(i, _NOUN_REACH):
             if terms.word(k) in lexicon.NORMAL_NOUNS:

@@ -25,7 +25,7 @@ _SPAN = 8
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What was understood of one sentence."""
+    """Parsed content of one sentence."""
 
     sentence: Sentence
     entities: Entities

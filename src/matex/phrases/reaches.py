@@ -1,4 +1,4 @@
-"""How far a trigger reaches: forward, backward, or to the subject of its verb."""
+"""Scope of a trigger: forward, backward, or to the subject of its verb."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool
 
 
 def _can_follow_place(terms: Terms, k: int) -> bool:
-    """What can be between a place and its denial; a comma in "in the right lung, there is no opacity"."""
+    """Whether words can be between a place and its denial; a comma in "in the right lung, there is no opacity"."""
     allows_comma = terms.has(0, "preposition")
     return terms[k].is_any("head", "level", "side", "preposition", "other") or (allows_comma and terms.has(k, "comma"))
 

@@ -1,4 +1,4 @@
-"""Which regions of the chest have sides; where they lie is in priors/atlas.py."""
+"""Regions of the chest that have sides; their places are in priors/atlas.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which places and findings a side word qualifies: those after it, those before it, or what is on both sides."""
+"""Places and findings that a side word qualifies: those after it, those before it, or those on both sides."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def give(found: Entities, word: SideWord, ahead: Sequence[Entity], stop: int) ->
 
 
 def _qualified(found: Entities, ahead: Sequence[Entity], stop: int) -> list[Entity]:
-    """Which of the entities after a side word it qualifies."""
+    """Entities after a side word that it qualifies."""
     places = _strongest(entity for entity in ahead if entity.takes_side)
     usual = next((entity for entity in ahead if has_usual_place(entity)), None)
     if usual is not None:

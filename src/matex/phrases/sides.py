@@ -48,7 +48,7 @@ def assign_sides(found: Entities) -> set[int]:
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """How far a side word may look: to `start` backward, to `stop`, where the next side word is, forward."""
+    """Range of a side word: to `start` backward, to `stop`, where the next side word is, forward."""
 
     following: SideWord | None
     start: int

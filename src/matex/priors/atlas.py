@@ -1,4 +1,4 @@
-"""Where the regions of a frontal chest film lie, as data, in the patient's coordinates.
+"""Places of the regions of a frontal chest film, as data, in the patient's coordinates.
 
 u runs from the patient's right edge of the film (0) to the patient's left edge (1), y from top to bottom. On
 a displayed film u is the image's x; a mirrored film has x = 1 - u. Every box is a heuristic, from the
@@ -71,7 +71,7 @@ HEART: Box = _mean(collection.heart for collection in COLLECTIONS.values())
 
 @dataclass(frozen=True)
 class Region:
-    """Where one region lies, its ids in RadLex and SNOMED CT, and where the numbers come from."""
+    """Place of one region, its ids in RadLex and SNOMED CT, and the source of the numbers."""
 
     key: str
     box: Box

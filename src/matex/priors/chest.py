@@ -1,4 +1,4 @@
-"""Where the regions of the atlas lie on one film: in the average chest, or around this patient's lungs."""
+"""Places of the atlas's regions on one film: in the average chest, or relative to this patient's lungs."""
 
 from __future__ import annotations
 

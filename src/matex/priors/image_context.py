@@ -1,4 +1,4 @@
-"""What a phrase says about places in one image, ready for methods that want a spatial prior."""
+"""Places that a phrase names in one image, for methods with a spatial prior."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def spatial_prior(
 def _reason_for_none(
     mentions: Sequence[Mention], active: Mapping[RegionSide, float], view: str | None, domain: str
 ) -> str | None:
-    """Why a phrase has no prior on this image; None when it has one."""
+    """Reason why a phrase has no prior on this image; None when it has one."""
     if domain == "natural":
         return "not a chest film (domain 'natural'): left and right are no patient's sides"
     if not is_frontal(view):

@@ -100,7 +100,7 @@ class ColourScale:
 
     @property
     def legend(self) -> str:
-        """How raw values map to colours, in words; with the range of the map where the bar extends beyond it."""
+        """Legend of the colours in words; with the range of the map where the bar extends beyond it."""
         if self.signed:
             low, high = self.format(self.low), self.format(self.high)
             return f"raw values {low} to {high}, centred on 0, which is transparent: amber above 0, blue below"

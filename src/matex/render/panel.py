@@ -18,7 +18,7 @@ from matex.render.text import wrap
 from matex.results import DISCLAIMER, Explanation
 
 WIDTH, MARGIN, GAP = 1920, 56, 32
-WORDS = 16  # bars that fit beside the film
+WORDS = 16  # bars that fit next to the film
 
 TERMS = {
     "gradient": ("Gradient", "what raises the score"),

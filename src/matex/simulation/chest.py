@@ -1,4 +1,4 @@
-"""Where the lungs lie on a normal frontal film, how large it is, how bright air and soft tissue are on it.
+"""Lung fields, scale, and grey levels of air and soft tissue of a normal frontal film.
 
 The simulator places findings by this estimate, computed once per film on a small grid; it holds at any size.
 """
@@ -32,7 +32,7 @@ AVERAGE = np.array(
 
 @dataclass(frozen=True)
 class Lungs:
-    """The two lung fields of one film on a working grid [rows, columns] that spans the whole image."""
+    """Lung fields of one film on a working grid [rows, columns] that spans the image."""
 
     right: np.ndarray  # bool [rows, columns], the patient's right: the image's left
     left: np.ndarray
@@ -46,7 +46,7 @@ class Lungs:
 
     @property
     def measured(self) -> bool:
-        """Whether both fields are this film's own."""
+        """Whether both fields were measured on this film."""
         return self.right_measured and self.left_measured
 
     def field(self, side: str) -> np.ndarray:
@@ -101,7 +101,7 @@ def find_lungs(normal: np.ndarray) -> Lungs:
 
 
 def _largest_part(mask: np.ndarray) -> np.ndarray:
-    """The connected part of a mask with the most cells, holes filled."""
+    """Largest connected component of a mask, holes filled."""
     largest = np.zeros_like(mask)
     left = mask.copy()
     while left.sum() > largest.sum():
@@ -120,7 +120,7 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
 
 
 def _is_shaped(field: np.ndarray, average: np.ndarray) -> bool:
-    """Whether a field has the size of a lung and lies where the average lung lies."""
+    """Whether a field has the size and the place of an average lung."""
     if not field.any():
         return False
     tall, wide = np.ptp(_extremes(field), axis=1)
@@ -131,7 +131,7 @@ def _is_shaped(field: np.ndarray, average: np.ndarray) -> bool:
 
 
 def _is_sure(field: np.ndarray, probability: np.ndarray) -> bool:
-    """Whether the network is sure of most of a field and unsure in a band of ordinary width along its edge alone."""
+    """Whether the network is certain of most of a field, except in a band of ordinary width along its edge."""
     unsure = ((probability > 0.2) & (probability < 0.8)).sum()
     edge = (field & ~_erode(field)).sum()
     return bool((probability[field] > 0.9).mean() > 0.7 and unsure < 2.3 * edge)
@@ -151,7 +151,7 @@ def _extremes(field: np.ndarray) -> np.ndarray:
 
 
 def _average(x: np.ndarray, y: np.ndarray, low: int, high: int) -> np.ndarray:
-    """A lung of the average film, between two columns of AVERAGE."""
+    """Lung of the average film, between two columns of AVERAGE."""
     first, last = (np.interp(y, AVERAGE[:, 0], AVERAGE[:, column]) for column in (low, high))
     return (y > AVERAGE[0, 0]) & (y < AVERAGE[-1, 0]) & (x > first) & (x < last)
 
@@ -170,7 +170,7 @@ def _erode(mask: np.ndarray) -> np.ndarray:
 
 
 def _grow(seed: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Everything in the room that hangs together with the seed."""
+    """Region growing: the part of the mask that is connected with the seed."""
     grown = seed & room
     while True:
         larger = _dilate(_dilate(grown) & room) & room
@@ -180,7 +180,7 @@ def _grow(seed: np.ndarray, room: np.ndarray) -> np.ndarray:
 
 
 def _depth(field: np.ndarray) -> np.ndarray:
-    """Cells to the edge of the field, by peeling."""
+    """Distance to the edge of the field in cells, by erosion."""
     depth = np.zeros(field.shape, dtype=np.float32)
     edged = np.pad(field, 1)
     while edged.any():

@@ -1,4 +1,4 @@
-"""Normal films with findings at a known place: ground truth to train on and to measure explanations by."""
+"""Normal films with simulated findings at known places: ground truth for training and for evaluating explanations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Choice = str | None | Sequence[str | None]
 
 @dataclass(frozen=True)
 class PlacedFinding:
-    """One finding and where it lies."""
+    """One finding with its place."""
 
     finding: str
     side: str | None  # the patient's: "right", "left", "both"; None: the finding has no side
@@ -32,7 +32,7 @@ class PlacedFinding:
 
 @dataclass(frozen=True)
 class SimulatedFilm:
-    """A film with findings; no patient ever had them."""
+    """Film with simulated findings, which no patient had."""
 
     image: np.ndarray  # uint8 [height, width]
     findings: tuple[PlacedFinding, ...]
@@ -51,7 +51,7 @@ def simulate(
     zone: Choice = None,
     lungs: Lungs | None = None,
 ) -> SimulatedFilm:
-    """Put findings into a normal frontal film. The same arguments give the same bytes.
+    """Simulate findings in a normal frontal film; deterministic in its arguments.
 
     Args:
         normal: uint8 [height, width], grey, dense = bright, standard display (patient's right on the left).
@@ -102,7 +102,7 @@ def _check(normal: np.ndarray, seed: int, findings: int, tier: str) -> None:
 
 
 def _each(choice: Choice, count: int) -> tuple[str | None, ...]:
-    """One wish per finding."""
+    """Expand the arguments to one request per finding."""
     if choice is None or isinstance(choice, str):
         return (choice, *[None] * (count - 1))
     if len(choice) != count:
@@ -111,7 +111,7 @@ def _each(choice: Choice, count: int) -> tuple[str | None, ...]:
 
 
 def _places(finding: str | None, side: str | None, zone: str | None) -> list[list[Place]]:
-    """All places that agree with a wish, per finding."""
+    """Places that agree with a request, per finding."""
     if finding is not None and finding not in FINDINGS:
         raise ValueError(f"Expected a finding among {', '.join(FINDINGS)}, got {finding!r}.")
     options = [
@@ -135,7 +135,7 @@ def _places(finding: str | None, side: str | None, zone: str | None) -> list[lis
 
 
 def _cells(place: Place) -> set[tuple[str, str]]:
-    """The thirds of the lungs that a finding takes for itself."""
+    """Thirds of the lungs that a finding occupies."""
     finding, side, zone = place
     if finding == "cardiomegaly":
         return {("heart", "heart")}
@@ -162,7 +162,7 @@ def _choose(wishes: list[Wish], rng: np.random.Generator) -> list[Place]:
 def _draw(
     wishes: list[Wish], seen: View, tier: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
-    """Choose places and draw; choose again when a finding does not fit."""
+    """Choose places and draw; choose others when a finding does not fit."""
     reason = ""
     for _ in range(TRIES):
         try:
@@ -193,7 +193,7 @@ def _fill(
 def _put(
     film: np.ndarray, seen: View, place: Place, tier: str, taken: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, PlacedFinding]:
-    """Draw one finding, again where it came to lie outside its zone or on another finding."""
+    """Draw one finding, repeatedly while it lies outside its zone or on another finding."""
     finding, side, zone = place
     for _ in range(TRIES):
         change = DRAWINGS[finding](seen, side or "", zone or "", tier, rng)
@@ -231,7 +231,7 @@ def _is_in_zone(mask: np.ndarray, seen: View, side: str | None, zone: str | None
 
 
 def _expose(film: np.ndarray, lungs: Lungs, change: Change, free: np.ndarray) -> np.ndarray:
-    """Move, add and take away density: towards soft tissue or air, what is left of the markings on top."""
+    """Move, add and remove density towards soft tissue or air, with the remaining markings on top."""
     touched = change.attenuation > 0
     if change.source is not None:
         film = _move(film, change.source)
@@ -252,7 +252,7 @@ def _expose(film: np.ndarray, lungs: Lungs, change: Change, free: np.ndarray) ->
 
 
 def _move(film: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Take each pixel from another column of its row, between two columns in proportion."""
+    """Resample each row at fractional source columns by linear interpolation."""
     first = np.clip(np.floor(source).astype(np.intp), 0, film.shape[1] - 2)
     share = np.clip(source - first, 0, 1).astype(np.float32)
     near, far = (np.take_along_axis(film, first + step, axis=1) for step in (0, 1))

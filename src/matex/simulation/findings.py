@@ -1,4 +1,4 @@
-"""How each finding looks: one function per finding, which adds or takes away density on a view of the film.
+"""Appearance of each finding: one function per finding, which adds or removes density on a view of the film.
 
 A radiograph shows the logarithm of exposure, so density adds up: a finding is an attenuation added to what is
 there, compressed near the brightness of soft tissue, and ribs stay visible through it. Lengths are in
@@ -24,7 +24,7 @@ SPINE = 1.6  # half the width of the spine, centimetres
 
 @dataclass(frozen=True)
 class View:
-    """A normal film prepared for drawing."""
+    """Normal film with its coordinates in centimetres, prepared for drawing."""
 
     lungs: Lungs
     film: np.ndarray  # float32 [height, width], 0-255
@@ -46,7 +46,7 @@ class View:
 
 @dataclass(frozen=True)
 class Change:
-    """What a finding does to a film. All [height, width], float32 but for the mask."""
+    """Change of a film by a finding; all [height, width], float32 but for the mask."""
 
     attenuation: np.ndarray  # added density, >= 0; 0 leaves the pixel as it is
     hides: float  # how much of the fine markings is lost, as a multiple of the share of light that is
@@ -79,7 +79,7 @@ def _resize(
 
 
 def broad(values: np.ndarray, width: float, scale: float) -> np.ndarray:
-    """An image `width` centimetres wide without what is finer than `scale` centimetres, same shape."""
+    """Low-pass filter an image `width` centimetres wide at `scale` centimetres, same shape."""
     height, across = values.shape
     columns = min(across, max(8, round(width / scale)))
     small = _resize(values, columns, max(8, round(columns * height / across)), Image.Resampling.BOX)
@@ -96,7 +96,7 @@ def noise(view: View, scale: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def spot(view: View, side: str, zone: str, radius: float, rng: np.random.Generator) -> tuple[float, float]:
-    """A place (x, y) in centimetres in the zone of a lung where a round thing of this radius mostly fits."""
+    """Choose a point (x, y), centimetres, in the zone of a lung where a disc of this radius mostly fits."""
     depth = view.lungs.depth(side)
     rows, columns = depth.shape
     top, bottom = view.lungs.extent(side)
@@ -138,12 +138,12 @@ def _radial(
 
 
 def _level(tier: str, ranges: tuple[tuple[float, float], ...], rng: np.random.Generator) -> float:
-    """A value from the tier's own range: obvious, moderate, subtle."""
+    """Sample a value from the range of the tier: obvious, moderate, subtle."""
     return float(rng.uniform(*ranges[TIERS.index(tier)]))
 
 
 def _ramp(values: np.ndarray) -> np.ndarray:
-    """A smooth step from 0 to 1 over [0, 1]."""
+    """Smooth step from 0 to 1 over [0, 1]."""
     t = np.clip(values, 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -193,7 +193,7 @@ def _zone_fade(view: View, side: str, zone: str) -> np.ndarray:
 
 
 def opacity(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """A haze through which the vessels stay visible, larger and less dense than consolidation."""
+    """Haze through which the vessels remain visible, larger and less dense than consolidation."""
     radius = _level(tier, ((4.2, 5.4), (3.6, 4.8), (3.2, 4.4)), rng)
     x, y = spot(view, side, zone, 0.6 * radius, rng)
     rho = _radial(view, x, y, radius, 0.2, rng, stretch=float(rng.uniform(1.0, 1.2)))
@@ -285,7 +285,7 @@ def pneumothorax(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
 
 
 def atelectasis(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """A band across the lung, nearly level. The lung around it keeps its volume."""
+    """Nearly horizontal band across the lung, without loss of volume."""
     half = _level(tier, ((2.8, 4.0), (2.4, 3.4), (1.8, 2.8)), rng)
     thick = _level(tier, ((0.3, 0.45), (0.24, 0.34), (0.18, 0.26)), rng)
     x, y = spot(view, side, zone, 1.6, rng)
@@ -301,7 +301,7 @@ def atelectasis(view: View, side: str, zone: str, tier: str, rng: np.random.Gene
 
 
 def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """A wider heart: its borders move outwards, the adjacent lungs are compressed, the ribs stay.
+    """Wider heart: its borders move outwards, the adjacent lungs are compressed, the ribs stay in place.
 
     The mask is the whole enlarged silhouette, as a reader would mark it, though its middle hardly changes.
     """
@@ -346,7 +346,7 @@ def cardiomegaly(view: View, side: str, zone: str, tier: str, rng: np.random.Gen
 
 
 def interstitial(view: View, side: str, zone: str, tier: str, rng: np.random.Generator) -> Change:
-    """A net of fine lines through both lungs, denser towards the bases."""
+    """Net of fine lines through both lungs, denser towards the bases."""
     both = np.maximum(view.right, view.left)
     top, bottom = np.mean([view.span("right"), view.span("left")], axis=0)
     weight = _ramp(both * 1.5) * (0.6 + 0.4 * _ramp((view.y - top) / (0.7 * (bottom - top))))

@@ -1,4 +1,4 @@
-"""The sentences of the simulated films: which findings exist where, how radiologists say it, when it is true.
+"""Grammar of the simulated films' sentences: findings and their places, wordings, and truth conditions.
 
 Plain data and no torch, so that the simulator, the trainer and the tests read one table. A side is the
 patient's, as in every report.
@@ -22,7 +22,7 @@ def _several(words: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Finding:
-    """Where one finding occurs and what it is called."""
+    """Places and names of one finding."""
 
     name: str
     sides: tuple[str | None, ...]
@@ -128,7 +128,7 @@ FINDINGS: dict[str, Finding] = {
 
 @dataclass(frozen=True)
 class Family:
-    """A word wider than one finding."""
+    """Word for several findings."""
 
     words: tuple[str, ...]
     members: frozenset[str]
@@ -181,7 +181,7 @@ NORMAL = {
 
 
 class Placed(Protocol):
-    """What a sentence needs to know about one finding in a film."""
+    """One finding in a film, with the attributes that sentences mention."""
 
     @property
     def finding(self) -> str: ...
@@ -193,7 +193,7 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Claim:
-    """The content of one part of a sentence. Side or zone None: not mentioned."""
+    """Content of one part of a sentence; side or zone None if not mentioned."""
 
     finding: str
     side: str | None = None
@@ -203,14 +203,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and everything it claims."""
+    """Sentence with all its claims."""
 
     text: str
     claims: tuple[Claim, ...]
 
 
 def canonical(finding: str, side: str | None = None, zone: str | None = None) -> str:
-    """The plain phrase of a finding at a place: "nodule in the right upper lung", "left pleural effusion"."""
+    """Canonical phrase of a finding at a place: "nodule in the right upper lung", "left pleural effusion"."""
     entry = FINDINGS[finding]
     if entry.names_zone and side in SIDES:
         return f"{entry.words[0]} in the {side} {f'{zone} ' if zone else ''}lung"
@@ -233,12 +233,12 @@ def all_canonical() -> list[tuple[str, str, str | None, str | None]]:
 
 
 def phrase(findings: Sequence[Placed], rng: np.random.Generator) -> str:
-    """A sentence that is true of a film with exactly these findings."""
+    """Sample a sentence that is true of a film with exactly these findings."""
     return sentence(findings, rng).text
 
 
 def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: bool = True) -> Sentence:
-    """A true sentence and its claims: one finding or several, their absence, or a clear chest.
+    """Sample a true sentence with its claims: one finding or several, their absence, or a clear chest.
 
     Args:
         findings: what the film shows.
@@ -313,7 +313,7 @@ def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def _place(words: str, finding: str, side: str | None, zone: str | None, rng: np.random.Generator) -> str:
-    """The words with their place before or after them."""
+    """Add the place before or after the words."""
     after = rng.random() < 0.5
     if side == "both":
         return f"{words} {_pick(BOTH_WHERE, rng)}" if after else f"{_pick(BOTH_BEFORE, rng)} {words}"
@@ -331,7 +331,7 @@ def _place(words: str, finding: str, side: str | None, zone: str | None, rng: np
 
 
 def _mention(placed: Placed, rng: np.random.Generator) -> Sentence:
-    """Word one finding in one of many forms, often with less than is known about its place."""
+    """Phrase one finding in one of many forms, often with less than the known place."""
     if placed.finding in FAMILIES:
         words = _embellish(_pick(FAMILIES[placed.finding].words, rng), rng)
         return Sentence(words, (Claim(placed.finding),))
@@ -358,7 +358,7 @@ def _embellish(text: str, rng: np.random.Generator) -> str:
 
 
 def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
-    """Something that the film does not show, on one side or at all."""
+    """Sample the absence of a finding that the film does not show, on one side or at all."""
     candidates = [Claim(name, None, None, True) for name in FINDINGS] + [
         Claim(entry.name, side, None, True)
         for entry in FINDINGS.values()
@@ -398,7 +398,7 @@ def _join(parts: Sequence[Sentence], joiner: str) -> Sentence:
 
 
 def holds(claims: Sequence[Claim], findings: Sequence[Placed], complete: bool = True) -> bool | None:
-    """Whether all claims are true of a film; None when that cannot be known.
+    """Whether all claims are true of a film; None when undetermined.
 
     Args:
         claims: what a sentence says.
@@ -409,7 +409,7 @@ def holds(claims: Sequence[Claim], findings: Sequence[Placed], complete: bool = 
 
 
 def evidence(claims: Sequence[Claim], findings: Sequence[Placed]) -> tuple[bool, ...]:
-    """Which findings of a film a sentence speaks of: claimed, not negated, and truly there."""
+    """Findings of a film that a sentence claims, not negated and present."""
     return tuple(any(not claim.negated and _is_meant(claim, one) for claim in claims) for one in findings)
 
 
@@ -439,7 +439,7 @@ def _matches(claim: Claim, placed: Placed) -> bool | None:
 
 
 def _is_a(finding: str, name: str) -> bool | None:
-    """Whether a finding is what the name says; a family in a film's record may be any of its members."""
+    """Whether a finding is of the named kind; a family in a film's record may be any of its members."""
     if finding == name:
         return True
     wide, narrow = FAMILIES.get(name), FAMILIES.get(finding)

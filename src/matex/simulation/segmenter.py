@@ -1,4 +1,4 @@
-"""A small U-Net in numpy that marks the two lungs of a frontal film.
+"""Segmentation of the two lungs of a frontal film by a small U-Net in NumPy.
 
 Trained by `matex.simulation.training.lungs`, which writes the weights that ship next to this file.
 """
@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 
 
 def lung_probabilities(film: NDArray[np.uint8]) -> Array:
-    """How likely each pixel of a small copy of the film is lung.
+    """Probability of lung at each pixel of a reduced copy of the film.
 
     Args:
         film: uint8 [height, width], grey, dense = bright.

@@ -47,7 +47,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Part:
-    """Everything about one data set and model.
+    """Part of a report on one data set and model.
 
     Args:
         title: of the part.

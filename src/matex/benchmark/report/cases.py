@@ -221,7 +221,7 @@ def outlined(
     mask: NDArray[np.bool_] | None,
     other: NDArray[np.bool_] | None,
 ) -> Image.Image:
-    """What is marked as a line in light blue; what lies there besides and is not named, in pink."""
+    """Draw the outline of the truth in light blue and that of unnamed findings in pink."""
     pixels = np.asarray(picture).copy()
     truth = union([(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes], original) if mask is None else mask
     for area, colour in ((other, OTHER), (truth, OUTLINE)):
@@ -256,7 +256,7 @@ def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films:
 
 
 def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> Strip | None:
-    """What the confidence metrics and ROAR+ make of a typical film and its phrase, as in CA-M2IB's figure 3."""
+    """Inputs of the confidence metrics and of ROAR+ for a typical film and its phrase, as in CA-M2IB's figure 3."""
     found = _typical_seen(section, entry, measure, maps, films)
     if found is None:
         return None

@@ -66,7 +66,7 @@ class SectionReport:
 
     @property
     def main(self) -> Measure | None:
-        """What cases are ranked by: localisation if the truth is known, else the first metric of single maps."""
+        """Measure that ranks the cases: localisation if the truth is known, else the first metric of single maps."""
         places = (*self.localisation, *self.contrast)
         ranked = [m for m in places if m.name == "energy" or m.column == "energy_share"]
         ranked += [*places, *(m for m in self.plain if not m.dataset_level and m.better != "neither")]
@@ -139,7 +139,7 @@ class SectionReport:
             "score on the same films."
         )
         parts: list[Table | Drawing] = [
-            overview(self.stats, self.localisation, f"{key}-overview", "Where the maps point, beside their controls"),
+            overview(self.stats, self.localisation, f"{key}-overview", "Localisation of the maps, with their controls"),
             self._export(localisation(self.stats, self.localisation, f"{key}-table", "Localisation", lead)),
             self._export(against_controls(self.stats, self.localisation, f"{key}-against")),
         ]
@@ -308,7 +308,7 @@ class SectionReport:
         return f"The films could not be opened, so maps are shown alone: {reason}" if reason else ""
 
     def _findings(self) -> Iterator[str]:
-        """What the tables of localisation show, in sentences."""
+        """Sentences on the tables of localisation."""
         for measure in (*self.localisation, *self.contrast):
             if measure.column in HEADLINES:
                 yield from verdicts(self.stats, measure)

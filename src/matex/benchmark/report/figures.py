@@ -156,7 +156,7 @@ def _draw_curve(axes: Axes, stats: SectionStats, method: str, curve: Curve, colo
 
 @with_settings
 def sanity_figure(stats: SectionStats, metric: str, key: str) -> Drawing | None:
-    """How alike maps stay while the weights are drawn anew from the output back."""
+    """Similarity of maps under weight randomisation from the output back."""
     section = stats.section
     found = [
         (measure, stage)

@@ -55,7 +55,7 @@ class EntryView:
 
 @dataclass(frozen=True)
 class ProblemsView:
-    """What was left out: how often for which reason, and row by row."""
+    """Samples left out, counted by reason and row by row."""
 
     total: int
     counts: tuple[tuple[str, int], ...]
@@ -146,7 +146,7 @@ def _contents(parts: Sequence[PartView]) -> Iterator[tuple[str, str]]:
 
 
 def _entries(run: Run) -> Iterator[EntryView]:
-    """What every name stands for, without the controls of single methods."""
+    """Glossary of all names, without the controls of single methods."""
     known: dict[str, Entry] = {}
     for section in run.sections:
         for label, entry in section.entries.items():

@@ -150,7 +150,7 @@ def _p_value(p: float) -> str:
 
 
 def _counts_note(common: Sequence[Counts | None]) -> str:
-    """What n is, in words."""
+    """Definition of n."""
     different = {counts for counts in common if counts}
     name = "n or the number of repetitions" if any(counts.dataset_level for counts in different) else "n"
     enough = any(counts.clusters >= FEWEST_CLUSTERS for counts in different)

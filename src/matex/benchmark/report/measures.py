@@ -1,4 +1,4 @@
-"""Which measures of a section belong to which part of a report."""
+"""Assignment of a section's measures to the parts of a report."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TAU = Style("tau", 1, 2)
 
 
 def models_part(run: Run) -> tuple[Part, list[Table]] | None:
-    """Everything about several models at once, and its tables; None for a run of one."""
+    """Part on several models together, with its tables; None for a run of one model."""
     settings = settings_of(run)
     if not settings:
         return None
@@ -122,7 +122,7 @@ def _ranks_lead(ranks: RanksOverSettings) -> str:
 
 
 def _sentences(settings: Sequence[Setting]) -> Iterator[str]:
-    """Which differences to the baseline hold over all models, and which change sign between them."""
+    """Sentences on differences to the baseline that hold over all models, and on those that change sign."""
     for setting in settings:
         for measure in setting.measures:
             if measure.localises:

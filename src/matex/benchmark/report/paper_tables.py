@@ -31,7 +31,7 @@ def paper_table(stats: SectionStats, table: PublishedTable, key: str) -> Table |
 
 
 def _notes(table: PublishedTable, matched: Sequence[Measure | None]) -> Iterator[str]:
-    """What of the paper's table was not measured, and what is known to be wrong with it."""
+    """Notes on parts of the paper's table that were not measured, and on its known errors."""
     absent = dict.fromkeys(
         f"{column.group} {column.label}".strip()
         for column, measure in zip(table.columns, matched, strict=True)

@@ -94,7 +94,7 @@ DEFECTS: Mapping[str, str] = {
     ),
     "diffuse": (
         "Drop and Increase reward diffuse maps: an all-bright map has a drop of 0. Our tables put a uniform and a "
-        "random map beside every method; the papers have no such control."
+        "random map with every method; the papers have no such control."
     ),
     "first-row": (
         "M2IB's public evaluation script, which these baselines probably come from, passes the map without a batch"
@@ -147,7 +147,7 @@ DEFECTS: Mapping[str, str] = {
     ),
     "grad-eclip-variants": (
         "Grad-ECLIP1 and Grad-ECLIP2 are not defined in the paper; we read them as without and with key similarity"
-        " and put our grad-eclip beside the second."
+        " and compare our grad-eclip with the second."
     ),
     "deletion-protocol": (
         "The papers give no code for the area. The printed sizes show that the recorded points, about 5 to 50 % of"

@@ -81,7 +81,7 @@ def rank_agreement(
     resamples: int = RESAMPLES // 10,
     seed: int = 0,
 ) -> RankAgreement:
-    """How alike two models rank the same methods on the same samples.
+    """Agreement of two models' rankings of the same methods on the same samples.
 
     Args:
         first, second: [method, sample], NaN where undefined.

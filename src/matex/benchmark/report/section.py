@@ -69,7 +69,7 @@ class Measure:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What one model did on one data set.
+    """Results of one model on one data set.
 
     Args:
         dataset: label.
@@ -155,7 +155,7 @@ class Section:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Everything a report says about a run.
+    """Results of a run, as read for a report.
 
     Args:
         store: the folder.
@@ -182,7 +182,7 @@ def cluster_of(sample: Mapping[str, Any]) -> str:
 
 
 def count_units(clusters: Iterable[str]) -> str:
-    """How many different patients, studies and films stand behind some samples, in words: "31 patients and 2 films"."""
+    """Number of different patients, studies and films of samples, in words: "31 patients and 2 films"."""
     counts = Counter(cluster.partition(" ")[0] for cluster in set(clusters))
     plural = {"patient": "patients", "study": "studies", "film": "films"}
     named = [f"{counts[unit]} {unit if counts[unit] == 1 else plural[unit]}" for unit in plural if counts[unit]]

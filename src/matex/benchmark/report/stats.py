@@ -150,7 +150,7 @@ def compare_all(
 
 
 def favoured(difference: float, better: Better) -> Literal["first", "second", ""]:
-    """Which of two methods a difference, first minus second, speaks for; empty where no direction is better."""
+    """The method favoured by a difference, first minus second; empty where no direction is better."""
     if better == "neither" or difference == 0:
         return ""
     return "first" if (difference > 0) == (better == "higher") else "second"

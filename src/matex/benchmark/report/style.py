@@ -1,4 +1,4 @@
-"""How the values of a measure are written: label, unit, scale and decimals."""
+"""Formatting of a measure's values: label, unit, scale and decimals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓", "neither": ""}
 
 @dataclass(frozen=True)
 class Style:
-    """How the values of a measure are written.
+    """Format of a measure's values.
 
     Args:
         label: heading.
@@ -94,7 +94,7 @@ WORDS: Mapping[str, str] = {
 
 
 def style_of(measure: Measure) -> Style:
-    """How a measure is written; one that is not known here, as of a plug-in, under its own name."""
+    """Format of a measure; unknown ones, as of a plug-in, appear under their own name."""
     known = STYLES.get((measure.name, measure.column))
     label = measure.column.replace("_", " ")
     if known:

@@ -122,7 +122,7 @@ def difference_cell(difference: Difference | None, note: str = "") -> Difference
 
 
 class Counts(NamedTuple):
-    """What a mean is of: samples of some clusters, or repetitions of a dataset-level metric."""
+    """Sample size of a mean: samples and clusters, or repetitions of a dataset-level metric."""
 
     defined: int
     undefined: int
@@ -173,5 +173,5 @@ def best_cells(table: Table) -> set[tuple[int, int]]:
 
 
 def _direction(table: Table, _row: int, column: int, estimate: Estimate) -> Better:
-    """Which direction is better along the line of a cell: that of its column, or of the row's measure."""
+    """Better direction along the line of a cell: that of its column, or of the row's measure."""
     return estimate.measure.better if table.methods_across else table.columns[column].better

@@ -33,7 +33,7 @@ TOO_FEW = f"fewer than {FEWEST_CLUSTERS} patients, films or repetitions stand be
 
 
 def localisation(stats: SectionStats, measures: Sequence[Measure], key: str, title: str, lead: str = "") -> Table:
-    """Where maps point, by several measures."""
+    """Localisation of the maps by several measures."""
 
     def cells(label: str) -> tuple[Cell, ...]:
         return tuple(mean_cell(stats.estimate(label, measure)) for measure in measures)
@@ -174,7 +174,7 @@ def measured_table(stats: SectionStats, measures: Sequence[Measure], key: str, t
 
 
 def _loss_notes(section: Section, measures: Sequence[Measure]) -> Iterator[str]:
-    """Where ROAR+ divides by a loss that is too small for a percentage of it to mean much."""
+    """Notes on losses too small for ROAR+, which divides by them."""
     for measure in measures:
         if (measure.name, measure.column) != ("roar-plus", "loss_original"):
             continue
@@ -212,7 +212,7 @@ def pairwise(stats: SectionStats, measure: Measure, key: str) -> Table:
 
 
 def _tests_lead(differences: Iterable[Difference], lead: str, without: str = "") -> str:
-    """What p and the intervals are; that there are none, where too few patients or films stand behind every number."""
+    """Definition of p and the intervals, or their absence where every number comes from too few patients or films."""
     return lead if any_tested(differences) else f"{without}No p and no intervals: {TOO_FEW}."
 
 
@@ -228,7 +228,7 @@ def short_label(control: Entry, method: str) -> str:
 
 
 def _outside_note(section: Section, measures: Sequence[Measure]) -> str:
-    """Which share of the truth the model does not see."""
+    """Note on the share of the truth that the model does not see."""
     share = share_outside(section, {measure.metric for measure in measures})
     if not share > 0:
         return ""
@@ -239,7 +239,7 @@ def _outside_note(section: Section, measures: Sequence[Measure]) -> str:
 
 
 def _exchanged_note(stats: SectionStats, measures: Sequence[Measure]) -> str:
-    """How the exchanged side reads, and on how many samples it exists."""
+    """Note on reading the exchanged side, and on the number of samples that have one."""
     labels = [entry.label for entry in stats.section.entries.values() if entry.label.endswith(EXCHANGED)]
     if not labels:
         return ""

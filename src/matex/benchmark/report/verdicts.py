@@ -17,7 +17,7 @@ HEADLINES = ("pointing", "energy", "named_above_other", "energy_share")
 
 
 def verdicts(stats: SectionStats, measure: Measure) -> Iterator[str]:
-    """Which methods have the best mean, which are not distinguishable from it, and which beat their best control.
+    """Sentences on the best mean, methods without significant difference from it, and those that beat their controls.
 
     Yields:
         One sentence, or none where no method has a value and a control.
@@ -59,12 +59,12 @@ def _best_mean(stats: SectionStats, measure: Measure, top: str, equal: Sequence[
 def _against_others(
     stats: SectionStats, measure: Measure, top: str, equal: Sequence[str], others: Sequence[str]
 ) -> str:
-    """Which methods are not distinguishable from the best."""
+    """Sentence on the methods without significant difference from the best."""
     rivals = compare_all(stats, [(top, label, measure) for label in others], by="mean")
     ties = [label for label in others if rivals[top, label, measure].favours == "" and label not in equal]
     if ties:
         best = "it" if len(equal) == 1 else top
-        return f" Not told apart from {best} (p of 0.05 or more after Holm): {', '.join(ties)}."
+        return f" No significant difference from {best} (p of 0.05 or more after Holm): {', '.join(ties)}."
     if len(equal) > 1:
         apart = [label for label in others if label not in equal]
         return " They are ahead of every other method (p < 0.05 after Holm)." if apart else ""
@@ -72,7 +72,7 @@ def _against_others(
 
 
 def _against_controls(stats: SectionStats, measure: Measure, controls: Mapping[str, str]) -> str:
-    """How many methods beat the best of their controls, and which do not."""
+    """Sentence on the number of methods that beat the best of their controls, and those that do not."""
     differences = compare_all(stats, [(label, control, measure) for label, control in controls.items()], by="mean")
     favoured = {first: difference.favours for (first, _, _), difference in differences.items()}
     behind = [label for label in controls if favoured.get(label) == "second"]
@@ -80,7 +80,7 @@ def _against_controls(stats: SectionStats, measure: Measure, controls: Mapping[s
     ahead = len(controls) - len(behind) - len(even)
     sentence = f" {ahead} of {len(controls)} methods beat the best of their controls (p < 0.05 after Holm)."
     if even:
-        sentence += f" Not told apart from their controls: {', '.join(even)}."
+        sentence += f" No significant difference from their controls: {', '.join(even)}."
     if behind:
         sentence += f" Behind their controls: {', '.join(behind)}."
     return sentence

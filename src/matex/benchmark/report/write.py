@@ -1,7 +1,7 @@
 """`matex report`: a run folder as report.html, report.tex and report.csv, laid out like the papers' tables.
 
-Every table of places holds its controls and is refused without them; every published number is quoted beside ours with
-what is known to be wrong with it, and never as something to be reached.
+Every table of localisation holds its controls and is refused without them; published numbers are quoted with their
+known errors next to ours, and never as a target.
 """
 
 from __future__ import annotations

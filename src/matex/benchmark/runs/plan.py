@@ -18,7 +18,7 @@ Shard = tuple[int, int]  # (which, of how many), from 1
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a run depends on, as its folder records it.
+    """Inputs of a run, as its folder records them.
 
     Args:
         config: resolved.

@@ -1,4 +1,4 @@
-"""What the bundled model can and cannot do, on films it never saw: retrieval, side, zone, real opacities."""
+"""Evaluation of the bundled model on unseen films: retrieval, side, zone, real opacities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTRASTS = (0.0, 0.1, 0.2, 0.3, 5.0)
 
 @dataclass(frozen=True)
 class Encoder:
-    """A trained model with its own tokenizer and image processor."""
+    """Trained model with its tokenizer and image processor."""
 
     family: Family
     model: Any
@@ -70,7 +70,7 @@ class Encoder:
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """The chance that a positive scores above a negative, ties half."""
+    """Area under the ROC curve: probability that a positive scores above a negative, ties half."""
     order = np.sort(negative)
     below = np.searchsorted(order, positive, "left") + np.searchsorted(order, positive, "right")
     return float(below.mean() / (2 * len(negative)))
@@ -99,7 +99,7 @@ def simulated_films(
 
 
 def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[str, Any], np.ndarray]:
-    """How often the best of all canonical phrases is the true one; what of it is right otherwise.
+    """Accuracy of the best of all canonical phrases, and of its finding, side and zone.
 
     Returns:
         Shares: `top1`, `finding`, `side` and `zone` of the best phrase, the last two over films that have one;
@@ -141,7 +141,7 @@ def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[st
 
 
 def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) -> dict[str, Any]:
-    """Share of right films between edges."""
+    """Accuracy in bins of a value."""
     value = np.array(list(values))
     result: dict[str, Any] = {}
     for low, high in pairwise(edges):
@@ -152,7 +152,7 @@ def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) 
 
 
 def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
-    """Whether each finding's phrase beats the same finding on the other side, and all findings that are absent."""
+    """Accuracy of each finding's phrase against the other side, and against all absent findings."""
     images = encoder.images([film.image for film in films])
     phrases = all_canonical()
     candidates = [place for _, *place in phrases]
@@ -176,7 +176,7 @@ def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, 
 
 
 def patch_maps(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
-    """Patch embeddings against the finding's phrase: does the map's peak lie on the finding. Empty without them."""
+    """Pointing accuracy of patch embeddings for the finding's phrase; empty for models without them."""
     patches = encoder.patches([film.image for film in films])
     if patches is None:
         return {"maps": 0, "peak_on_finding": None, "patch_auc": None}

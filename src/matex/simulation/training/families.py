@@ -1,4 +1,4 @@
-"""The two kinds of dual encoder that can be trained: how each is built, how it encodes, what its loss compares."""
+"""The two kinds of dual encoder that can be trained: architecture, encoding and loss."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TEXT = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 3, "n
 
 
 class Family(Protocol):
-    """What the training loop asks of a kind of model."""
+    """Operations of a kind of model that the training loop uses."""
 
     length: int
     """Most tokens of a text."""
@@ -65,7 +65,7 @@ class Family(Protocol):
         ...
 
     def losses(self, model: Any, image: Tensor, text: Tensor, truth: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Films against sentences.
+        """Losses of films against sentences.
 
         Args:
             model: with its scale and bias.
@@ -189,7 +189,7 @@ FAMILIES: dict[Name, Family] = {"clip": Clip(), "siglip": Siglip()}
 
 
 def load(folder: str | Path) -> tuple[Family, PreTrainedModel]:
-    """A trained folder in float32, and its family by the kind in its config.json."""
+    """Load a trained folder in float32, with its family by the kind in its config.json."""
     from transformers import AutoConfig
 
     kind = AutoConfig.from_pretrained(folder).model_type

@@ -1,4 +1,4 @@
-"""What the bundled model is trained for, as plain functions of tensors."""
+"""Losses of the bundled model, as plain functions of tensors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Truth:
 
 
 def contrastive(similarity: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Every true pair against the false ones of its row; other true pairs and unknown ones do not compete.
+    """Contrastive loss of every true pair against the false ones of its row; other pairs are ignored.
 
     Args:
         similarity: scaled similarities [row, column].
@@ -74,7 +74,7 @@ def contrastive(similarity: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
 
 
 def sigmoid(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
-    """Every pair of film and sentence by itself: is it true? Unknown pairs do not count.
+    """Sigmoid loss of every pair of film and sentence; unknown pairs are ignored.
 
     Args:
         logits: [image, text].
@@ -96,7 +96,7 @@ def sigmoid(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
 
 
 def local(similarity: Tensor, coverage: Tensor, meant: Tensor, usable: Tensor) -> Tensor:
-    """Where on the patch grid each phrase is true: cross-entropy against the findings it speaks of.
+    """Localisation loss: cross-entropy of each phrase's patches against the findings that it mentions.
 
     Args:
         similarity: scaled similarities of patches and phrases [image, phrase, patch].
@@ -122,7 +122,7 @@ def balanced(logits: Tensor, target: Tensor, weight: float) -> Tensor:
 
 
 def named(similarity: Tensor, coverage: Tensor, meant: Tensor) -> Tensor:
-    """Which canonical phrase each covered patch belongs to: cross-entropy over the phrases.
+    """Naming loss: cross-entropy over the canonical phrases at each covered patch.
 
     Args:
         similarity: scaled similarities of patches and canonical phrases [image, patch, phrase].
@@ -140,7 +140,7 @@ def named(similarity: Tensor, coverage: Tensor, meant: Tensor) -> Tensor:
 
 
 def guide(attention: Tensor, covered: Tensor) -> Tensor:
-    """How little of its attention the readout gives to the findings: minus the logarithm of their share.
+    """Attention guidance: negative logarithm of the readout's share of attention on the findings.
 
     Args:
         attention: of the readout to the patches [image, block, patch].

@@ -1,4 +1,4 @@
-"""Films to train on: normal films read once, findings simulated into them by a process of its own, real films."""
+"""Training films: normal films, findings simulated in them by a separate process, and real films."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LABELS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """A finding of a film, as the grammar wants it. Side or zone None where the record does not say."""
+    """Finding of a film in the terms of the grammar; side or zone None where the record does not state it."""
 
     finding: str
     side: str | None = None
@@ -84,7 +84,7 @@ def squash(pixels: np.ndarray, size: int = SIZE) -> np.ndarray:
 
 
 def read_normals(data: Path, split: str, without: frozenset[str] = frozenset()) -> list[np.ndarray]:
-    """The normal films of one split at their own size, `without` those of these names."""
+    """Normal films of one split at their own size, `without` those of these names."""
     rows = [row for row in read_manifest(data / "normals") if row["split"] == split and row["image"] not in without]
     return [read_grey(data / "normals" / row["image"]) for row in rows]
 
@@ -118,7 +118,7 @@ def from_simulated(film: SimulatedFilm) -> TrainingFilm:
 
 
 def tier_of(progress: float, rng: np.random.Generator) -> str:
-    """High contrast first; moderate and subtle findings join as training goes on."""
+    """Curriculum: obvious findings first, moderate and subtle ones added during training."""
     subtle = 0.1 * min(1.0, max(0.0, (progress - 0.25) / 0.4))
     moderate = 0.22 * min(1.0, max(0.0, (progress - 0.1) / 0.3))
     chance = rng.random()
@@ -130,7 +130,7 @@ SMALL = {"nodule": 2.0, "atelectasis": 1.5}
 
 
 class Backgrounds:
-    """Normal films and where their lungs lie, found when a film is first drawn; without those where they are not."""
+    """Normal films with their lung fields, computed on first use; films whose lungs are not found are left out."""
 
     def __init__(self, normals: Sequence[np.ndarray]) -> None:
         self._normals = normals

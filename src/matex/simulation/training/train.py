@@ -1,4 +1,4 @@
-"""The training loop of the bundled model: a CLIP from scratch, with auxiliary heads that are dropped at the end."""
+"""Training loop of the bundled model: a CLIP from scratch, with auxiliary heads that are dropped at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Supervision = Literal["place", "film"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run besides the data."""
+    """Settings of a training run."""
 
     seed: int = 0
     minutes: float = 172.0
@@ -95,7 +95,7 @@ def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
 
 
 def fixed_sentences() -> tuple[list[Sentence], Tensor]:
-    """Phrases that take part in every step, and how much each counts as a positive."""
+    """Phrases used in every step, with their weights as positives."""
     claims = [(phrase, Claim(name, side, zone), 3.0) for phrase, name, side, zone in all_canonical()]
     claims += [(name, Claim(name), 0.5) for name in FINDINGS]
     claims += [("lung opacity", Claim("lung opacity"), 0.5), ("airspace opacity", Claim("lung opacity"), 0.5)]
@@ -108,7 +108,7 @@ def fixed_sentences() -> tuple[list[Sentence], Tensor]:
 
 
 class Heads(nn.Module):
-    """Auxiliary readouts that get training moving and are thrown away."""
+    """Auxiliary readouts that speed up early training and are discarded at its end."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ def augment(images: Tensor, coverage: Tensor, size: int, generator: torch.Genera
 
 
 def encode_images(model: CLIPModel, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Joint embeddings of films, and what the auxiliary losses need.
+    """Joint embeddings of films, with the activations that the auxiliary losses read.
 
     Returns:
         Unit embeddings of the images [batch, dim] and of their patches [batch, patch, dim], hidden states after the
@@ -218,7 +218,7 @@ class Films:
 
 
 class Trainer:
-    """Holds what a checkpoint needs."""
+    """State of a training run, as stored in a checkpoint."""
 
     def __init__(self, recipe: Recipe, out: Path, tokenizer: PreTrainedTokenizerFast | None = None) -> None:
         if recipe.family != "clip" and recipe.supervision == "place":
@@ -307,13 +307,13 @@ class Trainer:
             return self.family.texts(self.model, self.tokenizer, texts)
 
     def _contrastive(self, image: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """Films against sentences, in both directions."""
+        """Contrastive loss of films against sentences, in both directions."""
         # A denial is true of nearly every film and says little about any one.
         weights = torch.cat([torch.where(affirmed, 1.0, 0.3), self.fixed_weights])
         return self.family.losses(self.model, image, texts, true, weights)
 
     def _readout(self, class_logits: Tensor, true: Tensor) -> Tensor:
-        """Which canonical phrases are true of a film, from its readout token."""
+        """Loss of predicting the true canonical phrases of a film from its readout token."""
         columns = true[:, self.recipe.batch : self.recipe.batch + len(self.canonical)]
         known = ~torch.isnan(columns)
         return objective.balanced(class_logits[known], columns[known], 10.0)
@@ -323,7 +323,7 @@ class Trainer:
         return self.recipe.auxiliary * max(0.0, 1 - self.progress())
 
     def _film_losses(self, pixels: Tensor, texts: Tensor, affirmed: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """Losses of a run in which nothing says where a finding lies."""
+        """Losses of a run without localisation supervision."""
         with torch.autocast("cpu", torch.bfloat16):
             image, readout = self.family.images(self.model, pixels)
             class_logits = self.heads.readout(readout).float()
@@ -342,7 +342,7 @@ class Trainer:
         true: Tensor,
         meant: Tensor,
     ) -> dict[str, Tensor]:
-        """The same losses and those that know which patches a finding covers."""
+        """Losses of a run with localisation supervision: those of `_film_losses` and those of the covered patches."""
         recipe = self.recipe
         with torch.autocast("cpu", torch.bfloat16):
             image, patches, hidden, attention = encode_images(self.model, pixels)
@@ -389,7 +389,7 @@ class Trainer:
         losses["kind"] = 0.5 * fade * F.cross_entropy(patch_logits[shown], kind)
 
     def save(self, path: Path) -> None:
-        """A checkpoint to go on from, written in one piece."""
+        """Write a checkpoint to resume from, atomically."""
         state = {
             "model": self.model.state_dict(),
             "heads": self.heads.state_dict(),

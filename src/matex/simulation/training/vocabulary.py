@@ -21,7 +21,7 @@ def radiology_words() -> list[str]:
 
 
 def train_tokenizer(sentences: Iterable[str], size: int, length: int, bos: bool = True) -> PreTrainedTokenizerFast:
-    """A lower-case tokenizer that knows no unknown text, laid out as CLIP's.
+    """Train a lower-case byte-level tokenizer in CLIP's layout; no text is unknown to it.
 
     The end token has the highest id, so that both ways in which CLIP implementations find it (first end
     token, largest id) agree.
