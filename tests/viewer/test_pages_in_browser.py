@@ -11,6 +11,7 @@ from matex.geometry import Placement
 from matex.render.audit import page as audit_page
 from matex.render.colormap import ColourScale
 from matex.render.overlay import layered
+from matex.render.report import fragment
 from matex.render.report import page as report_page
 from matex.results import Audit, Check, Control, SaliencyMap
 from tests.fake_explanation import bipolar, blob, fake, film
@@ -111,3 +112,38 @@ def test_a_scale_is_drawn_where_the_spacing_is_known(saved, spacing, words):
     )
     assert [text for text in written if "cm" in text and words and words in text] or spacing is None
     assert spacing is not None or not any("cm" in text for text in written)
+
+
+def test_a_notebook_shows_the_film_component_in_the_place_of_the_picture(saved):
+    """Two outputs, the second one added by a script after the first has run, as notebooks do."""
+    first, second = fragment(fake()), fragment(fake(method="rollout", grid=bipolar()))
+    page = saved(f"<!doctype html><title>notebook</title><body>{first}")
+    page.wait_for_selector("figure img", state="hidden")
+    page.evaluate(
+        """(html) => {
+          const cell = document.createElement("div");
+          cell.innerHTML = html;
+          document.body.append(cell);
+          for (const old of cell.querySelectorAll("script")) {
+            const script = document.createElement("script");
+            script.type = old.type;
+            script.className = old.className;
+            script.textContent = old.textContent;
+            old.replaceWith(script);
+          }
+        }""",
+        second,
+    )
+    page.wait_for_function("() => document.querySelectorAll('figure img[hidden]').length === 2")
+    assert page.locator("figure .film-host").count() == 2
+    page.locator("figure .film-stage").first.hover()
+    assert "map" in page.locator("figure .film-view .film-readout").first.inner_text()
+    page.locator("figure button", has_text="Gradient under the prior").first.click()
+    assert (
+        page.locator("figure button", has_text="Gradient under the prior").first.get_attribute("aria-pressed") == "true"
+    )
+
+
+def test_a_notebook_without_scripts_shows_the_picture(saved):
+    page = saved(f"<!doctype html><title>notebook</title>{fragment(fake())}", java_script_enabled=False)
+    assert page.locator("figure img").is_visible()

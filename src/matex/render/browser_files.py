@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 BROWSER = Path(__file__).parent / "browser"
-MODULES = ("maps.js", "film.js", "report.js")
+MODULES = ("maps.js", "film.js")
 """In the order in which they use each other."""
 
 
 @cache
-def film_script() -> str:
-    """The modules as one script, without imports and exports: in one file they share a scope of their own."""
-    joined = "\n".join(_without_modules((BROWSER / name).read_text(encoding="utf-8")) for name in MODULES)
+def film_script(last: Literal["report.js", "notebook.js"] = "report.js") -> str:
+    """The modules as one script, without imports and exports: in one file they share a scope of their own.
+
+    Args:
+        last: the module that puts the component into the page.
+    """
+    joined = "\n".join(_without_modules((BROWSER / name).read_text(encoding="utf-8")) for name in (*MODULES, last))
     return f'(() => {{\n"use strict";\n{joined}}})();\n'
 
 

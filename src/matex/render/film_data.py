@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from matex.render.colormap import PALETTES
 from matex.render.overlay import sides_of
 from matex.render.panel import Layer
 from matex.results import Explanation
-from matex.serialise import plain
 
 CUTS = (0.35, 0.635)
 """Where one zone ends and the next begins, fractions of the lung's height: the middle of the atlas' overlaps."""
@@ -47,8 +45,8 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
     }
 
 
-def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence[Box] = ()) -> str:
-    """A film with its maps for the script of a page, as JSON.
+def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence[Box] = ()) -> dict[str, Any]:
+    """A film with its maps for the script of a page.
 
     Args:
         explanation: gives the film and where the maps lie on it.
@@ -56,13 +54,12 @@ def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence
         boxes: marked by readers, in original pixels.
     """
     placement = explanation.image.placement
-    values = {
+    return {
         "film": film_data(explanation.film, explanation.query.domain),
         "maps": [map_data(layer, placement) for layer in maps],
         "boxes": [list(box) for box in boxes],
         "palettes": {name: PALETTES[name] for name in ("inferno", "diverging")},
     }
-    return json.dumps(plain(values), allow_nan=False, sort_keys=True)
 
 
 def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from PIL import Image
 
 from matex.files import replacing
 from matex.geometry import Box
-from matex.render.browser_files import film_script
+from matex.render.browser_files import film_script, film_style
 from matex.render.colormap import ColourScale
 from matex.render.film_data import viewer_data
 from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
-from matex.render.page import FILM_STYLE, LAYERS, SHADES, render, render_fragment
+from matex.render.page import FILM_STYLE, LAYERS, SHADES, jpeg, render, render_fragment
 from matex.render.panel import Layer, describe_mention, format_score, format_word_scores, layers, number, panel, places
 from matex.results import Explanation
 from matex.serialise import strict_json, to_dict
@@ -95,14 +95,34 @@ def page(
 
 
 def fragment(explanation: Explanation) -> str:
-    """For notebooks: the panel as a picture and the words as text, without script or style sheet."""
+    """For notebooks: the panel as a picture, and where scripts run the film component in its place.
+
+    Viewers of notebooks that remove scripts keep the picture and its text.
+    """
     full = panel(explanation)
+    words = ", ".join(f"{word} {number(score)}" for word, score in explanation.words)
+    picture = draw_film(explanation.film, fit(explanation.image.placement.original, SIDE, SIDE))
+    data: dict[str, object] = {
+        **viewer_data(explanation, (final_layer(explanation), *layers(explanation))),
+        "picture": jpeg(picture),
+        "style": film_style(),
+        "heading": f"“{explanation.text}”: score {format_score(explanation.score)}, {explanation.method}",
+        "words": f"Words: {words}" if words else "",
+    }
     return render_fragment(
         "fragment.html",
         explanation=explanation,
-        words=", ".join(f"{word} {number(score)}" for word, score in explanation.words),
+        words=words,
         picture=full.resize((1152, round(full.height * 0.6)), Image.Resampling.LANCZOS),
+        film_data=embedded(data),
+        script=film_script("notebook.js"),
     )
+
+
+def final_layer(explanation: Explanation) -> Layer:
+    """The final map, as a layer beside its terms."""
+    image = explanation.image
+    return Layer("Map", "the final map", image.grid, ColourScale(*image.range), weight=None)
 
 
 class Part(NamedTuple):
@@ -211,9 +231,9 @@ class Section:
     def viewer(self) -> Viewer:
         """The film with the maps that can be switched between: the final one, the terms and the prior."""
         explanation = self.explanation
-        image, placement = explanation.image, explanation.image.placement
+        placement = explanation.image.placement
         size, small = fit(placement.original, SIDE, SIDE), fit(placement.original, 512, 512)
-        final = Layer("Map", "the final map", image.grid, ColourScale(*image.range), weight=None)
+        final = final_layer(explanation)
         values = at_size(final.grid, placement, size)
         film = draw_film(explanation.film, size).convert("RGBA")
         if not (seen := np.isfinite(values)).all():
@@ -259,15 +279,16 @@ class Section:
 
     def json(self) -> str:
         """The record as JSON that cannot end the script element it stands in."""
-        return embedded(strict_json(to_dict(self.explanation)))
+        return embedded(to_dict(self.explanation))
 
     def film_data(self, viewer: Viewer) -> str:
         """The film and the maps of the viewer for the script of the page, in JSON."""
         return embedded(viewer_data(self.explanation, [view.layer for view in viewer.maps], self.boxes))
 
 
-def embedded(json: str) -> str:
-    """JSON without characters that would end the script element it stands in."""
+def embedded(values: Mapping[str, object]) -> str:
+    """Values as JSON without characters that would end the script element it stands in."""
+    json = strict_json(values)
     for character in "<>&\u2028\u2029":
         json = json.replace(character, f"\\u{ord(character):04x}")
     return json

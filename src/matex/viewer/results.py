@@ -14,6 +14,7 @@ from matex.phrases import Mention, claim, parse, sentences
 from matex.render.colormap import ColourScale
 from matex.render.film_data import grid_data, map_data
 from matex.render.panel import Layer, describe_mention, layers
+from matex.render.report import final_layer
 from matex.results import Audit, Explanation
 from matex.serialise import plain
 
@@ -40,7 +41,6 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
     """One explanation with its maps."""
     explanation = explained.explanation
     image = explanation.image
-    final = Layer("Map", "the final map", image.grid, ColourScale(*image.range))
     return plain(
         {
             "id": key,
@@ -56,7 +56,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
             "notes": explanation.notes,
             "words": explanation.words,
             "mentions": mentions_data(explanation.regions),
-            "map": map_data(final, image.placement),
+            "map": map_data(final_layer(explanation), image.placement),
             "layers": [
                 {"term": term, **map_data(layer, image.placement)}
                 for term, layer in zip_longest(explanation.components, layers(explanation))

@@ -154,7 +154,7 @@ export class FilmView {
   }
 
   wheeled(event) {
-    const wanted = this.options.wheel === "always" || event.ctrlKey || document.activeElement === this.stage;
+    const wanted = this.options.wheel === "always" || event.ctrlKey || this.stage.matches(":focus");
     if (!wanted || !this.film) return;
     event.preventDefault();
     this.zoomBy(Math.exp(-event.deltaY / 400), this.fractions(event));
