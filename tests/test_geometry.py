@@ -1,5 +1,7 @@
 """Placement: points, boxes and maps survive the way to the grid and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -183,3 +185,35 @@ def test_the_side_that_does_not_fill_the_model_is_rounded_down():
     assert Placement.fit((102, 151), (56, 56), (7, 7), "pad").resized == (37, 56)
     assert Placement.fit((151, 102), (56, 56), (7, 7), "pad").resized == (56, 37)
     assert Placement.fit((151, 102), (56, 56), (7, 7), "crop").resized == (82, 56)  # 82.90
+
+
+def test_grids_of_lower_stages_cover_what_the_last_one_covers():
+    placement = Placement.fit((300, 200), (224, 224), (32, 32), "pad")
+    assert placement.cell((14, 14)) == (16, 16)
+    assert placement.cell((28, 28)) == (8, 8)
+    fine = np.broadcast_to((np.arange(14) + 0.5) * 16, (14, 14))  # the centre of each cell, in pixels of the model
+    found = placement.map_to_original(fine)
+    across = placement.points_to_model(np.stack([np.arange(200) + 0.5, np.zeros(200)], axis=1))[:, 0]
+    np.testing.assert_allclose(found[7], across.clip(8, 216), rtol=1e-5)
+    seen = np.isfinite(placement.map_to_original(np.zeros((7, 7))))
+    np.testing.assert_array_equal(np.isfinite(found), seen)
+    np.testing.assert_allclose(placement.map_range(fine), (found.min(), found.max()))
+    for foreign in ((9, 9), (7, 14), (3, 3)):
+        with pytest.raises(ValueError, match=r"Expected a map of shape \(7, 7\)"):
+            placement.map_to_original(np.zeros(foreign))
+
+
+def test_cells_cover_the_model_s_input_evenly():
+    placement = replace(Placement.fit((224, 448), (224, 224), (22, 22), "squash"), cells=(10, 10))
+    assert placement.grid == (10, 10)
+    assert placement.cell((10, 10)) == pytest.approx((22.4, 22.4))
+    assert placement.cell((19, 19)) == pytest.approx((224 / 19, 224 / 19))
+    assert placement.unseen() == {}
+    assert np.isfinite(placement.map_to_original(np.zeros((10, 10)))).all()
+    steps = np.broadcast_to(np.arange(224.0), (224, 224))
+    np.testing.assert_allclose(placement.pixels_to_grid(steps)[0], (np.arange(10) + 0.5) * 22.4 - 0.5, atol=0.01)
+    wide = np.broadcast_to(np.arange(448.0), (224, 448))
+    np.testing.assert_allclose(placement.map_to_grid(wide)[3], (np.arange(10) + 0.5) * 44.8 - 0.5, atol=0.01)
+    x, y = placement.patch_fractions()
+    np.testing.assert_allclose(x, (np.arange(10) + 0.5) / 10)
+    np.testing.assert_allclose(y, x)

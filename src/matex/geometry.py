@@ -41,6 +41,7 @@ class Placement:
         patch: (height, width) of one patch, model pixels.
         turns: quarter turns counter-clockwise that bring the original upright.
         mirrored: whether the upright image is then flipped left to right.
+        cells: (rows, columns) of a grid that covers all of `model` evenly, where it is not that of whole patches.
 
     Examples:
         >>> placement = Placement.fit((600, 400), (224, 224), (16, 16), "pad")
@@ -57,6 +58,7 @@ class Placement:
     patch: Size
     turns: int = 0
     mirrored: bool = False
+    cells: Size | None = None
 
     @classmethod
     def fit(
@@ -118,7 +120,7 @@ class Placement:
     @property
     def grid(self) -> Size:
         """(rows, columns) of complete patches; the model never reads the remainder at the right and bottom."""
-        return (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
+        return self.cells or (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
 
     @property
     def standard(self) -> Size:
@@ -135,8 +137,8 @@ class Placement:
 
         Keys are "top", "bottom", "left" and "right", values above 0; where bands cross, both count the corner.
         """
-        (rows, columns), (height, width) = self.grid, self.original
-        x0, y0, x1, y1 = self.box_to_original((0.0, 0.0, columns * self.patch[1], rows * self.patch[0]))
+        height, width = self.original
+        x0, y0, x1, y1 = self.box_to_original((0.0, 0.0, self._read[1], self._read[0]))
         shares = {"top": y0 / height, "bottom": 1 - y1 / height, "left": x0 / width, "right": 1 - x1 / width}
         return {edge: share for edge, share in shares.items() if share > 1e-9}
 
@@ -283,7 +285,7 @@ class Placement:
         bands: list[NDArray[np.float64]] = []
         for axis in (0, 1):
             ratio = self.standard[axis] / self.resized[axis]
-            edges = (np.arange(self.grid[axis] + 1) * self.patch[axis] + self.offset[axis]) * ratio
+            edges = (np.arange(self.grid[axis] + 1) * self.cell(self.grid)[axis] + self.offset[axis]) * ratio
             bands.append(_overlap(np.asarray(edges, dtype=np.float64), self.standard[axis]))
         area = bands[0].sum(1)[:, None] * bands[1].sum(1)[None, :]
         total = bands[0] @ standard.astype(np.float64) @ bands[1].T
@@ -291,13 +293,20 @@ class Placement:
 
     def pixels_to_grid(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mean of a model-pixel map [..., height, width] over each patch, [..., rows, columns]."""
+        if self.cells is not None:
+            down, across = (
+                _overlap(np.arange(count + 1) * side / count, side)
+                for count, side in zip(self.cells, self.model, strict=True)
+            )
+            area = down.sum(1)[:, None] * across.sum(1)
+            return np.asarray(down @ values @ across.T / area, dtype=np.float64)
         (rows, columns), (height, width) = self.grid, self.patch
         seen = values[..., : rows * height, : columns * width]
         return seen.reshape(*seen.shape[:-2], rows, height, columns, width).mean(axis=(-3, -1))
 
     def _sampled(self, values: NDArray[np.floating]) -> list[NDArray[np.float64]]:
         """Centres of the pixels in the standard frame along (y, x), in cells of a patch grid or a pixel map."""
-        cell = self._cell(values.shape)
+        cell = self.cell(values.shape)
         positions: list[NDArray[np.float64]] = []
         for axis in (0, 1):
             ratio = self.resized[axis] / self.standard[axis]
@@ -305,19 +314,41 @@ class Placement:
             positions.append(np.asarray(centres / cell[axis], dtype=np.float64))
         return positions
 
-    def _cell(self, shape: tuple[int, ...]) -> tuple[float, float]:
-        if shape == self.grid:
-            return (float(self.patch[0]), float(self.patch[1]))
+    @property
+    def _read(self) -> tuple[float, float]:
+        """(height, width) of the model's input that the grid covers, model pixels."""
+        if self.cells is not None:
+            return (float(self.model[0]), float(self.model[1]))
+        return (float(self.grid[0] * self.patch[0]), float(self.grid[1] * self.patch[1]))
+
+    def cell(self, shape: tuple[int, ...]) -> tuple[float, float]:
+        """(height, width) of one value of a map, model pixels; grids of lower stages cover what the last one covers.
+
+        Args:
+            shape: (rows, columns) of the map: the grid's, a grid's that halves to it, or the model's.
+
+        Raises:
+            ValueError: another shape.
+        """
         if shape == self.model:
             return (1.0, 1.0)
+        if shape == self.grid or _halves_to(shape, self.grid):
+            return (self._read[0] / shape[0], self._read[1] / shape[1])
         raise ValueError(f"Expected a map of shape {self.grid} (patches) or {self.model} (model pixels), got {shape}.")
 
     def _centres(self, shape: Size) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        cell = self._cell(shape)
+        cell = self.cell(shape)
         y, x = (
             ((np.arange(shape[axis]) + 0.5) * cell[axis] + self.offset[axis]) / self.resized[axis] for axis in (0, 1)
         )
         return x, y
+
+
+def _halves_to(shape: tuple[int, ...], grid: Size) -> bool:
+    """Whether a grid becomes another one when its rows and columns are halved some times, rounded up."""
+    while len(shape) == 2 and shape[0] > grid[0]:
+        shape = (-(-shape[0] // 2), -(-shape[1] // 2))
+    return shape == grid
 
 
 def _spanned(corners: NDArray[np.float64]) -> Box:

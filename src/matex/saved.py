@@ -172,7 +172,8 @@ def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
 def _placement(record: Mapping[str, Any]) -> Placement:
     """A placement from its record, which has lists for tuples."""
     sizes = {name: (record[name][0], record[name][1]) for name in ("original", "resized", "offset", "model", "patch")}
-    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"])
+    cells = (record["cells"][0], record["cells"][1]) if "cells" in record else None
+    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"], cells=cells)
 
 
 def _number(value: float | None) -> float:

@@ -24,6 +24,7 @@ from matex.results import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
     from matex.adapters.model import Model
+    from matex.geometry import Placement
     from matex.protocols import Method
     from matex.queries import Subject
 
@@ -123,6 +124,12 @@ def _extremes(values: NDArray[np.floating]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
 
 
+def _placement(placement: Placement) -> dict[str, Any]:
+    """A placement as plain data; `cells` where it has them."""
+    fields = dataclasses.asdict(placement)
+    return {**{key: value for key, value in fields.items() if key != "cells" or value}, "grid": placement.grid}
+
+
 def provenance(model: Model, name: str, method: Method, subject: Subject, seconds: float) -> dict[str, Any]:
     """Provenance of an explanation, sufficient to reproduce it, as plain data."""
     query, placement = subject.query, subject.context.placement
@@ -154,7 +161,7 @@ def provenance(model: Model, name: str, method: Method, subject: Subject, second
         "text": query.text,
         "token_ids": list(subject.phrase.ids),
         "resize": query.resize,
-        "placement": {**dataclasses.asdict(placement), "grid": placement.grid},
+        "placement": _placement(placement),
         "laterality": getattr(method, "laterality", None),
         "domain": query.domain,
         "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),

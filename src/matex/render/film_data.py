@@ -70,8 +70,16 @@ def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
         "weight": layer.weight,
         "grid": grid_data(layer.grid),
         "range": _finite(layer.scale.low, layer.scale.high),
-        "placement": dataclasses.asdict(placement),
+        "placement": _placement_data(placement, layer.grid.shape),
     }
+
+
+def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, Any]:
+    """A placement as the component takes it; `cell` where the map's values are those of other areas than patches."""
+    fields = dataclasses.asdict(placement)
+    del fields["cells"]
+    whole = (placement.model[0] // placement.patch[0], placement.model[1] // placement.patch[1])
+    return fields if shape in (whole, placement.model) else {**fields, "cell": list(placement.cell(shape))}
 
 
 def grid_data(grid: NDArray[np.floating]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ function axis(count, start, end, backward, resized, offset, cell, cells) {
 function axes(grid, placement, width, height, window) {
   const { turns, mirrored, resized, offset, model, patch } = placement;
   const patches = grid.rows === Math.floor(model[0] / patch[0]) && grid.columns === Math.floor(model[1] / patch[1]);
-  const cell = patches ? patch : [1, 1];
+  const cell = placement.cell ?? (patches ? patch : [1, 1]);
   const along = (count, start, end, backward, dimension) =>
     axis(count, start, end, backward, resized[dimension], offset[dimension], cell[dimension],
       dimension ? grid.columns : grid.rows);
