@@ -215,7 +215,7 @@ def attribute(
     contexts: list[ImageContext] = []
     if text is not None:
         size = (pixels.shape[-2], pixels.shape[-1])
-        context = ImageContext(parse(text), Placement(size, size, (0, 0), size, model.patch))
+        context = ImageContext(parse(text), Placement(size, size, (0, 0), size, model.patch, cells=model.cells))
         contexts = [context] * len(pixels)
     pairs = [(number, number) for number in range(len(pixels))]
     traces = trace_inputs(model, pixels, token_ids, pairs, contexts, [chosen], (tower,))

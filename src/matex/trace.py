@@ -329,7 +329,7 @@ class Trace(Pairs):
             # The last block was recorded for one token alone, and a pooling head keeps none.
             state = forward.states[-1]
             state = state if head or len(forward.states) > tower.depth else tower.stage(tower.depth - 1, state)
-            embeddings = F.normalize(at_least_float32(tower.project(state.hidden)), dim=-1)
+            embeddings = F.normalize(at_least_float32(tower.project(state.read)), dim=-1)
         mask = state.axis.content
         if readout and forward.readers is not None and forward.readers.position is not None:
             mask = mask | F.one_hot(forward.readers.position, mask.shape[1]).bool()

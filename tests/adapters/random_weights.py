@@ -26,6 +26,10 @@ _RENAMED = (
     ("mlp.fc1", "intermediate.dense"),
     ("mlp.fc2", "output.dense"),
 )
+WORDS = (
+    *("opacity", "in", "the", "left", "right", "lower", "upper", "lung", "no", "nodule", "effusion", "small"),
+    *("pleural", "of", ".", ",", "##s", "##al"),
+)
 IDS = torch.tensor([[2, 11, 7, 30, 9, 3], [2, 8, 21, 3, 0, 0]])
 VALID = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]).bool()
 
@@ -73,3 +77,11 @@ def pixels(height, width, items=2, seed=5):
 
 def film(values):
     return Film(values, "film.png", "0" * 64)
+
+
+def write_vocabulary(folder, size=BERT.vocab_size):
+    """A vocab.txt of a small BERT, filled up to `size` word pieces."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    pieces += [f"[unused{number}]" for number in range(size - len(pieces))]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return folder

@@ -1,21 +1,23 @@
 """BERT block by block, with transformers' names of weights and without its import.
 
-Shared by the families whose text encoder is a BERT (MedCLIP, BioViL, GLoRIA, CXR-CLIP, ConVIRT). The functions take
-`Bert` as well as transformers' BertModel, since both hold the same submodules. Nothing is hooked. A block attends over
-every position that the padding mask leaves open, in both directions.
+Shared by the families whose text encoder is a BERT (MedCLIP, BioViL, GLoRIA, CXR-CLIP, ConVIRT). `BertEncoder` runs
+`Bert` as well as transformers' BertModel, since both hold the same submodules. Nothing is hooked. A block attends to
+every token of the phrase, in both directions, and to no padding.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matex.adapters.encoder import Attended, Readers, State, TokenAxis, single_row
+from matex.adapters.inputs import Words
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
 
@@ -92,7 +94,7 @@ class Embeddings(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Projections of multi-head attention; `attend` computes the attention itself."""
+    """Projections of multi-head attention."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -147,7 +149,7 @@ class Pooler(nn.Module):
 
 
 class Bert(nn.Module):
-    """A BERT encoder; run it with the functions of this file.
+    """A BERT without a forward pass of its own: `BertEncoder` runs it.
 
     Args:
         config: its sizes.
@@ -163,105 +165,108 @@ class Bert(nn.Module):
             self.pooler = Pooler(config)
 
 
-class Attention(NamedTuple):
-    """The attention half of one block."""
-
-    query: Tensor  # [item, heads, query, head_dim]
-    key: Tensor  # [item, heads, key, head_dim]
-    value: Tensor  # [item, heads, key, head_dim]
-    output: Tensor  # [item, query, dim]: heads concatenated, before the output projection
-    mask: Tensor  # bool [item, query, key]; False where a query may not attend
-
-
-def depth(bert: Any) -> int:
-    """Number of blocks."""
-    return len(bert.encoder.layer)
-
-
-def word_embeddings(bert: Any, token_ids: Tensor) -> Tensor:
-    """Token ids [item, token] to rows of the vocabulary [item, token, dim], where gradients of words are taken."""
-    return bert.embeddings.word_embeddings(token_ids)
-
-
-def embed(bert: Any, words: Tensor) -> Tensor:
-    """Word embeddings [item, token, dim] with positions and the first segment, normed: the first block's input."""
-    parts = bert.embeddings
-    positions = parts.position_embeddings.weight[: words.shape[1]]
-    # In transformers' order of additions, so that float32 sums round alike.
-    return parts.LayerNorm(words + parts.token_type_embeddings.weight[0] + positions)
-
-
-def padding_mask(valid: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Which keys each query attends to: all that are valid, whatever the query.
+@dataclass(frozen=True, eq=False)
+class BertEncoder(Words):
+    """A BERT as a chain of post-norm blocks, and how its embedding is read.
 
     Args:
-        valid: bool [item, token]; False for padding.
-        rows: [item, query]; the query rows, all tokens otherwise.
-
-    Returns:
-        bool [item, query, key]. Rows of padding attend to the phrase too, as BERT's do.
+        bert: a `Bert`, or transformers' BertModel.
+        head: from the pooled token to the joint space.
+        read: the token that is pooled: "first" is CLS, "last" SEP, "mean" the mean over the phrase, both included.
+        padding: id of the padding token, which the tokenizer adds behind a phrase.
+        taps: blocks whose outputs are averaged with the last one's before pooling.
+        pools_padding: average over padding too, so that the embedding of a phrase depends on the longest one of its
+            batch, as MedCLIP's published code does.
     """
-    return valid.bool()[:, None, :].expand(-1, valid.shape[1] if rows is None else rows.shape[1], -1)
 
+    bert: Any
+    head: nn.Module
+    read: Literal["first", "last", "mean"]
+    padding: int = 0
+    taps: tuple[int, ...] = ()
+    pools_padding: bool = False
+    missing: Mapping[str, str] = field(default_factory=lambda: {"relu": "this tower's activation is gelu"})
+    modality: Literal["text"] = "text"
 
-def attend(bert: Any, layer: int, hidden: Tensor, valid: Tensor, rows: Tensor | None = None) -> Attention:
-    """Attention of block `layer` over its input.
+    @property
+    def depth(self) -> int:
+        return len(self.bert.encoder.layer)
 
-    Args:
-        hidden: the block's input [item, token, dim].
-        valid: bool [item, token]; False for padding.
-        rows: [item, query]; compute these query rows only.
-    """
-    half = bert.encoder.layer[layer].attention.self
-    queries = hidden if rows is None else take(hidden, rows)
-    query, key, value = (
-        projection(tokens).unflatten(-1, (half.num_attention_heads, -1)).transpose(1, 2)
-        for projection, tokens in ((half.query, queries), (half.key, hidden), (half.value, hidden))
-    )
-    mask = padding_mask(valid, rows)
-    output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None])
-    return Attention(query, key, value, output.transpose(1, 2).flatten(2), mask)
+    def axis(self, inputs: Tensor) -> TokenAxis:
+        valid = inputs != self.padding
+        position, last = torch.arange(inputs.shape[1], device=inputs.device), valid.sum(dim=1, keepdim=True) - 1
+        return TokenAxis(valid, (position > 0) & (position < last))
 
+    def collate(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        longest = max(len(ids) for ids in rows)
+        return torch.tensor([[*ids, *[self.padding] * (longest - len(ids))] for ids in rows])
 
-def output_projection(bert: Any, layer: int, output: Tensor) -> Tensor:
-    """The output projection of block `layer` over its concatenated heads, [item, query, dim]."""
-    return bert.encoder.layer[layer].attention.output.dense(output)
+    def entry(self, inputs: Tensor) -> Tensor:
+        return self._embed(self.bert.embeddings.word_embeddings(inputs))
 
+    def blank(self, inputs: Tensor) -> Tensor:
+        return self._embed(torch.zeros_like(self.bert.embeddings.word_embeddings(inputs)))
 
-def after_attention(bert: Any, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-    """The rest of block `layer`: both residual additions with their norms and the feed-forward part.
+    def _embed(self, words: Tensor) -> Tensor:
+        """Rows of the vocabulary [item, token, dim] with positions and the first segment, normed."""
+        parts = self.bert.embeddings
+        positions = parts.position_embeddings.weight[: words.shape[1]]
+        # In transformers' order of additions, so that float32 sums round alike.
+        return parts.LayerNorm(words + parts.token_type_embeddings.weight[0] + positions)
 
-    Args:
-        hidden: the rows of the block's input that `output` belongs to, [item, query, dim].
-        output: the attention output [item, query, dim].
-    """
-    block = bert.encoder.layer[layer]
-    attended = block.attention.output.LayerNorm(output_projection(bert, layer, output) + hidden)
-    inner = F.gelu(block.intermediate.dense(attended))
-    return block.output.LayerNorm(block.output.dense(inner) + attended)
+    def readers(self, axis: TokenAxis) -> Readers:
+        if self.read == "mean":
+            return Readers(None)
+        last = axis.valid.sum(dim=1) - 1
+        return Readers(last if self.read == "last" else torch.zeros_like(last))
 
+    def norm(self, layer: int, hidden: Tensor) -> Tensor:
+        return hidden  # norms follow the residual additions
 
-def stage(bert: Any, layer: int, hidden: Tensor, valid: Tensor) -> Tensor:
-    """The whole of block `layer`, [item, token, dim] to the same."""
-    return after_attention(bert, layer, hidden, attend(bert, layer, hidden, valid).output)
+    def mask(self, layer: int, axis: TokenAxis, rows: Tensor | None = None) -> Tensor | None:
+        return axis.valid[:, None, None, :] if axis.padded else None
 
+    def attend(
+        self,
+        layer: int,
+        normed: Tensor,
+        axis: TokenAxis,
+        rows: Tensor | None = None,
+        moving: Tensor | None = None,
+    ) -> Attended:
+        half = self.bert.encoder.layer[layer].attention.self
+        queries = normed if rows is None else single_row(normed, rows)
+        query, key, value = (
+            projection(tokens).unflatten(-1, (half.num_attention_heads, -1)).transpose(1, 2)
+            for projection, tokens in ((half.query, queries), (half.key, normed), (half.value, normed))
+        )
+        output = F.scaled_dot_product_attention(query, key, value, attn_mask=self.mask(layer, axis))
+        return Attended(query, key, value, output.transpose(1, 2).flatten(2))
 
-def hidden_states(bert: Any, token_ids: Tensor, valid: Tensor) -> list[Tensor]:
-    """The first block's input and every block's output, each [item, token, dim]."""
-    states = [embed(bert, word_embeddings(bert, token_ids))]
-    for layer in range(depth(bert)):
-        states.append(stage(bert, layer, states[-1], valid))
-    return states
+    def output_projection(self, layer: int, output: Tensor) -> Tensor:
+        return self.bert.encoder.layer[layer].attention.output.dense(output)
 
+    def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
+        block = self.bert.encoder.layer[layer]
+        attended = block.attention.output.LayerNorm(self.output_projection(layer, output) + hidden)
+        inner = F.gelu(block.intermediate.dense(attended))
+        return block.output.LayerNorm(block.output.dense(inner) + attended)
 
-def take(hidden: Tensor, rows: Tensor) -> Tensor:
-    """Rows rows[item] [item, query] of hidden states [item, token, dim], [item, query, dim]."""
-    return hidden.gather(1, rows[..., None].expand(-1, -1, hidden.shape[-1]))
+    def stage(self, layer: int, state: State) -> State:
+        output = self.attend(layer, state.hidden, state.axis).output
+        return state.followed_by(self.after_attention(layer, state.hidden, output), layer in self.taps)
 
+    def pool(self, state: State) -> Tensor:
+        tokens = state.read
+        if self.read != "mean":
+            return self.head(tokens[:, 0])  # the last block keeps this row alone
+        weights = (torch.ones_like(state.axis.valid) if self.pools_padding else state.axis.valid).to(tokens)[..., None]
+        return self.head((tokens * weights).sum(dim=1) / weights.sum(dim=1))
 
-def mean_over(hidden: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean over the valid tokens, or over all where `valid` is None: [item, token, dim] to [item, dim]."""
-    if valid is None:
-        return hidden.mean(dim=1)
-    weights = valid.to(hidden)[..., None]
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+    def project(self, tokens: Tensor) -> Tensor:
+        return self.head(tokens)
+
+    def stages(self) -> dict[str, list[nn.Parameter]]:
+        blocks = {f"block {layer}": self.bert.encoder.layer[layer] for layer in reversed(range(self.depth))}
+        parts: dict[str, nn.Module] = {"projection": self.head, **blocks, "embeddings": self.bert.embeddings}
+        return {name: list(part.parameters()) for name, part in parts.items() if any(True for _ in part.parameters())}

@@ -57,6 +57,11 @@ class State:
     axis: TokenAxis
     earlier: tuple[Tensor, ...] = ()
 
+    @property
+    def read(self) -> Tensor:
+        """Output of the last stage, averaged with those of the tapped ones: what is pooled, [item, row, dim]."""
+        return torch.stack([*self.earlier, self.hidden]).mean(dim=0) if self.earlier else self.hidden
+
     def select(self, items: Tensor | slice, length: int | None = None) -> State:
         """The state of these items, of their first `length` tokens where that is given."""
         earlier = tuple(tokens[items, :length] for tokens in self.earlier)
@@ -237,6 +242,20 @@ class JointTokens(Staged, Protocol):
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens behind the last block (below a pooling head) to the joint space, not normalised, [..., joint]."""
+        ...
+
+
+@runtime_checkable
+class LocalTokens(JointTokens, Protocol):
+    """An encoder that was trained with single tokens of one of its stages in the joint space (GLoRIA)."""
+
+    @property
+    def local_stage(self) -> int:
+        """The stage whose output `project_local` reads."""
+        ...
+
+    def project_local(self, tokens: Tensor) -> Tensor:
+        """Tokens behind that stage to the joint space, not normalised, [..., joint]."""
         ...
 
 

@@ -22,7 +22,7 @@ from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
 CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
 TOKENIZERS = (
-    *("tokenizer.json", "vocab.json", "merges.txt", "spiece.model"),
+    *("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model"),
     *("tokenizer_config.json", "special_tokens_map.json"),
 )
 # Sets of weights in the order in which transformers prefers them; an index names the files of a set.
@@ -49,13 +49,16 @@ class Weights:
     notes: tuple[str, ...]
 
 
-def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path:
+def locate(
+    source: str, cached_only: bool = False, weights: bool = True, further: re.Pattern[str] | None = None
+) -> Path:
     """Locate the folder of a model: a local one, or that of a hub id in the hub's cache, downloaded where needed.
 
     Args:
         source: folder or hub id.
         cached_only: do not contact the hub.
         weights: download the weights too, not the tokenizer and the configuration alone.
+        further: names of other files to download, of families that keep weights in several files.
 
     Raises:
         CheckpointError: no folder, and no hub id that can be had; one line after one attempt.
@@ -63,10 +66,10 @@ def locate(source: str, cached_only: bool = False, weights: bool = True) -> Path
     path = os.path.expanduser(source)
     if os.path.isdir(path):  # returns False, where pathlib raises, for names that no file system accepts
         return Path(path)
-    return _from_hub(source, cached_only, weights)
+    return _from_hub(source, cached_only, weights, further)
 
 
-def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
+def _from_hub(source: str, cached_only: bool, weights: bool, further: re.Pattern[str] | None) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
@@ -79,7 +82,7 @@ def _from_hub(source: str, cached_only: bool, weights: bool) -> Path:
                 # One request without retries, so that a machine without a network fails at once.
                 about = HfApi().model_info(source, timeout=_SECONDS)
                 names = [entry.rfilename for entry in about.siblings or ()]
-                wanted = _wanted(names, weights)
+                wanted = [*_wanted(names, weights), *(name for name in names if further and further.fullmatch(name))]
                 return Path(snapshot_download(source, revision=about.sha, allow_patterns=wanted))
             except HFValidationError:
                 raise

@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
@@ -120,6 +120,7 @@ class Model:
         missing: what `explain` needs and the checkpoint does not contain, as one line each.
         record: further facts for the provenance (preset, activation, training record).
         notes: remarks on the model's files that belong to every explanation.
+        cells: see `Placement`; None where the last grid is that of whole patches.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Model:
     missing: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
+    cells: Size | None = None
     _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
 
     def __repr__(self) -> str:
@@ -173,7 +175,7 @@ class Model:
         if self.preprocessing is None:
             raise InputError(self._without("preprocessing"))
         pixels, placement = self.preprocessing(film, self.patch, resize)
-        return pixels.to(self.device, self.dtype), placement
+        return pixels.to(self.device, self.dtype), replace(placement, cells=self.cells)
 
     def encode(self, text: str) -> Encoded:
         """Tokenize a phrase, special tokens included, without padding.

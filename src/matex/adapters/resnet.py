@@ -1,7 +1,7 @@
 """ResNet-50 stage by stage, with torchvision's names of weights and without its import.
 
-Hidden states are grids [item, rows, columns, dim] after every stage, as those of any other image encoder. The
-functions take `ResNet` as well as torchvision's.
+Hidden states are grids [item, rows, columns, dim] after every stage. The functions take `ResNet` as well as
+torchvision's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from matex.geometry import Size
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
@@ -88,6 +90,18 @@ def start(resnet: Any, pixels: Tensor) -> Tensor:
 def stage(resnet: Any, layer: int, hidden: Tensor) -> Tensor:
     """Stage `layer`, counted from 0; all but the first halve rows and columns."""
     return to_grid(getattr(resnet, STAGES[layer])(to_channels(hidden)))
+
+
+def grid(size: Size) -> Size:
+    """(rows, columns) of the last of four stages for images of (height, width) pixels, halved five times."""
+    return (-(-size[0] // 32), -(-size[1] // 32))
+
+
+def parts(resnet: Any) -> dict[str, list[nn.Module]]:
+    """Modules by stage, from the last one back to the stem ("embeddings")."""
+    count = sum(hasattr(resnet, name) for name in STAGES)
+    stages = {f"block {layer}": [getattr(resnet, STAGES[layer])] for layer in reversed(range(count))}
+    return {**stages, "embeddings": [resnet.conv1, resnet.bn1]}
 
 
 def mean(hidden: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.errors import InputError
+from matex.geometry import Size
 
 _SHUT = -100.0  # added to scores between regions that the shift brought side by side, as published
 
@@ -159,6 +160,22 @@ def stage(swin: Swin, layer: int, hidden: Tensor) -> Tensor:
     for number, block in enumerate(layers[layer].blocks):
         hidden = run_block(block, hidden, swin.config.window_size, shifted=number % 2 == 1)
     return hidden
+
+
+def grid(swin: Swin, size: Size) -> Size:
+    """(rows, columns) of the last stage for images of (height, width) pixels."""
+    step = swin.config.patch_size * 2 ** (len(swin.config.depths) - 1)
+    return (-(-size[0] // step), -(-size[1] // step))
+
+
+def parts(swin: Swin) -> dict[str, list[nn.Module]]:
+    """Modules by stage, from the final norm back to the patch embeddings."""
+    layers: Any = swin.encoder.layers
+    stages = {
+        f"block {layer}": [layers[layer].blocks, *([layers[layer - 1].downsample] if layer else [])]
+        for layer in reversed(range(len(layers)))
+    }
+    return {"norm": [swin.layernorm], **stages, "embeddings": [swin.embeddings]}
 
 
 def norm(swin: Swin, hidden: Tensor) -> Tensor:

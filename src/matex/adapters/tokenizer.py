@@ -1,6 +1,6 @@
 """Tokenizers: location, loading, and description for the provenance.
 
-A tokenizer.json, or SigLIP's spiece.model, is read by the `tokenizers` package alone. CLIP's older pair of files,
+A tokenizer.json, SigLIP's spiece.model or BERT's vocab.txt is read by the `tokenizers` package alone. CLIP's older pair,
 vocab.json and merges.txt, is left to transformers, whose import takes as long as torch's.
 """
 
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
 from matex.adapters.checkpoint import first_line, regular
 from matex.adapters.folder import TOKENIZERS, locate, read_json
-from matex.adapters.model import Tokenizer
+from matex.adapters.model import Options, Tokenizer
 from matex.adapters.spiece import canonical, siglip_backend
+from matex.adapters.wordpiece import bert_backend
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
 _GEMMA = ("Siglip2Tokenizer", "GemmaTokenizer", "GemmaTokenizerFast")  # SigLIP 2's, which was trained in lower case
@@ -37,6 +38,9 @@ class FastTokenizer:
         backend.no_padding()
         self._backend = backend
         self._unknown = unknown or getattr(backend.model, "unk_token", None)
+
+    def __len__(self) -> int:
+        return self._backend.get_vocab_size()
 
     @property
     def all_special_ids(self) -> Sequence[int]:
@@ -75,6 +79,51 @@ def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
     return found
 
 
+def bert_tokenizer(
+    options: Options, path: Path | None, published: str, vocabulary: int, own_code: bool = False
+) -> tuple[Tokenizer | None, tuple[str, ...]]:
+    """Find the tokenizer of a BERT: the caller's, one next to the weights, or the published one in the hub's cache.
+
+    Args:
+        options: of `matex.load`.
+        path: file or folder of the weights; None for a model in memory.
+        published: hub id of the tokenizer that the model was trained with; nothing is downloaded.
+        vocabulary: number of token ids that the model has embeddings for.
+        own_code: see `read_json`.
+
+    Returns:
+        The tokenizer, and the entries of `Model.missing`, which say how to get one where there is none.
+
+    Raises:
+        CheckpointError: tokenizer files that cannot be read, or a tokenizer with another number of tokens.
+    """
+    found: Tokenizer | None = None
+    if options.tokenizer is not None:
+        found = given_tokenizer(options.tokenizer, options.cached_only)
+    elif path is not None:
+        found = load_tokenizer(path if path.is_dir() else path.parent, own_code)
+    if found is None:
+        found = _cached(published)
+    if found is None:
+        return None, (f"it has no tokenizer (give tokenizer={published!r}, or a folder with its vocab.txt)",)
+    size = len(found) if isinstance(found, Sized) else vocabulary
+    if size != vocabulary:
+        raise CheckpointError(
+            f"Expected a tokenizer of {vocabulary} tokens, as many as the model has embeddings for, got one of {size}. "
+            f"The model's own is {published}."
+        )
+    return found, ()
+
+
+def _cached(hub_id: str) -> Tokenizer | None:
+    """The tokenizer of a hub id where the hub's cache has it; nothing is downloaded."""
+    try:
+        folder = locate(hub_id, cached_only=True, weights=False)
+    except CheckpointError:
+        return None
+    return load_tokenizer(folder)
+
+
 def describe_tokenizer(source: str) -> dict[str, str | None]:
     """Describe a tokenizer for the provenance: the hub id, or a folder's name and checksum, never its path."""
     path = Path(os.path.expanduser(source))
@@ -87,22 +136,28 @@ def describe_tokenizer(source: str) -> dict[str, str | None]:
     return {"source": path.resolve().name, "sha256": digest.hexdigest()}
 
 
-def load_tokenizer(folder: Path) -> Tokenizer | None:
+def load_tokenizer(folder: Path, own_code: bool = False) -> Tokenizer | None:
     """Load the tokenizer of a folder; None when there is none.
+
+    Args:
+        folder: of the model.
+        own_code: see `read_json`.
 
     Raises:
         CheckpointError: tokenizer files that cannot be read.
         UnsupportedModel: another tokenizer than CLIP's without a tokenizer.json.
     """
     present = [name for name in TOKENIZERS if regular(folder / name)]
-    if not {"tokenizer.json", "spiece.model", "vocab.json"} & set(present):
+    if not {"tokenizer.json", "spiece.model", "vocab.json", "vocab.txt"} & set(present):
         return None
-    config = read_json(folder, "tokenizer_config.json") or {}
+    config = read_json(folder, "tokenizer_config.json", own_code) or {}
     try:
         if "spiece.model" in present and ("tokenizer.json" not in present or _is_siglip(config)):
             return _from_spiece(folder, config)
         if "tokenizer.json" in present:
             return _from_json(folder / "tokenizer.json", config)
+        if "vocab.txt" in present:
+            return FastTokenizer(bert_backend(folder / "vocab.txt", config))
         kind = config.get("tokenizer_class") or "CLIPTokenizer"
         if kind not in ("CLIPTokenizer", "CLIPTokenizerFast"):
             raise UnsupportedModel(

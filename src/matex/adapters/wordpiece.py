@@ -1,0 +1,43 @@
+"""BERT's word pieces (vocab.txt), and its tokenizer built from them with the `tokenizers` package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matex.errors import CheckpointError, shown
+
+
+def bert_backend(path: Path, config: Mapping[str, Any]) -> Any:
+    """Build BERT's tokenizer from its list of word pieces, one per line.
+
+    Args:
+        path: of vocab.txt.
+        config: of tokenizer_config.json; what it does not say is as in transformers, which lowers the case.
+
+    Returns:
+        A tokenizer of the `tokenizers` package.
+
+    Raises:
+        CheckpointError: word pieces without the special ones of BERT.
+    """
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import models, normalizers, pre_tokenizers, processors
+
+    backend = Backend(models.WordPiece.from_file(str(path), unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=config.get("do_lower_case", True),
+        strip_accents=config.get("strip_accents"),
+        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(name, backend.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
+    absent = [name for name, number in [*ends, ("[UNK]", backend.token_to_id("[UNK]"))] if number is None]
+    if absent:
+        raise CheckpointError(f"Expected the word pieces of a BERT in {shown(str(path))}, got none called {absent[0]}.")
+    backend.post_processor = processors.BertProcessing(*ends)
+    backend.add_special_tokens(
+        [name for name in ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]") if backend.token_to_id(name) is not None]
+    )
+    return backend
