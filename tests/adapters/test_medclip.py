@@ -6,9 +6,12 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from matex.adapters import bert, medclip
+import matex
+from matex.adapters import medclip
+from matex.adapters.encoder import Attentive, JointTokens, Staged
 from matex.adapters.medclip import MedClip, MedClipConfig
-from matex.errors import CheckpointError
+from matex.errors import CheckpointError, InputError
+from matex.forward_pass import encode
 from tests.adapters.random_weights import (
     BERT,
     IDS,
@@ -21,6 +24,7 @@ from tests.adapters.random_weights import (
     randomise,
     transformers_bert,
     transformers_swin,
+    write_vocabulary,
 )
 from tests.reference import medical
 
@@ -44,35 +48,42 @@ def published():
     return swin, text, heads, weights
 
 
-def test_a_published_file_gives_the_embeddings_of_transformers(tmp_path):
-    swin, text, heads, weights = published()
-    torch.save(weights, tmp_path / "pytorch_model.bin")
-    for path in (tmp_path, tmp_path / "pytorch_model.bin"):
-        model = medclip.load(path, WITH_SWIN)
-        assert model.logit_scale.dtype == torch.float32
-        assert model.scale == pytest.approx(20.0855, abs=1e-3)
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder as published, of a small model, with the tokenizer next to the weights."""
+    torch.save(published()[3], tmp_path / "pytorch_model.bin")
+    monkeypatch.setattr(medclip, "SWIN", WITH_SWIN)
+    return write_vocabulary(tmp_path)
+
+
+def test_a_published_file_gives_the_embeddings_of_transformers(folder):
+    swin, text, heads, _ = published()
+    for source in (folder, folder / "pytorch_model.bin"):
+        model = matex.load(f"medclip:{source}", dtype="float64", device="cpu")
+        assert model.logit_scale == pytest.approx(20.0855, abs=1e-3)
+        assert not model.missing
     # The file is read as float32; the oracle takes the same values.
-    model, swin, text = model.double(), swin.float().double(), text.float().double()
+    swin, text = swin.float().double(), text.float().double()
     images = pixels(56, 56)
     expected = F.normalize(swin(images).pooler_output @ heads[0].float().double().T, dim=-1)
-    torch.testing.assert_close(model.vision_model(images), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(encode(model.image, images), expected, rtol=0, atol=1e-10)
     states = text(IDS[:1], attention_mask=VALID[:1].long(), output_hidden_states=True).hidden_states
     mean = torch.stack([states[1], states[2], states[-1]]).mean(dim=(0, 2))
     expected = F.normalize(mean @ heads[1].float().double().T, dim=-1)
-    torch.testing.assert_close(model.text_model(IDS[:1], VALID[:1]), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(encode(model.text, IDS[:1]), expected, rtol=0, atol=1e-10)
 
 
-def test_padding_is_left_out_and_read_as_published_where_asked():
-    model = randomise(MedClip(WITH_SWIN)).text_model
-    states = bert.hidden_states(model.model, IDS, VALID)
-    three = [states[number] for number in model.readouts]
-    alone = model(IDS[1:, :4], VALID[1:, :4])
-    torch.testing.assert_close(model.pool(three, VALID)[1:], alone)
-    everywhere = torch.stack([state.mean(dim=1) for state in three]).mean(dim=0)
-    expected = F.normalize(everywhere @ model.projection_head.weight.T, dim=-1)
-    torch.testing.assert_close(model.pool(three, None), expected)
-    assert (model.pool(three, None)[1] - alone[0]).abs().max() > 1e-3
-    assert model.readouts == (1, 2, 5)
+def test_the_published_mean_over_padding_is_a_preset_that_says_so(folder):
+    model = matex.load(f"medclip:{folder}")
+    padded = matex.load(f"medclip:{folder}", preset="padding-in-mean")
+    torch.testing.assert_close(encode(padded.text, IDS)[0], encode(model.text, IDS)[0])
+    assert (encode(padded.text, IDS)[1] - encode(model.text, IDS)[1]).abs().max() > 1e-3
+    assert "longest phrase of its batch" in padded.notes[0]
+    assert padded.record["preset"] == "padding-in-mean"
+    with pytest.raises(InputError, match="preset 'padding-in-mean' or none"):
+        matex.load(f"medclip:{folder}", preset="clip")
+    with pytest.raises(InputError, match="no heads with medclip: models"):
+        matex.load(f"medclip:{folder}", heads=(2, 2))
 
 
 def test_the_resnet_variant_is_recognised_and_equals_the_twin(tmp_path, monkeypatch):
@@ -81,12 +92,46 @@ def test_the_resnet_variant_is_recognised_and_equals_the_twin(tmp_path, monkeypa
     weights["vision_model.model.bn1.num_batches_tracked"] = torch.tensor(7)
     torch.save(weights, tmp_path / "medclip.pt")
     monkeypatch.setattr(medclip, "RESNET50", WITH_RESNET)
-    model = medclip.load(tmp_path / "medclip.pt").double()
-    image = pixels(33, 47, items=1)
+    model = matex.load(f"medclip:{tmp_path / 'medclip.pt'}", dtype="float64", device="cpu")
+    assert "Bio_ClinicalBERT" in model.missing[0]
+    image = pixels(32, 64, items=1)
     names = {name.removeprefix("vision_model.model."): value.double() for name, value in weights.items()}
     last = medical.resnet(image[0], names, (1, 1, 1, 1))[-1]
     expected = F.normalize(names["fc.weight"] @ last.mean(dim=(1, 2)), dim=0)
-    torch.testing.assert_close(model.vision_model(image)[0], expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(encode(model.image, image)[0], expected, rtol=0, atol=1e-10)
+    with pytest.raises(InputError, match="multiples of 32 and 32, got 33x47"):
+        encode(model.image, pixels(33, 47))
+
+
+@pytest.mark.parametrize("config", [WITH_SWIN, WITH_RESNET])
+def test_places_of_the_last_grid_add_up_to_the_score(config):
+    model = medclip.adapt(randomise(MedClip(config)), "small")
+    image, text = model.image, model.text
+    assert isinstance(image, JointTokens)
+    assert isinstance(text, JointTokens)
+    assert not isinstance(image, Attentive)
+    assert isinstance(text, Attentive)
+    images = pixels(64, 96)
+    state = image.start(images, images)
+    for layer in range(image.depth):
+        state = image.stage(layer, state)
+    torch.testing.assert_close(image.project(state.hidden).mean(dim=1), image.pool(state))
+
+
+@pytest.mark.parametrize("config", [WITH_SWIN, WITH_RESNET])
+def test_weights_belong_to_stages_from_the_output_back(config):
+    model = medclip.adapt(randomise(MedClip(config)), "small")
+    for encoder in (model.image, model.text):
+        assert isinstance(encoder, Staged)
+        names = list(encoder.stages())
+        assert names[0] == "projection"
+        assert names[-1] == "embeddings"
+        assert [name for name in names if name.startswith("block")] == [
+            f"block {layer}" for layer in reversed(range(encoder.depth))
+        ]
+    known = {id(w) for encoder in (model.image, model.text) for some in encoder.stages().values() for w in some}
+    left = {name for name, weight in model.module.named_parameters() if id(weight) not in known}
+    assert {name.rpartition(".")[0] for name in left} == {"", "text_model.model.pooler.dense"}  # and the temperature
 
 
 def test_the_scale_is_clamped_as_published():
@@ -109,7 +154,7 @@ def test_other_files_are_refused_in_one_line(tmp_path):
         change(changed)
         save_file(changed, path)
         with pytest.raises(CheckpointError, match=message) as refusal:
-            medclip.load(path, WITH_SWIN)
+            medclip.read(path, WITH_SWIN)
         assert "\n" not in str(refusal.value)
 
 

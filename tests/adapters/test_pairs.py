@@ -1,15 +1,18 @@
-"""GLoRIA, CXR-CLIP and ConVIRT: poolings, local attention, files, preprocessing."""
+"""GLoRIA, CXR-CLIP and ConVIRT: poolings, files, preprocessing."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from matex.adapters import bert, convirt, cxr_clip, gloria
+import matex
+from matex.adapters import convirt, cxr_clip, gloria
 from matex.adapters.convirt import Convirt, ConvirtConfig
 from matex.adapters.cxr_clip import CxrClip, CxrClipConfig
+from matex.adapters.encoder import JointTokens, LocalTokens
 from matex.adapters.gloria import Gloria, GloriaConfig
-from matex.errors import CheckpointError
+from matex.errors import CheckpointError, InputError
+from matex.forward_pass import encode
 from tests.adapters.random_weights import (
     BERT,
     IDS,
@@ -22,67 +25,65 @@ from tests.adapters.random_weights import (
     randomise,
     transformers_bert,
     transformers_swin,
+    write_vocabulary,
 )
-from tests.reference import medical
 
 RESNET = ((1, 1, 1, 1), 2)
 GLORIA = GloriaConfig(*RESNET, text=BERT)
 CONVIRT = ConvirtConfig(*RESNET, text=BERT, joint=10)
 
 
+def states_of(bert):
+    return bert(IDS, attention_mask=VALID.long(), output_hidden_states=True).hidden_states
+
+
 def test_gloria_sums_the_last_four_states_over_the_phrase():
-    model = randomise(Gloria(GLORIA)).text_encoder
-    states = bert.hidden_states(model.model, IDS, VALID)
-    summed = sum(states[-4:])
+    module, bert = randomise(Gloria(GLORIA)), transformers_bert(7)
+    module.text_encoder.model.load_state_dict(bert.state_dict())
+    text = gloria.adapt(module, "small").text
+    summed = sum(states_of(bert)[-4:])
     assert isinstance(summed, torch.Tensor)
     expected = torch.stack([F.normalize(summed[i, : int(VALID[i].sum())].sum(dim=0), dim=0) for i in range(2)])
-    torch.testing.assert_close(model(IDS, VALID), expected)
-    starts = torch.tensor([[1, 1, 0, 1, 0, 1], [1, 1, 1, 1, 0, 0]]).bool()
-    words = model.words(states[-4:], VALID, starts)
-    assert words.shape == (2, 4, 24)
-    for item, length in enumerate((6, 4)):
-        twin = medical.gloria_words(summed[item, :length], starts[item, :length])
-        torch.testing.assert_close(words[item], twin)
-
-
-def test_gloria_attends_and_compares_as_the_twin():
-    generator = torch.Generator().manual_seed(1)
-    words, patches = (torch.randn(2, *size, 7, generator=generator, dtype=torch.float64) for size in ((3,), (2, 5)))
-    attention = gloria.local_attention(words, patches)
-    assert attention.shape == (2, 3, 2, 5)
-    for item in range(2):
-        weights, similarity = medical.gloria_local(words[item], patches[item].flatten(0, 1))
-        torch.testing.assert_close(attention[item].flatten(1), weights.double(), rtol=0, atol=1e-6)
-        assert float(gloria.local_similarity(words, patches)[item]) == pytest.approx(similarity)
-    assert (gloria.local_similarity(words, patches, "max") < gloria.local_similarity(words, patches)).all()
+    torch.testing.assert_close(encode(text, IDS), expected, rtol=0, atol=1e-10)
 
 
 def test_gloria_resizes_inside_and_projects_two_stages():
-    model = randomise(Gloria(GLORIA)).img_encoder
-    hidden = model.start(pixels(56, 56))
-    shapes = [hidden.shape[1:3]]
-    for layer in range(model.depth):
-        hidden = model.stage(layer, hidden)
-        shapes.append(hidden.shape[1:3])
-        if layer == gloria.LOCAL_STAGE:
-            local = model.project_patches(hidden)
-    assert shapes == [(75, 75), (75, 75), (38, 38), (19, 19), (10, 10)]
-    assert local.shape == (2, 19, 19, 24)
-    expected = F.normalize(model.global_embedder(hidden.mean(dim=(1, 2))), dim=-1)
-    torch.testing.assert_close(model(pixels(56, 56)), expected)
+    module = randomise(Gloria(GLORIA))
+    model = gloria.adapt(module, "small")
+    image, images = model.image, pixels(224, 224, items=1)
+    assert isinstance(image, LocalTokens)
+    state = image.start(images, images)
+    grids = [state.axis.grid]
+    for layer in range(image.depth):
+        state = image.stage(layer, state)
+        grids.append(state.axis.grid)
+        if layer == image.local_stage:
+            embedder = module.img_encoder.local_embedder
+            local = image.project_local(state.hidden)
+            expected = embedder(state.hidden.unflatten(1, state.axis.grid).permute(0, 3, 1, 2))
+            torch.testing.assert_close(local.mT.unflatten(2, (19, 19)), expected)
+    assert grids == [(75, 75), (75, 75), (38, 38), (19, 19), (10, 10)]
+    torch.testing.assert_close(image.project(state.hidden).mean(dim=1), image.pool(state))
+    with pytest.raises(InputError, match="Expected images of 224x224"):
+        encode(image, pixels(256, 256))
 
 
-def test_gloria_files_of_lightning_are_read(tmp_path):
+def test_gloria_files_of_lightning_are_read(tmp_path, monkeypatch):
     module = randomise(Gloria(GLORIA)).float()
     weights = prefixed("gloria.", module.state_dict())
     weights["gloria.text_encoder.model.embeddings.position_ids"] = torch.arange(13)[None]
     torch.save({"state_dict": weights, "epoch": 3}, tmp_path / "gloria.ckpt")
-    model = gloria.load(tmp_path / "gloria.ckpt", GLORIA)
-    torch.testing.assert_close(model.text_encoder(IDS, VALID), module.text_encoder(IDS, VALID))
+    write_vocabulary(tmp_path)
+    monkeypatch.setattr(gloria, "GloriaConfig", lambda: GLORIA)
+    model = matex.load(f"gloria:{tmp_path / 'gloria.ckpt'}")
+    torch.testing.assert_close(encode(model.text, IDS), encode(gloria.adapt(module, "small").text, IDS))
+    plain, odd = model.encode("opacity in the lung"), model.encode("Opacity, in-the LUNG.")
+    assert plain.ids == odd.ids
+    assert odd.spans[3] == (12, 14 + 1)
     del weights["gloria.img_encoder.local_embedder.weight"]
     torch.save({"state_dict": weights}, tmp_path / "gloria.ckpt")
     with pytest.raises(CheckpointError, match=r"GLoRIA model .* 1 missing \(img_encoder.local_embedder.weight"):
-        gloria.load(tmp_path / "gloria.ckpt", GLORIA)
+        matex.load(f"gloria:{tmp_path / 'gloria.ckpt'}")
 
 
 def test_gloria_films_are_padded_to_256_and_cut_to_224():
@@ -93,32 +94,37 @@ def test_gloria_films_are_padded_to_256_and_cut_to_224():
     assert (placement.resized, placement.offset) == ((128, 256), (-48, 16))
 
 
-def test_cxr_clip_reads_one_patch_of_swin_and_the_separator(tmp_path, monkeypatch):
+def write_cxr_clip(folder, config):
     swin, text = transformers_swin(1), transformers_bert(2)
-    config = CxrClipConfig(SWIN, BERT, 10)
     heads = randomise(CxrClip(config), 3)
     weights = {
         **heads.state_dict(),
         **prefixed("image_encoder.image_encoder.", published_swin(swin)),
         **prefixed("text_encoder.text_encoder.", text.state_dict()),
     }
-    torch.save({"model": weights, "optimizer": {"step": 2}, "epoch": 5}, tmp_path / "model-best.tar")
+    torch.save({"model": weights, "optimizer": {"step": 2}, "epoch": 5}, folder / "model-best.tar")
+    return [module.float().double() for module in (swin, text, heads)]
+
+
+def test_cxr_clip_reads_one_patch_of_swin_and_the_separator(tmp_path, monkeypatch):
+    config = CxrClipConfig(SWIN, BERT, 10)
+    swin, text, heads = write_cxr_clip(tmp_path, config)
     monkeypatch.setattr(cxr_clip, "SWIN", config)
-    model = cxr_clip.load(tmp_path / "model-best.tar").double()
-    swin, text, heads = (module.float().double() for module in (swin, text, heads))
+    model = matex.load(f"cxr-clip:{tmp_path / 'model-best.tar'}", dtype="float64", device="cpu")
+    assert not isinstance(model.image, JointTokens)
+    assert "top left" in model.notes[0]
     expected = F.normalize(heads.image_projection(swin(pixels(56, 56)).last_hidden_state[:, 0]), dim=-1)
-    torch.testing.assert_close(model.embed_image(pixels(56, 56)), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(encode(model.image, pixels(56, 56)), expected, rtol=0, atol=1e-10)
     hidden = text(IDS, attention_mask=VALID.long()).last_hidden_state
     expected = F.normalize(heads.text_projection(hidden[[0, 1], [5, 3]]), dim=-1)
-    torch.testing.assert_close(model.embed_text(IDS, VALID), expected, rtol=0, atol=1e-10)
-
-
-def test_cxr_clip_pools_text_as_its_configuration_says():
-    hidden = torch.randn(2, 6, 24, dtype=torch.float64)
-    for pooling, expected in (("bos", hidden[:, 0]), ("mean", torch.stack([hidden[0].mean(0), hidden[1, :4].mean(0)]))):
-        model = randomise(CxrClip(CxrClipConfig(RESNET, BERT, 10, pooling)))
-        projected = F.normalize(model.text_projection(expected), dim=-1)
-        torch.testing.assert_close(model.pool_text(hidden, VALID), projected)
+    torch.testing.assert_close(encode(model.text, IDS), expected, rtol=0, atol=1e-10)
+    for preset, pooled in (("bos", hidden[:, 0]), ("mean", torch.stack([hidden[0].mean(0), hidden[1, :4].mean(0)]))):
+        model = matex.load(f"cxr-clip:{tmp_path / 'model-best.tar'}", preset=preset, dtype="float64", device="cpu")
+        expected = F.normalize(heads.text_projection(pooled), dim=-1)
+        torch.testing.assert_close(encode(model.text, IDS), expected, rtol=0, atol=1e-10)
+        assert model.record["preset"] == preset
+    with pytest.raises(InputError, match="preset eos, bos, mean or none"):
+        matex.load(f"cxr-clip:{tmp_path / 'model-best.tar'}", preset="cls")
 
 
 def test_cxr_clip_with_a_resnet_is_recognised(tmp_path, monkeypatch):
@@ -126,12 +132,20 @@ def test_cxr_clip_with_a_resnet_is_recognised(tmp_path, monkeypatch):
     module = randomise(CxrClip(config)).float()
     torch.save({"model": module.state_dict()}, tmp_path / "model.tar")
     monkeypatch.setattr(cxr_clip, "RESNET50", config)
-    images = pixels(64, 64).float()
-    torch.testing.assert_close(cxr_clip.load(tmp_path / "model.tar").embed_image(images), module.embed_image(images))
+    model, images = matex.load(f"cxr-clip:{tmp_path / 'model.tar'}"), pixels(64, 64).float()
+    assert isinstance(model.image, JointTokens)
+    assert not model.notes
+    trunk = module.image_encoder
+    hidden = trunk.start(images)
+    for layer in range(4):
+        hidden = trunk.stage(layer, hidden)
+    expected = F.normalize(module.image_projection(hidden.mean(dim=(1, 2))), dim=-1)
+    torch.testing.assert_close(encode(model.image, images), expected)
 
 
-def test_convirt_files_number_the_children_of_the_resnet(tmp_path):
-    module = randomise(Convirt(CONVIRT)).float()
+def test_convirt_files_number_the_children_of_the_resnet(tmp_path, monkeypatch):
+    module, bert = randomise(Convirt(CONVIRT)).float(), transformers_bert(7).float()
+    module.bert_model.load_state_dict(bert.state_dict())
     numbers = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
     weights = {}
     for name, value in module.state_dict().items():
@@ -140,10 +154,14 @@ def test_convirt_files_number_the_children_of_the_resnet(tmp_path):
             parts[1] = str(numbers[parts[1]])
         weights[".".join(parts)] = value
     torch.save(weights, tmp_path / "model.pth")
-    model = convirt.load(tmp_path / "model.pth", CONVIRT)
-    images = pixels(64, 64).float()
-    torch.testing.assert_close(model.embed_image(images), module.embed_image(images))
-    hidden = bert.hidden_states(module.bert_model, IDS, VALID)[-1]
+    monkeypatch.setattr(convirt, "ConvirtConfig", lambda: CONVIRT)
+    model = matex.load(f"convirt:{tmp_path / 'model.pth'}", dtype="float64", device="cpu")
+    images, module = pixels(300, 300, items=1), module.double()
+    known = convirt.adapt(module, "small")
+    torch.testing.assert_close(encode(model.image, images), encode(known.image, images))
+    assert known.image.axis(images).grid == (10, 10)
+    hidden = states_of(bert.double())[-1]
     mean = torch.stack([hidden[0].mean(dim=0), hidden[1, :4].mean(dim=0)])
     expected = F.normalize(module.bert_l2(module.bert_l1(mean).relu()), dim=-1)
-    torch.testing.assert_close(model.embed_text(IDS, VALID), expected)
+    torch.testing.assert_close(encode(model.text, IDS), expected, rtol=0, atol=1e-10)
+    assert "not linear" in model.image.missing["joint tokens"]

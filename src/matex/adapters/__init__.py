@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from matex.adapters import bundled, huggingface, in_memory, openai
+from matex.adapters import biovil, bundled, convirt, cxr_clip, gloria, huggingface, in_memory, medclip, openai
 from matex.adapters.black_box import from_score
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
@@ -37,12 +37,13 @@ def load(
     """Load a model by name, ready to be explained.
 
     Args:
-        name: "tiny", "hf:<hub id or folder>", "openai:<file>", or a dual encoder of transformers that is already in
-            memory, which stays on its device and in its precision.
+        name: "tiny", "hf:<hub id or folder>", "openai:<file>", "medclip:<folder>" and the other prefixes of
+            `matex.models()`; or a dual encoder of transformers that is already in memory, which stays on its device and
+            in its precision.
         processor: of a model in memory: the processor of transformers that belongs to it, with its tokenizer and its
             image processor. Without it only `attribute` works, on inputs that the caller prepared.
         image_processor: of a model in memory, where there is no processor of both.
-        preset: for openai: files, "clip", "chexzero" or "cxr-repair".
+        preset: for openai: files, "clip", "chexzero" or "cxr-repair"; for medclip:, see its loader.
         tokenizer: folder or hub id of the tokenizer, for checkpoints without one; for a model in memory also a fast
             tokenizer of transformers.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that is available.
@@ -90,7 +91,7 @@ def load(
     if prefix is None:
         raise InputError(
             f"Expected a model name 'tiny', 'hf:<hub id or folder>' or 'openai:<file>', got {shown(name)}. "
-            "Folders and hub ids take the prefix hf:."
+            "Folders and hub ids take the prefix hf:; matex.models() lists the others."
         )
     model: Model = MODELS[prefix](name.removeprefix(prefix), name=name, options=options)
     model.module.to(where, getattr(torch, dtype))
@@ -151,9 +152,14 @@ __all__ = [
     "CheckpointError",
     "Model",
     "UnsupportedModel",
+    "biovil",
     "bundled",
+    "convirt",
+    "cxr_clip",
     "from_score",
+    "gloria",
     "huggingface",
     "load",
+    "medclip",
     "openai",
 ]

@@ -10,25 +10,32 @@ Sources:
 
 from __future__ import annotations
 
-import math
+import re
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matex.adapters import bert, resnet
-from matex.adapters.bert import Bert, BertConfig
+from matex.adapters import resnet
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
-from matex.adapters.folder import read_json, read_weights, refuse_foreign
+from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
+from matex.adapters.grid import JointGridEncoder, no_attention, patch_of
+from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import BatchNorm, ResNet
+from matex.adapters.temporal import TemporalTransformer
+from matex.adapters.tokenizer import bert_tokenizer
 from matex.errors import CheckpointError, InputError, shown
+from matex.geometry import Size
 
-CONTEXT = 512
-"""The published engine pads to the longest phrase of a batch and takes . ! ? off the end of each phrase first."""
+TOKENIZER, CONTEXT = "microsoft/BiomedVLP-CXR-BERT-specialized", 512
+SCALE = 100.0  # stated nowhere: the published files hold no temperature, and the score is the cosine
+_IMAGE_FILE = re.compile(r"biovil_(image_resnet50|t_image_model)_proj_size_128\.(pt|safetensors)")
 
 
 def _preprocessing(side: int) -> Preprocessing:
@@ -75,82 +82,6 @@ class ImageConfig:
 BIOVIL, BIOVIL_T = ImageConfig(), ImageConfig(temporal=256)
 
 
-class TemporalAttention(nn.Module):
-    """Multi-head attention whose projections have no bias but the last."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.num_heads = heads
-        self.proj_q, self.proj_k, self.proj_v = (nn.Linear(dim, dim, bias=False) for _ in range(3))
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        query, key, value = (
-            projection(tokens).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for projection in (self.proj_q, self.proj_k, self.proj_v)
-        )
-        return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
-
-
-class FeedForward(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(dim, dim), nn.Linear(dim, dim)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(tokens)))
-
-
-class TemporalBlock(nn.Module):
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
-        self.attn = TemporalAttention(dim, heads)
-        self.mlp = FeedForward(dim)
-
-    def forward(self, tokens: Tensor, places: Tensor) -> Tensor:
-        # Places are added to the values too, unlike in DETR, whose scheme the published comments name.
-        tokens = tokens + self.attn(self.norm1(tokens) + places)
-        return tokens + self.mlp(self.norm2(tokens))
-
-
-class TemporalTransformer(nn.Module):
-    """Compares the patches of two images; it is not run where there is one."""
-
-    def __init__(self, dim: int, heads: int, depth: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(TemporalBlock(dim, heads) for _ in range(depth))
-        self.norm_post = nn.LayerNorm(dim, eps=1e-6)
-        self.type_embed = nn.Parameter(torch.zeros(2, 1, dim))
-
-    def forward(self, current: Tensor, previous: Tensor) -> Tensor:
-        """Patches of both images [item, rows, columns, dim] to what changed, at the current image's patches."""
-        rows, columns, dim = current.shape[1:]
-        tokens = torch.cat([current.flatten(1, 2), previous.flatten(1, 2)], dim=1)
-        sines = sine_positions(rows, columns, dim).to(tokens)
-        places = torch.cat([sines + self.type_embed[0], sines + self.type_embed[1]])
-        for block in self.blocks:
-            tokens = block(tokens, places)
-        return self.norm_post(tokens)[:, : rows * columns].unflatten(1, (rows, columns))
-
-
-def sine_positions(rows: int, columns: int, dim: int) -> Tensor:
-    """Fixed place embeddings of a grid, float32 [row * column, dim]: the row's half first, then the column's.
-
-    Sine and cosine take turns; places run over (0, 2 pi] on each axis, as in DETR (arXiv:2005.12872).
-    """
-    wavelength = 10000 ** (2 * (torch.arange(dim // 2) // 2) / (dim // 2))
-
-    def axis(count: int) -> Tensor:
-        places = torch.arange(1, count + 1) / (count + 1e-6) * (2 * math.pi)
-        angles = places[:, None] / wavelength
-        return torch.stack([angles[:, 0::2].sin(), angles[:, 1::2].cos()], dim=-1).flatten(1)
-
-    down = axis(rows)[:, None].expand(-1, columns, -1)
-    across = axis(columns)[None].expand(rows, -1, -1)
-    return torch.cat([down, across], dim=-1).flatten(0, 1)
-
-
 class Trunk(nn.Module):
     """The ResNet and, in BioViL-T, what joins it with a previous image."""
 
@@ -170,6 +101,7 @@ class Projector(nn.Module):
 
     def __init__(self, dim: int, joint: int) -> None:
         super().__init__()
+        self.joint = joint
         self.model = nn.Sequential(
             nn.Conv2d(dim, joint, 1, bias=False), BatchNorm(joint), nn.ReLU(), nn.Conv2d(joint, joint, 1)
         )
@@ -180,7 +112,7 @@ class ImageModel(nn.Module):
 
     Stages are the ResNet's four and, in BioViL-T, the fusion with a previous image. The published code compares two
     images with a transformer and, given one, fills in a learned vector at every patch instead: with one image the
-    temporal transformer is not run.
+    temporal transformer is not run. Explanations are of one image.
     """
 
     def __init__(self, config: ImageConfig = BIOVIL) -> None:
@@ -190,24 +122,54 @@ class ImageModel(nn.Module):
         self.temporal = config.temporal is not None
         self.depth = len(config.blocks) + self.temporal
 
+    def grid(self, size: Size) -> Size:
+        return resnet.grid(size)
+
     def start(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
         return resnet.start(self.encoder.encoder, pixels)
 
-    def stage(self, layer: int, hidden: Tensor, previous: Tensor | None = None) -> Tensor:
-        """Stage `layer` over a grid [item, rows, columns, dim].
-
-        Args:
-            layer: counted from 0.
-            hidden: the stage's input.
-            previous: the previous image's input of the same stage, in BioViL-T's last stage alone.
-        """
+    def stage(self, layer: int, hidden: Tensor) -> Tensor:
         if self.temporal and layer == self.depth - 1:
-            return self._fuse(hidden, previous)
+            return self._fuse(hidden, None)
         return resnet.stage(self.encoder.encoder, layer, hidden)
 
+    def pool(self, hidden: Tensor) -> Tensor:
+        return resnet.mean(self.project(hidden))
+
+    def project(self, patches: Tensor) -> Tensor:
+        """Patches to the joint space; their mean is the embedding.
+
+        The published local map takes each patch's cosine with the phrase and smooths it with a Gaussian of 1.5 patches.
+        """
+        columns = patches.reshape(-1, patches.shape[-1])[:, :, None, None]
+        return self.projector.model(columns).flatten(1).unflatten(0, patches.shape[:-1])
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        trunk, fusion = self.encoder, {}
+        if self.temporal:
+            fusion = {f"block {self.depth - 1}": [trunk.backbone_to_vit, trunk.vit_pooler]}
+        return {"projection": [self.projector], **fusion, **resnet.parts(trunk.encoder)}
+
+    def forward(self, pixels: Tensor, previous: Tensor) -> Tensor:
+        """Embeddings of images compared with previous ones, both [item, 3, height, width]; for BioViL-T.
+
+        Returns:
+            [item, joint], not normalised.
+
+        Raises:
+            InputError: a BioViL, which reads one image.
+        """
+        if not self.temporal:
+            raise InputError(
+                "Expected one image per item, since BioViL compares none, got a previous one. Leave it out."
+            )
+        hidden, before = self.start(pixels), self.start(previous)
+        for layer in range(self.depth - 1):
+            hidden, before = self.stage(layer, hidden), self.stage(layer, before)
+        return self.pool(self._fuse(hidden, before))
+
     def _fuse(self, hidden: Tensor, previous: Tensor | None) -> Tensor:
-        """Patches beside what changed since the previous image, [item, rows, columns, 2 * temporal]."""
+        """Patches and what changed since the previous image, [item, rows, columns, 2 * temporal]."""
         patches = self._narrow(hidden)
         if previous is None:
             change = resnet.to_grid(self.encoder.missing_previous_emb).expand_as(patches)
@@ -218,43 +180,13 @@ class ImageModel(nn.Module):
     def _narrow(self, hidden: Tensor) -> Tensor:
         return resnet.to_grid(self.encoder.backbone_to_vit(resnet.to_channels(hidden)))
 
-    def project_patches(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to the joint space, patch by patch, [item, rows, columns, joint], not normalised.
-
-        Their mean is the embedding before normalisation. The published local map takes each patch's cosine with the
-        phrase and smooths it with a Gaussian of 1.5 patches.
-        """
-        return resnet.to_grid(self.projector.model(resnet.to_channels(hidden)))
-
-    def pool(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(resnet.mean(self.project_patches(hidden)), dim=-1)
-
-    def forward(self, pixels: Tensor, previous: Tensor | None = None) -> Tensor:
-        """Pixels, and those of a previous image for BioViL-T, to unit-norm embeddings [item, joint].
-
-        Raises:
-            InputError: a previous image for BioViL, which reads one.
-        """
-        if previous is not None and not self.temporal:
-            raise InputError(
-                "Expected one image per item, since BioViL compares none, got a previous one. Leave it out."
-            )
-        hidden = self.start(pixels)
-        before = None if previous is None else self.start(previous)
-        for layer in range(self.depth):
-            after = self.stage(layer, hidden, before)
-            if before is not None and layer < self.depth - 1:
-                before = self.stage(layer, before)
-            hidden = after
-        return self.pool(hidden)
-
 
 class ProjectionHead(nn.Module):
     """CLS to the joint space."""
 
     def __init__(self, dim: int, joint: int) -> None:
         super().__init__()
+        self.joint = joint
         self.dense_to_hidden = nn.Linear(dim, joint)
         self.LayerNorm = nn.LayerNorm(joint, eps=1e-12)
         self.dense_to_output = nn.Linear(joint, joint)
@@ -264,24 +196,112 @@ class ProjectionHead(nn.Module):
 
 
 class TextModel(nn.Module):
-    """CXR-BERT with its projection; blocks are run with `matex.adapters.bert`."""
+    """CXR-BERT with its projection, under the names of the state dict."""
 
     def __init__(self, config: BertConfig = TEXT, joint: int = 128) -> None:
         super().__init__()
         self.bert = Bert(config, pooler=False)
         self.cls_projection_head = ProjectionHead(config.hidden_size, joint)
 
-    def pool(self, hidden: Tensor) -> Tensor:
-        """The last block's output [item, token, dim] to unit-norm embeddings [item, joint]; CLS is read."""
-        return F.normalize(self.cls_projection_head(hidden[:, 0]), dim=-1)
 
-    def forward(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Token ids and which of them are valid, both [item, token], to unit-norm embeddings [item, joint]."""
-        return self.pool(bert.hidden_states(self.bert, token_ids, valid)[-1])
+class BioVil(nn.Module):
+    """Both models, which are published apart."""
+
+    def __init__(self, image: ImageModel, text: TextModel) -> None:
+        super().__init__()
+        self.image, self.text = image, text
 
 
-def load_image(path: Path, config: ImageConfig | None = None) -> ImageModel:
-    """The image model from its published file, or from safetensors with the same names.
+class StrippedTokenizer:
+    """A tokenizer that reads a phrase without the . ! ? at its end, as the published engine does."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return len(cast(Sized, self._tokenizer))
+
+    @property
+    def all_special_ids(self) -> Sequence[int]:
+        return self._tokenizer.all_special_ids
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the unknown token; None where there is none."""
+        return getattr(self._tokenizer, "unk_token_id", None)
+
+    def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
+        return self._tokenizer.convert_ids_to_tokens(ids)
+
+    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+        return self._tokenizer(text.rstrip("!?."), **options)
+
+
+@MODELS("biovil:")
+def load_biovil(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load BioViL or BioViL-T (ResNet-50 and CXR-BERT) from its folder or hub id, which holds both models.
+
+    Args:
+        source: folder, or hub id such as microsoft/BiomedVLP-BioViL-T: CXR-BERT's files and one image model,
+            biovil_image_resnet50_proj_size_128.pt or biovil_t_image_model_proj_size_128.pt.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, and whether the hub may be contacted.
+
+    Raises:
+        CheckpointError: a file that is missing, or names and shapes of another network.
+        UnsupportedModel: a configuration of another text model.
+        InputError: options of other families.
+    """
+    options = options or Options()
+    options.refuse("biovil: models", "openai: files", "preset", "heads", "activation")
+    folder = locate(source, options.cached_only, further=_IMAGE_FILE)
+    images = sorted(path for path in folder.iterdir() if _IMAGE_FILE.fullmatch(path.name))
+    if len(images) != 1:
+        raise CheckpointError(
+            f"Expected one image model (biovil_image_resnet50_proj_size_128.pt or biovil_t_image_model_proj_size_128.pt"
+            f") next to CXR-BERT in {shown(source)}, got {len(images)}. Download it into that folder."
+        )
+    module = BioVil(read_image(images[0]), read_text(folder))
+    if (joint := module.image.projector.joint) != (words := module.text.cls_projection_head.joint):
+        raise CheckpointError(
+            f"Expected image and text of one joint space in {shown(source)}, got {joint} and {words}."
+        )
+    return adapt(module, name or f"biovil:{source}", folder, options)
+
+
+def adapt(module: BioVil, name: str, folder: Path | None = None, options: Options | None = None) -> Model:
+    """Wrap a BioViL or BioViL-T as a `Model`.
+
+    Args:
+        module: both networks.
+        name: shown in outputs.
+        folder: of its files, where a tokenizer may lie.
+        options: as of `load_biovil`.
+    """
+    image, text = module.image, module.text
+    preprocessing = PREPROCESSING_T if image.temporal else PREPROCESSING
+    config = text.bert.config
+    words, missing = bert_tokenizer(options or Options(), folder, TOKENIZER, config.vocab_size, own_code=True)
+    patch = patch_of(image, preprocessing.size)
+    return Model(
+        name=name,
+        module=module,
+        encoders={
+            "image": JointGridEncoder(image, preprocessing.size, patch, no_attention("a ResNet")),
+            "text": BertEncoder(text.bert, text.cls_projection_head, "first"),
+        },
+        patch=patch,
+        preprocessing=preprocessing,
+        tokenizer=None if words is None else StrippedTokenizer(words),
+        context=min(CONTEXT, config.max_position_embeddings),
+        vocabulary=config.vocab_size,
+        similarity=Similarity(SCALE),
+        missing=missing,
+    )
+
+
+def read_image(path: Path, config: ImageConfig | None = None) -> ImageModel:
+    """Read the image model from its published file, or from safetensors with the same names.
 
     Args:
         path: file.
@@ -301,8 +321,8 @@ def load_image(path: Path, config: ImageConfig | None = None) -> ImageModel:
     return module
 
 
-def load_text(folder: Path) -> TextModel:
-    """CXR-BERT from its published folder.
+def read_text(folder: Path) -> TextModel:
+    """Read CXR-BERT from its published folder.
 
     The code that its config.json names is not run: this file is what it does.
 

@@ -12,22 +12,28 @@ Source:
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from matex.adapters import bert, resnet
-from matex.adapters.bert import Bert, BertConfig
+from matex.adapters import resnet
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.grid import GridEncoder, no_attention, patch_of
+from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import ResNet
+from matex.adapters.tokenizer import bert_tokenizer
+from matex.geometry import Size
 
 TOKENIZER, CONTEXT = "emilyalsentzer/Bio_ClinicalBERT", 512
 PREPROCESSING = Preprocessing((300, 300), "crop", "bilinear", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SCALE = 10.0  # 1 / temperature of the paper's loss
 _CHILDREN = ("conv1", "bn1", "relu", "maxpool", *resnet.STAGES)  # torchvision's, in their order
 
 
@@ -48,8 +54,19 @@ class ConvirtConfig:
     joint: int = 512
 
 
+class Head(nn.Module):
+    """Two linear layers around a ReLU."""
+
+    def __init__(self, first: nn.Linear, second: nn.Linear) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.second(self.first(pooled).relu())
+
+
 class Convirt(nn.Module):
-    """Both encoders and their projections, each two linear layers around a ReLU."""
+    """Both encoders and their projections, under the names of the state dict."""
 
     def __init__(self, config: ConvirtConfig | None = None) -> None:
         super().__init__()
@@ -59,41 +76,56 @@ class Convirt(nn.Module):
         self.res_l1, self.res_l2 = nn.Linear(dim, dim), nn.Linear(dim, config.joint)
         self.bert_model = Bert(config.text)
         self.bert_l1, self.bert_l2 = nn.Linear(words, words), nn.Linear(words, config.joint)
-        self.depth = len(config.blocks)
-
-    def start_image(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
-        return resnet.start(self.res_features, pixels)
-
-    def stage_image(self, layer: int, hidden: Tensor) -> Tensor:
-        """Stage `layer` of the image encoder over a grid [item, rows, columns, dim]."""
-        return resnet.stage(self.res_features, layer, hidden)
-
-    def pool_image(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(self.res_l2(self.res_l1(resnet.mean(hidden)).relu()), dim=-1)
-
-    def embed_image(self, pixels: Tensor) -> Tensor:
-        """Pixels to unit-norm embeddings [item, joint]."""
-        hidden = self.start_image(pixels)
-        for layer in range(self.depth):
-            hidden = self.stage_image(layer, hidden)
-        return self.pool_image(hidden)
-
-    def pool_text(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        """The last block's output [item, token, dim] to unit-norm embeddings [item, joint]: the mean over the phrase.
-
-        The repository halves the precision of that mean, which is not repeated here.
-        """
-        return F.normalize(self.bert_l2(self.bert_l1(bert.mean_over(hidden, valid)).relu()), dim=-1)
-
-    def embed_text(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Token ids and which of them are valid, both [item, token], to unit-norm embeddings [item, joint]."""
-        return self.pool_text(bert.hidden_states(self.bert_model, token_ids, valid)[-1], valid)
 
 
-def load(path: Path, config: ConvirtConfig | None = None) -> Convirt:
-    """A ConVIRT from a state dict of edreisMD/ConVIRT-pytorch.
+@dataclass(frozen=True, eq=False)
+class ImageEncoder:
+    """The ResNet and its projection as stages over grids."""
+
+    resnet: ResNet
+    head: Head
+
+    @property
+    def depth(self) -> int:
+        return len(resnet.STAGES)
+
+    def grid(self, size: Size) -> Size:
+        return resnet.grid(size)
+
+    def start(self, pixels: Tensor) -> Tensor:
+        return resnet.start(self.resnet, pixels)
+
+    def stage(self, layer: int, hidden: Tensor) -> Tensor:
+        return resnet.stage(self.resnet, layer, hidden)
+
+    def pool(self, hidden: Tensor) -> Tensor:
+        return self.head(resnet.mean(hidden))
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        return {"projection": [self.head], **resnet.parts(self.resnet)}
+
+
+@MODELS("convirt:")
+def load_convirt(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load ConVIRT (ResNet-50 and Bio_ClinicalBERT) from a state dict of a public reimplementation.
+
+    Args:
+        source: the file.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, and whether the hub may be contacted.
+
+    Raises:
+        CheckpointError: no such file, other content than tensors, or names and shapes of another network.
+        InputError: options of other families.
+    """
+    options = options or Options()
+    options.refuse("convirt: models", "openai: files", "preset", "heads", "activation")
+    path = Path(os.path.expanduser(source))
+    return adapt(read(path), name or f"convirt:{source}", path, options)
+
+
+def read(path: Path, config: ConvirtConfig | None = None) -> Convirt:
+    """Read a ConVIRT from a state dict of edreisMD/ConVIRT-pytorch.
 
     Raises:
         CheckpointError: no such file, other content than tensors, or names and shapes of another network.
@@ -103,6 +135,39 @@ def load(path: Path, config: ConvirtConfig | None = None) -> Convirt:
         module = Convirt(config)
     fit(module, {_named(name): tensor for name, tensor in tensors.items()}, str(path), "ConVIRT")
     return module
+
+
+def adapt(module: Convirt, name: str, path: Path | None = None, options: Options | None = None) -> Model:
+    """Wrap a ConVIRT as a `Model`.
+
+    Args:
+        module: the network.
+        name: shown in outputs.
+        path: of its file, next to which a tokenizer may lie.
+        options: as of `load_convirt`.
+    """
+    image = ImageEncoder(module.res_features, Head(module.res_l1, module.res_l2))
+    config, size = module.bert_model.config, PREPROCESSING.size
+    words, missing = bert_tokenizer(options or Options(), path, TOKENIZER, config.vocab_size)
+    patch = patch_of(image, size)
+    mixed = {
+        "joint tokens": "its projection is not linear, so that the embedding is no mean over places in joint space"
+    }
+    text = BertEncoder(module.bert_model, Head(module.bert_l1, module.bert_l2), "mean")
+    return Model(
+        name=name,
+        module=module,
+        # The published code halves the precision of the text's mean, which is not repeated here.
+        encoders={"image": GridEncoder(image, size, patch, {**no_attention("a ResNet"), **mixed}), "text": text},
+        patch=patch,
+        preprocessing=PREPROCESSING,
+        tokenizer=words,
+        context=min(CONTEXT, config.max_position_embeddings),
+        vocabulary=config.vocab_size,
+        similarity=Similarity(SCALE),
+        missing=missing,
+        notes=("preprocessing as the reimplementation trains, without its random crops; it states none for use",),
+    )
 
 
 def _named(name: str) -> str:

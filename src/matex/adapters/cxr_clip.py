@@ -11,28 +11,38 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from matex.adapters import bert, resnet, swin
-from matex.adapters.bert import Bert, BertConfig
+from matex.adapters import resnet, swin
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.grid import GridEncoder, JointGridEncoder, no_attention, patch_of
+from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import ResNet
 from matex.adapters.swin import Swin, SwinConfig
+from matex.adapters.tokenizer import bert_tokenizer
+from matex.errors import InputError, shown
+from matex.geometry import Size
 
 JOINT = 512
+_READ: Mapping[str, Literal["first", "last", "mean"]] = {"eos": "last", "bos": "first", "mean": "mean"}
 TOKENIZER, CONTEXT = "emilyalsentzer/Bio_ClinicalBERT", 256
 _HALF, _MEAN, _STD = (0.5, 0.5, 0.5), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREPROCESSING_SWIN = Preprocessing((224, 224), "crop", "bilinear", 1 / 255, _HALF, _HALF, half_even=True)
 PREPROCESSING_RESNET = Preprocessing((224, 224), "crop", "bilinear", 1 / 255, _MEAN, _STD, half_even=True)
 """Shorter side to 224 pixels, centre cut out."""
+_ONE_PLACE = (
+    "the image is read at one patch of the last stage, that at the top left, as published: gradients at that stage's "
+    "output are zero elsewhere (gradcam and m2ib: give a lower layer)"
+)
 
 
 @dataclass(frozen=True)
@@ -43,13 +53,11 @@ class CxrClipConfig:
         image: of the Swin transformer, or the blocks per stage and the width of a ResNet.
         text: of the BERT.
         joint: dimensions of the joint space.
-        pooling: which token of the text is read: "eos" is SEP, "bos" CLS, "mean" the mean over the phrase.
     """
 
     image: SwinConfig | tuple[tuple[int, ...], int] = field(default_factory=SwinConfig)
     text: BertConfig = field(default_factory=BertConfig)
     joint: int = JOINT
-    pooling: Literal["eos", "bos", "mean"] = "eos"
 
 
 SWIN = CxrClipConfig()
@@ -78,6 +86,9 @@ class SwinTrunk(nn.Module):
         self.image_encoder = Swin(config)
         self.depth, self.dim = len(config.depths), config.hidden_size
 
+    def grid(self, size: Size) -> Size:
+        return swin.grid(self.image_encoder, size)
+
     def start(self, pixels: Tensor) -> Tensor:
         return swin.start(self.image_encoder, pixels)
 
@@ -86,6 +97,9 @@ class SwinTrunk(nn.Module):
 
     def read(self, hidden: Tensor) -> Tensor:
         return swin.norm(self.image_encoder, hidden[:, 0, 0])
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        return swin.parts(self.image_encoder)
 
 
 class ResNetTrunk(nn.Module):
@@ -96,6 +110,9 @@ class ResNetTrunk(nn.Module):
         self.resnet = ResNet(blocks, width)
         self.depth, self.dim = len(blocks), self.resnet.dim
 
+    def grid(self, size: Size) -> Size:
+        return resnet.grid(size)
+
     def start(self, pixels: Tensor) -> Tensor:
         return resnet.start(self.resnet, pixels)
 
@@ -104,6 +121,9 @@ class ResNetTrunk(nn.Module):
 
     def read(self, hidden: Tensor) -> Tensor:
         return resnet.mean(hidden)
+
+    def parts(self) -> dict[str, list[nn.Module]]:
+        return resnet.parts(self.resnet)
 
 
 class TextTrunk(nn.Module):
@@ -123,54 +143,70 @@ class CxrClip(nn.Module):
         self.image_projection = Projection(self.image_encoder.dim, config.joint)
         self.text_projection = Projection(config.text.hidden_size, config.joint)
         self.logit_scale = nn.Parameter(torch.zeros(()))
-        self.pooling = config.pooling
 
     @property
     def scale(self) -> float:
         """What the model multiplies cosines with."""
         return float(self.logit_scale.detach().exp())
 
-    def start_image(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
-        return self.image_encoder.start(pixels)
 
-    def stage_image(self, layer: int, hidden: Tensor) -> Tensor:
-        """Stage `layer` of the image encoder over a grid [item, rows, columns, dim]."""
-        return self.image_encoder.stage(layer, hidden)
+@dataclass(frozen=True, eq=False)
+class ImageEncoder:
+    """A trunk and its projection as stages over grids."""
 
-    def pool_image(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(self.image_projection(self.image_encoder.read(hidden)), dim=-1)
+    trunk: SwinTrunk | ResNetTrunk
+    head: Projection
 
-    def embed_image(self, pixels: Tensor) -> Tensor:
-        """Pixels to unit-norm embeddings [item, joint]."""
-        hidden = self.start_image(pixels)
-        for layer in range(self.image_encoder.depth):
-            hidden = self.stage_image(layer, hidden)
-        return self.pool_image(hidden)
+    @property
+    def depth(self) -> int:
+        return self.trunk.depth
 
-    def pool_text(self, hidden: Tensor, valid: Tensor) -> Tensor:
-        """The last block's output [item, token, dim] to unit-norm embeddings [item, joint].
+    def grid(self, size: Size) -> Size:
+        return self.trunk.grid(size)
 
-        Args:
-            hidden: of the text encoder, whose blocks are run with `matex.adapters.bert`.
-            valid: bool [item, token]; padding stands behind the phrase, whose last token is SEP.
-        """
-        if self.pooling == "mean":
-            readout = bert.mean_over(hidden, valid)
-        else:
-            last = valid.long().sum(dim=1) - 1
-            rows = last if self.pooling == "eos" else torch.zeros_like(last)
-            readout = bert.take(hidden, rows[:, None])[:, 0]
-        return F.normalize(self.text_projection(readout), dim=-1)
+    def start(self, pixels: Tensor) -> Tensor:
+        return self.trunk.start(pixels)
 
-    def embed_text(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Token ids and which of them are valid, both [item, token], to unit-norm embeddings [item, joint]."""
-        return self.pool_text(bert.hidden_states(self.text_encoder.text_encoder, token_ids, valid)[-1], valid)
+    def stage(self, layer: int, hidden: Tensor) -> Tensor:
+        return self.trunk.stage(layer, hidden)
+
+    def pool(self, hidden: Tensor) -> Tensor:
+        return self.head(self.trunk.read(hidden))
+
+    def project(self, patches: Tensor) -> Tensor:
+        """Patches of a ResNet to the joint space."""
+        return self.head(patches)
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        return {"projection": [self.head], **self.trunk.parts()}
 
 
-def load(path: Path, config: CxrClipConfig | None = None) -> CxrClip:
-    """A CXR-CLIP from a checkpoint of its trainer (.tar, weights under "model"), or from a bare state dict.
+@MODELS("cxr-clip:")
+def load_cxr_clip(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load CXR-CLIP (Swin-tiny or ResNet-50, with Bio_ClinicalBERT) from a checkpoint of its trainer.
+
+    Args:
+        source: the file (.tar, weights under "model"), or a bare state dict.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, whether the hub may be contacted, and as preset the token of the text that is read:
+            "eos" (SEP, the default), "bos" (CLS) or "mean", a setting of its training that the file does not hold.
+
+    Raises:
+        CheckpointError: no such file, other content than tensors, or names and shapes of another network.
+        InputError: options of other families, or an unknown preset.
+    """
+    options = options or Options()
+    options.refuse("cxr-clip: models", "openai: files", "heads", "activation")
+    if options.preset not in (None, *_READ):
+        raise InputError(
+            f"Expected preset {', '.join(_READ)} or none with cxr-clip: models, got {shown(options.preset)}."
+        )
+    path = Path(os.path.expanduser(source))
+    return adapt(read(path), name or f"cxr-clip:{source}", path, options)
+
+
+def read(path: Path, config: CxrClipConfig | None = None) -> CxrClip:
+    """Read a CXR-CLIP from a checkpoint of its trainer (.tar, weights under "model"), or from a bare state dict.
 
     Args:
         path: file.
@@ -188,3 +224,45 @@ def load(path: Path, config: CxrClipConfig | None = None) -> CxrClip:
         module = CxrClip(config)
     fit(module, tensors, str(path), "CXR-CLIP")
     return module
+
+
+def adapt(module: CxrClip, name: str, path: Path | None = None, options: Options | None = None) -> Model:
+    """Wrap a CXR-CLIP as a `Model`.
+
+    Args:
+        module: the network.
+        name: shown in outputs.
+        path: of its file, next to which a tokenizer may lie.
+        options: as of `load_cxr_clip`.
+    """
+    options = options or Options()
+    trunk, bert = module.image_encoder, module.text_encoder.text_encoder
+    preprocessing = PREPROCESSING_SWIN if isinstance(trunk, SwinTrunk) else PREPROCESSING_RESNET
+    network, config = ImageEncoder(trunk, module.image_projection), bert.config
+    words, missing = bert_tokenizer(options, path, TOKENIZER, config.vocab_size)
+    patch = patch_of(network, preprocessing.size)
+    if isinstance(trunk, SwinTrunk):
+        lacks = {
+            "relu": "this tower's activation is gelu",
+            "joint tokens": "it was trained to read one patch in the joint space, that at the top left",
+        }
+        image = GridEncoder(network, preprocessing.size, patch, {**no_attention("a Swin transformer"), **lacks})
+    else:
+        image = JointGridEncoder(network, preprocessing.size, patch, no_attention("a ResNet"))
+    return Model(
+        name=name,
+        module=module,
+        encoders={
+            "image": image,
+            "text": BertEncoder(bert, module.text_projection, _READ[options.preset or "eos"]),
+        },
+        patch=patch,
+        preprocessing=preprocessing,
+        tokenizer=words,
+        context=min(CONTEXT, config.max_position_embeddings),
+        vocabulary=config.vocab_size,
+        similarity=Similarity(module.scale),
+        missing=missing,
+        record={"preset": options.preset} if options.preset else {},
+        notes=(_ONE_PLACE,) if isinstance(trunk, SwinTrunk) else (),
+    )

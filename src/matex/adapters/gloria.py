@@ -13,20 +13,26 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matex.adapters import bert, resnet
-from matex.adapters.bert import Bert, BertConfig
+from matex.adapters import resnet
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.grid import LocalGridEncoder, no_attention, patch_of
+from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import ResNet
+from matex.adapters.tokenizer import bert_tokenizer
+from matex.geometry import Size
 
 TOKENIZER, CONTEXT = "emilyalsentzer/Bio_ClinicalBERT", 97
 """Phrases are cut and padded to 97 tokens. The published code first lowers the case, keeps runs of letters and digits
@@ -37,7 +43,7 @@ PREPROCESSING = Preprocessing((224, 224), "pad", "box", 1 / 255, (0.5, 0.5, 0.5)
 SIDE = 299  # pixels that the network resizes its input to, bilinear with aligned corners
 LOCAL_STAGE = 2  # layer3, whose output is projected patch by patch
 LAST_STATES = 4  # hidden states of the text that are summed
-TEMPERATURES = (4.0, 5.0, 10.0)  # attention over regions, words of a phrase, pairs of a batch
+TEMPERATURE = 10.0  # factor on the cosines of a batch
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class GloriaConfig:
 class ImageEncoder(nn.Module):
     """A ResNet with a global and a local projection."""
 
+    local_stage = LOCAL_STAGE
+
     def __init__(self, config: GloriaConfig) -> None:
         super().__init__()
         joint = config.text.hidden_size
@@ -66,65 +74,35 @@ class ImageEncoder(nn.Module):
         self.local_embedder = nn.Conv2d(self.model.dim // 2, joint, 1, bias=False)
         self.depth = len(config.blocks)
 
+    def grid(self, size: Size) -> Size:
+        return resnet.grid((SIDE, SIDE))
+
     def start(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
         resized = F.interpolate(pixels, (SIDE, SIDE), mode="bilinear", align_corners=True)
         return resnet.start(self.model, resized)
 
     def stage(self, layer: int, hidden: Tensor) -> Tensor:
-        """Stage `layer` over a grid [item, rows, columns, dim]."""
         return resnet.stage(self.model, layer, hidden)
 
-    def project_patches(self, hidden: Tensor) -> Tensor:
-        """The output of stage `LOCAL_STAGE` to the joint space, [item, rows, columns, joint], not normalised.
-
-        Unlike BioViL's, these are not what the global embedding is the mean of.
-        """
-        return resnet.to_grid(self.local_embedder(resnet.to_channels(hidden)))
-
     def pool(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(self.global_embedder(resnet.mean(hidden)), dim=-1)
+        return self.global_embedder(resnet.mean(hidden))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels to unit-norm global embeddings [item, joint]."""
-        hidden = self.start(pixels)
-        for layer in range(self.depth):
-            hidden = self.stage(layer, hidden)
-        return self.pool(hidden)
+    def project(self, patches: Tensor) -> Tensor:
+        return self.global_embedder(patches)
+
+    def project_local(self, patches: Tensor) -> Tensor:
+        return F.linear(patches, self.local_embedder.weight[:, :, 0, 0])
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        return {"projection": [self.global_embedder, self.local_embedder], **resnet.parts(self.model)}
 
 
 class TextEncoder(nn.Module):
-    """Bio_ClinicalBERT; its last four hidden states are summed, without a projection."""
+    """Bio_ClinicalBERT, whose last four hidden states are summed over the phrase, without a projection."""
 
     def __init__(self, config: GloriaConfig) -> None:
         super().__init__()
         self.model = Bert(config.text)
-
-    def pool(self, states: Sequence[Tensor], valid: Tensor) -> Tensor:
-        """The last four hidden states, each [item, token, dim], to unit-norm embeddings [item, joint].
-
-        The published code averages over 97 positions of which those behind the phrase are zero; normalised, that is the
-        sum over the phrase, CLS and SEP included.
-        """
-        return F.normalize(bert.mean_over(torch.stack(list(states)).sum(dim=0), valid), dim=-1)
-
-    def words(self, states: Sequence[Tensor], valid: Tensor, starts: Tensor) -> Tensor:
-        """Embeddings of words for local attention, pieces of a word summed, [item, word, dim]; zero behind the last.
-
-        Args:
-            states: the last four hidden states, each [item, token, dim].
-            valid: bool [item, token].
-            starts: bool [item, token]; True where a word begins, at CLS and SEP too. CLS is word 0.
-        """
-        pieces = torch.stack(list(states)).sum(dim=0) * valid[..., None]
-        number = starts.long().cumsum(dim=1) - 1
-        words = pieces.new_zeros(len(pieces), int(number.max()) + 1, pieces.shape[-1])
-        return words.scatter_add(1, number[..., None].expand_as(pieces), pieces)
-
-    def forward(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Token ids and which of them are valid, both [item, token], to unit-norm embeddings [item, joint]."""
-        return self.pool(bert.hidden_states(self.model, token_ids, valid)[-LAST_STATES:], valid)
 
 
 class Gloria(nn.Module):
@@ -137,40 +115,51 @@ class Gloria(nn.Module):
         self.text_encoder = TextEncoder(config)
 
 
-def local_attention(words: Tensor, patches: Tensor, temperature: float = TEMPERATURES[0]) -> Tensor:
-    """Where each word of a phrase looks, a softmax over the patches.
+class PlainWords:
+    """A tokenizer that reads letters and digits alone, in lower case, as the published code does."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    @property
+    def all_special_ids(self) -> Sequence[int]:
+        return self._tokenizer.all_special_ids
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the unknown token; None where there is none."""
+        return getattr(self._tokenizer, "unk_token_id", None)
+
+    def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
+        return self._tokenizer.convert_ids_to_tokens(ids)
+
+    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+        # Letter by letter, so that the characters that each token came from stay where they are.
+        letters = (letter.lower() if len(letter.lower()) == 1 else letter for letter in re.sub(r"\W", " ", text))
+        return self._tokenizer("".join(letters), **options)
+
+
+@MODELS("gloria:")
+def load_gloria(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load GLoRIA (ResNet-50 and Bio_ClinicalBERT) from a checkpoint of its Lightning module or a state dict.
 
     Args:
-        words: [item, word, dim], not normalised.
-        patches: [item, rows, columns, dim], not normalised.
-        temperature: factor on the scores, 1 / tau of the paper.
+        source: the file.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, and whether the hub may be contacted.
 
-    Returns:
-        [item, word, rows, columns]; each word's weights sum to 1.
-
-    Source:
-        GLoRIA, section 3.2.2: s = softmax of v . t over the words, then a_ij = softmax of s_ij over the patches.
+    Raises:
+        CheckpointError: no such file, other content than tensors, or names and shapes of another network.
+        InputError: options of other families.
     """
-    rows, columns = patches.shape[1:3]
-    scores = torch.einsum("iwd,ipd->iwp", words, patches.flatten(1, 2)).softmax(dim=1)
-    return (temperature * scores).softmax(dim=-1).unflatten(-1, (rows, columns))
+    options = options or Options()
+    options.refuse("gloria: models", "openai: files", "preset", "heads", "activation")
+    path = Path(os.path.expanduser(source))
+    return adapt(read(path), name or f"gloria:{source}", path, options)
 
 
-def local_similarity(words: Tensor, patches: Tensor, aggregate: Literal["sum", "max"] = "sum") -> Tensor:
-    """How well the words of a phrase fit the places that they attend to, [item].
-
-    Args:
-        words: [item, word, dim]; every word counts, so padding must be left out.
-        patches: [item, rows, columns, dim].
-        aggregate: "sum" is the paper's equation 4 and the training; published inference takes "max".
-    """
-    attended = torch.einsum("iwrc,ircd->iwd", local_attention(words, patches), patches)
-    fits = TEMPERATURES[1] * F.cosine_similarity(words, attended, dim=-1)
-    return fits.logsumexp(dim=-1) if aggregate == "sum" else fits.amax(dim=-1)
-
-
-def load(path: Path, config: GloriaConfig | None = None) -> Gloria:
-    """A GLoRIA from a checkpoint of its Lightning module, or from a state dict with the same names.
+def read(path: Path, config: GloriaConfig | None = None) -> Gloria:
+    """Read a GLoRIA from a checkpoint of its Lightning module, or from a state dict with the same names.
 
     Raises:
         CheckpointError: no such file, other content than tensors, or names and shapes of another network.
@@ -183,3 +172,36 @@ def load(path: Path, config: GloriaConfig | None = None) -> Gloria:
         module = Gloria(config)
     fit(module, kept, str(path), "GLoRIA")
     return module
+
+
+def adapt(module: Gloria, name: str, path: Path | None = None, options: Options | None = None) -> Model:
+    """Wrap a GLoRIA as a `Model`.
+
+    Args:
+        module: the network.
+        name: shown in outputs.
+        path: of its file, next to which a tokenizer may lie.
+        options: as of `load_gloria`.
+    """
+    image, bert = module.img_encoder, module.text_encoder.model
+    config, size = bert.config, PREPROCESSING.size
+    words, missing = bert_tokenizer(options or Options(), path, TOKENIZER, config.vocab_size)
+    patch = patch_of(image, size)
+    last = range(max(0, config.num_hidden_layers - LAST_STATES), config.num_hidden_layers - 1)
+    return Model(
+        name=name,
+        module=module,
+        encoders={
+            "image": LocalGridEncoder(image, size, patch, no_attention("a ResNet")),
+            # The published sum over states and 97 positions, zero behind the phrase, is this mean times a constant.
+            "text": BertEncoder(bert, nn.Identity(), "mean", taps=tuple(last)),
+        },
+        patch=patch,
+        preprocessing=PREPROCESSING,
+        tokenizer=None if words is None else PlainWords(words),
+        context=min(CONTEXT, config.max_position_embeddings),
+        vocabulary=config.vocab_size,
+        similarity=Similarity(TEMPERATURE),
+        missing=missing,
+        cells=image.grid(size),
+    )

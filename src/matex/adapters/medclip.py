@@ -2,27 +2,35 @@
 
 Two image encoders were published, Swin-tiny and ResNet-50, both beside Bio_ClinicalBERT. Read in RyanWangZf/MedCLIP and
 in the package MedCLIP 0.0.3, whose `medclip/modeling_medclip.py` holds what the published weights were trained with.
+
+Source:
+    "MedCLIP: Contrastive Learning from Unpaired Medical Images and Text", EMNLP 2022, arXiv:2210.10163.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from matex.adapters import bert, resnet, swin
-from matex.adapters.bert import Bert, BertConfig
+from matex.adapters import resnet, swin
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.folder import read_weights
+from matex.adapters.grid import JointGridEncoder, no_attention, patch_of
+from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import ResNet
 from matex.adapters.swin import Swin, SwinConfig
+from matex.adapters.tokenizer import bert_tokenizer
+from matex.errors import InputError, shown
+from matex.geometry import Size
 
 JOINT = 512
 TOKENIZER, CONTEXT = "emilyalsentzer/Bio_ClinicalBERT", 77
@@ -31,6 +39,7 @@ _MEAN, _STD = 0.5862785803043838, 0.27950088968644304
 PREPROCESSING = Preprocessing((224, 224), "pad", "bicubic", 1 / 255, (_MEAN, _MEAN, _MEAN), (_STD, _STD, _STD))
 """Grey films padded to a square with black. The published code pads before it resizes and we after, so the film may lie
 half a pixel apart; it also pads films of less than 224 pixels instead of enlarging them."""
+PADDED = "padding-in-mean"  # preset: the published mean over tokens, padding included
 _LARGEST_LOG_SCALE = 4.6052  # the published forward pass clamps the parameter to [0, ln 100]
 
 
@@ -62,24 +71,23 @@ class SwinEncoder(nn.Module):
         self.projection_head = nn.Linear(config.hidden_size, joint, bias=False)
         self.depth = len(config.depths)
 
+    def grid(self, size: Size) -> Size:
+        return swin.grid(self.model, size)
+
     def start(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
         return swin.start(self.model, pixels)
 
     def stage(self, layer: int, hidden: Tensor) -> Tensor:
-        """Stage `layer` over a grid [item, rows, columns, dim]."""
         return swin.stage(self.model, layer, hidden)
 
     def pool(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(self.projection_head(swin.norm(self.model, hidden).mean(dim=(1, 2))), dim=-1)
+        return self.projection_head(swin.norm(self.model, hidden).mean(dim=(1, 2)))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels to unit-norm embeddings [item, joint]."""
-        hidden = self.start(pixels)
-        for layer in range(self.depth):
-            hidden = self.stage(layer, hidden)
-        return self.pool(hidden)
+    def project(self, patches: Tensor) -> Tensor:
+        return self.projection_head(swin.norm(self.model, patches))
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        return {"projection": [self.projection_head], **swin.parts(self.model)}
 
 
 class ResNetEncoder(nn.Module):
@@ -90,55 +98,32 @@ class ResNetEncoder(nn.Module):
         self.model = ResNet(blocks, width, outputs=joint)
         self.depth = len(blocks)
 
+    def grid(self, size: Size) -> Size:
+        return resnet.grid(size)
+
     def start(self, pixels: Tensor) -> Tensor:
-        """Pixels [item, 3, height, width] to the first stage's input [item, rows, columns, dim]."""
         return resnet.start(self.model, pixels)
 
     def stage(self, layer: int, hidden: Tensor) -> Tensor:
-        """Stage `layer` over a grid [item, rows, columns, dim]."""
         return resnet.stage(self.model, layer, hidden)
 
     def pool(self, hidden: Tensor) -> Tensor:
-        """The last stage's output to unit-norm embeddings [item, joint]."""
-        return F.normalize(self.model.fc(resnet.mean(hidden)), dim=-1)
+        return self.model.fc(resnet.mean(hidden))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels to unit-norm embeddings [item, joint]."""
-        hidden = self.start(pixels)
-        for layer in range(self.depth):
-            hidden = self.stage(layer, hidden)
-        return self.pool(hidden)
+    def project(self, patches: Tensor) -> Tensor:
+        return self.model.fc(patches)
+
+    def parts(self) -> Mapping[str, list[nn.Module]]:
+        return {"projection": [self.model.fc], **resnet.parts(self.model)}
 
 
 class TextEncoder(nn.Module):
-    """Bio_ClinicalBERT and a linear layer without bias; blocks are run with `matex.adapters.bert`.
-
-    The embedding is read at three depths: `readouts` names the blocks, counted from 1 (transformers' hidden states 1, 2
-    and last; state 0 is the first block's input).
-    """
+    """Bio_ClinicalBERT and a linear layer without bias, under the names of the state dict."""
 
     def __init__(self, config: BertConfig, joint: int) -> None:
         super().__init__()
         self.model = Bert(config)
         self.projection_head = nn.Linear(config.hidden_size, joint, bias=False)
-        self.readouts = (1, 2, config.num_hidden_layers)
-
-    def pool(self, states: Sequence[Tensor], valid: Tensor | None) -> Tensor:
-        """Hidden states after the blocks of `readouts`, each [item, token, dim], to unit-norm embeddings [item, joint].
-
-        Args:
-            states: three; their means over tokens are averaged.
-            valid: bool [item, token]; tokens that are averaged over. None averages over padding too, as the published
-                code does: there the embedding of a phrase depends on the longest phrase of its batch. With `valid` it
-                is the published embedding of the phrase encoded alone.
-        """
-        mean = torch.stack([bert.mean_over(state, valid) for state in states]).mean(dim=0)
-        return F.normalize(self.projection_head(mean), dim=-1)
-
-    def forward(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Token ids and which of them are valid, both [item, token], to unit-norm embeddings [item, joint]."""
-        states = bert.hidden_states(self.model, token_ids, valid)
-        return self.pool([states[number] for number in self.readouts], valid)
 
 
 class MedClip(nn.Module):
@@ -161,8 +146,30 @@ class MedClip(nn.Module):
         return float(self.logit_scale.detach().clamp(0, _LARGEST_LOG_SCALE).exp())
 
 
-def load(path: Path, config: MedClipConfig | None = None) -> MedClip:
-    """A MedCLIP from its published folder or its pytorch_model.bin, or from safetensors with the same names.
+@MODELS("medclip:")
+def load_medclip(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load MedCLIP (Swin-tiny or ResNet-50, with Bio_ClinicalBERT) from its published folder or file.
+
+    Args:
+        source: folder with pytorch_model.bin or model.safetensors, or one such file.
+        name: shown in outputs; the source otherwise.
+        options: the tokenizer, whether the hub may be contacted, and the preset "padding-in-mean", which averages the
+            text over padding too, as published: the embedding of a phrase then depends on the longest of its batch.
+
+    Raises:
+        CheckpointError: no such file, other content than tensors, or names and shapes of another network.
+        InputError: options of other families.
+    """
+    options = options or Options()
+    options.refuse("medclip: models", "openai: files", "heads", "activation")
+    if options.preset not in (None, PADDED):
+        raise InputError(f"Expected preset {PADDED!r} or none with medclip: models, got {shown(options.preset)}.")
+    path = Path(os.path.expanduser(source))
+    return adapt(read(path), name or f"medclip:{source}", path, options)
+
+
+def read(path: Path, config: MedClipConfig | None = None) -> MedClip:
+    """Read a MedCLIP from its published folder or its pytorch_model.bin, or from safetensors with the same names.
 
     Args:
         path: folder or file.
@@ -179,3 +186,40 @@ def load(path: Path, config: MedClipConfig | None = None) -> MedClip:
         module = MedClip(config)
     fit(module, tensors, str(path), "MedCLIP")
     return module
+
+
+def adapt(module: MedClip, name: str, path: Path | None = None, options: Options | None = None) -> Model:
+    """Wrap a MedCLIP as a `Model`.
+
+    Args:
+        module: the network.
+        name: shown in outputs.
+        path: of its files, where a tokenizer may lie.
+        options: as of `load_medclip`.
+    """
+    options = options or Options()
+    text, image = module.text_model, module.vision_model
+    padded = options.preset == PADDED
+    config = text.model.config
+    words, missing = bert_tokenizer(options, path, TOKENIZER, config.vocab_size)
+    patch = patch_of(image, PREPROCESSING.size)
+    kind = "a Swin transformer" if isinstance(image, SwinEncoder) else "a ResNet"
+    lacks = {} if isinstance(image, ResNetEncoder) else {"relu": "this tower's activation is gelu"}
+    return Model(
+        name=name,
+        module=module,
+        encoders={
+            "image": JointGridEncoder(image, PREPROCESSING.size, patch, {**no_attention(kind), **lacks}),
+            # The embedding is read from hidden states 1, 2 and the last: the outputs of blocks 0, 1 and the last.
+            "text": BertEncoder(text.model, text.projection_head, "mean", taps=(0, 1), pools_padding=padded),
+        },
+        patch=patch,
+        preprocessing=PREPROCESSING,
+        tokenizer=words,
+        context=min(CONTEXT, config.max_position_embeddings),
+        vocabulary=config.vocab_size,
+        similarity=Similarity(module.scale),
+        missing=missing,
+        record={"preset": options.preset} if padded else {},
+        notes=("the text embedding depends on the longest phrase of its batch, as published",) if padded else (),
+    )

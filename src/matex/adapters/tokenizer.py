@@ -1,7 +1,7 @@
 """Tokenizers: location, loading, and description for the provenance.
 
-A tokenizer.json, SigLIP's spiece.model or BERT's vocab.txt is read by the `tokenizers` package alone. CLIP's older pair,
-vocab.json and merges.txt, is left to transformers, whose import takes as long as torch's.
+A tokenizer.json, SigLIP's spiece.model or BERT's vocab.txt is read by the `tokenizers` package alone. CLIP's older
+files, vocab.json and merges.txt, are left to transformers, whose import takes as long as torch's.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from matex.adapters.encoder import LocalTokens
+from matex.errors import InputError
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -18,14 +20,18 @@ from matex.trace import Trace
 class MaskClip:
     """Cosine of the phrase and each patch's value of the last block, carried to the joint space; signed.
 
+    An encoder without attention has no values: each place of its last stage is carried to the joint space by itself,
+    where the embedding is the mean of the places there. That is BioViL's local similarity without its smoothing. Where
+    places of a lower stage were trained in the joint space (GLoRIA), it is these.
+
     Args:
         residual: add the block's input and its feed-forward part, as the official code for transformers does; False
-            keeps the output projection alone, as the paper's text says.
+            keeps the output projection alone, as the paper's text says. Without attention there is no such choice.
         key_similarity: weight by the cosine of CLS's and each patch's key behind the output projection, an addition of
-            Grad-ECLIP's baseline that is in no MaskCLIP text.
+            Grad-ECLIP's baseline that is in no MaskCLIP text. It needs CLS.
 
     Source:
-        "Extract Free Dense Labels from CLIP", arXiv:2112.01071; METHODS 15. No attention is used, so the number of
+        "Extract Free Dense Labels from CLIP", arXiv:2112.01071; METHODS 15, 22. No attention is used, so the number of
         heads does not matter.
     """
 
@@ -33,7 +39,7 @@ class MaskClip:
     key_similarity: bool = False
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
-    needs: ClassVar[tuple[str, ...]] = ("attention", "joint tokens")
+    needs: ClassVar[tuple[str, ...]] = ("joint tokens",)
     passes: ClassVar[str] = "1 forward"
     source: ClassVar[str] = "MaskCLIP, arXiv:2112.01071"
     equation: ClassVar[str] = (
@@ -50,6 +56,8 @@ class MaskClip:
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
+        if not trace.attentive:
+            return self._places(trace)
         tower, last, hidden = trace.blocks, trace.depth - 1, trace.hidden(-1)
         with torch.no_grad():
             value = _whole(trace.value(last)).to(hidden)
@@ -62,6 +70,19 @@ class MaskClip:
                 own = key[torch.arange(len(key), device=key.device), trace.readout]
                 scores = scores * F.cosine_similarity(own[:, None], key, dim=-1)
         return trace.to_grid(scores)
+
+    def _places(self, trace: Trace) -> Tensor:
+        """The map of an encoder without attention."""
+        if self.key_similarity:
+            raise InputError("Expected key_similarity=False on an encoder without attention, which has no keys.")
+        tower = trace.tower
+        local = isinstance(tower, LocalTokens)
+        behind = (tower.local_stage if local else trace.depth - 1) + 1
+        with torch.no_grad():
+            hidden = trace.state(behind).hidden
+            places = tower.project_local(hidden) if local else trace.project(hidden)
+            places = F.normalize(places.to(trace.target), dim=-1)
+            return trace.to_grid(torch.einsum("ptj,pj->pt", places, trace.target), behind)
 
 
 def _whole(heads: Tensor) -> Tensor:
