@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -118,6 +119,36 @@ def write_several(
         files = _guarded(lambda: save(temporary))
         index = {"format": FORMAT, "purpose": "Research. Not for diagnosis.", "files": files}
         (temporary / INDEX).write_text(strict_json(index), encoding="utf-8")
+
+
+def contents(explanation: Explanation, data: bytes | None, threshold: float = 0.5) -> dict[str, bytes]:
+    """The objects of one explanation as the content of files, without writing any.
+
+    Args:
+        explanation: that was computed.
+        data: content of the DICOM file of its film; None imports the film into a study of its own.
+        threshold: see `Explanation.to_dicom`.
+
+    Returns:
+        Content by the name of the file.
+
+    Raises:
+        InputError, MissingExtra: see `Explanation.to_dicom`.
+    """
+
+    def build() -> dict[str, bytes]:
+        origin = _imported(explanation.film, None) if data is None else _stored(data, explanation.film)
+        objects = {} if origin.imported is None else {"film": origin.imported}
+        objects |= _objects(origin, explanation, saliency(explanation, threshold, None))
+        return {f"{name}.dcm": _encoded(dataset) for name, dataset in objects.items()}
+
+    return _guarded(build)
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
 
 
 def check(film: Film, source: Path, new_study: bool) -> None:

@@ -3,14 +3,17 @@
 import io
 import json
 import time
+import zipfile
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
 import matex
 from matex.samples import samples
 from matex.viewer.work import affirmed, denied
+from tests.dicom.films import cr, dx, written
 
 PHRASE = "opacity in the left lower lung"
 
@@ -105,6 +108,23 @@ def test_every_download_can_be_read_again(viewer, film):
     assert np.load(io.BytesIO(files["image_map.npy"])).shape == (512, 512)
     assert Image.open(io.BytesIO(files["overlay.png"])).width >= 512
     assert files["report.html"].startswith(b"<!doctype html>")
+    objects = zipfile.ZipFile(io.BytesIO(files["dicom.zip"]))
+    assert {"film.dcm", "report.dcm", "parametric_map.dcm"} <= set(objects.namelist())
+
+
+def test_dicom_objects_of_a_dicom_film_join_its_study(viewer, tmp_path):
+    original = written(dx(), tmp_path / "film.dcm").read_bytes()
+    key = viewer.ask("POST", "api/films", original).json()["id"]
+    found = viewer.result("api/explain", {"film": key, "text": PHRASE, "method": "matex"})
+    answer = viewer.get(f"api/explanations/{found['id']}/dicom.zip")
+    assert answer.status == 200, answer.body
+    objects = zipfile.ZipFile(io.BytesIO(answer.body))
+    assert "film.dcm" not in objects.namelist()
+    source = pydicom.dcmread(io.BytesIO(original))
+    for name in objects.namelist():
+        made = pydicom.dcmread(io.BytesIO(objects.read(name)))
+        assert made.StudyInstanceUID == source.StudyInstanceUID
+        assert made.PatientID == source.PatientID
 
 
 def test_a_slow_method_is_cancelled_and_others_run_meanwhile(viewer, film):
@@ -149,3 +169,18 @@ def test_refusals_are_one_line_that_says_what_to_do(viewer, film):
 def test_a_report_is_read_sentence_by_sentence(viewer):
     found = viewer.post("api/read", {"text": "PA view. Opacity at the left base. No effusion."}).json()
     assert [sentence["claim"] for sentence in found["sentences"]] == ["no finding", "positive", "negated"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "spacing"),
+    [
+        (dx(), [0.25, 0.25, False]),
+        (cr(), [0.2, 0.3, True]),
+        (dx(PixelSpacing=["0.25", "0.25"]), [0.25, 0.25, False]),
+        (dx(PixelSpacing=["0.2", "0.2"]), [0.2, 0.2, True]),
+        (cr(PixelSpacing=None), None),
+    ],
+)
+def test_the_scale_of_a_film_is_that_of_the_detector_unless_it_was_calibrated(viewer, tmp_path, dataset, spacing):
+    data = written(dataset, tmp_path / "film.dcm").read_bytes()
+    assert viewer.ask("POST", "api/films", data).json()["spacing"] == spacing

@@ -106,8 +106,8 @@ def test_a_slider_reaches_the_canvas_within_a_frame_at_1024(open_page, viewer):
         }"""
     )
     assert view(page, "maps.width") == 1024
-    # Milliseconds; the least, since what other processes take of the machine is not ours. The median on two cores without
-    # a graphics card is 10.
+    # Milliseconds; the least, since what other processes take of the machine is not ours. The median on two cores and
+    # no graphics card is 10.
     assert min(times) < 16
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from matex.dicom_export import contents
 from matex.render.figure import Format, comparison_figure
 from matex.render.framed import framed_overlay
 from matex.render.page import PNG_LEVEL
@@ -57,10 +59,35 @@ FIGURES: Mapping[Format, str] = {"png": "image/png", "svg": "image/svg+xml", "pd
 """Formats of the figure of a comparison, with their media types."""
 
 
-def download(explanation: Explanation, kind: str) -> Download:
-    """One of `KINDS` for an explanation, named after its film and method."""
+DICOM = "dicom.zip"
+"""The DICOM objects of an explanation, see `Explanation.to_dicom`."""
+
+
+def download(explanation: Explanation, kind: str, dicom: bytes | None = None) -> Download:
+    """A file of an explanation, named after its film and method.
+
+    Args:
+        explanation: that is kept.
+        kind: one of `KINDS`, or `DICOM`.
+        dicom: content of the film's file where that is DICOM.
+
+    Raises:
+        InputError: a film that DICOM objects cannot refer to.
+        MissingExtra: highdicom is not installed.
+    """
+    if kind == DICOM:
+        name = file_name(explanation.film.name, explanation.method, kind)
+        return Download(name, "application/zip", _zipped(contents(explanation, dicom)))
     media, make = KINDS[kind]
     return Download(file_name(explanation.film.name, explanation.method, kind), media, make(explanation))
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
 
 
 def figure(explanations: Sequence[Explanation], kind: Format) -> Download:

@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from matex.images import Film
 from matex.viewer.limits import Limits
@@ -69,16 +69,28 @@ class Recent(Generic[T]):
         return len(self._values) > self._count or sum(map(self._cost, self._values.values())) > self._budget
 
 
+class Kept(NamedTuple):
+    """A film of this run, and the content of its file where that is DICOM: objects about it need its header."""
+
+    film: Film
+    dicom: bytes | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return self.film.pixels.nbytes + len(self.dicom or b"")
+
+
 class Memory:
     """Films and explanations of one run of the server."""
 
     def __init__(self, limits: Limits) -> None:
-        self.films: Recent[Film] = Recent(limits.films, limits.film_bytes, lambda film: film.pixels.nbytes)
+        self.films: Recent[Kept] = Recent(limits.films, limits.film_bytes, lambda kept: kept.bytes)
         self.explanations: Recent[Explained] = Recent(limits.explanations)
 
-    def keep_film(self, film: Film) -> str:
-        """Keep a film; one that is there already, by its checksum and orientation, keeps its identifier."""
+    def keep_film(self, film: Film, dicom: bytes | None = None) -> str:
+        """Keep a film; one that is there already, by its checksum and name, keeps its identifier."""
         for key, known in self.films.items():
-            if (known.sha256, known.name) == (film.sha256, film.name):
+            if (known.film.sha256, known.film.name) == (film.sha256, film.name):
                 return key
-        return self.films.add(film)
+        return self.films.add(Kept(film, dicom))

@@ -16,6 +16,7 @@ from matex.adapters.model import Model
 from matex.audits import audit
 from matex.catalog import methods
 from matex.errors import InputError
+from matex.images import is_dicom
 from matex.pipeline import check_method, check_phrase
 from matex.render.film_data import palettes
 from matex.results import DISCLAIMER, Explanation
@@ -95,7 +96,7 @@ class Viewer:
                 ],
                 "palettes": palettes(),
                 "limits": {"upload": self.limits.upload, "phrase": self.limits.phrase, "report": self.limits.report},
-                "files": list(downloads.KINDS),
+                "files": [*downloads.KINDS, downloads.DICOM],
             }
         )
 
@@ -118,7 +119,7 @@ class Viewer:
         name = unquote(request.headers.get("x-file-name", ""))[:400]
         data = await read_body(request, self.limits.upload, self.limits.body_seconds)
         film = await self._answer("reading the film", lambda: uploads.read_upload(data, name, self.limits))
-        return JSONResponse(uploads.described(self.memory.keep_film(film), film))
+        return JSONResponse(uploads.described(self.memory.keep_film(film, data if is_dicom(data) else None), film))
 
     async def bundled_film(self, request: Request) -> Response:
         name = (await self._json(request)).text("name", 100)
@@ -127,10 +128,10 @@ class Viewer:
 
     async def film(self, request: Request) -> Response:
         key = request.path_params["film"]
-        return JSONResponse(uploads.described(key, self.memory.films[key]))
+        return JSONResponse(uploads.described(key, self.memory.films[key].film))
 
     async def picture(self, request: Request) -> Response:
-        film = self.memory.films[request.path_params["film"]]
+        film = self.memory.films[request.path_params["film"]].film
         content = await self._answer("drawing the film", lambda: uploads.picture(film))
         return Response(content, media_type="image/png")
 
@@ -224,10 +225,12 @@ class Viewer:
 
     async def download(self, request: Request) -> Response:
         kind = request.path_params["kind"]
-        if kind not in downloads.KINDS:
+        if kind not in (*downloads.KINDS, downloads.DICOM):
             raise Refused(404, "Not found.")
-        found = self.memory.explanations[request.path_params["explanation"]].explanation
-        return _attachment(await self._answer("writing the file", lambda: downloads.download(found, kind)))
+        explained = self.memory.explanations[request.path_params["explanation"]]
+        dicom = self.memory.films[explained.film].dicom if kind == downloads.DICOM else None
+        found = explained.explanation
+        return _attachment(await self._answer("writing the file", lambda: downloads.download(found, kind, dicom)))
 
     # ---------------------------------------------------------------------------------------------------------- shared
 
@@ -242,7 +245,7 @@ class Viewer:
         check_phrase(text)
         resize: Any = fields.one_of("resize", RESIZES, "model")
         domain: Any = fields.one_of("domain", DOMAINS, "chest")
-        return film, name, work.Question(self.memory.films[film], text, resize, domain)
+        return film, name, work.Question(self.memory.films[film].film, text, resize, domain)
 
     def _explanations(self, fields: Fields) -> list[Explanation]:
         """The explanations that a request names, at least one."""

@@ -355,7 +355,8 @@ class Viewer {
 
   addDownloads() {
     const labels = { "report.html": "Report", "overlay.png": "Picture", "panel.png": "Panel", "image_map.npy": "Map (NPY)",
-      "explanation.json": "Record (JSON)", "grids.npz": "Terms (NPZ)" };
+      "explanation.json": "Record (JSON)", "grids.npz": "Terms (NPZ)",
+      "dicom.zip": "DICOM" };
     byId("downloads").replaceChildren(...this.facts.files.map((kind) => {
       const button = element("button", { type: "button", textContent: labels[kind] ?? kind, title: kind });
       button.dataset.kind = kind;
