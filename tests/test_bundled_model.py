@@ -19,7 +19,7 @@ from matex.errors import CheckpointError
 from matex.simulation import find_lungs
 from matex.simulation.phrases import all_canonical
 from matex.simulation.training.evaluate import (
-    Encoder,
+    TrainedModel,
     auc,
     evaluate,
     in_bins,
@@ -40,8 +40,8 @@ def folder(request) -> Path:
 
 
 @pytest.fixture(scope="module")
-def encoder(folder) -> Encoder:
-    return Encoder.load(folder)
+def encoder(folder) -> TrainedModel:
+    return TrainedModel.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_it_finds_the_phrase_of_a_simulated_film(encoder, films):
 
 
 def test_the_patches_of_the_guided_model_show_where_the_finding_is(films):
-    assert patch_maps(Encoder.load(ADAPTERS / "tiny"), films)["patch_auc"] > 0.85
+    assert patch_maps(TrainedModel.load(ADAPTERS / "tiny"), films)["patch_auc"] > 0.85
 
 
 def test_no_loss_of_the_plain_model_knew_a_place():

@@ -93,7 +93,7 @@ def explain_table(
         "provenance.domain": domain,
         "provenance.model.weights_sha256": model.weights_sha256,
     }
-    waiting: deque[tuple[_Row, RowResult | None]] = deque()  # rows read ahead; None where the model is at work
+    waiting: deque[tuple[_PairRow, RowResult | None]] = deque()  # rows read ahead; None where the model is at work
 
     def pairs() -> Iterator[Pair]:
         for row in _rows(table, view, mirrored):
@@ -142,7 +142,7 @@ def check_table(table: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _PairRow:
     """One row as it was read; `error` says why it cannot be explained."""
 
     line: int
@@ -185,7 +185,7 @@ class _Row:
         return RowResult(self.line, self.image, self.text, "kept", score, self.folder)
 
 
-def _rows(table: Path, view: str | None, mirrored: bool | None) -> Iterator[_Row]:
+def _rows(table: Path, view: str | None, mirrored: bool | None) -> Iterator[_PairRow]:
     """The rows of the table, those at fault with their error, in the order of their lines."""
     problems: list[Problem] = []
     for row in read_rows(table, ("image", "text"), problems):
@@ -194,20 +194,22 @@ def _rows(table: Path, view: str | None, mirrored: bool | None) -> Iterator[_Row
     yield from _at_fault(problems)
 
 
-def _at_fault(problems: list[Problem]) -> Iterator[_Row]:
-    yield from (_Row(problem.row or 0, "", "", Path(), error=problem.said) for problem in problems)
+def _at_fault(problems: list[Problem]) -> Iterator[_PairRow]:
+    yield from (_PairRow(problem.row or 0, "", "", Path(), error=problem.said) for problem in problems)
     problems.clear()
 
 
-def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _Row:
+def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _PairRow:
     try:
         image, text = row.text("image"), row.text("text")
     except Unusable as error:
-        return _Row(row.number, "", "", Path(), error=str(error))
+        return _PairRow(row.number, "", "", Path(), error=str(error))
     given = (row.optional("mirrored") or "").lower()
     if given and given not in _TRUTH:
-        return _Row(row.number, image, text, Path(), error="Expected true or false in column 'mirrored', got another.")
-    return _Row(
+        return _PairRow(
+            row.number, image, text, Path(), error="Expected true or false in column 'mirrored', got another."
+        )
+    return _PairRow(
         row.number, image, text, folder / image, row.optional("view") or view, _TRUTH[given] if given else mirrored
     )
 

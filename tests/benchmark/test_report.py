@@ -30,7 +30,7 @@ from matex.benchmark.report.papers import TABLES
 from matex.benchmark.report.section import Measure, count_units, curve_of, stage_of
 from matex.benchmark.report.stats import SectionStats, subgroups
 from matex.benchmark.report.style import Style, heading, style_of
-from matex.benchmark.report.table import Column, Counts, MeanCell, Row, Table, mean_cell
+from matex.benchmark.report.table import Column, Counts, MeanCell, Table, TableRow, mean_cell
 from matex.benchmark.report.tables import SHARED, against_controls, localisation, pairwise, prior_question
 from matex.benchmark.report.verdicts import verdicts
 from matex.benchmark.runs.parquet import read_table, table_bytes
@@ -139,7 +139,7 @@ def test_latex_has_as_many_cells_as_columns(written):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles_however_many_tables_there_are(tmp_path):
-    row = Row("matex", "method", (None,))
+    row = TableRow("matex", "method", (None,))
     tables = [Table(f"t{number}", "title", "corner", (Column("x"),), (row,) * 30) for number in range(150)]
     (tmp_path / "report.tex").write_text(as_latex([("section", tables)], "title"), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
@@ -483,7 +483,7 @@ def test_measures_of_the_whole_say_repetitions_and_others_n(section):
     roar, energy = measure(section, "roar-plus", "roar_image"), measure(section, "energy", "energy")
 
     def page(*measures):
-        rows = (Row("matex", "method", tuple(mean_cell(stats.estimate("matex", one)) for one in measures)),)
+        rows = (TableRow("matex", "method", tuple(mean_cell(stats.estimate("matex", one)) for one in measures)),)
         return html_table(Table("key", "title", "corner", tuple(Column("x") for _ in measures), rows))
 
     whole, both = page(roar), page(roar, energy)
@@ -500,13 +500,13 @@ def test_measures_of_the_whole_say_repetitions_and_others_n(section):
 def test_where_all_methods_are_equal_none_is_the_best(section):
     stats = SectionStats(section)
     cell = mean_cell(stats.estimate("matex", measure(section, "energy", "energy")))
-    rows = tuple(Row(label, "method", (cell,)) for label in ("one", "other"))
+    rows = tuple(TableRow(label, "method", (cell,)) for label in ("one", "other"))
     assert 'class="best"' not in html_table(Table("key", "title", "corner", (Column("x"),), rows))
 
 
 def test_labels_that_latex_would_take_for_something_else():
     assert escape("λ of 肺, é") == "[U+03BB] of [U+80BA], é"
-    rows = tuple(Row(label, "method", (None,)) for label in ("[1] matex", "*", "plain"))
+    rows = tuple(TableRow(label, "method", (None,)) for label in ("[1] matex", "*", "plain"))
     tex = latex_table(Table("key", "title", "corner", (Column("x"),), rows))
     assert "\n{}[1] matex & " in tex
     assert "\n{}* & " in tex

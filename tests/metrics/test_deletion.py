@@ -9,7 +9,7 @@ from PIL import Image
 
 from matex.errors import InputError
 from matex.metrics import make_metric
-from matex.metrics.deletion import Canvas, area_under, blurred, class_embeddings, noise, shrunk
+from matex.metrics.deletion import PixelOrder, area_under, blurred, class_embeddings, noise, shrunk
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import deletion as twin
 
@@ -238,7 +238,7 @@ def test_classes_are_asked_for_when_there_are_none(model):
 def test_pixels_outside_of_the_view_stay_until_the_end():
     model = small_model("crop")
     case = make_case(model, 0, picture=film(0, 40, 80))
-    canvas = Canvas.of(case, 0)
+    canvas = PixelOrder.of(case, 0)
     unseen = np.isnan(case.explanation.image.raw)
     assert unseen.mean() == 0.5
     assert canvas.rank[~unseen].max() < canvas.rank[unseen].min()
@@ -254,7 +254,7 @@ def test_large_films_are_shrunk_to_640_pixels(model):
     assert shrunk(pixels[:, :600]) is not pixels
     assert shrunk(film(0, 640, 900).pixels).shape == (640, 900, 3)
     case = make_case(model, 0, picture=film(0, 700, 1300, colour=False))
-    canvas = Canvas.of(case, 0)
+    canvas = PixelOrder.of(case, 0)
     assert canvas.rank.shape == (640, 1188)
     y, x = np.unravel_index(canvas.rank.argmin(), canvas.rank.shape)
     top = np.unravel_index(np.argmax(case.explanation.image.raw), (700, 1300))
@@ -264,7 +264,7 @@ def test_large_films_are_shrunk_to_640_pixels(model):
 
 def test_small_images_stop_where_whole_pixels_end(model):
     """24 x 20 pixels: int(480 / 200) = 2 pixels a step, 41.7 % after a hundred."""
-    canvas = Canvas.of(make_case(model, 0, picture=film(0, 24, 20)), 0)
+    canvas = PixelOrder.of(make_case(model, 0, picture=film(0, 24, 20)), 0)
     inserted = canvas.picture_at("insertion", 10).any(-1)
     assert inserted.mean() == pytest.approx(0.417, abs=0.003)
 

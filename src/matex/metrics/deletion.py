@@ -149,8 +149,8 @@ class DeletionInsertion:
         rows = [(i, side, point) for i in range(len(cases)) for side in ("deletion", "insertion") for point in points]
 
         @lru_cache(maxsize=1)
-        def canvas(i: int) -> Canvas:
-            return Canvas.of(cases[i], self.seed)
+        def canvas(i: int) -> PixelOrder:
+            return PixelOrder.of(cases[i], self.seed)
 
         def image(row: int) -> Tensor:
             i, side, point = rows[row]
@@ -229,7 +229,7 @@ class DeletionInsertion:
 
 
 @dataclass(frozen=True, eq=False)
-class Canvas:
+class PixelOrder:
     """A picture and the order in which its pixels are replaced.
 
     Args:
@@ -245,7 +245,7 @@ class Canvas:
     seen: int
 
     @classmethod
-    def of(cls, case: Case, seed: int) -> Canvas:
+    def of(cls, case: Case, seed: int) -> PixelOrder:
         pixels = shrunk(case.explanation.film.pixels)
         saliency = case.explanation.image
         if pixels.shape[:2] != case.explanation.film.size:

@@ -332,7 +332,7 @@ class NamedOverOther:
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
+class TunedThresholds:
     """Thresholds chosen on one split and their IoU on another.
 
     Args:
@@ -350,7 +350,7 @@ def tune_thresholds(
     splits: Sequence[str | None],
     choose: str = "val",
     evaluate: str = "test",
-) -> Tuned:
+) -> TunedThresholds:
     """Choose each group's threshold by its mean IoU on the validation split and apply it to the test split.
 
     So a method is evaluated at its own best threshold instead of by how peaked its maps are.
@@ -386,7 +386,7 @@ def tune_thresholds(
             thresholds[group] = max(means, key=lambda threshold: means[threshold])
             at = (of_group == group) & (of_split == evaluate)
             values[at] = ious[thresholds[group]][at]
-    return Tuned(thresholds, values)
+    return TunedThresholds(thresholds, values)
 
 
 def _table(cases: Sequence[Case], names: Iterable[str], one: Callable[[FieldOfView], Mapping[str, float]]) -> Columns:

@@ -82,9 +82,9 @@ class Case:
 
     @cached_property
     def content(self) -> tuple[bool, ...]:
-        """Which of the token ids are words, not special tokens."""
+        """Mask of the token ids that are words, not special tokens."""
         axis = self.model.text.axis(self.model.batch([Encoded(self.token_ids, ())]))
-        return tuple(axis.content[0, : len(self.token_ids)].tolist())
+        return tuple(map(bool, axis.content[0, : len(self.token_ids)]))
 
     @cached_property
     def token_scores(self) -> tuple[float, ...] | None:

@@ -53,7 +53,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Comparison of two methods on the same samples.
 
     Args:
@@ -123,7 +123,7 @@ def compare_paired(
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Comparison:
+) -> PairedComparison:
     """Difference between two methods on the same samples in the same order, with two paired tests.
 
     The bootstrap tests the mean, which tables show. Wilcoxon's test asks whether differences are symmetric about 0; on
@@ -160,7 +160,7 @@ def compare_paired(
             np.abs(means - summary.mean) >= abs(summary.mean) for means in _resampled(sums, counts, resamples, seed)
         ]
         p_bootstrap = float((1 + np.concatenate(away).sum()) / (resamples + 1))
-    return Comparison(
+    return PairedComparison(
         summary.mean,
         summary.low,
         summary.high,

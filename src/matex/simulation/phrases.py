@@ -127,7 +127,7 @@ FINDINGS: dict[str, Finding] = {
 
 
 @dataclass(frozen=True)
-class Family:
+class FindingFamily:
     """Word for several findings."""
 
     words: tuple[str, ...]
@@ -137,22 +137,22 @@ class Family:
     """Findings that some readers would call so: neither true nor false."""
 
 
-FAMILIES: dict[str, Family] = {
-    "lung opacity": Family(
+FAMILIES: dict[str, FindingFamily] = {
+    "lung opacity": FindingFamily(
         _several("lung opacity, pulmonary opacity, airspace opacity, parenchymal opacity, airspace disease"),
         frozenset({"consolidation", "opacity", "pneumonia"}),
         frozenset({"mass", "nodule", "atelectasis", "interstitial pattern", "pleural effusion"}),
     ),
-    "pneumonia": Family(
+    "pneumonia": FindingFamily(
         ("pneumonia", "findings of pneumonia", "lung infection"),
         frozenset({"consolidation"}),
         frozenset({"opacity", "interstitial pattern", "lung opacity"}),
     ),
-    "abnormality": Family(
+    "abnormality": FindingFamily(
         _several("abnormality, cardiopulmonary abnormality, acute finding, finding, disease"),
         frozenset(FINDINGS) | {"lung opacity", "pneumonia"},
     ),
-    "lung abnormality": Family(
+    "lung abnormality": FindingFamily(
         ("abnormal lung", "lung abnormality", "parenchymal abnormality"),
         frozenset({"nodule", "mass", "consolidation", "opacity", "atelectasis", "interstitial pattern"})
         | {"lung opacity", "pneumonia"},
@@ -202,7 +202,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Sentence:
+class ClaimedSentence:
     """Sentence with all its claims."""
 
     text: str
@@ -237,7 +237,7 @@ def phrase(findings: Sequence[Placed], rng: np.random.Generator) -> str:
     return sentence(findings, rng).text
 
 
-def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: bool = True) -> Sentence:
+def sentence(findings: Sequence[Placed], rng: np.random.Generator, complete: bool = True) -> ClaimedSentence:
     """Sample a true sentence with its claims: one finding or several, their absence, or a clear chest.
 
     Args:
@@ -330,15 +330,15 @@ def _place(words: str, finding: str, side: str | None, zone: str | None, rng: np
     return text.format(side=side, s=side[0].upper())
 
 
-def _mention(placed: Placed, rng: np.random.Generator) -> Sentence:
+def _mention(placed: Placed, rng: np.random.Generator) -> ClaimedSentence:
     """Phrase one finding in one of many forms, often with less than the known place."""
     if placed.finding in FAMILIES:
         words = _embellish(_pick(FAMILIES[placed.finding].words, rng), rng)
-        return Sentence(words, (Claim(placed.finding),))
+        return ClaimedSentence(words, (Claim(placed.finding),))
     entry = FINDINGS[placed.finding]
     side, zone = placed.side, placed.zone
     if rng.random() < 0.2:
-        return Sentence(canonical(placed.finding, side, zone), (Claim(placed.finding, side, zone),))
+        return ClaimedSentence(canonical(placed.finding, side, zone), (Claim(placed.finding, side, zone),))
     forget = rng.random()
     if zone is not None and entry.names_zone and forget < 0.25:
         zone = None
@@ -349,7 +349,7 @@ def _mention(placed: Placed, rng: np.random.Generator) -> Sentence:
         name = _pick([name for name, family in FAMILIES.items() if placed.finding in family.members], rng)
         words = FAMILIES[name].words
     text = _place(_pick(words, rng), placed.finding, side, zone, rng)
-    return Sentence(_embellish(text, rng), (Claim(name, side, zone),))
+    return ClaimedSentence(_embellish(text, rng), (Claim(name, side, zone),))
 
 
 def _embellish(text: str, rng: np.random.Generator) -> str:
@@ -357,7 +357,7 @@ def _embellish(text: str, rng: np.random.Generator) -> str:
     return lead + text if lead else text + _pick(TRAILS, rng)
 
 
-def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
+def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> ClaimedSentence:
     """Sample the absence of a finding that the film does not show, on one side or at all."""
     candidates = [Claim(name, None, None, True) for name in FINDINGS] + [
         Claim(entry.name, side, None, True)
@@ -369,7 +369,7 @@ def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
     true = [claim for claim in candidates if holds((claim,), findings) is True]
     claim = true[int(rng.integers(len(true)))]
     if claim.finding in NORMAL and rng.random() < 0.7:
-        return Sentence(_pick(NORMAL[claim.finding], rng), (claim,))
+        return ClaimedSentence(_pick(NORMAL[claim.finding], rng), (claim,))
     entry = FINDINGS.get(claim.finding)
     words = _pick(entry.words if entry else FAMILIES[claim.finding].words, rng)
     mention = _place(words, claim.finding, claim.side, None, rng) if entry else words
@@ -377,21 +377,21 @@ def _negative(findings: Sequence[Placed], rng: np.random.Generator) -> Sentence:
     if others and claim.side is None and rng.random() < 0.25:
         other = others[int(rng.integers(len(others)))]
         mention += " or " + _pick(FINDINGS[other.finding].words, rng)
-        return Sentence(_pick(ABSENT, rng).format(it=mention), (claim, other))
-    return Sentence(_pick(ABSENT, rng).format(it=mention), (claim,))
+        return ClaimedSentence(_pick(ABSENT, rng).format(it=mention), (claim, other))
+    return ClaimedSentence(_pick(ABSENT, rng).format(it=mention), (claim,))
 
 
-def _normal(rng: np.random.Generator) -> Sentence:
+def _normal(rng: np.random.Generator) -> ClaimedSentence:
     name = _pick(
         _several("abnormality, abnormality, abnormality, lung abnormality, lung abnormality, lung opacity"),
         rng,
     )
-    return Sentence(_pick(NORMAL[name], rng), (Claim(name, None, None, True),))
+    return ClaimedSentence(_pick(NORMAL[name], rng), (Claim(name, None, None, True),))
 
 
-def _join(parts: Sequence[Sentence], joiner: str) -> Sentence:
+def _join(parts: Sequence[ClaimedSentence], joiner: str) -> ClaimedSentence:
     text = joiner.join(part.text.rstrip(".") for part in parts)
-    return Sentence(text, tuple(claim for part in parts for claim in part.claims))
+    return ClaimedSentence(text, tuple(claim for part in parts for claim in part.claims))
 
 
 # When it is true

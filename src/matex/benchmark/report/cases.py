@@ -150,7 +150,7 @@ def typical(section: Section, method: str, measure: Measure) -> int | None:
     return order[len(order) // 2] if order else None
 
 
-class Maps:
+class CaseMaps:
     """Maps and token scores of a run; one method's are read at a time."""
 
     def __init__(self, run: Run, section: Section) -> None:
@@ -168,7 +168,7 @@ class Maps:
         }
 
 
-def cases(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> list[Strip]:
+def cases(section: Section, entry: Entry, measure: Measure, maps: CaseMaps, films: CaseFilms) -> list[Strip]:
     """Best and worst cases of one method by one measure."""
     best, worst = extremes(section, entry.label, measure)
     names = [str(section.samples[number]["sample"]) for number in (*best, *worst)]
@@ -231,7 +231,7 @@ def outlined(
     return Image.fromarray(pixels)
 
 
-def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> Strip | None:
+def removal(section: Section, entry: Entry, measure: Measure, maps: CaseMaps, films: CaseFilms) -> Strip | None:
     """A typical film with the highest 5 to 25 percent of the map taken out, as in MMEL's figure 5."""
     found = _typical_seen(section, entry, measure, maps, films)
     if found is None:
@@ -255,7 +255,7 @@ def removal(section: Section, entry: Entry, measure: Measure, maps: Maps, films:
     return Strip(f"{entry.label}: “{seen.sample.text}”", tuple(pictures))
 
 
-def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms) -> Strip | None:
+def degradation(section: Section, entry: Entry, measure: Measure, maps: CaseMaps, films: CaseFilms) -> Strip | None:
     """Inputs of the confidence metrics and of ROAR+ for a typical film and its phrase, as in CA-M2IB's figure 3."""
     found = _typical_seen(section, entry, measure, maps, films)
     if found is None:
@@ -291,7 +291,7 @@ def degradation(section: Section, entry: Entry, measure: Measure, maps: Maps, fi
 
 
 def _typical_seen(
-    section: Section, entry: Entry, measure: Measure, maps: Maps, films: CaseFilms
+    section: Section, entry: Entry, measure: Measure, maps: CaseMaps, films: CaseFilms
 ) -> tuple[CaseFilm, NDArray[np.float32], Values] | None:
     number = typical(section, entry.label, measure)
     if number is None:

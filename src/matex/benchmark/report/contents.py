@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from matex.benchmark.report.blocks import Block, Part, StripGroup
-from matex.benchmark.report.cases import CaseFilms, Maps, cases, degradation, extremes, removal, typical
+from matex.benchmark.report.cases import CaseFilms, CaseMaps, cases, degradation, extremes, removal, typical
 from matex.benchmark.report.figures import agreement_figure, curve_figure, distributions, overview, sanity_figure
 from matex.benchmark.report.measures import (
     Curve,
@@ -262,7 +262,7 @@ class SectionReport:
     def _cases(self, films: CaseFilms) -> Block | None:
         if self.main is None:
             return None
-        maps = Maps(self.run, self.section)
+        maps = CaseMaps(self.run, self.section)
         groups = [
             StripGroup(entry.label, strips, paired=True)
             for entry in self.section.methods
@@ -281,7 +281,7 @@ class SectionReport:
     def _degradation(self, films: CaseFilms) -> Block | None:
         if self.main is None or self._without_films(films):
             return None
-        maps, main = Maps(self.run, self.section), self.main
+        maps, main = CaseMaps(self.run, self.section), self.main
         by_name = {entry.name: entry for entry in reversed(self.section.methods)}
         chosen = [by_name[name] for name in SHOWN if name in by_name][:STRIPS] or list(self.section.methods[:STRIPS])
         removed = [one for entry in chosen if (one := removal(self.section, entry, main, maps, films))]

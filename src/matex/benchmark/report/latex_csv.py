@@ -10,7 +10,7 @@ from itertools import groupby
 
 from matex.benchmark.report.section import Measure
 from matex.benchmark.report.style import ARROWS
-from matex.benchmark.report.table import Cell, Column, DifferenceCell, MeanCell, QuotedCell, Row, Table
+from matex.benchmark.report.table import Cell, Column, DifferenceCell, MeanCell, QuotedCell, Table, TableRow
 from matex.results import DISCLAIMER
 from matex.spreadsheets import spreadsheet_safe
 
@@ -134,7 +134,7 @@ def escape(text: str) -> str:
     )
 
 
-def _where(section: str, table: Table, row: Row, column: Column) -> dict[str, object]:
+def _where(section: str, table: Table, row: TableRow, column: Column) -> dict[str, object]:
     return {
         "section": section,
         "table": table.key,
@@ -220,7 +220,7 @@ def _head(column: Column) -> str:
     return f"{column.label} {ARROWS[column.better]}".strip()
 
 
-def _latex_rows(rows: Sequence[Row], columns: int) -> Iterator[str]:
+def _latex_rows(rows: Sequence[TableRow], columns: int) -> Iterator[str]:
     group = ""
     for at, row in enumerate(rows):
         if row.group and row.group != group:

@@ -16,7 +16,7 @@ from matex.benchmark.report.measures import contrast_measures, localisation_meas
 from matex.benchmark.report.rankings import Ranks, mixed_effect, rank_agreement, rank_methods
 from matex.benchmark.report.section import Measure, Run, Section, Values
 from matex.benchmark.report.stats import Difference, Estimate, SectionStats, favoured
-from matex.metrics.statistics import FEWEST_CLUSTERS, Comparison, Summary
+from matex.metrics.statistics import FEWEST_CLUSTERS, PairedComparison, Summary
 
 BASELINE = "matex"  # what the others are compared with, if the run has it
 
@@ -110,7 +110,7 @@ def difference_over_models(setting: Setting, first: str, second: str, measure: M
     low, high = (effect.low, effect.high) if films >= FEWEST_CLUSTERS else (math.nan, math.nan)
     better = favoured(effect.mean, measure.better) if low > 0 or high < 0 else ""
     counts = int(defined.sum()), int((~defined).sum()), films
-    comparison = Comparison(effect.mean, low, high, math.nan, math.nan, *counts)
+    comparison = PairedComparison(effect.mean, low, high, math.nan, math.nan, *counts)
     return Difference(comparison, math.nan, first, second, measure, better)
 
 

@@ -20,7 +20,7 @@ from matex.benchmark.report.model_stats import (
 )
 from matex.benchmark.report.section import Measure, Run
 from matex.benchmark.report.style import Style, heading
-from matex.benchmark.report.table import Cell, Column, MeanCell, Row, Table, difference_cell, mean_cell
+from matex.benchmark.report.table import Cell, Column, MeanCell, Table, TableRow, difference_cell, mean_cell
 from matex.benchmark.report.tables import SHARED, short_label
 
 TAU = Style("tau", 1, 2)
@@ -64,9 +64,11 @@ def means_table(setting: Setting, key: str) -> Table:
             else:
                 yield difference_cell(difference_over_models(setting, label, baseline, measure))
 
-    rows = [Row(method, "method", tuple(cells(method))) for method in setting.methods]
+    rows = [TableRow(method, "method", tuple(cells(method))) for method in setting.methods]
     rows += [
-        Row(short_label(control, ""), "control", tuple(cells(control.label)), group=SHARED, hint=control.description)
+        TableRow(
+            short_label(control, ""), "control", tuple(cells(control.label)), group=SHARED, hint=control.description
+        )
         for control in setting.sections[0].shared
     ]
     return Table(
@@ -84,7 +86,7 @@ def means_table(setting: Setting, key: str) -> Table:
 def agreement_table(setting: Setting, key: str) -> Table:
     """Kendall's tau between the rankings of the methods on every two models."""
     rows = [
-        Row(
+        TableRow(
             f"{setting.models[first]} and {setting.models[second]}",
             "method",
             tuple(MeanCell(model_agreement(setting, first, second, measure), TAU) for measure in setting.measures),
@@ -107,7 +109,7 @@ def ranks_table(ranks: RanksOverSettings) -> Table:
     """Mean ranks of the methods, best first."""
     means = ranks.ranks.means
     order = [int(i) for i in np.argsort(means, kind="stable")]
-    rows = tuple(Row(ranks.methods[i], "method", (f"{means[i]:.2f}",)) for i in order)
+    rows = tuple(TableRow(ranks.methods[i], "method", (f"{means[i]:.2f}",)) for i in order)
     return Table("m-ranks-table", "Mean ranks", "Method", (Column("Mean rank", "lower"),), rows, _ranks_lead(ranks))
 
 

@@ -8,10 +8,10 @@ from matex.benchmark.report.papers import DEFECTS, PublishedColumn, PublishedTab
 from matex.benchmark.report.section import Measure, Section
 from matex.benchmark.report.stats import SectionStats
 from matex.benchmark.report.style import ARROWS
-from matex.benchmark.report.table import Cell, Column, QuotedCell, Row, Table, mean_cell
+from matex.benchmark.report.table import Cell, Column, QuotedCell, Table, TableRow, mean_cell
 from matex.benchmark.report.tables import short_label
 
-Layout = tuple[str, tuple[Column, ...], tuple[Row, ...]]  # heading of the first column, columns, rows
+Layout = tuple[str, tuple[Column, ...], tuple[TableRow, ...]]  # heading of the first column, columns, rows
 
 
 def paper_table(stats: SectionStats, table: PublishedTable, key: str) -> Table | None:
@@ -59,19 +59,19 @@ def _methods_as_rows(stats: SectionStats, table: PublishedTable, matched: Sequen
         cells = zip(row.printed.split(), table.columns, strict=True)
         return tuple(QuotedCell(printed, column, label, table) for printed, column in cells)
 
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     placed: set[str] = set()
     for row in table.rows:
         for method in (entry for entry in section.methods if entry.name in row.methods):
-            rows.append(Row(method.label, "method", measured(method.label), hint=method.description))
+            rows.append(TableRow(method.label, "method", measured(method.label), hint=method.description))
             placed.add(method.label)
-        rows.append(Row(f"{row.label}, as published", "quoted", quoted(row.label), row.label))
+        rows.append(TableRow(f"{row.label}, as published", "quoted", quoted(row.label), row.label))
     for method in section.methods:
         if method.label not in placed:
-            rows.append(Row(method.label, "method", measured(method.label), hint=method.description))
+            rows.append(TableRow(method.label, "method", measured(method.label), hint=method.description))
     for control in section.shared:
         if any(measure and section.has(control.label, measure) for measure in matched):
-            rows.append(Row(control.label, "control", measured(control.label), hint=control.description))
+            rows.append(TableRow(control.label, "control", measured(control.label), hint=control.description))
     columns = tuple(Column(column.label, column.better, column.group) for column in table.columns)
     return "Method", columns, tuple(rows)
 
@@ -87,15 +87,15 @@ def _methods_as_columns(stats: SectionStats, table: PublishedTable, matched: Seq
         labels = [label_of(method) if method else None for _, method in heads]
         return tuple(mean_cell(stats.estimate(label, measure)) if label else None for label in labels)
 
-    def quoted(index: int, group: str) -> Row:
+    def quoted(index: int, group: str) -> TableRow:
         column = table.columns[index]
         cells = [
             QuotedCell(printed[head][index], column, head, table) if head in printed else None for head, _ in heads
         ]
         data = "MS-CXR" if "MSCXR" in column.group else "Conceptual Captions"
-        return Row(f"as published, {data}", "quoted", (*cells, *(None,) * len(controls)), group=group)
+        return TableRow(f"as published, {data}", "quoted", (*cells, *(None,) * len(controls)), group=group)
 
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     quantities = dict.fromkeys((column.metric, column.column) for column in table.columns)
     for quantity in quantities:
         indices = [index for index, one in enumerate(table.columns) if (one.metric, one.column) == quantity]
@@ -106,7 +106,7 @@ def _methods_as_columns(stats: SectionStats, table: PublishedTable, matched: Seq
                 *measured(measure, str),
                 *(mean_cell(stats.estimate(label, measure)) for label in controls),
             )
-            rows.append(Row(f"this run, {section.dataset}", "method", cells, group=group))
+            rows.append(TableRow(f"this run, {section.dataset}", "method", cells, group=group))
             if measure.localises:
                 rows += _control_rows(section, measure, group, measured, len(controls))
         rows += [quoted(index, group) for index in indices]
@@ -131,7 +131,7 @@ def _control_rows(
     group: str,
     measured: Callable[[Measure, Callable[[str], str | None]], tuple[Cell, ...]],
     width: int,
-) -> list[Row]:
+) -> list[TableRow]:
     """The controls of a row of localisation, those of a method in its column; `width` empty cells at the end."""
     kinds: dict[str, dict[str, str]] = {}
     for method in section.methods:
@@ -141,7 +141,7 @@ def _control_rows(
         kinds[short_label(control, "")] = {method.label: control.label for method in section.methods}
     empty = (None,) * width
     return [
-        Row(kind, "control", (*measured(measure, label_of.get), *empty), "methods above", group)
+        TableRow(kind, "control", (*measured(measure, label_of.get), *empty), "methods above", group)
         for kind, label_of in kinds.items()
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.report.section import Better, Measure, Section
-from matex.metrics.statistics import Comparison, Summary, compare_paired, holm, summarise
+from matex.metrics.statistics import PairedComparison, Summary, compare_paired, holm, summarise
 
 RESAMPLES = 2000
 SIGNIFICANT = 0.05  # after correction
@@ -55,7 +55,7 @@ class Difference:
         favours: which method is better where p is below 0.05; empty otherwise.
     """
 
-    comparison: Comparison
+    comparison: PairedComparison
     p: float
     first: str
     second: str
@@ -69,7 +69,7 @@ class SectionStats:
     def __init__(self, section: Section) -> None:
         self.section = section
         self._estimates: dict[tuple[str, str, str, str], Estimate] = {}
-        self._comparisons: dict[tuple[str, str, str, str], Comparison] = {}
+        self._comparisons: dict[tuple[str, str, str, str], PairedComparison] = {}
 
     def estimate(self, method: str, measure: Measure, subset: Subset | None = None) -> Estimate | None:
         """A method's mean, over all samples or over a named subset of them; None where it was not measured."""
@@ -101,7 +101,7 @@ class SectionStats:
         """Whether any method has a finite mean."""
         return any(np.isfinite(self.mean(entry.label, measure)) for entry in self.section.methods)
 
-    def compare(self, first: str, second: str, measure: Measure) -> Comparison:
+    def compare(self, first: str, second: str, measure: Measure) -> PairedComparison:
         """First minus second on the samples that both have."""
         key = (first, second, measure.metric, measure.column)
         if key not in self._comparisons:

@@ -61,7 +61,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of a table.
 
     Args:
@@ -100,7 +100,7 @@ class Table:
     title: str
     corner: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     lead: str = ""
     notes: tuple[str, ...] = ()
     published: PublishedTable | None = None

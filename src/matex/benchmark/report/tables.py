@@ -23,7 +23,7 @@ from matex.benchmark.report.stats import (
     smallest_loss,
 )
 from matex.benchmark.report.style import heading
-from matex.benchmark.report.table import Cell, Column, MeanCell, Row, Table, difference_cell, mean_cell
+from matex.benchmark.report.table import Cell, Column, MeanCell, Table, TableRow, difference_cell, mean_cell
 from matex.metrics.roar import SMALL_LOSS
 from matex.metrics.statistics import FEWEST_CLUSTERS
 
@@ -50,20 +50,20 @@ def localisation(stats: SectionStats, measures: Sequence[Measure], key: str, tit
     )
 
 
-def with_controls(section: Section, cells: Callable[[str], tuple[Cell, ...]]) -> tuple[Row, ...]:
+def with_controls(section: Section, cells: Callable[[str], tuple[Cell, ...]]) -> tuple[TableRow, ...]:
     """Rows of each method and under it its own controls, then those that all methods share."""
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for method in section.methods:
-        rows.append(Row(method.label, "method", cells(method.label), hint=method.description))
+        rows.append(TableRow(method.label, "method", cells(method.label), hint=method.description))
         for control in section.controls_of(method.label):
             found = cells(control.label)
             if control.label.endswith(EXCHANGED) and all(_undefined(cell) for cell in found):
                 continue  # no phrase of the data set names a side
             name = short_label(control, method.label)
-            rows.append(Row(name, "control", found, of=method.label, hint=control.description))
+            rows.append(TableRow(name, "control", found, of=method.label, hint=control.description))
     for control in section.shared:
         name = short_label(control, "")
-        rows.append(Row(name, "control", cells(control.label), group=SHARED, hint=control.description))
+        rows.append(TableRow(name, "control", cells(control.label), group=SHARED, hint=control.description))
     return tuple(rows)
 
 
@@ -92,7 +92,7 @@ def against_controls(stats: SectionStats, measures: Sequence[Measure], key: str)
         note = f"against itself, {name}" if entry.of else f"against {name}"
         return difference_cell(differences[method, control, measure], note)
 
-    rows = [Row(method, "method", tuple(cell(method, measure) for measure in measures)) for method in methods]
+    rows = [TableRow(method, "method", tuple(cell(method, measure) for measure in measures)) for method in methods]
     return Table(
         key,
         "Each method against the best of its controls",
@@ -125,7 +125,7 @@ def prior_question(stats: SectionStats, measures: Sequence[Measure], key: str) -
         return None
     differences = compare_all(stats, [(first, second, m) for first, second, _ in pairs for m in measures], by="mean")
     rows = [
-        Row(label, "method", tuple(difference_cell(differences[first, second, measure]) for measure in measures))
+        TableRow(label, "method", tuple(difference_cell(differences[first, second, measure]) for measure in measures))
         for first, second, label in pairs
     ]
     return Table(
@@ -160,7 +160,7 @@ def measured_table(stats: SectionStats, measures: Sequence[Measure], key: str, t
     """Methods, and those controls that were measured."""
     section = stats.section
     rows = [
-        Row(
+        TableRow(
             entry.label.removeprefix("control: "),
             entry.kind,
             tuple(mean_cell(stats.estimate(entry.label, measure)) for measure in measures),
@@ -192,7 +192,9 @@ def pairwise(stats: SectionStats, measure: Measure, key: str) -> Table:
     tests = [(first, second, measure) for index, first in enumerate(order) for second in order[index + 1 :]]
     differences = compare_all(stats, tests, by="ranks")
     rows = [
-        Row(first, "method", tuple(difference_cell(differences.get((first, second, measure))) for second in order[1:]))
+        TableRow(
+            first, "method", tuple(difference_cell(differences.get((first, second, measure))) for second in order[1:])
+        )
         for first in order[:-1]
     ]
     return Table(

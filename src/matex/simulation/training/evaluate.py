@@ -30,7 +30,7 @@ CONTRASTS = (0.0, 0.1, 0.2, 0.3, 5.0)
 
 
 @dataclass(frozen=True)
-class Encoder:
+class TrainedModel:
     """Trained model with its tokenizer and image processor."""
 
     family: Family
@@ -39,7 +39,7 @@ class Encoder:
     processor: Any
 
     @classmethod
-    def load(cls, folder: Path) -> Encoder:
+    def load(cls, folder: Path) -> TrainedModel:
         family, model = load(folder)
         processor = type(family.processor()).from_pretrained(folder)
         return cls(family, model, AutoTokenizer.from_pretrained(folder), processor)
@@ -98,7 +98,7 @@ def simulated_films(
     return films
 
 
-def retrieval(encoder: Encoder, films: Sequence[SimulatedFilm]) -> tuple[dict[str, Any], np.ndarray]:
+def retrieval(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> tuple[dict[str, Any], np.ndarray]:
     """Accuracy of the best of all canonical phrases, and of its finding, side and zone.
 
     Returns:
@@ -151,7 +151,7 @@ def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) 
     return result
 
 
-def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+def two_findings(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
     """Accuracy of each finding's phrase against the other side, and against all absent findings."""
     images = encoder.images([film.image for film in films])
     phrases = all_canonical()
@@ -175,7 +175,7 @@ def two_findings(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, 
     }
 
 
-def patch_maps(encoder: Encoder, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+def patch_maps(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
     """Pointing accuracy of patch embeddings for the finding's phrase; empty for models without them."""
     patches = encoder.patches([film.image for film in films])
     if patches is None:
@@ -201,7 +201,7 @@ def _on_grid(placed: PlacedFinding, side: int) -> np.ndarray:
     return np.asarray(mask.resize((side, side), Image.Resampling.BOX)) / 255
 
 
-def real_films(encoder: Encoder, data: Path, normals: Sequence[np.ndarray]) -> dict[str, Any]:
+def real_films(encoder: TrainedModel, data: Path, normals: Sequence[np.ndarray]) -> dict[str, Any]:
     """Area under the ROC curve of "lung opacity" minus "no finding" on real films."""
     opacity, clear = encoder.texts(OPACITY)
 
@@ -239,7 +239,7 @@ def evaluate(data: Path, folder: Path, count: int, seed: int, without: frozenset
         seed: of the simulated films.
         without: normal films that are kept for a final test, by their names in the manifest.
     """
-    encoder = Encoder.load(folder)
+    encoder = TrainedModel.load(folder)
     normals = read_normals(data, "val", without)
     # Where the lungs were not found nobody can say which zone a finding lies in.
     backgrounds = [(normal, lungs) for normal in normals if (lungs := find_lungs(normal)).measured]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from matex.simulation.phrases import Claim, Sentence, evidence, holds
+from matex.simulation.phrases import Claim, ClaimedSentence, evidence, holds
 from matex.simulation.training.pool import SLOTS, Place, TrainingFilm
 
 
@@ -26,7 +26,9 @@ class Truth:
             self._known[key] = (np.nan if true is None else float(true), evidence((claim,), film.places))
         return self._known[key]
 
-    def tables(self, films: Sequence[TrainingFilm], sentences: Sequence[Sentence]) -> tuple[np.ndarray, np.ndarray]:
+    def tables(
+        self, films: Sequence[TrainingFilm], sentences: Sequence[ClaimedSentence]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Truth and evidence for every film and sentence.
 
         Returns:

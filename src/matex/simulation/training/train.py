@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from matex.simulation.phrases import FINDINGS, Claim, Sentence, all_canonical, sentence
+from matex.simulation.phrases import FINDINGS, Claim, ClaimedSentence, all_canonical, sentence
 from matex.simulation.training import objective
 from matex.simulation.training.families import FAMILIES, MEAN, PATCH, STD, Family, Name
 from matex.simulation.training.pool import (
@@ -87,14 +87,14 @@ def make_tokenizer(seed: int, family: Family) -> PreTrainedTokenizerFast:
     return train_tokenizer(texts, 4000, family.length, family.bos)
 
 
-def _examples(rng: np.random.Generator, count: int) -> Iterator[Sentence]:
+def _examples(rng: np.random.Generator, count: int) -> Iterator[ClaimedSentence]:
     places = [Place(name, side, zone) for _, name, side, zone in all_canonical()]
     for _ in range(count):
         chosen = rng.choice(len(places), size=int(rng.integers(3)), replace=False)
         yield sentence([places[i] for i in chosen], rng)
 
 
-def fixed_sentences() -> tuple[list[Sentence], Tensor]:
+def fixed_sentences() -> tuple[list[ClaimedSentence], Tensor]:
     """Phrases used in every step, with their weights as positives."""
     claims = [(phrase, Claim(name, side, zone), 3.0) for phrase, name, side, zone in all_canonical()]
     claims += [(name, Claim(name), 0.5) for name in FINDINGS]
@@ -104,7 +104,7 @@ def fixed_sentences() -> tuple[list[Sentence], Tensor]:
     claims += [("lungs are clear", Claim("lung abnormality", negated=True), 1.0)]
     claims += [(f"no {name}", Claim(name, negated=True), 0.1) for name in FINDINGS]
     claims += [("no lung opacity", Claim("lung opacity", negated=True), 0.3)]
-    return [Sentence(text, (claim,)) for text, claim, _ in claims], torch.tensor([w for *_, w in claims])
+    return [ClaimedSentence(text, (claim,)) for text, claim, _ in claims], torch.tensor([w for *_, w in claims])
 
 
 class Heads(nn.Module):
