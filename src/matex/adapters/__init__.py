@@ -9,7 +9,18 @@ from typing import Any, Literal
 
 import torch
 
-from matex.adapters import biovil, bundled, convirt, cxr_clip, gloria, huggingface, in_memory, medclip, openai
+from matex.adapters import (
+    biovil,
+    bundled,
+    convirt,
+    cxr_clip,
+    gloria,
+    huggingface,
+    in_memory,
+    medclip,
+    open_clip,
+    openai,
+)
 from matex.adapters.black_box import from_score
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
@@ -161,5 +172,6 @@ __all__ = [
     "huggingface",
     "load",
     "medclip",
+    "open_clip",
     "openai",
 ]

@@ -27,7 +27,7 @@ class _Tower(Blocks):
     """One row (CLS, the end token) through the final norm and the projection."""
 
     final_norm: nn.LayerNorm = field(kw_only=True)
-    projection: nn.Linear = field(kw_only=True)
+    projection: nn.Module = field(kw_only=True)
 
     def pool(self, state: State) -> Tensor:
         return self.project(state.hidden[:, 0])
@@ -44,7 +44,7 @@ class ImageTower(Pixels, _Tower):
     """CLIP's vision transformer: CLS token first, then the patches row by row."""
 
     embeddings: nn.Module = field(kw_only=True)
-    pre_norm: nn.LayerNorm = field(kw_only=True)
+    pre_norm: nn.Module = field(kw_only=True)
     patch: Size = field(kw_only=True)
     size: Size = field(kw_only=True)
     modality: Literal["image"] = "image"
@@ -133,46 +133,59 @@ def adapt(
                 f"Expected {config.num_hidden_layers} blocks as the configuration says, got {len(part.encoder.layers)} "
                 f"in {name!r}. Reload the model from its checkpoint."
             )
-    config = module.config.vision_config
-    size, patch = _pair(config.image_size), _pair(config.patch_size)
-    image = ImageTower(
-        layers=vision.encoder.layers,
-        missing=_missing(vision),
-        causal=False,
-        final_norm=vision.post_layernorm,
-        projection=module.visual_projection,
-        embeddings=vision.embeddings,
-        pre_norm=vision.pre_layrnorm,
-        patch=patch,
-        size=size,
-    )
-    end = module.config.text_config.eos_token_id
-    words = TextTower(
-        layers=text.encoder.layers,
-        missing=_missing(text),
-        causal=True,
-        final_norm=text.final_layer_norm,
-        projection=module.text_projection,
-        embeddings=text.embeddings,
-        end=end[0] if isinstance(end, list) else end,
-    )
+    image, words = image_tower(vision, module.visual_projection), text_tower(text, module.text_projection)
     return Model(
         name=name,
         module=module,
         encoders={"image": image, "text": words},
-        patch=patch,
+        patch=image.patch,
         preprocessing=preprocessing,
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
         vocabulary=module.config.text_config.vocab_size,
-        similarity=Similarity(_temperature(module, name)),
+        similarity=Similarity(temperature(module, name)),
         missing=tuple(missing),
         record=record or {},
         notes=tuple(notes),
     )
 
 
-def _temperature(module: Any, name: str) -> float:
+def image_tower(vision: Any, projection: nn.Module) -> ImageTower:
+    """The image encoder of a vision transformer with the parts of transformers' CLIPVisionModel."""
+    size, patch = _pair(vision.config.image_size), _pair(vision.config.patch_size)
+    return ImageTower(
+        layers=vision.encoder.layers,
+        missing=_missing(vision),
+        causal=False,
+        final_norm=vision.post_layernorm,
+        projection=projection,
+        embeddings=vision.embeddings,
+        pre_norm=vision.pre_layrnorm,
+        patch=patch,
+        size=size,
+    )
+
+
+def text_tower(text: Any, projection: nn.Module) -> TextTower:
+    """The text encoder of a transformer with the parts of transformers' CLIPTextModel."""
+    end = text.config.eos_token_id
+    return TextTower(
+        layers=text.encoder.layers,
+        missing=_missing(text),
+        causal=True,
+        final_norm=text.final_layer_norm,
+        projection=projection,
+        embeddings=text.embeddings,
+        end=end[0] if isinstance(end, list) else end,
+    )
+
+
+def temperature(module: Any, name: str) -> float:
+    """The factor on cosines, the exponential of `logit_scale`.
+
+    Raises:
+        CheckpointError: no finite number above 0.
+    """
     scale = float(module.logit_scale.detach().exp())
     if not 0 < scale < math.inf:
         raise CheckpointError(

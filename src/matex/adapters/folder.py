@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,18 @@ from matex import checks
 from matex.adapters.checkpoint import as_float32, first_line, read_tensors, regular
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
-CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json")
+CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "open_clip_config.json")
 TOKENIZERS = (
     *("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model"),
     *("tokenizer_config.json", "special_tokens_map.json"),
 )
 # Sets of weights in the order in which transformers prefers them; an index names the files of a set.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+OPEN_CLIP_WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
 _OTHER_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "model.onnx": "ONNX"}
 _ADAPTER = re.compile(
     r"(^|[^a-z])(adapters?|q?lora|loha|lokr|ia3|dora)([^a-z].*)?\.(json|safetensors|bin|pt|pth|ckpt)$", re.IGNORECASE
@@ -50,14 +55,18 @@ class Weights:
 
 
 def locate(
-    source: str, cached_only: bool = False, weights: bool = True, further: re.Pattern[str] | None = None
+    source: str,
+    cached_only: bool = False,
+    weights: Sequence[str] = WEIGHTS,
+    further: re.Pattern[str] | None = None,
 ) -> Path:
     """Locate the folder of a model: a local one, or that of a hub id in the hub's cache, downloaded where needed.
 
     Args:
         source: folder or hub id.
         cached_only: do not contact the hub.
-        weights: download the weights too, not the tokenizer and the configuration alone.
+        weights: names of sets of weights, the first of which is downloaded too; none for the tokenizer and the
+            configuration alone.
         further: names of other files to download, of families that keep weights in several files.
 
     Raises:
@@ -69,7 +78,7 @@ def locate(
     return _from_hub(source, cached_only, weights, further)
 
 
-def _from_hub(source: str, cached_only: bool, weights: bool, further: re.Pattern[str] | None) -> Path:
+def _from_hub(source: str, cached_only: bool, weights: Sequence[str], further: re.Pattern[str] | None) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
@@ -98,11 +107,11 @@ def _from_hub(source: str, cached_only: bool, weights: bool, further: re.Pattern
     return cached
 
 
-def _wanted(names: list[str], weights: bool) -> list[str]:
+def _wanted(names: list[str], weights: Sequence[str]) -> list[str]:
     """Files of a hub repository to download: configurations, tokenizer, one set of weights."""
     # Adapters are downloaded too, so that `refuse_foreign` sees them next to the base weights.
     wanted = [name for name in names if name in (*CONFIGS, *TOKENIZERS) or ("/" not in name and _ADAPTER.search(name))]
-    chosen = next((name for name in WEIGHTS if name in names and weights), "")
+    chosen = next((name for name in weights if name in names), "")
     if chosen.endswith(".index.json"):
         stem, ending = chosen.removesuffix(".index.json").rsplit(".", 1)
         shards = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{ending}")
@@ -167,16 +176,20 @@ def refuse_foreign(folder: Path, config: Mapping[str, Any] | None) -> None:
             )
 
 
-def read_weights(folder: Path) -> Weights:
+def read_weights(folder: Path, kinds: Sequence[str] = WEIGHTS) -> Weights:
     """Read the weights of a folder, preferring safetensors.
+
+    Args:
+        folder: of the model.
+        kinds: names of sets of weights, in the order of preference.
 
     Raises:
         CheckpointError: no weights, missing shards, or several sets of weights that differ.
     """
     names = _names(folder)
-    sets = [name for name in WEIGHTS if name in names]
+    sets = [name for name in kinds if name in names]
     if not sets:
-        raise CheckpointError(_no_weights(folder, names))
+        raise CheckpointError(_no_weights(folder, names, kinds))
     files = {name: _files(folder, name) for name in sets}
     tensors = _read(folder, files[sets[0]])
     for other in sets[1:]:
@@ -207,8 +220,9 @@ def _names(folder: Path) -> list[str]:
         raise CheckpointError(f"Could not read the folder {shown(str(folder))}: {error.strerror}.") from None
 
 
-def _no_weights(folder: Path, names: list[str]) -> str:
-    expected = f"Expected model.safetensors or pytorch_model.bin in {shown(str(folder))}, got"
+def _no_weights(folder: Path, names: list[str], kinds: Sequence[str]) -> str:
+    files = " or ".join(name for name in kinds if not name.endswith(".json"))
+    expected = f"Expected {files} in {shown(str(folder))}, got"
     foreign = [f"{name} ({framework})" for name, framework in _OTHER_FRAMEWORKS.items() if name in names]
     if foreign:
         return f"{expected} {', '.join(foreign)} alone. Save the model again with PyTorch as safetensors."

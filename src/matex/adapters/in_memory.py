@@ -86,13 +86,14 @@ def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:
         return None
     if isinstance(tokenizer, str | Path):
         return given_tokenizer(str(tokenizer), options.cached_only)
-    tokenizer = fast(tokenizer)
-    if not (callable(tokenizer) and getattr(tokenizer, "is_fast", True) and hasattr(tokenizer, "all_special_ids")):
+    found = fast(tokenizer)
+    usable = callable(found) and getattr(found, "is_fast", True) and hasattr(found, "all_special_ids")
+    if not usable:
         raise InputError(
             f"Expected a fast tokenizer of transformers, which knows the characters of its tokens, got "
             f"{shown(type(tokenizer).__name__)}. Give AutoTokenizer.from_pretrained(...)."
         )
-    return tokenizer
+    return found
 
 
 def _is_compiled(part: nn.Module) -> bool:

@@ -83,7 +83,7 @@ def load_openai(source: str, *, name: str | None = None, options: Options | None
     path = Path(os.path.expanduser(source))
     tensors = read_state_dict(path)
     config = ClipConfig.from_dict(_architecture(source, tensors, activation, options), source)
-    module = build(config, _translate(tensors), source)
+    module = build(config, translate(tensors), source)
     side = config.vision_config.image_size
     words = find_clip_tokenizer(options, path.parent)
     missing = [] if words else ["it has no tokenizer (give tokenizer= a folder with CLIP's vocab.json and merges.txt)"]
@@ -233,7 +233,7 @@ _PARTS = {
 _FACTS = ("input_resolution", "context_length", "vocab_size")  # old exports carry these as tensors
 
 
-def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename OpenAI's weights to `network.Clip`'s; others keep their names and are reported as unexpected."""
     translated: dict[str, Tensor] = {}
     for name, value in weights.items():

@@ -70,7 +70,7 @@ def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
     Raises:
         CheckpointError: there is none.
     """
-    found = load_tokenizer(locate(source, cached_only, weights=False))
+    found = load_tokenizer(locate(source, cached_only, weights=()))
     if found is None:
         raise CheckpointError(
             "Expected a folder or hub id with a tokenizer (tokenizer.json, spiece.model, or vocab.json and "
@@ -118,7 +118,7 @@ def bert_tokenizer(
 def _cached(hub_id: str) -> Tokenizer | None:
     """The tokenizer of a hub id where the hub's cache has it; nothing is downloaded."""
     try:
-        folder = locate(hub_id, cached_only=True, weights=False)
+        folder = locate(hub_id, cached_only=True, weights=())
     except CheckpointError:
         return None
     return load_tokenizer(folder)

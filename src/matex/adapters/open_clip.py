@@ -1,0 +1,389 @@
+"""open_clip's dual encoders, read from their configuration and weights without the package: BiomedCLIP above all.
+
+An image tower is open_clip's own vision transformer or one of timm, a text tower is open_clip's own or a BERT, in any
+combination. Whatever else a configuration asks for is refused by its key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from matex.adapters import clip, openai, vit
+from matex.adapters.bert import Bert, BertConfig, BertEncoder
+from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.encoder import Encoder
+from matex.adapters.folder import OPEN_CLIP_WEIGHTS, locate, read_json, read_weights, refuse_foreign
+from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
+from matex.adapters.network import ClipConfig, TextTower, VisionTower
+from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing, Resampling
+from matex.adapters.tokenizer import bert_tokenizer
+from matex.errors import CheckpointError, InputError, UnknownName, UnsupportedModel, shown
+
+CONFIG = "open_clip_config.json"
+_VISION = {"width": 768, "layers": 12, "head_width": 64, "mlp_ratio": 4.0, "patch_size": 16, "image_size": 224}
+_TEXT = {"width": 512, "layers": 12, "heads": 8, "mlp_ratio": 4.0, "context_length": 77, "vocab_size": 49408}
+# Settings that do not change an embedding, or that hold at their only value that is read here.
+_INERT = {
+    *("patch_dropout", "output_tokens", "timm_model_pretrained", "timm_drop", "timm_drop_path", "hf_model_pretrained"),
+    *("hf_tokenizer_name", "timm_model_name", "timm_pool", "timm_proj", "timm_proj_bias", "hf_model_name"),
+    *("hf_proj_type", "hf_pooler_type", "pad_id", "eos_id", "attn_pooler_queries", "attn_pooler_heads"),
+}
+_FIXED: Mapping[str, Any] = {
+    "pool_type": ("tok", "argmax"),
+    "pos_embed_type": ("learnable",),
+    "proj_type": ("linear",),
+    "block_type": (None, "default"),
+    "tokenizer_kwargs": (None, {}, {"clean": "whitespace"}, {"clean": "lower"}),
+    "tokenizer_mode": (None, "clip"),
+}
+_BERTS = ("biomednlp-", "bio_clinicalbert", "bert-base-", "bert-large-", "biobert", "biolinkbert", "clinicalbert-base")
+"""Parts of hub ids of BERTs whose heads are 64 wide, whose norms have an epsilon of 1e-12 and whose padding is id 0."""
+_OTHER_BERTS = re.compile("roberta|deberta|albert|electra|mpnet|distil|xlm", re.IGNORECASE)  # other positions or blocks
+_POOLERS: Mapping[str, Literal["first", "mean"]] = {
+    "cls_last_hidden_state_pooler": "first",
+    "cls_pooler": "first",
+    "mean_pooler": "mean",
+}
+_RESIZE: Mapping[str, Literal["crop", "pad", "squash"]] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
+
+
+def _built_in(image: int, patch: int, width: int, layers: int, text: int, joint: int, head: int = 64) -> dict[str, Any]:
+    heads, depth = text // 64, {512: 12, 768: 12, 1024: 24, 1280: 32}[text]
+    vision = {"image_size": image, "patch_size": patch, "width": width, "layers": layers, "head_width": head}
+    return {"embed_dim": joint, "vision_cfg": vision, "text_cfg": {"width": text, "heads": heads, "layers": depth}}
+
+
+ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
+    "ViT-B-32": _built_in(224, 32, 768, 12, 512, 512),
+    "ViT-B-16": _built_in(224, 16, 768, 12, 512, 512),
+    "ViT-L-14": _built_in(224, 14, 1024, 24, 768, 768),
+    "ViT-L-14-336": _built_in(336, 14, 1024, 24, 768, 768),
+    "ViT-H-14": _built_in(224, 14, 1280, 32, 1024, 1024, head=80),
+}
+"""open_clip's built-in architectures by name; "-quickgelu" behind a name is OpenAI's activation."""
+
+
+class _Config(NamedTuple):
+    """An open_clip_config.json.
+
+    Args:
+        joint: dimensions of the joint space.
+        quick: whether open_clip's own towers use OpenAI's activation.
+        vision: `vision_cfg`.
+        text: `text_cfg`.
+        preprocess: `preprocess_cfg`.
+    """
+
+    joint: int
+    quick: bool
+    vision: Mapping[str, Any]
+    text: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+
+
+class _Network(nn.Module):
+    """Both towers with their projections and the temperature."""
+
+    def __init__(
+        self, image: VisionTower, image_projection: nn.Module, text: TextTower | Bert, text_projection: nn.Module
+    ) -> None:
+        super().__init__()
+        self.vision_model, self.visual_projection = image, image_projection
+        self.text_model, self.text_projection = text, text_projection
+        self.logit_scale = nn.Parameter(torch.empty(()))
+
+
+@MODELS("open-clip:")
+def load_open_clip(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
+    """Load an open_clip model such as BiomedCLIP: a local folder, hf-hub:<id>, or a weights file with its architecture.
+
+    Args:
+        source: folder with open_clip_config.json, "hf-hub:" and a hub id, or a file.
+        name: shown in outputs; the source otherwise.
+        options: for a file the preset, which is the name of its architecture ("ViT-B-16", "ViT-B-32-quickgelu"); heads
+            of the image and of the text tower where the configuration leaves them open; the tokenizer; whether the
+            hub may be contacted.
+
+    Raises:
+        CheckpointError: not found, broken, or weights that do not fit the configuration.
+        UnsupportedModel: a part of open_clip that is not read here.
+    """
+    options = options or Options()
+    options.refuse("open-clip: models", "openai: files", "activation")
+    path = Path(os.path.expanduser(source))
+    if os.path.isfile(path):
+        config, content, folder = _named(options.preset, source), read_tensors(path), path.parent
+        notes: tuple[str, ...] = ()
+    else:
+        folder = locate(source.removeprefix("hf-hub:"), options.cached_only, OPEN_CLIP_WEIGHTS)
+        options.refuse("open-clip: folders", "open-clip: files", "preset")
+        table = read_json(folder, CONFIG)
+        refuse_foreign(folder, table)
+        if table is None:
+            raise CheckpointError(
+                f"Expected a folder or hub id with {CONFIG}, found none in {shown(source)}. Folders of transformers "
+                "load with hf:."
+            )
+        weights = read_weights(folder, OPEN_CLIP_WEIGHTS)
+        config, content, notes = _config(table, source), weights.tensors, weights.notes
+    tensors = without_buffers(unwrap(content, "logit_scale", source))
+    module = build(config, tensors, options, source)
+    return adapt(module, name or f"open-clip:{source}", config, options, folder, notes)
+
+
+def _named(preset: str | None, source: str) -> _Config:
+    """The configuration of a built-in architecture.
+
+    Raises:
+        CheckpointError: no architecture was named.
+        UnknownName: another name.
+    """
+    if preset is None:
+        raise CheckpointError(
+            f"Expected the architecture of {shown(source)}, since a weights file names none. Give preset (--preset) "
+            f"one of {', '.join(ARCHITECTURES)}, or with -quickgelu behind it."
+        )
+    plain = preset.removesuffix("-quickgelu")
+    if plain not in ARCHITECTURES:
+        raise UnknownName("preset", preset, tuple(ARCHITECTURES))
+    return _config({"model_cfg": {**ARCHITECTURES[plain], "quick_gelu": preset != plain}}, source)
+
+
+def _config(table: Mapping[str, Any], source: str) -> _Config:
+    """Check the content of an open_clip_config.json.
+
+    Raises:
+        CheckpointError: a section is missing or is no table.
+        UnsupportedModel: a setting that is not read here, by its key.
+    """
+    model: Any = table.get("model_cfg")
+    sections = [model, *(model.get(key) if isinstance(model, Mapping) else None for key in ("vision_cfg", "text_cfg"))]
+    if not all(isinstance(section, Mapping) for section in sections) or not isinstance(model["embed_dim"], int):
+        raise CheckpointError(
+            f"Expected model_cfg with embed_dim, vision_cfg and text_cfg in {CONFIG} of {shown(source)}, got "
+            f"{shown(model)}. Copy the file again."
+        )
+    for section, known in ((model["vision_cfg"], _VISION), (model["text_cfg"], _TEXT)):
+        for key, value in section.items():
+            inert = key in known or key in _INERT or not value
+            if not inert and value not in _FIXED.get(key, ()):
+                raise UnsupportedModel(
+                    f"Expected a model without {key} in {CONFIG} of {shown(source)}, got {key}={shown(value)}. Embed "
+                    "with open_clip itself and explain the scores: matex.from_score."
+                )
+    if model.get("init_logit_bias") is not None or model.get("multimodal_cfg"):
+        raise UnsupportedModel(
+            f"Expected a model with CLIP's loss in {shown(source)}, got a SigLIP or CoCa of open_clip. SigLIP loads in "
+            "transformers' format with hf:."
+        )
+    return _Config(
+        model["embed_dim"],
+        bool(model.get("quick_gelu", False)),
+        model["vision_cfg"],
+        model["text_cfg"],
+        table.get("preprocess_cfg") or {},
+    )
+
+
+def build(config: _Config, tensors: Mapping[str, Tensor], options: Options, source: str) -> nn.Module:
+    """Build a float32 network with these weights.
+
+    Raises:
+        CheckpointError: weights that do not fit the configuration.
+        UnsupportedModel: a tower of another kind.
+    """
+    image_heads, text_heads = options.heads or (None, None)
+    renamed = _rename(config, tensors)
+    sizes: dict[str, Any] = {"projection_dim": config.joint, "vision_config": {}, "text_config": {}}
+    timm = config.vision.get("timm_model_name")
+    if timm:
+        trunk = {
+            name.removeprefix("visual.trunk."): t for name, t in tensors.items() if name.startswith("visual.trunk.")
+        }
+        size = config.vision.get("image_size", 224)
+        sizes["vision_config"] = vit.read_config(timm, size, trunk, image_heads, source)
+    else:
+        sizes["vision_config"] = _sizes({**_VISION, **config.vision}, config.quick, image_heads)
+    if "hf_model_name" not in config.text:
+        sizes["text_config"] = _sizes({**_TEXT, **config.text}, config.quick, text_heads)
+    towers = ClipConfig.from_dict(sizes, source)
+    with torch.device("meta"):
+        image = vit.build(towers.vision_config) if timm else VisionTower(towers.vision_config)
+        biased = bool(timm and config.vision.get("timm_proj_bias", False))
+        projection = nn.Linear(towers.vision_config.hidden_size, config.joint, bias=biased)
+        if "hf_model_name" in config.text:
+            text, head = _bert(config, renamed, text_heads, source)
+        else:
+            text = TextTower(towers.text_config)
+            head = nn.Linear(towers.text_config.hidden_size, config.joint, bias=False)
+        module = _Network(image, projection, text, head)
+    fit(module, renamed, source, "open_clip")
+    return module
+
+
+def _sizes(tower: Mapping[str, Any], quick: bool, heads: int | None) -> dict[str, Any]:
+    """The configuration of an open_clip tower under the names of transformers."""
+    width = tower["width"]
+    sizes = {
+        "hidden_size": width,
+        "intermediate_size": int(width * tower["mlp_ratio"]),
+        "num_hidden_layers": tower["layers"],
+        "num_attention_heads": heads or tower.get("heads") or width // tower["head_width"],
+        "hidden_act": "quick_gelu" if quick else "gelu",
+    }
+    if "patch_size" in tower:
+        return {**sizes, "image_size": tower["image_size"], "patch_size": tower["patch_size"]}
+    ends = {"vocab_size": tower["vocab_size"], "eos_token_id": tower["vocab_size"] - 1}
+    return {**sizes, **ends, "max_position_embeddings": tower["context_length"]}
+
+
+def _rename(config: _Config, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the names of `_Network`; others keep theirs and are reported as unexpected."""
+    own: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
+    trunk: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("visual.trunk."):
+            trunk[name.removeprefix("visual.trunk.")] = tensor
+        elif name.startswith("visual.head.proj."):
+            renamed["visual_projection." + name.removeprefix("visual.head.proj.")] = tensor
+        elif "hf_model_name" in config.text and name.startswith("text.transformer."):
+            renamed["text_model." + name.removeprefix("text.transformer.")] = tensor
+        elif "hf_model_name" in config.text and name.startswith("text.proj."):
+            renamed["text_projection." + name.removeprefix("text.proj.")] = tensor
+        else:
+            own[name.removeprefix("text.")] = tensor
+    timm = {f"vision_model.{name}": tensor for name, tensor in vit.translate(trunk).items()}
+    return {**openai.translate(own), **renamed, **timm}
+
+
+def _bert(config: _Config, renamed: Mapping[str, Tensor], heads: int | None, source: str) -> tuple[Bert, nn.Module]:
+    """A BERT without weights and its projection, sizes from the shapes of the weights.
+
+    Raises:
+        UnsupportedModel: another text model, pooling or projection.
+        CheckpointError: weights without those of a BERT.
+    """
+    name, kind = str(config.text["hf_model_name"]), config.text.get("hf_proj_type", "mlp")
+    known = any(part in name.lower() for part in _BERTS)
+    if _OTHER_BERTS.search(name) or (heads is None and not known):
+        raise UnsupportedModel(
+            f"Expected a BERT whose heads are known in {shown(source)}, got hf_model_name={shown(name)}. Give "
+            "heads=(IMAGE, TEXT) (--heads IMAGE,TEXT) if it is a BERT with absolute positions from 0."
+        )
+    if _pooler(config) not in _POOLERS or kind not in ("mlp", "linear"):
+        raise UnsupportedModel(
+            f"Expected hf_pooler_type one of {', '.join(_POOLERS)} and hf_proj_type mlp or linear in {shown(source)}, "
+            f"got {shown(_pooler(config))} and {shown(kind)}."
+        )
+    start = "text_model.embeddings."
+    shapes = [renamed.get(f"{start}{part}_embeddings.weight") for part in ("word", "position", "token_type")]
+    inner = renamed.get("text_model.encoder.layer.0.intermediate.dense.weight")
+    if inner is None or any(table is None or table.dim() != 2 for table in shapes):
+        raise CheckpointError(f"Expected the weights of a BERT under text.transformer in {shown(source)}, got others.")
+    words, positions, types = (table for table in shapes if table is not None)
+    width = words.shape[1]
+    layers = {key.split(".")[3] for key in renamed if key.startswith("text_model.encoder.layer.")}
+    sizes = {
+        "vocab_size": len(words),
+        "hidden_size": width,
+        "num_hidden_layers": len(layers),
+        "num_attention_heads": heads or width // vit.HEAD_WIDTH,
+        "intermediate_size": len(inner),
+        "max_position_embeddings": len(positions),
+        "type_vocab_size": len(types),
+    }
+    bert = Bert(BertConfig.from_dict(sizes, source), pooler=_pooler(config) == "cls_pooler")
+    between = (width + config.joint) // 2
+    head = (
+        nn.Linear(width, config.joint, bias=False)
+        if kind == "linear"
+        else nn.Sequential(
+            nn.Linear(width, between, bias=False), nn.GELU(), nn.Linear(between, config.joint, bias=False)
+        )
+    )
+    return bert, head
+
+
+def _pooler(config: _Config) -> str:
+    return str(config.text.get("hf_pooler_type", "mean_pooler"))
+
+
+def adapt(
+    module: Any, name: str, config: _Config, options: Options, folder: Path | None = None, notes: tuple[str, ...] = ()
+) -> Model:
+    """Wrap a network of `build` as a `Model`.
+
+    Args:
+        module: the network.
+        name: shown in outputs.
+        config: of the model.
+        options: as of `load_open_clip`.
+        folder: where a tokenizer may lie.
+        notes: see `Model.notes`.
+    """
+    image = clip.image_tower(module.vision_model, module.visual_projection)
+    text = module.text_model
+    encoder: Encoder
+    if isinstance(text, Bert):
+        head = module.text_projection
+        if _pooler(config) == "cls_pooler":
+            head = nn.Sequential(text.pooler.dense, nn.Tanh(), head)
+        encoder = BertEncoder(text, head, _POOLERS[_pooler(config)])
+    else:
+        encoder = clip.text_tower(text, module.text_projection)
+    sizes = text.config
+    words, missing = _tokenizer(config, options, folder, sizes.vocab_size)
+    return Model(
+        name=name,
+        module=module,
+        encoders={"image": image, "text": encoder},
+        patch=image.patch,
+        preprocessing=_preprocessing(config, image.size[0]),
+        tokenizer=words,
+        context=min(int(config.text.get("context_length", 77)), sizes.max_position_embeddings),
+        vocabulary=sizes.vocab_size,
+        similarity=Similarity(clip.temperature(module, name)),
+        missing=missing,
+        record={"heads": list(options.heads)} if options.heads else {},
+        notes=notes,
+    )
+
+
+def _tokenizer(
+    config: _Config, options: Options, folder: Path | None, vocabulary: int
+) -> tuple[Tokenizer | None, tuple[str, ...]]:
+    """The tokenizer as given, next to the weights, or in the hub's cache; and how to get one where there is none."""
+    published = config.text.get("hf_tokenizer_name") or config.text.get("hf_model_name")
+    if published is None:
+        found = openai.find_clip_tokenizer(options, folder or Path())
+        return found, () if found else ("it has no tokenizer (give tokenizer= a folder with CLIP's)",)
+    return bert_tokenizer(options, folder, str(published), vocabulary)
+
+
+def _preprocessing(config: _Config, side: int) -> Preprocessing:
+    """Films as open_clip prepares images at inference.
+
+    Raises:
+        InputError: settings that it does not have.
+    """
+    settings = config.preprocess
+    mode, filter = settings.get("resize_mode") or "shortest", settings.get("interpolation") or "bicubic"
+    if mode not in _RESIZE or filter not in ("bicubic", "bilinear"):
+        raise InputError(
+            f"Expected resize_mode {', '.join(_RESIZE)} and interpolation bicubic or bilinear in {CONFIG}, got "
+            f"{shown(mode)} and {shown(filter)}. Correct preprocess_cfg."
+        )
+    resampling: Resampling = "bilinear" if filter == "bilinear" else "bicubic"
+    mean, std = settings.get("mean") or CLIP_MEAN, settings.get("std") or CLIP_STD
+    (a, b, c), (d, e, f) = (float(v) for v in mean), (float(v) for v in std)
+    return Preprocessing(
+        (side, side), _RESIZE[mode], resampling, 1 / 255, (a, b, c), (d, e, f), half_even=_RESIZE[mode] == "crop"
+    )
