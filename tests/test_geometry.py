@@ -217,3 +217,45 @@ def test_cells_cover_the_model_s_input_evenly():
     x, y = placement.patch_fractions()
     np.testing.assert_allclose(x, (np.arange(10) + 0.5) / 10)
     np.testing.assert_allclose(y, x)
+
+
+# --- overlapping patches ---------------------------------------------------------------------------------------------
+
+OVERLAPPING = Placement((128, 204), (128, 204), (0, 0), (128, 204), (10, 10), overlap=(6, 6))
+
+
+def test_overlapping_patches_are_counted_as_a_convolution_counts_them():
+    windows = torch.nn.functional.unfold(torch.zeros(1, 1, 128, 204), (16, 16), stride=(10, 10))
+    assert OVERLAPPING.grid[0] * OVERLAPPING.grid[1] == windows.shape[-1]
+    assert OVERLAPPING.grid == (12, 19)
+    assert OVERLAPPING.unseen() == {"bottom": pytest.approx(2 / 128), "right": pytest.approx(8 / 204)}
+
+
+def test_a_value_of_an_overlapping_patch_lies_at_its_centre():
+    grid = np.random.default_rng(0).normal(size=(12, 19))
+    found = OVERLAPPING.map_to_original(grid)
+    for row, column in ((0, 0), (3, 7), (11, 18)):
+        y, x = 10 * row + 8, 10 * column + 8  # between the pixels on either side
+        np.testing.assert_allclose(found[y - 1 : y + 1, x - 1 : x + 1].mean(), grid[row, column], atol=0.35)
+        corner = np.zeros((12, 19))
+        corner[row, column] = 1
+        values = np.nan_to_num(OVERLAPPING.map_to_original(corner))
+        rows, columns = np.indices(values.shape) + 0.5
+        if 0 < row < 11:
+            assert (values * rows).sum() / values.sum() == pytest.approx(y)
+            assert (values * columns).sum() / values.sum() == pytest.approx(x)
+        assert values[max(0, y - 3), max(0, x - 3)] > 0.4
+    np.testing.assert_allclose(found[:126, :196], OVERLAPPING.map_to_model(torch.tensor(grid))[:126, :196], atol=1e-6)
+    assert np.isnan(found[126:]).all()
+    assert np.isnan(found[:, 196:]).all()
+    assert OVERLAPPING.map_range(grid) == pytest.approx((np.nanmin(found), np.nanmax(found)))
+
+
+def test_means_over_overlapping_patches_are_those_of_their_windows():
+    values = np.random.default_rng(1).normal(size=(128, 204))
+    windows = torch.nn.functional.avg_pool2d(torch.tensor(values)[None], 16, 10)[0]
+    np.testing.assert_allclose(OVERLAPPING.map_to_grid(values), windows, atol=1e-12)
+    np.testing.assert_allclose(OVERLAPPING.pixels_to_grid(values), windows, atol=1e-12)
+    x, y = OVERLAPPING.patch_fractions()
+    np.testing.assert_allclose(x * 204, 10 * np.arange(19) + 8)
+    np.testing.assert_allclose(y * 128, 10 * np.arange(12) + 8)

@@ -42,6 +42,8 @@ class Placement:
         turns: quarter turns counter-clockwise that bring the original upright.
         mirrored: whether the upright image is then flipped left to right.
         cells: (rows, columns) of a grid that covers all of `model` evenly, where it is not that of whole patches.
+        overlap: (height, width) that neighbouring patches share, model pixels. Patches are then that much larger than
+            `patch`, which is the distance from one to the next.
 
     Examples:
         >>> placement = Placement.fit((600, 400), (224, 224), (16, 16), "pad")
@@ -59,6 +61,7 @@ class Placement:
     turns: int = 0
     mirrored: bool = False
     cells: Size | None = None
+    overlap: Size = (0, 0)
 
     @classmethod
     def fit(
@@ -120,7 +123,10 @@ class Placement:
     @property
     def grid(self) -> Size:
         """(rows, columns) of complete patches; the model never reads the remainder at the right and bottom."""
-        return self.cells or (self.model[0] // self.patch[0], self.model[1] // self.patch[1])
+        return self.cells or (
+            (self.model[0] - self.overlap[0]) // self.patch[0],
+            (self.model[1] - self.overlap[1]) // self.patch[1],
+        )
 
     @property
     def standard(self) -> Size:
@@ -138,9 +144,14 @@ class Placement:
         Keys are "top", "bottom", "left" and "right", values above 0; where bands cross, both count the corner.
         """
         height, width = self.original
-        x0, y0, x1, y1 = self.box_to_original((0.0, 0.0, self._read[1], self._read[0]))
+        x0, y0, x1, y1 = self.box_to_original((0.0, 0.0, self._extent[1], self._extent[0]))
         shares = {"top": y0 / height, "bottom": 1 - y1 / height, "left": x0 / width, "right": 1 - x1 / width}
         return {edge: share for edge, share in shares.items() if share > 1e-9}
+
+    @property
+    def _extent(self) -> tuple[float, float]:
+        """(height, width) of the model's input that lies in patches, model pixels."""
+        return (self._read[0] + self.overlap[0], self._read[1] + self.overlap[1])
 
     @property
     def _scale(self) -> NDArray[np.float64]:
@@ -211,12 +222,17 @@ class Placement:
 
         Cell values sit at cell centres, as in `map_to_original`. Maps of the model's own size stay what they are.
         """
-        from torch.nn.functional import interpolate  # here, so that geometry answers without torch
+        from torch.nn.functional import interpolate, pad  # here, so that geometry answers without torch
 
         flat = grids.reshape(-1, 1, *grids.shape[-2:])
-        return interpolate(flat, size=self.model, mode="bilinear", align_corners=False).reshape(
-            *grids.shape[:-2], *self.model
-        )
+        if self.overlap == (0, 0) or tuple(grids.shape[-2:]) == self.model:
+            found = interpolate(flat, size=self.model, mode="bilinear", align_corners=False)
+        else:  # the centres lie one patch apart, and the border keeps the value of the outermost ones
+            cells = [count * length for count, length in zip(self.grid, self.patch, strict=True)]
+            inner = interpolate(flat, size=cells, mode="bilinear", align_corners=False)
+            (top, left), (down, across) = (length // 2 for length in self.overlap), cells
+            found = pad(inner, (left, self.model[1] - across - left, top, self.model[0] - down - top), mode="replicate")
+        return found.reshape(*grids.shape[:-2], *self.model)
 
     def map_bands(self, values: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """`map_to_original`, some rows at a time, for films whose map is too large to hold.
@@ -285,8 +301,10 @@ class Placement:
         bands: list[NDArray[np.float64]] = []
         for axis in (0, 1):
             ratio = self.standard[axis] / self.resized[axis]
-            edges = (np.arange(self.grid[axis] + 1) * self.cell(self.grid)[axis] + self.offset[axis]) * ratio
-            bands.append(_overlap(np.asarray(edges, dtype=np.float64), self.standard[axis]))
+            cell = self.cell(self.grid)[axis]
+            starts = np.arange(self.grid[axis] + 1) * cell + self.offset[axis]
+            stops = starts[1:] + self.overlap[axis]
+            bands.append(_overlap(starts[:-1] * ratio, stops * ratio, self.standard[axis]))
         area = bands[0].sum(1)[:, None] * bands[1].sum(1)[None, :]
         total = bands[0] @ standard.astype(np.float64) @ bands[1].T
         return np.divide(total, area, out=np.full(self.grid, np.nan), where=area > 0)
@@ -295,12 +313,16 @@ class Placement:
         """Mean of a model-pixel map [..., height, width] over each patch, [..., rows, columns]."""
         if self.cells is not None:
             down, across = (
-                _overlap(np.arange(count + 1) * side / count, side)
+                _overlap(np.arange(count) * side / count, np.arange(1, count + 1) * side / count, side)
                 for count, side in zip(self.cells, self.model, strict=True)
             )
             area = down.sum(1)[:, None] * across.sum(1)
             return np.asarray(down @ values @ across.T / area, dtype=np.float64)
         (rows, columns), (height, width) = self.grid, self.patch
+        if self.overlap != (0, 0):
+            sides = (height + self.overlap[0], width + self.overlap[1])
+            windows = np.lib.stride_tricks.sliding_window_view(values, sides, axis=(-2, -1))
+            return windows[..., ::height, ::width, :, :].mean(axis=(-2, -1))
         seen = values[..., : rows * height, : columns * width]
         return seen.reshape(*seen.shape[:-2], rows, height, columns, width).mean(axis=(-3, -1))
 
@@ -311,12 +333,30 @@ class Placement:
         for axis in (0, 1):
             ratio = self.resized[axis] / self.standard[axis]
             centres = (np.arange(self.standard[axis]) + 0.5) * ratio - self.offset[axis]
-            positions.append(np.asarray(centres / cell[axis], dtype=np.float64))
+            positions.append(self._in_cells(centres, cell[axis], values.shape, axis))
         return positions
+
+    def _in_cells(
+        self, centres: NDArray[np.float64], cell: float, shape: tuple[int, ...], axis: int
+    ) -> NDArray[np.float64]:
+        """Model pixels in units of cells, counted from the first cell's edge.
+
+        The border of overlapping patches, beyond the cells around their centres, belongs to the outermost cells.
+        """
+        shift = self._cells_from(shape, axis)
+        if not shift:
+            return np.asarray(centres / cell, dtype=np.float64)
+        inside = (centres >= 0) & (centres < self._extent[axis])
+        position = np.clip((centres - shift) / cell, 0, np.nextafter(shape[axis], 0))
+        return np.where(inside, position, np.where(centres < 0, -1.0, shape[axis]))
+
+    def _cells_from(self, shape: tuple[int, ...], axis: int) -> float:
+        """Where the first cell of a map begins, model pixels: cells of overlapping patches lie around their centres."""
+        return 0.0 if shape == self.model else self.overlap[axis] / 2
 
     @property
     def _read(self) -> tuple[float, float]:
-        """(height, width) of the model's input that the grid covers, model pixels."""
+        """(height, width) of the model's input that the cells of the grid cover, model pixels."""
         if self.cells is not None:
             return (float(self.model[0]), float(self.model[1]))
         return (float(self.grid[0] * self.patch[0]), float(self.grid[1] * self.patch[1]))
@@ -339,7 +379,9 @@ class Placement:
     def _centres(self, shape: Size) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         cell = self.cell(shape)
         y, x = (
-            ((np.arange(shape[axis]) + 0.5) * cell[axis] + self.offset[axis]) / self.resized[axis] for axis in (0, 1)
+            ((np.arange(shape[axis]) + 0.5) * cell[axis] + self._cells_from(shape, axis) + self.offset[axis])
+            / self.resized[axis]
+            for axis in (0, 1)
         )
         return x, y
 
@@ -400,9 +442,9 @@ def _interval_ends(position: NDArray[np.float64], cells: int) -> NDArray[np.floa
     return inside[np.union1d(starts, stops)]
 
 
-def _overlap(edges: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:
-    """Length of each pixel inside each cell [cell, pixel]; cell i lies between edges i and i + 1."""
+def _overlap(starts: NDArray[np.floating], stops: NDArray[np.floating], pixels: int) -> NDArray[np.float64]:
+    """Length of each pixel inside each cell [cell, pixel]; cell i lies between start i and stop i."""
     left = np.arange(pixels)
-    start = np.maximum(edges[:-1, None], left[None, :])
-    stop = np.minimum(edges[1:, None], left[None, :] + 1)
+    start = np.maximum(starts[:, None], left[None, :])
+    stop = np.minimum(stops[:, None], left[None, :] + 1)
     return np.clip(stop - start, 0.0, None)
