@@ -1,0 +1,30 @@
+"""Spectrograms by name: what a saved explanation of a sound is drawn with. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matex.audio.imagebind import ImageBindSpectrogram
+from matex.audio.recording import Recording, is_sound_file, read_sound
+from matex.audio.sound import Sound, SpectrogramKind
+
+KINDS: Mapping[str, SpectrogramKind] = {kind.name: kind for kind in (ImageBindSpectrogram(),)}
+
+
+def is_sound(source: Any) -> bool:
+    """Whether something is a sound: a recording, one that was drawn, or a file that begins as sound files do."""
+    return isinstance(source, Recording | Sound) or (isinstance(source, str | Path) and is_sound_file(source))
+
+
+def draw(source: Any, kind: SpectrogramKind) -> Sound:
+    """The spectrogram of a sound, as `is_sound` knows it.
+
+    Raises:
+        InputError: a file that cannot be read as sound.
+        MissingExtra: soundfile is not installed.
+    """
+    if isinstance(source, Sound):
+        source = source.recording
+    return kind.sound(source if isinstance(source, Recording) else read_sound(source))
