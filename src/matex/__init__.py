@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     __version__: str
 
     from matex.adapters import Model, from_score, load
+    from matex.audio.recording import read_sound
     from matex.audits import audit
     from matex.catalog import methods, models
     from matex.corpus import Pair, Skipped, explain_batch, explain_each
@@ -39,6 +40,7 @@ _HOME = {
     "Placement": "geometry",
     "Film": "images",
     "read": "images",
+    "read_sound": "audio.recording",
     "Audit": "results",
     "Model": "adapters",
     "from_score": "adapters",
@@ -84,6 +86,7 @@ __all__ = [
     "methods",
     "models",
     "read",
+    "read_sound",
     "record",
     "score",
 ]

@@ -22,7 +22,7 @@ def film_notes(film: Film, placement: Placement, domain: str, read_notes: Sequen
     Args:
         film: as read.
         placement: of the model's pixels in the film.
-        domain: "chest" or "natural".
+        domain: "chest", "natural" or "sound".
         read_notes: of the model and of the phrase as the model reads it.
         score: NaN where the model's embeddings are not finite.
     """
@@ -82,6 +82,8 @@ def unseen_note(placement: Placement) -> str | None:
     if share < _UNSEEN:
         return None
     where = ", ".join(f"{edge} {part:.0%}" for edge, part in edges.items() if part >= 0.0005)
+    if placement.overlap != (0, 0):
+        return f"no patch of the model covers {share:.0%} of the spectrogram ({where}): nothing is known there"
     return (
         f"the model never saw {share:.0%} of the film ({where}), which the centre crop cut off: nothing is known "
         'there. resize="pad" (--resize pad) shows it the whole film'

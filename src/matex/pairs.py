@@ -89,10 +89,9 @@ class Pairs(ABC):
 
     @property
     def levels(self) -> Tensor | None:
-        """Black and white after the model's normalisation, [2, channel]; None without preprocessing."""
-        if self._model is None or self._model.preprocessing is None:
-            return None
-        return self._model.preprocessing.levels
+        """Black and white after the model's normalisation, [2, channel]; None without preprocessing, and for sounds."""
+        preprocessing = None if self._model is None else self._model.preprocessing_of(self.tower.modality)
+        return None if preprocessing is None else preprocessing.levels
 
     @property
     def logit_scale(self) -> float:
@@ -106,14 +105,19 @@ class Pairs(ABC):
 
     @property
     def patch(self) -> Size:
-        """(height, width) of one patch, model pixels.
+        """(height, width) of one patch, or the distance of two that overlap, model pixels.
 
         Raises:
             ValueError: a trace without its model; `record` sets it.
         """
         if self._model is None:
             raise ValueError("Expected a trace made by matex.record, got one without its model: its patch is unknown.")
-        return self._model.patch
+        return self._model.patch_of(self.tower.modality)
+
+    @property
+    def overlap(self) -> Size:
+        """(height, width) that neighbouring patches share, model pixels."""
+        return (0, 0) if self._model is None else self._model.overlap_of(self.tower.modality)
 
     @property
     def content(self) -> Tensor:

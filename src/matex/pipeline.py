@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from matex.adapters.black_box import BlackBox
+from matex.adapters.encoder import Modality
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
@@ -32,11 +33,14 @@ from matex.queries import (
     Domain,
     Prepared,
     Query,
+    Question,
     Subject,
     check_choices,
     distinct,
     gradient_blocks,
+    is_input,
     prepare,
+    prepare_target,
     raw_maps,
     subjects_of,
     trace_inputs,
@@ -64,8 +68,10 @@ def explain(
 
     Args:
         model: from `matex.load`.
-        image: path, PIL image, array, or a `Film`.
-        text: the phrase.
+        image: path, PIL image, array, or a `Film`; for a model with an audio encoder also a sound: the path of a file,
+            or a recording of `matex.read_sound`.
+        text: the phrase; for a model that compares images and sounds also one of these: a `pathlib.Path`, a `Film` of
+            `matex.read` or a recording of `matex.read_sound`.
         method: a name of `matex.methods()`.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
         domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
@@ -91,8 +97,9 @@ def explain(
         ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
     check_request(model, text, method)
-    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
-    return trace_query(model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
+    question = Question.of(model, image, text)
+    query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
+    return trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
 
 
 class Comparison(dict[str, Explanation]):
@@ -150,7 +157,9 @@ def compare(
     for name, parameters in chosen.items():
         check_request(model, text, name)
         make(name, parameters)
-    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
+    question = Question.of(model, image, text)
+    model = question.model
+    query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
     start = time.perf_counter()
     traced = trace_query(model, query, chosen.items())
     comparison = Comparison(time.perf_counter() - start)
@@ -258,11 +267,13 @@ class Traced:
         model: two towers.
         trace: of the pairs.
         subjects: the pairs as they were read.
+        target: of the image or sound that they are compared with; None for phrases.
     """
 
     model: Model
     trace: PairTrace
     subjects: tuple[Subject, ...]
+    target: Placement | None = None
 
     def explain(self, method: str, parameters: Mapping[str, Any], progress: bool = False) -> list[Explanation]:
         """One method on every pair, in their order.
@@ -313,8 +324,13 @@ def trace_query(model: Model, query: Query, methods: Iterable[tuple[str, Mapping
     methods = list(methods)
     for name, parameters in methods:  # refused before the film is prepared
         make(name, parameters)
-    phrases = {query.text: model.encode(query.text)}
-    return trace_prepared(model, [prepare(model, query)], [(0, query.text)], phrases, methods)
+    if query.target is None:
+        phrases = {query.text: model.encode(query.text)}
+        return trace_prepared(model, [prepare(model, query)], [(0, query.text)], phrases, methods)
+    chosen = [make(name, parameters) for name, parameters in methods]
+    prepared, target = prepare(model, query), prepare_target(model, query.target)
+    subjects = subjects_of([prepared], [(0, query.text)], {query.text: Encoded((), ())})
+    return _traced(model, prepared.pixels, target.pixels, [(0, 0)], subjects, chosen, target)
 
 
 def trace_prepared(
@@ -335,18 +351,33 @@ def trace_prepared(
     chosen = [make(name, parameters) for name, parameters in methods]
     subjects = subjects_of(prepared, pairs, phrases)
     texts, text_of = distinct([text for _, text in pairs], lambda text: text)
-    trace = trace_inputs(
+    return _traced(
         model,
         torch.cat([one.pixels for one in prepared]),
         model.batch([phrases[text] for text in texts]),
         list(zip([image for image, _ in pairs], text_of, strict=True)),
-        [subject.context for subject in subjects],
+        subjects,
         chosen,
     )
+
+
+def _traced(
+    model: Model,
+    pixels: Tensor,
+    others: Tensor,
+    pairs: Sequence[tuple[int, int]],
+    subjects: Sequence[Subject],
+    methods: Sequence[Method],
+    target: Prepared | None = None,
+) -> Traced:
+    """Run both towers, and the backward passes that the methods announce, before any of them is timed."""
+    contexts = [subject.context for subject in subjects]
+    others_of = () if target is None else [target.query.context(target.placement, ())]
+    trace = trace_inputs(model, pixels, others, pairs, contexts, methods, other_contexts=others_of)
     for side in (trace.image, trace.text):
-        if gradient_blocks(chosen, side.tower):
-            side.run_backward()  # before any method is timed
-    return Traced(model, trace, tuple(subjects))
+        if gradient_blocks(methods, side.tower):
+            side.run_backward()
+    return Traced(model, trace, tuple(subjects), None if target is None else target.placement)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -358,8 +389,10 @@ class _Outputs:
         terms: of a fused method, each [pair, rows, columns].
         priors: what the text says about places, one per pair; empty for a method without a prior.
         strengths: M of eq. 5, [pair, rows, columns]; None for a method without a prior.
-        tokens: raw token scores, [pair, token]; None where the text tower does not serve the method.
-        wordless: why it does not, as half a sentence.
+        tokens: raw token scores, [pair, token]; None where the text tower does not serve the method, or is none.
+        target_grids: raw maps of the image or sound that is compared with, [pair, rows, columns]; None of a phrase.
+        other_side: what the text tower is explained with, in words.
+        wordless: why it is not, as half a sentence.
         reports: of methods that measure their own run, one mapping per pair for each tower.
         seconds: of one pair.
     """
@@ -369,6 +402,8 @@ class _Outputs:
     priors: Sequence[SpatialPrior]
     strengths: Tensor | None
     tokens: Tensor | None
+    target_grids: Tensor | None
+    other_side: str
     wordless: str | None
     reports: Mapping[str, Sequence[Mapping[str, float | None]]]
     seconds: float
@@ -386,16 +421,19 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
     start = time.perf_counter()
     fused = method if isinstance(method, Fused) else None
     values, terms = raw_maps(method, trace.image)
-    grids = _shaped(name, values, count, ("rows", "columns"))
+    grids = _shaped(name, values, count, _GRID)
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     wordless = unserved(method, model.text)
-    tokens = None if wordless else _shaped(name, method(trace.text), count, ("tokens",))
+    on_words = traced.target is None
+    other = None if wordless else _shaped(name, method(trace.text), count, ("tokens",) if on_words else _GRID)
+    tokens, target_grids = (other, None) if on_words else (None, other)
+    other_side = "word scores" if on_words else "map of the other side"
     reports: dict[str, list[dict[str, float | None]]] = {}
     if isinstance(method, Reporting):
         reports = {"image": method.report(trace.image)} | ({} if wordless else {"text": method.report(trace.text)})
     seconds = (time.perf_counter() - start) / count
-    return _Outputs(grids, terms, priors, strengths, tokens, wordless, reports, seconds)
+    return _Outputs(grids, terms, priors, strengths, tokens, target_grids, other_side, wordless, reports, seconds)
 
 
 def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, pair: int) -> Explanation:
@@ -431,7 +469,13 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
             **provenance(model, name, method, subject, outputs.seconds),
             "report": {kind: rows[pair] for kind, rows in outputs.reports.items()},
         },
+        target=None if outputs.target_grids is None else _target_map(traced, outputs.target_grids[pair]),
     )
+
+
+def _target_map(traced: Traced, grid: Tensor) -> SaliencyMap:
+    assert traced.target is not None
+    return SaliencyMap(_array(grid), traced.target)
 
 
 def _method_notes(method: Method, outputs: _Outputs, pair: int) -> list[str]:
@@ -442,8 +486,11 @@ def _method_notes(method: Method, outputs: _Outputs, pair: int) -> list[str]:
     if outputs.priors and outputs.priors[pair].neutral:
         notes.append(f"spatial prior neutral: {outputs.priors[pair].reason}")
     if outputs.wordless and "text" in method.towers:
-        notes.append(f"no word scores: {outputs.wordless}")
+        notes.append(f"no {outputs.other_side}: {outputs.wordless}")
     return notes
+
+
+_GRID = ("rows", "columns")
 
 
 def _shaped(name: str, values: Any, pairs: int, axes: Sequence[str]) -> Tensor:
@@ -483,7 +530,7 @@ def _array(values: Tensor) -> NDArray[np.float32]:
     return values.detach().to("cpu", torch.float32, copy=True).numpy()
 
 
-def check_request(model: Model, text: str, method: str) -> None:
+def check_request(model: Model, text: Any, method: str) -> None:
     """Refuse arguments of another kind than `explain` takes, before anything is read.
 
     Raises:
@@ -491,7 +538,8 @@ def check_request(model: Model, text: str, method: str) -> None:
         UnknownName: no such method.
     """
     check_model(model)
-    check_phrase(text)
+    if not is_input(text):
+        check_phrase(text)
     check_method(method)
 
 
@@ -549,7 +597,7 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
     Args:
         model: whose patches, tokens and context count.
         pixels: [image, channel, height, width].
-        token_ids: [phrase, token].
+        token_ids: [phrase, token]; images or spectrograms where the model's pair has no text.
         paired: as many phrases as images.
 
     Raises:
@@ -564,7 +612,10 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
                 f"Expected {name} as a tensor, {instead}, got {shown(value, 60)}. "
                 "matex.explain takes images and texts as they are."
             )
-    if pixels.dim() != 4 or token_ids.dim() != 2 or not len(pixels) or not len(token_ids) or not token_ids.shape[1]:
+    on_words = model.sides[1] == "text"
+    if not on_words:
+        _check_on_grid(model, model.sides[1], token_ids)
+    elif pixels.dim() != 4 or token_ids.dim() != 2 or not len(pixels) or not len(token_ids) or not token_ids.shape[1]:
         raise InputError(
             "Expected pixels [image, channel, height, width] and token_ids [phrase, token], got "
             f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
@@ -574,13 +625,9 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
             "Expected pixels [1, channel, height, width] and token_ids [1, token], got "
             f"{tuple(pixels.shape)} and {tuple(token_ids.shape)}."
         )
-    if pixels.shape[1] != 3 or pixels.shape[2] < model.patch[0] or pixels.shape[3] < model.patch[1]:
-        raise InputError(
-            f"Expected 3 channels and at least one patch of {model.patch[0]}x{model.patch[1]} pixels, "
-            f"got {tuple(pixels.shape[1:])} (channel, height, width)."
-        )
-    if not pixels.is_floating_point() or not torch.isfinite(pixels).all():
-        raise InputError("Expected finite floating-point pixels, got others. Check the preprocessing.")
+    _check_on_grid(model, model.sides[0], pixels)
+    if not on_words:
+        return
     whole = not (token_ids.is_floating_point() or token_ids.is_complex() or token_ids.dtype == torch.bool)
     if not whole or not 1 <= token_ids.shape[1] <= model.context or token_ids.min() < 0:
         raise InputError(
@@ -589,3 +636,20 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
         )
     if int(token_ids.max()) >= model.vocabulary:
         raise InputError(f"Expected token ids below {model.vocabulary}, got {int(token_ids.max())}. Wrong tokenizer?")
+
+
+def _check_on_grid(model: Model, modality: Modality, inputs: Tensor) -> None:
+    """Refuse what is no batch of images or spectrograms.
+
+    Raises:
+        InputError: other shapes, or values that are not finite.
+    """
+    channels, (height, width) = 1 if modality == "audio" else 3, model.patch_of(modality)
+    fits = inputs.dim() == 4 and inputs.shape[1] == channels
+    if not fits or inputs.shape[2] < height or inputs.shape[3] < width:
+        raise InputError(
+            f"Expected {channels} channels and at least one patch of {height}x{width} pixels, "
+            f"got {tuple(inputs.shape[1:])} (channel, height, width)."
+        )
+    if not inputs.is_floating_point() or not torch.isfinite(inputs).all():
+        raise InputError("Expected finite floating-point pixels, got others. Check the preprocessing.")

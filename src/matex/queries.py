@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.adapters.black_box import BlackBox
-from matex.adapters.encoder import Encoder
+from matex.adapters.encoder import Encoder, Modality
 from matex.adapters.model import Encoded, Model
+from matex.adapters.sound import SoundPreprocessing
+from matex.audio.kinds import draw, is_sound
+from matex.audio.recording import Recording
+from matex.audio.sound import Sound
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
@@ -22,7 +27,7 @@ from matex.protocols import Fused, Method, side, unserved
 from matex.scores import record_scores
 from matex.trace import PairTrace, Trace, record
 
-Domain = Literal["chest", "natural"]
+Domain = Literal["chest", "natural", "sound"]
 Side = Literal["image", "text"]
 T = TypeVar("T")
 
@@ -35,8 +40,10 @@ class Query:
         film: as read; it knows its view and whether it is mirrored.
         text: the phrase.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
-        domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
+        domain: "natural" for images that are no chest films, "sound" for spectrograms; the anatomical prior is then
+            neutral.
         lung_mask: [height, width] of the film, 1 the patient's right lung, 2 the left; None where they are not known.
+        target: the image or sound that the film is compared with, `text` being its name; None for a phrase.
     """
 
     film: Film
@@ -44,6 +51,7 @@ class Query:
     resize: Resize = "model"
     domain: Domain = "chest"
     lung_mask: NDArray[np.generic] | None = None
+    target: Film | None = None
 
     @classmethod
     def of(
@@ -55,15 +63,18 @@ class Query:
         view: str | None = None,
         mirrored: bool | None = None,
         lung_mask: NDArray[np.generic] | None = None,
+        target: Film | None = None,
     ) -> Query:
-        """Read the image and check all that goes with it.
+        """Read the image and check all that goes with it; a sound was read by `Question.of`.
 
         Raises:
             InputError: an image that cannot be read, a mask of another size, or an unknown resize or domain.
         """
         check_choices(resize, domain)
         film = read(image, side=READ_SIDE).known_as(view, mirrored)
-        return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film))
+        if isinstance(film, Sound):
+            domain = "sound"
+        return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film), target)
 
     @property
     def view(self) -> str | None:
@@ -84,6 +95,59 @@ class Query:
             exchanged: draw every place on the patient's other side, for controls.
         """
         return ImageContext(mentions, placement, self.view, self.lung_mask, self.domain, exchanged)
+
+
+class Question(NamedTuple):
+    """What is asked of which pair of a model's encoders.
+
+    Args:
+        model: whose sides are this pair.
+        source: what gets a map: an image as `matex.read` takes it, or a `Sound`.
+        text: the phrase; the name of the target where it is none.
+        target: the image or sound that the source is compared with; None for a phrase.
+    """
+
+    model: Model
+    source: Any
+    text: str
+    target: Film | None = None
+
+    @classmethod
+    def of(cls, model: Model, source: Any, target: Any) -> Question:
+        """Choose the encoders by what the inputs are, and read sounds as these encoders do.
+
+        A string as the target is a phrase; what else is compared with is a `pathlib.Path`, a `Film` or a `Recording`.
+
+        Raises:
+            InputError: a file that cannot be read.
+            UnsupportedModel: a model without an encoder of such an input.
+        """
+        sides = _modality(source), "text" if isinstance(target, str) else _modality(target)
+        if isinstance(target, str) and sides == model.sides and sides[0] == "image":
+            return cls(model, source, target)
+        model = model.between(*sides)
+        source = _read(model, source, sides[0]) if sides[0] == "audio" else source
+        if isinstance(target, str):
+            return cls(model, source, target)
+        compared = _read(model, target, sides[1])
+        return cls(model, source, compared.name, compared)
+
+
+def is_input(value: Any) -> bool:
+    """Whether something that is no phrase can be compared with: a film, a recording, or the path of one."""
+    return isinstance(value, Path | Film | Recording)
+
+
+def _modality(source: Any) -> Modality:
+    return "audio" if is_sound(source) else "image"
+
+
+def _read(model: Model, source: Any, modality: Modality) -> Film:
+    if modality == "image":
+        return read(source, side=READ_SIDE)
+    preprocessing = model.preprocessing_of(modality)
+    assert isinstance(preprocessing, SoundPreprocessing)
+    return draw(source, preprocessing.kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +189,21 @@ def prepare(model: Model, query: Query) -> Prepared:
     return Prepared(query, *model.prepare(query.film, query.resize))
 
 
+def prepare_target(model: Model, target: Film) -> Prepared:
+    """Preprocess the image or sound that a query's film is compared with.
+
+    Raises:
+        InputError: one that the model cannot take.
+    """
+    modality = model.sides[1]
+    preprocessing = model.preprocessing_of(modality)
+    if preprocessing is None:
+        raise InputError(f"Expected a model with preprocessing, got {model.name!r} without. Give prepared inputs.")
+    pixels, placement = preprocessing(target, model.patch_of(modality))
+    placement = replace(placement, cells=model.cells_of(modality))
+    return Prepared(Query.of(target, ""), pixels.to(model.device, model.dtype), placement)
+
+
 def subjects_of(
     prepared: Sequence[Prepared], pairs: Sequence[tuple[int, str]], phrases: Mapping[str, Encoded]
 ) -> list[Subject]:
@@ -140,7 +219,7 @@ def subjects_of(
     for number, text in pairs:
         film = prepared[number]
         if text not in mentions:
-            mentions[text] = parse(text)
+            mentions[text] = parse(text) if film.query.target is None else ()
         known = mentions[text] if film.query.domain == "chest" else ()
         subjects.append(
             Subject(replace(film.query, text=text), phrases[text], film.query.context(film.placement, known))
@@ -156,22 +235,24 @@ def trace_inputs(
     contexts: Sequence[ImageContext],
     methods: Sequence[Method],
     towers: Sequence[Side] = ("image", "text"),
+    other_contexts: Sequence[ImageContext] = (),
 ) -> PairTrace:
     """Run both towers over films and phrases for methods that share what was recorded.
 
     Args:
         model: both towers.
         pixels: of the different films, [image, channel, height, width], normalised.
-        token_ids: of the different phrases, [phrase, token].
+        token_ids: of the different phrases, [phrase, token]; pixels or spectrograms of what is compared with otherwise.
         pairs: (film, phrase) numbers.
         contexts: what each pair's phrase says about places, one per pair; none without words.
         methods: that will read the trace; they say how far down gradients are needed.
         towers: that they will read.
+        other_contexts: see `matex.record`.
     """
     if isinstance(model, BlackBox):
         return record_scores(model, pixels, token_ids, pairs, contexts)
     blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, getattr(model, tower)) for tower in towers}
-    return record(model, pixels, token_ids, pairs, contexts=contexts, **blocks)
+    return record(model, pixels, token_ids, pairs, contexts=contexts, other_contexts=other_contexts, **blocks)
 
 
 def gradient_blocks(methods: Sequence[Method], tower: Encoder) -> int:

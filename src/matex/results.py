@@ -167,6 +167,8 @@ class Explanation:
         notes: what a reader must know: assumptions, degenerate terms, neutral prior and why.
         computation: what computed it.
         provenance: everything needed to run it again, as the record holds it.
+        target: the map on the other side, where an image or a sound was compared with; None for a phrase, or where its
+            encoder does not serve the method.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
@@ -196,6 +198,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     computation: Computation = UNKNOWN
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    target: SaliencyMap | None = None
 
     @property
     def film(self) -> Film:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.encoder import Attentive, Encoder, Staged, State
+from matex.adapters.encoder import Attentive, Encoder, Modality, Staged, State
 from matex.adapters.model import Encoded, Model
-from matex.errors import InputError
+from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import embed, encode, run
 from matex.protocols import METHODS, Method, make, unserved
 from matex.trace import Trace, record
@@ -64,11 +64,12 @@ def check_model(
     another pass in between leaves nothing behind; every method works or refuses; and the network is left as it was.
 
     Args:
-        model: any model of `matex.load`, `matex.from_encoders`, or of an adapter under test.
+        model: any model of `matex.load`, `matex.from_encoders`, or of an adapter under test; of more than two encoders
+            the pair that `Model.between` chose.
         pixels: at least two different images as the model reads them, [image, channel, height, width]; random ones
-            where the model has preprocessing.
+            where the model has preprocessing. Spectrograms where the pair's first side is audio.
         token_ids: at least two phrases of different lengths, as the model's `batch` pads them; `PHRASES` where it has a
-            tokenizer.
+            tokenizer. Images or spectrograms, as `pixels`, where the pair's second side is not text.
         library: embeddings of pixels and token ids by the library that the network comes from, normalised or not. A
             network of transformers has its own; without it that check is skipped.
         methods: names of methods to run; all otherwise.
@@ -97,7 +98,8 @@ def check_model(
         found += _side_checks(_Side(encoder, inputs, tolerance))
     if isinstance(model.image, Staged):
         found += _corner_checks(_Side(model.image, images[:1], tolerance))
-    found += [_removal(model, phrases, tolerance), *_offsets(model)]
+    if model.sides[1] == "text":
+        found += [_removal(model, phrases, tolerance), *_offsets(model)]
     found += _method_checks(model, images, phrases, methods)
     changed = _fingerprint(model) != before
     found.append(
@@ -125,15 +127,12 @@ def _differ(found: Tensor, expected: Tensor, tolerance: float) -> str:
 
 
 def _images(model: Model, pixels: Tensor | None) -> Tensor:
-    if pixels is None:
-        if model.preprocessing is None:
-            raise InputError("Expected pixels for a model without preprocessing, got none. Give pixels=.")
-        generator = torch.Generator().manual_seed(0)
-        pixels = torch.randn(2, 3, *model.preprocessing.size, generator=generator)
-    return pixels.to(model.device, model.dtype)
+    return _on_grid(model, model.sides[0], pixels, "pixels", 0)
 
 
 def _phrases(model: Model, token_ids: Tensor | None) -> Tensor:
+    if model.sides[1] != "text":
+        return _on_grid(model, model.sides[1], token_ids, "token_ids", 3)
     if token_ids is None:
         if model.tokenizer is None:
             raise InputError("Expected token_ids for a model without a tokenizer, got none. Give token_ids=.")
@@ -141,9 +140,23 @@ def _phrases(model: Model, token_ids: Tensor | None) -> Tensor:
     return token_ids.to(model.device)
 
 
+def _on_grid(model: Model, modality: Modality, inputs: Tensor | None, name: str, seed: int) -> Tensor:
+    """Images or spectrograms as given, or random ones of the size that the model's preprocessing makes."""
+    if inputs is None:
+        preprocessing = model.preprocessing_of(modality)
+        if preprocessing is None:
+            raise InputError(f"Expected {name} for a model without preprocessing, got none. Give {name}=.")
+        channels = 1 if modality == "audio" else 3
+        generator = torch.Generator().manual_seed(seed)
+        inputs = torch.randn(2, channels, *preprocessing.size, generator=generator)
+    return inputs.to(model.device, model.dtype)
+
+
 def _of_transformers(model: Model) -> Library | None:
     """The library's own forward of a network of transformers."""
     module: Any = model.module
+    if model.sides != ("image", "text"):
+        return None
     if not (hasattr(module, "get_image_features") and hasattr(module, "get_text_features")):
         return None
 
@@ -161,7 +174,7 @@ def _library_checks(
 ) -> Iterator[Check]:
     name = "{}: the embedding is the library's own"
     if library is None:
-        for side in model.encoders:
+        for side in model.sides:
             yield Check(name.format(side), "skipped", "no forward of the library given")
         return
     for encoder, inputs, expected in zip(
@@ -415,10 +428,13 @@ def _method_fault(model: Model, images: Tensor, phrases: Tensor, name: str, side
         values = method(trace)
     except (ImportError, InputError):  # an extra that is not installed; a tower too shallow for the defaults
         return ""
+    except UnsupportedModel as error:  # further phrases, of a pair without words
+        return f"raised UnsupportedModel: {error}" if model.sides[1] == "text" else ""
     except Exception as error:  # whatever a method over a wrong adapter raises
         return f"raised {type(error).__name__}: {error}"
-    finite = torch.isfinite(values) if side == "image" else torch.isfinite(values)[trace.content]
-    if len(values) != 1 or values.dim() != (3 if side == "image" else 2):
+    on_grid = trace.grid is not None
+    finite = torch.isfinite(values) if on_grid else torch.isfinite(values)[trace.content]
+    if len(values) != 1 or values.dim() != (3 if on_grid else 2):
         return f"gave {tuple(values.shape)}"
     return "" if bool(finite.all()) else "gave values that are not finite"
 

@@ -84,6 +84,11 @@ class Trace(Pairs):
         return self._pairs(self._forward.embedding)
 
     @property
+    def target_grid(self) -> tuple[int, int] | None:
+        """(rows, columns) of the other side's content tokens; None for words, or where the other side is not known."""
+        return None if self._other is None else self._other[0].states[-1].axis.grid
+
+    @property
     def readout(self) -> Tensor:
         """Position of the one token that is read (CLS, the end token), [pair].
 
@@ -381,6 +386,11 @@ class Trace(Pairs):
                 "Expected a trace made by matex.record, got one without its model: it cannot read phrases."
             )
         model, texts = self._model, self._forward if self.grid is None else self._other[0]
+        if texts.tower.modality != "text":
+            raise UnsupportedModel(
+                f"Expected a phrase as one side, since further phrases are embedded with it, got {model.sides[0]} and "
+                f"{model.sides[1]}."
+            )
         if isinstance(phrase, str) and phrase and model.tokenizer is None:
             raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
 
@@ -469,6 +479,7 @@ def record(
     image_gradient_blocks: int = 0,
     text_gradient_blocks: int = 0,
     contexts: Sequence[ImageContext] = (),
+    other_contexts: Sequence[ImageContext] = (),
 ) -> PairTrace:
     """Run both towers once over the different images and phrases and set up the pairs to be explained.
 
@@ -480,6 +491,8 @@ def record(
         image_gradient_blocks: number of last image blocks whose gradients methods will read; a hint that saves time.
         text_gradient_blocks: the same for the text tower.
         contexts: one per pair.
+        other_contexts: likewise, of the image or sound that a pair of `Model.between` compares with; those of a phrase
+            are the image's.
 
     Raises:
         ValueError: numbers of images and phrases that do not pair up.
@@ -499,7 +512,7 @@ def record(
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
         Trace(image, which[0], text.embedding[which[1]], contexts, model, (text, which[1])),
-        Trace(text, which[1], image.embedding[which[0]], contexts, model, (image, which[0])),
+        Trace(text, which[1], image.embedding[which[0]], other_contexts or contexts, model, (image, which[0])),
     )
 
 

@@ -17,11 +17,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from matex.adapters.encoder import Encoder
+from matex.adapters.encoder import Encoder, Modality
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.unread import describe, unread_words
 from matex.checks import MAX_PHRASE
-from matex.errors import InputError, shown
+from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
 from matex.registry import Registry
@@ -103,9 +104,25 @@ class Similarity:
         return 1 / (1 + math.exp(-(self.scale * cosine + self.bias)))
 
 
+class Preparation(NamedTuple):
+    """How inputs of one modality are prepared.
+
+    Args:
+        preprocessing: films, or sounds, to the encoder's input.
+        patch: (height, width) of one patch in that input, or the distance of two where they overlap.
+        cells: see `Placement`; None where the last grid is that of complete patches.
+    """
+
+    preprocessing: Preprocessing | SoundPreprocessing
+    patch: Size
+    cells: Size | None = None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """Encoders with a joint embedding space, preprocessing and a tokenizer.
+
+    A model explains a pair of its encoders: image and text, or what `between` names.
 
     Args:
         name: as given to `matex.load`.
@@ -121,13 +138,16 @@ class Model:
         record: further facts for the provenance (preset, activation, training record).
         notes: remarks on the model's files that belong to every explanation.
         cells: see `Placement`; None where the last grid is that of whole patches.
+        sides: modalities of the pair that is explained: whose map is a picture, and what it is compared with.
+        preparations: by modality, of a model with more than images and texts.
+        scales: by modality, of such a model: the scale of a pair is the product of its sides'.
     """
 
     name: str
     module: nn.Module
     encoders: Mapping[str, Encoder]
     patch: Size
-    preprocessing: Preprocessing | None
+    preprocessing: Preprocessing | SoundPreprocessing | None
     tokenizer: Tokenizer | None
     context: int
     vocabulary: int
@@ -136,6 +156,9 @@ class Model:
     record: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
     cells: Size | None = None
+    sides: tuple[Modality, Modality] = ("image", "text")
+    preparations: Mapping[Modality, Preparation] = field(default_factory=dict[Modality, Preparation])
+    scales: Mapping[Modality, float] = field(default_factory=dict[Modality, float])
     _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
 
     def __repr__(self) -> str:
@@ -145,13 +168,76 @@ class Model:
 
     @property
     def image(self) -> Encoder:
-        """The side whose map is a picture."""
-        return self.encoders["image"]
+        """The side whose map is a picture: the image, or the sound of a pair that `between` made."""
+        return self.encoders[self.sides[0]]
 
     @property
     def text(self) -> Encoder:
-        """The side of the words."""
-        return self.encoders["text"]
+        """The other side: the words, or the image or sound that is compared with."""
+        return self.encoders[self.sides[1]]
+
+    def between(self, mapped: Modality, target: Modality) -> Model:
+        """The same model, of which another pair of encoders is explained.
+
+        Args:
+            mapped: of the input that gets a map.
+            target: of what it is compared with.
+
+        Raises:
+            UnsupportedModel: an encoder that the model does not have, or a modality without a picture.
+
+        Examples:
+            >>> model.between("image", "text") is model
+            True
+        """
+        if (mapped, target) == self.sides:
+            return self
+        for modality in (mapped, target):
+            if modality not in self.encoders:
+                raise UnsupportedModel(
+                    f"Expected a model with an encoder of {modality}, got {self.name!r} with "
+                    f"{', '.join(self.encoders)}. imagebind: models and CLAP have one of audio."
+                )
+            if modality not in ("image", "text", *self.preparations):
+                raise UnsupportedModel(
+                    f"Expected image, audio or text, got {modality}: {self.name!r} embeds it (docs/audio.md), but "
+                    "there is no picture that a map of it could lie on."
+                )
+        if mapped == "text":
+            raise UnsupportedModel(
+                "Expected an image or a sound as the first side, whose map is a picture, got text. Exchange the sides."
+            )
+        similarity = self.similarity
+        if self.scales:
+            similarity = replace(similarity, scale=self.scales[mapped] * self.scales[target])
+        return replace(
+            self,
+            sides=(mapped, target),
+            similarity=similarity,
+            preprocessing=self.preprocessing_of(mapped),
+            patch=self.patch_of(mapped),
+            cells=self.cells_of(mapped),
+        )
+
+    def preprocessing_of(self, modality: Modality) -> Preprocessing | SoundPreprocessing | None:
+        """How inputs of a modality are prepared; None where the checkpoint has nothing about it."""
+        known = self.preparations.get(modality)
+        return self.preprocessing if known is None else known.preprocessing
+
+    def patch_of(self, modality: Modality) -> Size:
+        """(height, width) of one patch of a modality's encoder, or the distance of two where they overlap."""
+        known = self.preparations.get(modality)
+        return self.patch if known is None else known.patch
+
+    def cells_of(self, modality: Modality) -> Size | None:
+        """(rows, columns) of a grid that covers the input of a modality's encoder evenly; see `Placement`."""
+        known = self.preparations.get(modality)
+        return self.cells if known is None else known.cells
+
+    def overlap_of(self, modality: Modality) -> Size:
+        """(height, width) that neighbouring patches of a modality's encoder share."""
+        preprocessing = self.preprocessing_of(modality)
+        return preprocessing.overlap if isinstance(preprocessing, SoundPreprocessing) else (0, 0)
 
     @property
     def logit_scale(self) -> float:
@@ -167,7 +253,7 @@ class Model:
         return next((weight.dtype for weight in self.module.parameters()), torch.float32)
 
     def prepare(self, film: Film, resize: Resize = "model") -> tuple[Tensor, Placement]:
-        """Preprocess a film: pixels [1, channel, height, width] on the model's device, and their Placement.
+        """Preprocess a film or sound: [1, channel, height, width] on the model's device, and their Placement.
 
         Raises:
             InputError: the checkpoint has no preprocessing.

@@ -110,7 +110,7 @@ class CaM2IB(Bottleneck):
         check(self.attention_learning_rate > 0, "attention_learning_rate", "above 0", self.attention_learning_rate)
 
     def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
-        ends = trace.grid is not None  # then the other side is text, whose readout token is EOS
+        ends = trace.grid is not None and trace.target_grid is None  # the other side is text, its readout token EOS
         tokens, counts = trace.memo(("tokens", self.readout_key), lambda: self._tokens(trace, ends))
         tokens, counts = tokens[pairs], counts[pairs]
         scale = trace.logit_scale if self.logits == "clip" else None

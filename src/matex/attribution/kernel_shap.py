@@ -134,7 +134,7 @@ class KernelShap:
         segments = None
         if trace.grid is not None:
             size = (inputs.shape[-2], inputs.shape[-1])
-            segments = patches(trace.grid, trace.patch, size).to(inputs.device)
+            segments = patches(trace.grid, trace.patch, size, trace.overlap).to(inputs.device)
         known = self._values(trace, item, int(content.sum()), segments)
         values = known.new_zeros(len(known), len(content))
         values[:, content] = known

@@ -67,7 +67,7 @@ def spatial_prior(
             left; or booleans of both lungs. Lung regions then lie in this patient's lungs (for every kind,
             on the atlas' boxes), those of the lower lobe also behind the heart and below the dome of the
             diaphragm, where a mask of the visible lung ends. Midline regions move with the lungs.
-        domain: "chest", or "natural" for images without a patient.
+        domain: "chest"; "natural" for images without a patient, "sound" for spectrograms.
 
     Returns:
         values in [0, 1]. Neutral, with the reason, when no region is active, when no sample falls into a
@@ -88,7 +88,7 @@ def spatial_prior(
     """
     _check_choice("kind", kind, KINDS)
     _check_choice("laterality", laterality, ("patient", "paper"))
-    _check_choice("domain", domain, ("chest", "natural"))
+    _check_choice("domain", domain, ("chest", "natural", "sound"))
     columns, rows = _samples("x", x), _samples("y", y)
     if laterality == "paper":
         warnings.warn(
@@ -116,6 +116,8 @@ def _reason_for_none(
     mentions: Sequence[Mention], active: Mapping[RegionSide, float], view: str | None, domain: str
 ) -> str | None:
     """Reason why a phrase has no prior on this image; None when it has one."""
+    if domain == "sound":
+        return "a sound has no anatomical regions"
     if domain == "natural":
         return "not a chest film (domain 'natural'): left and right are no patient's sides"
     if not is_frontal(view):

@@ -64,11 +64,18 @@ def score_subsets(
     return torch.stack([found[i] for i in range(len(different))])[back]
 
 
-def patches(grid: Size, patch: Size, size: Size) -> Tensor:
-    """Which patch each pixel belongs to, row by row from 0, [height, width]; -1 behind the last ones, read by none."""
-    numbers = torch.arange(grid[0] * grid[1]).reshape(grid)
-    read = numbers.repeat_interleave(patch[0], 0).repeat_interleave(patch[1], 1)
-    return F.pad(read, (0, size[1] - read.shape[1], 0, size[0] - read.shape[0]), value=-1)
+def patches(grid: Size, patch: Size, size: Size, overlap: Size = (0, 0)) -> Tensor:
+    """Which patch each pixel belongs to, row by row from 0, [height, width]; -1 behind the last ones, read by none.
+
+    Of patches that overlap, a pixel belongs to the one whose centre is nearest.
+    """
+    nearest: list[Tensor] = []
+    for count, distance, length, shared in zip(grid, patch, size, overlap, strict=True):
+        number = ((torch.arange(length) - shared // 2) // distance).clamp(0, count - 1)
+        nearest.append(torch.where(torch.arange(length) < count * distance + shared, number, -1))
+    rows, columns = nearest
+    numbers = rows[:, None] * grid[1] + columns
+    return torch.where((rows[:, None] < 0) | (columns < 0), -1, numbers)
 
 
 def segment_masks(segments: Tensor, kept: Tensor) -> Tensor:

@@ -1,0 +1,225 @@
+"""Pairs of image, sound and phrase: which encoders answer, where their maps lie, and what methods make of them."""
+
+import numpy as np
+import pytest
+import torch
+
+import matex
+from matex.adapters.encoder import single_row
+from matex.attribution import METHODS, make
+from matex.audio.recording import from_samples
+from matex.forward_pass import encode, run
+from matex.protocols import unserved
+from matex.samples import samples
+from matex.testing import check_model
+from matex.trace import record
+from tests.adapters.sounding import CONFIG, chirp, recording, small_model, small_network
+
+FEW = {"masks": 8, "samples": 8, "steps": 2}
+SILENCE = (np.log(np.finfo(np.float32).eps) + 4.268) / 9.138
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_model()
+
+
+@pytest.fixture(scope="module")
+def film():
+    return matex.read(samples()[0].path)
+
+
+def spectrogram(seed=0):
+    return torch.randn(2, 1, 128, 204, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+# --- the encoders ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [("image", "text"), ("audio", "text"), ("audio", "image"), ("image", "audio")])
+def test_every_pair_passes_the_conformance_suite(model, sides):
+    names = {"image": "vision"}
+
+    def library(first, second):
+        return tuple(
+            model.module({names.get(side, side): inputs})[names.get(side, side)]
+            for side, inputs in zip(sides, (first, second), strict=True)
+        )
+
+    methods = None if sides[0] == "audio" else ["grad-eclip", "ca-m2ib", "occlusion"]
+    found = check_model(model.between(*sides), library=library, methods=methods)
+    checks = {check.name: check.state for check in found}
+    for side in sides:
+        assert checks[f"{side}: the embedding is the library's own"] == "pass"
+        if side != "text":
+            assert checks[f"{sides[0]}: a planted patch is found in each corner"] == "pass"
+
+
+def test_the_learned_key_takes_its_part_of_the_softmax_and_belongs_to_no_token(model):
+    pair = model.between("audio", "image")
+    pixels = torch.randn(2, 3, 56, 70, dtype=torch.float64)
+    trace = record(pair, spectrogram(), pixels).image
+    tokens = 1 + 12 * 19
+    assert trace.attention(1).shape == (2, 5, tokens, tokens)
+    assert trace.key(1).shape == (2, 5, tokens, 6)
+    block = model.module.blocks("audio")[1]
+    seen = block.attend(block.norm(trace.hidden(1)))
+    weights = (seen.query @ seen.key.transpose(-1, -2) / 6**0.5).softmax(-1)
+    torch.testing.assert_close(trace.attention(1), weights[..., :-1])
+    torch.testing.assert_close(trace.attention_row(1), weights[:, :, 0, :-1])
+    assert float(trace.attention_row(1).sum(-1).max()) < 1
+
+
+def test_what_is_faded_out_of_a_sound_is_silent(model):
+    encoder, inputs = model.encoders["audio"], spectrogram()
+    mask = (torch.arange(204) < 100).to(inputs).expand(1, 1, 128, 204)
+    faded = encoder.fade(inputs, mask)
+    torch.testing.assert_close(faded[..., :100], inputs[..., :100])
+    torch.testing.assert_close(faded[..., 100:], torch.full_like(inputs[..., 100:], SILENCE))
+    torch.testing.assert_close(encoder.blank(inputs), torch.full_like(inputs, SILENCE))
+
+
+@pytest.mark.parametrize("modality", ["depth", "thermal", "imu"])
+def test_other_modalities_embed_and_say_that_they_have_no_picture(model, modality):
+    encoder, config = model.encoders[modality], getattr(CONFIG, modality)
+    inputs = torch.randn(2, *config.shape, dtype=torch.float64)
+    torch.testing.assert_close(encode(encoder, inputs), model.module.embed(modality, inputs))
+    forward = run(encoder, inputs)
+    assert forward.states[0].axis.grid == (None if modality == "imu" else config.grid)
+    with pytest.raises(matex.UnsupportedModel, match=f"got {modality}.* no picture"):
+        model.between(modality, "text")
+
+
+def test_the_scale_of_a_pair_is_that_of_the_published_forward(model):
+    audio, ids = spectrogram(), torch.tensor([[3757, 5, 3758], [3757, 7, 3758]])
+    pair = model.between("audio", "text")
+    published = model.module({"audio": audio, "text": ids})
+    cosine = matex.score(pair, audio, ids)
+    torch.testing.assert_close(pair.logit_scale * cosine, published["audio"] @ published["text"].T)
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_the_inputs_choose_the_encoders(model, film, tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "bark.wav"
+    soundfile.write(path, chirp(), 16000, subtype="FLOAT")
+    by_path = matex.explain(model, str(path), "a nodule", method="grad-eclip")
+    by_recording = matex.explain(model, matex.read_sound(path), "a nodule", method="grad-eclip")
+    np.testing.assert_array_equal(by_path.image.grid, by_recording.image.grid)
+    assert by_path.film.name == "bark"
+    assert [word for word, _ in by_path.words] == ["a", "nodule"]
+    assert by_path.target is None
+    there = matex.explain(model, film, path, method="grad-eclip", domain="natural")
+    back = matex.explain(model, path, film, method="grad-eclip")
+    assert there.score == pytest.approx(back.score, abs=1e-6)
+    np.testing.assert_allclose(there.target.grid, back.image.grid, atol=1e-5)
+    np.testing.assert_allclose(back.target.grid, there.image.grid, atol=1e-5)
+    assert (there.text, back.text) == ("bark", film.name)
+    assert there.image.values.shape == film.size
+    assert matex.explain(model, film, "bark.wav", method="grad-eclip").text == "bark.wav"  # a string is a phrase
+
+
+def test_a_model_without_sound_says_which_have_one():
+    with pytest.raises(matex.UnsupportedModel, match=r"encoder of audio, got 'tiny' with image, text\. imagebind:"):
+        matex.explain(matex.load("tiny"), recording(), "a nodule")
+
+
+def test_an_image_is_compared_with_another(film):
+    tiny = matex.load("tiny")
+    other = matex.read(samples()[1].path)
+    explanation = matex.explain(tiny, film, other, method="grad-eclip")
+    assert explanation.target.grid.shape == explanation.image.grid.shape == (14, 14)
+    assert matex.explain(tiny, film, film, method="grad-eclip").score == pytest.approx(1, abs=1e-5)
+
+
+def test_several_parts_of_a_recording_are_several_sounds(model):
+    whole = recording(5)
+    parts = [whole.starting_at(start) for start in (0, 1, 2)]
+    maps = [matex.explain(model, part, "a nodule", method="grad-eclip") for part in parts]
+    assert len({one.score for one in maps}) == 3
+    assert ["hears 2 of 5 s" in " ".join(one.notes) for one in maps] == [True] * 3
+
+
+# --- maps of a sound -------------------------------------------------------------------------------------------------
+
+
+def test_a_map_lies_on_the_picture_of_the_spectrogram(model):
+    """Loud noise at high frequencies in the first third: what counts there is drawn in the upper left."""
+    time = np.arange(32000) / 16000
+    tone = 0.5 * np.sin(2 * np.pi * 3300 * time) * (time < 0.6)
+    explanation = matex.explain(model, from_samples(tone, 16000), "a nodule", "occlusion", window=10)
+    change = np.abs(np.nan_to_num(explanation.image.raw))
+    rows, columns = np.indices(change.shape)
+    assert (change * rows).sum() / change.sum() < 64  # of 128, the top half
+    assert (change * columns).sum() / change.sum() < 80  # of 204
+    assert explanation.film.pixels[: 128 // 2].max() == 255
+
+
+def test_the_anatomical_prior_is_neutral_and_says_why(model):
+    explanation = matex.explain(model, recording(), "opacity in the left lower lung", method="matex")
+    assert "spatial prior neutral: a sound has no anatomical regions" in explanation.notes
+    assert np.ptp(explanation.prior) == 0
+    assert explanation.query.domain == "sound"
+    assert explanation.regions == ()
+
+
+def test_bottlenecks_explain_both_sides_of_sound_and_image(model, film):
+    """The figure of CA-M2IB with ImageBind: a map on the sound and one on the image."""
+    for method in ("m2ib", "ca-m2ib"):
+        explanation = matex.explain(model, recording(), film, method, steps=3)
+        assert explanation.image.grid.shape == (12, 19)
+        assert explanation.target.grid.shape == (4, 5)
+        assert not explanation.image.degenerate
+        assert not explanation.target.degenerate
+    report = explanation.provenance["report"]
+    assert report["image"]["target_cosine"] < 0.999  # drawn to patches of the image, not to its embedding
+
+
+def test_cross_attention_reads_the_patches_of_the_image_and_not_its_cls(model):
+    pair = model.between("audio", "image")
+    pixels = torch.randn(2, 3, 56, 70, dtype=torch.float64)
+    trace = record(pair, spectrogram(), pixels).image
+    tokens, counts = make("ca-m2ib", {})._tokens(trace, trace.grid is not None and trace.target_grid is None)
+    assert counts.sum(dim=1).tolist() == [20, 20]
+    hidden = model.module.tokens("vision", pixels)
+    for block in model.module.blocks("vision"):
+        hidden = block(hidden)
+    expected = torch.nn.functional.normalize(model.module.project("vision", hidden), dim=-1)
+    torch.testing.assert_close(tokens, expected)
+    cls = single_row(hidden, torch.zeros(2, dtype=torch.long))
+    assert cls.shape == (2, 1, 24)
+
+
+@pytest.mark.parametrize("target", ["phrase", "film"])
+def test_every_method_explains_a_sound_or_says_why_not(model, film, target):
+    names = [name for name, kind in METHODS.items() if "image" in kind.towers]
+    chosen = {name: {k: v for k, v in FEW.items() if k in METHODS[name].__dataclass_fields__} for name in names}
+    del chosen["matex-paper"]  # warns of its laterality
+    comparison = matex.compare(
+        model, recording(), "a nodule" if target == "phrase" else film, chosen, skip_unsupported=True
+    )
+    assert set(comparison) | set(comparison.left_out) == set(chosen)
+    expected = {"guided-backprop"} | ({"clip-surgery"} if target == "film" else set())
+    assert set(comparison.left_out) == expected
+    assert all(
+        unserved(METHODS[name], model.encoders["audio"]) in (None, reason)
+        for name, reason in comparison.left_out.items()
+    )
+    for name, explanation in comparison.items():
+        assert explanation.image.grid.shape in ((12, 19), (128, 204)), name
+        assert np.isfinite(explanation.image.grid).all(), name
+        assert (explanation.target is not None) == (target == "film"), name
+
+
+def test_half_precision_explains_as_float32_does():
+    from matex.adapters.imagebind import adapt
+
+    tokenizer = matex.load("tiny").tokenizer
+    maps = [
+        matex.explain(adapt(small_network().to(dtype), "small", tokenizer=tokenizer), recording(), "a nodule", "m2ib")
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    assert maps[0].score == pytest.approx(maps[1].score, abs=0.02)
+    assert np.corrcoef(maps[0].image.grid.ravel(), maps[1].image.grid.ravel())[0, 1] > 0.9
