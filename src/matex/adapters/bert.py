@@ -189,8 +189,13 @@ class BertEncoder(Words):
     modality: Literal["text"] = "text"
 
     @property
+    def _blocks(self) -> Any:
+        encoder = self.bert.encoder
+        return encoder.layer if hasattr(encoder, "layer") else encoder.layers  # as releases of transformers name them
+
+    @property
     def depth(self) -> int:
-        return len(self.bert.encoder.layer)
+        return len(self._blocks)
 
     def axis(self, inputs: Tensor) -> TokenAxis:
         valid = inputs != self.padding
@@ -234,7 +239,7 @@ class BertEncoder(Words):
         rows: Tensor | None = None,
         moving: Tensor | None = None,
     ) -> Attended:
-        half = self.bert.encoder.layer[layer].attention.self
+        half = self._blocks[layer].attention.self
         queries = normed if rows is None else single_row(normed, rows)
         query, key, value = (
             projection(tokens).unflatten(-1, (half.num_attention_heads, -1)).transpose(1, 2)
@@ -244,10 +249,10 @@ class BertEncoder(Words):
         return Attended(query, key, value, output.transpose(1, 2).flatten(2))
 
     def output_projection(self, layer: int, output: Tensor) -> Tensor:
-        return self.bert.encoder.layer[layer].attention.output.dense(output)
+        return self._blocks[layer].attention.output.dense(output)
 
     def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-        block = self.bert.encoder.layer[layer]
+        block = self._blocks[layer]
         attended = block.attention.output.LayerNorm(self.output_projection(layer, output) + hidden)
         inner = F.gelu(block.intermediate.dense(attended))
         return block.output.LayerNorm(block.output.dense(inner) + attended)
@@ -267,6 +272,6 @@ class BertEncoder(Words):
         return self.head(tokens)
 
     def stages(self) -> dict[str, list[nn.Parameter]]:
-        blocks = {f"block {layer}": self.bert.encoder.layer[layer] for layer in reversed(range(self.depth))}
+        blocks = {f"block {layer}": self._blocks[layer] for layer in reversed(range(self.depth))}
         parts: dict[str, nn.Module] = {"projection": self.head, **blocks, "embeddings": self.bert.embeddings}
         return {name: list(part.parameters()) for name, part in parts.items() if any(True for _ in part.parameters())}

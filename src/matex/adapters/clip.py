@@ -66,10 +66,10 @@ class ImageTower(Pixels, _Tower):
 
 @dataclass(frozen=True, eq=False)
 class TextTower(Words, _Tower):
-    """CLIP's causal text transformer, read out at the first end token (the largest id where the end id is 2)."""
+    """CLIP's causal text transformer, read out at the first end token (the largest id where `end` is None)."""
 
     embeddings: nn.Module = field(kw_only=True)
-    end: int = field(kw_only=True)
+    end: int | None = field(kw_only=True)
     modality: Literal["text"] = "text"
 
     def entry(self, inputs: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class TextTower(Words, _Tower):
 
     def _end(self, inputs: Tensor) -> Tensor:
         """Position of the end token, [phrase]."""
-        if self.end == 2:
+        if self.end is None:
             return inputs.argmax(dim=-1)
         ends = inputs == self.end
         if not bool(ends.any(dim=-1).all()):
@@ -166,9 +166,16 @@ def image_tower(vision: Any, projection: nn.Module) -> ImageTower:
     )
 
 
-def text_tower(text: Any, projection: nn.Module) -> TextTower:
-    """The text encoder of a transformer with the parts of transformers' CLIPTextModel."""
-    end = text.config.eos_token_id
+def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextTower:
+    """The text encoder of a transformer with the parts of transformers' CLIPTextModel.
+
+    Args:
+        text: the transformer.
+        projection: to the joint space.
+        old_ends: whether an end token of id 2 stands for the largest id, as in old configurations of CLIP.
+    """
+    ends = text.config.eos_token_id
+    end = ends[0] if isinstance(ends, list) else ends
     return TextTower(
         layers=text.encoder.layers,
         missing=_missing(text),
@@ -176,7 +183,7 @@ def text_tower(text: Any, projection: nn.Module) -> TextTower:
         final_norm=text.final_layer_norm,
         projection=projection,
         embeddings=text.embeddings,
-        end=end[0] if isinstance(end, list) else end,
+        end=None if old_ends and end == 2 else end,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from matex.adapters import clip, siglip
+from matex.adapters import clip, relatives, siglip
 from matex.adapters.checkpoint import Tensors
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Tokenizer
@@ -37,8 +37,20 @@ class Family(NamedTuple):
 FAMILIES: Mapping[str, Family] = {
     "clip": Family(clip.from_folder, clip.adapt, clip.refuse_other_end),
     "siglip": Family(siglip.build, siglip.adapt, siglip.refuse_other_end),
+    **dict.fromkeys(
+        ("metaclip_2", "chinese_clip", "altclip"),
+        Family(relatives.build, relatives.adapt, relatives.refuse_other_ends),
+    ),
 }
 """By the model_type of the configuration."""
+_NOT_READ: Mapping[str, str] = {
+    "siglip2": "SigLIP 2 with images of any shape (NaFlex); its checkpoints of a fixed size have model_type 'siglip'",
+    "align": "ALIGN, whose image tower is an EfficientNet",
+    "flava": "FLAVA, whose embeddings of image and text were trained together with a third, multimodal encoder",
+    "groupvit": "GroupViT, whose tokens are groups of patches that no grid holds",
+    "clap": "CLAP, which compares sounds with texts",
+}
+"""Dual encoders of transformers that are not read, and what they are."""
 
 
 @MODELS("hf:")
@@ -120,6 +132,11 @@ def image_size(module: Any) -> Size:
 
 
 def _family(model_type: Any, source: str) -> Family:
+    if isinstance(model_type, str) and model_type in _NOT_READ:
+        raise UnsupportedModel(
+            f"Expected a checkpoint of model_type {', '.join(map(repr, FAMILIES))}, got {_NOT_READ[model_type]}, in "
+            f"{source}. Its scores can be explained: matex.from_score."
+        )
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise UnsupportedModel(
             f"Expected a checkpoint of model_type {', '.join(map(repr, FAMILIES))}, got {shown(model_type)} in "

@@ -11,7 +11,9 @@ from matex.adapters.checkpoint import Tensors, first_line, fit
 from matex.errors import CheckpointError
 
 
-def build_as(kind: str, config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:
+def build_as(
+    kind: str, config: Mapping[str, Any], tensors: Tensors, source: str, renamed: Mapping[str, str] | None = None
+) -> nn.Module:
     """Build a model of transformers with these weights, float32, in evaluation mode.
 
     Args:
@@ -19,6 +21,7 @@ def build_as(kind: str, config: Mapping[str, Any], tensors: Tensors, source: str
         config: content of its config.json.
         tensors: by the names of its state dict; position ids that old files carry are left out.
         source: named in refusals.
+        renamed: parts of names in files to those that newer releases of transformers give them.
 
     Raises:
         CheckpointError: a configuration that the class refuses, or weights that do not fit it.
@@ -35,5 +38,9 @@ def build_as(kind: str, config: Mapping[str, Any], tensors: Tensors, source: str
             f"Expected a configuration of {kind} in {source!r}, got one that it refuses: {first_line(error)}. "
             "Correct config.json."
         ) from error
+    expected = module.state_dict().keys()
+    for old, new in (renamed or {}).items():
+        if not any(old in name for name in expected):
+            tensors = {name.replace(old, new): value for name, value in tensors.items()}
     fit(module, {name: value for name, value in tensors.items() if not name.endswith("position_ids")}, source)
     return module
