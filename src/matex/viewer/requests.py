@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
 
 from matex.errors import InputError, shown
+from matex.geometry import Box
 
 
 class Refused(Exception):
@@ -52,18 +53,18 @@ async def read_json(request: Request, limit: int, seconds: float) -> Fields:
         raise Refused(415, "Expected content type application/json.")
     body = await read_body(request, limit, seconds)
     try:
-        values = json.loads(body)
+        values: object = json.loads(body)
     except (ValueError, RecursionError):
         raise Refused(400, "Expected a JSON object.") from None
     if not isinstance(values, dict):
         raise Refused(400, "Expected a JSON object.")
-    return Fields(values)
+    return Fields(cast("dict[str, object]", values))
 
 
 class Fields:
     """The fields of a JSON object, each read as the type that it must have."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, object]) -> None:
         self._values = values
 
     def text(self, name: str, longest: int, default: str | None = None) -> str:
@@ -83,9 +84,7 @@ class Fields:
         Raises:
             InputError: another type, more of them, or longer ones.
         """
-        values = self._values.get(name)
-        if not isinstance(values, list) or len(values) > most:
-            raise InputError(f"Expected {name} as a list of at most {most} texts, got {shown(values)}.")
+        values = self._list(name, most)
         return [Fields({name: value}).text(name, longest) for value in values]
 
     def one_of(self, name: str, choices: tuple[str, ...], default: str) -> str:
@@ -99,36 +98,53 @@ class Fields:
             raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
         return value
 
-    def mapping(self, name: str) -> dict[str, Any]:
+    def mapping(self, name: str) -> dict[str, object]:
         """A flat object of plain values; empty where it is missing.
 
         Raises:
             InputError: anything else.
         """
-        value = self._values.get(name) or {}
-        if not isinstance(value, dict) or len(value) > 64:
-            raise InputError(f"Expected {name} as an object, got {shown(value)}.")
-        return value
+        value = self._values.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or len(cast("dict[str, object]", value)) > 64:
+            raise InputError(f"Expected {name} as an object, got another type or too many entries.")
+        return cast("dict[str, object]", value)
 
-    def boxes(self, name: str, most: int) -> list[tuple[float, float, float, float]]:
-        """Boxes (x0, y0, x1, y1) as fractions of the film.
+    def boxes(self, name: str, most: int) -> list[Box]:
+        """Boxes (x0, y0, x1, y1) as fractions of the film, at least one.
 
         Raises:
             InputError: anything else, or an empty box.
         """
+        values = self._list(name, most)
+        if not values:
+            raise InputError(f"Expected at least one box in {name}, got none.")
+        return [_box(value) for value in values]
+
+    def _list(self, name: str, most: int) -> list[object]:
+        """A list of bounded length.
+
+        Raises:
+            InputError: anything else.
+        """
         values = self._values.get(name)
-        if not isinstance(values, list) or not 0 < len(values) <= most:
-            raise InputError(f"Expected {name} as 1 to {most} boxes, got {shown(values)}.")
-        boxes: list[tuple[float, float, float, float]] = []
-        for box in values:
-            if not isinstance(box, list) or len(box) != 4 or not all(_is_fraction(edge) for edge in box):
-                raise InputError(f"Expected a box of 4 fractions of the film, got {shown(box)}.")
-            x0, y0, x1, y1 = map(float, box)
-            if x1 <= x0 or y1 <= y0:
-                raise InputError(f"Expected a box with x0 < x1 and y0 < y1, got {shown(box)}.")
-            boxes.append((x0, y0, x1, y1))
-        return boxes
+        if not isinstance(values, list) or len(cast("list[object]", values)) > most:
+            raise InputError(f"Expected {name} as a list of at most {most} entries, got another type or more.")
+        return cast("list[object]", values)
 
 
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+def _box(value: object) -> Box:
+    """A box from its four edges, each a fraction.
+
+    Raises:
+        InputError: anything else, or an empty box.
+    """
+    edges = cast("list[object]", value) if isinstance(value, list) else []
+    numbers = [float(edge) for edge in edges if isinstance(edge, int | float) and not isinstance(edge, bool)]
+    if len(edges) != 4 or len(numbers) != 4 or not all(0 <= number <= 1 for number in numbers):
+        raise InputError("Expected a box of 4 fractions of the film, x0, y0, x1, y1, got something else.")
+    x0, y0, x1, y1 = numbers
+    if x1 <= x0 or y1 <= y0:
+        raise InputError(f"Expected a box with x0 < x1 and y0 < y1, got {shown(numbers)}.")
+    return (x0, y0, x1, y1)
