@@ -277,7 +277,7 @@ class _Stream:
             raise InputError(f"Expected on_error to be stop or skip, got {shown(self.on_error)}.")
         count(self.batch_size, "batch_size", high=MAX_BATCH)
         count(self.workers, "workers", high=1024)
-        require(self.method, make(self.method, self.parameters), self.model.image)
+        require(self.method, make(self.method, self.parameters), self.model.image, self.model.text)
 
     def results(
         self, pairs: Iterable[tuple[int, Any]], total: int | None, progress: bool

@@ -171,7 +171,7 @@ def compare(
         except (UnsupportedModel, ImportError) as error:
             if not skip_unsupported:
                 raise
-            comparison.left_out[name] = unserved(make(name, parameters), model.image) or str(error)
+            comparison.left_out[name] = unserved(make(name, parameters), model.image, model.text) or str(error)
     return comparison
 
 
@@ -219,7 +219,7 @@ def attribute(
     if not isinstance(tower, str) or tower not in ("image", "text"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"Expected tower 'image' or 'text', got {shown(tower)}.")
     chosen = make(method, parameters)
-    require(method, chosen, getattr(model, tower))
+    require(method, chosen, *((model.image, model.text) if tower == "image" else (model.text, model.image)))
     pixels, token_ids = pixels.to(model.device, model.dtype), token_ids.to(model.device)
     contexts: list[ImageContext] = []
     if text is not None:
@@ -374,8 +374,8 @@ def _traced(
     contexts = [subject.context for subject in subjects]
     others_of = () if target is None else [target.query.context(target.placement, ())]
     trace = trace_inputs(model, pixels, others, pairs, contexts, methods, other_contexts=others_of)
-    for side in (trace.image, trace.text):
-        if gradient_blocks(methods, side.tower):
+    for side, other in ((trace.image, trace.text), (trace.text, trace.image)):
+        if gradient_blocks(methods, side.tower, other.tower):
             side.run_backward()
     return Traced(model, trace, tuple(subjects), None if target is None else target.placement)
 
@@ -417,14 +417,14 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
         InputError: a method that returns something else than maps.
     """
     model, trace, count = traced.model, traced.trace, len(traced.subjects)
-    require(name, method, model.image)
+    require(name, method, model.image, model.text)
     start = time.perf_counter()
     fused = method if isinstance(method, Fused) else None
     values, terms = raw_maps(method, trace.image)
     grids = _shaped(name, values, count, _GRID)
     priors = fused.spatial_priors(trace.image) if fused else []
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
-    wordless = unserved(method, model.text)
+    wordless = unserved(method, model.text, model.image)
     on_words = traced.target is None
     other = None if wordless else _shaped(name, method(trace.text), count, ("tokens",) if on_words else _GRID)
     tokens, target_grids = (other, None) if on_words else (None, other)

@@ -52,7 +52,8 @@ class Method(Protocol):
     The constants below are literals, since `matex.catalog` reads them without running the file.
 
     `towers` names the towers it is defined on ("image", "text"). `source` is the paper with its equations. A method
-    may further declare: `needs`, what it asks of a tower, keys of `NEEDS`; `passes`, what a map costs in forwards and
+    may further declare: `needs`, what it asks of a tower, keys of `NEEDS`; `other_needs`, what it asks of the other
+    side's tower; `passes`, what a map costs in forwards and
     backwards; `equation`, the formula; `errors`, known errors and gaps of the source, each with what is done about it;
     and, when it has a `seed`, `draws`: what depends on the seed.
     """
@@ -180,31 +181,38 @@ def side(encoder: Encoder) -> Literal["image", "text"]:
     return "text" if encoder.modality == "text" else "image"
 
 
-def unserved(method: Method | type[Method], tower: Encoder) -> str | None:
-    """Why an encoder cannot serve a method, as half a sentence; None when it can."""
+def unserved(method: Method | type[Method], tower: Encoder, other: Encoder) -> str | None:
+    """Why an encoder cannot serve a method, as half a sentence; None when it can.
+
+    Args:
+        method: or its class.
+        tower: the encoder that is explained.
+        other: the encoder of the other side.
+    """
     if side(tower) not in method.towers:
         return f"it explains the {' and '.join(method.towers)} tower alone"
-    needs: tuple[str, ...] = getattr(method, "needs", ())
-    for need in needs:
-        if need in tower.missing:
-            return f"it needs {NEEDS[need]}, and {tower.missing[need]}"
-        if not isinstance(tower, _PROTOCOLS[need]):
-            return f"it needs {NEEDS[need]}, which this {tower.modality} encoder does not have"
+    for encoder, needs in ((tower, "needs"), (other, "other_needs")):
+        for need in getattr(method, needs, ()):
+            of = "" if encoder is tower else f" of the {other.modality} side"
+            if need in encoder.missing:
+                return f"it needs {NEEDS[need]}{of}, and {encoder.missing[need]}"
+            if not isinstance(encoder, _PROTOCOLS[need]):
+                return f"it needs {NEEDS[need]}{of}, which this {encoder.modality} encoder does not have"
     return None
 
 
-def require(name: str, method: Method, tower: Encoder) -> None:
+def require(name: str, method: Method, tower: Encoder, other: Encoder) -> None:
     """Refuse a method that an encoder cannot serve, naming those that it can.
 
     Raises:
         InputError: a method that is not defined on this kind of encoder.
         UnsupportedModel: an encoder that lacks what the method needs.
     """
-    why = unserved(method, tower)
+    why = unserved(method, tower, other)
     if why is None:
         return
-    others = [other for other, kind in METHODS.items() if unserved(kind, tower) is None]
+    served = [known for known, kind in METHODS.items() if unserved(kind, tower, other) is None]
     refusal = InputError if side(tower) not in method.towers else UnsupportedModel
     raise refusal(
-        f"Expected a method for this {tower.modality} tower, got {name!r}: {why}. There are {', '.join(others)}."
+        f"Expected a method for this {tower.modality} tower, got {name!r}: {why}. There are {', '.join(served)}."
     )

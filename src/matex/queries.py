@@ -251,13 +251,14 @@ def trace_inputs(
     """
     if isinstance(model, BlackBox):
         return record_scores(model, pixels, token_ids, pairs, contexts)
-    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, getattr(model, tower)) for tower in towers}
+    sides = {"image": (model.image, model.text), "text": (model.text, model.image)}
+    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
     return record(model, pixels, token_ids, pairs, contexts=contexts, other_contexts=other_contexts, **blocks)
 
 
-def gradient_blocks(methods: Sequence[Method], tower: Encoder) -> int:
+def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:
     """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(0 if unserved(method, tower) else method.gradient_blocks(side(tower)) for method in methods)
+    return max(0 if unserved(method, tower, other) else method.gradient_blocks(side(tower)) for method in methods)
 
 
 def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.encoder import Attentive, Encoder, Modality, Staged, State
+from matex.adapters.encoder import Attentive, Modality, Staged, State
 from matex.adapters.model import Encoded, Model
+from matex.attribution import METHODS
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import embed, encode, run
-from matex.protocols import METHODS, Method, make, unserved
+from matex.protocols import Method, make, unserved
 from matex.trace import Trace, record
 
 Library = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -418,9 +419,8 @@ def _method_checks(model: Model, images: Tensor, phrases: Tensor, methods: Seque
 
 
 def _method_fault(model: Model, images: Tensor, phrases: Tensor, name: str, side: str) -> str:
-    encoder: Encoder = getattr(model, side)
     method = _cheap(name)
-    if unserved(method, encoder):
+    if unserved(method, *((model.image, model.text) if side == "image" else (model.text, model.image))):
         return ""
     traces = record(model, images[:1], phrases[:1])
     trace = traces.image if side == "image" else traces.text

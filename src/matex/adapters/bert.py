@@ -165,6 +165,9 @@ class Bert(nn.Module):
             self.pooler = Pooler(config)
 
 
+GELU: Mapping[str, str] = {"relu": "this tower's activation is gelu"}
+
+
 @dataclass(frozen=True, eq=False)
 class BertEncoder(Words):
     """A BERT as a chain of post-norm blocks, and how its embedding is read.
@@ -185,7 +188,7 @@ class BertEncoder(Words):
     padding: int = 0
     taps: tuple[int, ...] = ()
     pools_padding: bool = False
-    missing: Mapping[str, str] = field(default_factory=lambda: {"relu": "this tower's activation is gelu"})
+    missing: Mapping[str, str] = field(default_factory=lambda: GELU)
     modality: Literal["text"] = "text"
 
     @property

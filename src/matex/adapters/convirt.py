@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters import resnet
-from matex.adapters.bert import Bert, BertConfig, BertEncoder
+from matex.adapters.bert import GELU, Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.grid import GridEncoder, no_attention, patch_of
 from matex.adapters.model import MODELS, Model, Options, Similarity
@@ -150,10 +150,8 @@ def adapt(module: Convirt, name: str, path: Path | None = None, options: Options
     config, size = module.bert_model.config, PREPROCESSING.size
     words, missing = bert_tokenizer(options or Options(), path, TOKENIZER, config.vocab_size)
     patch = patch_of(image, size)
-    mixed = {
-        "joint tokens": "its projection is not linear, so that the embedding is no mean over places in joint space"
-    }
-    text = BertEncoder(module.bert_model, Head(module.bert_l1, module.bert_l2), "mean")
+    mixed = {"joint tokens": "its projection is not linear: the embedding is no mean of tokens in the joint space"}
+    text = BertEncoder(module.bert_model, Head(module.bert_l1, module.bert_l2), "mean", missing={**GELU, **mixed})
     return Model(
         name=name,
         module=module,

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters import resnet, swin
-from matex.adapters.bert import Bert, BertConfig, BertEncoder
+from matex.adapters.bert import GELU, Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.grid import GridEncoder, JointGridEncoder, no_attention, patch_of
 from matex.adapters.model import MODELS, Model, Options, Similarity
@@ -243,7 +243,7 @@ def adapt(module: CxrClip, name: str, path: Path | None = None, options: Options
     patch = patch_of(network, preprocessing.size)
     if isinstance(trunk, SwinTrunk):
         lacks = {
-            "relu": "this tower's activation is gelu",
+            **GELU,
             "joint tokens": "it was trained to read one patch in the joint space, that at the top left",
         }
         image = GridEncoder(network, preprocessing.size, patch, {**no_attention("a Swin transformer"), **lacks})

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters import resnet, swin
-from matex.adapters.bert import Bert, BertConfig, BertEncoder
+from matex.adapters.bert import GELU, Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.folder import read_weights
 from matex.adapters.grid import JointGridEncoder, no_attention, patch_of
@@ -204,7 +204,7 @@ def adapt(module: MedClip, name: str, path: Path | None = None, options: Options
     words, missing = bert_tokenizer(options, path, TOKENIZER, config.vocab_size)
     patch = patch_of(image, PREPROCESSING.size)
     kind = "a Swin transformer" if isinstance(image, SwinEncoder) else "a ResNet"
-    lacks = {} if isinstance(image, ResNetEncoder) else {"relu": "this tower's activation is gelu"}
+    lacks = {} if isinstance(image, ResNetEncoder) else GELU
     return Model(
         name=name,
         module=module,

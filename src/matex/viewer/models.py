@@ -43,6 +43,6 @@ class Models:
 
     def refusals(self, name: str) -> dict[str, str]:
         """Methods that a model cannot serve, each with the reason."""
-        tower = self[name].image
-        reasons = {method: unserved(kind, tower) for method, kind in METHODS.items()}
+        model = self[name]
+        reasons = {method: unserved(kind, model.image, model.text) for method, kind in METHODS.items()}
         return {method: reason for method, reason in reasons.items() if reason is not None}
