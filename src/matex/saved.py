@@ -42,6 +42,7 @@ KINDS: Mapping[str, tuple[type[object], ...]] = {
     "provenance.model.tokenizer": (dict, type(None)),
     "provenance.model.heads": (list, type(None)),
     "provenance.model.activation": (str, type(None)),
+    "provenance.model.resolution": (int, type(None)),
     "provenance.model.dtype": (str,),
     "provenance.model.weights_sha256": (str, type(None)),
     "provenance.token_ids": (list,),
@@ -57,6 +58,7 @@ MAY_LACK = frozenset(
         "provenance.model.tokenizer",
         "provenance.model.heads",
         "provenance.model.activation",
+        "provenance.model.resolution",
         "provenance.plugin",
     }
 )

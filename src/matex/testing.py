@@ -162,8 +162,14 @@ def _of_transformers(model: Model) -> Library | None:
         return None
 
     def features(pixels: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+        other = tuple(pixels.shape[-2:]) != getattr(model.image, "size", tuple(pixels.shape[-2:]))
+        finer: dict[str, bool] = {"interpolate_pos_encoding": True} if other else {}
+        valid = model.text.axis(token_ids).valid.long()
         with torch.no_grad():
-            found = module.get_image_features(pixels), module.get_text_features(token_ids)
+            found = (
+                module.get_image_features(pixels, **finer),
+                module.get_text_features(token_ids, attention_mask=valid),
+            )
         image, text = (getattr(one, "pooler_output", one) for one in found)
         return image, text
 

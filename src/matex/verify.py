@@ -63,6 +63,7 @@ def load_recorded(saved: Saved, model: str | None, tokenizer: str | None, device
             dtype=saved["provenance.model.dtype"],
             heads=recorded.get("heads"),
             activation=recorded.get("activation"),
+            resolution=recorded.get("resolution"),
             cached_only=model is None and tokenizer is None,
         )
     except CheckpointError as error:

@@ -25,6 +25,7 @@ from matex.adapters import (
 from matex.adapters.black_box import from_score
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
+from matex.adapters.resolution import at_resolution
 from matex.adapters.tokenizer import describe_tokenizer
 from matex.coerce import as_type
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
@@ -44,6 +45,7 @@ def load(
     dtype: DTypeName = "float32",
     heads: Sequence[int] | None = None,
     activation: str | None = None,
+    resolution: int | None = None,
     cached_only: bool = False,
 ) -> Model:
     """Load a model by name, ready to be explained.
@@ -55,7 +57,8 @@ def load(
         processor: of a model in memory: the processor of transformers that belongs to it, with its tokenizer and its
             image processor. Without it only `attribute` works, on inputs that the caller prepared.
         image_processor: of a model in memory, where there is no processor of both.
-        preset: for openai: files, "clip", "chexzero" or "cxr-repair"; for medclip:, see its loader.
+        preset: for openai: files, "clip", "chexzero" or "cxr-repair"; for open-clip: files, the name of the
+            architecture; for medclip:, see its loader.
         tokenizer: folder or hub id of the tokenizer, for checkpoints without one; for a model in memory also a fast
             tokenizer of transformers.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of CUDA and CPU that is available.
@@ -64,6 +67,8 @@ def load(
         heads: attention heads of the image and of the text tower, for openai: files whose preset does not know them.
         activation: of the feed-forward parts, for openai: files that differ from their preset, as transformers names
             it: "gelu", "quick_gelu".
+        resolution: side of the model's input, pixels, where it is not the trained one: a finer grid of patches by
+            interpolated position embeddings, for CLIP, SigLIP and what has their image towers.
         cached_only: do not contact the model hub; what its cache holds still loads.
 
     Raises:
@@ -92,7 +97,7 @@ def load(
         if device != "auto" or dtype != "float32":
             raise InputError("Expected no device or dtype with a model in memory. Move it before it is given.")
         options = Options(preset, None, _pair_of_heads(heads), activation, cached_only)
-        return in_memory.load(name, options, processor, tokenizer, image_processor)
+        return _at(resolution, in_memory.load(name, options, processor, tokenizer, image_processor))
     if processor is not None or image_processor is not None:
         raise InputError("Expected a processor only with a model in memory. A model of files has its own next to it.")
     if tokenizer is not None and not isinstance(tokenizer, str | Path):
@@ -109,7 +114,16 @@ def load(
     model.module.to(where, getattr(torch, dtype))
     if dtype in ("float16", "bfloat16"):
         refuse_not_finite(model.module.state_dict(), name)
-    return _recorded(model, tokenizer)
+    return _at(resolution, _recorded(model, tokenizer))
+
+
+def _at(resolution: int | None, model: Model) -> Model:
+    """The model at the resolution that the caller gave, if any."""
+    if resolution is None:
+        return model
+    if isinstance(resolution, bool) or not isinstance(resolution, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"Expected resolution as an integer, pixels, got {shown(resolution)}.")
+    return at_resolution(model, resolution)
 
 
 def _check_name(name: Any) -> None:

@@ -352,7 +352,10 @@ def adapt(
         vocabulary=sizes.vocab_size,
         similarity=Similarity(clip.temperature(module, name)),
         missing=missing,
-        record={"heads": list(options.heads)} if options.heads else {},
+        record={
+            **({"preset": options.preset} if options.preset else {}),
+            **({"heads": list(options.heads)} if options.heads else {}),
+        },
         notes=notes,
     )
 

@@ -57,6 +57,7 @@ class ModelChoice:
     resize: Resize = "model"
     heads: tuple[int, int] | None = None
     activation: str | None = None
+    resolution: int | None = None
 
 
 @dataclass(frozen=True)

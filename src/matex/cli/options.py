@@ -137,7 +137,9 @@ class ModelOptions:
             autocompletion=complete_model,
         ),
     ] = None
-    preset: Annotated[str | None, typer.Option(help="For openai: files: clip, chexzero or cxr-repair.")] = None
+    preset: Annotated[
+        str | None, typer.Option(help="For openai: files clip, chexzero or cxr-repair; for open-clip: files ViT-B-16.")
+    ] = None
     tokenizer: TokenizerOption = None
     device: DeviceOption = "auto"
     dtype: Annotated[
@@ -150,6 +152,9 @@ class ModelOptions:
     ] = None
     activation: Annotated[
         str | None, typer.Option(help="For openai: files that differ from their preset: gelu, quick_gelu.")
+    ] = None
+    resolution: Annotated[
+        int | None, typer.Option(help="Side of the model's input, pixels: a finer grid by interpolated positions.")
     ] = None
 
     def load(self) -> Model:
@@ -165,6 +170,7 @@ class ModelOptions:
             dtype=self.dtype,
             heads=heads,
             activation=self.activation,
+            resolution=self.resolution,
         )
 
     def report_default(self) -> None:

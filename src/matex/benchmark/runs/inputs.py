@@ -121,6 +121,7 @@ def open_model(choice: ModelChoice) -> Model:
         dtype=choice.dtype,
         heads=choice.heads,
         activation=choice.activation,
+        resolution=choice.resolution,
     )
 
 
