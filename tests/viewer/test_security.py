@@ -184,14 +184,14 @@ def test_oversized_bodies_are_refused_before_they_are_read():
 
 
 def test_slow_bodies_time_out_and_delay_nobody():
-    for viewer in run_viewer(Limits(body_seconds=0.6)):
+    for viewer in run_viewer(Limits(body_seconds=2)):
         request = f"POST /{TOKEN}/api/films HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n".encode()
         slow = [socket.create_connection(("127.0.0.1", viewer.port)) for _ in range(20)]
         for connection in slow:
             connection.sendall(request + b"x")
         start = time.perf_counter()
         assert viewer.get("static/film.js").status == 200
-        assert time.perf_counter() - start < 0.5
+        assert time.perf_counter() - start < 1.5
         assert all(connection.recv(100).startswith(b"HTTP/1.1 408") for connection in slow)
         for connection in slow:
             connection.close()
