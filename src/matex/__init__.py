@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
     from matex.images import Film, read
+    from matex.interaction import Interactions, interactions
     from matex.pipeline import attribute, compare, explain, score
     from matex.reports import ReportSentence, explain_report
     from matex.results import Audit, Explanation, SaliencyMap
@@ -41,6 +42,8 @@ _HOME = {
     "Film": "images",
     "read": "images",
     "read_sound": "audio.recording",
+    "Interactions": "interaction",
+    "interactions": "interaction",
     "Audit": "results",
     "Model": "adapters",
     "from_score": "adapters",
@@ -64,6 +67,7 @@ __all__ = [
     "Explanation",
     "Film",
     "InputError",
+    "Interactions",
     "MissingExtra",
     "Model",
     "Pair",
@@ -82,6 +86,7 @@ __all__ = [
     "explain_each",
     "explain_report",
     "from_score",
+    "interactions",
     "load",
     "methods",
     "models",

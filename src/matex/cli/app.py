@@ -19,6 +19,7 @@ from matex.cli.demo import demo
 from matex.cli.dicom import app as dicom
 from matex.cli.explain import explain
 from matex.cli.failures import INTERRUPTED, describe
+from matex.cli.interactions import interactions
 from matex.cli.lists import methods, models
 from matex.cli.options import grouped
 from matex.cli.output import guarded_output
@@ -32,6 +33,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     explain,
     compare,
     audit,
+    interactions,
     serve,
     methods,
     models,

@@ -1,0 +1,116 @@
+"""matex interactions: which word of a phrase goes with which place of a film."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from matex.cli.options import (
+    FilmOptions,
+    ImageArgument,
+    JsonOption,
+    ModelOptions,
+    ParameterOption,
+    TextArgument,
+)
+from matex.cli.parameters import parse_parameters, read_option
+from matex.cli.printing import indented
+from matex.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from matex.interaction import Interactions
+
+
+def interactions(
+    image: ImageArgument,
+    text: TextArgument,
+    method: Annotated[
+        str,
+        typer.Option("-m", "--method", help="second-order, banzhaf, shapley, or a method of matex methods."),
+    ] = "second-order",
+    parameter: ParameterOption = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("interactions"),
+    json: JsonOption = False,
+    *,
+    film: FilmOptions,
+    model: ModelOptions,
+) -> None:
+    """Show which word goes with which place.
+
+    Writes interactions.json, interactions.npy (word, rows, columns) and interactions.png, a picture for each word on
+    one scale.
+    """
+    import matex
+    from matex.files import check_folder
+    from matex.serialise import strict_json
+
+    parameters = _parameters(method, parameter or [])
+    check_folder(out)
+    read = film.read(image)
+    found = matex.interactions(
+        model.load(),
+        read,
+        text,
+        method,
+        resize=film.resize,
+        domain=film.domain,
+        lung_mask=film.read_mask(read),
+        **parameters,
+    )
+    found.save(out)
+    if json:
+        print(strict_json(found.to_dict()))
+    else:
+        _print_words(found, out)
+    model.report_default()
+
+
+def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE strings as parameters of a way; those of an attribution method go to the method.
+
+    Raises:
+        InputError: not KEY=VALUE, or a value of another type.
+        UnknownName: no such way or parameter.
+    """
+    from matex.errors import UnknownName
+    from matex.interaction.ways import WAYS, WordMaps
+    from matex.protocols import METHODS
+
+    if way not in WAYS and way not in METHODS:
+        raise UnknownName("way", way, (*WAYS, *METHODS))
+    kind = WAYS[way] if way in WAYS else WordMaps  # noqa: SIM401  a registry has no get
+    hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
+    values: dict[str, Any] = {}
+    others: list[str] = []
+    for item in given:
+        name, sign, text = item.partition("=")
+        if not sign:
+            raise InputError(f"Expected -p KEY=VALUE, got {shown(item)}.")
+        if name in hints and name != "method":
+            values[name] = read_option(name, text, hints[name])
+        elif way in WAYS:
+            raise UnknownName(f"parameter of {way}", name, tuple(hints))
+        else:
+            others.append(item)
+    return {**values, **(parse_parameters(way, others) if others else {})}
+
+
+def _print_words(found: Interactions, out: Path) -> None:
+    """Where each word has its highest value, and what the way measured of itself."""
+    import numpy as np
+
+    print(f"{found.method}: score {found.score:.3f}")
+    rows, columns = found.values.shape[1:]
+    width = max(len(word) for word in found.words)
+    for word, grid in zip(found.words, found.values, strict=True):
+        row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+        print(
+            f"  {word:{width}}  highest in row {row + 1} of {rows}, column {column + 1} of {columns}: {grid.max():.5f}"
+        )
+    for name, value in found.report.items():
+        print(indented(f"{name.replace('_', ' ')}: {'undefined' if value is None else f'{value:.4g}'}"))
+    print(f"Wrote {out}. Not for diagnosis.")

@@ -1,0 +1,115 @@
+"""`interactions`: one question, several ways to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.adapters.model import Model, check_model
+from matex.errors import UnknownName
+from matex.forward_pass import encode
+from matex.geometry import Resize
+from matex.interaction.result import Interactions
+from matex.interaction.sides import word_groups
+from matex.interaction.ways import WAYS, Pair, Way, WordMaps
+from matex.pipeline import check_phrase
+from matex.protocols import METHODS, make, require
+from matex.queries import Domain, Query, prepare
+from matex.registry import build
+from matex.serialise import method_parameters, version_of
+
+
+def interactions(
+    model: Model,
+    image: Any,
+    text: str,
+    method: str = "second-order",
+    *,
+    resize: Resize = "model",
+    domain: Domain = "chest",
+    view: str | None = None,
+    mirrored: bool | None = None,
+    lung_mask: NDArray[np.generic] | None = None,
+    **parameters: Any,
+) -> Interactions:
+    """Which word goes with which place: a matrix of the words of a phrase against the places of an image.
+
+    Args:
+        model: from `matex.load`; both encoders must give embeddings.
+        image: path, array or PIL image, as `matex.explain` takes it.
+        text: the phrase.
+        method: "second-order" (integrated, with a closed form), "banzhaf" or "shapley" (parts are removed), or the name
+            of an attribution method, whose map is made for each word.
+        resize, domain, view, mirrored, lung_mask: see `matex.explain`.
+        **parameters: of the way: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`; or
+            those of the method.
+
+    Raises:
+        InputError: an image or phrase that cannot be read, or a parameter outside its range.
+        UnknownName: no such way or parameter.
+        UnsupportedModel: a model without what the way needs.
+
+    Examples:
+        >>> found = matex.interactions(model, film, "opacity in the left lung")
+        >>> found.words, found.values.shape
+        (('opacity', 'in', 'the', 'left', 'lung'), (5, 14, 14))
+        >>> abs(found.report["closed_form_error"]) < 0.02
+        True
+    """
+    check_model(model)
+    check_phrase(text)
+    way = _way(method, parameters, model)
+    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
+    prepared = prepare(model, query)
+    phrase = model.encode(text)
+    token_ids = model.batch([phrase])
+    words, groups = word_groups(text, phrase.spans, token_ids.shape[1])
+    pair = Pair(model, prepared.pixels, token_ids, words, groups)
+    found = way(pair)
+    score = encode(pair.image, pair.pixels) @ encode(pair.text, token_ids).T
+    return Interactions(
+        query=query,
+        words=words,
+        values=found.values.detach().cpu().float().numpy(),
+        placement=replace(prepared.placement, patch=found.patch or prepared.placement.patch),
+        score=float(score[0, 0]),
+        method=method,
+        parameters=_settings(way),
+        report=found.report,
+        provenance={
+            "matex": version_of("matex"),
+            "model": {"name": model.name, "weights_sha256": model.weights_sha256},
+            "image": {"name": query.film.name, "sha256": query.film.sha256},
+            "text": text,
+            "resize": resize,
+            "domain": domain,
+        },
+    )
+
+
+def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:
+    """The way of this name with these parameters.
+
+    Raises:
+        UnknownName: neither a way nor a method, or a parameter that it does not have.
+        UnsupportedModel: a model that cannot serve the method.
+    """
+    if name in WAYS:
+        return build(WAYS, name, parameters, "matex interactions --help shows them")
+    if name not in METHODS:
+        raise UnknownName("way", name, (*WAYS, *METHODS))
+    own = {key: parameters[key] for key in ("text_layer", "nodes") if key in parameters}
+    method = make(name, {key: value for key, value in parameters.items() if key not in own})
+    require(name, method, model.image)
+    return WordMaps(method, **own)
+
+
+def _settings(way: Way) -> dict[str, Any]:
+    """The parameters of a way, those of its method with them."""
+    settings = {field.name: getattr(way, field.name) for field in fields(way)}
+    method = settings.pop("method", None)
+    return settings if method is None else {**method_parameters(method), **settings}

@@ -1,0 +1,128 @@
+"""The matrix of words against places, with what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matex.errors import InputError, shown
+from matex.geometry import Placement
+from matex.queries import Query
+from matex.results import DISCLAIMER, SaliencyMap
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """How much each word and each place contribute together to the score of an image and a phrase.
+
+    Args:
+        query: film and phrase.
+        words: of the phrase, in reading order.
+        values: raw and signed, float32 [word, rows, columns].
+        placement: of the grid in the film.
+        score: cosine similarity of image and phrase.
+        method: name of the way.
+        parameters: of that way.
+        report: what it measured of itself, such as the error of its closed form; None for what is undefined.
+        provenance: model, film and phrase, as plain data.
+    """
+
+    query: Query
+    words: tuple[str, ...]
+    values: NDArray[np.float32]
+    placement: Placement
+    score: float
+    method: str
+    parameters: Mapping[str, Any]
+    report: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __repr__(self) -> str:
+        """One line: words, grid and way."""
+        rows, columns = self.values.shape[1:]
+        return f"Interactions({len(self.words)} words x {rows} x {columns}, {self.method}, {self.query.text!r})"
+
+    def of(self, word: str | int) -> SaliencyMap:
+        """The map of one word.
+
+        Args:
+            word: as it stands in the phrase, or its number; of equal words the first.
+
+        Raises:
+            InputError: no such word.
+        """
+        return self._maps[self._number(word)]
+
+    @cached_property
+    def _maps(self) -> tuple[SaliencyMap, ...]:
+        return tuple(SaliencyMap(grid, self.placement) for grid in self.values)
+
+    def at(self, box: tuple[float, float, float, float]) -> tuple[tuple[str, float], ...]:
+        """How much each word is supported by a part of the film: the mean of its map inside.
+
+        Args:
+            box: (x0, y0, x1, y1), original pixels.
+
+        Returns:
+            (word, mean) in reading order; NaN where the model saw nothing of the box.
+
+        Raises:
+            InputError: a box without pixels of the film.
+        """
+        x0, y0, x1, y1 = (float(value) for value in box)
+        height, width = self.placement.original
+        left, top, right, bottom = int(max(x0, 0)), int(max(y0, 0)), int(min(x1, width)), int(min(y1, height))
+        if not (left < right and top < bottom):
+            raise InputError(
+                f"Expected a box (x0, y0, x1, y1) with pixels of this film of {width} x {height}, got {shown(box)}."
+            )
+        found: list[tuple[str, float]] = []
+        for word, image in zip(self.words, self._maps, strict=True):
+            part = image.raw[top:bottom, left:right]
+            found.append((word, float(np.nanmean(part)) if np.isfinite(part).any() else float("nan")))
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data; undefined numbers are None."""
+        return {
+            "disclaimer": DISCLAIMER,
+            "method": self.method,
+            "parameters": dict(self.parameters),
+            "score": self.score,
+            "words": list(self.words),
+            "values": self.values.astype(float).round(9).tolist(),
+            "report": dict(self.report),
+            "provenance": dict(self.provenance),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write interactions.json, interactions.npy (the matrix) and interactions.png (a picture for each word).
+
+        Raises:
+            InputError: a folder that cannot be made or written to.
+        """
+        from matex.files import writing
+        from matex.render.words import word_grid
+        from matex.serialise import strict_json
+
+        with writing(Path(folder), alone=True) as temporary:
+            (temporary / "interactions.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
+            np.save(temporary / "interactions.npy", self.values)
+            word_grid(self.query.film, self.words, self._maps, self.query.domain).save(
+                temporary / "interactions.png", "PNG"
+            )
+        return Path(folder)
+
+    def _number(self, word: str | int) -> int:
+        if isinstance(word, int) and not isinstance(word, bool) and 0 <= word < len(self.words):
+            return word
+        lowered = [one.lower() for one in self.words]
+        if isinstance(word, str) and word.lower() in lowered:
+            return lowered.index(word.lower())
+        raise InputError(f"Expected one of the words {', '.join(self.words)}, or a number of one, got {shown(word)}.")

@@ -1,0 +1,252 @@
+"""Words against places: closed forms, slow twins, games that are known, the command."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import matex
+from matex.adapters import siglip
+from matex.cli.app import run as command
+from matex.forward_pass import embed, encode, run
+from matex.interaction.games import banzhaf, masks, shapley
+from matex.interaction.second_order import place_rows, second_order, word_factors
+from matex.interaction.sides import Path, word_groups
+from matex.samples import samples
+from tests.adapters.test_siglip import small_siglip
+
+FILM = samples()[0]
+PHRASE = "opacity in the left lower lung"
+
+
+def exact(actual, expected, atol=1e-8):
+    torch.testing.assert_close(actual, torch.as_tensor(expected, dtype=actual.dtype), rtol=0, atol=atol)
+
+
+@pytest.fixture(params=["clip", "siglip"])
+def subject(request, model, pixels, token_ids):
+    """(model, one image, one phrase, groups of two words)"""
+    if request.param == "siglip":
+        model = siglip.adapt(small_siglip(), "small", preprocessing=None, tokenizer=None)
+        token_ids = model.text.collate([[3, 4, 5, 6, 1]])
+        groups = torch.zeros(2, 9, dtype=torch.bool)
+        groups[0, 0], groups[1, 1:4] = True, True
+    else:
+        token_ids = token_ids[:1]
+        groups = torch.zeros(2, 7, dtype=torch.bool)
+        groups[0, 1:3], groups[1, 3:6] = True, True
+    return model, pixels[:1], token_ids, groups
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_the_sum_is_the_difference_of_four_corners(subject, layer):
+    model, pixels, ids, groups = subject
+    image, text = Path.of(model.image, pixels, layer), Path.of(model.text, ids, layer)
+    found = second_order(image, text, groups, nodes=40)
+    assert found.total == pytest.approx(found.expected, abs=1e-6)
+    assert abs(found.expected) > 1e-3
+    blank = torch.zeros_like(pixels)
+    if layer == 0:
+        kept = text.encoder.axis(ids).content[..., None]
+        entry = torch.where(kept, model.text.blank(ids), model.text.entry(ids))
+        read = embed(model.text, model.text.start(entry, ids)).detach()
+        corners = (encode(model.image, pixels) - encode(model.image, blank)) @ (encode(model.text, ids) - read).T
+        assert found.expected == pytest.approx(corners.item(), abs=1e-10)
+
+
+def test_the_matrix_is_the_product_of_two_integrated_jacobians(subject):
+    """Jacobians one coordinate and node at a time, against forward mode and batched backwards."""
+    model, pixels, ids, groups = subject
+    image, text = Path.of(model.image, pixels, 2), Path.of(model.text, ids, 1)
+    nodes = 3
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    points, weights = (points + 1) / 2, weights / 2
+
+    def factors(side):
+        total = 0
+        for position, weight in zip(points, weights, strict=True):
+            state = side.points(torch.tensor([position]))
+
+            def joint(hidden, state=state, side=side):
+                return embed(side.encoder, type(state)(hidden, state.axis, state.earlier), side.layer)[0]
+
+            jacobian = torch.autograd.functional.jacobian(joint, state.hidden)[:, 0]  # [joint, token, dim]
+            total = total + weight * torch.einsum("jtd,td->tj", jacobian, side.way)
+        return total
+
+    u, v = factors(image), factors(text)
+    grouped = torch.stack([v[group].sum(0) for group in groups])
+    exact(word_factors(text, groups, nodes), grouped)
+    exact(place_rows(image, grouped, nodes, batch_size=2), grouped @ u.T)
+    exact(second_order(image, text, groups, nodes).values, grouped @ u.T)
+
+
+def test_word_groups_hold_all_pieces_of_a_word_and_no_punctuation():
+    text = "Left-sided effusion, small."
+    spans = [(0, 0), (0, 4), (4, 5), (5, 10), (11, 15), (15, 19), (19, 20), (21, 26), (26, 27), (0, 0)]
+    words, groups = word_groups(text, spans, 12)
+    assert words == ("Left-sided", "effusion", "small")
+    assert [group.nonzero()[:, 0].tolist() for group in groups] == [[1, 2, 3], [4, 5], [7]]
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return matex.load("tiny")
+
+
+def test_a_linear_method_splits_its_map_over_words(tiny):
+    """MaskCLIP: the maps of all words and of the special tokens add up to the map of h(y) - h(r')."""
+    made = matex.interactions(tiny, FILM.path, PHRASE, method="maskclip", nodes=64)
+    assert made.words == tuple(PHRASE.split())
+    pixels, _ = tiny.prepare(matex.read(FILM.path))
+    ids = tiny.batch([tiny.encode(PHRASE)])
+    text = Path.of(tiny.text, ids, 2)
+    ends = embed(tiny.text, text.points(torch.tensor([1.0, 0.0])), 2)
+    everything = torch.ones(1, ids.shape[1], dtype=torch.bool)
+    whole = word_factors(text, everything, 64)[0]
+    torch.testing.assert_close(whole, ends[0] - ends[1], rtol=0, atol=1e-4)
+    forward = run(tiny.image, pixels)
+    from matex.attribution import make
+    from matex.trace import Trace
+
+    rest = word_factors(text, ~word_groups(PHRASE, tiny.encode(PHRASE).spans, ids.shape[1])[1].any(0)[None], 64)
+    trace = Trace(forward, torch.zeros(2, dtype=torch.long), torch.stack([whole, rest[0]]))
+    of_all, of_rest = make("maskclip", {})(trace)
+    np.testing.assert_allclose(made.values.sum(0) + of_rest.numpy(), of_all.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["second-order", "grad-eclip", "matex", "banzhaf", "shapley", "m2ib"])
+def test_every_way_answers_on_the_bundled_model(tiny, method):
+    few = {"banzhaf": {"cells": 4, "masks": 64}, "shapley": {"cells": 3, "masks": 40, "text_masks": 20}}
+    found = matex.interactions(tiny, FILM.path, PHRASE, method=method, **few.get(method, {}))
+    assert found.values.shape[0] == 6
+    assert np.isfinite(found.values).all()
+    assert found.score == pytest.approx(matex.explain(tiny, FILM.path, PHRASE).score, abs=1e-5)
+    image = found.of("left")
+    assert image.values.shape == matex.read(FILM.path).size
+    height, width = image.placement.original
+    inside = dict(found.at((0, 0, width, height)))
+    assert inside["left"] == pytest.approx(float(np.nanmean(image.raw)))
+    assert list(inside) == PHRASE.split()
+
+
+def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
+    found = matex.interactions(tiny, FILM.path, PHRASE, nodes=48)
+    again = matex.interactions(tiny, FILM.path, PHRASE, method=found.method, **found.parameters)
+    np.testing.assert_array_equal(found.values, again.values)
+    assert abs(found.report["closed_form_error"]) < 0.02
+    folder = found.save(tmp_path / "out")
+    record = json.loads((folder / "interactions.json").read_text())
+    assert record["words"] == list(found.words)
+    np.testing.assert_allclose(record["values"], found.values, atol=1e-8)
+    np.testing.assert_array_equal(np.load(folder / "interactions.npy"), found.values)
+    assert (folder / "interactions.png").stat().st_size > 10_000
+    assert repr(found) == f"Interactions(6 words x 14 x 14, second-order, {PHRASE!r})"
+
+
+def test_what_cannot_be_answered_is_refused(tiny):
+    with pytest.raises(matex.UnknownName, match="way 'second'"):
+        matex.interactions(tiny, FILM.path, PHRASE, method="second")
+    with pytest.raises(matex.UnknownName, match="parameter of banzhaf"):
+        matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", nodes=3)
+    with pytest.raises(ValueError, match="layer"):
+        matex.interactions(tiny, FILM.path, PHRASE, layer=99)
+    found = matex.interactions(tiny, FILM.path, PHRASE, nodes=1)
+    with pytest.raises(matex.InputError, match="one of the words"):
+        found.of("nodule")
+    with pytest.raises(matex.InputError, match="box"):
+        found.at((5, 5, 5, 9))
+    black_box = matex.from_score(lambda images, texts: np.zeros((len(images), len(texts))), size=32)
+    with pytest.raises(matex.UnsupportedModel, match="only scores"):
+        matex.interactions(black_box, FILM.path, PHRASE)
+
+
+def subsets(units):
+    return torch.tensor(list(itertools.product((False, True), repeat=units)))
+
+
+def game(image, text, seed=0):
+    """A game with main effects, pairs and a term of order 4, its pairs across the sides, and its values."""
+    generator = torch.Generator().manual_seed(seed)
+    units = image.shape[1] + text.shape[1]
+    main = torch.randn(units, generator=generator, dtype=torch.float64)
+    pairs = torch.randn(units, units, generator=generator, dtype=torch.float64).triu(1)
+    joint = torch.cat([image.repeat_interleave(len(text), 0), text.repeat(len(image), 1)], dim=1).double()
+    values = 0.3 + joint @ main + torch.einsum("np,pq,nq->n", joint, pairs, joint)
+    cut = image.shape[1]
+    return values.unflatten(0, (len(image), len(text))), pairs[:cut, cut:], main
+
+
+def test_a_game_of_order_two_is_found_exactly():
+    image, text = subsets(4), subsets(3)
+    values, pairs, main = game(image, text)
+    exact(shapley(values, image, text).pairs, pairs)
+    exact(torch.cat([shapley(values, image, text).image, shapley(values, image, text).text]), main)
+    assert shapley(values, image, text).r_squared == pytest.approx(1)
+    for chance in (0.3, 0.5):
+        exact(banzhaf(values, image, text, chance).pairs, pairs)
+    drawn = masks(4, 9, 0.5, seed=0), masks(3, 7, 0.5, seed=1)
+    values, pairs, _ = game(*drawn)
+    exact(shapley(values, *drawn).pairs, pairs, atol=1e-6)
+
+
+def test_faithful_pairs_are_those_of_a_full_weighted_fit():
+    """The index by its definition: weighted least squares over all subsets with pairs of one side too."""
+    image, text = subsets(3), subsets(3)
+    values = torch.randn(8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    players = 6
+    everything = subsets(players).double()
+    flat = values.flatten()
+    pairs = list(itertools.combinations(range(players), 2))
+    columns = [
+        torch.ones(64, dtype=torch.float64),
+        *everything.T,
+        *(everything[:, i] * everything[:, j] for i, j in pairs),
+    ]
+    design, size = torch.stack(columns, dim=1), everything.sum(1)
+    for chance in (0.5, 0.7):
+        weight = (chance**size * (1 - chance) ** (players - size)).sqrt()
+        solution = torch.linalg.lstsq(weight[:, None] * design, (weight * flat)[:, None]).solution[:, 0]
+        expected = torch.stack([solution[7 + number] for number, (i, j) in enumerate(pairs) if i < 3 <= j]).view(3, 3)
+        exact(banzhaf(values, image, text, chance).pairs, expected)
+    kernel = torch.tensor(
+        [1e9 if s in (0, players) else (players - 1) / (math.comb(players, int(s)) * s * (players - s)) for s in size],
+        dtype=torch.float64,
+    ).sqrt()
+    solution = torch.linalg.lstsq(kernel[:, None] * design, (kernel * flat)[:, None]).solution[:, 0]
+    expected = torch.stack([solution[7 + number] for number, (i, j) in enumerate(pairs) if i < 3 <= j]).view(3, 3)
+    exact(shapley(values, image, text).pairs, expected, atol=1e-5)
+
+
+def test_shapiq_agrees():
+    shapiq = pytest.importorskip("shapiq")
+    image, text = subsets(3), subsets(3)
+    values = torch.randn(8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    table = {tuple(row.tolist()): value for row, value in zip(subsets(6), values.flatten().tolist(), strict=True)}
+
+    def play(coalitions):
+        return np.array([table[tuple(bool(x) for x in row)] for row in coalitions])
+
+    computer = shapiq.ExactComputer(n_players=6, game=play)
+    for index, fit in (("FSII", shapley(values, image, text)), ("FBII", banzhaf(values, image, text, 0.5))):
+        theirs = computer(index=index, order=2)
+        expected = [[theirs[(i, 3 + j)] for j in range(3)] for i in range(3)]
+        exact(fit.pairs, expected, atol=1e-6)
+
+
+def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, capsys):
+    out = tmp_path / "out"
+    film = ["interactions", str(FILM.path), PHRASE, "-o", str(out)]
+    assert command([*film, "-p", "nodes=4"]) == 0
+    told = capsys.readouterr().out
+    assert "opacity" in told
+    assert "closed form error" in told
+    assert {file.name for file in out.iterdir()} == {"interactions.json", "interactions.npy", "interactions.png"}
+    assert command([*film, "-m", "grad-eclip", "-p", "layers=2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["layers"] == 2
+    for wrong in (["-p", "cells=3"], ["-p", "nodes"], ["-m", "second"], ["-p", "nodes=many"]):
+        assert command([*film, *wrong]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
