@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page train-tiny train-tiny-plain train-tiny-siglip fuzz clean
+.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page train-tiny train-tiny-plain train-tiny-siglip fuzz mutants clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +51,12 @@ format: $(VENV)/.ready
 fuzz: $(VENV)/.ready  ## hostile inputs of every class, six minutes of processor time
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seed 0 --minutes 6
 
+MUTANTS := matex.*
+mutants: $(VENV)/.ready  ## mutate phrases, priors, audits and the report (hours); MUTANTS='matex.priors.*' runs a part
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt mutmut
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 '$(MUTANTS)'
+	$(BIN)/mutmut results
+
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py
 
@@ -79,4 +85,4 @@ train-tiny-siglip: $(VENV)/.ready  ## train a SigLIP of the same size, without l
 	    --fresh 3 --family siglip --supervision film
 
 clean:
-	rm -rf $(VENV) .cache demo build dist
+	rm -rf $(VENV) .cache demo build dist mutants

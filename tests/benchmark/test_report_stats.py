@@ -1,5 +1,6 @@
 """Statistics of a report: which direction is better, where thresholds are chosen, what subgroups are."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -275,3 +276,14 @@ def test_without_both_splits_every_film_is_judged_at_the_threshold_of_the_other_
         values, _ = tuned_iou("miou", arrays, rows(splits, films=films))["m", "miou", "miou"]
         assert not np.isnan(values).any()
         assert all(value in (one, other) for value, one, other in zip(values[0], low[0], high[0], strict=True))
+
+
+def test_the_half_of_a_film_depends_on_its_cluster_alone():
+    """By the first byte of its hash: reports of other methods or other samples compare at the same thresholds."""
+    films = [f"film {i}" for i in range(16)]
+    odd = np.array([hashlib.sha256(film.encode()).digest()[0] % 2 == 1 for film in films])
+    there = np.ones(16, dtype=bool)
+    low, high = np.where(odd, 0.9, 0.2), np.where(odd, 0.1, 0.8)  # each threshold is better on one half
+    arrays = {("m", "miou", "iou_at_20"): (low[None], there), ("m", "miou", "iou_at_60"): (high[None], there)}
+    values, _ = tuned_iou("miou", arrays, rows([None] * 16, films=films))["m", "miou", "miou"]
+    np.testing.assert_array_equal(values[0], np.where(odd, 0.1, 0.2))
