@@ -104,7 +104,7 @@ def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:
         raise UnknownName("way", name, (*WAYS, *METHODS))
     own = {key: parameters[key] for key in ("text_layer", "nodes") if key in parameters}
     method = make(name, {key: value for key, value in parameters.items() if key not in own})
-    require(name, method, model.image)
+    require(name, method, model.image, model.text)
     return WordMaps(method, **own)
 
 

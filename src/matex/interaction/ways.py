@@ -154,7 +154,7 @@ class WordMaps:
         text = Path.of(pair.text, pair.token_ids, _late(self.text_layer, pair.text.depth))
         factors = word_factors(text, pair.groups, self.nodes)
         item = torch.zeros(len(factors), dtype=torch.long)
-        forward = run(pair.image, pair.pixels, gradient_blocks([self.method], pair.model.image))
+        forward = run(pair.image, pair.pixels, gradient_blocks([self.method], pair.model.image, pair.model.text))
         other = (run(pair.text, pair.token_ids), item)
         maps = self.method(Trace(forward, item, factors.to(forward.embedding), (), pair.model, other))
         return Found(maps, {})
