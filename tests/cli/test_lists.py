@@ -49,9 +49,13 @@ def test_the_lists_as_json(command):
     entries = {entry["name"]: entry for entry in json.loads(out)}
     assert entries["matex"]["parameters"]["alpha"] == 0.5
     assert entries["rollout"]["parameters"] == {}
-    assert [entry["name"] for entry in json.loads(command("models", "--json")[1])] == [
-        "hf:",
-        "openai:",
-        "tiny",
-        "tiny-plain",
-    ]
+    names = [entry["name"] for entry in json.loads(command("models", "--json")[1])]
+    assert names == sorted(names)
+    assert {"hf:", "open-clip:", "openai:", "tiny", "tiny-plain"} <= set(names)
+
+
+def test_published_models_are_listed_with_the_licences_of_their_weights(command):
+    out = command("models")[1]
+    assert "hf:google/medsiglip-448\n    MedSigLIP" in out
+    assert "Health AI Developer Foundations terms; gated" in out
+    assert "CC BY-NC 4.0: no commercial use" in out

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from matex import checks
-from matex.adapters.checkpoint import as_float32, first_line, read_tensors, regular
+from matex.adapters.checkpoint import as_float32, read_tensors, regular
+from matex.adapters.hub import fetch, weight_files
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
 CONFIGS = ("config.json", "processor_config.json", "preprocessor_config.json", "open_clip_config.json")
@@ -38,7 +39,6 @@ _ADAPTER = re.compile(
 )
 _TRAINING = re.compile(r"(optimizer|scheduler|scaler|rng_state|training_args|trainer_state)", re.IGNORECASE)
 _TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-_SECONDS = 5.0  # for the hub's first answer
 
 
 @dataclass(frozen=True)
@@ -75,48 +75,15 @@ def locate(
     path = os.path.expanduser(source)
     if os.path.isdir(path):  # returns False, where pathlib raises, for names that no file system accepts
         return Path(path)
-    return _from_hub(source, cached_only, weights, further)
 
+    def wanted(names: list[str]) -> list[str]:
+        """Configurations, the tokenizer, one set of weights and what a family names besides."""
+        # Adapters are downloaded too, so that `refuse_foreign` sees them next to the base weights.
+        plain = [n for n in names if n in (*CONFIGS, *TOKENIZERS) or ("/" not in n and _ADAPTER.search(n))]
+        others = [name for name in names if further and further.fullmatch(name)]
+        return [*plain, *weight_files(names, weights), *others]
 
-def _from_hub(source: str, cached_only: bool, weights: Sequence[str], further: re.Pattern[str] | None) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
-
-    absent = f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}"
-    advice = "Check the name, or download the model and give its folder."
-    reason = "the hub was not asked"
-    try:
-        if not cached_only:
-            try:
-                # One request without retries, so that a machine without a network fails at once.
-                about = HfApi().model_info(source, timeout=_SECONDS)
-                names = [entry.rfilename for entry in about.siblings or ()]
-                wanted = [*_wanted(names, weights), *(name for name in names if further and further.fullmatch(name))]
-                return Path(snapshot_download(source, revision=about.sha, allow_patterns=wanted))
-            except HFValidationError:
-                raise
-            except OfflineModeIsEnabled:
-                reason = "HF_HUB_OFFLINE is set, so the hub was not contacted"
-            except Exception as error:  # network and hub raise many kinds; a cached copy may still serve
-                reason = f"the hub answered {type(error).__name__}: {first_line(error)[:120]}"
-        cached = Path(snapshot_download(source, local_files_only=True))
-    except HFValidationError:
-        raise CheckpointError(f"{absent}. {advice}") from None
-    except Exception:
-        raise CheckpointError(f"{absent} ({reason}; nothing is cached). {advice}") from None
-    return cached
-
-
-def _wanted(names: list[str], weights: Sequence[str]) -> list[str]:
-    """Files of a hub repository to download: configurations, tokenizer, one set of weights."""
-    # Adapters are downloaded too, so that `refuse_foreign` sees them next to the base weights.
-    wanted = [name for name in names if name in (*CONFIGS, *TOKENIZERS) or ("/" not in name and _ADAPTER.search(name))]
-    chosen = next((name for name in weights if name in names), "")
-    if chosen.endswith(".index.json"):
-        stem, ending = chosen.removesuffix(".index.json").rsplit(".", 1)
-        shards = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{ending}")
-        wanted += [name for name in names if shards.fullmatch(name)]
-    return [*wanted, *([chosen] if chosen else [])]
+    return fetch(source, wanted, cached_only)
 
 
 def read_json(folder: Path, file: str, own_code: bool = False) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import typer
 
 from matex.cli.options import JsonOption, PluginOption, complete_method
 from matex.cli.printing import indented, print_json
+from matex.published import PUBLISHED
 
 if TYPE_CHECKING:
     from matex.catalog import MethodEntry, ParameterEntry
@@ -82,3 +83,6 @@ def models(json: JsonOption = False) -> None:
         return
     for entry in entries:
         print(f"{entry.name:10} {entry.summary}")
+    print("\npublished models and the licences of their weights; a hub id is downloaded when it is named")
+    for one in PUBLISHED:
+        print(f"{one.name}\n    {one.summary}; {one.licence}{'; gated' if one.gated else ''}")
