@@ -239,6 +239,7 @@ def test_methods_and_phrases_are_compared_side_by_side(page, tmp_path):
     assert scores == sorted(scores, reverse=True)
     page.click("#mode-explain")
     assert page.locator(".tile").count() == 1
+    assert page.locator(".yardstick").is_visible()
 
 
 def test_what_is_saved_has_the_weights_of_the_sliders(page, tmp_path):

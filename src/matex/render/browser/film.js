@@ -1,9 +1,9 @@
 // The film component: a film and its map on canvases, with zoom, pan, window and level, and values under the cursor.
 // The viewer, the reports and notebooks share it.
-import { Scale, colourTable, contours, paint, palette, placeName, valueAt } from "./maps.js";
+import { Scale, colourTable, paint, palette, placeName, valueAt } from "./maps.js";
+import { drawMarks, inside } from "./marks.js";
 
 const ZOOMS = [1, 32]; // smallest and largest, 1 fits the film into its frame
-const CENTIMETRES = [10, 5, 2, 1, 0.5];
 const KEYS = "+ and - zoom, arrows pan, 0 fits, I inverts, M hides the map, W resets the window, Shift and arrows " +
   "move the reading point";
 
@@ -363,7 +363,11 @@ export class FilmView {
     }
     if (dirty.has("film")) this.drawFilm(frame, ratio);
     if (dirty.has("map")) this.drawMap(frame, ratio);
-    if (dirty.has("marks")) this.drawMarks(frame, ratio);
+    if (dirty.has("marks")) {
+      const context = this.marks.getContext("2d");
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      drawMarks(context, frame, this);
+    }
     this.lastDraw = performance.now() - start; // milliseconds of script, for measurements
   }
 
@@ -418,91 +422,6 @@ export class FilmView {
     paint(new Uint32Array(image.data.buffer), image.width, image.height, grid, placement, window, colours, table);
     context.putImageData(image, 0, 0);
   }
-
-  drawMarks(frame, ratio) {
-    const context = this.marks.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, frame.width, frame.height);
-    if (this.map && !this.look.hidden && this.look.lines && this.look.opacity > 0) this.drawContours(context, frame);
-    if (this.outline) this.drawOutline(context, frame);
-    context.setLineDash(this.options.dashed ? [7, 5] : []);
-    for (const one of this.boxes) drawBox(context, frame, this.film, one, "#5fe3ff");
-    context.setLineDash([]);
-    if (this.drawn) drawBox(context, frame, this.film, this.drawn, "#ffffff");
-    this.drawSides(context, frame);
-    this.drawScale(context, frame);
-    if (this.point && inside(this.point)) this.drawPoint(context, frame);
-  }
-
-  drawContours(context, frame) {
-    const { grid, placement, scale } = this.map;
-    if (scale.constant) return;
-    this.lines ??= contours(grid, placement, (value) => scale.strength(value));
-    this.lines.forEach((line, i) => {
-      const path = pathOf(line, frame, this.film);
-      context.lineWidth = 3 + i * 0.4;
-      context.strokeStyle = "rgba(0, 0, 0, 0.35)";
-      context.stroke(path);
-      context.lineWidth = 1 + i * 0.4;
-      context.strokeStyle = `rgba(255, 255, 255, ${0.6 + 0.2 * i})`;
-      context.stroke(path);
-    });
-  }
-
-  drawOutline(context, frame) {
-    context.save();
-    context.setLineDash([6, 5]);
-    context.lineWidth = 2;
-    context.strokeStyle = "#7dffb0";
-    context.stroke(pathOf(this.outline, frame, this.film));
-    context.restore();
-  }
-
-  // The patient's sides at the edges of the visible film: white where stated, grey with a question mark where assumed.
-  drawSides(context, frame) {
-    const { sides } = this.film;
-    if (!sides) return;
-    const left = Math.max(frame.left, 0) + 10;
-    const right = Math.min(frame.left + this.film.width * frame.scale, frame.width) - 10;
-    const top = Math.max(frame.top, 0) + 10;
-    context.font = `${sides.assumed ? 400 : 700} ${sides.assumed ? 22 : 26}px system-ui, sans-serif`;
-    context.textBaseline = "top";
-    for (const [text, x, align] of [[sides.left, left, "left"], [sides.right, right, "right"]]) {
-      context.textAlign = align;
-      outlined(context, text, x, top, sides.assumed ? "#c3c9d0" : "#ffffff");
-    }
-  }
-
-  drawScale(context, frame) {
-    if (!this.film.spacing) return;
-    const [, across, calibrated] = this.film.spacing;
-    const pixels = (centimetres) => (centimetres * 10 / across) * frame.scale;
-    const length = CENTIMETRES.find((centimetres) => pixels(centimetres) < frame.width / 4) ?? CENTIMETRES.at(-1);
-    const x = Math.max(frame.left, 0) + 14, y = Math.min(frame.top + this.film.height * frame.scale, frame.height) - 16;
-    const line = new Path2D(`M${x} ${y - 6}V${y}H${x + pixels(length)}V${y - 6}`);
-    context.lineWidth = 4;
-    context.strokeStyle = "rgba(0, 0, 0, 0.7)";
-    context.stroke(line);
-    context.lineWidth = 2;
-    context.strokeStyle = "#ffffff";
-    context.stroke(line);
-    context.font = "600 13px system-ui, sans-serif";
-    context.textAlign = "left";
-    context.textBaseline = "bottom";
-    outlined(context, `${length} cm${calibrated ? "" : " at the detector"}`, x, y - 9, "#ffffff");
-  }
-
-  drawPoint(context, frame) {
-    const x = frame.left + this.point[0] * this.film.width * frame.scale;
-    const y = frame.top + this.point[1] * this.film.height * frame.scale;
-    const cross = new Path2D(`M${x - 9} ${y}H${x - 3}M${x + 3} ${y}H${x + 9}M${x} ${y - 9}V${y - 3}M${x} ${y + 3}V${y + 9}`);
-    context.lineWidth = 3;
-    context.strokeStyle = "rgba(0, 0, 0, 0.6)";
-    context.stroke(cross);
-    context.lineWidth = 1.25;
-    context.strokeStyle = "#ffffff";
-    context.stroke(cross);
-  }
 }
 
 const TOOLS = {
@@ -520,39 +439,9 @@ function sourcePixels(picture, width, height) {
   return context.getImageData(0, 0, width, height);
 }
 
-function pathOf(line, frame, film) {
-  const path = new Path2D();
-  const across = film.width * frame.scale, down = film.height * frame.scale;
-  for (let i = 0; i < line.length; i += 4) {
-    path.moveTo(frame.left + line[i] * across, frame.top + line[i + 1] * down);
-    path.lineTo(frame.left + line[i + 2] * across, frame.top + line[i + 3] * down);
-  }
-  return path;
-}
-
-function drawBox(context, frame, film, [x0, y0, x1, y1], colour) {
-  const across = film.width * frame.scale, down = film.height * frame.scale;
-  context.lineWidth = 2;
-  context.strokeStyle = colour;
-  context.strokeRect(frame.left + x0 * across, frame.top + y0 * down, (x1 - x0) * across, (y1 - y0) * down);
-}
-
-function outlined(context, text, x, y, colour) {
-  context.lineJoin = "round";
-  context.lineWidth = 4;
-  context.strokeStyle = "rgba(0, 0, 0, 0.85)";
-  context.strokeText(text, x, y);
-  context.fillStyle = colour;
-  context.fillText(text, x, y);
-}
-
 function box(from, to) {
   const edge = (i, pick) => clamp(pick(from[i], to[i]), 0, 1);
   return [edge(0, Math.min), edge(1, Math.min), edge(0, Math.max), edge(1, Math.max)];
-}
-
-function inside([x, y]) {
-  return x >= 0 && x <= 1 && y >= 0 && y <= 1;
 }
 
 function clamp(value, low, high) {

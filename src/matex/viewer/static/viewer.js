@@ -7,6 +7,7 @@ import { linkTo, linkedState } from "./link.js";
 import { ShownMap, drawBar, mapControls } from "./live.js";
 import { placeName } from "./maps.js";
 import { drawWords, explainMentions, listSentences, underline } from "./phrase.js";
+import { Running } from "./running.js";
 import { Stage } from "./stage.js";
 import { drawYardstick, judged } from "./yardstick.js";
 
@@ -21,7 +22,7 @@ class Viewer {
     this.film = null;
     this.shown = null; // ShownMap of the newest explanation
     this.covered = [];
-    this.running = null; // AbortController of the computation at work
+    this.running = new Running(byId("progress"));
   }
 
   // ---------------------------------------------------------------------------------------------------------- start
@@ -46,7 +47,8 @@ class Viewer {
     byId("file").addEventListener("change", (event) => this.guarded(() => this.openFile(event.target.files[0])));
     byId("explain").addEventListener("click", () => this.guarded(() => this.explain()));
     byId("method").addEventListener("change", () => this.guarded(() => this.explain()));
-    byId("model").addEventListener("change", () => this.guarded(() => this.explain()));
+    byId("model").addEventListener("change", () => this.guarded(() =>
+      (byId("main").dataset.mode === "compare" ? this.comparison.compare() : this.explain())));
     byId("phrase").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.guarded(() => this.explain());
     });
@@ -141,11 +143,12 @@ class Viewer {
   }
 
   async show(film, bundled) {
-    this.cancel();
+    this.running.cancel();
     this.film = { ...film, bundled };
     this.image = await picture(film);
     this.shown = null;
     this.covered = [];
+    byId("audit-result").replaceChildren();
     this.comparison.clear();
     this.stage.keep(() => false);
     this.addMain();
@@ -211,7 +214,7 @@ class Viewer {
     if (!text) throw new Error("Type a phrase first, such as “opacity in the left lower lung”.");
     const method = byId("method").value;
     const before = this.shown;
-    const found = await this.computed((signal, onprogress) =>
+    const found = await this.running.compute((signal, onprogress) =>
       run("api/explain", { ...this.question(text), method, parameters: {} }, onprogress, signal), `${method} …`);
     if (!found || found.film !== this.film.id) return;
     this.shown = new ShownMap(found);
@@ -219,6 +222,7 @@ class Viewer {
       this.shown.settings = { ...before.settings };
     }
     this.covered = [];
+    byId("audit-result").replaceChildren();
     this.showBefore(before);
     this.drawResult();
     await this.drawYardstick(text);
@@ -254,7 +258,6 @@ class Viewer {
     const cards = ["score-card", "question-card", "words-card", "map-card", "save-card"];
     for (const id of cards) byId(id).hidden = !this.shown;
     byId("notes-card").hidden = !this.shown?.explanation.notes.length;
-    byId("audit-result").replaceChildren();
     this.drawCovered();
     if (!this.shown) return;
     const { explanation } = this.shown;
@@ -303,7 +306,7 @@ class Viewer {
   async audit() {
     await this.explaining;
     const { explanation } = await this.current();
-    const found = await this.computed((signal, onprogress) =>
+    const found = await this.running.compute((signal, onprogress) =>
       run("api/audit", { explanation: explanation.id }, onprogress, signal), "audit …");
     if (!found || this.shown?.explanation.text !== explanation.text) return;
     drawAudit(byId("audit-result"), found, (control) => {
@@ -347,7 +350,7 @@ class Viewer {
   async current() {
     if (!this.shown.changed) return this.shown;
     const { explanation, parameters } = this.shown;
-    const found = await this.computed((signal, onprogress) => run("api/explain",
+    const found = await this.running.compute((signal, onprogress) => run("api/explain",
       { ...this.question(explanation.text), method: explanation.method, parameters }, onprogress, signal), "computing …");
     if (!found) throw new DOMException("cancelled", "AbortError");
     return new ShownMap(found);
@@ -388,10 +391,11 @@ class Viewer {
       this.stage.keep(() => false);
       this.addMain();
       this.drawResult();
+      if (this.shown && this.shown.explanation.model !== byId("model").value) this.guarded(() => this.explain());
     }
   }
 
-  // ------------------------------------------------------------------------------------------------ errors, progress
+  // --------------------------------------------------------------------------------------------------------- errors
 
   async guarded(action) {
     const shown = byId("error");
@@ -403,38 +407,6 @@ class Viewer {
       shown.textContent = error.message;
       shown.hidden = false;
     }
-  }
-
-  // Run one computation with its progress and a button that cancels it; null when it was cancelled.
-  async computed(action, label) {
-    this.cancel();
-    const control = new AbortController();
-    this.running = control;
-    const host = byId("progress");
-    const bar = element("progress", { max: 1, "aria-label": label }), words = element("span", { textContent: label });
-    const button = element("button", { type: "button", textContent: "Cancel" });
-    button.addEventListener("click", () => control.abort());
-    host.replaceChildren(words, button, bar);
-    const late = setTimeout(() => { host.hidden = false; }, 200);
-    try {
-      return await action(control.signal, ({ done, total, state }) => {
-        words.textContent = state === "waiting" ? `${label} waiting for another computation` : label;
-        if (total) bar.value = done / total;
-      });
-    } catch (error) {
-      if (error.name !== "AbortError") throw error;
-      return null;
-    } finally {
-      clearTimeout(late);
-      if (this.running === control) {
-        host.hidden = true;
-        this.running = null;
-      }
-    }
-  }
-
-  cancel() {
-    this.running?.abort();
   }
 }
 
