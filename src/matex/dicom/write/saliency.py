@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Saliency:
         """[height, width]: what the model saw of the film."""
         return np.isfinite(self.values)
 
-    @property
+    @cached_property
     def known(self) -> NDArray[np.float32]:
         """`values` with 0 where the model did not see the film."""
         return np.nan_to_num(self.values, nan=0.0)
