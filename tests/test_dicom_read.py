@@ -194,7 +194,7 @@ def test_a_voi_table_that_declares_too_few_bits_does_not_wrap(load, bits, photom
 
 
 def test_display_values_out_of_range_are_clipped_not_wrapped(load, monkeypatch):
-    monkeypatch.setattr(grey, "_voi", lambda rescaled, *_: rescaled.values / 2000 - 0.5)
+    monkeypatch.setattr(grey, "_voi", lambda rescaled, *_: (rescaled.values / 2000 - 0.5, 0))
     shows(load(film()), np.clip(RAMP / 2000 - 0.5, 0, 1) * 255)
     shows(load(film(PhotometricInterpretation="MONOCHROME1")), 255 - np.clip(RAMP / 2000 - 0.5, 0, 1) * 255)
 

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -28,6 +29,7 @@ from matex.serialise import strict_json, version_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from matex.dicom.grey import Look
     from matex.dicom.write.saliency import AuditVerdict, Saliency
     from matex.dicom.write.source import Source
 
@@ -52,12 +54,12 @@ class Origin:
 
     Args:
         source: its identity, geometry and patient.
-        window: (centre, width) of a linear window for a film whose file states none.
+        look: how its stored values become the grey ones that were explained.
         imported: data set of a film that was no DICOM.
     """
 
     source: Source
-    window: tuple[float, float] | None = None
+    look: Look
     imported: Dataset | None = None
 
 
@@ -107,17 +109,21 @@ def write_several(
     for name, audit in (audits or {}).items():
         _check_same(explanations[name], audit)
 
-    def save(temporary: Path) -> dict[str, str]:
+    def encode() -> dict[str, bytes]:
         origin = _origin(film, source, new_study)
-        files = {} if origin.imported is None else _save({"film": origin.imported}, temporary, "")
+        files = {} if origin.imported is None else _encoded({"film": origin.imported}, "")
         for name, explanation in explanations.items():
             content = saliency(explanation, threshold, (audits or {}).get(name))
-            files |= _save(_objects(origin, explanation, content), temporary, name)
+            files |= _encoded(_objects(origin, explanation, content), name)
         return files
 
+    files = _guarded(encode)
     with writing(folder, replaced=_earlier(folder)) as temporary:
-        files = _guarded(lambda: save(temporary))
-        index = {"format": FORMAT, "purpose": "Research. Not for diagnosis.", "files": files}
+        for path, data in files.items():
+            (temporary / path).parent.mkdir(exist_ok=True)
+            (temporary / path).write_bytes(data)
+        content = {path: CONTENT[Path(path).stem] for path in files}
+        index = {"format": FORMAT, "purpose": "Research. Not for diagnosis.", "files": content}
         (temporary / INDEX).write_text(strict_json(index), encoding="utf-8")
 
 
@@ -210,9 +216,7 @@ def _objects(origin: Origin, explanation: Explanation, content: Saliency) -> dic
     from matex.dicom.write.bundle import objects
 
     picture = np.asarray(framed_overlay(explanation))
-    return objects(
-        origin.source, content, picture, fit(explanation.image.placement.original, SIDE, SIDE), origin.window
-    )
+    return objects(origin.source, content, picture, fit(explanation.image.placement.original, SIDE, SIDE), origin.look)
 
 
 def _origin(film: Film, source: Path | None, new_study: bool) -> Origin:
@@ -242,14 +246,15 @@ def _origin(film: Film, source: Path | None, new_study: bool) -> Origin:
 
 def _stored(data: bytes, film: Film) -> Origin:
     """A DICOM film; what the caller stated of its orientation wins over the file."""
-    from matex.dicom.write.source import Source, read_header, shown_range
+    from matex.dicom.write.source import Source, read_header, read_look
 
     source = Source.of(read_header(data), _orientation(film) if film.oriented else None)
-    return Origin(source, None if source.has_window else shown_range(data))
+    return Origin(source, read_look(data))
 
 
 def _imported(film: Film, path: Path | None) -> Origin:
     """A film that was no DICOM, in a study of its own."""
+    from matex.dicom.grey import Look
     from matex.dicom.write.secondary_capture import film_header, film_image
     from matex.dicom.write.source import Source
 
@@ -259,7 +264,8 @@ def _imported(film: Film, path: Path | None) -> Origin:
     grey = _grey(pixels)
     orientation = _orientation(film) if film.oriented else None
     source = Source.of(film_header((grey.shape[0], grey.shape[1]), orientation), orientation)
-    return Origin(source, (128.0, 256.0), film_image(source, grey, version_of("matex")))
+    identity = Look(None, (128.0, 256.0, "LINEAR"))
+    return Origin(source, identity, film_image(source, grey, version_of("matex")))
 
 
 def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -276,14 +282,13 @@ def _orientation(film: Film) -> tuple[str, str] | None:
     return film.edges[1], "H" if film.turns == 2 else "F"
 
 
-def _save(objects: Mapping[str, Dataset], folder: Path, below: str) -> dict[str, str]:
-    """Write data sets as files; returns what each file holds, by its path in the folder."""
-    (folder / below).mkdir(exist_ok=True)
-    files: dict[str, str] = {}
+def _encoded(objects: Mapping[str, Dataset], folder: str) -> dict[str, bytes]:
+    """Data sets as the content of files, by their paths."""
+    files: dict[str, bytes] = {}
     for name, dataset in objects.items():
-        path = Path(below) / f"{name}.dcm"
-        dataset.save_as(folder / path, enforce_file_format=True)
-        files[path.as_posix()] = CONTENT[name]
+        stream = BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        files[(Path(folder) / f"{name}.dcm").as_posix()] = stream.getvalue()
     return files
 
 
@@ -323,7 +328,7 @@ def _guarded(action: Callable[[], T]) -> T:
     with FILTERS, quiet():
         try:
             return action()
-        except (InputError, OSError, MemoryError):
+        except (InputError, MemoryError):
             raise
         except UnsupportedDicom as error:
             refusal = str(error)

@@ -55,6 +55,16 @@ def dx(values=None, **elements):
     return _changed(dataset, elements)
 
 
+def lut(entries, bits, first=0):
+    """An item of a VOI LUT Sequence."""
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item["LUTDescriptor"].VR = "US"
+    item.LUTData = np.asarray(entries, "<u2").tobytes()
+    item["LUTData"].VR = "OW"
+    return item
+
+
 def written(dataset, path) -> Path:
     dataset.save_as(path, enforce_file_format=True)
     return path

@@ -165,6 +165,30 @@ def test_phrases_of_any_script_survive(export, path):
     assert phrase in captions(found)[0]
 
 
+def test_damaged_elements_that_objects_do_not_need_cost_nothing(tmp_path):
+    path = written(dx(), tmp_path / "film.dcm")
+    damaged = path.read_bytes().replace(b"\x28\x00\x53\x10DS", b"\x28\x00\x53\x10FD")  # RescaleSlope, 2 bytes
+    (tmp_path / "damaged.dcm").write_bytes(damaged)
+    assert damaged != path.read_bytes()
+    explained(tmp_path / "damaged.dcm").to_dicom(tmp_path / "out", tmp_path / "damaged.dcm")
+    assert set(objects(tmp_path / "out")) == set(NAMES)
+
+
+def test_text_in_the_items_of_sequences_keeps_its_letters(tmp_path):
+    procedure = pydicom.Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator, procedure.CodeMeaning = "1", "99X", "Röntgen"
+    path = written(dx(ProcedureCodeSequence=[procedure]), tmp_path / "film.dcm")
+    explained(path).to_dicom(tmp_path / "out", path)
+    assert {data.ProcedureCodeSequence[0].CodeMeaning for data in objects(tmp_path / "out").values()} == {"Röntgen"}
+
+
+def test_a_sigmoid_window_is_taken_over(tmp_path):
+    path = written(dx(VOILUTFunction="SIGMOID"), tmp_path / "film.dcm")
+    explained(path).to_dicom(tmp_path / "out", path)
+    (window,) = objects(tmp_path / "out")["presentation_state"].SoftcopyVOILUTSequence
+    assert (window.WindowCenter, window.WindowWidth, window.VOILUTFunction) == (2048, 4096, "SIGMOID")
+
+
 def test_a_declared_orientation_replaces_the_files(tmp_path):
     path = written(dx(), tmp_path / "film.dcm")
     explanation = explained(read(path).known_as(view=None, mirrored=True))
@@ -267,12 +291,13 @@ def test_unusual_patient_values_are_taken_over_and_never_quoted(tmp_path, caplog
         assert {data.PatientID for data in found.values()} == {"ZZID77" * 20}
 
 
-def test_a_header_that_cannot_be_taken_over_is_refused_without_quoting_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, OSError])  # pydicom raises the latter with the element in it
+def test_a_header_that_cannot_be_taken_over_is_refused_without_quoting_it(kind, tmp_path, monkeypatch):
     path = written(dx(), tmp_path / "film.dcm")
     explanation = explained(path)
 
     def fail(self, target):
-        raise ValueError(f"cannot encode {self.header.PatientName}")
+        raise kind(f"cannot encode {self.header.PatientName}")
 
     monkeypatch.setattr("matex.dicom.write.source.Source.adopt", fail)
     with pytest.raises(InputError) as caught:

@@ -9,7 +9,7 @@ pytest.importorskip("highdicom")
 from matex.images import read
 from matex.samples import samples
 from tests.dicom.exported import NAMES, explained, objects
-from tests.dicom.films import SIZE, cr, dx, gradient, written
+from tests.dicom.films import SIZE, cr, dx, gradient, lut, written
 from tests.dicom.test_objects import audited
 from tests.dicom.tools import errors, needs, run
 
@@ -75,15 +75,23 @@ def test_dcmtk_reads_the_report(tmp_path):
         assert part in text
 
 
+ODD = {
+    "rescaled": lambda: cr(RescaleSlope="2", RescaleIntercept="-100", RescaleType="US", WindowCenter="4000"),
+    "VOI LUT": lambda: cr(VOILUTSequence=[lut(np.arange(4096)[::-1], 12)], WindowCenter=None, WindowWidth=None),
+    "second window": lambda: cr(WindowCenter=["2048", "2048"], WindowWidth=["0", "4096"]),
+}
+
+
 @needs("dcmp2pgm")
-@pytest.mark.parametrize("name", FILMS)
+@pytest.mark.parametrize("name", [*FILMS, *ODD])
 def test_the_presentation_state_shows_the_film_as_matex_does(name, tmp_path):
-    """A mirrored, an inverted and a windowless film as dcmtk renders them through the presentation state."""
+    """Films of every kind as dcmtk renders them through the presentation state."""
     values = (gradient() * 0.8 + 300).astype(np.uint16)
-    dataset = FILMS[name]()
+    dataset = {**FILMS, **ODD}[name]()
     dataset.PixelData = values.tobytes()
     path = written(dataset, tmp_path / "film.dcm")
     explained(path).to_dicom(tmp_path / "out", path)
+    assert errors(tmp_path / "out" / "presentation_state.dcm") == []
     run("dcmp2pgm", "-p", tmp_path / "out" / "presentation_state.dcm", path, tmp_path / "film.pgm")
     shown = np.asarray(Image.open(tmp_path / "film.pgm").convert("L"))
     height, width = SIZE

@@ -21,6 +21,7 @@ _FALLBACK_PERCENTILES = (0.5, 99.5)
 _BAND = 1 << 22  # pixels that are looked up at once, to bound memory
 
 Values = NDArray[np.float64]
+Window = tuple[float, float, str]  # centre, width, VOI LUT Function
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,45 @@ class Levels:
         return picture.reshape(cells.shape)
 
 
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A lookup table of rescaled values.
+
+    Args:
+        first: rescaled value of the first entry; lower ones are shown as it is.
+        shown: [entry], in [0, 1].
+    """
+
+    first: int
+    shown: Values
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a film's stored values become the grey values that `display` shows, before any inversion.
+
+    Args:
+        rescale: (slope, intercept); None where a modality LUT is applied, or nothing is.
+        voi: the window, or the VOI LUT.
+    """
+
+    rescale: tuple[float, float] | None
+    voi: Window | Curve
+
+
+def look(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> Look:
+    """Return the steps that `display` takes, with a window in place of percentiles.
+
+    Raises:
+        UnsupportedDicom: a modality LUT or rescale that cannot be applied.
+    """
+    levels = Levels.of(cells)
+    stored = layout.values(levels.cells)
+    padding = _padding(stored, levels.counts, dataset, layout, [])
+    rescaled = _modality(stored, dataset, layout, [])
+    return Look(rescaled.linear, _voi(rescaled, levels.counts, padding, dataset, [])[1])
+
+
 def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: list[str]) -> NDArray[np.uint8]:
     """Compute the film for display, dense bright, [rows, columns].
 
@@ -71,7 +111,7 @@ def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: lis
         notes.append(f"bits outside the {layout.stored} stored ones dropped")
     padding = _padding(stored, levels.counts, dataset, layout, notes)
     rescaled = _modality(stored, dataset, layout, notes)
-    shown = np.clip(_voi(rescaled, levels.counts, padding, dataset, notes), 0, 1)
+    shown = np.clip(_voi(rescaled, levels.counts, padding, dataset, notes)[0], 0, 1)
     if layout.inverted or code(dataset, "PresentationLUTShape") == "INVERSE":
         # Inverted once: on CR and DX, INVERSE repeats what MONOCHROME1 states (PS3.3 C.8.11.3.1.2).
         shown = 1 - shown
@@ -117,11 +157,13 @@ class _Rescaled:
         values: of the levels.
         possible: smallest and largest value that the stored bits can give.
         known: whether tables and windows of the file are in these units.
+        linear: (slope, intercept) that were applied; None for a table, or where they are unreadable.
     """
 
     values: Values
     possible: tuple[float, float]
     known: bool = True
+    linear: tuple[float, float] | None = None
 
 
 def _modality(stored: np.ndarray, dataset: Dataset, layout: PixelLayout, notes: list[str]) -> _Rescaled:
@@ -155,7 +197,7 @@ def _modality(stored: np.ndarray, dataset: Dataset, layout: PixelLayout, notes: 
             f"Expected a rescale that keeps the pixels apart, got RescaleSlope {slope:g} and RescaleIntercept "
             f"{intercept:g}. Correct them, or remove them to show the stored values."
         )
-    return _Rescaled(values, (float(ends[0]), float(ends[1])))
+    return _Rescaled(values, (float(ends[0]), float(ends[1])), linear=(slope, intercept))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,12 +207,13 @@ class _Candidate:
     shown: Values | None
     remarks: tuple[str, ...]
     otherwise: str  # the note when it is not used
+    voi: Window | Curve | None  # see Look
 
 
 def _voi(
     rescaled: _Rescaled, counts: NDArray[np.int64], padding: NDArray[np.bool_], dataset: Dataset, notes: list[str]
-) -> Values:
-    """Map to the display range [0, 1]: the first usable VOI LUT, else window, else percentiles (PS3.3 C.11.2)."""
+) -> tuple[Values, Window | Curve]:
+    """Map to the display range [0, 1] by the first usable VOI LUT, else window, else percentiles (PS3.3 C.11.2)."""
     if code(dataset, "PresentationIntentType") == "FORPROCESSING":
         notes.append("FOR PROCESSING: raw detector values, not meant for display")
     values = rescaled.values
@@ -182,28 +225,17 @@ def _voi(
 
     if rescaled.known:
         for candidate in (*_tables(rescaled, dataset), *_windows(values, dataset)):
-            if candidate.shown is not None and usable(candidate.shown):
+            if candidate.shown is not None and candidate.voi is not None and usable(candidate.shown):
                 notes.extend(candidate.remarks)
-                return candidate.shown
+                return candidate.shown, candidate.voi
             notes.append(candidate.otherwise)
     low, high = _fallback(values, counts, padding)
     notes.append(
         f"no window: {low:g} to {high:g} shown (percentiles {_FALLBACK_PERCENTILES[0]:g} and "
         f"{_FALLBACK_PERCENTILES[1]:g})"
     )
-    return np.clip((values - low) / (high - low or 1.0), 0, 1)
-
-
-def fallback_range(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> tuple[float, float]:
-    """Smallest and largest rescaled value displayed without a usable window.
-
-    Raises:
-        UnsupportedDicom: a modality LUT or rescale that cannot be applied.
-    """
-    levels = Levels.of(cells)
-    stored = layout.values(levels.cells)
-    padding = _padding(stored, levels.counts, dataset, layout, [])
-    return _fallback(_modality(stored, dataset, layout, []).values, levels.counts, padding)
+    window = ((low + high + 1) / 2, high - low + 1, "LINEAR")  # shows the same (PS3.3 C.11.2.1.2.1)
+    return np.clip((values - low) / (high - low or 1.0), 0, 1), window
 
 
 def _fallback(values: Values, counts: NDArray[np.int64], padding: NDArray[np.bool_]) -> tuple[float, float]:
@@ -219,15 +251,16 @@ def _tables(rescaled: _Rescaled, dataset: Dataset) -> Iterator[_Candidate]:
     for index, item in enumerate(tables):
         table = _table(item, dataset, rescaled.possible, negative=rescaled.possible[0] < 0)
         if isinstance(table, str):
-            yield _Candidate(None, (), f"VOI LUT unusable: {table}")
+            yield _Candidate(None, (), f"VOI LUT unusable: {table}", None)
             continue
         # Some vendors declare 16 bits over a 12-bit table, or fewer than the table has.
         used = max(int(table.entries.max()).bit_length(), min(8, table.bits), 1)
         remarks = ["VOI LUT applied" + _place(index, len(tables))]
         if used != table.bits:
             remarks.append(f"VOI LUT declares {table.bits} bits and uses {used}")
+        curve = Curve(table.first, table.entries / (2**used - 1))
         shown = table.look_up(rescaled.values) / (2**used - 1)
-        yield _Candidate(shown, tuple(remarks), "VOI LUT unusable: it shows all pixels alike")
+        yield _Candidate(shown, tuple(remarks), "VOI LUT unusable: it shows all pixels alike", curve)
 
 
 def _windows(values: Values, dataset: Dataset) -> Iterator[_Candidate]:
@@ -244,7 +277,7 @@ def _windows(values: Values, dataset: Dataset) -> Iterator[_Candidate]:
         if center is not None and width is not None and np.isfinite([center, width]).all():
             shown = _window(values, center, width, function)
         remark = f"window {center or 0:g}/{width or 0:g} {function}{_place(index, len(pairs))}"
-        yield _Candidate(shown, (remark,), otherwise)
+        yield _Candidate(shown, (remark,), otherwise, (center or 0, width or 0, function))
 
 
 def _place(index: int, count: int) -> str:

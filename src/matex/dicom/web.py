@@ -12,15 +12,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import pydicom
 import requests
 import retrying
 from dicomweb_client import DICOMwebClient
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
+from matex.dicom.elements import items
 from matex.dicom.quiet import quiet
 from matex.errors import InputError, shown
 from matex.files import writing
@@ -34,6 +36,18 @@ MOST = 2000  # instances of a study that are fetched
 UNCHUNKED = 1 << 40  # bytes; a body sent in chunks could not be sent a second time
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 T = TypeVar("T")
+
+
+class Service(Protocol):
+    """What is used of dicomweb_client.DICOMwebClient, whose annotations leave types open."""
+
+    def store_instances(self, datasets: Sequence[Dataset], study_instance_uid: str) -> Dataset: ...
+
+    def search_for_instances(self, study_instance_uid: str, *, offset: int | None) -> Sequence[Mapping[str, Any]]: ...
+
+    def retrieve_instance(
+        self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
+    ) -> Dataset: ...
 
 
 Progress = Callable[[int, int], None]
@@ -60,7 +74,7 @@ def push(server: str, files: Sequence[Path], progress: Progress | None = None) -
         paths = _dicom_files(files)
         study, instances = _one_study(paths)
         for done, path in enumerate(paths):
-            dataset = dcmread(path)
+            dataset = pydicom.dcmread(path)
             accepted = f"{done} of {len(paths)} objects were accepted before."
             _ask(partial(_store, client, dataset, study), accepted)
             if progress is not None:
@@ -110,7 +124,7 @@ def pull(server: str, study: str, folder: Path, progress: Progress | None = None
     return len(instances)
 
 
-def connect(server: str) -> DICOMwebClient:
+def connect(server: str) -> Service:
     """A client with verified TLS, limits on time and attempts, and credentials from the environment.
 
     Raises:
@@ -128,7 +142,7 @@ def connect(server: str) -> DICOMwebClient:
         )
     client = DICOMwebClient(server, session=_session(parts.hostname), timeout=TIMEOUT, chunk_size=UNCHUNKED)
     client.set_http_retry_params(max_attempts=ATTEMPTS, wait_exponential_multiplier=WAIT)
-    return client
+    return cast(Service, client)
 
 
 def _session(host: str) -> requests.Session:
@@ -154,17 +168,17 @@ def _session(host: str) -> requests.Session:
     return session
 
 
-def _store(client: DICOMwebClient, dataset: Dataset, study: str) -> None:
+def _store(client: Service, dataset: Dataset, study: str) -> None:
     """Store one instance, and read in the answer that it was (PS3.18 table I.1-1)."""
     answer = client.store_instances([dataset], study)
-    accepted = {item.ReferencedSOPInstanceUID for item in answer.get("ReferencedSOPSequence") or ()}
+    accepted = {str(item.ReferencedSOPInstanceUID) for item in items(answer, "ReferencedSOPSequence")}
     if answer.get("FailedSOPSequence") or dataset.SOPInstanceUID not in accepted:
         raise InputError(
             "Expected the server to accept the object, got a refusal in its answer. Look into the server's log."
         )
 
 
-def _list(client: DICOMwebClient, study: str) -> list[tuple[str, str]]:
+def _list(client: Service, study: str) -> list[tuple[str, str]]:
     """(Series, SOP) Instance UIDs of a study, page by page; one more than `MOST` at most.
 
     The client's own `get_remaining` never ends with a server that ignores the offset.
@@ -248,7 +262,7 @@ def _one_study(paths: Sequence[Path]) -> tuple[str, set[str]]:
     instances: set[str] = set()
     for path in paths:
         try:
-            header = dcmread(path, stop_before_pixels=True)
+            header = pydicom.dcmread(path, stop_before_pixels=True)
             uids = str(header.StudyInstanceUID), str(header.SOPInstanceUID)
         except Exception:  # pydicom's exceptions can quote elements
             uids = ("", "")

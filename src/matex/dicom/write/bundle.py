@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from matex.dicom.grey import Look
 from matex.dicom.write.equipment import identity
 from matex.dicom.write.parametric_map import parametric_map
 from matex.dicom.write.presentation_state import presentation_state
@@ -24,7 +25,7 @@ def objects(
     saliency: Saliency,
     picture: NDArray[np.uint8],
     film_size: tuple[int, int],
-    window: tuple[float, float] | None,
+    look: Look,
 ) -> dict[str, Dataset]:
     """Build the objects; each is in a series of its own, all in the film's study.
 
@@ -33,7 +34,7 @@ def objects(
         saliency: the map and what belongs to it.
         picture: [height, width, 3], the overlay with its caption.
         film_size: (height, width) of the film in the picture's top left corner.
-        window: (centre, width) for a film that states none.
+        look: how the film's stored values become grey ones.
 
     Returns:
         Data sets by the names of their files, without their suffix.
@@ -42,7 +43,7 @@ def objects(
         "secondary_capture": lambda names: secondary_capture(source, saliency, picture, film_size, names),
         "segmentation_fractional": lambda names: fractional_segmentation(source, saliency, names),
         "segmentation_binary": lambda names: binary_segmentation(source, saliency, names),
-        "presentation_state": lambda names: presentation_state(source, saliency, window, names),
+        "presentation_state": lambda names: presentation_state(source, saliency, look, names),
         "report": lambda names: report(source, saliency, names),
         "parametric_map": lambda names: parametric_map(source, saliency, names),
     }

@@ -47,7 +47,8 @@ def _block_means(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Means over blocks of step x step pixels, and the (columns, rows) of their centres; smaller at the far edges."""
     height, width = values.shape
-    starts_y, starts_x = np.arange(0, height, step), np.arange(0, width, step)
+    starts_y: NDArray[np.int64] = np.arange(0, height, step, dtype=np.int64)
+    starts_x: NDArray[np.int64] = np.arange(0, width, step, dtype=np.int64)
     sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), starts_y, axis=0), starts_x, axis=1)
     heights, widths = np.minimum(step, height - starts_y), np.minimum(step, width - starts_x)
     return sums / np.outer(heights, widths), starts_x + widths / 2, starts_y + heights / 2

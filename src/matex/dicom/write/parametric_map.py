@@ -14,6 +14,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ParametricMapStorage
+from pydicom.valuerep import format_number_as_ds
 
 from matex.dicom.write.codes import NO_UNITS, QUANTITY, SALIENCY, SOURCE_IMAGE, coded
 from matex.dicom.write.equipment import mark_as_research, new_uid
@@ -108,7 +109,7 @@ def _range(saliency: Saliency) -> tuple[float, float, float]:
 def _shared_groups(source: Source, low: float, high: float) -> Dataset:
     groups = Dataset()
     measures = Dataset()
-    measures.PixelSpacing = [f"{spacing:.10g}" for spacing in source.spacing or UNKNOWN_SPACING]
+    measures.PixelSpacing = [format_number_as_ds(spacing) for spacing in source.spacing or UNKNOWN_SPACING]
     groups.PixelMeasuresSequence = [measures]
     orientation = Dataset()
     orientation.ImageOrientationPatient = _cosines(source.orientation)
@@ -117,7 +118,8 @@ def _shared_groups(source: Source, low: float, high: float) -> Dataset:
     identity.RescaleIntercept, identity.RescaleSlope, identity.RescaleType = "0", "1", "US"
     groups.PixelValueTransformationSequence = [identity]
     window = Dataset()
-    window.WindowCenter, window.WindowWidth = f"{(low + high) / 2:.10g}", f"{(high - low) or 1.0:.10g}"
+    window.WindowCenter = format_number_as_ds((low + high) / 2)
+    window.WindowWidth = format_number_as_ds((high - low) or 1.0)
     window.VOILUTFunction = "LINEAR_EXACT"
     groups.FrameVOILUTSequence = [window]
     groups.RealWorldValueMappingSequence = [_quantity(low, high)]

@@ -18,8 +18,10 @@ from highdicom.pr import (
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.valuerep import format_number_as_ds
 
 from matex.dicom.elements import present, words
+from matex.dicom.grey import Curve, Look
 from matex.dicom.write.contours import outlines
 from matex.dicom.write.saliency import DISCLAIMER, Saliency
 from matex.dicom.write.source import Source
@@ -27,20 +29,15 @@ from matex.dicom.write.source import Source
 LEVELS = (0.5, 0.75, 0.9)  # of the map's range, as in overlay.png
 CONTOURS, CAPTION = "MATEX CONTOURS", "MATEX CAPTION"
 COLOURS = {CONTOURS: (240, 147, 43), CAPTION: (236, 200, 96)}
-# What turns stored into displayed values (PS3.3 C.11.1, C.11.2), taken over as the film has it.
-_MODALITY = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
-_VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 
 
-def presentation_state(
-    source: Source, saliency: Saliency, window: tuple[float, float] | None, identity: dict[str, Any]
-) -> Dataset:
+def presentation_state(source: Source, saliency: Saliency, look: Look, identity: dict[str, Any]) -> Dataset:
     """Contours at `LEVELS` of the map's range and a caption at the lower edge (PS3.3 A.33.1).
 
     Args:
         source: the film.
         saliency: the map.
-        window: (centre, width) for a film that states none.
+        look: of the film, as matex read it.
         identity: see `matex.dicom.write.equipment`.
     """
     layers = {
@@ -57,7 +54,7 @@ def presentation_state(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **identity,
     )
-    _add_film_look(state, source.header, window)
+    _add_film_look(state, source.header, look)
     _keep_proportions(state, source)
     return source.adopt(state)
 
@@ -94,21 +91,30 @@ def _caption(saliency: Saliency, has_lines: bool) -> str:
     return "\r\n".join(lines)
 
 
-def _add_film_look(state: Dataset, header: Dataset, window: tuple[float, float] | None) -> None:
-    """Modality and VOI transformation of the film: a presentation state that has none shows stored values."""
-    for keyword in _MODALITY:
-        if present(header, keyword):
-            state[keyword] = header[keyword]
-    if "RescaleSlope" in state and "RescaleType" not in state:
+def _add_film_look(state: Dataset, header: Dataset, look: Look) -> None:
+    """Add modality and VOI transformation of the film (PS3.3 C.11.1, C.11.8): without them stored values are shown."""
+    if look.rescale is not None and look.rescale != (1, 0):
+        state.RescaleSlope, state.RescaleIntercept = (format_number_as_ds(float(value)) for value in look.rescale)
         state.RescaleType = "US"
+    elif look.rescale is None and present(header, "ModalityLUTSequence"):
+        state["ModalityLUTSequence"] = header["ModalityLUTSequence"]
     item = Dataset()
-    for keyword in _VOI:
-        if present(header, keyword):
-            item[keyword] = header[keyword]
-    if window is not None and not ({"WindowCenter", "VOILUTSequence"} & {element.keyword for element in item}):
-        item.WindowCenter, item.WindowWidth = (f"{value:.10g}" for value in window)
-    if len(item):
-        state.SoftcopyVOILUTSequence = Sequence([item])
+    if isinstance(look.voi, Curve):
+        item.VOILUTSequence = [_table(look.voi)]
+    else:
+        center, width, function = look.voi
+        item.WindowCenter, item.WindowWidth = format_number_as_ds(float(center)), format_number_as_ds(float(width))
+        item.VOILUTFunction = function
+    state.SoftcopyVOILUTSequence = Sequence([item])
+
+
+def _table(curve: Curve) -> Dataset:
+    """A VOI LUT of 16 bits, one of the two depths that a presentation state may have (PS3.3 C.11.8)."""
+    item = Dataset()
+    count = len(curve.shown) & 0xFFFF  # 65536 entries are written as 0
+    item.add_new("LUTDescriptor", "SS" if curve.first < 0 else "US", [count, curve.first, 16])
+    item.add_new("LUTData", "OW", np.rint(curve.shown.clip(0, 1) * 65535).astype("<u2").tobytes())
+    return item
 
 
 def _keep_proportions(state: Dataset, source: Source) -> None:
@@ -117,6 +123,6 @@ def _keep_proportions(state: Dataset, source: Source) -> None:
     del area.PixelOriginInterpretation  # of tiled images alone
     if source.spacing is not None:
         del area.PresentationPixelAspectRatio
-        area.PresentationPixelSpacing = [f"{spacing:.10g}" for spacing in source.spacing]
+        area.PresentationPixelSpacing = [format_number_as_ds(spacing) for spacing in source.spacing]
     elif len(ratio := words(source.header, "PixelAspectRatio")) == 2 and all(part.isdigit() for part in ratio):
         area.PresentationPixelAspectRatio = [int(part) for part in ratio]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 
-from pydicom import Dataset, dcmread
+import pydicom
+from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from matex.dicom.elements import UnsupportedDicom, code, numbers, present, words
-from matex.dicom.grey import fallback_range
+from matex.dicom.grey import Look, look
 from matex.dicom.pixel_data import pixel_cells, pixel_layout
 
 # What identifies the film and its study; without these nothing can refer to it.
@@ -39,19 +40,18 @@ _OPTIONAL = (
 
 def read_header(data: bytes) -> Dataset:
     """The header of a DICOM file, without its pixels."""
-    return dcmread(BytesIO(data), force=True, stop_before_pixels=True)
+    return pydicom.dcmread(BytesIO(data), force=True, stop_before_pixels=True)
 
 
-def shown_range(data: bytes) -> tuple[float, float]:
-    """(centre, width) of a linear window that shows a film without one as `matex.dicom.read` does.
+def read_look(data: bytes) -> Look:
+    """Return how `matex.dicom.read` shows a film.
 
     Args:
         data: the whole file, which was read before.
     """
-    dataset = dcmread(BytesIO(data), force=True)
+    dataset = pydicom.dcmread(BytesIO(data), force=True)
     layout = pixel_layout(dataset, len(data) * 16)
-    low, high = fallback_range(dataset, pixel_cells(dataset, layout, []), layout)
-    return (low + high + 1) / 2, high - low + 1  # PS3.3 C.11.2.1.2.1
+    return look(dataset, pixel_cells(dataset, layout, []), layout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,8 @@ class Source:
     """A film, and what the objects take from it.
 
     Args:
-        header: of the film, elements decoded, without pixels.
+        header: of the film, without pixels.
+        shared: the patient and study elements of the header, decoded.
         size: (height, width), pixels.
         spacing: (between rows, between columns), millimetres; None where the file does not state it.
         orientation: Patient Orientation, such as ("L", "F"); None where neither file nor caller states it.
@@ -67,6 +68,7 @@ class Source:
     """
 
     header: Dataset
+    shared: Dataset
     size: tuple[int, int]
     spacing: tuple[float, float] | None
     orientation: tuple[str, str] | None
@@ -89,17 +91,13 @@ class Source:
                 f"Expected a film that objects can refer to, got one without {', '.join(missing)}. Add the elements, "
                 "or save the film as PNG and use new_study (--new-study)."
             )
-        header.decode()
         inverted = "MONOCHROME1" in {code(header, "PhotometricInterpretation")} or (
             code(header, "PresentationLUTShape") == "INVERSE"
         )
         rows, columns = (int(numbers(header, keyword)[0] or 0) for keyword in ("Rows", "Columns"))
-        return cls(header, (rows, columns), _spacing(header), _orientation(header, orientation), inverted)
-
-    @property
-    def has_window(self) -> bool:
-        """Whether the file says how its values become grey ones."""
-        return present(self.header, "VOILUTSequence") or present(self.header, "WindowCenter")
+        return cls(
+            header, _shared(header), (rows, columns), _spacing(header), _orientation(header, orientation), inverted
+        )
 
     def template(self) -> Dataset:
         """The film as highdicom reads it: identity and geometry, with empty patient and study elements.
@@ -122,13 +120,13 @@ class Source:
     def adopt(self, target: Dataset) -> Dataset:
         """Give an object the film's patient and study, value by value as they are, in UTF-8."""
         for keyword in _REQUIRED:
-            if keyword in self.header:
-                target[keyword] = self.header[keyword]
+            if keyword in self.shared:
+                target[keyword] = self.shared[keyword]
             else:
                 setattr(target, keyword, "")
         for keyword in _OPTIONAL:
-            if keyword in self.header:
-                target[keyword] = self.header[keyword]
+            if keyword in self.shared:
+                target[keyword] = self.shared[keyword]
             elif keyword in target:
                 del target[keyword]
         self._describe_body_part(target)
@@ -163,6 +161,16 @@ class Source:
         item.SeriesInstanceUID = words(self.header, "SeriesInstanceUID")[0]
         item.ReferencedInstanceSequence = [self.reference()]
         return Sequence([item])
+
+
+def _shared(header: Dataset) -> Dataset:
+    """Patient and study elements, text of the items of sequences too in no character set but Python's own."""
+    shared = Dataset()
+    for keyword in ("SpecificCharacterSet", *_REQUIRED, *_OPTIONAL):
+        if keyword in header:
+            shared[keyword] = header[keyword]
+    shared.decode()
+    return shared
 
 
 def _orientation(header: Dataset, known: tuple[str, str] | None) -> tuple[str, str] | None:
