@@ -26,6 +26,8 @@ FORMAT = "matex-explanation/1"
 GRIDS = "grids.npz"  # raw map, terms, prior, lung mask: what explanation.json does not hold
 TERM = "term: "  # before the names of terms in it
 NAMES = ("explanation.json", "image_map.npy", "overlay.png", "panel.png", "report.html", GRIDS)
+TARGET_MAP, TARGET_OVERLAY = "target_map.npy", "target_overlay.png"
+"""Written as well where an image or a sound was compared with."""
 RUN_FORMAT = "matex-run/1"
 OLD, NEW = "old", "new"  # in a temporary folder: what moves out of the folder, what moves in
 DAY = 24 * 3600  # seconds
@@ -96,7 +98,7 @@ def _earlier(folder: Path) -> Iterator[Path]:
                 yield from (Path(below.name) / file for file in _earlier(below))
         yield from (Path(name) for name in (RUN, "report.html") if os.path.lexists(folder / name))
     if _json(folder / "explanation.json").get("format") == FORMAT:
-        yield from (Path(name) for name in NAMES if os.path.lexists(folder / name))
+        yield from (Path(name) for name in (*NAMES, TARGET_MAP, TARGET_OVERLAY) if os.path.lexists(folder / name))
 
 
 def _exchange(folder: Path, temporary: Path, old: Sequence[Path], new: Sequence[Path]) -> None:

@@ -466,7 +466,7 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
         notes=tuple(dict.fromkeys(notes)),
         computation=computation,
         provenance={
-            **provenance(model, name, method, subject, outputs.seconds),
+            **provenance(model, name, method, subject, outputs.seconds, traced.target),
             "report": {kind: rows[pair] for kind, rows in outputs.reports.items()},
         },
         target=None if outputs.target_grids is None else _target_map(traced, outputs.target_grids[pair]),

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.attribution import METHODS, make
+from matex.audio.kinds import KINDS as SPECTROGRAMS
+from matex.audio.recording import read_sound
 from matex.checks import is_mapping, parse_arrays, read_array, read_bytes, read_json
 from matex.coerce import as_type, in_words
 from matex.errors import InputError, shortened, shown
 from matex.files import FORMAT, GRIDS, TERM
 from matex.geometry import Placement
-from matex.images import MAX_BYTES, READ_SIDE, read
+from matex.images import MAX_BYTES, READ_SIDE, Film, read
 from matex.phrases import Mention
 from matex.queries import Query
 from matex.results import Computation, Explanation, SaliencyMap, Token
@@ -62,7 +64,26 @@ MAY_LACK = frozenset(
         "provenance.plugin",
     }
 )
-SUFFIXES = frozenset(["png", "jpg", "jpeg", "tif", "tiff", "bmp", "webp", "gif", "pgm", "ppm", "jp2", "dcm", "dicom"])
+SUFFIXES = frozenset(
+    [
+        "png",
+        "jpg",
+        "jpeg",
+        "tif",
+        "tiff",
+        "bmp",
+        "webp",
+        "gif",
+        "pgm",
+        "ppm",
+        "jp2",
+        "dcm",
+        "dicom",
+        "wav",
+        "flac",
+        "ogg",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -130,15 +151,16 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     arrays = load_grids(saved)
     if "image" not in arrays:
         raise InputError(f"Expected {GRIDS} in {shown(folder)}, which earlier versions did not write. Explain again.")
-    film = read(image or find_image(saved), side=READ_SIDE, derived=True)
+    film = read_recorded(saved, image)
     if film.sha256 != saved["provenance.image.sha256"]:
         raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
-    film = film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])
+    target = read_target(saved)
     settings = {"resize": saved["provenance.resize"], "domain": saved["provenance.domain"]}
     record, provenance = saved.record, saved["provenance"]
+    other = provenance["target"]["placement"] if "target" in arrays else None
     terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
     return Explanation(
-        query=Query(film, saved["text"], **settings, lung_mask=arrays.get("lung_mask")),
+        query=Query(film, saved["text"], **settings, lung_mask=arrays.get("lung_mask"), target=target),
         token_ids=tuple(saved["provenance.token_ids"]),
         method=saved["method"],
         parameters=recorded_parameters(saved),
@@ -158,7 +180,39 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
             _number(provenance["seconds"]),
         ),
         provenance=provenance,
+        target=None if other is None else SaliencyMap(arrays["target"], _placement(other)),
     )
+
+
+def read_recorded(saved: Saved, image: str | Path | None = None) -> Film:
+    """The film or sound of a record, in the view and orientation that it states.
+
+    Args:
+        saved: the explanation.
+        image: its file; None to look for it by its checksum, see `find_image`.
+
+    Raises:
+        InputError: no such file, or one that cannot be read.
+    """
+    film = _read(saved["provenance.image"], image or find_image(saved))
+    return film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])
+
+
+def read_target(saved: Saved) -> Film | None:
+    """The image or sound that a recorded film was compared with, found by its checksum; None for a phrase.
+
+    Raises:
+        InputError: no such file.
+    """
+    record = saved["provenance"].get("target")
+    return None if record is None else _read(record, find_image(saved, "provenance.target"))
+
+
+def _read(record: Mapping[str, Any], path: str | Path) -> Film:
+    sound = record.get("sound")
+    if sound is None:
+        return read(path, side=READ_SIDE, derived=True)
+    return SPECTROGRAMS[sound["spectrogram"]].sound(read_sound(path, start=sound["start"]))
 
 
 def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
@@ -175,7 +229,8 @@ def _placement(record: Mapping[str, Any]) -> Placement:
     """A placement from its record, which has lists for tuples."""
     sizes = {name: (record[name][0], record[name][1]) for name in ("original", "resized", "offset", "model", "patch")}
     cells = (record["cells"][0], record["cells"][1]) if "cells" in record else None
-    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"], cells=cells)
+    overlap = (record["overlap"][0], record["overlap"][1]) if "overlap" in record else (0, 0)
+    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"], cells=cells, overlap=overlap)
 
 
 def _number(value: float | None) -> float:
@@ -212,7 +267,7 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     return values
 
 
-def find_image(saved: Saved) -> Path:
+def find_image(saved: Saved, entry: str = "provenance.image") -> Path:
     """Find the recorded image by its checksum: next to the folder, in the current one, or a bundled film.
 
     The record holds no path, since paths carry names of people and machines.
@@ -220,7 +275,7 @@ def find_image(saved: Saved) -> Path:
     Raises:
         InputError: no file with that checksum.
     """
-    wanted, name = saved["provenance.image.sha256"], saved["provenance.image.name"]
+    wanted, name = saved[f"{entry}.sha256"], saved[f"{entry}.name"]
     candidates = sorted(set(_images(saved.folder)), key=lambda path: (path.stem != name, str(path)))
     for path in candidates:
         try:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.audio.sound import Sound
 from matex.checks import is_list, is_mapping
 from matex.errors import MissingExtra
-from matex.files import FORMAT, TERM
+from matex.files import FORMAT, TARGET_MAP, TERM
+from matex.images import Film
 from matex.plugins import describe
-from matex.results import DISCLAIMER, Explanation
+from matex.results import DISCLAIMER, Explanation, SaliencyMap
 
 if TYPE_CHECKING:
     from matex.adapters.model import Model
@@ -51,6 +53,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
             "not_seen": image.placement.unseen_share(image.grid),
             "degenerate": image.degenerate,
         },
+        **({} if explanation.target is None else {"target": _target(explanation.target)}),
         "components": {
             name: {**_span(*_extremes(grid)), "weight": explanation.weights.get(name)}
             for name, grid in explanation.components.items()
@@ -60,12 +63,25 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
     }
 
 
+def _target(image: SaliencyMap) -> dict[str, Any]:
+    """The map on the other side, where an image or a sound was compared with."""
+    return {
+        "file": TARGET_MAP,
+        "grid": list(image.grid.shape),
+        **_span(*image.range),
+        "not_seen": image.placement.unseen_share(image.grid),
+        "degenerate": image.degenerate,
+    }
+
+
 def grids(explanation: Explanation) -> bytes:
     """grids.npz: raw map, terms, prior and lung mask, which explanation.json does not hold."""
     arrays: dict[str, NDArray[np.generic]] = {"image": explanation.image.grid}
     arrays |= {f"{TERM}{name}": grid for name, grid in explanation.components.items()}
     if explanation.prior is not None:
         arrays["prior"] = explanation.prior
+    if explanation.target is not None:
+        arrays["target"] = explanation.target.grid
     if explanation.query.lung_mask is not None:
         arrays["lung_mask"] = explanation.query.lung_mask
     stream = io.BytesIO()
@@ -125,13 +141,47 @@ def _extremes(values: NDArray[np.floating]) -> tuple[float, float]:
 
 
 def _placement(placement: Placement) -> dict[str, Any]:
-    """A placement as plain data; `cells` where it has them."""
+    """A placement as plain data; `cells` and `overlap` where it has them."""
     fields = dataclasses.asdict(placement)
-    return {**{key: value for key, value in fields.items() if key != "cells" or value}, "grid": placement.grid}
+    fields = {key: value for key, value in fields.items() if key not in ("cells", "overlap") or value not in _NONE}
+    return {**fields, "grid": placement.grid}
 
 
-def provenance(model: Model, name: str, method: Method, subject: Subject, seconds: float) -> dict[str, Any]:
-    """Provenance of an explanation, sufficient to reproduce it, as plain data."""
+_NONE = (None, (0, 0))
+
+
+def _film(film: Film) -> dict[str, Any]:
+    """Where an image or sound comes from, without its path."""
+    found: dict[str, Any] = {
+        "name": film.name,
+        "sha256": film.sha256,
+        "height": film.size[0],
+        "width": film.size[1],
+        "read": list(film.pixels.shape[:2]),  # (height, width) of the pixels that were read, fewer if reduced
+        "view": film.view,
+        "mirrored": film.mirrored,
+        "oriented": film.oriented,
+    }
+    if film.uids:
+        found["uids"] = dict(film.uids)
+    if isinstance(film, Sound):
+        found["sound"] = {"spectrogram": film.kind, "start": film.recording.start, "rate": film.recording.rate}
+    return found
+
+
+def provenance(
+    model: Model, name: str, method: Method, subject: Subject, seconds: float, target: Placement | None = None
+) -> dict[str, Any]:
+    """Everything needed to run the explanation again, as plain data.
+
+    Args:
+        model: that was explained.
+        name: of the method.
+        method: with its parameters.
+        subject: film and phrase.
+        seconds: of the method.
+        target: of the image or sound that the film was compared with; None for a phrase.
+    """
     query, placement = subject.query, subject.context.placement
     film, mask = query.film, query.lung_mask
     return {
@@ -147,17 +197,12 @@ def provenance(model: Model, name: str, method: Method, subject: Subject, second
             "device": str(model.device),
             **model.record,
         },
-        "image": {
-            "name": film.name,
-            "sha256": film.sha256,
-            "height": film.size[0],
-            "width": film.size[1],
-            "read": list(film.pixels.shape[:2]),  # (height, width) of the pixels that were read, fewer if reduced
-            "view": film.view,
-            "mirrored": film.mirrored,
-            "oriented": film.oriented,
-            **({"uids": dict(film.uids)} if film.uids else {}),
-        },
+        "image": _film(film),
+        **(
+            {"target": {**_film(query.target), "placement": _placement(target)}}
+            if query.target is not None and target is not None
+            else {}
+        ),
         "text": query.text,
         "token_ids": list(subject.phrase.ids),
         "resize": query.resize,

@@ -17,6 +17,7 @@ from matex.cli.options import (
     PluginOption,
     TextArgument,
     complete_method,
+    read_target,
 )
 from matex.cli.parameters import parameters_by_method
 from matex.cli.printing import indented, on_terminal, print_explanations, print_notes
@@ -64,13 +65,13 @@ def compare(
 
     chosen = parameters_by_method(_names(method), parameter or [])
     check_folder(out)
-    read = film.read(image)
+    read = film.read_source(image)
     dicom.check(read, image, out)
     mask = film.read_mask(read)
     comparison = matex.compare(
         model.load(),
         read,
-        text,
+        read_target(text),
         chosen,
         skip_unsupported=method == "all",
         progress=on_terminal(),

@@ -18,6 +18,7 @@ from matex.cli.options import (
     ModelOptions,
     ParameterOption,
     PluginOption,
+    read_target,
 )
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_explanations, print_summary
@@ -31,10 +32,14 @@ def explain(
         str,
         typer.Argument(
             metavar="IMAGE",
-            help="PNG, JPEG, TIFF, DICOM ...; or a table (.csv, .tsv, .jsonl) with columns image, text.",
+            help="PNG, JPEG, TIFF, DICOM ...; WAV, FLAC, OGG; or a table (.csv, .tsv, .jsonl) with columns image, "
+            "text.",
         ),
     ],
-    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="The phrase.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with."),
+    ] = None,
     method: MethodOption = "matex",
     parameter: ParameterOption = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("out"),
@@ -97,7 +102,7 @@ def _explain_phrase(
     """Explain one film and one phrase."""
     import matex
 
-    read = film.read(image)
+    read = film.read_source(image)
     dicom.check(read, image, out)
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
@@ -105,7 +110,7 @@ def _explain_phrase(
     explanation = matex.explain(
         loaded,
         read,
-        text,
+        read_target(text),
         method,
         resize=film.resize,
         domain=film.domain,

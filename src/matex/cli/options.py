@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from matex import Film, Model
+    from matex.audio.recording import Recording
 
 
 def complete_method(incomplete: str) -> list[str]:
@@ -48,8 +49,10 @@ def _use_plugins(files: list[Path] | None) -> list[Path] | None:
     return files
 
 
-ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
-TextArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")]
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...; WAV, FLAC, OGG.")]
+TextArgument = Annotated[
+    str, typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with.")
+]
 MethodOption = Annotated[str, typer.Option("-m", "--method", help="See matex methods.", autocompletion=complete_method)]
 ParameterOption = Annotated[
     list[str] | None,
@@ -112,15 +115,30 @@ class FilmOptions:
         typer.Option("--keep-uids", help="Keep the UIDs of a DICOM film in the record: they lead to the patient."),
     ] = False
 
+    def read_source(self, image: str) -> Film | Recording:
+        """The film, as `read` returns it, or the recording of a sound file."""
+        from matex.audio.recording import is_sound_file, read_sound
+
+        return read_sound(image) if is_sound_file(image) else self.read(image)
+
     def read(self, image: str) -> Film:
         """The film, with the view and orientation that the user states."""
         return read_film(image, self.view, self.mirrored, derived=self.derived, keep_uids=self.keep_uids)
 
-    def read_mask(self, film: Film) -> NDArray[np.generic] | None:
-        """The lung mask of a film [height, width]; None where no file is named."""
+    def read_mask(self, film: Film | Recording) -> NDArray[np.generic] | None:
+        """The lung mask of a film [height, width]; None where no file is named.
+
+        Raises:
+            InputError: see `read_mask`; the mask of a sound.
+        """
+        from matex.audio.recording import Recording
         from matex.cli.masks import read_mask
 
-        return None if self.lung_mask is None else read_mask(self.lung_mask, film)
+        if self.lung_mask is None:
+            return None
+        if isinstance(film, Recording):
+            raise InputError("Expected no --lung-mask with a sound, which has no lungs to mark. Leave it out.")
+        return read_mask(self.lung_mask, film)
 
 
 @dataclass(frozen=True)
@@ -197,7 +215,7 @@ class DicomOptions:
         typer.Option(help="Of the map's range, from which a pixel is in the BINARY segmentation.", show_default="0.5"),
     ] = None
 
-    def check(self, film: Film, image: str, out: Path) -> None:
+    def check(self, film: Film | Recording, image: str, out: Path) -> None:
         """Refuse what could not be written, before any long work.
 
         Raises:
@@ -206,8 +224,12 @@ class DicomOptions:
         if self.dicom_out is None:
             self.require_unused("with --dicom-out")
             return
+        from matex.audio.recording import Recording
         from matex.dicom_export import check
         from matex.files import check_folder
+
+        if isinstance(film, Recording):
+            raise InputError("Expected a film with --dicom-out, got a sound. Leave it out.")
 
         number(self.threshold, "--dicom-threshold", 0.001, 1)
         if self.dicom_out.absolute() == out.absolute():
@@ -244,6 +266,18 @@ def read_film(
 
     film = matex.read(image, side=READ_SIDE, derived=derived, keep_uids=keep_uids)
     return film.known_as(view, mirrored)
+
+
+def read_target(text: str) -> Any:
+    """What TEXT names: the file of an image or a sound to compare with, or a phrase.
+
+    A name without a suffix, or of no file, is a phrase.
+    """
+    path = Path(text)
+    try:
+        return path if path.suffix and path.is_file() else text
+    except (OSError, ValueError):  # no path: a long phrase, one with a null byte
+        return text
 
 
 GROUPS = (FilmOptions, ModelOptions, DicomOptions)

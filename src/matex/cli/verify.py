@@ -16,7 +16,6 @@ from matex.cli.options import (
     PluginOption,
     TokenizerOption,
     complete_model,
-    read_film,
 )
 from matex.cli.printing import print_json
 from matex.errors import InputError
@@ -46,15 +45,13 @@ def verify(
     current folder, or among the bundled films.
     """
     import matex
-    from matex.saved import find_image, load_grids, load_saved, recorded_parameters
+    from matex.saved import load_grids, load_saved, read_recorded, read_target, recorded_parameters
     from matex.verify import TOLERANCE, compare, load_recorded
 
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
-    film = read_film(
-        image or find_image(saved), saved["provenance.image.view"], saved["provenance.image.mirrored"], derived=True
-    )
+    film, target = read_recorded(saved, image), read_target(saved)
     mask = load_grids(saved).get("lung_mask")
     if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
         raise InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
@@ -65,10 +62,10 @@ def verify(
     repeated = matex.explain(
         load_recorded(saved, model, tokenizer, device),
         film,
-        saved["text"],
+        saved["text"] if target is None else target,
         saved["method"],
         resize=saved["provenance.resize"],
-        domain=saved["provenance.domain"],
+        domain="chest" if saved["provenance.domain"] == "sound" else saved["provenance.domain"],
         lung_mask=mask,
         **recorded,
     )

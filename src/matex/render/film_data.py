@@ -76,8 +76,16 @@ def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
 
 def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, Any]:
     """A placement as the component takes it; `cell` where the map's values are those of other areas than patches."""
+    if placement.overlap != (0, 0) and shape == placement.grid:  # the cells around the centres of the patches
+        (top, left), (down, across) = placement.offset, placement.overlap
+        placement = dataclasses.replace(
+            placement,
+            offset=(top + down // 2, left + across // 2),
+            model=(shape[0] * placement.patch[0], shape[1] * placement.patch[1]),
+            overlap=(0, 0),
+        )
     fields = dataclasses.asdict(placement)
-    del fields["cells"]
+    del fields["cells"], fields["overlap"]
     whole = (placement.model[0] // placement.patch[0], placement.model[1] // placement.patch[1])
     return fields if shape in (whole, placement.model) else {**fields, "cell": list(placement.cell(shape))}
 

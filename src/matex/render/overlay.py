@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -10,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from matex.audio.sound import Sound, Tick
 from matex.dicom.view_position import is_frontal
 from matex.geometry import Placement, Size
 from matex.images import Film
 from matex.render.colormap import ColourScale
 from matex.render.text import font
-from matex.results import Explanation
+from matex.results import Explanation, SaliencyMap
 
 LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the way from the transparent value to the strongest colour
 SIDE = 1024  # longer side of a rendered film, pixels
 STATED, ASSUMED = "#ffffff", "#aeb4bb"  # colours of R and L, and of R? and L?
+SMALLEST = 120  # shorter side of a picture from which axes are marked, pixels
 CROWDED = 0.12  # share of the film above which contour lines would hide more than they show
 
 # All pictures of a film share one reduced copy of it: resizing millions of pixels for each of a dozen
@@ -34,11 +37,43 @@ def fit(size: Size, height: int, width: int) -> Size:
 
 
 def draw_film(film: Film, size: Size) -> Image.Image:
-    """The film as RGB at (height, width): large films shrunk, small ones enlarged."""
+    """The film as RGB at (height, width): large films shrunk, small ones enlarged; a sound with its axes."""
     source = _reduced(film)
     if size[0] > source.height or size[1] > source.width:
         source = Image.fromarray(film.pixels)
-    return source.resize((size[1], size[0]), Image.Resampling.LANCZOS).convert("RGB")
+    picture = source.resize((size[1], size[0]), Image.Resampling.LANCZOS).convert("RGB")
+    draw_axes(picture, film)
+    return picture
+
+
+def draw_axes(picture: Image.Image, film: Film) -> None:
+    """Mark frequencies (Hz) on the left edge and times (s) on the lower edge of a sound; nothing on other films."""
+    if not isinstance(film, Sound) or min(picture.size) < SMALLEST:
+        return
+    draw, length = ImageDraw.Draw(picture), max(3, round(max(picture.size) / 120))
+    face = font(max(10, round(26 * (max(picture.size) / SIDE) ** 0.6)))
+    style = {"font": face, "fill": STATED, "stroke_width": max(1, length // 4), "stroke_fill": "#000000"}
+    for mark in _legible(film.hertz, picture.height, 1.2 * face.size):
+        y = mark.position * picture.height
+        draw.line((0, y, length, y), fill=STATED, width=2)
+        draw.text((length + 4, y), f"{mark.label} Hz", anchor="lm", **style)
+    bottom = picture.height - 1
+    for mark in _legible(film.seconds, picture.width, 3.5 * face.size):
+        x = mark.position * picture.width
+        draw.line((x, bottom - length, x, bottom), fill=STATED, width=2)
+        draw.text((x, bottom - length - 2), f"{mark.label} s", anchor="ms", **style)
+
+
+def _legible(marks: Sequence[Tick], length: int, distance: float) -> list[Tick]:
+    """The marks that fit on an axis: not at its ends, and at least so many pixels from the last one."""
+    found: list[Tick] = []
+    for mark in marks:
+        at = mark.position * length
+        if distance / 2 <= at <= length - distance / 2 and all(
+            abs(at - other.position * length) >= distance for other in found
+        ):
+            found.append(mark)
+    return found
 
 
 def _reduced(film: Film) -> Image.Image:
@@ -112,6 +147,7 @@ def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
     scale = ColourScale(*image.range)
     picture = layered(explanation.film, image.grid, image.placement, scale, size, lines=True)
     draw_letters(picture, letters(explanation))
+    draw_axes(picture, explanation.film)  # again, where the map covers those of the film
     if explanation.image.degenerate:
         _label(
             picture,
@@ -119,6 +155,16 @@ def overlay(explanation: Explanation, side: int = SIDE) -> Image.Image:
             (0, 0, *picture.size),
             round(30 * side / SIDE),
         )
+    return picture
+
+
+def target_overlay(explanation: Explanation, target: SaliencyMap, side: int = SIDE) -> Image.Image:
+    """Draw the image or sound that was compared with, with its map."""
+    film = explanation.query.target
+    assert film is not None
+    size = fit(target.placement.original, side, side)
+    picture = layered(film, target.grid, target.placement, ColourScale(*target.range), size, lines=True)
+    draw_axes(picture, film)
     return picture
 
 

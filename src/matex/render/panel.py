@@ -10,16 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from matex.audio.sound import Sound
 from matex.phrases import Mention
 from matex.render.canvas import BACKGROUND, BRIGHT, FAINT, RULE, SOFT, WARNING, Canvas
 from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
-from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay
+from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay, target_overlay
 from matex.render.text import wrap
 from matex.results import DISCLAIMER, Explanation
 
 WIDTH, MARGIN, GAP = 1920, 56, 32
 WORDS = 16  # bars that fit next to the film
 
+_TITLES = {False: ("Film", "Map on the film"), True: ("Spectrogram", "Map on the spectrogram")}
+_NO_SIDES = {False: "no patient sides on this image", True: "frequency in Hz upwards, time in s from the start"}
 TERMS = {
     "gradient": ("Gradient", "what raises the score"),
     "flow": ("Attention flow", "where attention went"),
@@ -100,8 +103,10 @@ def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
     height, width = explanation.film.size
     view = f", {explanation.film.view}" if explanation.film.view else ""
-    film = f"{explanation.film.name} ({width} x {height}{view})"
-    line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   film {film}"
+    film = f"film {explanation.film.name} ({width} x {height}{view})"
+    if isinstance(explanation.film, Sound):
+        film = f"sound {explanation.film.name} ({explanation.film.recording.seconds:.3g} s)"
+    line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   {film}"
     y = page.paragraph(MARGIN, y + 10, line, 25, WIDTH - 2 * MARGIN - 380, SOFT, lines=2)
     return max(y, MARGIN + 116)
 
@@ -120,7 +125,8 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     film = draw_film(explanation.film, size)
     draw_letters(film, letters(explanation))
     mapped = overlay(explanation, max(size))
-    for index, (title, picture) in enumerate((("Film", film), ("Map on the film", mapped))):
+    heard = isinstance(explanation.film, Sound)
+    for index, (title, picture) in enumerate(zip(_TITLES[heard], (film, mapped), strict=True)):
         x = MARGIN + index * (column + GAP)
         page.write(x, y, title, 26, SOFT)
         page.image.paste(picture, (x, top + (frame - size[0]) // 2))
@@ -130,7 +136,7 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     if not scale.constant:
         bottom = page.paragraph(x, bottom + 8, f"{scale.legend}; lines at 50, 75, 90 %", 20, column, FAINT) - 22
     sides = letters(explanation)
-    legend = sides.legend if sides else "no patient sides on this image"
+    legend = sides.legend if sides else _NO_SIDES[heard]
     page.paragraph(MARGIN, top + frame + 18, legend, 20, column, FAINT)
     x = MARGIN + 2 * (column + GAP)
     after = _words(page, explanation, x, y, WIDTH - MARGIN - x)
@@ -143,6 +149,8 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
 
 
 def _words(page: Canvas, explanation: Explanation, x: float, y: float, width: float) -> float:
+    if explanation.query.target is not None:
+        return _target(page, explanation, x, y, width)
     page.write(x, y, "Words", 26, SOFT)
     y += 48
     words = explanation.words
@@ -170,6 +178,17 @@ def _words(page: Canvas, explanation: Explanation, x: float, y: float, width: fl
     if len(shown) < len(words):
         caption = f"the {len(shown)} strongest of {len(words)} words; {caption}"
     return page.paragraph(x, y + 2, caption, 20, width, FAINT)
+
+
+def _target(page: Canvas, explanation: Explanation, x: float, y: float, width: float) -> float:
+    """The image or sound that was compared with, with its map."""
+    page.write(x, y, "Map on what it is compared with", 26, SOFT)
+    if explanation.target is None:
+        return page.paragraph(x, y + 48, f"{explanation.method} has no map of it.", 22, width, FAINT)
+    picture = target_overlay(explanation, explanation.target, round(width))
+    page.image.paste(picture, (round(x), round(y + 42)))
+    bottom = y + 42 + picture.height + 18
+    return page.colour_bar(x, bottom, width, 22, ColourScale(*explanation.target.range), lines=True) + 8
 
 
 def format_word_scores(scores: Sequence[float]) -> list[str]:

@@ -16,7 +16,19 @@ from matex.geometry import Box
 from matex.render.browser_files import film_script, film_style
 from matex.render.colormap import ColourScale
 from matex.render.film_data import viewer_data
-from matex.render.overlay import SIDE, Sides, at_size, contours, draw_film, draw_unseen, fit, letters, overlay, paint
+from matex.render.overlay import (
+    SIDE,
+    Sides,
+    at_size,
+    contours,
+    draw_film,
+    draw_unseen,
+    fit,
+    letters,
+    overlay,
+    paint,
+    target_overlay,
+)
 from matex.render.page import FILM_STYLE, LAYERS, SHADES, jpeg, render, render_fragment
 from matex.render.panel import Layer, describe_mention, format_score, format_word_scores, layers, number, panel, places
 from matex.results import Explanation
@@ -198,6 +210,11 @@ class Section:
     def thumbnail(self) -> Image.Image:
         """The overlay for the contact sheet."""
         return overlay(self.explanation, THUMB)
+
+    def target(self) -> Image.Image | None:
+        """The image or sound that was compared with, with its map; None for a phrase."""
+        target = self.explanation.target
+        return None if target is None else target_overlay(self.explanation, target, THUMB)
 
     def facts(self, one_phrase: bool, one_film: bool) -> list[str]:
         """Lines under the thumbnail: what differs between the explanations of the page."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from matex.files import GRIDS, RUN, RUN_FORMAT, writing
+from matex.files import GRIDS, RUN, RUN_FORMAT, TARGET_MAP, TARGET_OVERLAY, writing
 from matex.render.framed import framed_overlay
+from matex.render.overlay import target_overlay
 from matex.render.page import PNG_LEVEL
 from matex.render.panel import panel
 from matex.render.report import page
@@ -56,6 +57,9 @@ def _write(explanation: Explanation, folder: Path) -> None:
     _write_map(explanation.image, folder / "image_map.npy")
     (folder / GRIDS).write_bytes(grids(explanation))
     framed_overlay(explanation).save(folder / "overlay.png", "PNG", compress_level=PNG_LEVEL)
+    if explanation.target is not None:
+        _write_map(explanation.target, folder / TARGET_MAP)
+        target_overlay(explanation, explanation.target).save(folder / TARGET_OVERLAY, "PNG", compress_level=PNG_LEVEL)
     panel(explanation).save(folder / "panel.png", "PNG", compress_level=PNG_LEVEL)
     (folder / "report.html").write_text(page([explanation], "Explanation"), encoding="utf-8")
 
