@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.checks import as_path
-from matex.errors import shortened
+from matex.errors import InputError, shortened
 from matex.geometry import Placement
 from matex.images import Film
 from matex.phrases import Mention
@@ -308,10 +308,15 @@ class Explanation:
         Args:
             model: the one that was explained.
             lung_mask: another than the one it was explained with, which is the default.
+
+        Raises:
+            InputError: a sound, or an image that was compared with an image or a sound.
         """
         from matex.audits import audit
 
         query = self.query
+        if query.domain == "sound" or query.target is not None:
+            raise InputError("Expected an explanation of an image and a phrase, whose audit changes both, got another.")
         mask = query.lung_mask if lung_mask is None else lung_mask
         settings: dict[str, Any] = {"resize": query.resize, "domain": query.domain, "lung_mask": mask}
         return audit(model, query.film, query.text, self.method, **settings, **self.parameters)

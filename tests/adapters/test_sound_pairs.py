@@ -223,3 +223,80 @@ def test_half_precision_explains_as_float32_does():
     ]
     assert maps[0].score == pytest.approx(maps[1].score, abs=0.02)
     assert np.corrcoef(maps[0].image.grid.ravel(), maps[1].image.grid.ravel())[0, 1] > 0.9
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bark(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "bark.wav"
+    soundfile.write(path, chirp(2.6), 16000, subtype="FLOAT")
+    return path
+
+
+def test_a_saved_explanation_of_a_sound_is_read_back(model, film, bark, tmp_path):
+    sound = matex.read_sound(bark, start=0.5)
+    for target in ("a nodule", matex.read(samples()[0].path)):
+        explanation = matex.explain(model, sound, target, "m2ib", steps=2)
+        folder = explanation.save(tmp_path / "out")
+        again = matex.Explanation.load(folder)
+        np.testing.assert_array_equal(again.image.grid, explanation.image.grid)
+        np.testing.assert_array_equal(again.film.pixels, explanation.film.pixels)
+        assert again.image.placement == explanation.image.placement
+        assert again.film.recording.start == 0.5
+        assert (again.target is None) == (again.query.target is None) == isinstance(target, str)
+        np.testing.assert_array_equal(np.load(folder / "image_map.npy"), explanation.image.values)
+        assert (folder / "target_map.npy").is_file() == (not isinstance(target, str))
+    assert again.query.target.sha256 == film.sha256
+    np.testing.assert_array_equal(again.target.grid, explanation.target.grid)
+    matex.explain(model, sound, "a nodule", "m2ib", steps=2).save(folder)
+    assert not (folder / "target_map.npy").exists()  # what an earlier explanation left is gone
+    assert "sound <b>bark, 2.6 s</b>" in (folder / "report.html").read_text()
+
+
+def test_an_audit_of_a_sound_is_refused_and_never_reads_it_as_an_image(model):
+    explanation = matex.explain(model, recording(), "a nodule", "grad-eclip")
+    with pytest.raises(matex.InputError, match="Expected an explanation of an image and a phrase"):
+        explanation.audit(model)
+    with pytest.raises(matex.InputError, match="Expected an image, got the spectrogram of a sound"):
+        matex.audit(model, explanation.film, "a nodule", "grad-eclip")
+    with pytest.raises(matex.InputError, match="Expected a path, a Pillow image or a NumPy array, got Recording"):
+        matex.explain_batch(model, [(recording(), "a nodule")])
+
+
+def test_axes_are_drawn_where_the_marks_are(model, bark):
+    from matex.render.overlay import draw_film
+
+    film = matex.explain(model, bark, "a nodule", "m2ib", steps=2).film
+    picture = np.asarray(draw_film(film, (642, 1024)).convert("L"))
+    two_kilohertz = next(mark.position for mark in film.hertz if mark.label == "2000")
+    row = round(two_kilohertz * 642)
+    assert picture[row - 1 : row + 2, :8].max(axis=0).min() == 255
+    second = next(mark.position for mark in film.seconds if mark.label == "1")
+    column = round(second * 1024)
+    assert picture[-8:-2, column - 1 : column + 2].max(axis=1).min() > 240
+
+
+def test_the_page_lays_the_map_where_the_patches_are(model, bark):
+    from matex.render.colormap import ColourScale
+    from matex.render.film_data import map_data
+    from matex.render.panel import Layer
+
+    image = matex.explain(model, bark, "a nodule", "m2ib", steps=2).image
+    data = map_data(Layer("Map", "", image.grid, ColourScale(*image.range)), image.placement)["placement"]
+    assert (data["offset"], data["model"], data["patch"]) == ((3, 3), (120, 190), (10, 10))
+    assert not {"overlap", "cells", "cell"} & set(data)
+
+
+def test_the_command_line_takes_sounds(bark, tmp_path, monkeypatch, capsys):
+    from matex.cli.options import FilmOptions, read_target
+
+    monkeypatch.chdir(tmp_path)
+    assert FilmOptions().read_source("bark.wav").name == "bark"
+    assert str(read_target("bark.wav")) == "bark.wav"
+    assert isinstance(read_target("a bark.wav of a dog"), str)
+    assert read_target("opacity") == "opacity"
+    with pytest.raises(matex.InputError, match=r"the file of an image or sound, got 'cat\.wav', where there is none"):
+        read_target("cat.wav")

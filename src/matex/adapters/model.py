@@ -21,6 +21,7 @@ from matex.adapters.encoder import Encoder, Modality
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.unread import describe, unread_words
+from matex.audio.sound import Sound
 from matex.checks import MAX_PHRASE
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize, Size
@@ -256,10 +257,14 @@ class Model:
         """Preprocess a film or sound: [1, channel, height, width] on the model's device, and their Placement.
 
         Raises:
-            InputError: the checkpoint has no preprocessing.
+            InputError: the checkpoint has no preprocessing; a sound where the encoder reads images.
         """
         if self.preprocessing is None:
             raise InputError(self._without("preprocessing"))
+        if isinstance(film, Sound) and self.sides[0] != "audio":
+            raise InputError(
+                "Expected an image, got the spectrogram of a sound. matex.explain and compare take sounds."
+            )
         pixels, placement = self.preprocessing(film, self.patch, resize)
         return pixels.to(self.device, self.dtype), replace(placement, cells=self.cells)
 

@@ -271,13 +271,19 @@ def read_film(
 def read_target(text: str) -> Any:
     """What TEXT names: the file of an image or a sound to compare with, or a phrase.
 
-    A name without a suffix, or of no file, is a phrase.
+    Raises:
+        InputError: one word that ends as the names of such files do, where there is no file.
     """
+    from matex.saved import SUFFIXES
+
     path = Path(text)
-    try:
-        return path if path.suffix and path.is_file() else text
-    except (OSError, ValueError):  # no path: a long phrase, one with a null byte
+    if path.suffix.lower().removeprefix(".") not in SUFFIXES or "\0" in text:
         return text
+    if path.is_file():
+        return path
+    if " " in text:
+        return text
+    raise InputError(f"Expected a phrase, or the file of an image or sound, got {shown(text)}, where there is none.")
 
 
 GROUPS = (FilmOptions, ModelOptions, DicomOptions)
