@@ -12,7 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
-from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
+from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipImageProcessor, SiglipModel
 
 import matex
 from matex.adapters.spiece import read_spiece, siglip_backend
@@ -158,6 +158,18 @@ def test_a_tokenizer_without_an_end_token_is_refused(tmp_path):
     gemma(folder)
     with pytest.raises(matex.CheckpointError, match="ends phrases with the model's end token"):
         matex.load(f"hf:{folder}")
+
+
+def test_a_tokenizer_in_memory_that_keeps_capital_letters_is_noted(tmp_path):
+    folder = published(tmp_path / "siglip2", 32)
+    gemma(folder, add_bos_token=False, add_eos_token=True)
+    backend = Backend.from_file(str(folder / "tokenizer.json"))
+    backend.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    words = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
+    model = matex.load(SiglipModel.from_pretrained(folder), tokenizer=words)
+    assert "distinguishes capital letters" in model.notes[0]
+    assert padded(model, "a b") == padded(matex.load(f"hf:{folder}"), "A b")
+    assert matex.load(f"hf:{folder}").notes == ()
 
 
 def test_siglip_tokenizer_in_memory_is_read_from_its_file(folder):

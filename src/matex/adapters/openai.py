@@ -116,7 +116,8 @@ def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, o
     """Infer the configuration of the towers, as in a config.json, from the shapes of the weights."""
     if "visual.layer1.0.conv1.weight" in weights:
         raise UnsupportedModel(
-            f"Expected a ViT image tower in {shown(source)}, got a ResNet. Attention methods need a ViT checkpoint."
+            f"Expected a ViT image tower in {shown(source)}, got a ResNet with attention pooling, which is not "
+            "read. Embed with open_clip and explain the scores: matex.from_score."
         )
     landmarks = (LANDMARK, "visual.positional_embedding", "positional_embedding", "text_projection")
     absent = [n for n in (*landmarks, "token_embedding.weight") if n not in weights]

@@ -213,7 +213,7 @@ def adapt(
         similarity=Similarity(scale, bias, "sigmoid"),
         missing=tuple(missing),
         record=dict(record or {}),
-        notes=tuple(notes),
+        notes=(*notes, *_case_note(tokenizer)),
     )
 
 
@@ -243,6 +243,13 @@ def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
             f"Expected a tokenizer that ends phrases with {end}, as {shown(source)} was trained, got one that ends "
             f"them with id {ids[-1]}. Give the model's own tokenizer."
         )
+
+
+def _case_note(tokenizer: Tokenizer | None) -> tuple[str, ...]:
+    """A remark on tokenizers in memory that leave the case to their caller, as Gemma's does."""
+    if tokenizer is None or list(tokenizer("A")["input_ids"]) == list(tokenizer("a")["input_ids"]):
+        return ()
+    return ("the tokenizer distinguishes capital letters, while SigLIP was trained on texts in lower case",)
 
 
 def _special(text: Any, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], int]:
