@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
-    from matex.adapters import Model, from_score, load
+    from matex.adapters import Model, from_encoders, from_score, load
     from matex.audio.recording import read_sound
     from matex.audits import audit
     from matex.catalog import methods, models
@@ -46,6 +46,7 @@ _HOME = {
     "interactions": "interaction",
     "Audit": "results",
     "Model": "adapters",
+    "from_encoders": "adapters",
     "from_score": "adapters",
     "load": "adapters",
     "CheckpointError": "errors",
@@ -85,6 +86,7 @@ __all__ = [
     "explain_batch",
     "explain_each",
     "explain_report",
+    "from_encoders",
     "from_score",
     "interactions",
     "load",

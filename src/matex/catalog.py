@@ -32,7 +32,7 @@ class MethodEntry:
         parameters: name to default, in the order of its fields.
         towers: "image", "text" or both: what it explains.
         source: the paper with its equations.
-        needs: what it asks of a tower: "readout", "attention", "gradient", "relu", "joint tokens", "black box".
+        needs: what it asks of a tower, such as "attention", "gradient", "joint tokens", "black box".
         passes: what a map costs in forwards and backwards of the tower.
         equation: its formula.
         errors: known errors and gaps of the source, each with what is done about it.

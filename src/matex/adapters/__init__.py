@@ -27,6 +27,7 @@ from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.model import MODELS, Model, Options
 from matex.adapters.resolution import at_resolution
 from matex.adapters.tokenizer import describe_tokenizer
+from matex.adapters.two_encoders import from_encoders
 from matex.coerce import as_type
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
@@ -182,6 +183,7 @@ __all__ = [
     "bundled",
     "convirt",
     "cxr_clip",
+    "from_encoders",
     "from_score",
     "gloria",
     "huggingface",

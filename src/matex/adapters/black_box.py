@@ -26,6 +26,7 @@ _ONLY_SCORES = {
     "readout": "only its scores are known",
     "attention": "only its scores are known",
     "gradient": "only its scores are known",
+    "features": "only its scores are known",
     "relu": "only its scores are known",
     "joint tokens": "only its scores are known",
 }

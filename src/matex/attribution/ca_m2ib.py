@@ -82,7 +82,7 @@ class CaM2IB(Bottleneck):
     readout_key: bool | None = None
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "features")
     other_needs: ClassVar[tuple[str, ...]] = ("joint tokens",)
     passes: ClassVar[str] = (
         "1 forward, then 10 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"

@@ -48,7 +48,7 @@ class GradCam:
     over: Literal["patches", "all"] = "patches"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "features")
     passes: ClassVar[str] = "1 forward, and 1 forward and 1 backward of the last block"
     source: ClassVar[str] = "Grad-CAM, arXiv:1610.02391, eq. 1-2"
     equation: ClassVar[str] = "A_i = ReLU(sum_c w_c X_ic), w_c the mean over patches of dS/dX_c"

@@ -32,7 +32,7 @@ class M2IB(Bottleneck):
     """
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
-    needs: ClassVar[tuple[str, ...]] = ("gradient",)
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "features")
     passes: ClassVar[str] = (
         "1 forward, then 9 forwards and 9 backwards of 10 copies through the blocks behind the bottleneck"
     )
