@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -146,15 +145,9 @@ def contents(explanation: Explanation, data: bytes | None, threshold: float = 0.
         origin = _imported(explanation.film, None) if data is None else _stored(data, explanation.film)
         objects = {} if origin.imported is None else {"film": origin.imported}
         objects |= _objects(origin, explanation, saliency(explanation, threshold, None))
-        return {f"{name}.dcm": _encoded(dataset) for name, dataset in objects.items()}
+        return _encoded(objects, "")
 
     return _guarded(build)
-
-
-def _encoded(dataset: Dataset) -> bytes:
-    stream = io.BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
 
 
 def check(film: Film, source: Path, new_study: bool) -> None:

@@ -6,9 +6,12 @@ import pytest
 
 from matex.images import Film
 from matex.progress import listening, report, stages
-from matex.viewer.jobs import Busy, Cancelled, Jobs
+from matex.viewer.jobs import FINISHED, Busy, Cancelled, Jobs
 from matex.viewer.limits import Limits
 from matex.viewer.memory import Forgotten, Memory, Recent
+from matex.viewer.results import Explained
+from tests.fake_explanation import fake
+from tests.fake_explanation import film as fake_film
 
 
 def film(name="film", side=10):
@@ -37,6 +40,11 @@ def test_the_same_film_is_kept_once():
     memory = Memory(Limits())
     assert memory.keep_film(film()) == memory.keep_film(film())
     assert memory.keep_film(film()) != memory.keep_film(film("other"))
+
+
+def test_an_explanation_costs_its_film_and_its_maps():
+    explained = Explained("film", "tiny", fake(fake_film(300, 200)))
+    assert explained.bytes == 300 * 200 * (1 + 8)
 
 
 def finished(job):
@@ -96,6 +104,24 @@ def test_a_slow_job_delays_no_fast_one_and_waiting_is_bounded():
     assert waiting.state == "cancelled"
     go_on.set()
     finished(last)
+    jobs.close()
+
+
+def test_results_are_dropped_once_they_are_taken_and_beyond_a_number():
+    jobs = Jobs(100)
+    taken, job = jobs.start("taken", lambda: 0)
+    finished(job)
+    jobs.forget(taken)
+    with pytest.raises(KeyError):
+        jobs[taken]
+    keys = []
+    for number in range(FINISHED + 5):
+        key, job = jobs.start("work", lambda number=number: number)
+        keys.append(key)
+        finished(job)
+    with pytest.raises(KeyError):
+        jobs[keys[0]]
+    assert jobs[keys[-1]].future.result() == FINISHED + 4
     jobs.close()
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from matex.progress import listening
 
-FINISHED = 128
+FINISHED = 32
 """Finished jobs that are remembered, so that their results can be fetched."""
 Lane = Literal["fast", "slow"]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -125,7 +125,7 @@ class Jobs:
                 raise Busy
             key, job = secrets.token_urlsafe(9), Job(label)
             self._jobs[key] = job
-            self._forget()
+            self._forget_oldest()
         self._lanes[lane].submit(job.run, work)
         return key, job
 
@@ -133,6 +133,11 @@ class Jobs:
         """A job by its identifier; KeyError where there is none."""
         with self._lock:
             return self._jobs[key]
+
+    def forget(self, key: str) -> None:
+        """Drop a job whose result was taken."""
+        with self._lock:
+            self._jobs.pop(key, None)
 
     def close(self) -> None:
         """Cancel all jobs and end the threads."""
@@ -142,7 +147,7 @@ class Jobs:
         for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
 
-    def _forget(self) -> None:
+    def _forget_oldest(self) -> None:
         """Drop the oldest finished jobs beyond `FINISHED`."""
         finished = [key for key, job in self._jobs.items() if job.future.done()]
         for key in finished[: max(0, len(finished) - FINISHED)]:

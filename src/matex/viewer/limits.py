@@ -20,6 +20,7 @@ class Limits:
         films: kept at the same time.
         film_bytes: of their decoded pixels together.
         explanations: kept at the same time.
+        explanation_bytes: of their films and maps in original pixels together.
         waiting: jobs that may wait.
         connections: open at the same time.
         answer_seconds: how long a request waits for a short computation.
@@ -35,6 +36,7 @@ class Limits:
     films: int = 16
     film_bytes: int = 512 << 20
     explanations: int = 64
+    explanation_bytes: int = 1 << 30
     waiting: int = 24
     connections: int = 96
     answer_seconds: float = 60.0

@@ -86,7 +86,9 @@ class Memory:
 
     def __init__(self, limits: Limits) -> None:
         self.films: Recent[Kept] = Recent(limits.films, limits.film_bytes, lambda kept: kept.bytes)
-        self.explanations: Recent[Explained] = Recent(limits.explanations)
+        self.explanations: Recent[Explained] = Recent(
+            limits.explanations, limits.explanation_bytes, lambda explained: explained.bytes
+        )
 
     def keep_film(self, film: Film, dicom: bytes | None = None) -> str:
         """Keep a film; one that is there already, by its checksum and name, keeps its identifier."""

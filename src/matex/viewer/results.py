@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -15,7 +16,7 @@ from matex.render.colormap import ColourScale
 from matex.render.film_data import grid_data, map_data
 from matex.render.panel import Layer, describe_mention, layers
 from matex.render.report import final_layer
-from matex.results import Audit, Explanation
+from matex.results import KEPT, Audit, Explanation
 from matex.serialise import plain
 
 
@@ -35,6 +36,13 @@ class Explained:
     model: str
     explanation: Explanation
     attention: NDArray[np.float32] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it may come to hold: its film, and two maps in original pixels once they were read."""
+        film = self.explanation.film
+        pixels = math.prod(film.size)
+        return film.pixels.nbytes + (8 * pixels if pixels <= KEPT else 0)
 
 
 def explanation_data(key: str, explained: Explained) -> dict[str, Any]:

@@ -269,11 +269,14 @@ class Viewer:
 
     async def _answer(self, label: str, compute: Callable[[], T]) -> T:
         """The result of a short computation in the fast lane."""
-        _, job = self.jobs.start(label, compute)
-        if not await job.wait(self.limits.answer_seconds):
-            job.cancel()
-            raise Refused(503, "The server is busy. Try again in a moment.")
-        return job.future.result()
+        key, job = self.jobs.start(label, compute)
+        try:
+            if not await job.wait(self.limits.answer_seconds):
+                job.cancel()
+                raise Refused(503, "The server is busy. Try again in a moment.")
+            return job.future.result()
+        finally:
+            self.jobs.forget(key)
 
 
 def explained_error(error: Exception) -> tuple[int, str]:
