@@ -28,7 +28,7 @@ from matex.notes import constant, film_notes, incompleteness, map_notes, term_no
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
-from matex.protocols import unserved
+from matex.protocols import on_side, unserved, with_progress
 from matex.queries import (
     Domain,
     Prepared,
@@ -228,7 +228,7 @@ def attribute(
         contexts = [context] * len(pixels)
     pairs = [(number, number) for number in range(len(pixels))]
     traces = trace_inputs(model, pixels, token_ids, pairs, contexts, [chosen], (tower,))
-    values, _ = raw_maps(chosen, traces.image if tower == "image" else traces.text)
+    values, _ = raw_maps(on_side(chosen, tower), traces.image if tower == "image" else traces.text)
     return values[0] if len(values) == 1 else values
 
 
@@ -284,8 +284,7 @@ class Traced:
             UnsupportedModel: a model without what the method needs.
         """
         chosen = make(method, parameters)
-        if progress and hasattr(chosen, "progress"):
-            chosen = dataclasses.replace(chosen, progress=True)
+        chosen = with_progress(chosen) if progress else chosen
         outputs = _compute(self, method, chosen)
         return [_explanation(self, method, chosen, outputs, pair) for pair in range(len(self.subjects))]
 
@@ -426,12 +425,19 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
     strengths = fused.spatial_weights(trace.image) if fused and priors else None
     wordless = unserved(method, model.text, model.image)
     on_words = traced.target is None
-    other = None if wordless else _shaped(name, method(trace.text), count, ("tokens",) if on_words else _GRID)
+    other = (
+        None
+        if wordless
+        else _shaped(name, on_side(method, "text")(trace.text), count, ("tokens",) if on_words else _GRID)
+    )
     tokens, target_grids = (other, None) if on_words else (None, other)
     other_side = "word scores" if on_words else "map of the other side"
     reports: dict[str, list[dict[str, float | None]]] = {}
     if isinstance(method, Reporting):
-        reports = {"image": method.report(trace.image)} | ({} if wordless else {"text": method.report(trace.text)})
+        reports = {"image": method.report(trace.image)}
+        on_text = on_side(method, "text")
+        if not wordless and isinstance(on_text, Reporting):
+            reports["text"] = on_text.report(trace.text)
     seconds = (time.perf_counter() - start) / count
     return _Outputs(grids, terms, priors, strengths, tokens, target_grids, other_side, wordless, reports, seconds)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
 from matex.adapters.encoder import Attentive, Encoder, JointTokens, Staged
-from matex.errors import InputError, UnsupportedModel
+from matex.errors import InputError, UnsupportedModel, shown
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
@@ -42,7 +42,7 @@ RESERVED = frozenset(
     [
         *("model", "image", "text", "method", "methods", "resize", "domain", "lung_mask", "view", "mirrored"),
         *("pixels", "token_ids", "tower", "pairs", "on_error", "workers", "skip_unsupported"),
-        *("unrelated", "regions", "repeats"),
+        *("unrelated", "regions", "repeats", "text_parameters"),
     ]
 )
 """Arguments of matex.explain and its relatives, which a field of the same name would hide."""
@@ -166,11 +166,59 @@ def make(name: str, parameters: Mapping[str, Any]) -> Method:
     Whole numbers become floats and lists tuples where the field says so, so that a record of the parameters and the
     key of what a trace keeps do not depend on how they were given.
 
+    Args:
+        name: of the method.
+        parameters: of both sides; "text.layer" is the layer on the text alone, as is `text_parameters` with "layer".
+
     Raises:
         UnknownName: no such method or parameter; the message lists the known ones.
-        InputError: a parameter of another type or outside its range.
+        InputError: a parameter of another type or outside its range, or one of the text for a method without it.
     """
-    return build(METHODS, name, parameters, "matex.methods() shows them")
+    shared = {key: value for key, value in parameters.items() if not _of_text(key)}
+    text = {key.removeprefix(TEXT): value for key, value in parameters.items() if key.startswith(TEXT)}
+    given = parameters.get("text_parameters") or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"Expected text_parameters as a mapping of names to values, got {shown(given)}.")
+    text = {**text, **given}
+    method = build(METHODS, name, shared, _LISTED)
+    if text:
+        if "text" not in method.towers:
+            raise InputError(
+                f"Expected no parameters of the text, since {name} explains the image alone, got {min(text)}."
+            )
+        object.__setattr__(method, "_text", (build(METHODS, name, {**shared, **text}, _LISTED), tuple(sorted(text))))
+    return method
+
+
+TEXT = "text."  # before a parameter: of the text side alone
+_LISTED = "matex.methods() shows them"
+
+
+def _of_text(key: str) -> bool:
+    return key.startswith(TEXT) or key == "text_parameters"
+
+
+def on_side(method: Method, side: str) -> Method:
+    """The method with the parameters of one side; the same on both unless the text has its own."""
+    own: tuple[Method, tuple[str, ...]] | None = getattr(method, "_text", None)
+    return own[0] if side == "text" and own else method
+
+
+def text_settings(method: Method) -> dict[str, Any]:
+    """The parameters that were given for the text side alone, by name with "text." before it."""
+    own: tuple[Method, tuple[str, ...]] | None = getattr(method, "_text", None)
+    return {f"{TEXT}{name}": getattr(own[0], name) for name in own[1]} if own else {}
+
+
+def with_progress(method: Method) -> Method:
+    """The method with a progress bar where it has one."""
+    if not hasattr(method, "progress"):
+        return method
+    shown_one = dataclasses.replace(cast(Any, method), progress=True)
+    own: tuple[Method, tuple[str, ...]] | None = getattr(method, "_text", None)
+    if own:
+        object.__setattr__(shown_one, "_text", (dataclasses.replace(cast(Any, own[0]), progress=True), own[1]))
+    return shown_one
 
 
 def stochastic(method: Method) -> bool:

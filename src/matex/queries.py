@@ -23,7 +23,7 @@ from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
 from matex.phrases import Mention, parse
 from matex.priors.image_context import ImageContext
-from matex.protocols import Fused, Method, side, unserved
+from matex.protocols import Fused, Method, on_side, side, unserved
 from matex.scores import record_scores
 from matex.trace import PairTrace, Trace, record
 
@@ -258,7 +258,8 @@ def trace_inputs(
 
 def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:
     """How many of a tower's last blocks any of the methods reads gradients of."""
-    return max(0 if unserved(method, tower, other) else method.gradient_blocks(side(tower)) for method in methods)
+    kind = side(tower)
+    return max(0 if unserved(one, tower, other) else on_side(one, kind).gradient_blocks(kind) for one in methods)
 
 
 def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:

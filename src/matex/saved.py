@@ -25,6 +25,7 @@ from matex.files import FORMAT, GRIDS, TERM
 from matex.geometry import Placement
 from matex.images import MAX_BYTES, READ_SIDE, Film, read
 from matex.phrases import Mention
+from matex.protocols import TEXT
 from matex.queries import Query
 from matex.results import Computation, Explanation, SaliencyMap, Token
 
@@ -254,10 +255,11 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in saved["parameters"].items():
         try:
-            values[key] = as_type(value, hints[key]) if key in hints else value
+            field = key.removeprefix(TEXT)
+            values[key] = as_type(value, hints[field]) if field in hints else value
         except ValueError:
             raise InputError(
-                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[key])}, got "
+                f"Expected the recorded {shortened(str(key))} of {name} to be {in_words(hints[field])}, got "
                 f"{shown(value)}. Explain again."
             ) from None
     try:

@@ -222,7 +222,10 @@ def provenance(
 
 def method_parameters(method: Method) -> dict[str, Any]:
     """All that the map depends on: a record is the same with and without a progress bar."""
-    return {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
+    from matex.protocols import text_settings  # torch: this file also reads records
+
+    own = {name: value for name, value in dataclasses.asdict(method).items() if name != "progress"}
+    return {**own, **text_settings(method)}
 
 
 @functools.cache

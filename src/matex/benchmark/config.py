@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
@@ -334,13 +334,28 @@ def _parameters(
     typed: bool = False,
 ) -> dict[str, object]:
     """Parameters of a method or metric, checked by creating one; `typed` when the values have their types already."""
-    table = at.known(given, [item.name for item in dataclasses.fields(kind)])
-    values = table if typed else _typed_fields(at, kind, table)
+    names = [item.name for item in dataclasses.fields(kind)]
+    own, of_text = _text_apart(at, kind, given)
+    table, text = at.known(own, names), (at / "text").known(of_text, names)
+    if not typed:
+        table, text = _typed_fields(at, kind, table), _typed_fields(at / "text", kind, text)
+    values = {**table, **{f"text.{key}": value for key, value in text.items()}}
     try:
         make_one(name, values)
     except ValueError as error:
         raise InputError(f"{at.source}: {at.key}: {error}") from None
     return dict(values)
+
+
+def _text_apart(at: ConfigKey, kind: type[object], given: object) -> tuple[object, object]:
+    """The parameters of both sides, and those of the text alone: `text.layer = 7`, as a table or in quotation marks."""
+    if not isinstance(given, Mapping) or not hasattr(kind, "towers"):
+        return given, {}
+    parameters = cast(Mapping[str, object], given)
+    quoted = {key.removeprefix("text."): value for key, value in parameters.items() if key.startswith("text.")}
+    own = {key: value for key, value in parameters.items() if key != "text" and not key.startswith("text.")}
+    table = parameters.get("text", {})
+    return own, {**quoted, **cast(Mapping[str, object], table)} if isinstance(table, Mapping) else table
 
 
 def _typed_fields(at: ConfigKey, kind: type[object], given: Mapping[str, object]) -> dict[str, object]:

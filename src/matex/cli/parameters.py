@@ -22,6 +22,7 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         UnknownName: no such method or parameter.
     """
     from matex.attribution import METHODS, make
+    from matex.protocols import TEXT
 
     kind = METHODS[method]
     hints = typing.get_type_hints(kind)
@@ -35,8 +36,8 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         name, text = _key_and_value(item, known)
         if name in values:
             raise InputError(f"Expected each parameter once, got {shown(name)} twice. Leave one out.")
-        if name in known:
-            values[name] = read_option(name, text, hints[name])
+        if name.removeprefix(TEXT) in known:  # text.layer: of the text side alone
+            values[name] = read_option(name, text, hints[name.removeprefix(TEXT)])
         else:
             make(method, {name: text})  # refuses, naming the known ones
     for preset in reversed(presets):
@@ -57,7 +58,7 @@ def parameters_by_method(names: Sequence[str], given: Sequence[str]) -> dict[str
     of_method: dict[str, list[str]] = {name: [] for name in names}
     for item in given:
         key, sign, text = item.partition("=")
-        method, _, name = key.strip().rpartition(".")
+        method, _, name = key.strip().partition(".")
         if preset := item.startswith("@"):
             method = _read_preset(item)[0]
         if not (sign or preset) or method not in of_method:
