@@ -246,6 +246,8 @@ def test_what_is_not_read_is_refused_by_its_key(tmp_path, vit, bert, heads):
     refused(changed(), matex.CheckpointError, "Expected 192 dimensions.*got 24")
     both = {"heads": (3, 2)}
     refused(changed(vision_cfg={"timm_model_name": "convnext_base"}), unsupported, "convnext_base", **both)
+    refused(changed(vision_cfg={"timm_pool": "avg"}), unsupported, "timm_pool 'token' or ''.*'avg'", **both)
+    refused(changed(vision_cfg={"timm_proj": "none"}), unsupported, "timm_proj 'linear'.*'none'", **both)
     refused(changed(vision_cfg={"ls_init_value": 1e-5}), unsupported, "ls_init_value", **both)
     refused(changed(text_cfg={"pool_type": "last"}), unsupported, "pool_type", **both)
     refused(changed(text_cfg={"hf_pooler_type": "max_pooler"}), unsupported, "max_pooler", **both)

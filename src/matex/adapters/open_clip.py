@@ -43,7 +43,7 @@ _FIXED: Mapping[str, Any] = {
     "tokenizer_kwargs": (None, {}, {"clean": "whitespace"}, {"clean": "lower"}),
     "tokenizer_mode": (None, "clip"),
 }
-_BERTS = ("biomednlp-", "bio_clinicalbert", "bert-base-", "bert-large-", "biobert", "biolinkbert", "clinicalbert-base")
+_BERTS = ("biomednlp-", "bio_clinicalbert", "bert-base-", "bert-large-", "biobert", "biolinkbert")
 """Parts of hub ids of BERTs whose heads are 64 wide, whose norms have an epsilon of 1e-12 and whose padding is id 0."""
 _OTHER_BERTS = re.compile("roberta|deberta|albert|electra|mpnet|distil|xlm", re.IGNORECASE)  # other positions or blocks
 _POOLERS: Mapping[str, Literal["first", "mean"]] = {
@@ -178,6 +178,13 @@ def _config(table: Mapping[str, Any], source: str) -> _Config:
                     f"Expected a model without {key} in {CONFIG} of {shown(source)}, got {key}={shown(value)}. Embed "
                     "with open_clip itself and explain the scores: matex.from_score."
                 )
+    vision = model["vision_cfg"]
+    pool, projection = vision.get("timm_pool", "avg"), vision.get("timm_proj", "linear")
+    if vision.get("timm_model_name") and (pool not in ("", "token") or projection != "linear"):
+        raise UnsupportedModel(  # the same names of weights, other embeddings
+            f"Expected timm_pool 'token' or '' and timm_proj 'linear' in {CONFIG} of {shown(source)}, got "
+            f"{shown(pool)} and {shown(projection)}. Explain the scores of open_clip itself: matex.from_score."
+        )
     if model.get("init_logit_bias") is not None or model.get("multimodal_cfg"):
         raise UnsupportedModel(
             f"Expected a model with CLIP's loss in {shown(source)}, got a SigLIP or CoCa of open_clip. SigLIP loads in "
