@@ -332,7 +332,7 @@ class Placement:
         positions: list[NDArray[np.float64]] = []
         for axis in (0, 1):
             ratio = self.resized[axis] / self.standard[axis]
-            centres = (np.arange(self.standard[axis]) + 0.5) * ratio - self.offset[axis]
+            centres = (np.arange(self.standard[axis], dtype=np.float64) + 0.5) * ratio - self.offset[axis]
             positions.append(self._in_cells(centres, cell[axis], values.shape, axis))
         return positions
 

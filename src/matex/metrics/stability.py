@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from matex.adapters.model import Model
 from matex.checks import check
+from matex.errors import InputError
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import explain_again, original
@@ -87,9 +88,10 @@ class Stability:
         step = max(1, round(self.shift * min(pixels.shape[-2:])))
         for moved in ((step, 0), (-step, 0), (0, step), (0, -step)):
             yield "shift", shifted(pixels, *moved), moved
-        preprocessing = model.preprocessing
-        assert preprocessing is not None  # a case's film was prepared with it
-        low, high = (level[:, None, None].to(pixels) for level in preprocessing.levels)
+        levels = None if model.preprocessing is None else model.preprocessing.levels
+        if levels is None:
+            raise InputError("Expected images for stability, got inputs without black and white. Leave the metric out.")
+        low, high = (level[:, None, None].to(pixels) for level in levels)
         for factor in (1 - self.brightness, 1 + self.brightness):
             yield "brightness", torch.clamp(low + factor * (pixels - low), low, high), (0, 0)
         generator = generator_of(case, self.seed)

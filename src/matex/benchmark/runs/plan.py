@@ -24,7 +24,7 @@ class Plan:
         config: resolved.
         counts: samples of each data set, by label.
         data: hash of each data set's tables, by label.
-        weights: hash of each model's weights, by label.
+        weights: hash of each model's weights, by label; None for models without weights of their own.
         problems: of the data sets' tables.
         threads: of torch, which the last bits of a map depend on.
         environment: versions.
@@ -34,7 +34,7 @@ class Plan:
     config: Config
     counts: Mapping[str, int]
     data: Mapping[str, str]
-    weights: Mapping[str, str]
+    weights: Mapping[str, str | None]
     problems: tuple[Mapping[str, Any], ...]
     threads: int
     environment: Mapping[str, str]
