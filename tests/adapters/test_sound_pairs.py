@@ -204,7 +204,8 @@ def test_every_method_explains_a_sound_or_says_why_not(model, film, target):
     expected = {"guided-backprop"} | ({"clip-surgery"} if target == "film" else set())
     assert set(comparison.left_out) == expected
     assert all(
-        unserved(METHODS[name], model.encoders["audio"]) in (None, reason)
+        unserved(METHODS[name], model.encoders["audio"], model.encoders["text" if target == "phrase" else "image"])
+        in (None, reason)
         for name, reason in comparison.left_out.items()
     )
     for name, explanation in comparison.items():
