@@ -18,6 +18,7 @@ from matex.benchmark.report.stats import (
     smallest_loss,
     subgroups,
 )
+from matex.benchmark.report.tables import breakdown, measured_table
 from matex.benchmark.report.thresholds import tuned_iou
 
 ENERGY = Measure("energy", "energy", "energy", "higher", True, False)
@@ -287,3 +288,24 @@ def test_the_half_of_a_film_depends_on_its_cluster_alone():
     arrays = {("m", "miou", "iou_at_20"): (low[None], there), ("m", "miou", "iou_at_60"): (high[None], there)}
     values, _ = tuned_iou("miou", arrays, rows([None] * 16, films=films))["m", "miou", "miou"]
     np.testing.assert_array_equal(values[0], np.where(odd, 0.1, 0.2))
+
+
+def test_a_breakdown_averages_the_samples_of_each_level():
+    subtle = np.arange(FILMS) < 4
+    stats = SectionStats(section({"m": np.where(subtle, 0.25, 0.75), "control: uniform": np.full(FILMS, 0.5)}))
+    table = breakdown(stats, ENERGY, "tier", {"subtle": subtle, "obvious": ~subtle}, "tiers")
+    headings = [(column.label, column.better, column.group) for column in table.columns]
+    assert headings == [("subtle (n = 4)", "higher", "tier"), ("obvious (n = 8)", "higher", "tier")]
+    means = {row.label: [cell.estimate.summary.mean for cell in row.cells] for row in table.rows}
+    assert means == {"m": [0.25, 0.75], "uniform": [0.5, 0.5]}
+    assert table.corner == "Method, and its controls"
+
+
+def test_a_table_of_values_holds_the_controls_that_were_measured_without_their_prefix():
+    stats = SectionStats(section({"m": spread(0.5), "control: uniform": spread(0.2)}))
+    table = measured_table(stats, [ENERGY, DROP], "values", "Values", "Read down.")
+    assert [(row.label, row.kind, len(row.cells)) for row in table.rows] == [
+        ("m", "method", 2),
+        ("uniform", "control", 2),
+    ]
+    assert (table.key, table.title, table.lead, table.corner) == ("values", "Values", "Read down.", "Method")
