@@ -77,7 +77,7 @@ def grad_eclip(bert, score, layers):
 
 def mean_attention(bert, layer):
     """The mean over readers and heads of the attention to each token."""
-    heads, tokens = bert.rows[layer], range(len(bert.outputs[0]))
+    heads, tokens = [a.detach() for a in bert.rows[layer]], range(len(bert.outputs[0]))
     return [sum(float(a[r, i]) for a in heads for r in tokens) / len(heads) / len(tokens) for i in tokens]
 
 
