@@ -20,9 +20,11 @@ def test_it_prints_an_address_answers_there_and_ends_with_an_interrupt():
     try:
         address = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", process.stdout.readline())
         assert address
-        assert b"<title>matex viewer" in urllib.request.urlopen(address.group()).read()
-        with pytest.raises(urllib.error.HTTPError, match="404"):
+        with urllib.request.urlopen(address.group()) as page:
+            assert b"<title>matex viewer" in page.read()
+        with pytest.raises(urllib.error.HTTPError, match="404") as refusal:
             urllib.request.urlopen(address.group()[:-3])
+        refusal.value.close()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=15)
     finally:
