@@ -111,7 +111,7 @@ class AttentionFlow:
         return trace.to_grid(flows.to(trace.target.device))
 
     def _read(self, trace: Trace, pair: int) -> int | NDArray[np.float64]:
-        """What is read above the blocks: see `attention_flow`."""
+        """Flow read above the blocks: see `attention_flow`."""
         if trace.pooling_head:
             return trace.attention_row(-1)[pair].mean(dim=0).double().cpu().numpy()
         return int(trace.readout[pair]) if trace.one_reader(-1) else trace.reading[pair].double().cpu().numpy()

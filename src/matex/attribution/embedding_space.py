@@ -161,7 +161,7 @@ class EmbeddingSpace:
         return plain and not self.keep_maps
 
     def _target(self, trace: Trace) -> Tensor:
-        """What the coordinates are weighed with: the mean embedding of the set of prompts, [pair, joint]."""
+        """Weights of the coordinates: the mean embedding of the set of prompts, [pair, joint]."""
         if not self.prompts or not trace.grid:
             return trace.target
         further = torch.stack([trace.embed_text(prompt) for prompt in self.prompts]).to(trace.target)

@@ -16,7 +16,7 @@ from matex.trace import Trace
 @METHODS("m2ib")
 @dataclass(frozen=True)
 class M2IB(Bottleneck):
-    """What must get through a noisy bottleneck for the embedding to keep agreeing with the other side's.
+    """Information that must pass a noisy bottleneck for the embedding to keep agreeing with the other side's.
 
     Args: see `Bottleneck`. The map is in nats per token, all tokens included; it is never negative.
 

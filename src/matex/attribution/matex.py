@@ -19,7 +19,7 @@ from matex.trace import Trace
 
 
 def layer_weights(depth: int, temperature: float) -> Tensor:
-    """How much each block counts in the flow: softmax of temperature times its number (eq. 1), float64 [block]."""
+    """Weight of each block in the flow: softmax of temperature times its number (eq. 1), float64 [block]."""
     return (temperature * torch.arange(depth, dtype=torch.float64)).softmax(dim=0)
 
 

@@ -35,7 +35,7 @@ def untrained_transform(dim: int, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def resemblance(tokens: Tensor, scale: float, weight: Tensor | None) -> Tensor:
-    """How alike each token and the others of its block are when seen at a coarser scale.
+    """Similarity of each token to the others of its block at a coarser scale.
 
     Args:
         tokens: [block, rows, columns, dim] or [block, token, dim].

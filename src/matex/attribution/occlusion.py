@@ -22,7 +22,7 @@ Scores = Callable[[Tensor], Tensor]
 
 
 def windows(length: int, window: int, stride: int, like: Tensor) -> Tensor:
-    """Which pixels each window covers along one axis, 0 or 1, [window, length]; the last one may be cut off."""
+    """Pixels that each window covers along one axis, 0 or 1, [window, length]; the last one may be cut off."""
     first = torch.arange(-(-(length - window) // stride) + 1, device=like.device)[:, None] * stride
     pixel = torch.arange(length, device=like.device)
     return ((pixel >= first) & (pixel < first + window)).to(like)

@@ -14,7 +14,7 @@ from matex.trace import Trace
 @METHODS("raw-attention")
 @dataclass(frozen=True)
 class RawAttention:
-    """Where the readout token looks in the last block; blind to the other modality.
+    """Attention of the readout token in the last block; independent of the other modality.
 
     Source:
         METHODS 13: attention of CLS to patches (EOS to tokens) in the last block, mean over heads.

@@ -49,7 +49,7 @@ def reader_rollout(trace: Trace) -> Tensor:
 @METHODS("rollout")
 @dataclass(frozen=True)
 class Rollout:
-    """What the readout token gathered from each token over all blocks; blind to the other modality.
+    """Flow of information from each token to the readout token over all blocks; independent of the other modality.
 
     Source:
         "Quantifying Attention Flow in Transformers", arXiv:2005.00928. Heads are averaged.

@@ -1,1 +1,1 @@
-"""What several attribution methods use: no file of this folder registers a method."""
+"""Code shared by several attribution methods; no file of this folder registers a method."""

@@ -65,7 +65,7 @@ def score_subsets(
 
 
 def patches(grid: Size, patch: Size, size: Size, overlap: Size = (0, 0)) -> Tensor:
-    """Which patch each pixel belongs to, row by row from 0, [height, width]; -1 behind the last ones, read by none.
+    """Index of the patch of each pixel, row by row from 0, [height, width]; -1 after the last patch, read by none.
 
     Of patches that overlap, a pixel belongs to the one whose centre is nearest.
     """

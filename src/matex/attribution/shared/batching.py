@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def batches(run: Callable[[int, int], T], rows: int, size: int, progress: bool = False) -> Iterator[T]:
-    """What `run(start, stop)` returns for consecutive pieces of range(rows), in order.
+    """Results of `run(start, stop)` for consecutive pieces of range(rows), in order.
 
     Args:
         run: has no effect other than its result, as it is called again with fewer rows when memory runs out.

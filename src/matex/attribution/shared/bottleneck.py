@@ -32,7 +32,7 @@ def information(alpha: Tensor, hidden: Tensor) -> Tensor:
 
 
 def noisy(alpha: Tensor, hidden: Tensor, noise: Tensor) -> Tensor:
-    """What gets through: lambda h + (1 - lambda) noise."""
+    """Noisy hidden states: lambda h + (1 - lambda) noise."""
     return torch.sigmoid(alpha) * hidden + torch.sigmoid(-alpha) * noise
 
 
@@ -77,7 +77,7 @@ class Adam:
 
 @dataclass(frozen=True, eq=False)
 class Aim:
-    """What the noisy embeddings of some rows should agree with.
+    """Target of the noisy embeddings of some rows.
 
     Args:
         target: what each of the noisy embeddings [row, sample, joint] is drawn to, same shape.
@@ -96,7 +96,7 @@ class Aim:
 
 @dataclass(frozen=True, eq=False)
 class BottleneckResult:
-    """What the optimisation found.
+    """Result of the optimisation.
 
     Args:
         information: nats per token that get through, mean over the seeds, [pair, token].
@@ -112,7 +112,7 @@ class BottleneckResult:
 
 @dataclass(frozen=True)
 class Bottleneck(ABC):
-    """What M2IB and CA-M2IB share.
+    """Base of M2IB and CA-M2IB.
 
     Args:
         layer: number of the block whose output passes the bottleneck, from 0; None for the reference's 9 of 12 blocks,
@@ -147,7 +147,7 @@ class Bottleneck(ABC):
 
     @abstractmethod
     def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
-        """What the embeddings of these rows, each of a pair and a seed, should agree with, [row]."""
+        """Target of the embeddings of these rows, each of a pair and a seed, [row]."""
 
     def gradient_blocks(self, kind: str) -> int:
         return 0
@@ -160,7 +160,7 @@ class Bottleneck(ABC):
         return trace.memo(("squeeze", self), lambda: self._squeeze(trace))
 
     def report(self, trace: Trace) -> list[dict[str, float | None]]:
-        """What a reader of the map should know, per pair.
+        """Measurements of the optimisation, per pair.
 
         Returns:
             `target_cosine`: of what the embedding was drawn to and the other side's embedding. `seed_spread`: largest

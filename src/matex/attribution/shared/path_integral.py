@@ -38,7 +38,7 @@ class Begin:
 
 
 def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin:
-    """Where the ways begin; one place serves all steps, unless the baseline is noise with several draws.
+    """Starting points of the paths; one serves all steps, unless the baseline is noise with several samples.
 
     On the image: "mean" is 0 in normalised space, the mean colour of the model's training images; "black" and "white"
     are those colours after the model's normalisation; "blur" is the image under a Gaussian of a twentieth of its
@@ -89,7 +89,7 @@ class _Noise:
 
 
 def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
-    """Where the way of each item begins, [item, ...] as the entries."""
+    """Starting point of each item's path, [item, ...] as the entries."""
     inputs, tower = trace.inputs, trace.tower
     if not tower.differentiable_input:
         with torch.inference_mode(False), torch.no_grad():

@@ -9,7 +9,7 @@ from matex.errors import MissingExtra
 
 
 def superpixels(pixels: Tensor, segments: int) -> Tensor:
-    """Which superpixel each pixel belongs to, numbered from 0, [height, width].
+    """Index of the superpixel of each pixel, from 0, [height, width].
 
     Every channel is first stretched to its own range, which takes a model's normalisation off a grey film, and smoothed
     with a Gaussian of one pixel: without it, noise tears superpixels to pieces, which are then joined to a few large
