@@ -78,6 +78,9 @@ def test_dcmtk_reads_the_report(tmp_path):
 ODD = {
     "rescaled": lambda: cr(RescaleSlope="2", RescaleIntercept="-100", RescaleType="US", WindowCenter="4000"),
     "VOI LUT": lambda: cr(VOILUTSequence=[lut(np.arange(4096)[::-1], 12)], WindowCenter=None, WindowWidth=None),
+    "modality LUT": lambda: cr(
+        ModalityLUTSequence=[lut(np.arange(4096) * 3 // 4 + 9, 12)], WindowCenter="1550", WindowWidth="3000"
+    ),
     "second window": lambda: cr(WindowCenter=["2048", "2048"], WindowWidth=["0", "4096"]),
 }
 

@@ -18,6 +18,7 @@ from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers,
 from matex.dicom.pixel_data import EXPORT, PixelLayout
 
 _FALLBACK_PERCENTILES = (0.5, 99.5)
+_LONGEST_TABLE = 1 << 16  # entries (PS3.3 C.11.1.1.1)
 _BAND = 1 << 22  # pixels that are looked up at once, to bound memory
 
 Values = NDArray[np.float64]
@@ -62,15 +63,15 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A lookup table of rescaled values.
+    """A lookup table; values below and above those mapped take its ends.
 
     Args:
-        first: rescaled value of the first entry; lower ones are shown as it is.
-        shown: [entry], in [0, 1].
+        first: value of the first entry.
+        entries: [entry], in [0, 1].
     """
 
     first: int
-    shown: Values
+    entries: Values
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Look:
     """How a film's stored values become the grey values that `display` shows, before any inversion.
 
     Args:
-        rescale: (slope, intercept); None where a modality LUT is applied, or nothing is.
+        rescale: (slope, intercept); None where `voi` applies to stored values.
         voi: the window, or the VOI LUT.
     """
 
@@ -89,6 +90,8 @@ class Look:
 def look(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> Look:
     """Return the steps that `display` takes, with a window in place of percentiles.
 
+    A modality LUT and what follows it become one table of stored values.
+
     Raises:
         UnsupportedDicom: a modality LUT or rescale that cannot be applied.
     """
@@ -96,7 +99,14 @@ def look(dataset: Dataset, cells: np.ndarray, layout: PixelLayout) -> Look:
     stored = layout.values(levels.cells)
     padding = _padding(stored, levels.counts, dataset, layout, [])
     rescaled = _modality(stored, dataset, layout, [])
-    return Look(rescaled.linear, _voi(rescaled, levels.counts, padding, dataset, [])[1])
+    shown, voi = _voi(rescaled, levels.counts, padding, dataset, [])
+    if not items(dataset, "ModalityLUTSequence"):
+        return Look(rescaled.step, voi)
+    order = np.argsort(stored, kind="stable")  # dropped bits can leave them in another order
+    first, last = int(stored[order[0]]), int(stored[order[-1]])
+    mapped = np.arange(first, min(last, first + _LONGEST_TABLE - 2) + 1)
+    curve = np.interp(mapped, stored[order], np.clip(shown, 0, 1)[order])
+    return Look(None, Curve(first, np.append(curve, 1.0)))  # 1 lies beyond the film's values: a table spans its range
 
 
 def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: list[str]) -> NDArray[np.uint8]:
@@ -157,13 +167,13 @@ class _Rescaled:
         values: of the levels.
         possible: smallest and largest value that the stored bits can give.
         known: whether tables and windows of the file are in these units.
-        linear: (slope, intercept) that were applied; None for a table, or where they are unreadable.
+        step: see `Look.rescale`.
     """
 
     values: Values
     possible: tuple[float, float]
     known: bool = True
-    linear: tuple[float, float] | None = None
+    step: tuple[float, float] | None = None
 
 
 def _modality(stored: np.ndarray, dataset: Dataset, layout: PixelLayout, notes: list[str]) -> _Rescaled:
@@ -197,7 +207,7 @@ def _modality(stored: np.ndarray, dataset: Dataset, layout: PixelLayout, notes: 
             f"Expected a rescale that keeps the pixels apart, got RescaleSlope {slope:g} and RescaleIntercept "
             f"{intercept:g}. Correct them, or remove them to show the stored values."
         )
-    return _Rescaled(values, (float(ends[0]), float(ends[1])), linear=(slope, intercept))
+    return _Rescaled(values, (float(ends[0]), float(ends[1])), step=(slope, intercept))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
-from matex.dicom.elements import present, words
+from matex.dicom.elements import words
 from matex.dicom.grey import Curve, Look
 from matex.dicom.write.contours import outlines
 from matex.dicom.write.saliency import DISCLAIMER, Saliency
@@ -54,7 +54,7 @@ def presentation_state(source: Source, saliency: Saliency, look: Look, identity:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **identity,
     )
-    _add_film_look(state, source.header, look)
+    _add_film_look(state, look)
     _keep_proportions(state, source)
     return source.adopt(state)
 
@@ -91,13 +91,11 @@ def _caption(saliency: Saliency, has_lines: bool) -> str:
     return "\r\n".join(lines)
 
 
-def _add_film_look(state: Dataset, header: Dataset, look: Look) -> None:
+def _add_film_look(state: Dataset, look: Look) -> None:
     """Add modality and VOI transformation of the film (PS3.3 C.11.1, C.11.8): without them stored values are shown."""
     if look.rescale is not None and look.rescale != (1, 0):
         state.RescaleSlope, state.RescaleIntercept = (format_number_as_ds(float(value)) for value in look.rescale)
         state.RescaleType = "US"
-    elif look.rescale is None and present(header, "ModalityLUTSequence"):
-        state["ModalityLUTSequence"] = header["ModalityLUTSequence"]
     item = Dataset()
     if isinstance(look.voi, Curve):
         item.VOILUTSequence = [_table(look.voi)]
@@ -111,9 +109,9 @@ def _add_film_look(state: Dataset, header: Dataset, look: Look) -> None:
 def _table(curve: Curve) -> Dataset:
     """A VOI LUT of 16 bits, one of the two depths that a presentation state may have (PS3.3 C.11.8)."""
     item = Dataset()
-    count = len(curve.shown) & 0xFFFF  # 65536 entries are written as 0
+    count = len(curve.entries) & 0xFFFF  # 65536 entries are written as 0
     item.add_new("LUTDescriptor", "SS" if curve.first < 0 else "US", [count, curve.first, 16])
-    item.add_new("LUTData", "OW", np.rint(curve.shown.clip(0, 1) * 65535).astype("<u2").tobytes())
+    item.add_new("LUTData", "OW", np.rint(curve.entries * 65535).clip(0, 65535).astype("<u2").tobytes())
     return item
 
 

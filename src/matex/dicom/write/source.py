@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -141,10 +142,11 @@ class Source:
         """Body part and, unless that says that the part is not one of a pair, its side (PS3.3 C.7.3.1)."""
         if target.Modality in {"SEG", "SR"}:
             return
-        if present(self.header, "BodyPartExamined"):
-            target["BodyPartExamined"] = self.header["BodyPartExamined"]
-        if present(self.header, "Laterality"):
-            target["Laterality"] = self.header["Laterality"]
+        part, side = (next(iter(words(self.header, keyword)), "") for keyword in ("BodyPartExamined", "Laterality"))
+        if re.fullmatch(r"[A-Z0-9_ ]{1,16}", part):
+            target.BodyPartExamined = part
+        if side in {"L", "R"}:
+            target.Laterality = side
         elif "BodyPartExamined" not in target:
             target.Laterality = ""  # mandatory where nothing says that the part is unpaired
 
