@@ -237,7 +237,9 @@ def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") 
     Raises:
         CheckpointError: names that are missing or foreign, other shapes, or values that are not finite.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    state = module.state_dict()
+    # Integer buffers, such as positions, are computed by the network and are in no file.
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items() if tensor.is_floating_point()}
     refuse_incomplete(source, expected.keys() - tensors.keys(), tensors.keys() - expected.keys(), family)
     differing = [name for name, tensor in tensors.items() if tuple(tensor.shape) != expected[name]]
     if differing:
@@ -246,7 +248,7 @@ def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") 
             f"Expected weights of one {family} model in {source!r}, got {len(differing)} of another shape ({name}: "
             f"{tuple(tensors[name].shape)} where {expected[name]} belongs). Use the checkpoint's own configuration."
         )
-    module.load_state_dict(as_float32(tensors, source), assign=True)
+    module.load_state_dict(as_float32(tensors, source), strict=len(expected) == len(state), assign=True)
     module.eval().requires_grad_(False)
 
 

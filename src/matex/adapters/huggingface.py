@@ -9,14 +9,20 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from matex.adapters import clip, relatives, siglip
+from matex.adapters import clap, clip, relatives, siglip
 from matex.adapters.checkpoint import Tensors
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing, unstated
+from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
 from matex.errors import CheckpointError, UnsupportedModel, shown
 from matex.geometry import Size
+
+
+def prepare_images(settings: Mapping[str, Any], module: Any) -> Preprocessing:
+    """The preprocessing of images, from the settings of an image processor and the size that a network reads."""
+    return Preprocessing.from_processor(settings, image_size(module))
 
 
 class Family(NamedTuple):
@@ -27,11 +33,13 @@ class Family(NamedTuple):
         adapt: the `Model` around a network; keywords preprocessing, tokenizer, missing, record, notes.
         check_tokenizer: refuses a tokenizer that belongs to another model; tokenizer, configuration of the network, and
             source.
+        prepare: the preprocessing from a processor's settings and the network.
     """
 
     build: Callable[[Mapping[str, Any], Tensors, str], nn.Module]
     adapt: Callable[..., Model]
     check_tokenizer: Callable[[Tokenizer, Any, str], None]
+    prepare: Callable[[Mapping[str, Any], Any], Preprocessing | SoundPreprocessing] = prepare_images
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -41,6 +49,7 @@ FAMILIES: Mapping[str, Family] = {
         ("metaclip_2", "chinese_clip", "altclip"),
         Family(relatives.build, relatives.adapt, relatives.refuse_other_ends),
     ),
+    "clap": Family(clap.build, clap.adapt, clap.refuse_other_ends, clap.prepare),
 }
 """By the model_type of the configuration."""
 _NOT_READ: Mapping[str, str] = {
@@ -48,7 +57,6 @@ _NOT_READ: Mapping[str, str] = {
     "align": "ALIGN, whose image tower is an EfficientNet",
     "flava": "FLAVA, whose embeddings of image and text were trained together with a third, multimodal encoder",
     "groupvit": "GroupViT, whose tokens are groups of patches that no grid holds",
-    "clap": "CLAP, which compares sounds with texts",
 }
 """Dual encoders of transformers that are not read, and what they are."""
 
@@ -91,8 +99,8 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
     if preprocessor is None:
         missing.append("it has no preprocessing (preprocessor_config.json)")
     else:
-        preprocessing = Preprocessing.from_processor(preprocessor, image_size(module))
-        notes += unstated(preprocessor)
+        preprocessing = family.prepare(preprocessor, module)
+        notes += unstated(preprocessor) if isinstance(preprocessing, Preprocessing) else ()
     given = options.tokenizer
     tokenizer = given_tokenizer(given, options.cached_only) if given else load_tokenizer(folder)
     if tokenizer is None:
@@ -105,7 +113,11 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
 
 
 def from_memory(
-    module: nn.Module, *, preprocessing: Preprocessing | None, tokenizer: Tokenizer | None, missing: tuple[str, ...]
+    module: nn.Module,
+    *,
+    preprocessing: Preprocessing | SoundPreprocessing | None,
+    tokenizer: Tokenizer | None,
+    missing: tuple[str, ...],
 ) -> Model:
     """Adapt a model of transformers that the caller holds, as it is: its device, its precision, its mode.
 
@@ -131,6 +143,16 @@ def image_size(module: Any) -> Size:
     return (int(side), int(side)) if isinstance(side, int) else (int(side[0]), int(side[1]))
 
 
+def preprocessing_of(settings: Mapping[str, Any], module: Any) -> Preprocessing | SoundPreprocessing:
+    """The preprocessing of a network of transformers, from the settings of its processor.
+
+    Raises:
+        UnsupportedModel: another family.
+        InputError: settings that the family does not have.
+    """
+    return _family(getattr(module.config, "model_type", None), type(module).__name__).prepare(settings, module)
+
+
 def _family(model_type: Any, source: str) -> Family:
     if isinstance(model_type, str) and model_type in _NOT_READ:
         raise UnsupportedModel(
@@ -152,7 +174,7 @@ def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
         CheckpointError: both files are there and differ in what they do to an image.
     """
     content = read_json(folder, "processor_config.json") or {}
-    inner = content.get("image_processor")
+    inner = content.get("image_processor", content.get("feature_extractor"))
     alone = read_json(folder, "preprocessor_config.json")
     if not isinstance(inner, Mapping):
         return alone

@@ -11,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from matex.adapters.checkpoint import refuse_not_finite
-from matex.adapters.huggingface import from_memory, image_size
+from matex.adapters.huggingface import from_memory, preprocessing_of
 from matex.adapters.model import Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.tokenizer import describe_tokenizer, fast, given_tokenizer
 from matex.errors import InputError, UnsupportedModel, shown
 
@@ -45,7 +46,8 @@ def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, im
             "gradients cannot be batched. Compile the model or complete blocks, or pass the uncompiled model."
         )
     tokenizer = getattr(processor, "tokenizer", None) if tokenizer is None else tokenizer
-    image_processor = getattr(processor, "image_processor", None) if image_processor is None else image_processor
+    if image_processor is None:  # CLAP's processor has a feature extractor of sounds in its place
+        image_processor = getattr(processor, "image_processor", None) or getattr(processor, "feature_extractor", None)
     if processor is not None and tokenizer is None and image_processor is None:
         raise InputError(
             f"Expected a processor with a tokenizer and an image processor, got {type(processor).__name__}. "
@@ -65,7 +67,7 @@ def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, im
     return model
 
 
-def _preprocessing(image_processor: Any, module: Any) -> Preprocessing:
+def _preprocessing(image_processor: Any, module: Any) -> Preprocessing | SoundPreprocessing:
     if not hasattr(image_processor, "to_dict"):
         raise InputError(
             f"Expected an image processor of transformers, got {type(image_processor).__name__}. "
@@ -73,7 +75,7 @@ def _preprocessing(image_processor: Any, module: Any) -> Preprocessing:
         )
     # What a processor does not set is null in its dictionary and absent in its file.
     settings = {name: value for name, value in image_processor.to_dict().items() if value is not None}
-    return Preprocessing.from_processor(settings, image_size(module))
+    return preprocessing_of(settings, module)
 
 
 def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matex.audio.clap import ClapSpectrogram
 from matex.audio.imagebind import ImageBindSpectrogram
 from matex.audio.recording import Recording, is_sound_file, read_sound
 from matex.audio.sound import Sound, SpectrogramKind
 
-KINDS: Mapping[str, SpectrogramKind] = {kind.name: kind for kind in (ImageBindSpectrogram(),)}
+KINDS: Mapping[str, SpectrogramKind] = {
+    kind.name: kind for kind in (ImageBindSpectrogram(), ClapSpectrogram(50), ClapSpectrogram(0))
+}
 
 
 def is_sound(source: Any) -> bool:
