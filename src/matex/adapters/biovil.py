@@ -145,7 +145,8 @@ class ImageModel(nn.Module):
         return self.projector.model(columns).flatten(1).unflatten(0, patches.shape[:-1])
 
     def parts(self) -> Mapping[str, list[nn.Module]]:
-        trunk, fusion = self.encoder, {}
+        trunk = self.encoder
+        fusion: dict[str, list[nn.Module]] = {}
         if self.temporal:
             fusion = {f"block {self.depth - 1}": [trunk.backbone_to_vit, trunk.vit_pooler]}
         return {"projection": [self.projector], **fusion, **resnet.parts(trunk.encoder)}

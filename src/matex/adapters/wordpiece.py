@@ -32,11 +32,12 @@ def bert_backend(path: Path, config: Mapping[str, Any]) -> Any:
         handle_chinese_chars=config.get("tokenize_chinese_chars", True),
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ends = [(name, backend.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
-    absent = [name for name, number in [*ends, ("[UNK]", backend.token_to_id("[UNK]"))] if number is None]
+    needed = {name: backend.token_to_id(name) for name in ("[SEP]", "[CLS]", "[UNK]")}
+    numbers = {name: number for name, number in needed.items() if number is not None}
+    absent = [name for name in needed if name not in numbers]
     if absent:
         raise CheckpointError(f"Expected the word pieces of a BERT in {shown(str(path))}, got none called {absent[0]}.")
-    backend.post_processor = processors.BertProcessing(*ends)
+    backend.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     backend.add_special_tokens(
         [name for name in ("[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]") if backend.token_to_id(name) is not None]
     )
