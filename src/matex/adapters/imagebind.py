@@ -69,7 +69,7 @@ def adapt(network: ImageBind, name: str, *, tokenizer: Tokenizer | None = None, 
     Raises:
         CheckpointError: another tokenizer than CLIP's, or fewer than two of image, audio and text.
     """
-    encoders: dict[Modality, Encoder] = {
+    encoders: dict[str, Encoder] = {
         _public(trunk): encoder_of(network, trunk, _public(trunk)) for trunk in network.modalities
     }
     pair: list[Modality] = [modality for modality in _EXPLAINED if modality in encoders]
@@ -87,7 +87,7 @@ def adapt(network: ImageBind, name: str, *, tokenizer: Tokenizer | None = None, 
     if "audio" in encoders:
         preparations["audio"] = _sounds(config.audio)
     mapped, target = pair[0], "text" if "text" in pair else pair[1]
-    scales = {_public(trunk): network.scale(trunk) for trunk in network.modalities}
+    scales: dict[Modality, float] = {_public(trunk): network.scale(trunk) for trunk in network.modalities}
     return Model(
         name=name,
         module=network,

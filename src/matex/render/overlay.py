@@ -51,17 +51,21 @@ def draw_axes(picture: Image.Image, film: Film) -> None:
     if not isinstance(film, Sound) or min(picture.size) < SMALLEST:
         return
     draw, length = ImageDraw.Draw(picture), max(3, round(max(picture.size) / 120))
-    face = font(max(10, round(26 * (max(picture.size) / SIDE) ** 0.6)))
-    style = {"font": face, "fill": STATED, "stroke_width": max(1, length // 4), "stroke_fill": "#000000"}
-    for mark in _legible(film.hertz, picture.height, 1.2 * face.size):
+    points = max(10, round(26 * (max(picture.size) / SIDE) ** 0.6))
+
+    def label(x: float, y: float, text: str, anchor: str) -> None:
+        rim = max(1, length // 4)
+        draw.text((x, y), text, font=font(points), fill=STATED, anchor=anchor, stroke_width=rim, stroke_fill="#000000")
+
+    for mark in _legible(film.hertz, picture.height, 1.2 * points):
         y = mark.position * picture.height
         draw.line((0, y, length, y), fill=STATED, width=2)
-        draw.text((length + 4, y), f"{mark.label} Hz", anchor="lm", **style)
+        label(length + 4, y, f"{mark.label} Hz", "lm")
     bottom = picture.height - 1
-    for mark in _legible(film.seconds, picture.width, 3.5 * face.size):
+    for mark in _legible(film.seconds, picture.width, 3.5 * points):
         x = mark.position * picture.width
         draw.line((x, bottom - length, x, bottom), fill=STATED, width=2)
-        draw.text((x, bottom - length - 2), f"{mark.label} s", anchor="ms", **style)
+        label(x, bottom - length - 2, f"{mark.label} s", "ms")
 
 
 def _legible(marks: Sequence[Tick], length: int, distance: float) -> list[Tick]:
