@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -109,11 +110,10 @@ def write_several(
 
     def encode() -> dict[str, bytes]:
         origin = _origin(film, source, new_study)
-        files = {} if origin.imported is None else {"film.dcm": _encoded(origin.imported)}
+        files = {} if origin.imported is None else _encoded({"film": origin.imported}, "")
         for name, explanation in explanations.items():
             content = saliency(explanation, threshold, (audits or {}).get(name))
-            for file, dataset in _objects(origin, explanation, content).items():
-                files[(Path(name) / f"{file}.dcm").as_posix()] = _encoded(dataset)
+            files |= _encoded(_objects(origin, explanation, content), name)
         return files
 
     files = _guarded(encode)
@@ -273,6 +273,16 @@ def _orientation(film: Film) -> tuple[str, str] | None:
     if film.edges is None or not is_frontal(film.view):
         return None
     return film.edges[1], "H" if film.turns == 2 else "F"
+
+
+def _encoded(objects: Mapping[str, Dataset], folder: str) -> dict[str, bytes]:
+    """Data sets as the content of files, by their paths."""
+    files: dict[str, bytes] = {}
+    for name, dataset in objects.items():
+        stream = BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        files[(Path(folder) / f"{name}.dcm").as_posix()] = stream.getvalue()
+    return files
 
 
 def _earlier(folder: Path) -> list[Path]:
