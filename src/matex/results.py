@@ -251,6 +251,11 @@ class Explanation:
             InputError: another film than the one that was explained, one that objects cannot refer to, or a folder
                 that cannot be written to.
             MissingExtra: highdicom is not installed.
+
+        Examples:
+            >>> folder = explanation.to_dicom("objects", new_study=True)
+            >>> sorted(file.stem for file in folder.glob("*.dcm"))[:3]
+            ['film', 'parametric_map', 'presentation_state']
         """
         from matex.dicom_export import write
 

@@ -5,6 +5,7 @@ import pytest
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
 
+import matex  # noqa: E402
 from tests.cli.command_line import FILM, PHRASE, refused  # noqa: E402
 from tests.dicom.exported import NAMES, objects  # noqa: E402
 from tests.dicom.films import SECRETS, dx, gradient, written  # noqa: E402
@@ -24,6 +25,14 @@ def test_explain_writes_the_objects_with_the_verdict_of_the_audit(command, film,
     assert "audit-none" not in found["report"].to_json()
     assert not any(secret in out + err for secret in SECRETS)
     assert (tmp_path / "out" / "explanation.json").is_file()
+
+
+def test_an_explanation_read_back_from_its_folder_is_exported_alike(command, film, tmp_path):
+    assert command("explain", film, PHRASE, "-m", "rollout")[0] == 0
+    matex.Explanation.load("out", film).to_dicom("pacs", film)
+    found = objects(tmp_path / "pacs")
+    assert PHRASE in found["report"].to_json()
+    assert found["parametric_map"].StudyInstanceUID == pydicom.dcmread(film).StudyInstanceUID
 
 
 def test_compare_writes_a_folder_of_objects_for_each_method(command, film, tmp_path):
