@@ -64,11 +64,6 @@ class Saliency:
     version: str
     audit: AuditVerdict | None = None
 
-    @property
-    def seen(self) -> NDArray[np.bool_]:
-        """[height, width]: what the model saw of the film."""
-        return np.isfinite(self.values)
-
     @cached_property
     def known(self) -> NDArray[np.float32]:
         """`values` with 0 where the model did not see the film."""
