@@ -3,6 +3,9 @@
 Different inputs of a batch are independent of each other, so that one backward pass serves one pair of every input.
 """
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_c
 from torch import Tensor
 
 from matex.adapters.encoder import Attentive, Encoder, JointTokens, Staged
+from matex.checks import is_object
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
@@ -176,8 +177,8 @@ def make(name: str, parameters: Mapping[str, Any]) -> Method:
     """
     shared = {key: value for key, value in parameters.items() if not _of_text(key)}
     text = {key.removeprefix(TEXT): value for key, value in parameters.items() if key.startswith(TEXT)}
-    given = parameters.get("text_parameters") or {}
-    if not isinstance(given, Mapping):
+    given: object = parameters.get("text_parameters") or {}
+    if not is_object(given):
         raise InputError(f"Expected text_parameters as a mapping of names to values, got {shown(given)}.")
     text = {**text, **given}
     method = build(METHODS, name, shared, _LISTED)

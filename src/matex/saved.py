@@ -254,8 +254,8 @@ def recorded_parameters(saved: Saved) -> dict[str, Any]:
     hints = typing.get_type_hints(METHODS[name])
     values: dict[str, Any] = {}
     for key, value in saved["parameters"].items():
+        field = key.removeprefix(TEXT)
         try:
-            field = key.removeprefix(TEXT)
             values[key] = as_type(value, hints[field]) if field in hints else value
         except ValueError:
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def record_scores(
         ScoredPairs(model, "text", token_ids, pixels, which.flip(1), contexts),
     ]
     # Methods that read more than `Pairs` offers are refused before they see one.
-    return cast(PairTrace, PairTrace(*sides))
+    return PairTrace(*sides)
 
 
 def phrase_scorer(model: Model, token_ids: Sequence[int]) -> Callable[[Tensor], Tensor]:

@@ -1,5 +1,8 @@
 """`check_model`: does an adapter say of a model what is true? For authors of model families and their tests."""
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import re
@@ -455,8 +458,8 @@ def _fingerprint(model: Model) -> tuple[Any, ...]:
     module = model.module
     weights = tuple((name, tensor._version, tensor.requires_grad) for name, tensor in module.named_parameters())
     graded = tuple(name for name, tensor in module.named_parameters() if tensor.grad is not None)
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")  # torch has no public list of them
     hooks = tuple(
-        (name, len(part._forward_hooks), len(part._forward_pre_hooks), len(part._backward_hooks), part.training)
-        for name, part in module.named_modules()
+        (name, part.training, *(len(getattr(part, kind)) for kind in kinds)) for name, part in module.named_modules()
     )
     return model.weights_sha256, weights, graded, hooks

@@ -103,6 +103,7 @@ def load(
         raise InputError("Expected a processor only with a model in memory. A model of files has its own next to it.")
     if tokenizer is not None and not isinstance(tokenizer, str | Path):
         raise InputError(f"Expected tokenizer as text, got {shown(tokenizer)}.")
+    tokenizer = None if tokenizer is None else str(tokenizer)
     options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
     _check_name(name)
     prefix = next((p for p in MODELS if name == p or (p.endswith(":") and name.startswith(p))), None)

@@ -110,7 +110,7 @@ class BlackBox(Model):
         Raises:
             InputError: scores of another shape, or that are no finite numbers.
         """
-        assert self.preprocessing is not None
+        assert isinstance(self.preprocessing, Preprocessing)
         assert isinstance(self.tokenizer, WordTokenizer)
         mean = torch.tensor(self.preprocessing.mean, dtype=pixels.dtype)[:, None, None]
         std = torch.tensor(self.preprocessing.std, dtype=pixels.dtype)[:, None, None]
@@ -169,9 +169,9 @@ def from_score(
         count(value, side, 8, 1 << 14)
     side = max(1, height // 14) if patch is None else patch
     count(side, "patch", 1, min(height, width))
-    if isinstance(fill, bool) or not isinstance(fill, int | float) or not 0 <= fill <= 1:
+    if isinstance(fill, bool) or not isinstance(fill, int | float) or not 0 <= fill <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"Expected fill from 0 (black) to 1 (white), got {shown(fill)}.")
-    grey = (float(fill),) * 3
+    grey = (float(fill), float(fill), float(fill))
     return BlackBox(
         name=name,
         module=nn.Module(),

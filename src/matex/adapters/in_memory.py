@@ -6,7 +6,7 @@ import dataclasses
 import re
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -88,14 +88,14 @@ def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:
         return None
     if isinstance(tokenizer, str | Path):
         return given_tokenizer(str(tokenizer), options.cached_only)
-    found = fast(tokenizer)
+    found: Any = fast(tokenizer)
     usable = callable(found) and getattr(found, "is_fast", True) and hasattr(found, "all_special_ids")
     if not usable:
         raise InputError(
             f"Expected a fast tokenizer of transformers, which knows the characters of its tokens, got "
             f"{shown(type(tokenizer).__name__)}. Give AutoTokenizer.from_pretrained(...)."
         )
-    return found
+    return cast(Tokenizer, found)
 
 
 def _is_compiled(part: nn.Module) -> bool:

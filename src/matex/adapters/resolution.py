@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from matex.adapters import clip, siglip
 from matex.adapters.model import Model
+from matex.adapters.preprocessing import Preprocessing
 from matex.errors import InputError, UnsupportedModel
 
 LARGEST = 8  # times the trained side
@@ -39,7 +40,7 @@ def at_resolution(model: Model, side: int) -> Model:
             f"got {side}. The model was trained at {trained[0]} x {trained[1]}, {trained[0] // height} patches a side."
         )
     old = model.preprocessing
-    if old is None:
+    if not isinstance(old, Preprocessing):
         raise InputError(
             f"Expected preprocessing in {model.name!r} to change its resolution, got none. Pixels that are passed to "
             "matex.attribute may have any number of whole patches."

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
@@ -349,13 +349,15 @@ def _parameters(
 
 def _text_apart(at: ConfigKey, kind: type[object], given: object) -> tuple[object, object]:
     """The parameters of both sides, and those of the text alone: `text.layer = 7`, as a table or in quotation marks."""
-    if not isinstance(given, Mapping) or not hasattr(kind, "towers"):
+    if not is_object(given) or not hasattr(kind, "towers"):
         return given, {}
-    parameters = cast(Mapping[str, object], given)
+    parameters = given
     quoted = {key.removeprefix("text."): value for key, value in parameters.items() if key.startswith("text.")}
     own = {key: value for key, value in parameters.items() if key != "text" and not key.startswith("text.")}
     table = parameters.get("text", {})
-    return own, {**quoted, **cast(Mapping[str, object], table)} if isinstance(table, Mapping) else table
+    if not is_object(table):
+        return own, table
+    return own, {**quoted, **table}
 
 
 def _typed_fields(at: ConfigKey, kind: type[object], given: Mapping[str, object]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -62,7 +62,7 @@ def verify(
     repeated = matex.explain(
         load_recorded(saved, model, tokenizer, device),
         film,
-        saved["text"] if target is None else target,
+        cast(Any, saved["text"] if target is None else target),
         saved["method"],
         resize=saved["provenance.resize"],
         domain="chest" if saved["provenance.domain"] == "sound" else saved["provenance.domain"],

@@ -7,6 +7,9 @@ Source:
     of the game. Faithful interactions of order 2: the best approximation of the game by main effects and pairs.
 """
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import itertools

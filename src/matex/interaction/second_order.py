@@ -7,6 +7,9 @@ Source:
     word and node, never one for each coordinate of the embedding.
 """
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import NamedTuple

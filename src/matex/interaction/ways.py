@@ -1,5 +1,8 @@
 """Ways to find which word goes with which place; each is a dataclass whose fields are its parameters."""
 
+# torch's stubs leave unflatten, split and tolist untyped.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -203,7 +206,11 @@ class Game(ABC):
         values = (seen @ read.T).double().cpu()
         fit = self.fit(values, image, text)
         values = fit.pairs.T.unflatten(1, grid)
-        report = {"r_squared": fit.r_squared, "image_masks": float(len(image)), "text_masks": float(len(text))}
+        report: dict[str, float | None] = {
+            "r_squared": fit.r_squared,
+            "image_masks": float(len(image)),
+            "text_masks": float(len(text)),
+        }
         return Found(values, report, cell)
 
     @abstractmethod
