@@ -39,7 +39,7 @@ def explain(page: Page) -> None:
 
 
 def audit(page: Page) -> None:
-    """An audit with one of its controls beside the map."""
+    """An audit with one of its controls next to the map."""
     page.select_option("#method", "raw-attention")
     page.wait_for_timeout(1500)
     page.click("#audit")
