@@ -95,8 +95,8 @@ def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Samp
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Share of peaks in the named finding, percent, with 95 % intervals over normal films."""
     lines = [
-        "| way | " + " | ".join(MAPS) + " | own words on the other finding |",
-        "| --- |" + " ---: |" * (len(MAPS) + 1),
+        "| way | " + " | ".join(MAPS) + " |",
+        "| --- |" + " ---: |" * len(MAPS),
     ]
     for way in dict.fromkeys(row["way"] for row in rows):
         cells = []

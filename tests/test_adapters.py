@@ -346,6 +346,8 @@ def test_the_true_vit_b_32_architecture_loads_in_both_formats(tmp_path, form):
 def test_a_module_that_is_no_clip_is_refused():
     with pytest.raises(matex.UnsupportedModel, match=r"Expected a dual encoder of transformers .*, got Linear"):
         matex.load(torch.nn.Linear(2, 2))
+    with pytest.raises(matex.UnsupportedModel, match=r"Expected a dual encoder of transformers .*, got Linear"):
+        matex.load(torch.nn.Linear(2, 2), image_processor=CLIPImageProcessor())
     with pytest.raises(InputError, match="with a model in memory"):
         matex.load(small_clip(), dtype="float64")
 

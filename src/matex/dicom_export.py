@@ -208,7 +208,8 @@ def _check_same(explanation: Explanation, audit: Audit) -> None:
 def _objects(origin: Origin, explanation: Explanation, content: Saliency) -> dict[str, Dataset]:
     from matex.dicom.write.bundle import objects
 
-    picture = np.asarray(framed_overlay(explanation))
+    # Not the name of the file, which may be a patient's.
+    picture = np.asarray(framed_overlay(explanation, explanation.film.sha256[:12]))
     return objects(origin.source, content, picture, fit(explanation.image.placement.original, SIDE, SIDE), origin.look)
 
 

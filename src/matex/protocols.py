@@ -14,7 +14,7 @@ from torch import Tensor
 
 from matex.adapters.encoder import Attentive, Encoder, JointTokens, Staged
 from matex.checks import is_object
-from matex.errors import InputError, UnsupportedModel, shown
+from matex.errors import InputError, UnknownName, UnsupportedModel, shown
 from matex.priors.spatial import SpatialPrior
 from matex.registry import Registry, build
 from matex.trace import Trace
@@ -187,6 +187,9 @@ def make(name: str, parameters: Mapping[str, Any]) -> Method:
             raise InputError(
                 f"Expected no parameters of the text, since {name} explains the image alone, got {min(text)}."
             )
+        fields = tuple(field.name for field in dataclasses.fields(cast(Any, method)))
+        if unknown := sorted(set(text) - set(fields)):
+            raise UnknownName(f"parameter of {name}", f"{TEXT}{unknown[0]}", fields)
         object.__setattr__(method, "_text", (build(METHODS, name, {**shared, **text}, _LISTED), tuple(sorted(text))))
     return method
 

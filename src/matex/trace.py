@@ -509,6 +509,12 @@ def record(
         pairs = [(i, i) for i in range(len(pixels))]
     image = run(staged(model.image), pixels, image_gradient_blocks)
     text = run(staged(model.text), token_ids, text_gradient_blocks)
+    widths = image.embedding.shape[-1], text.embedding.shape[-1]
+    if widths[0] != widths[1]:
+        raise InputError(
+            f"Expected embeddings of both sides in one space, got {widths[0]} and {widths[1]} dimensions from "
+            f"{model.name!r}. Give projections of the same width."
+        )
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
     return PairTrace(
         Trace(image, which[0], text.embedding[which[1]], contexts, model, (text, which[1])),

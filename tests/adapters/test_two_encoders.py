@@ -77,10 +77,15 @@ def together(tokenizer):
         return matex.from_encoders(
             modules[0],
             modules[1],
-            projections=(modules[2], modules[3]),
             preprocessing=PIXELS,
             tokenizer=tokenizer,
-            **{"pooling": ("mean", "mean"), "patch": 12, **special, **options},
+            **{
+                "projections": (modules[2], modules[3]),
+                "pooling": ("mean", "mean"),
+                "patch": 12,
+                **special,
+                **options,
+            },
         )
 
     return make
@@ -158,6 +163,14 @@ def test_what_does_not_fit_is_refused_in_one_line(together, tokenizer):
         matex.from_encoders(Images("map"), Words(False).eval(), **options)
     with pytest.raises(InputError, match="a module of torch, got 'function'"):
         matex.from_encoders(lambda x: x, Words(False).eval(), **options)
+    with pytest.raises(InputError, match="pooling of the text to be first, last, mean, got 'max'"):
+        together("tokens", pooling=("mean", "max"))
+    with pytest.raises(InputError, match=r"tokenizer of transformers .*, got none"):
+        matex.from_encoders(Images("map").eval(), Words(False).eval(), preprocessing=PIXELS, tokenizer=None)
+    apart = together("map", projections=(None, nn.Linear(18, 10).double()))
+    ids = apart.batch([apart.encode("left")])
+    with pytest.raises(InputError, match="in one space, got 20 and 10 dimensions"):
+        matex.attribute(apart, torch.randn(1, 3, 48, 48, dtype=torch.float64), ids, "gradient")
     with pytest.raises(UnsupportedModel, match="got list"):
         matex.from_encoders(nn.Sequential(Images("map"), Listed()).eval(), Words(False).eval(), **options)
 

@@ -218,6 +218,17 @@ def test_a_film_that_is_no_dicom_gets_a_study_of_its_own(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "out" / "film.dcm").pixels, read(film).pixels)
 
 
+def test_the_name_of_a_file_is_not_burned_into_the_picture(tmp_path):
+    pictures = []
+    for name in ("DOE_JANE_1951-02-03.jpg", "film.jpg"):
+        film = tmp_path / name
+        film.write_bytes(samples()[1].path.read_bytes())
+        explained(film).to_dicom(tmp_path / name.partition(".")[0], film, new_study=True)
+        pictures.append(objects(tmp_path / name.partition(".")[0])["secondary_capture"].PixelData)
+    assert pictures[0] == pictures[1]
+    assert not any(b"DOE_JANE" in file.read_bytes() for file in (tmp_path / "DOE_JANE_1951-02-03").iterdir())
+
+
 def test_a_new_study_of_pixels_in_memory_needs_no_file(tmp_path):
     explained(read(np.asarray(gradient() >> 4, np.uint8))).to_dicom(tmp_path / "out", new_study=True)
     assert "film" in objects(tmp_path / "out")

@@ -140,6 +140,7 @@ def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
     assert abs(found.report["closed_form_error"]) < 0.02
     folder = found.save(tmp_path / "out")
     record = json.loads((folder / "interactions.json").read_text())
+    assert any("orientation" in note for note in record["notes"])
     assert record["words"] == list(found.words)
     np.testing.assert_allclose(record["values"], found.values, atol=1e-8)
     np.testing.assert_array_equal(np.load(folder / "interactions.npy"), found.values)
@@ -148,7 +149,7 @@ def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
 
 
 def test_what_cannot_be_answered_is_refused(tiny):
-    with pytest.raises(matex.UnknownName, match="way 'second'"):
+    with pytest.raises(matex.UnknownName, match="method of interactions 'second'"):
         matex.interactions(tiny, FILM.path, PHRASE, method="second")
     with pytest.raises(matex.UnknownName, match="parameter of banzhaf"):
         matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", nodes=3)
@@ -159,6 +160,8 @@ def test_what_cannot_be_answered_is_refused(tiny):
         found.of("nodule")
     with pytest.raises(matex.InputError, match="box"):
         found.at((5, 5, 5, 9))
+    with pytest.raises(matex.InputError, match="gives every word the same map"):
+        matex.interactions(tiny, FILM.path, PHRASE, method="rollout")
     black_box = matex.from_score(lambda images, texts: np.zeros((len(images), len(texts))), size=32)
     with pytest.raises(matex.UnsupportedModel, match="only scores"):
         matex.interactions(black_box, FILM.path, PHRASE)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from matex.adapters.checkpoint import first_line
 from matex.adapters.encoder import TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
 from matex.adapters.model import Model, Similarity
@@ -117,7 +118,12 @@ class BlackBox(Model):
         grey = ((pixels.detach().cpu() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
         images = [image.permute(1, 2, 0).contiguous().numpy() for image in grey]
         texts = [self.tokenizer.text(ids) for ids in token_ids.tolist()]
-        found = np.asarray(self.function(images, texts), dtype=np.float64)
+        try:
+            found = np.asarray(self.function(images, texts), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Expected scores [image, text] as numbers from {self.name!r}, got: {first_line(error)}."
+            ) from error
         if found.shape != (len(images), len(texts)):
             raise InputError(
                 f"Expected scores [image, text] of shape {(len(images), len(texts))} from {self.name!r}, got "

@@ -53,7 +53,9 @@ def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, im
             f"Expected a processor with a tokenizer and an image processor, got {type(processor).__name__}. "
             "Give tokenizer= or image_processor= where there is only one of them."
         )
-    preprocessing = None if image_processor is None else _preprocessing(image_processor, module)
+    preprocessing = None
+    if image_processor is not None and hasattr(module, "config"):  # what has none is refused by `from_memory`
+        preprocessing = _preprocessing(image_processor, module)
     absent = {"preprocessing": preprocessing, "tokenizer": tokenizer}
     model = from_memory(
         module,

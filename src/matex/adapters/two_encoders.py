@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,11 @@ def from_encoders(
         if any(part.training for part in module.modules()):
             raise InputError(f"Expected the {side} encoder in evaluation mode, got it training. Call eval() on it.")
     count(special, "special", low=0)
+    for side, kind in zip(("image", "text"), pooling, strict=True):
+        if kind not in get_args(Pooling):
+            raise InputError(f"Expected pooling of the {side} to be {', '.join(get_args(Pooling))}, got {shown(kind)}.")
+    if tokenizer is None:
+        raise InputError("Expected a fast tokenizer of transformers or the folder or hub id of one, got none.")
     words: Tokenizer = given_tokenizer(str(tokenizer)) if isinstance(tokenizer, str | Path) else tokenizer
     heads = [nn.Identity() if head is None else head for head in projections]
     pixels = _pixels(image, heads[0], pooling[0], preprocessing.size, _pair(patch), special)

@@ -81,7 +81,7 @@ def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
     from matex.protocols import METHODS
 
     if way not in WAYS and way not in METHODS:
-        raise UnknownName("way", way, (*WAYS, *METHODS))
+        raise UnknownName("method of interactions", way, (*WAYS, *METHODS))
     kind = WAYS[way] if way in WAYS else WordMaps  # noqa: SIM401  a registry has no get
     hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
     values: dict[str, Any] = {}
@@ -100,17 +100,18 @@ def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_words(found: Interactions, out: Path) -> None:
-    """Where each word has its highest value, and what the way measured of itself."""
+    """Where each word has its strongest value, with its sign, and what the way measured of itself."""
     import numpy as np
 
     print(f"{found.method}: score {found.score:.3f}")
     rows, columns = found.values.shape[1:]
     width = max(len(word) for word in found.words)
     for word, grid in zip(found.words, found.values, strict=True):
-        row, column = np.unravel_index(int(grid.argmax()), grid.shape)
-        print(
-            f"  {word:{width}}  highest in row {row + 1} of {rows}, column {column + 1} of {columns}: {grid.max():.5f}"
-        )
+        row, column = np.unravel_index(int(np.abs(grid).argmax()), grid.shape)
+        place = f"row {row + 1} of {rows}, column {column + 1} of {columns}"
+        print(f"  {word:{width}}  strongest in {place}: {grid[row, column]:+.5f}")
     for name, value in found.report.items():
         print(indented(f"{name.replace('_', ' ')}: {'undefined' if value is None else f'{value:.4g}'}"))
+    for note in found.notes:
+        print(indented(f"note: {note}"))
     print(f"Wrote {out}. Not for diagnosis.")

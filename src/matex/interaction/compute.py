@@ -7,15 +7,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from matex.adapters.model import Model, check_model
-from matex.errors import UnknownName
+from matex.errors import InputError, UnknownName
 from matex.forward_pass import encode
 from matex.geometry import Resize
 from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
 from matex.interaction.ways import WAYS, Pair, Way, WordMaps
+from matex.notes import film_notes
 from matex.pipeline import check_phrase
 from matex.protocols import METHODS, make, require
 from matex.queries import Domain, Query, prepare
@@ -49,7 +51,8 @@ def interactions(
             those of the method.
 
     Raises:
-        InputError: an image or phrase that cannot be read, or a parameter outside its range.
+        InputError: an image or phrase that cannot be read, a parameter outside its range, or a method that knows no
+            phrase, such as rollout.
         UnknownName: no such way or parameter.
         UnsupportedModel: a model without what the way needs.
 
@@ -70,15 +73,22 @@ def interactions(
     words, groups = word_groups(text, phrase.spans, token_ids.shape[1])
     pair = Pair(model, prepared.pixels, token_ids, words, groups)
     found = way(pair)
-    score = encode(pair.image, pair.pixels) @ encode(pair.text, token_ids).T
+    score = float((encode(pair.image, pair.pixels) @ encode(pair.text, token_ids).T)[0, 0])
+    if len(words) > 1 and torch.allclose(found.values, found.values[:1].expand_as(found.values), rtol=1e-4):
+        raise InputError(
+            f"Expected a way whose map depends on the phrase, got {method}, which gives every word the same map. "
+            "second-order, grad-eclip and maskclip are three that do."
+        )
+    known = [*model.notes, *phrase.notes]
     return Interactions(
         query=query,
         words=words,
         values=found.values.detach().cpu().float().numpy(),
         placement=replace(prepared.placement, patch=found.patch or prepared.placement.patch),
-        score=float(score[0, 0]),
+        score=score,
         method=method,
         parameters=_settings(way),
+        notes=tuple(dict.fromkeys(film_notes(query.film, prepared.placement, query.domain, known, score))),
         report=found.report,
         provenance={
             "matex": version_of("matex"),
@@ -101,7 +111,7 @@ def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:
     if name in WAYS:
         return build(WAYS, name, parameters, "matex interactions --help shows them")
     if name not in METHODS:
-        raise UnknownName("way", name, (*WAYS, *METHODS))
+        raise UnknownName("method of interactions", name, (*WAYS, *METHODS))
     own = {key: parameters[key] for key in ("text_layer", "nodes") if key in parameters}
     method = make(name, {key: value for key, value in parameters.items() if key not in own})
     require(name, method, model.image, model.text)

@@ -29,6 +29,7 @@ class Interactions:
         score: cosine similarity of image and phrase.
         method: name of the way.
         parameters: of that way.
+        notes: what a reader should know of film and phrase.
         report: what it measured of itself, such as the error of its closed form; None for what is undefined.
         provenance: model, film and phrase, as plain data.
     """
@@ -40,6 +41,7 @@ class Interactions:
     score: float
     method: str
     parameters: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
     report: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -97,6 +99,7 @@ class Interactions:
             "score": self.score,
             "words": list(self.words),
             "values": self.values.astype(float).round(9).tolist(),
+            "notes": list(self.notes),
             "report": dict(self.report),
             "provenance": dict(self.provenance),
         }
@@ -114,10 +117,15 @@ class Interactions:
         with writing(Path(folder), alone=True) as temporary:
             (temporary / "interactions.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
             np.save(temporary / "interactions.npy", self.values)
-            word_grid(self.query.film, self.words, self._maps, self.query.domain).save(
-                temporary / "interactions.png", "PNG"
-            )
+            picture = word_grid(self.query.film, self.words, self._maps, self.query.domain, self._caption())
+            picture.save(temporary / "interactions.png", "PNG")
         return Path(folder)
+
+    def _caption(self) -> str:
+        """Phrase, way, model, film and score."""
+        model = self.provenance.get("model", {}).get("name", "")
+        film = self.query.film.name
+        return f"“{self.query.text}” · {self.method} · model {model} · film {film} · score {self.score:.3f}"
 
     def _number(self, word: str | int) -> int:
         if isinstance(word, int) and not isinstance(word, bool) and 0 <= word < len(self.words):

@@ -14,10 +14,14 @@ NARROWEST = 640  # pixels; the border of a narrower film is as wide as this
 MARGIN = 20
 
 
-def framed_overlay(explanation: Explanation) -> Image.Image:
+def framed_overlay(explanation: Explanation, film: str | None = None) -> Image.Image:
     """The overlay and, under it, the phrase, the method, the model, the colour bar and the disclaimer.
 
     The film lies at the top left corner and nothing but its map, contour lines and letters is drawn on it.
+
+    Args:
+        explanation: that is drawn.
+        film: what the caption calls the film; its own name otherwise, which may be that of a file.
     """
     picture = overlay(explanation)
     page = Canvas(max(picture.width, NARROWEST))
@@ -26,7 +30,7 @@ def framed_overlay(explanation: Explanation) -> Image.Image:
     scale, sides = ColourScale(*explanation.image.range), letters(explanation)
     y = page.paragraph(MARGIN, picture.height + 16, f"“{explanation.text}”", 28, width, BRIGHT, lines=3)
     facts = (
-        f"method {explanation.method} · model {model_name(explanation)} · film {explanation.film.name} · "
+        f"method {explanation.method} · model {model_name(explanation)} · film {film or explanation.film.name} · "
         f"score {format_score(explanation.score)}"
     )
     y = page.paragraph(MARGIN, y + 2, facts, 20, width, SOFT, lines=3)
