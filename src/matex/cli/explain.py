@@ -127,8 +127,8 @@ def _explain_phrase(
         print_summary(explanation)
         print(f"written  {out}/: explanation.json, image_map.npy, overlay.png, panel.png, report.html, grids.npz")
         if dicom.dicom_out is not None:
-            holds = "of a new study, without patient data" if dicom.new_study else "which hold the film's patient data"
-            print(f"written  {dicom.dicom_out}/: DICOM objects, {holds}")
+            holds = "of a new study, without patient data" if dicom.new_study else "with the film's patient data"
+            print(f"written  {dicom.dicom_out}/: DICOM objects {holds}")
         print("Not for diagnosis.")
 
 
