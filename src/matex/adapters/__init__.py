@@ -110,13 +110,18 @@ def load(
     if prefix is None:
         raise InputError(
             f"Expected a model name 'tiny', 'hf:<hub id or folder>' or 'openai:<file>', got {shown(name)}. "
-            "Folders and hub ids take the prefix hf:; matex.models() lists the others."
+            f"Folders and hub ids take the prefix hf:; there are also {_others()} (matex models lists them)."
         )
     model: Model = MODELS[prefix](name.removeprefix(prefix), name=name, options=options)
     model.module.to(where, getattr(torch, dtype))
     if dtype in ("float16", "bfloat16"):
         refuse_not_finite(model.module.state_dict(), name)
     return _at(resolution, _recorded(model, tokenizer))
+
+
+def _others() -> str:
+    """The names and prefixes that the refusal of a name does not spell out."""
+    return ", ".join(sorted(set(MODELS) - {"tiny", "hf:", "openai:"}))
 
 
 def _at(resolution: int | None, model: Model) -> Model:

@@ -108,7 +108,8 @@ class FilmOptions:
     ] = None
     lung_mask: LungMaskOption = None
     derived: Annotated[
-        bool, typer.Option("--derived", help="Read DICOM segmentations and pictures of maps, which are refused else.")
+        bool,
+        typer.Option("--derived", help="Read DICOM segmentations and pictures of maps, refused otherwise."),
     ] = False
     keep_uids: Annotated[
         bool,
