@@ -44,18 +44,17 @@ class ForwardPass:
     graph_from: int
     entry: Tensor | None = None
 
-    def rerun(self, first: int, tower: Staged | None = None) -> ForwardPass:
+    def rerun(self, first: int, tower: Attentive | None = None) -> ForwardPass:
         """Run the blocks from `first` on with all of them on the graph, from the recorded input of block `first`.
+
+        For an encoder with attention: gradients of others are taken from `states`.
 
         Args:
             first: lowest block that is run; the result records this one and those above it.
             tower: runs them in place of the recorded one.
         """
         with torch.inference_mode(False), torch.no_grad():
-            if self.readers is None:
-                return _run_stages(self.tower, self.inputs, self.states[first], first, on_graph=True)
-            blocks = cast(Attentive, tower or self.tower)
-            return _run_blocks(blocks, self.inputs, self.states[first], first, first)
+            return _run_blocks(tower or cast(Attentive, self.tower), self.inputs, self.states[first], first, first)
 
 
 def run(tower: Staged, inputs: Tensor, gradient_blocks: int = 0) -> ForwardPass:
@@ -77,18 +76,18 @@ def run(tower: Staged, inputs: Tensor, gradient_blocks: int = 0) -> ForwardPass:
             graph_from = 0 if from_input else tower.depth - min(gradient_blocks, tower.depth)
             forward = _run_blocks(tower, inputs, state, 0, graph_from, detach_below=not from_input)
         else:
-            forward = _run_stages(tower, inputs, state, on_graph=from_input)
+            forward = _run_stages(tower, inputs, state, from_input)
     return replace(forward, entry=entry) if from_input else forward
 
 
-def _run_stages(tower: Staged, inputs: Tensor, state: State, first: int = 0, on_graph: bool = False) -> ForwardPass:
-    """Run and record the stages of an encoder without attention from `first` on."""
+def _run_stages(tower: Staged, inputs: Tensor, state: State, on_graph: bool) -> ForwardPass:
+    """Run and record the stages of an encoder without attention."""
     states = [state]
     with torch.set_grad_enabled(on_graph):
-        for layer in range(first, tower.depth):
+        for layer in range(tower.depth):
             states.append(tower.stage(layer, states[-1]))
-        embedding = F.normalize(at_least_float32(tower.pool(states[-1])), dim=-1)
-    return ForwardPass(tower, inputs, tuple(states), (), embedding, None, first if on_graph else tower.depth)
+        embedding = pooled(tower, states[-1])
+    return ForwardPass(tower, inputs, tuple(states), (), embedding, None, 0 if on_graph else tower.depth)
 
 
 def _run_blocks(
@@ -121,7 +120,7 @@ def _run_blocks(
     if readers.position is None and not readers.own_query:
         states.append(state)
     with torch.set_grad_enabled(graph_from < tower.depth):
-        embedding = F.normalize(at_least_float32(tower.pool(state)), dim=-1)
+        embedding = pooled(tower, state)
     return ForwardPass(tower, inputs, tuple(states), tuple(attended), embedding, readers, graph_from)
 
 
@@ -170,6 +169,11 @@ def embed(tower: Staged, state: State, first: int = 0, unit: bool = True) -> Ten
             state = state.followed_by(hidden, layer in tower.taps)
         else:
             state = tower.stage(layer, state)
+    return pooled(tower, state, unit)
+
+
+def pooled(tower: Staged, state: State, unit: bool = True) -> Tensor:
+    """Embedding from the last stage's output, at least float32, unit norm unless `unit` is False, [item, joint]."""
     embedding = at_least_float32(tower.pool(state))
     return F.normalize(embedding, dim=-1) if unit else embedding
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.encoder import Attentive, single_row
-from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, embed, run
+from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, embed, pooled, run
 
 _CONCURRENT_BACKWARD_PASSES = 8  # bounds the memory of many phrases on one image
 
@@ -145,8 +145,7 @@ class Gradients:
                 activations += [state.hidden, normed, output]
                 residual = single_row(state.hidden, position) if last and position is not None else state.hidden
                 state = state.followed_by(tower.after_attention(layer, residual, output), layer in tower.taps)
-            embedding = F.normalize(at_least_float32(tower.pool(state)), dim=-1)
-        return embedding, activations
+            return pooled(tower, state), activations
 
     def _backward(self, lowest: int, forward: ForwardPass) -> None:
         """Cache gradients at the attention outputs of all blocks from `lowest` on, and at the input if on the graph.

@@ -214,6 +214,11 @@ def text_settings(method: Method) -> dict[str, Any]:
     return {f"{TEXT}{name}": getattr(own[0], name) for name in own[1]} if own else {}
 
 
+def same(first: Method, second: Method) -> bool:
+    """Whether two methods have the same parameters on both sides."""
+    return first == second and on_side(first, "text") == on_side(second, "text")
+
+
 def with_progress(method: Method) -> Method:
     """The method with a progress bar where it has one."""
     if not hasattr(method, "progress"):

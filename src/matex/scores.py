@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -91,7 +91,11 @@ def record_scores(
     return PairTrace(*sides)
 
 
-def phrase_scorer(model: Model, token_ids: Sequence[int]) -> Callable[[Tensor], Tensor]:
+Scorer: TypeAlias = Callable[[Tensor], Tensor]
+"""pixels [image, channel, height, width] -> scores [image]"""
+
+
+def phrase_scorer(model: Model, token_ids: Sequence[int]) -> Scorer:
     """A function from pixels [image, channel, height, width] to their scores with one phrase, [image]; no graph.
 
     Args:

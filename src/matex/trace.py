@@ -237,7 +237,6 @@ class Trace(Pairs):
         return self._gradients.at_readout(self._number(layer))
 
     def run_backward(self) -> None:
-        """Run the one backward pass that was announced, so that no method's time includes it."""
         if self.attentive:
             self._gradients.at_outputs(self.depth - 1)
         else:
@@ -284,15 +283,6 @@ class Trace(Pairs):
         return self._pairs(self._forward.states[layer].hidden), self._gradients.at_stage(layer)
 
     def scores(self, inputs: Tensor, item: int) -> Tensor:
-        """Scores of other inputs against the targets of an item's pairs, the model as a black box; no graph.
-
-        Args:
-            inputs: pixels [input, channel, height, width] or token ids [input, token].
-            item: index of the input whose pairs supply the targets.
-
-        Returns:
-            [input, pairs of the item], in the order of the pairs.
-        """
         with torch.inference_mode(False), torch.no_grad():
             return encode(self.tower, inputs) @ self.target[self.item == item].T
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -34,14 +35,14 @@ class Pixels:
         raise TypeError("Expected an encoder of words to remove words, got one of pixels. `fade` removes places.")
 
 
-class Words:
+class Words(ABC):
     """An encoder of token ids [item, token]."""
 
     differentiable_input: ClassVar[bool] = False
 
+    @abstractmethod
     def axis(self, inputs: Tensor) -> TokenAxis:
         """See `Encoder.axis`."""
-        raise NotImplementedError
 
     def start(self, entry: Tensor, inputs: Tensor) -> State:
         return State(entry, self.axis(inputs))

@@ -48,10 +48,10 @@ def reader_similarity(trace: Trace, layer: int, among: Tensor, projected: bool =
         return key_similarity(queries[:, :, 0], key, among)
     length = trace.gradient_rows(layer).transpose(1, 2).flatten(2).norm(dim=-1)  # [pair, query]
     weight = length / length.sum(dim=1, keepdim=True).clamp(min=torch.finfo(length.dtype).tiny)
-    total = torch.zeros_like(among, dtype=key.dtype)
-    for row in range(queries.shape[2]):
-        total = total + weight[:, row, None] * key_similarity(queries[:, :, row], key, among)
-    return total
+    whole_queries, whole_keys = (F.normalize(heads.transpose(1, 2).flatten(2), dim=-1) for heads in (queries, key))
+    similarity = whole_queries @ whole_keys.mT  # [pair, query, token]
+    scaled = minmax(similarity.flatten(0, 1), among.repeat_interleave(similarity.shape[1], dim=0))
+    return torch.einsum("pq,pqt->pt", weight, scaled.view_as(similarity))
 
 
 @METHODS("grad-eclip")

@@ -19,7 +19,7 @@ from matex.attribution import make
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
 from matex.errors import InputError
 from matex.metrics import METRICS, make_metric
-from matex.protocols import Ablatable, stochastic
+from matex.protocols import Ablatable, same, stochastic
 from matex.results import Explanation, SaliencyMap
 
 PRIOR = "atlas"  # shape of the regions in the prior's controls, MATEX's own default
@@ -195,7 +195,7 @@ def _ablations(choice: MethodChoice, config: Config) -> list[RunSpec]:
     if ablation is None:
         return []
     parameters = {**choice.parameters, **ablation.changes}
-    if any(make(other.name, other.parameters) == make(choice.name, parameters) for other in config.methods):
+    if any(same(make(other.name, other.parameters), make(choice.name, parameters)) for other in config.methods):
         return []
     label, about = f"{choice.label} ({ablation.name})", f"{choice.label} {ablation.description}"
     return [

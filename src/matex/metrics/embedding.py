@@ -14,6 +14,7 @@ from matex.adapters.model import Encoded, Model
 from matex.attribution.shared.batching import batches
 from matex.forward_pass import encode
 from matex.metrics.metric import Case
+from matex.scores import Scorer, phrase_scorer
 
 
 def model_of(cases: Sequence[Case]) -> Model:
@@ -50,19 +51,13 @@ def paired_scores(
     values = np.full(count, np.nan)
     for phrase in dict.fromkeys(tuple(phrase) for phrase in phrases):
         rows = [i for i, ids in enumerate(phrases) if tuple(ids) == phrase]
-        values[rows] = _of_phrase(model, [image(i) for i in rows], phrase, batch_size)
+        score = phrase_scorer(model, phrase)
+
+        def run(start: int, stop: int, rows: list[int] = rows, score: Scorer = score) -> Tensor:
+            return score(torch.stack([image(i) for i in rows[start:stop]]))
+
+        values[rows] = torch.cat(list(batches(run, len(rows), batch_size))).numpy()
     return values
-
-
-def _of_phrase(
-    model: BlackBox, images: Sequence[Tensor], phrase: Sequence[int], batch_size: int
-) -> NDArray[np.float64]:
-    ids = model.batch([Encoded(tuple(phrase), ())])
-
-    def run(start: int, stop: int) -> Tensor:
-        return model.scores(torch.stack(list(images[start:stop])), ids)[:, 0]
-
-    return torch.cat(list(batches(run, len(images), batch_size))).numpy()
 
 
 def cosine(first: Tensor, second: Tensor) -> NDArray[np.float64]:
