@@ -44,7 +44,7 @@ def subject(request, model, pixels, token_ids):
 @pytest.mark.parametrize("layer", [0, 2])
 def test_the_sum_is_the_difference_of_four_corners(subject, layer):
     model, pixels, ids, groups = subject
-    image, text = Path.of(model.image, pixels, layer), Path.of(model.text, ids, layer)
+    image, text = Path.of(run(model.image, pixels), layer), Path.of(run(model.text, ids), layer)
     found = second_order(image, text, groups, nodes=40)
     assert found.total == pytest.approx(found.expected, abs=1e-6)
     assert abs(found.expected) > 1e-3
@@ -60,7 +60,7 @@ def test_the_sum_is_the_difference_of_four_corners(subject, layer):
 def test_the_matrix_is_the_product_of_two_integrated_jacobians(subject):
     """Jacobians one coordinate and node at a time, against forward mode and batched backwards."""
     model, pixels, ids, groups = subject
-    image, text = Path.of(model.image, pixels, 2), Path.of(model.text, ids, 1)
+    image, text = Path.of(run(model.image, pixels), 2), Path.of(run(model.text, ids), 1)
     nodes = 3
     points, weights = np.polynomial.legendre.leggauss(nodes)
     points, weights = (points + 1) / 2, weights / 2
@@ -103,7 +103,7 @@ def test_a_linear_method_splits_its_map_over_words(tiny):
     assert made.words == tuple(PHRASE.split())
     pixels, _ = tiny.prepare(matex.read(FILM.path))
     ids = tiny.batch([tiny.encode(PHRASE)])
-    text = Path.of(tiny.text, ids, 2)
+    text = Path.of(run(tiny.text, ids), 2)
     ends = embed(tiny.text, text.points(torch.tensor([1.0, 0.0])), 2)
     everything = torch.ones(1, ids.shape[1], dtype=torch.bool)
     whole = word_factors(text, everything, 64)[0]
@@ -160,8 +160,11 @@ def test_what_cannot_be_answered_is_refused(tiny):
         found.of("nodule")
     with pytest.raises(matex.InputError, match="box"):
         found.at((5, 5, 5, 9))
-    with pytest.raises(matex.InputError, match="gives every word the same map"):
-        matex.interactions(tiny, FILM.path, PHRASE, method="rollout")
+    for phrase in (PHRASE, "opacity"):
+        with pytest.raises(matex.InputError, match="gives every word the same map"):
+            matex.interactions(tiny, FILM.path, phrase, method="rollout")
+    with pytest.raises(matex.InputError, match="masks that tell 49 cells apart, got 20"):
+        matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", masks=20)
     black_box = matex.from_score(lambda images, texts: np.zeros((len(images), len(texts))), size=32)
     with pytest.raises(matex.UnsupportedModel, match="only scores"):
         matex.interactions(black_box, FILM.path, PHRASE)

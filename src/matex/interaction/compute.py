@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from matex.adapters.encoder import staged
 from matex.adapters.model import Model, check_model
-from matex.errors import InputError, UnknownName
-from matex.forward_pass import encode
+from matex.errors import UnknownName
+from matex.forward_pass import run
 from matex.geometry import Resize
 from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
@@ -71,14 +71,9 @@ def interactions(
     phrase = model.encode(text)
     token_ids = model.batch([phrase])
     words, groups = word_groups(text, phrase.spans, token_ids.shape[1])
-    pair = Pair(model, prepared.pixels, token_ids, words, groups)
+    pair = Pair(model, run(staged(model.image), prepared.pixels), run(staged(model.text), token_ids), words, groups)
     found = way(pair)
-    score = float((encode(pair.image, pair.pixels) @ encode(pair.text, token_ids).T)[0, 0])
-    if len(words) > 1 and torch.allclose(found.values, found.values[:1].expand_as(found.values), rtol=1e-4):
-        raise InputError(
-            f"Expected a way whose map depends on the phrase, got {method}, which gives every word the same map. "
-            "second-order, grad-eclip and maskclip are three that do."
-        )
+    score = float((pair.image.embedding @ pair.text.embedding.T)[0, 0])
     known = [*model.notes, *phrase.notes]
     return Interactions(
         query=query,

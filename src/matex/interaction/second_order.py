@@ -12,6 +12,7 @@ Source:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -57,7 +58,7 @@ def word_factors(text: Path, groups: Tensor, nodes: int) -> Tensor:
     with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         state = text.points(position)
         hidden = state.hidden.clone().requires_grad_()
-        embedding = embed(text.encoder, type(state)(hidden, state.axis, state.earlier), text.layer)
+        embedding = embed(text.encoder, replace(state, hidden=hidden), text.layer)
         cotangent = torch.zeros_like(embedding, requires_grad=True)
         (linear,) = torch.autograd.grad(embedding, hidden, cotangent, create_graph=True)
         directions = text.way * groups[..., None].to(text.way)  # [group, token, dim]
@@ -67,7 +68,12 @@ def word_factors(text: Path, groups: Tensor, nodes: int) -> Tensor:
     return torch.einsum("n,gnj->gj", weight.to(slope), slope.detach())
 
 
-def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int = 8) -> Tensor:
+def with_rest(groups: Tensor) -> Tensor:
+    """Words [word, token], and all other tokens (special ones, punctuation) as a last group."""
+    return torch.cat([groups, ~groups.any(dim=0, keepdim=True)])
+
+
+def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Tensor:
     """sum over nodes of the gradient of target . embedding times the way, per token, for each target.
 
     Args:
@@ -85,24 +91,24 @@ def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int = 8) ->
         with torch.inference_mode(False), torch.enable_grad():
             state = image.points(position[some])
             hidden = state.hidden.clone().requires_grad_()
-            embedding = embed(image.encoder, type(state)(hidden, state.axis, state.earlier), image.layer)
+            embedding = embed(image.encoder, replace(state, hidden=hidden), image.layer)
             cotangent = weight[some].to(embedding)[:, None] * targets.to(embedding)[:, None]  # [target, node, joint]
             (gradient,) = torch.autograd.grad(embedding, hidden, cotangent, is_grads_batched=True)
         total += torch.einsum("wntd,td->wt", gradient.to(total), image.way.to(total))
     return total
 
 
-def second_order(image: Path, text: Path, groups: Tensor, nodes: int) -> SecondOrder:
+def second_order(image: Path, text: Path, groups: Tensor, nodes: int, batch_size: int = 8) -> SecondOrder:
     """The matrix of words against tokens of the image.
 
     Args:
         image, text: the ways of both sides.
         groups: tokens of each word, bool [word, token].
         nodes: of the Gauss-Legendre rules of both sides.
+        batch_size: nodes of the image run at once.
     """
-    rest = ~groups.any(dim=0, keepdim=True)  # special tokens and punctuation, for the closed form
-    factors = word_factors(text, torch.cat([groups, rest]), nodes)
-    rows = place_rows(image, factors, nodes)
+    factors = word_factors(text, with_rest(groups), nodes)
+    rows = place_rows(image, factors, nodes, batch_size)
     return SecondOrder(rows[:-1], float(rows.sum()), _corners(image, text))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from matex.adapters.encoder import Staged, State
-from matex.forward_pass import run
+from matex.checks import check
+from matex.forward_pass import ForwardPass
 
 WORD = re.compile(r"\w+(?:[-/'.]\w+)*")
 
@@ -51,22 +52,32 @@ class Path:
     blank: Tensor
 
     @classmethod
-    def of(cls, encoder: Staged, inputs: Tensor, layer: int) -> Path:
-        """The way of one input [1, ...].
+    def of(cls, forward: ForwardPass, layer: int | None = None) -> Path:
+        """The way of one input, from its recorded pass.
 
         On the image the blank input has the mean colour. On the phrase content tokens lose their words and keep their
         places, and special tokens stay.
+
+        Args:
+            forward: of one input.
+            layer: None for the first block of the last quarter, or for the lowest one whose output the pooling reads.
+
+        Raises:
+            ValueError: no such block, or one above a block whose output the pooling reads, which would not move.
         """
+        encoder, inputs = forward.tower, forward.inputs
+        highest = min(encoder.taps, default=encoder.depth - 1)
+        layer = min(encoder.depth - max(1, encoder.depth // 4), highest) if layer is None else layer
+        check(0 <= layer <= highest, "layer", f"from 0 to {highest}", layer)
         with torch.inference_mode(False), torch.no_grad():
-            state = run(encoder, inputs).states[layer]
+            state = forward.states[layer]
             entry, blank = encoder.entry(inputs), encoder.blank(inputs)
             if not encoder.differentiable_input:
                 blank = torch.where(encoder.axis(inputs).content[..., None], blank, entry)
             below = encoder.start(blank, inputs)
             for number in range(layer):
                 below = encoder.stage(number, below)
-        hidden = state.hidden.detach()
-        return cls(encoder, layer, State(hidden, state.axis, state.earlier), below.hidden.detach())
+        return cls(encoder, layer, replace(state, hidden=state.hidden.detach()), below.hidden.detach())
 
     @property
     def way(self) -> Tensor:
@@ -77,5 +88,4 @@ class Path:
         """States at these positions between blank (0) and input (1), [step]."""
         steps = torch.zeros(len(position), dtype=torch.long, device=position.device)
         state = self.state.select(steps)
-        hidden = self.blank + position.to(self.blank)[:, None, None] * self.way
-        return State(hidden, state.axis, state.earlier)
+        return replace(state, hidden=self.blank + position.to(self.blank)[:, None, None] * self.way)

@@ -12,19 +12,17 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from matex.adapters.encoder import Staged, staged
 from matex.adapters.model import Model
 from matex.attribution.shared.ablation import patches, segment_masks
 from matex.attribution.shared.batching import batches
 from matex.checks import check, check_seed
-from matex.errors import UnsupportedModel
-from matex.forward_pass import encode, run
+from matex.errors import InputError, UnsupportedModel
+from matex.forward_pass import ForwardPass, encode
 from matex.geometry import Size
 from matex.interaction.games import Fit, banzhaf, masks, shapley
-from matex.interaction.second_order import second_order, word_factors
+from matex.interaction.second_order import second_order, with_rest, word_factors
 from matex.interaction.sides import Path
 from matex.protocols import Method
-from matex.queries import gradient_blocks
 from matex.registry import Registry
 from matex.trace import Trace
 
@@ -34,27 +32,17 @@ class Pair(NamedTuple):
 
     Args:
         model: that reads them.
-        pixels: [1, channel, height, width].
-        token_ids: [1, token], padded as the model was trained.
+        image: the encoder's pass over the image.
+        text: the encoder's pass over the phrase, padded as the model was trained.
         words: of the phrase.
         groups: tokens of each word, bool [word, token].
     """
 
     model: Model
-    pixels: Tensor
-    token_ids: Tensor
+    image: ForwardPass
+    text: ForwardPass
     words: tuple[str, ...]
     groups: Tensor
-
-    @property
-    def image(self) -> Staged:
-        """The image's encoder."""
-        return staged(self.model.image)
-
-    @property
-    def text(self) -> Staged:
-        """The phrase's encoder."""
-        return staged(self.model.text)
 
 
 class Found(NamedTuple):
@@ -69,13 +57,6 @@ class Found(NamedTuple):
     values: Tensor
     report: dict[str, float | None]
     patch: Size | None = None
-
-
-def _late(layer: int | None, depth: int) -> int:
-    """The block whose input is moved: the first of the last quarter unless it is given."""
-    chosen = depth - max(1, depth // 4) if layer is None else layer
-    check(0 <= chosen < depth, "layer", f"from 0 to {depth - 1}", chosen)
-    return chosen
 
 
 class Way(Protocol):
@@ -118,9 +99,8 @@ class SecondOrderWay:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def __call__(self, pair: Pair) -> Found:
-        image = Path.of(pair.image, pair.pixels, _late(self.layer, pair.image.depth))
-        text = Path.of(pair.text, pair.token_ids, _late(self.text_layer, pair.text.depth))
-        found = second_order(image, text, pair.groups, self.nodes)
+        image, text = Path.of(pair.image, self.layer), Path.of(pair.text, self.text_layer)
+        found = second_order(image, text, pair.groups, self.nodes, self.batch_size)
         axis = image.state.axis
         if axis.grid is None:
             raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
@@ -128,7 +108,7 @@ class SecondOrderWay:
         missed = (found.total - found.expected) / abs(found.expected) if found.expected else None
         inside = float(values.sum())
         rows, columns = axis.grid
-        patch = (pair.pixels.shape[-2] // rows, pair.pixels.shape[-1] // columns)
+        height, width = pair.image.inputs.shape[-2:]
         report = {
             "sum": found.total,
             "expected_sum": found.expected,
@@ -136,7 +116,7 @@ class SecondOrderWay:
             "words_and_places": inside,
             "special_tokens": found.total - inside,
         }
-        return Found(values, report, patch)
+        return Found(values, report, (height // rows, width // columns))
 
 
 @dataclass(frozen=True)
@@ -154,13 +134,16 @@ class WordMaps:
     nodes: int = 32
 
     def __call__(self, pair: Pair) -> Found:
-        text = Path.of(pair.text, pair.token_ids, _late(self.text_layer, pair.text.depth))
-        factors = word_factors(text, pair.groups, self.nodes)
+        factors = word_factors(Path.of(pair.text, self.text_layer), with_rest(pair.groups), self.nodes)
         item = torch.zeros(len(factors), dtype=torch.long)
-        forward = run(pair.image, pair.pixels, gradient_blocks([self.method], pair.model.image, pair.model.text))
-        other = (run(pair.text, pair.token_ids), item)
-        maps = self.method(Trace(forward, item, factors.to(forward.embedding), (), pair.model, other))
-        return Found(maps, {})
+        target = factors.to(pair.image.embedding)
+        maps = self.method(Trace(pair.image, item, target, (), pair.model, (pair.text, item)))
+        if torch.allclose(maps, maps[:1].expand_as(maps), rtol=1e-4):
+            raise InputError(
+                "Expected a method whose map depends on the phrase, got one that gives every word the same map. "
+                "second-order, grad-eclip and maskclip are three that do."
+            )
+        return Found(maps[:-1], {})
 
 
 @dataclass(frozen=True)
@@ -195,13 +178,15 @@ class Game(ABC):
         check_seed(self.seed)
 
     def __call__(self, pair: Pair) -> Found:
-        height, width = pair.pixels.shape[-2:]
+        height, width = pair.image.inputs.shape[-2:]
         cell = (max(1, height // self.cells), max(1, width // self.cells))
         grid = (height // cell[0], width // cell[1])
-        segments = patches(grid, cell, (height, width)).to(pair.pixels.device)
+        segments = patches(grid, cell, (height, width)).to(pair.image.inputs.device)
         image = masks(grid[0] * grid[1], self.masks, self.chance, self.seed)
         text = masks(len(pair.words), self.text_masks, self.chance, self.seed + 1)
-        seen = self._images(pair, segments, image)
+        for side, mask, parameter in (("cells", image, "masks"), ("words", text, "text_masks")):
+            _check_enough(mask, side, parameter)
+        seen = self._images(pair.image, segments, image)
         read = self._phrases(pair, text)
         values = (seen @ read.T).double().cpu()
         fit = self.fit(values, image, text)
@@ -217,22 +202,39 @@ class Game(ABC):
     def fit(self, values: Tensor, image: Tensor, text: Tensor) -> Fit:
         """The order-2 model of the game's values [image mask, text mask]."""
 
-    def _images(self, pair: Pair, segments: Tensor, kept: Tensor) -> Tensor:
+    def _images(self, image: ForwardPass, segments: Tensor, masks: Tensor) -> Tensor:
+        """Embeddings of the image without the cells that a mask leaves out, [mask, joint]."""
+
         def embed(start: int, stop: int) -> Tensor:
-            some = segment_masks(segments, kept[start:stop]).to(pair.pixels)
-            return encode(pair.image, pair.image.fade(pair.pixels, some))
+            some = segment_masks(segments, masks[start:stop]).to(image.inputs)
+            return encode(image.tower, image.tower.fade(image.inputs, some))
 
-        return torch.cat(list(batches(embed, len(kept), self.batch_size)))
+        return torch.cat(list(batches(embed, len(masks), self.batch_size)))
 
-    def _phrases(self, pair: Pair, kept: Tensor) -> Tensor:
-        """Embeddings of the phrase without the words that are not kept, [mask, joint]."""
-        content = pair.text.axis(pair.token_ids).content[0]
-        rows: list[Tensor] = []
-        for mask in kept:
-            gone = pair.groups[~mask].any(dim=0)
-            stays = ~gone[content][None]
-            rows.append(encode(pair.text, pair.text.remove(pair.token_ids, stays))[0])
-        return torch.stack(rows)
+    def _phrases(self, pair: Pair, masks: Tensor) -> Tensor:
+        """Embeddings of the phrase without the words that a mask leaves out, [mask, joint]."""
+        tower, ids = pair.text.tower, pair.text.inputs
+        content = tower.axis(ids).content[0]
+        phrases = [tower.remove(ids, ~pair.groups[~mask].any(dim=0)[content][None])[0].tolist() for mask in masks]
+
+        def embed(start: int, stop: int) -> Tensor:
+            return encode(tower, tower.collate(phrases[start:stop]).to(ids.device))
+
+        return torch.cat(list(batches(embed, len(phrases), self.batch_size)))
+
+
+def _check_enough(masks: Tensor, units: str, parameter: str) -> None:
+    """Refuse masks that leave the interactions of a side open, of which least squares would return some.
+
+    Raises:
+        InputError: fewer independent masks than units.
+    """
+    design = torch.cat([torch.ones(len(masks), 1, dtype=torch.float64), masks.double()], dim=1)
+    if int(torch.linalg.matrix_rank(design)) < design.shape[1]:
+        raise InputError(
+            f"Expected {parameter} that tell {masks.shape[1]} {units} apart, got {len(masks)}. Give at least "
+            f"{4 * masks.shape[1]}."
+        )
 
 
 @WAYS("banzhaf")
