@@ -10,7 +10,6 @@ words, which knows no word, the same way on random weights, and chance, the shar
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,14 +17,12 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+from wrong_side import UNREPORTED, hit, mean_of, write
 
 import matex
 from matex.adapters.randomise import randomised
 from matex.datasets import Sample, open_dataset
-from matex.metrics.statistics import summarise
 
-ROOT = Path(__file__).parents[1]
-UNREPORTED = ROOT / "examples" / "unreported-normals.txt"
 WAYS: dict[str, dict[str, Any]] = {
     "second-order": {},
     "grad-eclip": {},
@@ -54,14 +51,6 @@ def words_of(sample: Sample, found: matex.Interactions, begin: int) -> list[int]
     return []
 
 
-def hit(grid: np.ndarray, mask: np.ndarray) -> float:
-    """Share of the cells with the highest value that lie in a mask, percent of their area."""
-    rows, columns = grid.shape
-    share = mask[: mask.shape[0] // rows * rows, : mask.shape[1] // columns * columns]
-    share = share.reshape(rows, share.shape[0] // rows, columns, -1).mean(axis=(1, 3))
-    return 100 * float(share[grid == grid.max()].mean())
-
-
 def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Sample, Sample]]) -> list[dict[str, Any]]:
     """One row for each film, finding, way and map."""
     rows: list[dict[str, Any]] = []
@@ -86,7 +75,7 @@ def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Samp
                 assert mask is not None
                 chance = 100 * float(mask.mean())
                 rows += [
-                    {**shared, "map": name, "hit": hit(grid, mask), "chance": chance}
+                    {**shared, "map": name, "hit": hit(grid, mask, found.placement), "chance": chance}
                     for name, grid in zip(MAPS, maps, strict=True)
                 ]
     return rows
@@ -102,8 +91,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         cells = []
         for name in MAPS:
             some = [row for row in rows if row["way"] == way and row["map"] == name]
-            found = summarise([row["hit"] for row in some], [row["cluster"] for row in some])
-            cells.append(f"{found.mean:.1f} ({found.low:.1f}–{found.high:.1f})")
+            cells.append(mean_of(some, "hit"))
         lines.append(f"| `{way}` | " + " | ".join(cells) + " |")
     chance = float(np.mean([row["chance"] for row in rows]))
     return "\n".join([*lines, f"| chance | {chance:.1f} | | | |"])
@@ -116,18 +104,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain"])
     parser.add_argument("--out", type=Path, default=Path("runs/word-places"), help="folder for the tables")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
     data = open_dataset("simulated", root=given.data / "normals", without=UNREPORTED, films=given.films, findings=2)
     pairs = list(films(list(data)))
     for name in given.models:
         model = matex.load(name)
         rows = evaluate(model, randomised(model), pairs)
-        with (given.out / f"{Path(name).name}.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        (given.out / f"{Path(name).name}.md").write_text(table(rows) + "\n", encoding="utf-8")
-        print(f"\n## {name}: {len(pairs)} films\n\n{table(rows)}", flush=True)
+        write(given.out, name, rows, table(rows), len(pairs))
 
 
 if __name__ == "__main__":

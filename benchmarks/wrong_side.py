@@ -41,20 +41,22 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def peaks(grid: np.ndarray) -> tuple[float, np.ndarray]:
-    """Share of a map's maximum (ties count in proportion) on the patient's right, and the cells of the maximum."""
+def peak_on_the_right(grid: np.ndarray) -> float:
+    """Share of a map's maximum on the patient's right; ties count in proportion."""
     best = grid == grid.max()
     column = (np.arange(grid.shape[1]) + 0.5) / grid.shape[1]
-    return float((best * (column < 0.5)).sum() / best.sum()), best
+    return float((best * (column < 0.5)).sum() / best.sum())
 
 
-def measure(grid: np.ndarray, mask: np.ndarray, side: str) -> dict[str, float]:
+def hit(grid: np.ndarray, mask: np.ndarray, placement: matex.Placement) -> float:
+    """Share of the cells with the highest value that a mask in original pixels covers, percent of their area."""
+    return 100 * float(placement.map_to_grid(mask)[grid == grid.max()].mean())
+
+
+def measure(grid: np.ndarray, mask: np.ndarray, placement: matex.Placement, side: str) -> dict[str, float]:
     """Of one map on the patch grid: peak on the finding's side, peak in the finding, in percent."""
-    right, best = peaks(grid)
-    rows, columns = grid.shape
-    share = mask[: mask.shape[0] // rows * rows, : mask.shape[1] // columns * columns]
-    share = share.reshape(rows, share.shape[0] // rows, columns, -1).mean(axis=(1, 3))
-    return {"side": 100 * (right if side == "right" else 1 - right), "finding": 100 * float(share[best].mean())}
+    right = peak_on_the_right(grid)
+    return {"side": 100 * (right if side == "right" else 1 - right), "finding": hit(grid, mask, placement)}
 
 
 def evaluate(model: matex.Model, samples: Sequence[Sample]) -> list[dict[str, Any]]:
@@ -64,12 +66,14 @@ def evaluate(model: matex.Model, samples: Sequence[Sample]) -> list[dict[str, An
         some = samples[start : start + BATCH]
         pairs = [(s.image, s.text) for s in some] + [(s.image, other_side(s.text)) for s in some]
         traced = trace_pairs(model, pairs, METHODS.values())
+        explained = traced.explain("matex", {})
+        placements = [one.image.placement for one in explained]
         maps = {name: [one.image.grid for one in traced.explain(*method)] for name, method in METHODS.items()}
-        priors = [one.prior for one in traced.explain("matex", {})]
+        priors = [one.prior for one in explained]
         for name, grids in {**maps, "prior alone": priors}.items():
             for index, grid in enumerate(grids):
                 sample = some[index % len(some)]
-                found = measure(grid, sample.mask, str(sample.attributes["side"]))
+                found = measure(grid, sample.mask, placements[index], str(sample.attributes["side"]))
                 phrase = "right phrase" if index < len(some) else "wrong side"
                 rows.append({"map": name, "phrase": phrase, "cluster": sample.cluster, **found})
     return rows
@@ -86,10 +90,26 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for key in ("side", "finding"):
             for phrase in ("right phrase", "wrong side"):
                 some = [row for row in rows if row["map"] == name and row["phrase"] == phrase]
-                found = summarise([row[key] for row in some], [row["cluster"] for row in some])
-                cells.append(f"{found.mean:.1f} ({found.low:.1f}–{found.high:.1f})")
+                cells.append(mean_of(some, key))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str) -> str:
+    """Mean of a column with its 95 % interval over normal films."""
+    found = summarise([row[key] for row in rows], [row["cluster"] for row in rows])
+    return f"{found.mean:.1f} ({found.low:.1f}–{found.high:.1f})"
+
+
+def write(folder: Path, name: str, rows: Sequence[dict[str, Any]], text: str, films: int) -> None:
+    """Write a model's rows as CSV and its table as Markdown, and print the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{Path(name).name}.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / f"{Path(name).name}.md").write_text(text + "\n", encoding="utf-8")
+    print(f"\n## {name}: {films} films\n\n{text}", flush=True)
 
 
 def main() -> None:
@@ -99,17 +119,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain"])
     parser.add_argument("--out", type=Path, default=Path("runs/wrong-side"), help="folder for the tables")
     given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
     data = open_dataset("simulated", root=given.data / "normals", without=UNREPORTED, films=given.films, findings=1)
     samples = [s for s in data if s.attributes["side"] in ("left", "right") and other_side(s.text)]
     for name in given.models:
         rows = evaluate(matex.load(name), samples)
-        with (given.out / f"{Path(name).name}.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        (given.out / f"{Path(name).name}.md").write_text(table(rows) + "\n", encoding="utf-8")
-        print(f"\n## {name}: {len(samples)} films\n\n{table(rows)}", flush=True)
+        write(given.out, name, rows, table(rows), len(samples))
 
 
 if __name__ == "__main__":

@@ -140,6 +140,20 @@ def test_a_stale_hook_is_caught(check, model):
         check(replaced(model, "image", Stale))
 
 
+class Sharper(clip.ImageTower):
+    """Scales its logits otherwise than by the root of the head's width, which methods would not know."""
+
+    def attend(self, layer, normed, axis, rows=None, moving=None):
+        attended = super().attend(layer, normed, axis, rows, moving)
+        output = torch.nn.functional.scaled_dot_product_attention(*attended[:3], scale=1.0)
+        return attended._replace(output=output.transpose(1, 2).flatten(2))
+
+
+def test_attention_that_methods_would_compute_otherwise_is_caught(check, model):
+    with pytest.raises(AssertionError, match="image: attention and values give the output: in block 0 it differs"):
+        check(replaced(model, "image", Sharper))
+
+
 def test_a_hook_that_stays_and_weights_that_change_are_caught(check, model, module):
     class Hooked(clip.ImageTower):
         def start(self, entry, inputs):

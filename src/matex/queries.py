@@ -98,7 +98,7 @@ class Query:
 
 
 class Question(NamedTuple):
-    """What is asked of which pair of a model's encoders.
+    """A source and what it is compared with, and the pair of a model's encoders that reads them.
 
     Args:
         model: whose sides are this pair.

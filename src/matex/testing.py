@@ -63,9 +63,10 @@ def check_model(
     """Check that a model's encoders are what their adapter says.
 
     The embedding is the library's own; a batch equals its items, padded and not; padding reaches nothing; a pass
-    continues from every stage; gradients are those of an eager pass; a patch that is planted in each corner of the
-    image is found in that corner of the grid; removing nothing changes nothing; tokens lie where the tokenizer says;
-    another pass in between leaves nothing behind; every method works or refuses; and the network is left as it was.
+    continues from every stage; attention times values is each block's output; gradients are those of an eager pass; a
+    patch that is planted in each corner of the image is found in that corner of the grid; removing nothing changes
+    nothing; tokens lie where the tokenizer says; another pass in between leaves nothing behind; every method works or
+    refuses; and the network is left as it was.
 
     Args:
         model: any model of `matex.load`, `matex.from_encoders`, or of an adapter under test; of more than two encoders
@@ -201,6 +202,7 @@ def _side_checks(side: _Side) -> Iterator[Check]:
     yield _padding(side)
     yield _check(f"{kind}: a pass continues from every stage", _continuation_fault(side))
     if isinstance(encoder, Attentive):
+        yield _check(f"{kind}: attention and values give the output", _attention_fault(encoder, side))
         yield _check(f"{kind}: gradients are those of an eager pass", _gradient_fault(encoder, side))
     yield _check(f"{kind}: input gradients are slopes", _slope_fault(side))
     yield _check(f"{kind}: another pass leaves nothing behind", _stale_fault(side))
@@ -276,6 +278,23 @@ def _target(side: _Side) -> Tensor:
 def _trace(side: _Side) -> Trace:
     target = _target(side).to(encode(side.encoder, side.inputs[:1]))
     return Trace(run(side.encoder, side.inputs), torch.arange(len(side.inputs), device=target.device), target)
+
+
+def _attention_fault(encoder: Attentive, side: _Side) -> str:
+    """Compare each block's output with softmax(q k^T / sqrt(head_dim) + mask) v, from which methods take attention."""
+    for layer, state in enumerate(run(encoder, side.inputs).states[: encoder.depth]):
+        with torch.no_grad():
+            query, key, value, output = encoder.attend(layer, encoder.norm(layer, state.hidden), state.axis)
+            mask = encoder.mask(layer, state.axis)
+            logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+            rows = (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
+            found = (rows @ value).transpose(1, 2).flatten(2)
+        # What a padded token itself reads is nowhere used.
+        read = state.axis.valid if output.shape[1] > 1 else slice(None)
+        fault = _differ(found[read], output[read], 10 * side.tolerance)
+        if fault:
+            return f"in block {layer} it {fault}"
+    return ""
 
 
 def _gradient_fault(encoder: Attentive, side: _Side) -> str:

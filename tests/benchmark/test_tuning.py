@@ -190,3 +190,27 @@ def test_a_file_is_tuned(tmp_path):
     assert name == "mmel"
     assert isinstance(parameters["scales"], tuple)
     assert 'dataset = "toy"' in file.read_text()
+
+
+@pytest.mark.parametrize("values", ["text.layers = [1, 2]", '"text.layers" = [1, 2]'])
+def test_settings_of_the_text_alone_are_tuned_and_read_back(values, tmp_path):
+    (tmp_path / "tune.toml").write_text(
+        f"""
+        dataset = {{name = "toy", limit = 2}}
+        [tune]
+        method = "grad-eclip"
+        metric = "brightness"
+        [tune.values]
+        {values}
+        """
+    )
+    dataset, model, search = load_search(tmp_path / "tune.toml")
+    assert search.values == {"text.layers": (1, 2)}
+    found = tune_file(dataset, model, search)
+    ahead = tuple(dataclasses.replace(trial, p=0.001) for trial in found.trials)
+    found = dataclasses.replace(found, trials=ahead, default=dataclasses.replace(found.default, value=-1.0))
+    _, parameters = read_preset(write_preset(found, tmp_path / "preset.toml"))
+    assert parameters in ({"text.layers": 1}, {"text.layers": 2})
+    (tmp_path / "tune.toml").write_text((tmp_path / "tune.toml").read_text().replace("layers", "depth"))
+    with pytest.raises(InputError, match=r"unknown key 'tune\.values\.text\.depth'"):
+        load_search(tmp_path / "tune.toml")

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 import matex
-from matex.adapters import siglip
+from matex.adapters import medclip, siglip
+from matex.adapters.medclip import MedClip, MedClipConfig
 from matex.cli.app import run as command
 from matex.forward_pass import embed, encode, run
 from matex.interaction.games import banzhaf, masks, shapley
 from matex.interaction.second_order import place_rows, second_order, word_factors
 from matex.interaction.sides import Path, word_groups
 from matex.samples import samples
+from tests.adapters.random_weights import BERT, IDS, randomise
 from tests.adapters.test_siglip import small_siglip
 
 FILM = samples()[0]
@@ -90,6 +92,23 @@ def test_word_groups_hold_all_pieces_of_a_word_and_no_punctuation():
     words, groups = word_groups(text, spans, 12)
     assert words == ("Left-sided", "effusion", "small")
     assert [group.nonzero()[:, 0].tolist() for group in groups] == [[1, 2, 3], [4, 5], [7]]
+
+
+def test_what_the_pooling_reads_of_lower_blocks_moves_too():
+    """MedCLIP's text pools several depths: above the lowest of them, what was read already would stand still."""
+    model = medclip.adapt(randomise(MedClip(MedClipConfig(((1, 1, 1, 1), 2), BERT, 10))), "small")
+    forward = run(model.text, IDS[:1])
+    way = Path.of(forward)
+    assert way.layer == min(model.text.taps)
+    with pytest.raises(ValueError, match="layer from 0 to 0, got 1"):
+        Path.of(forward, 1)
+    ends = embed(model.text, way.points(torch.tensor([1.0, 0.0])), way.layer)
+    everything = torch.ones(1, IDS.shape[1], dtype=torch.bool)
+    exact(word_factors(way, everything, 64)[0], (ends[0] - ends[1]).detach(), atol=1e-6)
+    blank = torch.where(
+        model.text.axis(IDS[:1]).content[..., None], model.text.blank(IDS[:1]), model.text.entry(IDS[:1])
+    )
+    exact(ends[1], embed(model.text, model.text.start(blank, IDS[:1]))[0].detach())
 
 
 @pytest.fixture(scope="module")

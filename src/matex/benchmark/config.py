@@ -276,11 +276,14 @@ def _search(at: ConfigKey, entry: object) -> Search:
     hints = typing.get_type_hints(METHODS[method])
     fields = [item.name for item in dataclasses.fields(METHODS[method])]
     values: dict[str, tuple[object, ...]] = {}
-    for key, tried in (at / "values").known(table["values"], fields).items():
+    own, of_text = _text_apart(METHODS[method], table["values"])
+    keys = (at / "values").known(own, fields), (at / "values" / "text").known(of_text, fields)
+    for key, tried in {**keys[0], **{f"text.{key}": tried for key, tried in keys[1].items()}}.items():
         here = at / "values" / key
         if not is_array(tried) or not tried:
             raise here.refusal("a list of values to try", tried)
-        values[key] = tuple(here.item(number).typed(value, hints[key]) for number, value in enumerate(tried))
+        hint = hints[key.removeprefix("text.")]
+        values[key] = tuple(here.item(number).typed(value, hint) for number, value in enumerate(tried))
         for number, value in enumerate(values[key]):
             _parameters(here.item(number), METHODS[method], make, method, {key: value}, typed=True)
     metric = _metric(at / "metric", table["metric"])
@@ -335,7 +338,7 @@ def _parameters(
 ) -> dict[str, object]:
     """Parameters of a method or metric, checked by creating one; `typed` when the values have their types already."""
     names = [item.name for item in dataclasses.fields(kind)]
-    own, of_text = _text_apart(at, kind, given)
+    own, of_text = _text_apart(kind, given)
     table, text = at.known(own, names), (at / "text").known(of_text, names)
     if not typed:
         table, text = _typed_fields(at, kind, table), _typed_fields(at / "text", kind, text)
@@ -347,7 +350,7 @@ def _parameters(
     return dict(values)
 
 
-def _text_apart(at: ConfigKey, kind: type[object], given: object) -> tuple[object, object]:
+def _text_apart(kind: type[object], given: object) -> tuple[object, object]:
     """The parameters of both sides, and those of the text alone: `text.layer = 7`, as a table or in quotation marks."""
     if not is_object(given) or not hasattr(kind, "towers"):
         return given, {}

@@ -13,7 +13,7 @@ from matex.adapters.encoder import staged
 from matex.adapters.model import Model, check_model
 from matex.errors import UnknownName
 from matex.forward_pass import run
-from matex.geometry import Resize
+from matex.geometry import Placement, Resize, Size
 from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
 from matex.interaction.ways import WAYS, Pair, Way, WordMaps
@@ -79,7 +79,7 @@ def interactions(
         query=query,
         words=words,
         values=found.values.detach().cpu().float().numpy(),
-        placement=replace(prepared.placement, patch=found.patch or prepared.placement.patch),
+        placement=prepared.placement if found.cell is None else _in_cells(prepared.placement, found.cell),
         score=score,
         method=method,
         parameters=_settings(way),
@@ -94,6 +94,11 @@ def interactions(
             "domain": domain,
         },
     )
+
+
+def _in_cells(placement: Placement, cell: Size) -> Placement:
+    """The placement of a grid of cells that are not the model's patches."""
+    return replace(placement, patch=cell, cells=None, overlap=(0, 0))
 
 
 def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:

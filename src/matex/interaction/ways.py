@@ -51,12 +51,12 @@ class Found(NamedTuple):
     Args:
         values: [word, rows, columns].
         report: what it measured of itself; None for what is undefined.
-        patch: (height, width) of one place, model pixels, where it is not the model's patch.
+        cell: (height, width) of one place, model pixels, where places are not those of the model.
     """
 
     values: Tensor
     report: dict[str, float | None]
-    patch: Size | None = None
+    cell: Size | None = None
 
 
 class Way(Protocol):
@@ -79,10 +79,10 @@ class SecondOrderWay:
     """Integrated second-order attributions, exact up to the error of two integrals.
 
     Args:
-        layer: block of the image whose input is moved from blank to what it is; None for the first of the last quarter.
+        layer: block of the image whose input is moved from blank to what it is; None as in `Path.of`.
         text_layer: the same on the phrase.
-        nodes: of the Gauss-Legendre rules; the report says how far the sum misses its closed form. On the bundled model
-            8 nodes miss it by half, 32 by .3 %.
+        nodes: of the Gauss-Legendre rules; the report says how far the sum misses its closed form (measured in
+            docs/interactions.md).
         batch_size: nodes run at once.
 
     Source:
@@ -107,8 +107,6 @@ class SecondOrderWay:
         values = found.values[:, axis.content[0]].unflatten(1, axis.grid)
         missed = (found.total - found.expected) / abs(found.expected) if found.expected else None
         inside = float(values.sum())
-        rows, columns = axis.grid
-        height, width = pair.image.inputs.shape[-2:]
         report = {
             "sum": found.total,
             "expected_sum": found.expected,
@@ -116,7 +114,7 @@ class SecondOrderWay:
             "words_and_places": inside,
             "special_tokens": found.total - inside,
         }
-        return Found(values, report, (height // rows, width // columns))
+        return Found(values, report)
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,10 @@ def sigmoid(logits: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
         weights: how much a true sentence counts [text].
 
     Returns:
-        Mean over the true pairs plus mean over the false ones. The published sum over all pairs learned slowly here,
-        where a film is true of a few of some hundred sentences: at step 1000 the readout had the loss that the softmax
-        reaches at step 650.
+        Mean over the true pairs plus mean over the false ones. In the published sum over all pairs, of which a film has
+        a few true ones among some hundred, the false ones dominate: the gradient's norm was 12 where this form's is 1,
+        and clipping left the auxiliary readout a twelfth of its step. The readout's loss without its fading weight at
+        step 900 was 1.40 with the sum and 1.36 in this form.
 
     Source:
         "Sigmoid Loss for Language Image Pre-Training", arXiv:2303.15343, eq. 1, balanced.
