@@ -272,6 +272,12 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
     assert {file.name for file in out.iterdir()} == {"interactions.json", "interactions.npy", "interactions.png"}
     assert command([*film, "-m", "grad-eclip", "-p", "layers=2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"]["layers"] == 2
-    for wrong in (["-p", "cells=3"], ["-p", "nodes"], ["-m", "second"], ["-p", "nodes=many"]):
+    for wrong in (
+        ["--lung-mask", str(FILM.path)],
+        ["-p", "cells=3"],
+        ["-p", "nodes"],
+        ["-m", "second"],
+        ["-p", "nodes=many"],
+    ):
         assert command([*film, *wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

@@ -18,7 +18,7 @@ from matex.cli.options import (
     TextArgument,
 )
 from matex.cli.parameters import parse_parameters, read_option
-from matex.cli.printing import indented
+from matex.cli.printing import indented, on_terminal
 from matex.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def interactions(
     from matex.serialise import strict_json
 
     parameters = _parameters(method, parameter or [])
+    if film.lung_mask is not None:
+        raise InputError("Expected no --lung-mask, since interactions have no anatomical prior. Leave it out.")
     check_folder(out)
     read = film.read(image)
     found = matex.interactions(
@@ -58,7 +60,6 @@ def interactions(
         method,
         resize=film.resize,
         domain=film.domain,
-        lung_mask=film.read_mask(read),
         **parameters,
     )
     found.save(out)
@@ -96,7 +97,8 @@ def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
             raise UnknownName(f"parameter of {way}", name, tuple(hints))
         else:
             others.append(item)
-    return {**values, **(parse_parameters(way, others) if others else {})}
+    shown_progress = {"progress": on_terminal()} if "progress" in hints else {}
+    return {**shown_progress, **values, **(parse_parameters(way, others) if others else {})}
 
 
 def _print_words(found: Interactions, out: Path) -> None:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model, check_model
 from matex.errors import UnknownName
@@ -35,7 +32,6 @@ def interactions(
     domain: Domain = "chest",
     view: str | None = None,
     mirrored: bool | None = None,
-    lung_mask: NDArray[np.generic] | None = None,
     **parameters: Any,
 ) -> Interactions:
     """Which word goes with which place: a matrix of the words of a phrase against the places of an image.
@@ -46,7 +42,7 @@ def interactions(
         text: the phrase.
         method: "second-order" (integrated, with a closed form), "banzhaf" or "shapley" (parts are removed), or the name
             of an attribution method, whose map is made for each word.
-        resize, domain, view, mirrored, lung_mask: see `matex.explain`.
+        resize, domain, view, mirrored: see `matex.explain`; no way has an anatomical prior.
         **parameters: of the way: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`; or
             those of the method.
 
@@ -66,7 +62,7 @@ def interactions(
     check_model(model)
     check_phrase(text)
     way = _way(method, parameters, model)
-    query = Query.of(image, text, resize, domain, view, mirrored, lung_mask)
+    query = Query.of(image, text, resize, domain, view, mirrored)
     prepared = prepare(model, query)
     phrase = model.encode(text)
     token_ids = model.batch([phrase])
@@ -120,6 +116,6 @@ def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:
 
 def _settings(way: Way) -> dict[str, Any]:
     """The parameters of a way, those of its method with them."""
-    settings = {field.name: getattr(way, field.name) for field in fields(way)}
+    settings = {field.name: getattr(way, field.name) for field in fields(way) if field.name != "progress"}
     method = settings.pop("method", None)
     return settings if method is None else {**method_parameters(method), **settings}

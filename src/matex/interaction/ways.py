@@ -155,6 +155,7 @@ class Game(ABC):
         chance: of a cell or word to stay where masks are drawn.
         seed: of the masks.
         batch_size: inputs run at once.
+        progress: show a bar.
 
     Source:
         arXiv:2508.05430; METHODS 20.
@@ -166,6 +167,7 @@ class Game(ABC):
     chance: float = 0.5
     seed: int = 0
     batch_size: int = 32
+    progress: bool = False
 
     def __post_init__(self) -> None:
         check(1 <= self.cells <= 16, "cells", "from 1 to 16", self.cells)
@@ -207,7 +209,7 @@ class Game(ABC):
             some = segment_masks(segments, masks[start:stop]).to(image.inputs)
             return encode(image.tower, image.tower.fade(image.inputs, some))
 
-        return torch.cat(list(batches(embed, len(masks), self.batch_size)))
+        return torch.cat(list(batches(embed, len(masks), self.batch_size, self.progress)))
 
     def _phrases(self, pair: Pair, masks: Tensor) -> Tensor:
         """Embeddings of the phrase without the words that a mask leaves out, [mask, joint]."""
