@@ -153,6 +153,17 @@ def test_a_bert_of_transformers_is_run_block_by_block(together):
     assert not isinstance(model.image, Attentive)
 
 
+@pytest.mark.parametrize("options", [{"hidden_act": "relu"}, {"is_decoder": True}])
+def test_another_bert_of_transformers_is_run_as_one_stage(together, options):
+    bert = transformers_bert(3, **options)
+    model = together("map", bert, pooling=("mean", "first"))
+    assert not isinstance(model.text, Attentive)
+    hidden = bert(IDS, attention_mask=VALID.long()).last_hidden_state
+    expected = F.normalize(model.module["projections"][1](hidden[:, 0]), dim=-1)
+    torch.testing.assert_close(encode(model.text, IDS), expected, rtol=0, atol=1e-10)
+    assert len(matex.explain(model, samples()[0].path, "the left lung", method="saliency").words) == 3
+
+
 def test_what_does_not_fit_is_refused_in_one_line(together, tokenizer):
     with pytest.raises(InputError, match="special tokens and a grid of 3x3"):
         together("tokens", patch=16)

@@ -25,6 +25,14 @@ def _whole(default: int, high: int) -> Any:
     return field(default=default, metadata={"high": high})
 
 
+_FIXED: Mapping[str, Any] = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
+
+
+def runs_as_bert(config: Mapping[str, Any]) -> bool:
+    """Whether `BertEncoder` computes what a BERT of this configuration (a config.json) does."""
+    return all(config.get(key, value) == value for key, value in _FIXED.items())
+
+
 @dataclass(frozen=True)
 class BertConfig:
     """Sizes of a BERT; names are those of transformers' BertConfig, defaults those of Bio_ClinicalBERT.
@@ -56,8 +64,7 @@ class BertConfig:
             CheckpointError: a value that no BERT can have, by its key.
             UnsupportedModel: a decoder, other position embeddings, or another activation.
         """
-        fixed = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
-        for key, value in fixed.items():
+        for key, value in _FIXED.items():
             if (found := content.get(key, value)) != value:
                 raise UnsupportedModel(f"Expected {key} {value!r} in {shown(source)}, got {shown(found)}.")
         values: dict[str, Any] = {}

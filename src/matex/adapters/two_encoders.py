@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from matex.adapters.bert import GELU, BertEncoder
+from matex.adapters.bert import GELU, BertEncoder, runs_as_bert
 from matex.adapters.encoder import State, TokenAxis
 from matex.adapters.inputs import Pixels, Words
 from matex.adapters.model import Model, Similarity, Tokenizer
@@ -46,8 +46,9 @@ def from_encoders(
     """Make a model of two encoders that share a joint space.
 
     Pixel gradients and methods that run other inputs work with any image module. GradCAM and M2IB read its output, so
-    they need one that returns tokens or a feature map. A BertModel of transformers as the text is run block by block,
-    which serves attention methods on the words; a module that takes `inputs_embeds` gives gradients at the words.
+    they need one that returns tokens or a feature map. A BertModel of transformers with GELU as the text is run block
+    by block, which serves attention methods on the words; a module that takes `inputs_embeds` gives gradients at the
+    words.
 
     Args:
         image: pixels [item, 3, height, width] -> one vector [item, dim], tokens [item, token, dim] (special ones first,
@@ -263,10 +264,11 @@ def _pixels(module: nn.Module, head: nn.Module, pooling: Pooling, size: Size, pa
 
 
 def _words(module: nn.Module, head: nn.Module, pooling: Pooling, tokenizer: Tokenizer) -> BertEncoder | TextModule:
-    """The text encoder: block by block where it is a BERT of transformers, otherwise as one stage."""
+    """The text encoder: block by block where it is a BERT of transformers with GELU, otherwise as one stage."""
     padding = int(getattr(tokenizer, "pad_token_id", None) or 0)
     joint = _joint(head, pooling)
-    if type(module).__name__ == "BertModel":
+    config: Any = getattr(module, "config", None)
+    if type(module).__name__ == "BertModel" and runs_as_bert(config.to_dict()):
         return BertEncoder(module, head, pooling, padding, missing={**GELU, **joint})
     ids = torch.tensor([[int(i) for i in tokenizer("a b")["input_ids"]]])
     embeds = hasattr(module, "get_input_embeddings")
