@@ -143,6 +143,14 @@ def test_other_claps_are_refused(change, match):
         adapt(change(), "small", preprocessing=None, tokenizer=None)
 
 
+@pytest.mark.parametrize("value", [1000.0, -1000.0])
+def test_a_temperature_outside_every_number_is_refused(value):
+    module = small_clap()
+    module.logit_scale_a.fill_(value)
+    with pytest.raises(matex.CheckpointError, match="logit_scale_a in 'small'"):
+        adapt(module, "small", preprocessing=None, tokenizer=None)
+
+
 def test_another_feature_extractor_is_refused(module):
     with pytest.raises(matex.InputError, match="sampling_rate 48000"):
         matex.load(module, processor=ClapProcessor(extractor(sampling_rate=44_100), words_tokenizer()))

@@ -143,6 +143,13 @@ def test_cxr_clip_with_a_resnet_is_recognised(tmp_path, monkeypatch):
     torch.testing.assert_close(encode(model.image, images), expected)
 
 
+def test_a_cxr_clip_with_a_temperature_outside_every_number_is_refused():
+    module = randomise(CxrClip(CxrClipConfig(RESNET, BERT, 10)))
+    module.logit_scale.data.fill_(1000.0)
+    with pytest.raises(CheckpointError, match="logit_scale in 'small'"):
+        cxr_clip.adapt(module, "small")
+
+
 def test_convirt_files_number_the_children_of_the_resnet(tmp_path, monkeypatch):
     module, bert = randomise(Convirt(CONVIRT)).float(), transformers_bert(7).float()
     module.bert_model.load_state_dict(bert.state_dict())

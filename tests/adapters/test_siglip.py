@@ -223,6 +223,14 @@ def test_a_model_in_memory_with_its_processor_is_the_folders(tmp_path, module):
     assert abs(matex.explain(half, film.path, "left nodule").score - expected.score) < 0.02
 
 
+@pytest.mark.parametrize(("name", "value"), [("scale", 1000.0), ("scale", -1000.0), ("bias", float("inf"))])
+def test_a_temperature_outside_every_number_is_refused(module, name, value):
+    with torch.no_grad():
+        getattr(module, f"logit_{name}").fill_(value)
+    with pytest.raises(matex.CheckpointError, match=f"logit_{name} in 'small'"):
+        adapt(module, "small", preprocessing=None, tokenizer=None)
+
+
 def test_wrong_files_are_refused_with_the_reason(tmp_path, module):
     folder = saved(tmp_path / "siglip", module)
     config = json.loads((folder / "config.json").read_text())

@@ -6,6 +6,7 @@ configuration asks for, so that a number in a configuration cannot make the proc
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import zipfile
@@ -187,6 +188,26 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], source: str) -> None:
             f"Expected finite weights in {source!r}, got {value} in {name!r} ({bad} of {tensor.numel()} values as "
             f"{str(tensor.dtype).removeprefix('torch.')}). Copy the checkpoint again, or load it in a wider dtype."
         )
+
+
+def scale_of(logarithm: Tensor, source: str, name: str = "logit_scale") -> float:
+    """The factor on cosines (inverse temperature) of a checkpoint, which stores its logarithm.
+
+    Args:
+        logarithm: the parameter.
+        source: named in refusals.
+        name: of the parameter.
+
+    Raises:
+        CheckpointError: no finite number above 0.
+    """
+    scale = float(logarithm.detach().exp())
+    if not 0 < scale < math.inf:
+        raise CheckpointError(
+            f"Expected a {name} in {source!r} whose exponential is a finite number above 0, got "
+            f"{float(logarithm.detach()):g}. Copy the checkpoint again."
+        )
+    return scale
 
 
 def without_buffers(tensors: Mapping[str, Any]) -> dict[str, Any]:

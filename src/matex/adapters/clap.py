@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from matex.adapters.checkpoint import Tensors, unwrap, without_buffers
+from matex.adapters.checkpoint import Tensors, scale_of, unwrap, without_buffers
 from matex.adapters.grid import GridEncoder
 from matex.adapters.library import build_as
 from matex.adapters.model import Model, Preparation, Similarity, Tokenizer
@@ -131,9 +130,6 @@ def adapt(
         raise UnsupportedModel(f"Expected {name!r} in evaluation mode, got training mode. Call eval() first.")
     if config.text_config.hidden_act != "gelu":
         raise UnsupportedModel(f"Expected a text encoder with GELU, got {shown(config.text_config.hidden_act)}.")
-    scale = math.exp(float(module.logit_scale_a.detach()))
-    if not 0 < scale < math.inf:
-        raise CheckpointError(f"Expected a finite logit_scale_a in {name!r}, got {scale:g}. Copy the checkpoint again.")
     network = Htsat(encoder, module.audio_projection)
     size, cells = (config.audio_config.num_mel_bins, FRAMES), network.grid((0, 0))
     patch = (size[0] // cells[0], size[1] // cells[1])
@@ -157,7 +153,7 @@ def adapt(
         tokenizer=tokenizer,
         context=config.text_config.max_position_embeddings - config.text_config.pad_token_id - 1,
         vocabulary=config.text_config.vocab_size,
-        similarity=Similarity(scale),
+        similarity=Similarity(scale_of(module.logit_scale_a, name, "logit_scale_a")),
         missing=tuple(missing),
         record=dict(record or {}),
         notes=tuple(notes),

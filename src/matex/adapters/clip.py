@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from matex.adapters.blocks import Blocks
-from matex.adapters.checkpoint import fit, unwrap
+from matex.adapters.checkpoint import fit, scale_of, unwrap
 from matex.adapters.encoder import Readers, State, TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
 from matex.adapters.model import Model, Similarity, Tokenizer
@@ -143,7 +142,7 @@ def adapt(
         tokenizer=tokenizer,
         context=module.config.text_config.max_position_embeddings,
         vocabulary=module.config.text_config.vocab_size,
-        similarity=Similarity(temperature(module, name)),
+        similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=tuple(missing),
         record=record or {},
         notes=tuple(notes),
@@ -185,21 +184,6 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
         embeddings=text.embeddings,
         end=None if old_ends and end == 2 else end,
     )
-
-
-def temperature(module: Any, name: str) -> float:
-    """The factor on cosines, the exponential of `logit_scale`.
-
-    Raises:
-        CheckpointError: no finite number above 0.
-    """
-    scale = float(module.logit_scale.detach().exp())
-    if not 0 < scale < math.inf:
-        raise CheckpointError(
-            f"Expected a logit_scale in {name!r} whose exponential is a finite number above 0, got "
-            f"{float(module.logit_scale.detach()):g}. Copy the checkpoint again."
-        )
-    return scale
 
 
 def _missing(part: Any) -> dict[str, str]:

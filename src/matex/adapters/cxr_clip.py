@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from matex.adapters import resnet, swin
 from matex.adapters.bert import GELU, Bert, BertConfig, BertEncoder
-from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.checkpoint import fit, read_tensors, scale_of, unwrap, without_buffers
 from matex.adapters.grid import GridEncoder, JointGridEncoder, no_attention, patch_of
 from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
@@ -144,11 +144,6 @@ class CxrClip(nn.Module):
         self.text_projection = Projection(config.text.hidden_size, config.joint)
         self.logit_scale = nn.Parameter(torch.zeros(()))
 
-    @property
-    def scale(self) -> float:
-        """What the model multiplies cosines with."""
-        return float(self.logit_scale.detach().exp())
-
 
 @dataclass(frozen=True, eq=False)
 class ImageEncoder:
@@ -234,6 +229,9 @@ def adapt(module: CxrClip, name: str, path: Path | None = None, options: Options
         name: shown in outputs.
         path: of its file, next to which a tokenizer may lie.
         options: as of `load_cxr_clip`.
+
+    Raises:
+        CheckpointError: a temperature that is no finite number above 0.
     """
     options = options or Options()
     trunk, bert = module.image_encoder, module.text_encoder.text_encoder
@@ -261,7 +259,7 @@ def adapt(module: CxrClip, name: str, path: Path | None = None, options: Options
         tokenizer=words,
         context=min(CONTEXT, config.max_position_embeddings),
         vocabulary=config.vocab_size,
-        similarity=Similarity(module.scale),
+        similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=missing,
         record={"preset": options.preset} if options.preset else {},
         notes=(_ONE_PLACE,) if isinstance(trunk, SwinTrunk) else (),

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from matex.adapters import clip, openai, vit
 from matex.adapters.bert import Bert, BertConfig, BertEncoder
-from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.checkpoint import fit, read_tensors, scale_of, unwrap, without_buffers
 from matex.adapters.encoder import Encoder
 from matex.adapters.folder import OPEN_CLIP_WEIGHTS, locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
@@ -357,7 +357,7 @@ def adapt(
         tokenizer=words,
         context=min(int(config.text.get("context_length", 77)), sizes.max_position_embeddings),
         vocabulary=sizes.vocab_size,
-        similarity=Similarity(clip.temperature(module, name)),
+        similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=missing,
         record={
             **({"preset": options.preset} if options.preset else {}),

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from matex.adapters.bert import BertEncoder
-from matex.adapters.checkpoint import Tensors, unwrap
-from matex.adapters.clip import image_tower, temperature, text_tower
+from matex.adapters.checkpoint import Tensors, scale_of, unwrap
+from matex.adapters.clip import image_tower, text_tower
 from matex.adapters.encoder import Encoder
 from matex.adapters.library import build_as
 from matex.adapters.model import Model, Similarity, Tokenizer
@@ -71,7 +71,7 @@ def adapt(
         tokenizer=tokenizer,
         context=sizes.max_position_embeddings - (sizes.pad_token_id + 1 if _counts_from_padding(module) else 0),
         vocabulary=sizes.vocab_size,
-        similarity=Similarity(temperature(module, name)),
+        similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=tuple(missing),
         record=dict(record or {}),
         notes=tuple(notes),

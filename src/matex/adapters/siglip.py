@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters.blocks import Blocks
-from matex.adapters.checkpoint import Tensors, unwrap
+from matex.adapters.checkpoint import Tensors, scale_of, unwrap
 from matex.adapters.encoder import Attended, Readers, State, TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
 from matex.adapters.library import build_as
@@ -165,7 +165,7 @@ def adapt(
 
     Raises:
         UnsupportedModel: a vision tower without its pooling head.
-        CheckpointError: a scale that is no finite number above 0.
+        CheckpointError: a scale that is no finite number above 0, or a bias that is not finite.
     """
     vision, text = module.vision_model, module.text_model
     vision, text = getattr(vision, "vision_model", vision), getattr(text, "text_model", text)
@@ -195,12 +195,9 @@ def adapt(
         special=special,
         padding=padding,
     )
-    scale, bias = math.exp(float(module.logit_scale.detach())), float(module.logit_bias.detach())
-    if not (0 < scale < math.inf and math.isfinite(bias)):
-        raise CheckpointError(
-            f"Expected a logit_scale in {name!r} whose exponential is a finite number above 0 and a finite logit_bias, "
-            f"got {scale:g} and {bias:g}. Copy the checkpoint again."
-        )
+    scale, bias = scale_of(module.logit_scale, name), float(module.logit_bias.detach())
+    if not math.isfinite(bias):
+        raise CheckpointError(f"Expected a finite logit_bias in {name!r}, got {bias:g}. Copy the checkpoint again.")
     return Model(
         name=name,
         module=module,
