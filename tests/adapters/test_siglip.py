@@ -233,7 +233,8 @@ def test_a_temperature_outside_every_number_is_refused(module, name, value):
 
 def test_wrong_files_are_refused_with_the_reason(tmp_path, module):
     folder = saved(tmp_path / "siglip", module)
-    config = json.loads((folder / "config.json").read_text())
+    config_as_saved = (folder / "config.json").read_text()
+    config = json.loads(config_as_saved)
     config["vision_config"]["vision_use_head"] = False
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(matex.CheckpointError, match=r"unexpected .*head"):
@@ -241,6 +242,12 @@ def test_wrong_files_are_refused_with_the_reason(tmp_path, module):
     config["vision_config"] |= {"vision_use_head": True, "num_hidden_layers": 2}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(matex.CheckpointError, match=r"unexpected .*encoder\.layers\.2"):
+        matex.load(f"hf:{folder}")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    del settings["image_mean"], settings["size"]
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    (folder / "config.json").write_text(config_as_saved)
+    with pytest.raises(matex.InputError, match="Expected size, image_mean in preprocessor_config"):
         matex.load(f"hf:{folder}")
     with pytest.raises(matex.InputError, match="processor with a tokenizer"):
         matex.load(module, processor=object())

@@ -13,16 +13,30 @@ from matex.adapters import clap, clip, relatives, siglip
 from matex.adapters.checkpoint import Tensors
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Tokenizer
-from matex.adapters.preprocessing import Preprocessing, unstated
+from matex.adapters.preprocessing import Preprocessing, note_unstated, unstated
 from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
-from matex.errors import CheckpointError, UnsupportedModel, shown
+from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
 
 
 def prepare_images(settings: Mapping[str, Any], module: Any) -> Preprocessing:
     """The preprocessing of images, from the settings of an image processor and the size that a network reads."""
     return Preprocessing.from_processor(settings, image_size(module))
+
+
+def prepare_siglip(settings: Mapping[str, Any], module: Any) -> Preprocessing:
+    """As `prepare_images`, for a family whose processors have other defaults than CLIP's.
+
+    Raises:
+        InputError: settings without the size, the mean or the deviation.
+    """
+    if absent := unstated(settings):
+        raise InputError(
+            f"Expected {', '.join(absent)} in preprocessor_config.json of a SigLIP, got none. Save the image processor "
+            "again with save_pretrained, which writes all settings."
+        )
+    return prepare_images(settings, module)
 
 
 class Family(NamedTuple):
@@ -44,7 +58,7 @@ class Family(NamedTuple):
 
 FAMILIES: Mapping[str, Family] = {
     "clip": Family(clip.from_folder, clip.adapt, clip.refuse_other_end),
-    "siglip": Family(siglip.build, siglip.adapt, siglip.refuse_other_end),
+    "siglip": Family(siglip.build, siglip.adapt, siglip.refuse_other_end, prepare_siglip),
     **dict.fromkeys(
         ("metaclip_2", "chinese_clip", "altclip"),
         Family(relatives.build, relatives.adapt, relatives.refuse_other_ends),
@@ -100,7 +114,7 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
         missing.append("it has no preprocessing (preprocessor_config.json)")
     else:
         preprocessing = family.prepare(preprocessor, module)
-        notes += unstated(preprocessor) if isinstance(preprocessing, Preprocessing) else ()
+        notes += note_unstated(preprocessor) if isinstance(preprocessing, Preprocessing) else ()
     given = options.tokenizer
     tokenizer = given_tokenizer(given, options.cached_only) if given else load_tokenizer(folder)
     if tokenizer is None:

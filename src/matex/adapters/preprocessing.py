@@ -190,10 +190,15 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def unstated(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Note the settings that a processor omits and that transformers replaces by those of OpenAI's CLIP."""
+def unstated(config: Mapping[str, Any]) -> list[str]:
+    """The settings that a processor omits, for which transformers has a default in each kind of processor."""
     needed = ("size", *(("image_mean", "image_std") if config.get("do_normalize", True) else ()))
-    absent = [name for name in needed if name not in config]
+    return [name for name in needed if name not in config]
+
+
+def note_unstated(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Note the settings that a CLIP processor omits and that transformers replaces by those of OpenAI's CLIP."""
+    absent = unstated(config)
     if not absent:
         return ()
     return (f"the image processor does not state {', '.join(absent)}: OpenAI CLIP's own taken, as transformers does",)
