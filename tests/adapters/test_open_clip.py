@@ -259,6 +259,21 @@ def test_what_is_not_read_is_refused_by_its_key(tmp_path, vit, bert, heads):
     refused(tmp_path / "model", matex.CheckpointError, "open_clip_config.json, found none", **both)
 
 
+def test_settings_of_the_preprocessing_that_are_not_read_are_refused_by_their_key(tmp_path, vit, bert, heads):
+    folder = saved(tmp_path / "biomed", *biomed(vit, bert, heads))
+    config = json.loads((folder / "open_clip_config.json").read_text())
+
+    def write(**settings):
+        changed = {**config, "preprocess_cfg": {**config["preprocess_cfg"], **settings}}
+        (folder / "open_clip_config.json").write_text(json.dumps(changed))
+
+    for settings in ({"fill_color": 128}, {"size": 48}, {"mode": "L"}, {"rotate": True}):
+        write(**settings)
+        refused(folder, matex.InputError, f"preprocess_cfg without {min(settings)} .*{min(settings)}=", heads=(3, 2))
+    write(fill_color=0, size=[35, 35], mode="RGB")
+    matex.load(f"open-clip:{folder}", heads=(3, 2))
+
+
 def test_a_file_takes_its_architecture_from_the_preset(tmp_path):
     tensors, _ = built_in()
     torch.save(tensors, tmp_path / "clip.pt")

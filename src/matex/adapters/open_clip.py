@@ -51,6 +51,7 @@ _POOLERS: Mapping[str, Literal["first", "mean"]] = {
     "cls_pooler": "first",
     "mean_pooler": "mean",
 }
+_PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
 _RESIZE: Mapping[str, Literal["crop", "pad", "squash"]] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
 
 
@@ -382,9 +383,16 @@ def _preprocessing(config: _Config, side: int) -> Preprocessing:
     """Films as open_clip prepares images at inference.
 
     Raises:
-        InputError: settings that it does not have.
+        InputError: settings that it does not have, or that are not read here, by their key.
     """
     settings = config.preprocess
+    only = {"mode": ("RGB",), "fill_color": (0,), "size": (side, [side, side])}  # their only values that are read here
+    for key, value in settings.items():
+        if key not in _PREPROCESS and value is not None and value not in only.get(key, ()):
+            raise InputError(
+                f"Expected preprocess_cfg without {key} in {CONFIG}, got {key}={shown(value)}. Prepare the images with "
+                "open_clip itself and explain the scores: matex.from_score."
+            )
     mode, filter = settings.get("resize_mode") or "shortest", settings.get("interpolation") or "bicubic"
     if mode not in _RESIZE or filter not in ("bicubic", "bilinear"):
         raise InputError(
