@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 from transformers import BertTokenizer
 
 from matex.adapters.model import Options
 from matex.adapters.tokenizer import bert_tokenizer, load_tokenizer
+from matex.adapters.wordpiece import bert_backend
 from matex.errors import CheckpointError
 from tests.adapters.random_weights import BERT, write_vocabulary
 
@@ -37,6 +39,12 @@ def test_a_tokenizer_is_found_next_to_the_weights_or_named(tmp_path):
     assert "tokenizer='no/such-tokenizer'" in missing[0]
     with pytest.raises(CheckpointError, match=r"of 50 tokens.*got one of 37\. The model's own is some/tokenizer"):
         bert_tokenizer(Options(tokenizer=str(tmp_path)), None, "some/tokenizer", 50)
+    backend = bert_backend(tmp_path / "vocab.txt", {})
+    backend.post_processor = TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
+    backend.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(CheckpointError, match=r"before and behind a phrase.* The model's own is some/tokenizer"):
+        bert_tokenizer(Options(tokenizer=str(tmp_path)), None, "some/tokenizer", 37)
+    (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "vocab.txt").write_text("a\nb\n")
     with pytest.raises(CheckpointError, match="none called"):
         load_tokenizer(tmp_path)

@@ -16,6 +16,7 @@ from matex.adapters.encoder import Encoder
 from matex.adapters.library import build_as
 from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.tokenizer import has_ends
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
 _CLASSES = {"metaclip_2": "MetaClip2Model", "chinese_clip": "ChineseCLIPModel", "altclip": "AltCLIPModel"}
@@ -102,13 +103,11 @@ def refuse_other_ends(tokenizer: Tokenizer, config: Any, source: str) -> None:
     Raises:
         CheckpointError: the tokenizer belongs to another model.
     """
-    encoded = tokenizer("a", return_offsets_mapping=True)
-    ids, spans = [int(number) for number in encoded["input_ids"]], encoded["offset_mapping"]
+    ids = [int(number) for number in tokenizer("a")["input_ids"]]
     if not ids or max(ids) >= config.text_config.vocab_size:
         return  # refused by `Model.encode`, which can name the phrase
-    bare = len(ids) < 3 or any(end > start for start, end in (spans[0], spans[-1]))
     other = config.model_type == "metaclip_2" and ids[-1] != config.text_config.eos_token_id
-    if bare or other:
+    if other or not has_ends(tokenizer):
         raise CheckpointError(
             f"Expected a tokenizer that puts special tokens before and behind a phrase, as {shown(source)} was "
             f"trained, got ids {ids[:4]} for 'a'. Give the model's own tokenizer."

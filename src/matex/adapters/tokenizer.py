@@ -95,7 +95,8 @@ def bert_tokenizer(
         The tokenizer, and the entries of `Model.missing`, which say how to get one where there is none.
 
     Raises:
-        CheckpointError: tokenizer files that cannot be read, or a tokenizer with another number of tokens.
+        CheckpointError: tokenizer files that cannot be read, or a tokenizer with another number of tokens or without
+            special tokens around a phrase, of which the first or the last is read.
     """
     found: Tokenizer | None = None
     if options.tokenizer is not None:
@@ -112,7 +113,18 @@ def bert_tokenizer(
             f"Expected a tokenizer of {vocabulary} tokens, as many as the model has embeddings for, got one of {size}. "
             f"The model's own is {published}."
         )
+    if not has_ends(found):
+        raise CheckpointError(
+            "Expected a tokenizer that puts special tokens before and behind a phrase, as BERT was trained, got one "
+            f"that does not. The model's own is {published}."
+        )
     return found, ()
+
+
+def has_ends(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer puts a token of no character before and behind a phrase."""
+    spans = tokenizer("a", return_offsets_mapping=True)["offset_mapping"]
+    return len(spans) >= 3 and all(end == start for start, end in (spans[0], spans[-1]))
 
 
 def _cached(hub_id: str) -> Tokenizer | None:
