@@ -11,10 +11,10 @@ Sources:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.grid import JointGridEncoder, no_attention, patch_of
-from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
+from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import BatchNorm, ResNet
 from matex.adapters.temporal import TemporalTransformer
-from matex.adapters.tokenizer import bert_tokenizer
+from matex.adapters.tokenizer import RewritingTokenizer, bert_tokenizer
 from matex.errors import CheckpointError, InputError, shown
 from matex.geometry import Size
 
@@ -213,31 +213,6 @@ class BioVil(nn.Module):
         self.image, self.text = image, text
 
 
-class StrippedTokenizer:
-    """A tokenizer that reads a phrase without the . ! ? at its end, as the published engine does."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    def __len__(self) -> int:
-        return len(cast(Sized, self._tokenizer))
-
-    @property
-    def all_special_ids(self) -> Sequence[int]:
-        return self._tokenizer.all_special_ids
-
-    @property
-    def unk_token_id(self) -> int | None:
-        """Id of the unknown token; None where there is none."""
-        return getattr(self._tokenizer, "unk_token_id", None)
-
-    def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
-        return self._tokenizer.convert_ids_to_tokens(ids)
-
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
-        return self._tokenizer(text.rstrip("!?."), **options)
-
-
 @MODELS("biovil:")
 def load_biovil(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
     """Load BioViL or BioViL-T (ResNet-50 and CXR-BERT) from its folder or hub id, which holds both models.
@@ -293,7 +268,7 @@ def adapt(module: BioVil, name: str, folder: Path | None = None, options: Option
         },
         patch=patch,
         preprocessing=preprocessing,
-        tokenizer=None if words is None else StrippedTokenizer(words),
+        tokenizer=None if words is None else RewritingTokenizer(words, _without_stops),
         context=min(CONTEXT, config.max_position_embeddings),
         vocabulary=config.vocab_size,
         similarity=Similarity(SCALE),
@@ -345,6 +320,11 @@ def read_text(folder: Path) -> TextModel:
     kept = _without(without_buffers(tensors), "cls.predictions.", "bert.pooler.")
     fit(module, kept, str(folder), "CXR-BERT")
     return module
+
+
+def _without_stops(text: str) -> str:
+    """A phrase without the . ! ? at its end, as the published engine reads it."""
+    return text.rstrip("!?.")
 
 
 def _without(tensors: dict[str, Any], *stems: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from matex.adapters import resnet
 from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
 from matex.adapters.grid import LocalGridEncoder, no_attention, patch_of
-from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
+from matex.adapters.model import MODELS, Model, Options, Similarity
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.resnet import ResNet
-from matex.adapters.tokenizer import bert_tokenizer
+from matex.adapters.tokenizer import RewritingTokenizer, bert_tokenizer
 from matex.geometry import Size
 
 TOKENIZER, CONTEXT = "emilyalsentzer/Bio_ClinicalBERT", 97
@@ -115,30 +115,6 @@ class Gloria(nn.Module):
         self.text_encoder = TextEncoder(config)
 
 
-class PlainWords:
-    """A tokenizer that reads letters and digits alone, in lower case, as the published code does."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-
-    @property
-    def all_special_ids(self) -> Sequence[int]:
-        return self._tokenizer.all_special_ids
-
-    @property
-    def unk_token_id(self) -> int | None:
-        """Id of the unknown token; None where there is none."""
-        return getattr(self._tokenizer, "unk_token_id", None)
-
-    def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
-        return self._tokenizer.convert_ids_to_tokens(ids)
-
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
-        # Letter by letter, so that the characters that each token came from stay where they are.
-        letters = (letter.lower() if len(letter.lower()) == 1 else letter for letter in re.sub(r"\W", " ", text))
-        return self._tokenizer("".join(letters), **options)
-
-
 @MODELS("gloria:")
 def load_gloria(source: str, *, name: str | None = None, options: Options | None = None) -> Model:
     """Load GLoRIA (ResNet-50 and Bio_ClinicalBERT) from a checkpoint of its Lightning module or a state dict.
@@ -198,10 +174,16 @@ def adapt(module: Gloria, name: str, path: Path | None = None, options: Options 
         },
         patch=patch,
         preprocessing=PREPROCESSING,
-        tokenizer=None if words is None else PlainWords(words),
+        tokenizer=None if words is None else RewritingTokenizer(words, _plain),
         context=min(CONTEXT, config.max_position_embeddings),
         vocabulary=config.vocab_size,
         similarity=Similarity(TEMPERATURE),
         missing=missing,
         cells=image.grid(size),
     )
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone, in lower case, as the published code reads a phrase."""
+    # Letter by letter, so that every character stays at its place.
+    return "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in re.sub(r"\W", " ", text))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,33 @@ class FastTokenizer:
     def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
         encoded = self._backend.encode(text)
         return {"input_ids": encoded.ids, "offset_mapping": encoded.offsets}
+
+
+class RewritingTokenizer:
+    """A tokenizer that reads a phrase as a family's published code rewrites it.
+
+    Args:
+        tokenizer: of the rewritten phrase.
+        rewrite: keeps every character that it does not cut off at its place, so that spans refer to the phrase.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, rewrite: Callable[[str], str]) -> None:
+        self._tokenizer, self._rewrite = tokenizer, rewrite
+
+    @property
+    def all_special_ids(self) -> Sequence[int]:
+        return self._tokenizer.all_special_ids
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the unknown token; None where there is none."""
+        return getattr(self._tokenizer, "unk_token_id", None)
+
+    def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
+        return self._tokenizer.convert_ids_to_tokens(ids)
+
+    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+        return self._tokenizer(self._rewrite(text), **options)
 
 
 def given_tokenizer(source: str, cached_only: bool = False) -> Tokenizer:
