@@ -72,28 +72,3 @@ def sine_position(row, column, rows, columns, dim):
             angle = share / 10000 ** (2 * (i // 2) / half)
             found.append(math.cos(angle) if i % 2 else math.sin(angle))
     return torch.tensor(found)
-
-
-def gloria_words(pieces, starts):
-    """Sums over the pieces of each word: pieces [token, dim], starts a list of booleans."""
-    found = []
-    for piece, first in zip(pieces, starts, strict=True):
-        if first:
-            found.append(piece.clone())
-        else:
-            found[-1] = found[-1] + piece
-    return torch.stack(found)
-
-
-def gloria_local(words, patches, sharpness=4.0, gain=5.0):
-    """GLoRIA's attention [word, patch] and its local similarity, for words [word, dim] and patches [patch, dim]."""
-    scores = [[math.exp(float(w @ p)) for p in patches] for w in words]
-    among_words = [sum(row[j] for row in scores) for j in range(len(patches))]
-    attention, total = [], 0.0
-    for word, row in zip(words, scores, strict=True):
-        sharp = [math.exp(sharpness * value / whole) for value, whole in zip(row, among_words, strict=True)]
-        weights = [value / sum(sharp) for value in sharp]
-        context = sum(weight * patch for weight, patch in zip(weights, patches, strict=True))
-        total += math.exp(gain * float(word @ context / (word.norm() * context.norm())))
-        attention.append(weights)
-    return torch.tensor(attention), math.log(total)
