@@ -18,12 +18,8 @@ from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, Readers, State, TokenAxis, single_row
 from matex.adapters.inputs import Words
+from matex.adapters.network import bounded, empty_embedding
 from matex.errors import CheckpointError, UnsupportedModel, shown
-
-
-def _whole(default: int, high: int) -> Any:
-    return field(default=default, metadata={"high": high})
-
 
 _FIXED: Mapping[str, Any] = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
 
@@ -43,13 +39,13 @@ class BertConfig:
         layer_norm_eps: of every layer norm.
     """
 
-    vocab_size: int = _whole(28996, 1 << 24)
-    hidden_size: int = _whole(768, 1 << 16)
-    num_hidden_layers: int = _whole(12, 1000)
-    num_attention_heads: int = _whole(12, 1 << 12)
-    intermediate_size: int = _whole(3072, 1 << 18)
-    max_position_embeddings: int = _whole(512, 1 << 16)
-    type_vocab_size: int = _whole(2, 1 << 10)
+    vocab_size: int = bounded(28996, 1, 1 << 24)
+    hidden_size: int = bounded(768, 1, 1 << 16)
+    num_hidden_layers: int = bounded(12, 1, 1000)
+    num_attention_heads: int = bounded(12, 1, 1 << 12)
+    intermediate_size: int = bounded(3072, 1, 1 << 18)
+    max_position_embeddings: int = bounded(512, 1, 1 << 16)
+    type_vocab_size: int = bounded(2, 1, 1 << 10)
     layer_norm_eps: float = 1e-12
 
     @classmethod
@@ -70,8 +66,8 @@ class BertConfig:
         values: dict[str, Any] = {}
         for item in dataclasses.fields(cls):
             value = values[item.name] = content.get(item.name, item.default)
-            high = item.metadata.get("high")
-            kinds, low, high = (int, 1, high) if high else ((int, float), 0, 0.1)
+            limits = item.metadata.get("range")
+            kinds, (low, high) = (int, limits) if limits else ((int, float), (0, 0.1))
             if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
                 raise CheckpointError(
                     f"Expected {item.name} in {shown(source)} to be a number from {low} to {high}, got {shown(value)}."
@@ -85,18 +81,13 @@ class BertConfig:
         return config
 
 
-def _embedding(rows: int, dim: int) -> nn.Embedding:
-    """An embedding without initial values, which would import torch's compiler on the meta device (1.3 s)."""
-    return nn.Embedding.from_pretrained(torch.empty(rows, dim), freeze=False)
-
-
 class Embeddings(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         dim = config.hidden_size
-        self.word_embeddings = _embedding(config.vocab_size, dim)
-        self.position_embeddings = _embedding(config.max_position_embeddings, dim)
-        self.token_type_embeddings = _embedding(config.type_vocab_size, dim)
+        self.word_embeddings = empty_embedding(config.vocab_size, dim)
+        self.position_embeddings = empty_embedding(config.max_position_embeddings, dim)
+        self.token_type_embeddings = empty_embedding(config.type_vocab_size, dim)
         self.LayerNorm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, single_row
+from matex.adapters.network import empty_embedding
 from matex.errors import InputError, shown
 
 NORM_EPS = 1e-6
@@ -330,8 +331,7 @@ class TextEmbeddings(nn.Module):
         super().__init__()
         dim = config.trunk.dim
         self.pos_embed = nn.Parameter(torch.empty(1, config.context, dim))
-        # Without initial values, which would import torch's compiler on the meta device.
-        self.token_embedding = nn.Embedding.from_pretrained(torch.empty(config.vocabulary, dim), freeze=False)
+        self.token_embedding = empty_embedding(config.vocabulary, dim)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.token_embedding(inputs) + self.pos_embed[:, : inputs.shape[1]]

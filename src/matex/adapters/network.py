@@ -175,7 +175,7 @@ def _refusal(key: str, expected: str, value: Any, source: str) -> CheckpointErro
     )
 
 
-def _embedding(rows: int, dim: int) -> nn.Embedding:
+def empty_embedding(rows: int, dim: int) -> nn.Embedding:
     """Create an embedding without initialisation, which would import torch's compiler on the meta device (1.3 s)."""
     return nn.Embedding.from_pretrained(torch.empty(rows, dim), freeze=False)
 
@@ -190,7 +190,7 @@ class VisionEmbeddings(nn.Module):
         self.patch_embedding = nn.Conv2d(
             config.num_channels, config.hidden_size, config.patch_size, config.patch_size, bias=False
         )
-        self.position_embedding = _embedding(self.side**2 + 1, config.hidden_size)
+        self.position_embedding = empty_embedding(self.side**2 + 1, config.hidden_size)
 
     def forward(self, pixels: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
         pixels = pixels.to(self.patch_embedding.weight.dtype)
@@ -216,8 +216,8 @@ class TextEmbeddings(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.token_embedding = _embedding(config.vocab_size, config.hidden_size)
-        self.position_embedding = _embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_embedding = empty_embedding(config.vocab_size, config.hidden_size)
+        self.position_embedding = empty_embedding(config.max_position_embeddings, config.hidden_size)
 
     def forward(self, input_ids: Tensor, inputs_embeds: Tensor | None = None) -> Tensor:
         tokens = self.token_embedding(input_ids) if inputs_embeds is None else inputs_embeds
