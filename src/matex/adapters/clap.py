@@ -111,7 +111,6 @@ def adapt(
     preprocessing: SoundPreprocessing | None,
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
-    record: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> Model:
     """Wrap transformers' ClapModel as a `Model` without changing it.
@@ -155,7 +154,6 @@ def adapt(
         vocabulary=config.text_config.vocab_size,
         similarity=Similarity(scale_of(module.logit_scale_a, name, "logit_scale_a")),
         missing=tuple(missing),
-        record=dict(record or {}),
         notes=tuple(notes),
         cells=cells,
         sides=("audio", "text"),

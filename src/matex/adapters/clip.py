@@ -151,10 +151,10 @@ def adapt(
 
 def image_tower(vision: Any, projection: nn.Module) -> ImageTower:
     """The image encoder of a vision transformer with the parts of transformers' CLIPVisionModel."""
-    size, patch = _pair(vision.config.image_size), _pair(vision.config.patch_size)
+    size, patch = pair(vision.config.image_size), pair(vision.config.patch_size)
     return ImageTower(
         layers=vision.encoder.layers,
-        missing=_missing(vision),
+        missing=no_relu(vision.config),
         causal=False,
         final_norm=vision.post_layernorm,
         projection=projection,
@@ -177,7 +177,7 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
     end = ends[0] if isinstance(ends, list) else ends
     return TextTower(
         layers=text.encoder.layers,
-        missing=_missing(text),
+        missing=no_relu(text.config),
         causal=True,
         final_norm=text.final_layer_norm,
         projection=projection,
@@ -186,13 +186,14 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
     )
 
 
-def _missing(part: Any) -> dict[str, str]:
+def no_relu(config: Any) -> dict[str, str]:
     """Requirements of methods that a tower does not meet: CLIP's towers meet all but, as a rule, ReLU activations."""
-    activation: str = part.config.hidden_act
+    activation: str = config.hidden_act
     return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}
 
 
-def _pair(value: Any) -> Size:
+def pair(value: Any) -> Size:
+    """(height, width) of a configuration's number or pair of numbers."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
@@ -241,11 +242,14 @@ def from_folder(config: Mapping[str, Any], tensors: Mapping[str, Any], source: s
     Raises:
         CheckpointError: weights that do not fit the configuration.
     """
-    return build(ClipConfig.from_dict(config, source), _published(tensors, source), source)
+    return build(ClipConfig.from_dict(config, source), published_names(tensors, source), source)
 
 
-def _published(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Rename weights to those of `network.Clip`, without the position ids that old files carry."""
+def published_names(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Rename weights to those of published files (`network.Clip`), without the position ids that old files carry.
+
+    Some files repeat the first part of a name, as in "vision_model.vision_model.".
+    """
     names = unwrap(tensors, "visual_projection.weight", source)
     return {
         re.sub(r"^(vision|text)_model\.\1_model\.", r"\1_model.", name): tensor

@@ -44,7 +44,7 @@ class Family(NamedTuple):
 
     Args:
         build: a network from the configuration, the tensors of the files and their source.
-        adapt: the `Model` around a network; keywords preprocessing, tokenizer, missing, record, notes.
+        adapt: the `Model` around a network; keywords preprocessing, tokenizer, missing, notes.
         check_tokenizer: refuses a tokenizer that belongs to another model; tokenizer, configuration of the network, and
             source.
         prepare: the preprocessing from a processor's settings and the network.
@@ -153,8 +153,7 @@ def from_memory(
 
 def image_size(module: Any) -> Size:
     """(height, width) that a network of transformers reads, from its configuration."""
-    side = module.config.vision_config.image_size
-    return (int(side), int(side)) if isinstance(side, int) else (int(side[0]), int(side[1]))
+    return clip.pair(module.config.vision_config.image_size)
 
 
 def preprocessing_of(settings: Mapping[str, Any], module: Any) -> Preprocessing | SoundPreprocessing:

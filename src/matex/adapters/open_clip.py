@@ -56,7 +56,7 @@ _RESIZE: Mapping[str, Literal["crop", "pad", "squash"]] = {"shortest": "crop", "
 
 
 def _built_in(image: int, patch: int, width: int, layers: int, text: int, joint: int, head: int = 64) -> dict[str, Any]:
-    heads, depth = text // 64, {512: 12, 768: 12, 1024: 24, 1280: 32}[text]
+    heads, depth = text // 64, {512: 12, 768: 12, 1024: 24}[text]
     vision = {"image_size": image, "patch_size": patch, "width": width, "layers": layers, "head_width": head}
     return {"embed_dim": joint, "vision_cfg": vision, "text_cfg": {"width": text, "heads": heads, "layers": depth}}
 

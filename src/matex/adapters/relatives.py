@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from matex.adapters.bert import BertEncoder
-from matex.adapters.checkpoint import Tensors, scale_of, unwrap
-from matex.adapters.clip import image_tower, text_tower
+from matex.adapters.checkpoint import Tensors, scale_of
+from matex.adapters.clip import image_tower, published_names, text_tower
 from matex.adapters.encoder import Encoder
 from matex.adapters.library import build_as
 from matex.adapters.model import Model, Similarity, Tokenizer
@@ -40,9 +39,8 @@ def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module
     Raises:
         CheckpointError: weights that do not fit the configuration.
     """
-    names = unwrap(tensors, "visual_projection.weight", source)
-    plain = {re.sub(r"^(vision|text)_model\.\1_model\.", r"\1_model.", name): one for name, one in names.items()}
-    return build_as(_CLASSES[str(config["model_type"])], config, plain, source, {".encoder.layer.": ".encoder.layers."})
+    names = published_names(tensors, source)
+    return build_as(_CLASSES[str(config["model_type"])], config, names, source, {".encoder.layer.": ".encoder.layers."})
 
 
 def adapt(
@@ -52,7 +50,6 @@ def adapt(
     preprocessing: Preprocessing | None,
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
-    record: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> Model:
     """Wrap transformers' MetaClip2Model, ChineseCLIPModel or AltCLIPModel as a `Model` without changing it.
@@ -74,7 +71,6 @@ def adapt(
         vocabulary=sizes.vocab_size,
         similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=tuple(missing),
-        record=dict(record or {}),
         notes=tuple(notes),
     )
 

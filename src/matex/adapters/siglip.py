@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from matex.adapters.blocks import Blocks
 from matex.adapters.checkpoint import Tensors, scale_of, unwrap
+from matex.adapters.clip import no_relu
 from matex.adapters.encoder import Attended, Readers, State, TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
 from matex.adapters.library import build_as
@@ -158,7 +159,6 @@ def adapt(
     preprocessing: Preprocessing | None,
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
-    record: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> Model:
     """Wrap transformers' SiglipModel as a `Model` without changing it.
@@ -175,7 +175,7 @@ def adapt(
     patch, size = (sizes.patch_size,) * 2, (sizes.image_size,) * 2
     image = ImageTower(
         layers=vision.encoder.layers,
-        missing={**_no_relu(sizes), "readout": _NO_CLS},
+        missing={**no_relu(sizes), "readout": _NO_CLS},
         causal=False,
         embeddings=vision.embeddings,
         final_norm=vision.post_layernorm,
@@ -186,7 +186,7 @@ def adapt(
     special, padding = _special(words, tokenizer)
     phrase = TextTower(
         layers=text.encoder.layers,
-        missing=_no_relu(words),
+        missing=no_relu(words),
         causal=False,
         embeddings=text.embeddings,
         final_norm=text.final_layer_norm,
@@ -209,7 +209,6 @@ def adapt(
         vocabulary=words.vocab_size,
         similarity=Similarity(scale, bias, "sigmoid"),
         missing=tuple(missing),
-        record=dict(record or {}),
         notes=(*notes, *_case_note(tokenizer)),
     )
 
@@ -264,8 +263,3 @@ def _special(text: Any, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], i
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         ends = [number for number, (start, end) in pairs if start == end]
     return tuple(sorted({int(number) for number in (padding, *ends) if number is not None})), padding
-
-
-def _no_relu(config: Any) -> dict[str, str]:
-    activation: str = config.hidden_act
-    return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}
