@@ -148,14 +148,14 @@ def test_a_folder_of_the_hub_gives_the_embeddings_of_its_parts(config, tmp_path,
 def test_damaged_folders_are_refused_in_one_line(tmp_path, monkeypatch):
     write_folder(tmp_path, SMALL, monkeypatch)
     path = tmp_path / FILES[SMALL]
-    whole = torch.load(path)
-    torch.save({**whole, "classifier.fc_0.model.weight": torch.ones(2, 2)}, path)
+    complete = torch.load(path)
+    torch.save({**complete, "classifier.fc_0.model.weight": torch.ones(2, 2)}, path)
     with pytest.raises(CheckpointError, match=r"BioViL image model .* 1 unexpected \(classifier"):
         matex.load(f"biovil:{tmp_path}")
     path.unlink()
     with pytest.raises(CheckpointError, match=r"one image model .* got 0\. Download it"):
         matex.load(f"biovil:{tmp_path}")
-    torch.save(whole, path)
+    torch.save(complete, path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "projection_size": "wide"}))
     with pytest.raises(CheckpointError, match="projection_size"):

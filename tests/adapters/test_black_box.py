@@ -50,10 +50,10 @@ def test_maps_and_words_show_what_the_function_reads(model, method):
 
 
 def test_every_other_method_refuses_and_names_those_that_serve(model):
-    made = matex.compare(model, FILM.path, PHRASE, list(METHODS), skip_unsupported=True)
-    assert set(made) == {"kernel-shap", "occlusion", "rise"}
-    assert set(made.left_out) == set(METHODS) - set(made)
-    assert all("only its scores are known" in reason for reason in made.left_out.values())
+    comparison = matex.compare(model, FILM.path, PHRASE, list(METHODS), skip_unsupported=True)
+    assert set(comparison) == {"kernel-shap", "occlusion", "rise"}
+    assert set(comparison.left_out) == set(METHODS) - set(comparison)
+    assert all("only its scores are known" in reason for reason in comparison.left_out.values())
     with pytest.raises(matex.UnsupportedModel, match=r"There are kernel-shap, occlusion, rise\."):
         matex.explain(model, FILM.path, PHRASE, method="matex")
 
@@ -66,16 +66,20 @@ def tiny():
 @pytest.fixture(scope="module")
 def wrapped(tiny):
     """The bundled model behind a function of 8-bit pictures and texts."""
-    way = tiny.preprocessing
+    preprocessing = tiny.preprocessing
 
     def function(images, texts):
-        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() * way.scale
-        mean, std = (torch.tensor(part)[:, None, None] for part in (way.mean, way.std))
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() * preprocessing.scale
+        mean, std = (torch.tensor(part)[:, None, None] for part in (preprocessing.mean, preprocessing.std))
         ids = tiny.batch([tiny.encode(text or "nothing") for text in texts])
         return matex.score(tiny, (pixels - mean) / std, ids).numpy()
 
-    model = matex.from_score(function, size=way.size, patch=tiny.patch[0], fill=way.mean[0], name="wrapped")
-    return dataclasses.replace(model, preprocessing=dataclasses.replace(model.preprocessing, resampling=way.resampling))
+    model = matex.from_score(
+        function, size=preprocessing.size, patch=tiny.patch[0], fill=preprocessing.mean[0], name="wrapped"
+    )
+    return dataclasses.replace(
+        model, preprocessing=dataclasses.replace(model.preprocessing, resampling=preprocessing.resampling)
+    )
 
 
 def test_behind_a_function_the_bundled_model_gives_its_own_maps(tiny, wrapped):

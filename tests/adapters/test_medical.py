@@ -22,28 +22,30 @@ RESNET = ((1, 1, 1, 1), 2)
 TEXT = dataclasses.replace(BERT, max_position_embeddings=24)
 BIOVIL = ImageConfig(*RESNET, joint=10)
 FAMILIES = {
-    "medclip swin": lambda options: medclip.adapt(made(MedClip(MedClipConfig(SWIN, TEXT, 10))), "small", None, options),
+    "medclip swin": lambda options: medclip.adapt(
+        small(MedClip(MedClipConfig(SWIN, TEXT, 10))), "small", None, options
+    ),
     "medclip resnet": lambda options: medclip.adapt(
-        made(MedClip(MedClipConfig(RESNET, TEXT, 10))), "small", None, options
+        small(MedClip(MedClipConfig(RESNET, TEXT, 10))), "small", None, options
     ),
     "biovil": lambda options: biovil.adapt(
-        made(BioVil(ImageModel(BIOVIL), TextModel(TEXT, 10))), "small", None, options
+        small(BioVil(ImageModel(BIOVIL), TextModel(TEXT, 10))), "small", None, options
     ),
     "biovil-t": lambda options: biovil.adapt(
-        made(BioVil(ImageModel(dataclasses.replace(BIOVIL, temporal=8, heads=2, depth=2)), TextModel(TEXT, 10))),
+        small(BioVil(ImageModel(dataclasses.replace(BIOVIL, temporal=8, heads=2, depth=2)), TextModel(TEXT, 10))),
         "small",
         None,
         options,
     ),
-    "gloria": lambda options: gloria.adapt(made(Gloria(GloriaConfig(*RESNET, text=TEXT))), "small", None, options),
+    "gloria": lambda options: gloria.adapt(small(Gloria(GloriaConfig(*RESNET, text=TEXT))), "small", None, options),
     "convirt": lambda options: convirt.adapt(
-        made(Convirt(ConvirtConfig(*RESNET, text=TEXT, joint=10))), "small", None, options
+        small(Convirt(ConvirtConfig(*RESNET, text=TEXT, joint=10))), "small", None, options
     ),
     "cxr-clip swin": lambda options: cxr_clip.adapt(
-        made(CxrClip(CxrClipConfig(SWIN, TEXT, 10))), "small", None, options
+        small(CxrClip(CxrClipConfig(SWIN, TEXT, 10))), "small", None, options
     ),
     "cxr-clip resnet": lambda options: cxr_clip.adapt(
-        made(CxrClip(CxrClipConfig(RESNET, TEXT, 10))), "small", None, options
+        small(CxrClip(CxrClipConfig(RESNET, TEXT, 10))), "small", None, options
     ),
 }
 QUICK = ["gradcam", "m2ib", "ca-m2ib", "maskclip", "saliency", "embedding-space", "guided-backprop", "matex", "rollout"]
@@ -61,7 +63,7 @@ MORE = {
 }
 
 
-def made(module):
+def small(module):
     return randomise(module).float()
 
 
@@ -116,15 +118,15 @@ def test_a_map_of_a_lower_stage_goes_the_whole_way(tmp_path):
     explanation = matex.explain(model, film.path, "opacity in the left lung", method="gradcam", layer=1)
     assert explanation.image.grid.shape == (28, 28)
     explanation.save(tmp_path / "out")
-    again = matex.Explanation.load(tmp_path / "out")
-    np.testing.assert_array_equal(again.image.grid, explanation.image.grid)
-    np.testing.assert_allclose(again.image.values, explanation.image.values)
+    loaded = matex.Explanation.load(tmp_path / "out")
+    np.testing.assert_array_equal(loaded.image.grid, explanation.image.grid)
+    np.testing.assert_allclose(loaded.image.values, explanation.image.values)
     assert '"rows": 28' in (tmp_path / "out" / "report.html").read_text().replace('"rows":28', '"rows": 28')
     gloria_model = FAMILIES["gloria"](Options(tokenizer=str(tmp_path)))
     explanation = matex.explain(gloria_model, film.path, "opacity in the left lung", method="maskclip")
     assert explanation.image.grid.shape == (19, 19)
     explanation.save(tmp_path / "gloria")
-    again = matex.Explanation.load(tmp_path / "gloria")
-    assert again.image.placement == explanation.image.placement
-    np.testing.assert_allclose(again.image.values, explanation.image.values)
-    assert torch.equal(torch.from_numpy(again.image.grid), torch.from_numpy(explanation.image.grid))
+    loaded = matex.Explanation.load(tmp_path / "gloria")
+    assert loaded.image.placement == explanation.image.placement
+    np.testing.assert_allclose(loaded.image.values, explanation.image.values)
+    assert torch.equal(torch.from_numpy(loaded.image.grid), torch.from_numpy(explanation.image.grid))

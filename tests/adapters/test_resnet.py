@@ -44,9 +44,9 @@ def test_gradients_reach_a_stage_and_are_equal_by_items(network):
         hidden = resnet.start(network, group)
         for layer in range(3):
             hidden = resnet.stage(network, layer, hidden)
-        kept = hidden.detach().requires_grad_()
-        resnet.mean(resnet.stage(network, 3, kept)).square().sum().backward()
-        assert kept.grad is not None
-        single.append(kept.grad)
+        leaf = hidden.detach().requires_grad_()
+        resnet.mean(resnet.stage(network, 3, leaf)).square().sum().backward()
+        assert leaf.grad is not None
+        single.append(leaf.grad)
     torch.testing.assert_close(single[0], torch.cat(single[1:]))
     assert single[0].shape == (2, 4, 6, 32)

@@ -1,4 +1,4 @@
-"""A finer grid: interpolated positions, an enlarged preprocessing, and the record from which it is made again."""
+"""A finer grid: interpolated positions, an enlarged preprocessing, and the record from which it is rebuilt."""
 
 import dataclasses
 

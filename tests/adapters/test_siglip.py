@@ -139,26 +139,26 @@ def test_the_trace_has_what_an_eager_pass_has(module, model, pixels, token_ids, 
 def test_methods_over_a_pooling_head_agree_with_their_slow_twins(module, model, pixels, token_ids):
     target = record(model, pixels, token_ids).image.target
 
-    def made(name, **parameters):
+    def grid(name, **parameters):
         return matex.attribute(model, pixels, token_ids, method=name, **parameters).flatten(1)
 
-    fused = made("matex", beta=0.3)
+    fused = grid("matex", beta=0.3)
     for pair in range(3):
         image, there = slow.Image(module, pixels[pair]), target[pair]
         gradients = image.gradients(there)
-        exact(made("raw-attention")[pair], image.reading_row(3).detach())
-        exact(made("rollout")[pair], slow.rollout(image))
+        exact(grid("raw-attention")[pair], image.reading_row(3).detach())
+        exact(grid("rollout")[pair], slow.rollout(image))
         scale = model.similarity.scale
-        exact(made("chefer")[pair], slow.chefer(image, there, scale, everywhere=False))
-        exact(made("chefer", layers="all")[pair], slow.chefer(image, there, scale, everywhere=True))
-        exact(made("grad-eclip")[pair], slow.grad_eclip(image.head, gradients[3]))
+        exact(grid("chefer")[pair], slow.chefer(image, there, scale, everywhere=False))
+        exact(grid("chefer", layers="all")[pair], slow.chefer(image, there, scale, everywhere=True))
+        exact(grid("grad-eclip")[pair], slow.grad_eclip(image.head, gradients[3]))
         both = slow.grad_eclip(image.head, gradients[3]) + slow.grad_eclip(image.attentions[2], gradients[2])
-        exact(made("grad-eclip", layers=2)[pair], both)
+        exact(grid("grad-eclip", layers=2)[pair], both)
         terms = slow.matex_terms(image, there, layers=3, temperature=0.5)
         weights = {"gradient": 0.5 + 0.2, "flow": 0.3, "consistency": 0.35}  # the prior is neutral without words
         exact(fused[pair], sum(weights[name] * terms[name] for name in weights))
-        exact(made("legrad")[pair], slow.legrad(image, there, layers=2))
-        exact(made("maskclip")[pair], slow.maskclip(image, there))
+        exact(grid("legrad")[pair], slow.legrad(image, there, layers=2))
+        exact(grid("maskclip")[pair], slow.maskclip(image, there))
 
 
 def test_gradients_announced_or_not_and_from_the_input_are_the_same(model, pixels, token_ids):
@@ -202,8 +202,8 @@ def test_a_folder_is_explained_in_three_lines(tmp_path, module):
     assert explanation.image.grid.shape == (5, 5)
     assert [word for word, _ in explanation.words] == ["opacity", "in", "the", "left", "lower", "lung"]
     assert np.isfinite([score for _, score in explanation.words]).all()
-    made = matex.compare(model, film.path, "left nodule", ["rollout", "clip-surgery"], skip_unsupported=True)
-    assert "pooling head" in made.left_out["clip-surgery"]
+    comparison = matex.compare(model, film.path, "left nodule", ["rollout", "clip-surgery"], skip_unsupported=True)
+    assert "pooling head" in comparison.left_out["clip-surgery"]
 
 
 def test_a_model_in_memory_with_its_processor_is_the_folders(tmp_path, module):

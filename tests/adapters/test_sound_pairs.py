@@ -98,7 +98,7 @@ def test_the_scale_of_a_pair_is_that_of_the_published_forward(model):
     torch.testing.assert_close(pair.logit_scale * cosine, published["audio"] @ published["text"].T)
 
 
-# --- what is asked ---------------------------------------------------------------------------------------------------
+# --- targets ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_inputs_choose_the_encoders(model, film, tmp_path):
@@ -135,8 +135,8 @@ def test_an_image_is_compared_with_another(film):
 
 
 def test_several_parts_of_a_recording_are_several_sounds(model):
-    whole = recording(5)
-    parts = [whole.starting_at(start) for start in (0, 1, 2)]
+    complete = recording(5)
+    parts = [complete.starting_at(start) for start in (0, 1, 2)]
     maps = [matex.explain(model, part, "a nodule", method="grad-eclip") for part in parts]
     assert len({one.score for one in maps}) == 3
     assert ["hears 2 of 5 s" in " ".join(one.notes) for one in maps] == [True] * 3
@@ -146,7 +146,7 @@ def test_several_parts_of_a_recording_are_several_sounds(model):
 
 
 def test_a_map_lies_on_the_picture_of_the_spectrogram(model):
-    """Loud noise at high frequencies in the first third: what counts there is drawn in the upper left."""
+    """Loud noise at high frequencies in the first third: its map lies in the upper left."""
     time = np.arange(32000) / 16000
     tone = 0.5 * np.sin(2 * np.pi * 3300 * time) * (time < 0.6)
     explanation = matex.explain(model, from_samples(tone, 16000), "a nodule", "occlusion", window=10)
@@ -174,7 +174,7 @@ def test_bottlenecks_explain_both_sides_of_sound_and_image(model, film):
         assert not explanation.image.degenerate
         assert not explanation.target.degenerate
     report = explanation.provenance["report"]
-    assert report["image"]["target_cosine"] < 0.999  # drawn to patches of the image, not to its embedding
+    assert report["image"]["target_cosine"] < 0.999  # it moves to patches of the image, not to its embedding
 
 
 def test_cross_attention_reads_the_patches_of_the_image_and_not_its_cls(model):
@@ -242,16 +242,16 @@ def test_a_saved_explanation_of_a_sound_is_read_back(model, film, bark, tmp_path
     for target in ("a nodule", matex.read(samples()[0].path)):
         explanation = matex.explain(model, sound, target, "m2ib", steps=2)
         folder = explanation.save(tmp_path / "out")
-        again = matex.Explanation.load(folder)
-        np.testing.assert_array_equal(again.image.grid, explanation.image.grid)
-        np.testing.assert_array_equal(again.film.pixels, explanation.film.pixels)
-        assert again.image.placement == explanation.image.placement
-        assert again.film.recording.start == 0.5
-        assert (again.target is None) == (again.query.target is None) == isinstance(target, str)
+        loaded = matex.Explanation.load(folder)
+        np.testing.assert_array_equal(loaded.image.grid, explanation.image.grid)
+        np.testing.assert_array_equal(loaded.film.pixels, explanation.film.pixels)
+        assert loaded.image.placement == explanation.image.placement
+        assert loaded.film.recording.start == 0.5
+        assert (loaded.target is None) == (loaded.query.target is None) == isinstance(target, str)
         np.testing.assert_array_equal(np.load(folder / "image_map.npy"), explanation.image.values)
         assert (folder / "target_map.npy").is_file() == (not isinstance(target, str))
-    assert again.query.target.sha256 == film.sha256
-    np.testing.assert_array_equal(again.target.grid, explanation.target.grid)
+    assert loaded.query.target.sha256 == film.sha256
+    np.testing.assert_array_equal(loaded.target.grid, explanation.target.grid)
     matex.explain(model, sound, "a nodule", "m2ib", steps=2).save(folder)
     assert not (folder / "target_map.npy").exists()  # what an earlier explanation left is gone
     assert "sound <b>bark, 2.6 s</b>" in (folder / "report.html").read_text()

@@ -13,7 +13,7 @@ def gelu(x):
 
 
 class Attention:
-    """One attention, head by head: what went in and what came out, all on the graph."""
+    """One attention, head by head: query, key, value, attention and output, all on the graph."""
 
     def __init__(self, query, key, value, heads):
         size = query.shape[1] // heads

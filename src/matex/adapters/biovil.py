@@ -288,12 +288,12 @@ def read_image(path: Path, config: ImageConfig | None = None) -> ImageModel:
     """
     tensors = unwrap(read_tensors(path), "projector.model.0.weight", str(path))
     # torchvision's classifier of 1000 classes stays in the published file and is never run.
-    kept = _without(without_buffers(tensors), "encoder.encoder.fc.")
+    weights = _without(without_buffers(tensors), "encoder.encoder.fc.")
     if config is None:
-        config = BIOVIL_T if "encoder.missing_previous_emb" in kept else BIOVIL
+        config = BIOVIL_T if "encoder.missing_previous_emb" in weights else BIOVIL
     with torch.device("meta"):
         module = ImageModel(config)
-    fit(module, kept, str(path), "BioViL image")
+    fit(module, weights, str(path), "BioViL image")
     return module
 
 
@@ -317,8 +317,8 @@ def read_text(folder: Path) -> TextModel:
     with torch.device("meta"):
         module = TextModel(config, joint)
     # The head that predicts masked words and BERT's own layer over CLS are not read by the embedding.
-    kept = _without(without_buffers(tensors), "cls.predictions.", "bert.pooler.")
-    fit(module, kept, str(folder), "CXR-BERT")
+    weights = _without(without_buffers(tensors), "cls.predictions.", "bert.pooler.")
+    fit(module, weights, str(folder), "CXR-BERT")
     return module
 
 

@@ -250,7 +250,7 @@ def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") 
     """Assign weights to a network on the meta device.
 
     Args:
-        module: the network, whose state dict is the whole of its state.
+        module: the network, whose state dict is its complete state.
         tensors: by the names of that state dict.
         source: named in refusals.
         family: of the network, named in refusals.

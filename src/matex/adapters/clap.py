@@ -26,7 +26,7 @@ _SETTINGS = {
     "max_length_s": 10,
     "fft_window_size": 1024,
 }
-_LOWEST = (0, 50)  # Hz, of the mel filters that `matex.audio.kinds` draws
+_LOWEST = (0, 50)  # Hz, of the mel filters that `matex.audio.kinds` holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,11 +141,10 @@ def read(path: Path, config: GloriaConfig | None = None) -> Gloria:
     """
     landmark = "img_encoder.global_embedder.weight"
     tensors = unwrap(read_tensors(path), landmark, str(path))
-    tensors = {name.removeprefix("gloria."): tensor for name, tensor in tensors.items()}
-    kept: dict[str, Any] = without_buffers(tensors)
+    tensors = without_buffers({name.removeprefix("gloria."): tensor for name, tensor in tensors.items()})
     with torch.device("meta"):
         module = Gloria(config)
-    fit(module, kept, str(path), "GLoRIA")
+    fit(module, tensors, str(path), "GLoRIA")
     return module
 
 

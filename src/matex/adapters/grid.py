@@ -1,7 +1,7 @@
-"""Image encoders whose stages hand on a grid: ResNet, Swin. They have no attention over the whole image.
+"""Image encoders whose stages return a grid: ResNet, Swin. They have no attention over the whole image.
 
-A network has the stages; `GridEncoder` makes tokens of its grids, row by row, so that methods read them as those of any
-other encoder. The grid becomes coarser from stage to stage, and each stage's axis says which it is.
+A network has the stages; `GridEncoder` flattens its grids to tokens, row by row, so that methods read them as those of
+any other encoder. The grid becomes coarser from stage to stage, and each stage's axis says which it is.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
         differing = sorted(str(key) for key in keys if inner[key] != alone[key])
         if differing:
             raise CheckpointError(
-                f"Expected one way of preparing images in {shown(str(folder))}, got two that differ in "
+                f"Expected one preprocessing in {shown(str(folder))}, got two that differ in "
                 f"{', '.join(differing[:3])}: processor_config.json and preprocessor_config.json. Delete the one that "
                 "is out of date."
             )

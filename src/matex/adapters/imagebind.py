@@ -35,7 +35,7 @@ from matex.errors import CheckpointError, InputError, shown
 LICENCE = "CC BY-NC-SA 4.0"
 PARTS = ("modality_preprocessors", "modality_trunks", "modality_heads", "modality_postprocessors")
 MASK = "modality_preprocessors.text.mask"
-"""The causal mask, which the published file stores beside the weights; it is checked and not kept."""
+"""The causal mask, which the published file stores next to the weights; it is checked and dropped."""
 FAMILY = "ImageBind"
 _EXPLAINED: tuple[Modality, ...] = ("image", "audio", "text")
 
@@ -175,9 +175,9 @@ def load_state(
             f"{', '.join(found)}. Ask for these, or use the complete imagebind_huge.pth."
         )
     _refuse_other_mask(tensors.pop(MASK, None), source)
-    kept = {name: tensor for name, tensor in tensors.items() if name.split(".")[1] in chosen}
+    selected = {name: tensor for name, tensor in tensors.items() if name.split(".")[1] in chosen}
     del tensors
-    network = build(config or HUGE, chosen, kept, source)
+    network = build(config or HUGE, chosen, selected, source)
     network.to(dtype)
     if dtype in (torch.float16, torch.bfloat16):
         refuse_not_finite(network.state_dict(), source)

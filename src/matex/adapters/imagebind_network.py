@@ -31,7 +31,7 @@ class TrunkConfig:
 
     Args:
         bias_kv: attention has one further, learned key and value that belongs to no token.
-        pre_norm: a norm stands before the first block.
+        pre_norm: a norm precedes the first block.
     """
 
     dim: int
@@ -510,7 +510,7 @@ def _embeddings(size: PatchConfig | TextConfig | ImuConfig) -> nn.Module:
 
 
 def _head(size: PatchConfig | TextConfig | ImuConfig, joint: int) -> nn.Module:
-    """The projection stands behind the places of the readout's choice and, for IMU, of a dropout."""
+    """Norm and projection; identities take the index of the published readout selection and, for IMU, dropout."""
     dim = size.trunk.dim
     if isinstance(size, TextConfig):
         return TextHead(dim, joint)

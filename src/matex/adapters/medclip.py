@@ -1,6 +1,6 @@
 """MedCLIP: network, published checkpoint and preprocessing.
 
-Two image encoders were published, Swin-tiny and ResNet-50, both beside Bio_ClinicalBERT. Read in RyanWangZf/MedCLIP and
+Two image encoders were published, Swin-tiny and ResNet-50, each with Bio_ClinicalBERT. Read in RyanWangZf/MedCLIP and
 in the package MedCLIP 0.0.3, whose `medclip/modeling_medclip.py` holds what the published weights were trained with.
 
 Source:

@@ -242,7 +242,7 @@ def offsets(window: int) -> Tensor:
 
 
 def shift_mask(grid: tuple[int, ...], window: int, shift: int) -> Tensor:
-    """What keeps tokens apart that only the cyclic shift made neighbours, [windows, query, key]: 0 or -100."""
+    """Additive mask between tokens that only the cyclic shift put side by side, [windows, query, key]: 0 or -100."""
     down, across = (
         (torch.arange(side) >= side - window).long() + (torch.arange(side) >= side - shift).long() for side in grid
     )

@@ -48,11 +48,11 @@ class ClapSpectrogram:
         from transformers.audio_utils import spectrogram, window_function
 
         length = SECONDS * RATE
-        heard = recording.part(SECONDS, RATE)
-        heard = np.tile(heard, length // len(heard))
-        heard = np.pad(heard, (0, length - len(heard)))
+        samples = recording.part(SECONDS, RATE)
+        samples = np.tile(samples, length // len(samples))
+        samples = np.pad(samples, (0, length - len(samples)))
         found: Any = spectrogram(
-            heard,
+            samples,
             window_function(WINDOW, "hann"),
             frame_length=WINDOW,
             hop_length=STEP,

@@ -49,10 +49,10 @@ class ImageBindSpectrogram:
 
     def _levels(self, recording: Recording) -> Floats:
         """Logarithm of the energy, [bin, frame]; NaN for the padding, which the original fills with 0."""
-        heard = log_mel(recording.part(SECONDS, RATE))
+        energies = log_mel(recording.part(SECONDS, RATE))
         levels = np.full((BINS, FRAMES), np.nan)
-        frames = min(len(heard), FRAMES)
-        levels[:, :frames] = heard.T[:, :frames]
+        frames = min(len(energies), FRAMES)
+        levels[:, :frames] = energies.T[:, :frames]
         return levels
 
 
@@ -60,7 +60,7 @@ def clips(recording: Recording) -> tuple[Recording, ...]:
     """The three parts of two seconds whose embeddings ImageBind averages: the recording with their starts.
 
     They start at 0, 1/3 and 2/3 of the latest start that there could be, so that the end of a long recording is not
-    heard. A recording of two seconds or less gives three equal parts. The average is not normalised again, so that its
+    read. A recording of two seconds or less gives three equal parts. The average is not normalised again, so that its
     product with another embedding is the mean of the three scores.
     """
     latest = Fraction(max(recording.seconds - SECONDS, 0.0))

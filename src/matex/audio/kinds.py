@@ -1,4 +1,4 @@
-"""Spectrograms by name: what a saved explanation of a sound is drawn with. No torch."""
+"""Spectrograms by name, with which a saved explanation of a sound is rendered. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS: Mapping[str, SpectrogramKind] = {
 
 
 def is_sound(source: Any) -> bool:
-    """Whether something is a sound: a recording, one that was drawn, or a file that begins as sound files do."""
+    """Whether something is a sound: a recording, its spectrogram, or a file with the signature of a sound file."""
     return isinstance(source, Recording | Sound) or (isinstance(source, str | Path) and is_sound_file(source))
 
 

@@ -38,7 +38,7 @@ class Recording:
         rate: samples per second.
         name: file stem, or "array".
         sha256: of the file's bytes, or of the array.
-        notes: what was done on the way.
+        notes: remarks on the file and its reading.
         start: where models that hear a part begin, seconds.
     """
 
@@ -70,12 +70,12 @@ class Recording:
         Raises:
             InputError: see `resample`.
         """
-        # Resampled as a whole, as the original does, so that a part begins as the whole goes on there.
+        # The complete recording is resampled, as in the original, so that the filter sees what lies around the part.
         first = round(self.start * rate)
         return resample(self.samples, self.rate, rate)[first : first + round(seconds * rate)]
 
     def notes_at(self, rate: int) -> tuple[str, ...]:
-        """What was done to read the recording at a model's rate."""
+        """The notes, with those on resampling to a model's rate."""
         if rate == self.rate:
             return self.notes
         notes = [*self.notes, f"The recording was resampled from {self.rate} to {rate} Hz."]
@@ -161,7 +161,7 @@ def from_samples(samples: ArrayLike, rate: int, channel: Literal["first", "mean"
 
 
 def _check_extent(frames: int, channels: int, rate: int, where: str) -> None:
-    """Refuse a number of samples, of channels or a rate before anything of that size is made."""
+    """Refuse a number of samples, of channels or a rate before anything of that size is allocated."""
     low, high = RATES
     if not low <= rate <= high:
         raise InputError(f"Expected a rate from {low} to {high} Hz, got {rate}: {where}. Convert it to 48000 Hz.")

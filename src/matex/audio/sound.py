@@ -84,7 +84,7 @@ def picture(
         levels: logarithm of the energy, [bin, frame], lowest bin first; NaN for padding.
         step: seconds from frame to frame.
         bin_of: bin of a frequency in Hz, with a fraction.
-        notes: what was done on the way.
+        notes: remarks on the recording and its spectrogram.
     """
     bins, frames = levels.shape
     repeat = max(1, round(_LEAST_HEIGHT * frames / bins))
@@ -104,7 +104,7 @@ def picture(
 
 
 def _grey(levels: Floats) -> NDArray[np.uint8]:
-    """Quietest heard value to black, loudest to white."""
+    """Lowest value that is no padding to black, highest to white."""
     low, high = np.nanmin(levels), np.nanmax(levels)
     scaled = (levels - low) / (high - low) if high > low else np.zeros_like(levels)
     return (np.nan_to_num(scaled) * 255).round().astype(np.uint8)
