@@ -237,9 +237,77 @@ def test_methods_and_phrases_are_compared_side_by_side(page, tmp_path):
     page.wait_for_selector(".ranking")
     scores = [float(text) for text in page.locator(".ranking b").all_inner_texts()]
     assert scores == sorted(scores, reverse=True)
+    assert page.locator("#panel-compare .error").is_hidden()
     page.click("#mode-explain")
     assert page.locator(".tile").count() == 1
     assert page.locator(".yardstick").is_visible()
+
+
+def hold_results(page, count):
+    """Delay the first answers about jobs until the returned function is called."""
+    held = []
+    page.route("**/api/jobs/*", lambda route: held.append(route) if len(held) < count else route.continue_())
+
+    def release():
+        for route in held:
+            route.continue_()
+        page.wait_for_timeout(1000)
+
+    return held, release
+
+
+@pytest.fixture
+def release(page):
+    """Start a comparison whose maps arrive when this function is called."""
+    held, release = hold_results(page, 4)
+    page.click("#mode-compare")
+    page.click("#panel-compare button.main")
+    while len(held) < 4:
+        page.wait_for_timeout(20)
+    return release
+
+
+def tiles(page):
+    return page.evaluate("[...document.querySelectorAll('.tile')].map((tile) => tile.dataset.key)")
+
+
+def test_maps_of_a_comparison_never_reach_another_film(page, release):
+    page.select_option("#bundled", "right-lower-opacity")
+    until(page, "document.querySelector('[data-key=main] b')?.textContent === 'opacity in the right lower lung'")
+    release()
+    assert tiles(page) == ["main"]
+    assert page.locator("#panel-compare .error").is_hidden()
+
+
+def test_a_comparison_goes_on_behind_the_explanation(page, release):
+    page.click("#mode-explain")
+    release()
+    assert tiles(page) == ["main"]
+    page.click("#mode-compare")
+    assert tiles(page) == ["grad-eclip", "legrad", "matex", "rollout"]
+
+
+def test_an_explanation_that_ends_during_a_comparison_waits_for_its_own_page(page):
+    held, release = hold_results(page, 1)
+    page.select_option("#method", "rollout")
+    while not held:
+        page.wait_for_timeout(20)
+    page.click("#mode-compare")
+    page.click("#panel-compare button.main")
+    page.wait_for_selector("#panel-compare table")
+    release()
+    assert len(tiles(page)) == 4
+    assert page.locator("#error").is_hidden()
+    page.click("#mode-explain")
+    assert page.locator("[data-key=main] span").first.inner_text().startswith("rollout")
+
+
+def test_a_comparison_can_be_cancelled(page, release):
+    page.wait_for_selector("#panel-compare .progress:not([hidden])")
+    page.click("#panel-compare .progress button")
+    release()
+    assert page.locator("#panel-compare .progress").is_hidden()
+    assert page.locator("#panel-compare table").count() == 0
 
 
 def test_what_is_saved_has_the_weights_of_the_sliders(page, tmp_path):

@@ -3,6 +3,7 @@ import { post, run, saveFrom } from "./api.js";
 import { choices, element, fixed } from "./dom.js";
 import { ShownMap } from "./live.js";
 import { interpolate } from "./maps.js";
+import { Running } from "./running.js";
 
 const MOST = 6;
 const LATTICE = 160; // points per side on which two maps are subtracted
@@ -13,6 +14,8 @@ export class Comparison {
     this.viewer = viewer;
     this.kind = "methods";
     this.results = []; // {key, title, shown}
+    this.pair = null; // keys of two maps whose difference is shown
+    this.running = new Running(element("div", { className: "progress", hidden: true }));
   }
 
   build() {
@@ -31,7 +34,7 @@ export class Comparison {
     this.error = element("p", { className: "error", hidden: true, role: "alert" });
     this.result = element("div");
     this.host.replaceChildren(element("section", { className: "card" }, element("h2", { textContent: "Compare on this film" }),
-      this.kinds, this.methods, this.phrases, element("div", { className: "row" }, this.go), this.message, this.error), this.result);
+      this.kinds, this.methods, this.phrases, element("div", { className: "row" }, this.go), this.running.host, this.message, this.error), this.result);
     this.chooseKind = choices(this.kinds, [{ value: "methods", label: "Methods" }, { value: "phrases", label: "Phrases" }],
       this.kind, (kind) => this.setKind(kind));
     this.setKind(this.kind);
@@ -52,7 +55,9 @@ export class Comparison {
   }
 
   clear() {
+    this.running.cancel();
     this.results = [];
+    this.pair = null;
     this.result?.replaceChildren();
   }
 
@@ -89,23 +94,26 @@ export class Comparison {
     if (wanted.length > MOST) throw this.refuse(`Choose up to ${MOST}, not ${wanted.length}.`);
     this.error.hidden = true;
     this.clear();
-    this.go.disabled = true;
-    this.message.textContent = `computing ${wanted.length} maps …`;
-    try {
-      const pending = wanted.map(async (one) => {
-        const body = { ...this.viewer.question(one.text), method: one.method, parameters: {} };
-        const shown = new ShownMap(await run("api/explain", body));
-        this.results = [...this.results, { ...one, shown }].sort((a, b) =>
-          wanted.findIndex((other) => other.key === a.key) - wanted.findIndex((other) => other.key === b.key));
-        this.draw(wanted.length);
-      });
-      const failures = (await Promise.allSettled(pending)).filter((outcome) => outcome.status === "rejected");
-      if (failures.length) this.refuse(failures.map((failure) => failure.reason.message).join(" "));
-      await this.drawResult();
-    } finally {
-      this.go.disabled = false;
-      this.setKind(this.kind);
-    }
+    const done = await this.running.compute((signal, onprogress) => this.compute(wanted, signal, onprogress),
+      `computing ${wanted.length} maps …`);
+    if (done) await this.drawResult();
+  }
+
+  // All maps concurrently, each drawn as it arrives; failures are shown together and do not stop the others.
+  async compute(wanted, signal, onprogress) {
+    const outcomes = await Promise.allSettled(wanted.map(async (one) => {
+      const body = { ...this.viewer.question(one.text), method: one.method, parameters: {} };
+      const found = await run("api/explain", body, undefined, signal);
+      signal.throwIfAborted();
+      this.results = [...this.results, { ...one, shown: new ShownMap(found) }].sort((a, b) =>
+        wanted.findIndex((other) => other.key === a.key) - wanted.findIndex((other) => other.key === b.key));
+      onprogress({ done: this.results.length, total: wanted.length });
+      this.draw();
+    }));
+    signal.throwIfAborted();
+    const failures = outcomes.filter((outcome) => outcome.status === "rejected");
+    if (failures.length) this.refuse(failures.map((failure) => failure.reason.message).join(" "));
+    return true;
   }
 
   refuse(message) {
@@ -115,6 +123,7 @@ export class Comparison {
   }
 
   draw() {
+    if (this.viewer.mode !== "compare") return; // the stage shows the explanation; show() draws on return
     const { stage, film, image, look } = this.viewer;
     stage.keep(() => false);
     this.results.forEach(({ key, title, shown }, i) => {
@@ -127,10 +136,11 @@ export class Comparison {
   }
 
   async drawResult() {
-    this.pair = null;
+    const { results } = this;
     const parts = [];
-    if (this.kind === "phrases" && this.results.length > 1) parts.push(this.ranking());
-    if (this.results.length > 1) parts.push(await this.agreement(), this.difference());
+    if (this.kind === "phrases" && results.length > 1) parts.push(this.ranking());
+    if (results.length > 1) parts.push(await this.agreement(), this.difference());
+    if (this.results !== results) return; // cleared meanwhile
     parts.push(this.exports());
     this.result.replaceChildren(...parts.map(([title, ...content]) =>
       element("section", { className: "card" }, element("h2", { textContent: title }), ...content)));
@@ -166,7 +176,7 @@ export class Comparison {
     const first = element("select", { "aria-label": "map" }, ...options());
     const second = element("select", { "aria-label": "minus map" }, ...options());
     second.selectedIndex = 1;
-    const button = element("button", { type: "button", textContent: "Show" });
+    const button = element("button", { type: "button", textContent: this.pair ? "Hide" : "Show" });
     button.addEventListener("click", () => {
       this.pair = this.pair ? null : [first.value, second.value];
       button.textContent = this.pair ? "Hide" : "Show";

@@ -18,10 +18,11 @@ export class Running {
     this.host.replaceChildren(words, button, bar);
     const late = setTimeout(() => { this.host.hidden = false; }, 200); // what is fast needs no bar
     try {
-      return await action(control.signal, ({ done, total, state }) => {
+      const result = await action(control.signal, ({ done, total, state }) => {
         words.textContent = state === "waiting" ? `${label} waiting for another computation` : label;
         if (total) bar.value = done / total;
       });
+      return control.signal.aborted ? null : result; // cancelled while the last answer was on its way
     } catch (error) {
       if (error.name !== "AbortError") throw error;
       return null;

@@ -48,7 +48,7 @@ class Viewer {
     byId("explain").addEventListener("click", () => this.guarded(() => this.explain()));
     byId("method").addEventListener("change", () => this.guarded(() => this.explain()));
     byId("model").addEventListener("change", () => this.guarded(() =>
-      (byId("main").dataset.mode === "compare" ? this.comparison.compare() : this.explain())));
+      (this.mode === "compare" ? this.comparison.compare() : this.explain())));
     byId("phrase").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.guarded(() => this.explain());
     });
@@ -116,7 +116,7 @@ class Viewer {
       phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
       look: this.look, settings: this.shown?.live ? this.shown.settings : undefined, layer: this.shown?.layer,
       view: view?.view, window: view?.window, inverted: view?.inverted, theme: document.documentElement.dataset.theme,
-      mode: byId("main").dataset.mode, compare: this.comparison.state(),
+      mode: this.mode, compare: this.comparison.state(),
     };
   }
 
@@ -144,12 +144,12 @@ class Viewer {
 
   async show(film, bundled) {
     this.running.cancel();
+    this.comparison.clear();
     this.film = { ...film, bundled };
     this.image = await picture(film);
     this.shown = null;
     this.covered = [];
     byId("audit-result").replaceChildren();
-    this.comparison.clear();
     this.stage.keep(() => false);
     this.addMain();
     const size = `${film.width} x ${film.height}`;
@@ -159,6 +159,11 @@ class Viewer {
     say(`film ${film.name} loaded`);
   }
 
+  get mode() {
+    return byId("main").dataset.mode;
+  }
+
+  // The tile of the explanation; none while a comparison is on the stage.
   main() {
     return this.stage.tiles.find((tile) => tile.key === "main");
   }
@@ -224,22 +229,23 @@ class Viewer {
     this.covered = [];
     byId("audit-result").replaceChildren();
     this.showBefore(before);
-    this.drawResult();
+    if (this.main()) this.drawResult(); // else setMode draws it on return
     await this.drawYardstick(text);
   }
 
-  // The explanation of another phrase beside the new one.
+  // The explanation of another phrase next to the new one.
   showBefore(before) {
-    this.stage.keep((tile) => tile.key === "main");
     const { explanation } = this.shown;
     const comparable = before && before.explanation.method === explanation.method &&
       before.explanation.model === explanation.model && before.explanation.text !== explanation.text;
     byId("score-before").hidden = !comparable;
-    if (!comparable) return;
-    const change = explanation.score - before.explanation.score;
-    byId("score-before").textContent = `before: ${fixed(before.explanation.score)} for “${before.explanation.text}”, ` +
-      `a change of ${signed(change)}`;
-    this.showBeside("before", `before: ${before.explanation.text}`, before.explanation.score, before.map());
+    if (comparable) {
+      byId("score-before").textContent = `before: ${fixed(before.explanation.score)} for “${before.explanation.text}”, ` +
+        `a change of ${signed(explanation.score - before.explanation.score)}`;
+    }
+    if (!this.main()) return;
+    this.stage.keep((tile) => tile.key === "main");
+    if (comparable) this.showBeside("before", `before: ${before.explanation.text}`, before.explanation.score, before.map());
   }
 
   showBeside(key, title, score, map) {
