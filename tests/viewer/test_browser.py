@@ -218,6 +218,30 @@ def test_covering_a_region_by_drawing_shows_the_change_of_the_score(page):
     assert view(page, "boxes") == []
 
 
+def test_a_region_covered_on_one_film_is_not_reported_on_another(page):
+    held = []
+    page.route("**/api/cover", lambda route: held.append(route))
+    page.evaluate("document.querySelector('[data-key=main]').filmView.onbox([0.6, 0.4, 0.9, 0.65])")
+    while not held:
+        page.wait_for_timeout(20)
+    page.select_option("#bundled", "right-lower-opacity")
+    until(page, "document.querySelector('[data-key=main] b')?.textContent === 'opacity in the right lower lung'")
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    assert page.locator(".covered").count() == 0
+    assert view(page, "boxes") == []
+
+
+def test_the_scores_of_a_map_come_from_its_own_model(page):
+    """Also while the page is set to another one, whose explanation failed or is on its way."""
+    page.evaluate("document.getElementById('model').append(new Option('another'))")
+    page.evaluate("document.getElementById('model').value = 'another'")
+    with page.expect_request("**/api/cover") as request:
+        page.evaluate("document.querySelector('[data-key=main]').filmView.onbox([0.6, 0.4, 0.9, 0.65])")
+    assert request.value.post_data_json["model"] == "tiny"
+    page.wait_for_selector(".covered")
+
+
 def test_methods_and_phrases_are_compared_side_by_side(page, tmp_path):
     page.click("#mode-compare")
     page.click("#panel-compare button.main")

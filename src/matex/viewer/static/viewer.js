@@ -200,8 +200,15 @@ class Viewer {
     return this.sentences.find((sentence) => sentence.claim !== "no finding")?.text ?? text;
   }
 
+  // What is to be computed next, as the page has it now.
   question(text) {
     return { film: this.film.id, model: byId("model").value, text };
+  }
+
+  // What the shown map is an explanation of; the controls of the page may have moved on since.
+  shownQuestion() {
+    const { film, model, text } = this.shown.explanation;
+    return { film, model, text };
   }
 
   // -------------------------------------------------------------------------------------------------------- explain
@@ -230,7 +237,7 @@ class Viewer {
     byId("audit-result").replaceChildren();
     this.showBefore(before);
     if (this.main()) this.drawResult(); // else setMode draws it on return
-    await this.drawYardstick(text);
+    await this.drawYardstick();
   }
 
   // The explanation of another phrase next to the new one.
@@ -298,11 +305,12 @@ class Viewer {
     if ("palette" in changes) drawBar(byId("bar"), this.shown.map(), this.look, this.facts.palettes);
   }
 
-  async drawYardstick(text) {
+  async drawYardstick() {
+    const { shown } = this;
     byId("yardstick").replaceChildren();
     byId("yardstick-words").replaceChildren();
-    const rows = await post("api/yardstick", this.question(text));
-    if (this.shown?.explanation.text !== text) return;
+    const rows = await post("api/yardstick", this.shownQuestion());
+    if (this.shown !== shown) return;
     drawYardstick(byId("yardstick"), rows);
     byId("yardstick-words").replaceChildren(...judged(rows));
   }
@@ -311,10 +319,11 @@ class Viewer {
 
   async audit() {
     await this.explaining;
+    const { shown } = this;
     const { explanation } = await this.current();
     const found = await this.running.compute((signal, onprogress) =>
       run("api/audit", { explanation: explanation.id }, onprogress, signal), "audit …");
-    if (!found || this.shown?.explanation.text !== explanation.text) return;
+    if (!found || this.shown !== shown) return;
     drawAudit(byId("audit-result"), found, (control) => {
       this.stage.keep((tile) => tile.key === "main");
       if (control) this.showBeside("control", control.title, control.score, control.shown);
@@ -333,10 +342,11 @@ class Viewer {
   }
 
   async cover(box) {
-    if (!this.shown) return;
-    const { text } = this.shown.explanation;
+    const { shown } = this;
+    if (!shown) return;
     const boxes = [...this.covered.map((row) => row.box), box];
-    const { before, after } = await post("api/cover", { ...this.question(text), boxes });
+    const { before, after } = await post("api/cover", { ...this.shownQuestion(), boxes });
+    if (this.shown !== shown) return;
     const place = placeName(this.film, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2) || "region";
     this.covered.push({ box, before: this.covered.at(-1)?.after ?? before, after, place });
     this.drawCovered();
@@ -357,7 +367,7 @@ class Viewer {
     if (!this.shown.changed) return this.shown;
     const { explanation, parameters } = this.shown;
     const found = await this.running.compute((signal, onprogress) => run("api/explain",
-      { ...this.question(explanation.text), method: explanation.method, parameters }, onprogress, signal), "computing …");
+      { ...this.shownQuestion(), method: explanation.method, parameters }, onprogress, signal), "computing …");
     if (!found) throw new DOMException("cancelled", "AbortError");
     return new ShownMap(found);
   }
