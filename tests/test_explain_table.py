@@ -121,6 +121,7 @@ def test_requests_that_make_no_sense_are_refused_before_anything_is_written(tmp_
         ([str(tmp_path / "none.csv")], "got no file"),
         ([good, "-p", "alpah=1"], "alpah"),
         ([good, "--on-error", "ignore"], "--on-error"),
+        ([good, "--view", "SIDEWAYS"], "Unknown view"),
     ):
         assert run(["explain", *arguments, "-o", str(out)]) == 2
         said = capsys.readouterr().err

@@ -372,6 +372,19 @@ def test_what_the_file_does_not_say_the_caller_can(tiny, film, explanation):
     assert lateral.provenance["image"]["view"] == "LATERAL"
 
 
+def test_a_stated_view_that_names_none_is_refused_and_a_recorded_one_is_not(tiny, film):
+    pair = (film.path, "opacity in the left lower lung")
+    for function in (matex.explain, matex.compare, matex.audit, matex.interactions):
+        with pytest.raises(matex.UnknownName, match="Unknown view 'SIDEWAYS'"):
+            function(tiny, *pair, view="SIDEWAYS")
+    for function in (matex.explain_each, matex.explain_batch):
+        with pytest.raises(matex.UnknownName, match="Unknown view"):
+            function(tiny, [pair], view="SIDEWAYS")
+    (explanation,) = matex.explain_batch(tiny, [matex.Pair(*pair, view="SWIMMERS")])
+    assert explanation.film.view == "SWIMMERS"
+    assert any("neutral" in note for note in explanation.notes)
+
+
 def test_the_note_on_orientation_appears_only_where_it_is_unknown(tiny, film):
     import dataclasses
 

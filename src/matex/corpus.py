@@ -22,6 +22,7 @@ from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
 from matex.geometry import Resize
+from matex.images import READ_SIDE, read
 from matex.pipeline import check_method, identity, trace_prepared
 from matex.queries import Domain, Prepared, Query, check_choices, prepare
 from matex.results import Explanation
@@ -272,7 +273,7 @@ class _Stream:
     def __post_init__(self) -> None:
         check_model(self.model)
         check_method(self.method)
-        check_choices(self.resize, self.domain)
+        check_choices(self.resize, self.domain, self.shared.view)
         if not isinstance(self.on_error, str) or self.on_error not in ("stop", "skip"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InputError(f"Expected on_error to be stop or skip, got {shown(self.on_error)}.")
         count(self.batch_size, "batch_size", high=MAX_BATCH)
@@ -321,7 +322,9 @@ class _Stream:
         view = self.shared.view if pair.view is None else pair.view
         mirrored = self.shared.mirrored if pair.mirrored is None else pair.mirrored
         mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
-        return prepare(self.model, Query.of(pair.image, "", self.resize, self.domain, view, mirrored, mask))
+        # A pair's view may be that of a table's row, which is not refused: see `check_view`.
+        film = read(pair.image, side=READ_SIDE).known_as(view, mirrored)
+        return prepare(self.model, Query.of(film, "", self.resize, self.domain, lung_mask=mask))
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""

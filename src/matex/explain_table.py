@@ -18,6 +18,7 @@ from matex.checks import is_mapping, read_bytes, read_json
 from matex.corpus import OnError, Pair, Skipped, explain_each
 from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, read_rows
+from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
 from matex.files import NAMES, replacing
 from matex.geometry import Resize
@@ -85,7 +86,9 @@ def explain_table(
 
     Raises:
         InputError: no such table or columns; with "stop" a row that cannot be explained, naming its line.
+        UnknownName: no such method, parameter or view.
     """
+    check_view(view)
     expected = {
         "method": method,
         "parameters": json.loads(strict_json(method_parameters(make(method, parameters)))),

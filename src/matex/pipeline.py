@@ -85,7 +85,7 @@ def explain(
 
     Raises:
         InputError: an image or text that cannot be used.
-        UnknownName: no such method or parameter.
+        UnknownName: no such method, parameter or view.
         ValueError: a parameter outside its range.
         UnsupportedModel: a model without what the method needs; the message names methods that do work.
 

@@ -18,6 +18,7 @@ from matex.adapters.sound import SoundPreprocessing
 from matex.audio.kinds import draw, is_sound
 from matex.audio.recording import Recording
 from matex.audio.sound import Sound
+from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
@@ -69,8 +70,9 @@ class Query:
 
         Raises:
             InputError: an image that cannot be read, a mask of another size, or an unknown resize or domain.
+            UnknownName: an unknown view.
         """
-        check_choices(resize, domain)
+        check_choices(resize, domain, view)
         film = read(image, side=READ_SIDE).known_as(view, mirrored)
         if isinstance(film, Sound):
             domain = "sound"
@@ -281,12 +283,14 @@ def distinct(values: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[T]
     return different, [number[key(value)] for value in values]
 
 
-def check_choices(resize: str, domain: str) -> None:
-    """Refuse an unknown resize or domain.
+def check_choices(resize: str, domain: str, view: str | None = None) -> None:
+    """Refuse an unknown resize, domain or view.
 
     Raises:
-        InputError: one of them is unknown.
+        InputError: an unknown resize or domain.
+        UnknownName: an unknown view.
     """
+    check_view(view)
     for name, value, choices in (
         ("domain", domain, ("chest", "natural")),
         ("resize", resize, ("model", "squash", "pad", "crop")),

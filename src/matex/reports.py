@@ -65,7 +65,7 @@ def explain_report(
 
     Raises:
         InputError: as `matex.explain`; a report without sentences, or none of whose findings the model can read.
-        UnknownName: no such method or parameter.
+        UnknownName: no such method, parameter or view.
         ValueError: a parameter outside its range.
         UnsupportedModel: a model without what the method needs; the message names methods that do work.
 

@@ -23,6 +23,7 @@ from matex.audits.controls import UNRELATED, phrase_controls, random_weight_cont
 from matex.audits.deletion import check_deletion
 from matex.audits.side import check_side
 from matex.checks import count
+from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
@@ -61,7 +62,7 @@ def audit(
     Raises:
         InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats, or an unrelated phrase that is the
             phrase itself.
-        UnknownName: no such method or parameter.
+        UnknownName: no such method, parameter or view.
         ValueError: a parameter outside its range.
 
     Examples:
@@ -76,6 +77,7 @@ def audit(
         check_phrase(unrelated)
     if unrelated is not None and unrelated.split() == text.split():
         raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {shown(unrelated)} for both.")
+    check_view(view)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)

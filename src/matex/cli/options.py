@@ -263,8 +263,10 @@ def read_film(
 ) -> Film:
     """A film at the size that maps need, with the view and orientation that the user states; see `matex.read`."""
     import matex
+    from matex.dicom.view_position import check_view
     from matex.images import READ_SIDE
 
+    check_view(view)
     film = matex.read(image, side=READ_SIDE, derived=derived, keep_uids=keep_uids)
     return film.known_as(view, mirrored)
 

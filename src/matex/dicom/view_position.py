@@ -2,6 +2,8 @@
 
 import re
 
+from matex.errors import UnknownName
+
 UNRECOGNISED = "UNRECOGNISED"
 _FRONTAL = {
     "PA": "PA", "POSTEROANTERIOR": "PA", "POSTERO": "PA",
@@ -15,6 +17,9 @@ _TURNED_WORDS = (
     (re.compile(r".*OBL.*"), "OBLIQUE"),
     (re.compile(r"(?:[LRX]|XT)?LAT.*|.*LATERAL.*"), "LATERAL"),
 )
+
+VIEWS = tuple(sorted({*_FRONTAL.values(), *_TURNED, *(name for _, name in _TURNED_WORDS)}))
+"""Names of all known views."""
 
 
 def view_name(stated: str | None) -> str | None:
@@ -43,3 +48,15 @@ def view_name(stated: str | None) -> str | None:
 def is_frontal(view: str | None) -> bool:
     """Whether a view is frontal or unstated; sides and priors are undefined on other views."""
     return view_name(view) in {None, "PA", "AP", "FRONTAL"}
+
+
+def check_view(view: str | None) -> None:
+    """Refuse a view that a caller states and that is not known, since it would disable the prior.
+
+    Views in files and data sets are not refused: `view_name` has UNRECOGNISED for them.
+
+    Raises:
+        UnknownName: no known view.
+    """
+    if isinstance(view, str) and view_name(view) in {None, UNRECOGNISED}:
+        raise UnknownName("view", view, VIEWS)

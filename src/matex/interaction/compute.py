@@ -49,7 +49,7 @@ def interactions(
     Raises:
         InputError: an image or phrase that cannot be read, a parameter outside its range, or a method that knows no
             phrase, such as rollout.
-        UnknownName: no such way or parameter.
+        UnknownName: no such way, parameter or view.
         UnsupportedModel: a model without what the way needs.
 
     Examples:
