@@ -34,6 +34,21 @@ def test_a_missing_extra_is_a_request_that_cannot_be_met(command, monkeypatch):
     assert refused(command("explain", FILM, PHRASE), "pip install matex")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explian", FILM, PHRASE], "No such command 'explian'. Did you mean 'explain'? Try matex --help."),
+        (["explain", FILM, "x", "--zzzzzzz"], "No such option: --zzzzzzz. Try matex explain --help."),
+        (
+            ["explain", "-film.png", "x"],
+            "No such option: -f. Write a file name that starts with a dash as ./-name, or try matex explain --help.",
+        ),
+    ],
+)
+def test_a_mistyped_command_or_option_gets_the_advice_that_fits(command, arguments, message):
+    assert command(*arguments) == (2, "", f"matex: {message}\n")
+
+
 def test_an_interrupt_ends_with_130(command, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

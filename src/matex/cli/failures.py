@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 
 from matex.cli.output import OutputError
@@ -52,8 +53,11 @@ def _usage(message: str, command: str, arguments: Sequence[str]) -> str:
     for argument in arguments:
         for value in (argument, repr(argument)[1:-1], argument.partition("=")[2]):
             message = message.replace(value, shortened(value)) if len(value) > SHOWN else message
-    advice = "Write a file name that starts with a dash as ./-name, or try" if "No such option" in message else "Try"
-    return f"{message}. {advice} {command} --help."
+    # Typer reads "-film.png" as short options, and names the first that it does not know.
+    dashed = re.search(r"No such option: -[^-]", message)
+    advice = "Write a file name that starts with a dash as ./-name, or try" if dashed else "Try"
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} {advice} {command} --help."
 
 
 def _out_of_memory(error: Exception) -> bool:
