@@ -140,6 +140,9 @@ def test_other_architectures_and_broken_folders_are_refused(folder, tmp_path):
         (folder / "config.json").write_text(content)
         with pytest.raises(error, match=message):
             matex.load(f"hf:{folder}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(matex.CheckpointError, match=r"^Expected config\.json in '[^ ]+empty', found none\."):
+        matex.load(f"hf:{tmp_path / 'empty'}")
     with pytest.raises(matex.CheckpointError, match="found neither"):
         matex.load(f"hf:{tmp_path / 'nowhere'}")
     (tmp_path / "file.pt").write_bytes(b"x")

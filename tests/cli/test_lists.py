@@ -54,6 +54,12 @@ def test_the_lists_as_json(command):
     assert {"hf:", "open-clip:", "openai:", "tiny", "tiny-plain"} <= set(names)
 
 
+def test_the_help_of_model_leads_to_the_list_of_all_prefixes(command):
+    code, out, _ = command("explain", "--help")
+    assert code == 0
+    assert "as matex models lists them" in " ".join(out.split())
+
+
 def test_published_models_are_listed_with_the_licences_of_their_weights(command):
     out = command("models")[1]
     assert "hf:google/medsiglip-448\n    MedSigLIP" in out

@@ -98,10 +98,10 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
     folder = locate(source, options.cached_only)
     config = read_json(folder, "config.json")
     refuse_foreign(folder, config)
-    if config is None:
+    if config is None:  # the folder or the repository was found
         raise CheckpointError(
-            f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}. "
-            "Check the name, or download the model and give its folder."
+            f"Expected config.json in {shown(source)}, found none. Name the folder or hub id that holds the model; "
+            "matex models lists the prefixes of other formats."
         )
     family = _family(config.get("model_type"), shown(source))
     weights = read_weights(folder)

@@ -151,7 +151,8 @@ class ModelOptions:
         typer.Option(
             "--model",
             envvar="MATEX_MODEL",
-            help="tiny, hf:<hub id or folder> or openai:<file>.",
+            help="A name, or a prefix and its source, as matex models lists them: hf:<hub id or folder>, "
+            "openai:<file> ...",
             show_default="tiny",
             autocompletion=complete_model,
         ),
