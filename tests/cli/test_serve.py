@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from matex.cli.app import run
+from matex.cli.serve import host_names
 from matex.viewer import app as viewer_app
 
 
@@ -43,11 +44,36 @@ def served(monkeypatch):
 
 def test_a_host_that_others_can_reach_is_warned_about(served, capsys):
     assert run(["serve", "--host", "0.0.0.0", "--no-browser"]) == 0
-    assert "can be reached from other machines" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "can be reached from other machines" in err
+    here, elsewhere = re.findall(r"http://(.+?):\d+/[\w-]{32}/", out)
+    assert here == "127.0.0.1"
+    assert elsewhere not in ("0.0.0.0", "")
     assert served == [()]
     assert run(["serve", "--no-browser"]) == 0
     assert "other machines" not in capsys.readouterr().err
     assert "127.0.0.1" in served[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("::1", ("[::1]",)),
+        ("10.1.2.3", ("10.1.2.3",)),
+        ("0.0.0.0", ("127.0.0.1", "box")),
+        ("", ("127.0.0.1", "box")),
+        ("::", ("[::1]", "box")),
+    ],
+)
+def test_a_host_that_stands_for_all_addresses_is_not_printed(host, names, monkeypatch):
+    class Unconnected(socket.socket):
+        def connect(self, _):
+            raise OSError("no network")
+
+    monkeypatch.setattr(socket, "socket", Unconnected)
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    assert host_names(host) == names
 
 
 def test_a_port_in_use_is_refused_in_one_line(served, capsys):
