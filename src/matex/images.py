@@ -40,6 +40,8 @@ _BAND = 1 << 22  # pixels that are converted at once
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 _CONVERT = "Convert it to PNG, JPEG, TIFF or DICOM."
+_SOUND = "Sounds go to matex explain and matex compare."
+_SOUND_SUFFIXES = frozenset([".wav", ".flac", ".ogg"])
 # What a file that is no image starts with, and what to do about it.
 _OTHER_CONTENT = (
     (b"%PDF", "a PDF", "Export the picture in it as PNG."),
@@ -51,6 +53,8 @@ _OTHER_CONTENT = (
     (b"\x93NUMPY", "a NumPy array", "Load it with numpy.load and give the array."),
     (b"\x1f\x8b", "a gzip archive (NIfTI?)", "Unpack it, and convert a volume to single films."),
     (b"\x89HDF", "an HDF5 file", "Read it and give the array."),
+    (b"fLaC", "a sound", _SOUND),
+    (b"OggS", "a sound", _SOUND),
 )
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8")
 # The lines of libtiff's default error handler: a function of the library, or the name Pillow opens the file under.
@@ -272,7 +276,8 @@ def _file_bytes(path: Path, given: str, where: str) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"Expected a regular file, got a pipe or a device: {where}. Save it as a file first.")
     if status.st_size == 0:
-        raise InputError(f"Expected an image file, got an empty one: {where}. Copy or export it again.")
+        kind = "a sound file" if path.suffix.lower() in _SOUND_SUFFIXES else "an image file"
+        raise InputError(f"Expected {kind}, got an empty one: {where}. Copy or export it again.")
     if status.st_size > MAX_BYTES:
         raise InputError(
             f"Expected an image file of at most {MAX_BYTES >> 20} MiB, got {status.st_size >> 20} MiB: "
@@ -297,7 +302,9 @@ def _not_an_image(data: bytes, source: str | Path, where: str) -> InputError:
     for magic, kind, what in _OTHER_CONTENT:
         if data.startswith(magic):
             got, advice = kind, what
-    if data[4:8] == b"ftyp":
+    if data[:4] in (b"RIFF", b"RF64") and data[8:12] == b"WAVE":
+        got, advice = "a sound", _SOUND
+    elif data[4:8] == b"ftyp":
         got = "HEIC, AVIF or a video"
     elif b"<svg" in start.lower():
         got, advice = "an SVG drawing", "Export it as PNG."
@@ -305,7 +312,10 @@ def _not_an_image(data: bytes, source: str | Path, where: str) -> InputError:
         got, advice = "a damaged image or a rare kind of one", "Export it again as plain 8- or 16-bit grey."
     elif got == "unknown content" and _is_text(data[:4096]):
         got = "text"
-    if Path(source).suffix.lower() in {".dcm", ".dicom"}:
+    suffix = Path(source).suffix.lower()
+    if suffix in _SOUND_SUFFIXES and got in {"text", "unknown content"}:
+        return InputError(f"Expected sound in a {suffix} file, got {got}: {where}. Copy or export it again.")
+    if suffix in {".dcm", ".dicom"}:
         return InputError(f"Expected DICOM in a .dcm file, got {got}: {where}. Export the film again.")
     return InputError(f"Expected an image, got {got}: {where}. {advice}")
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import matex
 from matex.audio.imagebind import ImageBindSpectrogram, clips
 from matex.audio.kaldi import BINS, RATE, bin_centre, bin_of, log_mel, to_hertz, to_mel
 from matex.audio.kinds import KINDS, draw, is_sound
@@ -250,6 +251,7 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(InputError, match=match) as caught:
             read_sound(path)
         assert "\n" not in str(caught.value)
+        assert "BytesIO" not in str(caught.value)
 
     refused("got a path where there is none")
     path.write_bytes(b"")
@@ -275,6 +277,24 @@ def test_without_soundfile_the_extra_is_named(tmp_path, monkeypatch):
 def test_a_rate_without_a_usual_divisor_is_refused():
     with pytest.raises(InputError, match="usual rate"):
         resample(np.zeros(4000), 16001, RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.wav", b"hello", "^Expected sound in a .wav file, got text: .*Copy or export it again.$"),
+        ("a.flac", b"\x01\x02", "^Expected sound in a .flac file, got unknown content: "),
+        ("a.wav", b"", "^Expected a sound file, got an empty one: "),
+        ("a.wav", b"%PDF-1.7", "^Expected an image, got a PDF: "),
+        ("a.wav", b"RIFF\x24\0\0\0WAVEfmt ", "^Expected an image, got a sound: .*matex explain and matex compare.$"),
+        ("a.png", b"OggS\0\2", "^Expected an image, got a sound: "),
+        ("a.png", b"hello", "^Expected an image, got text: "),
+    ],
+)
+def test_what_is_read_as_an_image_and_is_none_names_sounds(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        matex.read(tmp_path / name)
 
 
 def test_a_sound_file_is_known_by_its_content(tmp_path):

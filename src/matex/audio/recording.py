@@ -120,7 +120,10 @@ def read_sound(path: str | Path, *, start: float = 0.0, channel: Literal["first"
             _check_extent(frames, channels, rate, where)
             samples = np.asarray(file.read(dtype="float32", always_2d=True), np.float32)
     except (soundfile.LibsndfileError, RuntimeError, OverflowError, MemoryError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        message = str(
+            getattr(error, "error_string", error)
+        )  # without the stream in memory, which libsndfile's str names
+        reason = message.splitlines()[0][:120] if message else type(error).__name__
         raise InputError(
             f"Expected a WAV, FLAC or OGG file, got one that cannot be read as sound ({reason}): {where}. Copy it "
             "again, or convert it to WAV."
