@@ -609,6 +609,8 @@ def test_the_command_prints_json_alone_and_refuses_in_one_line(tmp_path, capsys)
     assert json.loads(capsys.readouterr().out)["format"] == "matex-audit/2"
     assert run([*common, "--repeats", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    assert run(["audit", str(FILM.path), str(FILM.path), "-o", str(tmp_path)]) == 2
+    assert "Expected the phrase as text, got" in capsys.readouterr().err
 
 
 def test_the_repr_of_an_audit_is_one_line(audited):

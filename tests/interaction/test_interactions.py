@@ -272,12 +272,15 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
     assert {file.name for file in out.iterdir()} == {"interactions.json", "interactions.npy", "interactions.png"}
     assert command([*film, "-m", "grad-eclip", "-p", "layers=2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"]["layers"] == 2
+    assert command(["interactions", str(FILM.path), str(FILM.path)]) == 2
+    assert "Expected the phrase as text, got" in capsys.readouterr().err
     for wrong in (
         ["--lung-mask", str(FILM.path)],
         ["-p", "cells=3"],
         ["-p", "nodes"],
         ["-m", "second"],
         ["-p", "nodes=many"],
+        ["-p", "nodes=4", "-p", "nodes=8"],
     ):
         assert command([*film, *wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

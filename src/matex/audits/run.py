@@ -70,6 +70,7 @@ def audit(
         >>> audit.checks["unrelated_phrase"].state  # attention alone ignores the phrase
         'fail'
     """
+    check_phrase(text)
     check_request(model, text, method)
     count(regions, "regions", 10, 10_000)
     count(repeats, "repeats", 2, 1000)

@@ -8,22 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from matex.cli.options import (
+    FilmArgument,
     FilmOptions,
-    ImageArgument,
     JsonOption,
     MethodOption,
     ModelOptions,
     ParameterOption,
+    PhraseArgument,
     PluginOption,
-    TextArgument,
+    read_target,
 )
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import indented, on_terminal, print_json, print_notes
 
 
 def audit(
-    image: ImageArgument,
-    text: TextArgument,
+    image: FilmArgument,
+    text: PhraseArgument,
     method: MethodOption = "matex",
     parameter: ParameterOption = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("audit"),
@@ -55,7 +56,7 @@ def audit(
     result = matex.audit(
         model.load(),
         read,
-        text,
+        read_target(text),
         method,
         unrelated=unrelated,
         regions=regions,

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from matex.cli.options import (
+    FilmArgument,
     FilmOptions,
-    ImageArgument,
     JsonOption,
     ModelOptions,
     ParameterOption,
-    TextArgument,
+    PhraseArgument,
+    read_target,
 )
 from matex.cli.parameters import parse_parameters, read_option
 from matex.cli.printing import indented, on_terminal
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def interactions(
-    image: ImageArgument,
-    text: TextArgument,
+    image: FilmArgument,
+    text: PhraseArgument,
     method: Annotated[
         str,
         typer.Option("-m", "--method", help="second-order, banzhaf, shapley, or a method of matex methods."),
@@ -56,7 +57,7 @@ def interactions(
     found = matex.interactions(
         model.load(),
         read,
-        text,
+        read_target(text),
         method,
         resize=film.resize,
         domain=film.domain,

@@ -53,6 +53,8 @@ ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, 
 TextArgument = Annotated[
     str, typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with.")
 ]
+FilmArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
+PhraseArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")]
 MethodOption = Annotated[str, typer.Option("-m", "--method", help="See matex methods.", autocompletion=complete_method)]
 ParameterOption = Annotated[
     list[str] | None,
