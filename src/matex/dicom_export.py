@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.audio.sound import Sound
 from matex.checks import number, read_bytes, read_json
 from matex.dicom.view_position import is_frontal
 from matex.errors import InputError, MissingExtra, shown
@@ -100,11 +101,8 @@ def write_several(
     """
     threshold = number(threshold, "threshold", np.nextafter(0, 1), 1)
     film = next(iter(explanations.values())).film
-    if math.prod(film.size) > KEPT:
-        raise InputError(
-            f"Expected a film of at most {KEPT // 1_000_000} megapixels for DICOM objects, got "
-            f"{film.size[0]} x {film.size[1]} pixels. Scale it down."
-        )
+    for explanation in explanations.values():
+        _check_explanation(explanation)
     for name, audit in (audits or {}).items():
         _check_same(explanations[name], audit)
 
@@ -141,6 +139,8 @@ def contents(explanation: Explanation, data: bytes | None, threshold: float = 0.
         InputError, MissingExtra: see `Explanation.to_dicom`.
     """
 
+    _check_explanation(explanation)
+
     def build() -> dict[str, bytes]:
         origin = _imported(explanation.film, None) if data is None else _stored(data, explanation.film)
         objects = {} if origin.imported is None else {"film": origin.imported}
@@ -156,7 +156,26 @@ def check(film: Film, source: Path, new_study: bool) -> None:
     Raises:
         InputError, MissingExtra: see `Explanation.to_dicom`.
     """
+    _check_film(film)
     _guarded(lambda: _origin(film, source, new_study))
+
+
+def _check_explanation(explanation: Explanation) -> None:
+    """Raises InputError where the objects, which speak of a film and a phrase, would be about something else."""
+    if explanation.query.target is not None:
+        raise InputError("Expected an explanation of a film and a phrase for DICOM objects, got one of two files.")
+    _check_film(explanation.film)
+
+
+def _check_film(film: Film) -> None:
+    """Raises InputError for the spectrogram of a sound, and for films whose map would not be kept."""
+    if isinstance(film, Sound):
+        raise InputError("Expected an explanation of a film for DICOM objects, got one of a sound.")
+    if math.prod(film.size) > KEPT:
+        raise InputError(
+            f"Expected a film of at most {KEPT // 1_000_000} megapixels for DICOM objects, got "
+            f"{film.size[0]} x {film.size[1]} pixels. Scale it down."
+        )
 
 
 def saliency(explanation: Explanation, threshold: float, audit: Audit | None) -> Saliency:

@@ -248,8 +248,8 @@ class Explanation:
             threshold: of `image.values` from which a pixel belongs to the highlighted region, in (0, 1].
 
         Raises:
-            InputError: another film than the one that was explained, one that objects cannot refer to, or a folder
-                that cannot be written to.
+            InputError: another film than the one that was explained, one that objects cannot refer to, a sound, a film
+                that was compared with another file, or a folder that cannot be written to.
             MissingExtra: highdicom is not installed.
 
         Examples:

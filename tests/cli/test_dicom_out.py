@@ -74,6 +74,17 @@ def test_unusable_options_are_refused_before_any_work(options, words, command, f
     assert not (tmp_path / "pacs").exists()
 
 
+def test_films_too_large_and_files_in_place_of_the_phrase_are_refused_before_any_work(
+    command, film, tmp_path, monkeypatch
+):
+    for name in ("explain", "compare"):
+        assert refused(command(name, film, FILM, "--dicom-out", "pacs"), "Expected a phrase with --dicom-out")
+    monkeypatch.setattr("matex.dicom_export.KEPT", 96 * 80 - 1)
+    assert refused(command("explain", film, PHRASE, "--dicom-out", "pacs"), "megapixels for DICOM objects")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "pacs").exists()
+
+
 def test_tables_and_reports_write_no_objects(command, film, tmp_path):
     (tmp_path / "pairs.csv").write_text("image,text\nfilm.dcm,opacity\n")
     assert refused(command("explain", "pairs.csv", "--dicom-out", "pacs"), "one film and one phrase")

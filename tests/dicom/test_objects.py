@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("highdicom")
 
+from matex.audio.kinds import KINDS
+from matex.audio.recording import from_samples
 from matex.errors import InputError
 from matex.geometry import Placement
 from matex.images import read
@@ -315,4 +317,16 @@ def test_a_header_that_cannot_be_taken_over_is_refused_without_quoting_it(kind, 
         explanation.to_dicom(tmp_path / "out", path)
     text = "".join(traceback.format_exception(caught.value))
     assert not any(secret in text for secret in SECRETS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_explanations_of_sounds_and_of_two_images_are_refused(path, tmp_path):
+    explanation = explained(path)
+    two = replace(explanation, query=replace(explanation.query, target=read(path)))
+    recording = from_samples(np.sin(np.arange(16000) / 7), 16000)
+    sound = replace(explanation, query=replace(explanation.query, film=KINDS["imagebind"].sound(recording)))
+    for other, words in ((two, "two files"), (sound, "a sound")):
+        for new_study in (False, True):
+            with pytest.raises(InputError, match=words):
+                other.to_dicom(tmp_path / "out", path, new_study=new_study)
     assert not (tmp_path / "out").exists()

@@ -66,12 +66,13 @@ def compare(
     chosen = parameters_by_method(_names(method), parameter or [])
     check_folder(out)
     read = film.read_source(image)
-    dicom.check(read, image, out)
+    target = read_target(text)
+    dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     comparison = matex.compare(
         model.load(),
         read,
-        read_target(text),
+        target,
         chosen,
         skip_unsupported=method == "all",
         progress=on_terminal(),

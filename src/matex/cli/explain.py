@@ -103,14 +103,15 @@ def _explain_phrase(
     import matex
 
     read = film.read_source(image)
-    dicom.check(read, image, out)
+    target = read_target(text)
+    dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     loaded = model.load()
     explanation = matex.explain(
         loaded,
         read,
-        read_target(text),
+        target,
         method,
         resize=film.resize,
         domain=film.domain,

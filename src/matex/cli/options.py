@@ -219,11 +219,17 @@ class DicomOptions:
         typer.Option(help="Of the map's range, from which a pixel is in the BINARY segmentation.", show_default="0.5"),
     ] = None
 
-    def check(self, film: Film | Recording, image: str, out: Path) -> None:
+    def check(self, film: Film | Recording, image: str, target: object, out: Path) -> None:
         """Refuse what could not be written, before any long work.
 
+        Args:
+            film: as `FilmOptions.read_source` returns it.
+            image: path of its file.
+            target: as `read_target` returns it.
+            out: folder of the other results.
+
         Raises:
-            InputError: options without --dicom-out, the folder of the other results, or an unusable film.
+            InputError: options without --dicom-out, the folder of the other results, an unusable film, or no phrase.
         """
         if self.dicom_out is None:
             self.require_unused("with --dicom-out")
@@ -234,7 +240,8 @@ class DicomOptions:
 
         if isinstance(film, Recording):
             raise InputError("Expected a film with --dicom-out, got a sound. Leave it out.")
-
+        if isinstance(target, Path):
+            raise InputError("Expected a phrase with --dicom-out, got a file to compare with. Leave it out.")
         number(self.threshold, "--dicom-threshold", 0.001, 1)
         if self.dicom_out.absolute() == out.absolute():
             raise InputError(f"Expected another folder for --dicom-out than for --out, got {shown(out)} for both.")
