@@ -96,6 +96,17 @@ def test_the_binary_region_is_what_lies_at_or_above_the_threshold(tmp_path):
     np.testing.assert_array_equal(found["parametric_map"].pixel_array.reshape(SIZE), explanation.image.raw)
 
 
+@pytest.mark.parametrize(("threshold", "label"), [(0.5, "50%"), (0.625, "62.5%"), (0.004, "0.4%"), (0.999, "99.9%")])
+def test_labels_state_the_threshold_exactly(threshold, label, tmp_path):
+    path = written(dx(planted("top left", False)), tmp_path / "film.dcm")
+    explained(path).to_dicom(tmp_path / "out", path, threshold=threshold)
+    found = objects(tmp_path / "out")
+    expected = f" at or above {label} of the map's range"
+    assert found["segmentation_binary"].SegmentSequence[0].SegmentLabel.endswith(expected)
+    identifiers = [item.TextValue for item in walk(found["report"]) if item.get("ValueType") == "TEXT"]
+    assert f"region 1{expected}" in identifiers
+
+
 def test_outlines_follow_the_binary_border_within_a_pixel(tmp_path):
     path = written(dx(planted("bottom right", False)), tmp_path / "film.dcm")
     explained(path).to_dicom(tmp_path / "out", path)

@@ -117,9 +117,7 @@ def _region_group(
     region = ImageRegion("POLYLINE", polygon, source_image=SourceImageForRegion.from_source_image(film))
     share = area(polygon) / (film.Rows * film.Columns)
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
-            uid=new_uid(), identifier=f"region {number} at or above {saliency.threshold:.0%} of the map's range"
-        ),
+        tracking_identifier=TrackingIdentifier(uid=new_uid(), identifier=f"region {number} {saliency.region}"),
         referenced_region=region,
         algorithm_id=algorithm,
         finding_type=concepts.SALIENCY,

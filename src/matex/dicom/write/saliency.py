@@ -75,6 +75,11 @@ class Saliency:
         return self.known >= self.threshold
 
     @property
+    def region(self) -> str:
+        """What `highlighted` is, with the exact threshold."""
+        return f"at or above {100 * self.threshold:.6g}% of the map's range"
+
+    @property
     def description(self) -> str:
         """One line: method, phrase, model."""
         return f"{self.method} of {self.model}: {self.phrase}"

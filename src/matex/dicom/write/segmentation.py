@@ -30,7 +30,7 @@ def fractional_segmentation(source: Source, saliency: Saliency, identity: dict[s
 
 def binary_segmentation(source: Source, saliency: Saliency, identity: dict[str, Any]) -> Dataset:
     """The highlighted region as a BINARY segmentation; its label states the threshold."""
-    about = f"region at or above {saliency.threshold:.0%} of the map's range"
+    about = f"region {saliency.region}"
     return _segmentation(source, saliency, saliency.highlighted, "BINARY", about, identity)
 
 
