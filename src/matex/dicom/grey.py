@@ -122,8 +122,7 @@ def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: lis
     padding = _padding(stored, levels.counts, dataset, layout, notes)
     rescaled = _modality(stored, dataset, layout, notes)
     shown = np.clip(_voi(rescaled, levels.counts, padding, dataset, notes)[0], 0, 1)
-    if layout.inverted or code(dataset, "PresentationLUTShape") == "INVERSE":
-        # Inverted once: on CR and DX, INVERSE repeats what MONOCHROME1 states (PS3.3 C.8.11.3.1.2).
+    if is_inverted(dataset):
         shown = 1 - shown
         notes.append("MONOCHROME1 or INVERSE: inverted, so that dense is bright")
     grey = np.rint(shown * 255).astype(np.uint8)
@@ -131,6 +130,13 @@ def display(dataset: Dataset, cells: np.ndarray, layout: PixelLayout, notes: lis
     if grey.min() == grey.max():
         notes.append("constant image: nothing to see in it")
     return levels.look_up(cells, grey)
+
+
+def is_inverted(dataset: Dataset) -> bool:
+    """Whether low values are bright; on CR and DX, INVERSE repeats what MONOCHROME1 states (PS3.3 C.8.11.3.1.2)."""
+    return code(dataset, "PhotometricInterpretation") == "MONOCHROME1" or (
+        code(dataset, "PresentationLUTShape") == "INVERSE"
+    )
 
 
 def _padding(

@@ -10,8 +10,8 @@ import pydicom
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from matex.dicom.elements import UnsupportedDicom, code, numbers, present, words
-from matex.dicom.grey import Look, look
+from matex.dicom.elements import UnsupportedDicom, code, numbers, present, whole_number, words
+from matex.dicom.grey import Look, is_inverted, look
 from matex.dicom.pixel_data import pixel_cells, pixel_layout
 
 # What identifies the film and its study; without these nothing can refer to it.
@@ -92,12 +92,9 @@ class Source:
                 f"Expected a film that objects can refer to, got one without {', '.join(missing)}. Add the elements, "
                 "or save the film as PNG and use new_study (--new-study)."
             )
-        inverted = "MONOCHROME1" in {code(header, "PhotometricInterpretation")} or (
-            code(header, "PresentationLUTShape") == "INVERSE"
-        )
-        rows, columns = (int(numbers(header, keyword)[0] or 0) for keyword in ("Rows", "Columns"))
+        size = (whole_number(header, "Rows"), whole_number(header, "Columns"))
         return cls(
-            header, _shared(header), (rows, columns), _spacing(header), _orientation(header, orientation), inverted
+            header, _shared(header), size, _spacing(header), _orientation(header, orientation), is_inverted(header)
         )
 
     def template(self) -> Dataset:
