@@ -1,16 +1,19 @@
-"""Run a saved explanation again and say whether the same came out."""
+"""Reproduction of a saved explanation, and its comparison with the record."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
-from matex.checks import number
+from matex.checks import number, read_array
 from matex.errors import CheckpointError, InputError, shortened, shown
+from matex.files import TARGET_MAP
 from matex.results import Explanation
 from matex.saved import Saved
 
@@ -122,17 +125,11 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     ):
         if saved[path] != now:
             differences.append(f"{label}: recorded {shown(saved[path])}, now {shown(now)}")
-    values = again.image.values
-    map_difference = np.nan
-    if values.shape != saved.values.shape:
-        differences.append(f"map size: recorded {saved.values.shape}, now {values.shape}")
-    elif not np.array_equal(np.isnan(values), np.isnan(saved.values)):
-        differences.append("the model sees another part of the image")
-    else:
-        known = ~np.isnan(values)
-        map_difference = float(np.abs(values - saved.values)[known].max(initial=0.0))
-        if not map_difference <= tolerance:
-            differences.append(f"map: differs by up to {map_difference:.2g}, tolerance {tolerance:.2g}")
+    map_difference = _compare_maps("map", saved.values, again.image.values, tolerance, differences)
+    if again.target is not None:
+        recorded = read_array(saved.folder / TARGET_MAP, f"{TARGET_MAP} as matex wrote it")
+        target_difference = _compare_maps("target map", recorded, again.target.values, tolerance, differences)
+        map_difference = float(np.maximum(map_difference, target_difference))  # NaN where either is
     score_difference = abs(float(saved["score"] if saved["score"] is not None else np.nan) - again.score)
     if not score_difference <= tolerance:
         differences.append(f"score: recorded {shown(saved['score'])}, now {again.score}, tolerance {tolerance:.2g}")
@@ -145,3 +142,19 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     if saved["provenance.matex"] != again.provenance["matex"]:
         remarks.append(f"matex was {shown(saved['provenance.matex'])}, is {again.provenance['matex']}")
     return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)
+
+
+def _compare_maps(
+    name: str, recorded: NDArray[Any], now: NDArray[np.floating], tolerance: float, differences: list[str]
+) -> float:
+    """Largest difference of two maps, reported where it is beyond the tolerance; NaN if they are not comparable."""
+    if now.shape != recorded.shape:
+        differences.append(f"{name} size: recorded {recorded.shape}, now {now.shape}")
+        return np.nan
+    if not np.array_equal(np.isnan(now), np.isnan(recorded)):
+        differences.append(f"{name}: the model sees another part of the image")
+        return np.nan
+    difference = float(np.abs(now - recorded)[~np.isnan(now)].max(initial=0.0))
+    if not difference <= tolerance:
+        differences.append(f"{name}: differs by up to {difference:.2g}, tolerance {tolerance:.2g}")
+    return difference

@@ -32,6 +32,23 @@ def test_verify_runs_the_record_again(command, saved):
     assert verdict["map_difference"] <= TOLERANCE
 
 
+def test_verify_compares_the_map_of_the_second_image_too(command):
+    values = np.random.default_rng(2).integers(0, 255, (64, 70), dtype=np.uint8)
+    Image.fromarray(values).save("other.png")
+    assert command("explain", FILM, "other.png")[0] == 0
+    code, out, err = command("verify", "out")
+    assert (code, err) == (0, "")
+    assert out.startswith("same: map within")
+    path = Path("out/target_map.npy")
+    recorded = np.load(path)
+    changed = recorded.copy()
+    changed[32, 35] = 1 - changed[32, 35] + 0.1
+    np.save(path, changed)
+    assert refused(command("verify", "out"), "target map: differs by up to")
+    np.save(path, recorded[1:])
+    assert refused(command("verify", "out"), "target map size: recorded")
+
+
 def test_verify_finds_the_image_by_its_checksum_under_another_name(command):
     values = np.random.default_rng(2).integers(0, 255, (64, 70), dtype=np.uint8)
     Image.fromarray(values).save("film.png")
