@@ -9,6 +9,7 @@ import pytest
 import matex
 from matex.files import GRIDS
 from matex.samples import samples
+from matex.saved import Saved, read_recorded
 
 PHRASE = "opacity in the left lower lung"
 
@@ -68,3 +69,15 @@ def test_a_table_needs_pandas_and_says_so(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(matex.MissingExtra, match="pip install pandas"):
         made.to_frame()
+
+
+def test_a_damaged_record_of_a_sound_is_refused(tmp_path):
+    for sound, words in (
+        ({"start": 0.0}, "sound.spectrogram"),
+        ({"spectrogram": "mel", "start": 0.0}, "Expected a spectrogram among imagebind, .*, got 'mel'"),
+        ({"spectrogram": ["imagebind"], "start": 0.0}, "Expected a spectrogram among"),
+        ({"spectrogram": "imagebind"}, "sound.start"),
+    ):
+        record = {"provenance": {"image": {"sound": sound, "view": None, "mirrored": False}}}
+        with pytest.raises(matex.InputError, match=words):
+            read_recorded(Saved(tmp_path, record, np.zeros((2, 2))), tmp_path / "sound.wav")

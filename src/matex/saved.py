@@ -195,7 +195,7 @@ def read_recorded(saved: Saved, image: str | Path | None = None) -> Film:
     Raises:
         InputError: no such file, or one that cannot be read.
     """
-    film = _read(saved["provenance.image"], image or find_image(saved))
+    film = _read(saved, "provenance.image", image or find_image(saved))
     return film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])
 
 
@@ -205,15 +205,18 @@ def read_target(saved: Saved) -> Film | None:
     Raises:
         InputError: no such file.
     """
-    record = saved["provenance"].get("target")
-    return None if record is None else _read(record, find_image(saved, "provenance.target"))
+    if saved["provenance"].get("target") is None:
+        return None
+    return _read(saved, "provenance.target", find_image(saved, "provenance.target"))
 
 
-def _read(record: Mapping[str, Any], path: str | Path) -> Film:
-    sound = record.get("sound")
-    if sound is None:
+def _read(saved: Saved, entry: str, path: str | Path) -> Film:
+    if saved[entry].get("sound") is None:
         return read(path, side=READ_SIDE, derived=True)
-    return SPECTROGRAMS[sound["spectrogram"]].sound(read_sound(path, start=sound["start"]))
+    name, start = (saved[f"{entry}.sound.{key}"] for key in ("spectrogram", "start"))
+    if name not in list(SPECTROGRAMS):
+        raise InputError(f"Expected a spectrogram among {', '.join(SPECTROGRAMS)}, got {shown(name)}. Explain again.")
+    return SPECTROGRAMS[name].sound(read_sound(path, start=start))
 
 
 def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
