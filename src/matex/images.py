@@ -122,7 +122,7 @@ def read(source: object, *, side: int | None = None, derived: bool = False, keep
         side: read a file reduced, so that its shorter side keeps at least so many pixels: JPEG and JPEG 2000 by a
             power of two, as they are decoded; others beyond MAX_WHOLE pixels by a whole number, as means over blocks.
             None: every pixel.
-        derived: read DICOM pictures of saliency maps and segmentations too, which no film are and are refused else.
+        derived: also read DICOM segmentations and pictures of saliency maps, which are no films and otherwise refused.
         keep_uids: keep the Study, Series and SOP Instance UIDs of a DICOM file, which allow whoever has access to the
             archive to find the patient.
 

@@ -71,20 +71,20 @@ def interactions(
     model.report_default()
 
 
-def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE strings as parameters of a way; those of an attribution method go to the method.
+def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE strings as parameters of an interaction method; those of an attribution method are passed on to it.
 
     Raises:
         InputError: not KEY=VALUE, or a value of another type.
-        UnknownName: no such way or parameter.
+        UnknownName: no such method or parameter.
     """
     from matex.errors import UnknownName
     from matex.interaction.ways import WAYS, WordMaps
     from matex.protocols import METHODS
 
-    if way not in WAYS and way not in METHODS:
-        raise UnknownName("method of interactions", way, (*WAYS, *METHODS))
-    kind = WAYS[way] if way in WAYS else WordMaps  # noqa: SIM401  a registry has no get
+    if method not in WAYS and method not in METHODS:
+        raise UnknownName("method of interactions", method, (*WAYS, *METHODS))
+    kind = WAYS[method] if method in WAYS else WordMaps  # noqa: SIM401  a registry has no get
     hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
     values: dict[str, Any] = {}
     others: list[str] = []
@@ -94,16 +94,20 @@ def _parameters(way: str, given: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"Expected -p KEY=VALUE, got {shown(item)}.")
         if name in hints and name != "method":
             values[name] = read_option(name, text, hints[name])
-        elif way in WAYS:
-            raise UnknownName(f"parameter of {way}", name, tuple(hints))
+        elif method in WAYS:
+            raise UnknownName(f"parameter of {method}", name, tuple(hints))
         else:
             others.append(item)
+<<<<<<< HEAD
     shown_progress = {"progress": on_terminal()} if "progress" in hints else {}
     return {**shown_progress, **values, **(parse_parameters(way, others) if others else {})}
+=======
+    return {**values, **(parse_parameters(method, others) if others else {})}
+>>>>>>> 5d96ee6 (dicom, cli: plain terms in docstrings, messages and docs)
 
 
 def _print_words(found: Interactions, out: Path) -> None:
-    """Where each word has its strongest value, with its sign, and what the way measured of itself."""
+    """Where each word has its strongest value, with its sign, and what the method reports of itself."""
     import numpy as np
 
     print(f"{found.method}: score {found.score:.3f}")

@@ -12,7 +12,8 @@ LIBRARIES = ("pydicom", "highdicom", "dicomweb_client", "urllib3")
 def quiet() -> Generator[None]:
     """Suppress warnings and logs of the DICOM libraries.
 
-    Warning filters and loggers belong to the whole process: callers hold `matex.images.FILTERS`.
+    Warning filters and loggers belong to the whole process: callers that threads may share hold `matex.images.FILTERS`.
+    `matex.dicom.web`, which would hold it for minutes, serves the command line, where one thread runs.
     """
     loggers = [logging.getLogger(name) for name in LIBRARIES]
     levels = [logger.level for logger in loggers]

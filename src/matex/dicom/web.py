@@ -105,7 +105,7 @@ def pull(server: str, study: str, folder: Path, progress: Progress | None = None
         How many instances were fetched.
 
     Raises:
-        InputError: a server that cannot be reached or trusted, no such study, or instances that do not arrive whole.
+        InputError: a server that cannot be reached or trusted, no such study, or instances that arrive incomplete.
     """
     if not _is_uid(study):
         raise InputError(f"Expected a Study Instance UID, digits with points between them, got {shown(study)}.")
@@ -120,7 +120,7 @@ def pull(server: str, study: str, folder: Path, progress: Progress | None = None
             for done, (series, sop) in enumerate(instances, start=1):
                 dataset = _ask(partial(client.retrieve_instance, study, series, sop), "Nothing was written.")
                 if dataset.get("SOPInstanceUID") != sop or dataset.get("StudyInstanceUID") != study:
-                    raise InputError("Expected the instance that was asked for, got another one. Check the server.")
+                    raise InputError("Expected the requested instance, got another one. Check the server.")
                 dataset.save_as(temporary / f"{sop}.dcm", enforce_file_format=True)
                 if progress is not None:
                     progress(done, len(instances))
@@ -206,11 +206,11 @@ def _value(item: Mapping[str, Any], tag: str) -> str:
 
 
 def _ask(request: Callable[[], T], standing: str) -> T:
-    """Make a request; what goes wrong becomes one line without URLs, which hold UIDs.
+    """Send a request; errors become one line without URLs, which hold UIDs.
 
     Args:
-        request: to make.
-        standing: what is known to be done so far, for the message.
+        request: to send.
+        standing: work that is known to be complete, for the message.
     """
     try:
         return request()
@@ -294,5 +294,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def _bare(server: str) -> str:
-    """A URL without what stands before an @, where credentials would be."""
+    """A URL without the part before an @, where credentials would be."""
     return server.rpartition("@")[2]

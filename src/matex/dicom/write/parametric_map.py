@@ -80,7 +80,7 @@ def _describe_pixels(image: Dataset, source: Source) -> None:
 
 
 def _describe_content(image: Dataset, saliency: Saliency) -> None:
-    """Label, creator, and how frames are told apart (PS3.3 C.7.6.17)."""
+    """Label, creator, and the dimension that distinguishes frames (PS3.3 C.7.6.17)."""
     image.ContentLabel = "SALIENCY"
     image.ContentDescription = f"{saliency.method}, raw values"[:64]
     image.ContentCreatorName = None
@@ -97,7 +97,7 @@ def _describe_content(image: Dataset, saliency: Saliency) -> None:
 
 
 def _range(saliency: Saliency) -> tuple[float, float, float]:
-    """Minimum, maximum, and the value of pixels that the model did not see: below the minimum by the whole range.
+    """Minimum, maximum, and the value of pixels that the model did not see: below the minimum by the range.
 
     A viewer that knows no padding shows such pixels as black, as it would not with NaN or the smallest float.
     """

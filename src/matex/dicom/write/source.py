@@ -136,7 +136,7 @@ class Source:
         target.PatientOrientation = list(self.orientation or ())
 
     def _describe_body_part(self, target: Dataset) -> None:
-        """Body part and, unless that says that the part is not one of a pair, its side (PS3.3 C.7.3.1)."""
+        """Body part, and its side unless the part is unpaired (PS3.3 C.7.3.1)."""
         if target.Modality in {"SEG", "SR"}:
             return
         part, side = (next(iter(words(self.header, keyword)), "") for keyword in ("BodyPartExamined", "Laterality"))
@@ -163,7 +163,7 @@ class Source:
 
 
 def _shared(header: Dataset) -> Dataset:
-    """Patient and study elements, text of the items of sequences too in no character set but Python's own."""
+    """Patient and study elements with all text decoded, that of items of sequences included."""
     shared = Dataset()
     for keyword in ("SpecificCharacterSet", *_REQUIRED, *_OPTIONAL):
         if keyword in header:
@@ -182,7 +182,7 @@ def _orientation(header: Dataset, known: tuple[str, str] | None) -> tuple[str, s
 
 
 def _spacing(header: Dataset) -> tuple[float, float] | None:
-    """Distance of the pixels, calibrated for the patient where the file says so, else at the detector."""
+    """Distance of the pixels, calibrated to the patient where the file states it, else at the detector."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         values = [value for value in numbers(header, keyword) if value is not None and 0 < value < 1e6]
         if len(values) == 2:
