@@ -92,6 +92,8 @@ def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         name, sign, text = item.partition("=")
         if not sign:
             raise InputError(f"Expected -p KEY=VALUE, got {shown(item)}.")
+        if name in values:
+            raise InputError(f"Expected each parameter once, got {shown(name)} twice. Leave one out.")
         if name in hints and name != "method":
             values[name] = read_option(name, text, hints[name])
         elif method in WAYS:
