@@ -284,5 +284,11 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
         ["-p", "nodes=many"],
         ["-p", "nodes=4", "-p", "nodes=8"],
     ):
+        ["-p", "cells=3"],
+        ["-p", "nodes"],
+        ["-m", "second"],
+        ["-p", "nodes=many"],
+        ["-p", "nodes=4", "-p", "nodes=8"],
+    ):
         assert command([*film, *wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
