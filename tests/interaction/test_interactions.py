@@ -274,16 +274,8 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
     assert json.loads(capsys.readouterr().out)["parameters"]["layers"] == 2
     assert command(["interactions", str(FILM.path), str(FILM.path)]) == 2
     assert "Expected the phrase as text, got" in capsys.readouterr().err
-    assert command(["interactions", str(FILM.path), str(FILM.path)]) == 2
-    assert "Expected the phrase as text, got" in capsys.readouterr().err
     for wrong in (
         ["--lung-mask", str(FILM.path)],
-        ["-p", "cells=3"],
-        ["-p", "nodes"],
-        ["-m", "second"],
-        ["-p", "nodes=many"],
-        ["-p", "nodes=4", "-p", "nodes=8"],
-    ):
         ["-p", "cells=3"],
         ["-p", "nodes"],
         ["-m", "second"],

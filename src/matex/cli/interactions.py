@@ -100,12 +100,8 @@ def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             raise UnknownName(f"parameter of {method}", name, tuple(hints))
         else:
             others.append(item)
-<<<<<<< HEAD
     shown_progress = {"progress": on_terminal()} if "progress" in hints else {}
-    return {**shown_progress, **values, **(parse_parameters(way, others) if others else {})}
-=======
-    return {**values, **(parse_parameters(method, others) if others else {})}
->>>>>>> 5d96ee6 (dicom, cli: plain terms in docstrings, messages and docs)
+    return {**shown_progress, **values, **(parse_parameters(method, others) if others else {})}
 
 
 def _print_words(found: Interactions, out: Path) -> None:
