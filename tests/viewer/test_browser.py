@@ -221,7 +221,7 @@ def test_covering_a_region_by_drawing_shows_the_change_of_the_score(page):
 def test_a_region_covered_on_one_film_is_not_reported_on_another(page):
     held = []
     page.route("**/api/cover", lambda route: held.append(route))
-    page.evaluate("document.querySelector('[data-key=main]').filmView.onbox([0.6, 0.4, 0.9, 0.65])")
+    page.evaluate("() => { document.querySelector('[data-key=main]').filmView.onbox([0.6, 0.4, 0.9, 0.65]); }")
     while not held:
         page.wait_for_timeout(20)
     page.select_option("#bundled", "right-lower-opacity")
