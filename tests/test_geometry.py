@@ -259,3 +259,31 @@ def test_means_over_overlapping_patches_are_those_of_their_windows():
     x, y = OVERLAPPING.patch_fractions()
     np.testing.assert_allclose(x * 204, 10 * np.arange(19) + 8)
     np.testing.assert_allclose(y * 128, 10 * np.arange(12) + 8)
+
+
+# --- boxes as shares of cells ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["squash", "pad", "crop"])
+@pytest.mark.parametrize(("turns", "mirrored"), [(0, False), (1, False), (2, True), (3, False)])
+def test_the_shares_of_a_box_are_counted_by_points(turns, mirrored, way):
+    """A fine lattice of model points, each carried to the film and looked up in the box."""
+    placement = Placement.fit((60, 47), (32, 48), (8, 8), way, turns=turns, mirrored=mirrored)
+    box, points = (11.0, 3.0, 40.0, 51.0), 20
+    shares = placement.shares(box, placement.grid)
+    expected = np.zeros(placement.grid)
+    offsets = (np.arange(points) + 0.5) / points * 8
+    for row, column in np.ndindex(placement.grid):
+        model = np.stack(np.meshgrid(column * 8 + offsets, row * 8 + offsets), axis=-1)
+        x, y = np.moveaxis(placement.points_to_original(model), -1, 0)
+        expected[row, column] = ((x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])).mean()
+    np.testing.assert_allclose(shares, expected, atol=0.06)
+
+
+def test_the_shares_of_the_view_are_ones_also_where_patches_overlap():
+    height, width = OVERLAPPING.original
+    np.testing.assert_allclose(OVERLAPPING.shares((0, 0, width, height), OVERLAPPING.grid), 1)
+    halves = [OVERLAPPING.shares(box, OVERLAPPING.grid) for box in ((0, 0, 90, 128), (90, 0, 204, 128))]
+    np.testing.assert_allclose(halves[0] + halves[1], 1)
+    pixels = OVERLAPPING.shares((3, 5, 9, 6.5), OVERLAPPING.model)
+    assert pixels.sum() == pytest.approx(6 * 1.5)

@@ -309,6 +309,26 @@ class Placement:
         total = bands[0] @ standard.astype(np.float64) @ bands[1].T
         return np.divide(total, area, out=np.full(self.grid, np.nan), where=area > 0)
 
+    def shares(self, box: Box, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Share of each cell of a map that lies in a box of the original, [rows, columns], in [0, 1].
+
+        Args:
+            box: original pixels; what the model does not see of it belongs to no cell.
+            shape: (rows, columns) of the map.
+
+        Raises:
+            ValueError: a shape of neither the grid nor the model.
+        """
+        x0, y0, x1, y1 = self.box_to_model(box)
+        parts: list[NDArray[np.float64]] = []
+        for axis, (start, stop) in enumerate(((y0, y1), (x0, x1))):
+            edges = self._cells_from(shape, axis) + self.cell(shape)[axis] * np.arange(shape[axis] + 1.0)
+            if shape != self.model:  # the border of overlapping patches belongs to the outermost cells
+                edges[0], edges[-1] = 0.0, self._extent[axis]
+            inside = np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1])
+            parts.append(inside.clip(min=0) / np.diff(edges))
+        return parts[0][:, None] * parts[1]
+
     def pixels_to_grid(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mean of a model-pixel map [..., height, width] over each patch, [..., rows, columns]."""
         if self.cells is not None:

@@ -152,6 +152,31 @@ def test_every_way_answers_on_the_bundled_model(tiny, method):
     assert list(inside) == PHRASE.split()
 
 
+def test_the_words_of_a_place_are_sums_of_cells_that_add_up(tiny):
+    """Against a loop over points: each cell's value counts by the part of its area inside the box."""
+    found = matex.interactions(tiny, FILM.path, PHRASE, nodes=4)
+    height, width = found.placement.original
+    box = (width // 3, height // 5, width - 7, height // 2)
+    points = 8  # for each axis of a cell
+    sums, sizes = np.zeros(6), np.zeros(6)
+    _, rows, columns = found.values.shape
+    for row, column in itertools.product(range(rows), range(columns)):
+        y = (row + (np.arange(points) + 0.5) / points) * height / rows
+        x = (column + (np.arange(points) + 0.5) / points) * width / columns
+        inside = np.mean((y >= box[1]) & (y < box[3])) * np.mean((x >= box[0]) & (x < box[2]))
+        sums += inside * found.values[:, row, column]
+        sizes += inside * np.abs(found.values[:, row, column])
+    support = found.support(box)
+    scale = np.abs(found.values).sum((1, 2))
+    np.testing.assert_allclose([one.sum for one in support], sums, atol=0.01 * scale.max())
+    np.testing.assert_allclose([one.share for one in support], sizes / scale, atol=0.01)
+    parts = [found.support((0, 0, 100, height)), found.support((100, 0, width, height))]
+    np.testing.assert_allclose(
+        [left.sum + right.sum for left, right in zip(*parts, strict=True)], found.values.sum((1, 2)), atol=1e-6
+    )
+    assert [one.share for one in found.support((0, 0, width, height))] == pytest.approx([1.0] * 6)
+
+
 def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
     found = matex.interactions(tiny, FILM.path, PHRASE, nodes=48)
     again = matex.interactions(tiny, FILM.path, PHRASE, method=found.method, **found.parameters)

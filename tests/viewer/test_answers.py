@@ -1,5 +1,6 @@
 """What the server answers, without a browser."""
 
+import base64
 import io
 import json
 import time
@@ -182,3 +183,29 @@ def test_a_report_is_read_sentence_by_sentence(viewer):
 def test_the_scale_of_a_film_is_that_of_the_detector_unless_it_was_calibrated(viewer, tmp_path, dataset, spacing):
     data = written(dataset, tmp_path / "film.dcm").read_bytes()
     assert viewer.ask("POST", "api/films", data).json()["spacing"] == spacing
+
+
+def test_word_maps_and_the_words_of_a_place_are_those_of_python(viewer, film):
+    found = viewer.result("api/words", {"film": film, "text": PHRASE})
+    sample = next(sample for sample in samples() if sample.name == "left-lower-opacity")
+    expected = matex.interactions(matex.load("tiny"), sample.path, PHRASE, view=sample.view)
+    assert [word["name"] for word in found["words"]] == list(expected.words)
+    values = [np.frombuffer(base64.b64decode(word["grid"]["values"]), "<f4") for word in found["words"]]
+    np.testing.assert_allclose(np.reshape(values, expected.values.shape), expected.values, atol=1e-6)
+    ends = [pytest.approx(expected.values.min(), abs=1e-6), pytest.approx(expected.values.max(), abs=1e-6)]
+    assert all(word["range"] == ends for word in found["words"])  # one scale
+    answer = viewer.post("api/support", {"words": found["id"], "boxes": [[0.5, 0.25, 1, 0.75]]}).json()
+    assert answer["area"] == 0.25
+    for row, support in zip(answer["words"], expected.support((256, 128, 512, 384)), strict=True):
+        assert (row["word"], row["sum"], row["share"]) == (
+            support.word,
+            pytest.approx(support.sum, abs=1e-5),
+            pytest.approx(support.share, abs=1e-4),
+        )
+    assert viewer.post("api/support", {"words": "none", "boxes": [[0, 0, 1, 1]]}).status == 404
+    assert viewer.post("api/support", {"words": found["id"], "boxes": [[0, 0, 0, 1]]}).status == 422
+
+
+def test_the_words_of_a_method_without_word_scores_are_named_without_numbers(viewer, film):
+    found = viewer.result("api/explain", {"film": film, "text": "Opacity, left.", "method": "gradcam"})
+    assert found["words"] == [["Opacity", None], ["left", None]]

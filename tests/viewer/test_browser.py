@@ -218,6 +218,49 @@ def test_covering_a_region_by_drawing_shows_the_change_of_the_score(page):
     assert view(page, "boxes") == []
 
 
+def title(page):
+    return page.locator("[data-key=main] .tile-head b").inner_text()
+
+
+def test_a_word_shows_its_own_map_while_it_is_pointed_at_and_stays_when_chosen(page):
+    whole = view(page, "map.range")
+    page.locator("#words .word", has_text="opacity").hover()
+    until(page, "document.querySelector('[data-key=main] b').textContent === 'map of “opacity”'")
+    opacity = view(page, "map.grid.values[100]")
+    page.locator("#phrase").hover()
+    assert title(page) == "opacity in the left lower lung"
+    assert view(page, "map.range") == whole
+    page.locator("#words .word", has_text="lower").focus()  # by keys alone
+    assert title(page) == "map of “lower”"
+    assert view(page, "map.grid.values[100]") != opacity
+    page.keyboard.press("Enter")
+    page.locator("#phrase").focus()
+    assert title(page) == "map of “lower”"
+    assert page.locator("#words [aria-pressed=true]").inner_text().startswith("lower")
+    page.select_option("#words-method", "maskclip")
+    until(page, "document.querySelector('[data-key=main] .tile-head span').textContent.endsWith('maskclip')")
+    page.fill("#phrase", "opacity in the right lower lung")
+    page.click("#explain")
+    until(page, "document.querySelector('[data-key=main] b').textContent === 'opacity in the right lower lung'")
+    assert page.locator("#words [aria-pressed=true]").count() == 0
+
+
+def test_a_box_lists_the_words_that_it_supports(page):
+    page.click("#words-box")
+    stage = page.locator("[data-key=main] .film-stage")
+    for key in ("Shift+ArrowRight", "Enter", *["Shift+ArrowRight"] * 5, *["Shift+ArrowDown"] * 5, "Enter"):
+        stage.press(key)
+    page.wait_for_selector("#words-result table")
+    rows = page.locator("#words-result tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["opacity", "in", "the", "left", "lower", "lung"]
+    assert all(row.endswith("%") for row in rows)
+    (box,) = view(page, "boxes")
+    covered = round(100 * (box[2] - box[0]) * (box[3] - box[1]))
+    assert f"covers {covered} % of the film" in page.locator("#words-result").inner_text()
+    page.click("text=Remove the box")
+    assert view(page, "boxes") == []
+
+
 def test_a_region_covered_on_one_film_is_not_reported_on_another(page):
     held = []
     page.route("**/api/cover", lambda route: held.append(route))

@@ -353,10 +353,14 @@ def check_model(model: Any) -> None:
     raise InputError(f"Expected a model that matex.load returned, got {type(model).__name__}. Write {advice}.")
 
 
+WORD = re.compile(r"\w+(?:[-/'.]\w+)*")
+"""A word of a phrase; punctuation alone is none."""
+
+
 def words(text: str, spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    """Sum token scores over the words of the phrase, in reading order; punctuation alone is not a word."""
+    """Sum token scores over the words of the phrase, in reading order."""
     totals: list[tuple[str, float]] = []
-    for match in re.finditer(r"\w+(?:[-/'.]\w+)*", text):
+    for match in WORD.finditer(text):
         inside = [s for (a, b), s in zip(spans, scores, strict=True) if a < match.end() and b > match.start()]
         totals.append((match.group(), float(sum(inside))))
     return tuple(totals)

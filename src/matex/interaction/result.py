@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,20 @@ from matex.errors import InputError, shown
 from matex.geometry import Placement
 from matex.queries import Query
 from matex.results import DISCLAIMER, SaliencyMap
+
+
+class Support(NamedTuple):
+    """How much a part of the film and a word contribute together.
+
+    Args:
+        word: of the phrase.
+        sum: of the word's map inside, border cells by the share that lies inside; NaN where the model saw nothing.
+        share: of the word's absolute values that lies inside, in [0, 1]; NaN for a map of zeros.
+    """
+
+    word: str
+    sum: float
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +91,47 @@ class Interactions:
         Raises:
             InputError: a box without pixels of the film.
         """
+        left, top, right, bottom = self._pixels(box)
+        found: list[tuple[str, float]] = []
+        for word, image in zip(self.words, self._maps, strict=True):
+            part = image.raw[top:bottom, left:right]
+            found.append((word, float(np.nanmean(part)) if np.isfinite(part).any() else float("nan")))
+        return tuple(found)
+
+    def support(self, box: tuple[float, float, float, float]) -> tuple[Support, ...]:
+        """The words that a part of the film supports: what they contribute together, and the share of each word's map.
+
+        Sums of disjoint boxes add up. A share is to be read beside the share of the film that the box covers.
+
+        Args:
+            box: (x0, y0, x1, y1), original pixels.
+
+        Returns:
+            In reading order.
+
+        Raises:
+            InputError: a box without pixels of the film.
+
+        Examples:
+            >>> found = matex.interactions(model, film, "opacity in the left lung")
+            >>> [support.word for support in found.support((256, 256, 512, 512))]
+            ['opacity', 'in', 'the', 'left', 'lung']
+        """
+        left, top, right, bottom = self._pixels(box)
+        inside = self.placement.shares((left, top, right, bottom), self.values.shape[1:])
+        values = self.values.astype(np.float64)
+        sums = (values * inside).sum(axis=(1, 2)) if inside.any() else np.full(len(values), np.nan)
+        size = np.abs(values).sum(axis=(1, 2))
+        parts = (np.abs(values) * inside).sum(axis=(1, 2))
+        shares = np.divide(parts, size, out=np.full(len(values), np.nan), where=(size > 0) & inside.any())
+        return tuple(map(Support, self.words, sums.tolist(), shares.tolist()))
+
+    def _pixels(self, box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+        """A box as whole pixels of the film.
+
+        Raises:
+            InputError: a box without pixels of the film.
+        """
         x0, y0, x1, y1 = (float(value) for value in box)
         height, width = self.placement.original
         left, top, right, bottom = int(max(x0, 0)), int(max(y0, 0)), int(min(x1, width)), int(min(y1, height))
@@ -84,11 +139,7 @@ class Interactions:
             raise InputError(
                 f"Expected a box (x0, y0, x1, y1) with pixels of this film of {width} x {height}, got {shown(box)}."
             )
-        found: list[tuple[str, float]] = []
-        for word, image in zip(self.words, self._maps, strict=True):
-            part = image.raw[top:bottom, left:right]
-            found.append((word, float(np.nanmean(part)) if np.isfinite(part).any() else float("nan")))
-        return tuple(found)
+        return left, top, right, bottom
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; undefined numbers are None."""

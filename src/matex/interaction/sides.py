@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,10 +9,9 @@ import torch
 from torch import Tensor
 
 from matex.adapters.encoder import Staged, State
+from matex.adapters.model import WORD
 from matex.checks import check
 from matex.forward_pass import ForwardPass
-
-WORD = re.compile(r"\w+(?:[-/'.]\w+)*")
 
 
 def word_groups(text: str, spans: Sequence[tuple[int, int]], tokens: int) -> tuple[tuple[str, ...], Tensor]:

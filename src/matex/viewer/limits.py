@@ -21,6 +21,7 @@ class Limits:
         film_bytes: of their decoded pixels together.
         explanations: kept at the same time.
         explanation_bytes: of their films and maps in original pixels together.
+        interactions: word maps of an explanation, kept at the same time.
         waiting: jobs that may wait.
         connections: open at the same time.
         answer_seconds: how long a request waits for a short computation.
@@ -37,6 +38,7 @@ class Limits:
     film_bytes: int = 512 << 20
     explanations: int = 64
     explanation_bytes: int = 1 << 30
+    interactions: int = 16
     waiting: int = 24
     connections: int = 96
     answer_seconds: float = 60.0

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from matex.images import Film
+from matex.interaction import Interactions
 from matex.viewer.limits import Limits
 from matex.viewer.results import Explained
 
@@ -82,12 +83,17 @@ class Kept(NamedTuple):
 
 
 class Memory:
-    """Films and explanations of one run of the server."""
+    """Films, explanations and word maps of one run of the server."""
 
     def __init__(self, limits: Limits) -> None:
         self.films: Recent[Kept] = Recent(limits.films, limits.film_bytes, lambda kept: kept.bytes)
         self.explanations: Recent[Explained] = Recent(
             limits.explanations, limits.explanation_bytes, lambda explained: explained.bytes
+        )
+        self.interactions: Recent[Interactions] = Recent(
+            limits.interactions,
+            limits.explanation_bytes,
+            lambda found: found.query.film.pixels.nbytes + found.values.nbytes,
         )
 
     def keep_film(self, film: Film, dicom: bytes | None = None) -> str:

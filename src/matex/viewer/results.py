@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.adapters.model import WORD
+from matex.geometry import Box
+from matex.interaction import Interactions
 from matex.phrases import Mention, claim, parse, sentences
 from matex.render.colormap import ColourScale
 from matex.render.film_data import grid_data, map_data
@@ -62,7 +65,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
             "seconds": explanation.computation.seconds,
             "degenerate": image.degenerate,
             "notes": explanation.notes,
-            "words": explanation.words,
+            "words": explanation.words or [(match.group(), None) for match in WORD.finditer(explanation.text)],
             "mentions": mentions_data(explanation.regions),
             "map": map_data(final_layer(explanation), image.placement),
             "layers": [
@@ -93,6 +96,35 @@ def _live(explained: Explained) -> dict[str, Any] | None:
         "prior": grid_data(unit) if known else None,
         "attention": {**grid_data(attention.reshape(blocks * rows, columns)), "blocks": blocks},
     }
+
+
+def words_data(key: str, found: Interactions) -> dict[str, Any]:
+    """The maps of single words, on one scale."""
+    scale = ColourScale.of(found.values)
+    return plain(
+        {
+            "id": key,
+            "method": found.method,
+            "report": found.report,
+            "words": [
+                map_data(Layer(word, f"the map of {word}", grid, scale), found.placement)
+                for word, grid in zip(found.words, found.values, strict=True)
+            ],
+        }
+    )
+
+
+def support_data(found: Interactions, box: Box) -> dict[str, Any]:
+    """What a box supports, and the share of the film that it covers.
+
+    Args:
+        found: maps of the words.
+        box: fractions of the film as it lies.
+    """
+    height, width = found.placement.original
+    x0, y0, x1, y1 = box
+    rows = found.support((x0 * width, y0 * height, x1 * width, y1 * height))
+    return plain({"area": (x1 - x0) * (y1 - y0), "words": [row._asdict() for row in rows]})
 
 
 def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from matex.audits import audit
 from matex.catalog import methods
 from matex.errors import InputError
 from matex.images import is_dicom
+from matex.interaction.ways import WAYS
 from matex.pipeline import check_method, check_phrase
 from matex.render.film_data import palettes
 from matex.results import DISCLAIMER, Explanation
@@ -28,11 +29,13 @@ from matex.viewer.memory import Forgotten, Memory
 from matex.viewer.models import Models
 from matex.viewer.page import Page
 from matex.viewer.requests import Fields, Refused, read_body, read_json
-from matex.viewer.results import Explained, audit_data, explanation_data, reading_data
+from matex.viewer.results import Explained, audit_data, explanation_data, reading_data, support_data, words_data
 
 T = TypeVar("T")
 POLL_SECONDS = 0.25
 """How long an answer about a job waits for a change."""
+SLOW_WORDS = {"banzhaf", "shapley"}
+"""Ways to word maps that run the model many times."""
 RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), ("chest", "natural")
 
 
@@ -60,6 +63,8 @@ class Viewer:
             Route("/api/read", self.read, methods=post),
             Route("/api/explain", self.explain, methods=post),
             Route("/api/audit", self.audit, methods=post),
+            Route("/api/words", self.words, methods=post),
+            Route("/api/support", self.support, methods=post),
             Route("/api/yardstick", self.yardstick, methods=post),
             Route("/api/scores", self.scores, methods=post),
             Route("/api/cover", self.cover, methods=post),
@@ -89,6 +94,7 @@ class Viewer:
                 "disclaimer": DISCLAIMER,
                 "models": list(self.models.names),
                 "methods": self._methods,
+                "ways": [{"name": name, "slow": name in SLOW_WORDS} for name in WAYS],
                 "refusals": await self._answer("methods of the model", lambda: self.models.refusals(model)),
                 "films": [
                     {"name": name, "phrase": sample.demo_phrase, "view": sample.view, "normal": sample.normal}
@@ -146,14 +152,13 @@ class Viewer:
         film, name, question = self._question(fields)
         method, parameters = fields.text("method", 100, "matex"), fields.mapping("parameters")
         check_method(method)
-        lane: Lane = "slow" if any(one["slow"] for one in self._methods if one["name"] == method) else "fast"
 
         def compute() -> dict[str, Any]:
             found, attention = work.explain(self.models[name], question, method, parameters)
             explained = Explained(film, name, found, attention)
             return explanation_data(self.memory.explanations.add(explained), explained)
 
-        return self._started(f"{method}: {question.text}", compute, lane)
+        return self._started(f"{method}: {question.text}", compute, self._lane(method))
 
     async def audit(self, request: Request) -> Response:
         explained = self.memory.explanations[(await self._json(request)).text("explanation", 100)]
@@ -174,6 +179,23 @@ class Viewer:
             )
 
         return self._started(f"audit of {found.method}: {found.text}", compute, "slow")
+
+    async def words(self, request: Request) -> Response:
+        fields = await self._json(request)
+        _, name, question = self._question(fields)
+        method = fields.text("method", 100, "second-order")
+
+        def compute() -> dict[str, Any]:
+            found = work.word_maps(self.models[name], question, method)
+            return words_data(self.memory.interactions.add(found), found)
+
+        return self._started(f"words by {method}: {question.text}", compute, self._lane(method))
+
+    async def support(self, request: Request) -> Response:
+        fields = await self._json(request)
+        found = self.memory.interactions[fields.text("words", 100)]
+        (box,) = fields.boxes("boxes", 1)
+        return JSONResponse(await self._answer("summing maps", lambda: support_data(found, box)))
 
     async def yardstick(self, request: Request) -> Response:
         _, name, question = self._question(await self._json(request))
@@ -253,6 +275,11 @@ class Viewer:
         if not keys:
             raise InputError("Expected at least one explanation, got none.")
         return [self.memory.explanations[key].explanation for key in keys]
+
+    def _lane(self, method: str) -> Lane:
+        """Where a method is computed: those that run the model many times have a thread of their own."""
+        slow = {one["name"] for one in self._methods if one["slow"]} | SLOW_WORDS
+        return "slow" if method in slow else "fast"
 
     def _model(self, name: str) -> Model:
         return self.models[name]

@@ -17,6 +17,7 @@ from matex.audits.regions import film_pixels, likeness, stays
 from matex.errors import InputError
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
+from matex.interaction import Interactions, interactions
 from matex.phrases import polarity
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, score, trace_query
@@ -65,6 +66,17 @@ def _attention(traced: Traced, method: str, parameters: Mapping[str, Any]) -> ND
     trace = traced.trace.image
     rows = [trace.to_grid(trace.attention_row(block).mean(dim=1))[0] for block in range(trace.depth)]
     return torch.stack(rows).detach().to("cpu", torch.float32).numpy()
+
+
+def word_maps(model: Model, question: Question, method: str) -> Interactions:
+    """Which word of the phrase goes with which place.
+
+    Raises:
+        InputError: a phrase that the model cannot read, or a method that knows no phrase.
+        UnknownName: no such method.
+        UnsupportedModel: a model without what the method needs.
+    """
+    return interactions(model, question.film, question.text, method, resize=question.resize, domain=question.domain)
 
 
 def yardstick(model: Model, question: Question) -> list[Scored]:

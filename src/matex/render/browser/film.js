@@ -1,5 +1,7 @@
 // The film component: a film and its map on canvases, with zoom, pan, window and level, and values under the cursor.
 // The viewer, the reports and notebooks share it.
+import { Gestures, clamp } from "./gestures.js";
+import { GreyPicture } from "./grey.js";
 import { Scale, colourTable, paint, palette, placeName, valueAt } from "./maps.js";
 import { drawMarks, inside } from "./marks.js";
 
@@ -33,22 +35,20 @@ export class FilmView {
     this.dirty = new Set();
     this.onbox = null; // called with a box that was drawn
     this.build();
-    this.listen();
+    this.gestures = new Gestures(this);
+    new ResizeObserver(() => this.draw("film", "map", "marks")).observe(this.stage);
   }
 
   // ------------------------------------------------------------------------------------------------------- contents
 
   // picture: an image that has loaded; film: as film_data describes it; palettes: anchors by name.
   setFilm(picture, film, palettes) {
-    this.picture = picture;
+    this.picture = new GreyPicture(picture);
     this.film = film;
     this.palettes = Object.fromEntries(Object.entries(palettes).map(([name, anchors]) => [name, palette(anchors)]));
     this.pixels = null;
     this.lines = null;
     this.view = { zoom: 1, x: 0.5, y: 0.5 };
-    this.grey = document.createElement("canvas");
-    this.grey.width = picture.naturalWidth ?? picture.width;
-    this.grey.height = picture.naturalHeight ?? picture.height;
     this.draw("film", "map", "marks");
   }
 
@@ -137,103 +137,6 @@ export class FilmView {
     for (const other of Object.keys(TOOLS)) this.buttons[other]?.setAttribute("aria-pressed", String(other === name));
   }
 
-  // --------------------------------------------------------------------------------------------------------- events
-
-  listen() {
-    new ResizeObserver(() => this.draw("film", "map", "marks")).observe(this.stage);
-    this.stage.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
-    this.stage.addEventListener("pointerdown", (event) => this.pressed(event));
-    this.stage.addEventListener("pointermove", (event) => this.moved(event));
-    this.stage.addEventListener("pointerup", () => this.released());
-    this.stage.addEventListener("pointercancel", () => { this.drag = null; });
-    this.stage.addEventListener("pointerleave", () => { if (!this.drag) this.setPoint(null); });
-    this.stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    this.stage.addEventListener("dblclick", () => this.setView({ zoom: 1, x: 0.5, y: 0.5 }));
-    this.stage.addEventListener("keydown", (event) => this.typed(event));
-    this.stage.addEventListener("keyup", (event) => { if (event.key === " ") this.setLookEverywhere({ hidden: false }); });
-  }
-
-  wheeled(event) {
-    const wanted = this.options.wheel === "always" || event.ctrlKey || this.stage.matches(":focus");
-    if (!wanted || !this.film) return;
-    event.preventDefault();
-    this.zoomBy(Math.exp(-event.deltaY / 400), this.fractions(event));
-  }
-
-  pressed(event) {
-    if (!this.film) return;
-    this.stage.focus({ preventScroll: true });
-    this.stage.setPointerCapture(event.pointerId);
-    const tool = event.button === 2 || event.shiftKey ? "window" : this.tool;
-    this.drag = { tool, x: event.clientX, y: event.clientY, view: { ...this.view }, window: { ...this.window },
-      from: this.fractions(event) };
-  }
-
-  moved(event) {
-    if (!this.film) return;
-    const drag = this.drag;
-    if (!drag) return this.setPoint(this.fractions(event));
-    const across = event.clientX - drag.x, down = event.clientY - drag.y;
-    if (drag.tool === "window") {
-      this.setWindow({ level: drag.window.level + down / 2, width: Math.max(2, drag.window.width + across) });
-    } else if (drag.tool === "pan") {
-      const { scale } = this.frame();
-      this.setView({ ...drag.view, x: drag.view.x - across / (this.film.width * scale),
-        y: drag.view.y - down / (this.film.height * scale) });
-    } else {
-      this.drawn = box(drag.from, this.fractions(event));
-      this.draw("marks");
-    }
-    return undefined;
-  }
-
-  released() {
-    this.drag = null;
-    if (this.drawn && this.drawn[2] - this.drawn[0] > 0.005 && this.drawn[3] - this.drawn[1] > 0.005) {
-      this.onbox?.(this.drawn, this.tool);
-    }
-    this.drawn = null;
-    this.draw("marks");
-  }
-
-  typed(event) {
-    if (!this.film || event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const actions = {
-      "+": () => this.zoomBy(1.25), "=": () => this.zoomBy(1.25), "-": () => this.zoomBy(0.8),
-      "0": () => this.setView({ zoom: 1, x: 0.5, y: 0.5 }),
-      i: () => this.invert(), m: () => this.toggleMap(), w: () => this.setWindow({ level: 127.5, width: 255 }),
-      " ": () => this.setLookEverywhere({ hidden: true }),
-      Enter: () => this.corner(), Escape: () => { this.first = null; this.setPoint(null); },
-    };
-    if (step && event.shiftKey) {
-      const { scale } = this.frame();
-      const from = this.point ?? [this.view.x, this.view.y];
-      this.setPoint([clamp(from[0] + (step[0] * 12) / (this.film.width * scale), 0, 1),
-        clamp(from[1] + (step[1] * 12) / (this.film.height * scale), 0, 1)], true);
-    } else if (step) {
-      this.setView({ ...this.view, x: this.view.x + step[0] * 0.08 / this.view.zoom,
-        y: this.view.y + step[1] * 0.08 / this.view.zoom });
-    } else {
-      const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-      if (!action) return;
-      action();
-    }
-    event.preventDefault();
-  }
-
-  // Draw a box without a pointer: Enter at one corner, Enter at the other.
-  corner() {
-    if (!this.point || !this.options.tools.includes(this.tool)) return;
-    if (!this.first) {
-      this.first = this.point;
-      this.spoken.textContent = "first corner; move the reading point and press Enter again";
-    } else {
-      this.onbox?.(box(this.first, this.point), this.tool);
-      this.first = null;
-    }
-  }
-
   // ----------------------------------------------------------------------------------------------------------- state
 
   zoomBy(factor, at = [this.view.x, this.view.y]) {
@@ -308,16 +211,8 @@ export class FilmView {
     }
     const [column, row] = [Math.floor(x * this.film.width), Math.floor(y * this.film.height)];
     parts.push(`x ${column}, y ${row}`);
-    if (this.options.grey) parts.push(`grey ${this.greyAt(x, y)}`);
+    if (this.options.grey) parts.push(`grey ${this.picture.at(x, y)}`);
     return parts.filter(Boolean).join(" · ");
-  }
-
-  greyAt(x, y) {
-    this.source ??= sourcePixels(this.picture, this.grey.width, this.grey.height);
-    const column = Math.min(Math.floor(x * this.grey.width), this.grey.width - 1);
-    const row = Math.min(Math.floor(y * this.grey.height), this.grey.height - 1);
-    const at = 4 * (row * this.grey.width + column);
-    return this.source.data[at];
   }
 
   // -------------------------------------------------------------------------------------------------------- drawing
@@ -372,36 +267,12 @@ export class FilmView {
   }
 
   drawFilm({ width, height, scale, left, top }, ratio) {
-    if (!this.pixels) this.applyWindow();
+    this.pixels ??= this.picture.windowed(this.window, this.inverted);
     const context = this.films.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
     context.drawImage(this.pixels, left, top, this.film.width * scale, this.film.height * scale);
-  }
-
-  // The picture with window, level and inversion, at its own resolution.
-  applyWindow() {
-    const { level, width } = this.window;
-    if (!this.inverted && level === 127.5 && width === 255) {
-      this.pixels = this.picture;
-      return;
-    }
-    this.source ??= sourcePixels(this.picture, this.grey.width, this.grey.height);
-    const table = Uint8ClampedArray.from({ length: 256 }, (_, value) => {
-      const shown = ((value - level) / width + 0.5) * 255;
-      return this.inverted ? 255 - clamp(shown, 0, 255) : shown;
-    });
-    const target = new ImageData(this.grey.width, this.grey.height);
-    const from = this.source.data, to = target.data;
-    for (let i = 0; i < from.length; i += 4) {
-      to[i] = table[from[i]];
-      to[i + 1] = table[from[i + 1]];
-      to[i + 2] = table[from[i + 2]];
-      to[i + 3] = 255;
-    }
-    this.grey.getContext("2d").putImageData(target, 0, 0);
-    this.pixels = this.grey;
   }
 
   drawMap({ width, height, scale, left, top }, ratio) {
@@ -427,23 +298,6 @@ export class FilmView {
 const TOOLS = {
   pan: { label: "Pan", title: "drag to pan" },
   window: { label: "Window", title: "drag up and down for the level, left and right for the window (also with the right button)" },
+  words: { label: "Words", title: "drag a box to see which words of the phrase it supports" },
   cover: { label: "Cover", title: "drag a box to cover a region, and see how the score changes" },
 };
-
-function sourcePixels(picture, width, height) {
-  const canvas = document.createElement("canvas");
-  canvas.width = width;
-  canvas.height = height;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(picture, 0, 0);
-  return context.getImageData(0, 0, width, height);
-}
-
-function box(from, to) {
-  const edge = (i, pick) => clamp(pick(from[i], to[i]), 0, 1);
-  return [edge(0, Math.min), edge(1, Math.min), edge(0, Math.max), edge(1, Math.max)];
-}
-
-function clamp(value, low, high) {
-  return Math.min(Math.max(value, low), high);
-}

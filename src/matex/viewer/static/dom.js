@@ -23,6 +23,11 @@ function assign(made, properties) {
   }
 }
 
+export function setTheme(theme) {
+  document.documentElement.dataset.theme = theme === "light" ? "light" : "dark";
+  byId("theme").textContent = theme === "light" ? "Dark" : "Light";
+}
+
 export function say(text) {
   byId("spoken").textContent = text;
 }

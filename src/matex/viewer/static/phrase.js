@@ -50,16 +50,3 @@ export function listSentences(host, sentences, onchoice) {
     return element("li", {}, button);
   }));
 }
-
-export function drawWords(host, legend, words, method) {
-  const largest = Math.max(...words.map(([, score]) => Math.abs(score ?? 0)), 0) || 1;
-  host.replaceChildren(...words.map(([word, score]) => {
-    const chip = element("span", { className: "word", textContent: word });
-    chip.append(element("small", { textContent: score === null ? "undefined" : score.toPrecision(2) }));
-    const strength = (Math.abs(score ?? 0) / largest) * 0.42;
-    chip.style.background = `rgba(var(${(score ?? 0) >= 0 ? "--plus" : "--minus"}), ${strength.toFixed(2)})`;
-    return chip;
-  }));
-  legend.textContent = words.length ? "Raw attribution. Amber raises the score, blue lowers it."
-    : `${method} does not score words.`;
-}

@@ -1,14 +1,15 @@
 // The page: one state, and what happens when a person changes it.
-import { get, picture, post, run, save, upload } from "./api.js";
-import { drawAudit, drawCovered } from "./audit.js";
+import { get, picture, post, run, upload } from "./api.js";
 import { Comparison } from "./compare.js";
-import { byId, element, fixed, say, signed } from "./dom.js";
-import { linkTo, linkedState } from "./link.js";
+import { byId, element, fixed, say, setTheme, signed } from "./dom.js";
+import { Keep } from "./keep.js";
+import { linkedState, restore } from "./link.js";
 import { ShownMap, drawBar, mapControls } from "./live.js";
-import { placeName } from "./maps.js";
-import { drawWords, explainMentions, listSentences, underline } from "./phrase.js";
+import { explainMentions, listSentences, underline } from "./phrase.js";
+import { Questions } from "./question.js";
 import { Running } from "./running.js";
 import { Stage } from "./stage.js";
+import { Words } from "./words.js";
 import { drawYardstick, judged } from "./yardstick.js";
 
 const HINT = "Read values under the cursor. Drag pans, right drag windows, wheel zooms, space hides the map.";
@@ -21,8 +22,10 @@ class Viewer {
     this.comparison = new Comparison(byId("panel-compare"), this);
     this.film = null;
     this.shown = null; // ShownMap of the newest explanation
-    this.covered = [];
     this.running = new Running(byId("progress"));
+    this.questions = new Questions(this);
+    this.words = new Words(this);
+    this.keep = new Keep(this);
   }
 
   // ---------------------------------------------------------------------------------------------------------- start
@@ -38,7 +41,8 @@ class Viewer {
       option.title = reason ?? methods.find((method) => method.name === option.value).summary;
     }
     byId("method").value = "matex";
-    this.addDownloads();
+    this.words.build();
+    this.keep.build();
     this.listen();
   }
 
@@ -53,9 +57,7 @@ class Viewer {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.guarded(() => this.explain());
     });
     byId("phrase").addEventListener("input", () => this.readSoon());
-    byId("audit").addEventListener("click", () => this.guarded(() => this.audit()));
-    byId("cover").addEventListener("click", () => this.startCovering());
-    byId("copy-link").addEventListener("click", () => this.guarded(() => this.copyLink()));
+    this.questions.listen();
     byId("mode-explain").addEventListener("click", () => this.setMode("explain"));
     byId("mode-compare").addEventListener("click", () => this.setMode("compare"));
     byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
@@ -77,47 +79,6 @@ class Viewer {
       films.classList.remove("dropping");
       if (event.dataTransfer.files.length) this.guarded(() => this.openFile(event.dataTransfer.files[0]));
     });
-  }
-
-  async restore(state) {
-    setTheme(state.theme ?? "dark");
-    if (state.film?.bundled) await this.openBundled(state.film.bundled, false);
-    else if (state.film?.id) await this.show(await get(`api/films/${encodeURIComponent(state.film.id)}`), null);
-    else {
-      await this.openBundled(this.facts.films.find((film) => film.name === "left-lower-opacity")?.name ?? this.facts.films[0].name);
-      return;
-    }
-    byId("phrase").value = state.phrase ?? byId("phrase").value;
-    byId("method").value = state.method ?? "matex";
-    byId("model").value = state.model ?? this.facts.models[0];
-    Object.assign(this.look, state.look ?? {});
-    await this.read();
-    await this.explain();
-    if (this.shown && state.settings) {
-      Object.assign(this.shown.settings, state.settings);
-      this.shown.layer = state.layer ?? "map";
-      this.drawControls();
-      this.redraw();
-    }
-    const view = this.main()?.view;
-    if (view && state.window) view.setWindow(state.window);
-    if (view && state.view) view.setView(state.view);
-    if (view && state.inverted) view.invert();
-    if (state.mode === "compare") {
-      this.setMode("compare");
-      await this.comparison.restore(state.compare ?? {});
-    }
-  }
-
-  state() {
-    const view = this.main()?.view;
-    return {
-      film: this.film.bundled ? { bundled: this.film.bundled } : { id: this.film.id },
-      phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
-      look: this.look, settings: this.shown?.live ? this.shown.settings : undefined, layer: this.shown?.layer,
-      view: view?.view, window: view?.window, inverted: view?.inverted, theme: document.documentElement.dataset.theme,
-      mode: this.mode, compare: this.comparison.state(),
-    };
   }
 
   // ---------------------------------------------------------------------------------------------------------- films
@@ -148,8 +109,8 @@ class Viewer {
     this.film = { ...film, bundled };
     this.image = await picture(film);
     this.shown = null;
-    this.covered = [];
-    byId("audit-result").replaceChildren();
+    this.questions.clear();
+    this.words.clear();
     this.stage.keep(() => false);
     this.addMain();
     const size = `${film.width} x ${film.height}`;
@@ -169,8 +130,8 @@ class Viewer {
   }
 
   addMain() {
-    const tile = this.stage.tile("main", this.film, this.image, { label: "film with its map", tools: ["cover"], hint: HINT });
-    tile.view.onbox = (box) => this.guarded(() => this.cover(box));
+    const tile = this.stage.tile("main", this.film, this.image, { label: "film with its map", tools: ["cover", "words"], hint: HINT });
+    tile.view.onbox = (box, tool) => this.guarded(() => (tool === "words" ? this.words.support(box) : this.questions.cover(box)));
     tile.view.setLook(this.look);
     tile.entitle(this.film.name, "no map yet");
     return tile;
@@ -233,8 +194,8 @@ class Viewer {
     if (before?.live && this.shown.live && before.explanation.model === found.model && before.explanation.method === method) {
       this.shown.settings = { ...before.settings };
     }
-    this.covered = [];
-    byId("audit-result").replaceChildren();
+    this.questions.clear();
+    this.words.clear();
     this.showBefore(before);
     if (this.main()) this.drawResult(); // else setMode draws it on return
     await this.drawYardstick();
@@ -271,13 +232,12 @@ class Viewer {
     const cards = ["score-card", "question-card", "words-card", "map-card", "save-card"];
     for (const id of cards) byId(id).hidden = !this.shown;
     byId("notes-card").hidden = !this.shown?.explanation.notes.length;
-    this.drawCovered();
+    this.drawBoxes();
     if (!this.shown) return;
     const { explanation } = this.shown;
     byId("score").textContent = fixed(explanation.score);
     byId("notes").replaceChildren(...explanation.notes.map((note) => element("li", { textContent: note })));
-    drawWords(byId("words"), byId("words-legend"), explanation.words, explanation.method);
-    this.main().entitle(explanation.text, `${explanation.method}, score ${fixed(explanation.score)}`);
+    this.words.draw(explanation);
     this.drawControls();
     this.redraw();
     say(`score ${fixed(explanation.score)} for ${explanation.text}`);
@@ -288,9 +248,14 @@ class Viewer {
     mapControls(hosts, this.shown, this.look, this.facts.palettes, () => this.redraw(), (changes) => this.relook(changes));
   }
 
+  // The map on the main tile: that of a word where one is chosen, else the explanation's.
   redraw() {
-    const map = this.shown.map();
-    const { view } = this.main();
+    const tile = this.main();
+    if (!tile || !this.shown) return;
+    const { explanation } = this.shown, word = this.words.chosenMap();
+    const map = word?.map ?? this.shown.map(), { view } = tile;
+    if (word) tile.entitle(`map of “${word.word}”`, `in “${explanation.text}”, ${map.name}`);
+    else tile.entitle(explanation.text, `${explanation.method}, score ${fixed(explanation.score)}`);
     view.setMap(map);
     view.setOutline(this.look.outline ? this.shown.outline() : null);
     drawBar(byId("bar"), map, this.look, this.facts.palettes);
@@ -302,7 +267,24 @@ class Viewer {
     Object.assign(this.look, changes);
     for (const tile of this.stage.tiles) tile.view.setLook(changes);
     this.main().view.setOutline(this.look.outline ? this.shown.outline() : null);
-    if ("palette" in changes) drawBar(byId("bar"), this.shown.map(), this.look, this.facts.palettes);
+    if ("palette" in changes) this.redraw();
+  }
+
+  // What was covered, and the place whose words are listed.
+  drawBoxes() {
+    this.main()?.view.setBoxes([...this.questions.boxes, ...this.words.boxes]);
+  }
+
+  // Choose a tool of the main film, or put it away.
+  useTool(name, instruction) {
+    const { view } = this.main();
+    view.setTool(view.tool === name ? "pan" : name);
+    for (const [tool, button] of [["cover", "cover"], ["words", "words-box"]]) {
+      byId(button).setAttribute("aria-pressed", String(view.tool === tool));
+    }
+    if (view.tool !== name) return;
+    say(instruction);
+    view.stage.focus();
   }
 
   async drawYardstick() {
@@ -313,85 +295,6 @@ class Viewer {
     if (this.shown !== shown) return;
     drawYardstick(byId("yardstick"), rows);
     byId("yardstick-words").replaceChildren(...judged(rows));
-  }
-
-  // ------------------------------------------------------------------------------------------------------ questions
-
-  async audit() {
-    await this.explaining;
-    const { shown } = this;
-    const { explanation } = await this.current();
-    const found = await this.running.compute((signal, onprogress) =>
-      run("api/audit", { explanation: explanation.id }, onprogress, signal), "audit …");
-    if (!found || this.shown !== shown) return;
-    drawAudit(byId("audit-result"), found, (control) => {
-      this.stage.keep((tile) => tile.key === "main");
-      if (control) this.showBeside("control", control.title, control.score, control.shown);
-    });
-    say(`audit: ${found.summary}`);
-  }
-
-  startCovering() {
-    const { view } = this.main();
-    view.setTool(view.tool === "cover" ? "pan" : "cover");
-    byId("cover").setAttribute("aria-pressed", String(view.tool === "cover"));
-    if (view.tool === "cover") {
-      say("drag a box on the film, or move the reading point with Shift and arrows and press Enter at two corners");
-      view.stage.focus();
-    }
-  }
-
-  async cover(box) {
-    const { shown } = this;
-    if (!shown) return;
-    const boxes = [...this.covered.map((row) => row.box), box];
-    const { before, after } = await post("api/cover", { ...this.shownQuestion(), boxes });
-    if (this.shown !== shown) return;
-    const place = placeName(this.film, (box[0] + box[2]) / 2, (box[1] + box[3]) / 2) || "region";
-    this.covered.push({ box, before: this.covered.at(-1)?.after ?? before, after, place });
-    this.drawCovered();
-  }
-
-  drawCovered() {
-    drawCovered(byId("cover-result"), this.covered, () => {
-      this.covered = [];
-      this.drawCovered();
-    });
-    this.main()?.view.setBoxes(this.covered.map((row) => row.box));
-  }
-
-  // ----------------------------------------------------------------------------------------------------------- keep
-
-  // The explanation as shown: computed anew on the server where the weights were moved.
-  async current() {
-    if (!this.shown.changed) return this.shown;
-    const { explanation, parameters } = this.shown;
-    const found = await this.running.compute((signal, onprogress) => run("api/explain",
-      { ...this.shownQuestion(), method: explanation.method, parameters }, onprogress, signal), "computing …");
-    if (!found) throw new DOMException("cancelled", "AbortError");
-    return new ShownMap(found);
-  }
-
-  addDownloads() {
-    const labels = { "report.html": "Report", "overlay.png": "Picture", "panel.png": "Panel", "image_map.npy": "Map (NPY)",
-      "explanation.json": "Record (JSON)", "grids.npz": "Terms (NPZ)",
-      "dicom.zip": "DICOM" };
-    byId("downloads").replaceChildren(...this.facts.files.map((kind) => {
-      const button = element("button", { type: "button", textContent: labels[kind] ?? kind, title: kind });
-      button.dataset.kind = kind;
-      button.addEventListener("click", () => this.guarded(async () =>
-        save(`api/explanations/${(await this.current()).explanation.id}/${kind}`, kind)));
-      return button;
-    }));
-  }
-
-  async copyLink() {
-    const address = linkTo(this.state());
-    await navigator.clipboard.writeText(address).catch(() => { location.hash = new URL(address).hash; });
-    const button = byId("copy-link");
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy link"; }, 1500);
-    say("link copied");
   }
 
   // ---------------------------------------------------------------------------------------------------------- modes
@@ -430,12 +333,7 @@ function fill(select, options) {
   select.replaceChildren(...options.map(([value, label]) => element("option", { value, textContent: label })));
 }
 
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme === "light" ? "light" : "dark";
-  byId("theme").textContent = theme === "light" ? "Dark" : "Light";
-}
-
 const viewer = new Viewer(await get("api/start"));
 viewer.build();
-await viewer.guarded(() => viewer.restore(linkedState()));
+await viewer.guarded(() => restore(viewer, linkedState()));
 document.documentElement.dataset.ready = "yes";
