@@ -285,5 +285,9 @@ def test_the_shares_of_the_view_are_ones_also_where_patches_overlap():
     np.testing.assert_allclose(OVERLAPPING.shares((0, 0, width, height), OVERLAPPING.grid), 1)
     halves = [OVERLAPPING.shares(box, OVERLAPPING.grid) for box in ((0, 0, 90, 128), (90, 0, 204, 128))]
     np.testing.assert_allclose(halves[0] + halves[1], 1)
+    x, y = OVERLAPPING.cell_centre(OVERLAPPING.grid, 2, 5)
+    inside = OVERLAPPING.shares((x - 5, y - 5, x + 5, y + 5), OVERLAPPING.grid)
+    assert inside[2, 5] == pytest.approx(1)
+    assert inside.sum() == pytest.approx(1)
     pixels = OVERLAPPING.shares((3, 5, 9, 6.5), OVERLAPPING.model)
     assert pixels.sum() == pytest.approx(6 * 1.5)

@@ -138,6 +138,13 @@ class Placement:
         upright = np.rot90(values, self.turns)
         return upright[:, ::-1] if self.mirrored else upright
 
+    def cell_centre(self, shape: tuple[int, ...], row: int, column: int) -> tuple[float, float]:
+        """(x, y) of the centre of one value of a map, original pixels."""
+        height, width = self.cell(shape)
+        y, x = (row + 0.5) * height + self._cells_from(shape, 0), (column + 0.5) * width + self._cells_from(shape, 1)
+        found = self.points_to_original(np.array([x, y]))
+        return (float(found[0]), float(found[1]))
+
     def unseen(self) -> dict[str, float]:
         """Share of the original outside the model's view at each edge, as the film lies; others left out.
 

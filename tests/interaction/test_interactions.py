@@ -177,6 +177,17 @@ def test_the_words_of_a_place_are_sums_of_cells_that_add_up(tiny):
     assert [one.share for one in found.support((0, 0, width, height))] == pytest.approx([1.0] * 6)
 
 
+def test_the_page_is_one_file_that_escapes_and_states_the_strongest_place(tiny, tmp_path):
+    found = matex.interactions(tiny, FILM.path, "<b>opacity</b> in the left lung", nodes=4)
+    html = (found.save(tmp_path / "out") / "interactions.html").read_text(encoding="utf-8")
+    assert "<b>opacity" not in html
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org", "")
+    row, column = np.unravel_index(np.abs(found.values[1]).argmax(), found.values[1].shape)
+    x, y = found.placement.cell_centre(found.values[1].shape, int(row), int(column))
+    assert found.of(1).raw[int(y), int(x)] == pytest.approx(found.values[1, row, column], rel=0.1)
+    assert f"<td>{round(x)}, {round(y)}</td>" in html
+
+
 def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
     found = matex.interactions(tiny, FILM.path, PHRASE, nodes=48)
     again = matex.interactions(tiny, FILM.path, PHRASE, method=found.method, **found.parameters)
@@ -294,7 +305,7 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
     told = capsys.readouterr().out
     assert "opacity" in told
     assert "closed form error" in told
-    assert {file.name for file in out.iterdir()} == {"interactions.json", "interactions.npy", "interactions.png"}
+    assert {file.name for file in out.iterdir()} == {f"interactions.{kind}" for kind in ("html", "json", "npy", "png")}
     assert command([*film, "-m", "grad-eclip", "-p", "layers=2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"]["layers"] == 2
     assert command(["interactions", str(FILM.path), str(FILM.path)]) == 2

@@ -42,8 +42,8 @@ def interactions(
 ) -> None:
     """Show which word goes with which place.
 
-    Writes interactions.json, interactions.npy (word, rows, columns) and interactions.png, a picture for each word on
-    one scale.
+    Writes interactions.html, interactions.json, interactions.npy (word, rows, columns) and interactions.png, a picture
+    for each word on one scale.
     """
     import matex
     from matex.files import check_folder

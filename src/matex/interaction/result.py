@@ -156,12 +156,15 @@ class Interactions:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write interactions.json, interactions.npy (the matrix) and interactions.png (a picture for each word).
+        """Write interactions.html, interactions.json, interactions.npy (the matrix) and interactions.png.
+
+        The picture has one film for each word; the page holds it too, with the film to look closer and the numbers.
 
         Raises:
             InputError: a folder that cannot be made or written to.
         """
         from matex.files import writing
+        from matex.render.interactions import page
         from matex.render.words import word_grid
         from matex.serialise import strict_json
 
@@ -170,6 +173,7 @@ class Interactions:
             np.save(temporary / "interactions.npy", self.values)
             picture = word_grid(self.query.film, self.words, self._maps, self.query.domain, self._caption())
             picture.save(temporary / "interactions.png", "PNG")
+            (temporary / "interactions.html").write_text(page(self, picture), encoding="utf-8")
         return Path(folder)
 
     def _caption(self) -> str:

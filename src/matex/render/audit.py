@@ -67,6 +67,7 @@ def page(audit: Audit) -> str:
         FILM_STYLE + style_sheet("audit.css"),
         film_script(),
         titles=[layer.name for layer in maps],
+        film_name=explanation.film.name,
         film=draw_film(explanation.film, fit(explanation.image.placement.original, SIDE, SIDE)),
         film_data=embedded(viewer_data(explanation, maps)),
         audit=audit,

@@ -53,9 +53,16 @@ def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence
         maps: in the order of the page's choices.
         boxes: marked by readers, in original pixels.
     """
-    placement = explanation.image.placement
+    query = explanation.query
+    return maps_data(explanation.film, query.domain, maps, explanation.image.placement, boxes)
+
+
+def maps_data(
+    film: Film, domain: str, maps: Sequence[Layer], placement: Placement, boxes: Sequence[Box] = ()
+) -> dict[str, Any]:
+    """A film with maps of one placement, see `viewer_data`."""
     return {
-        "film": film_data(explanation.film, explanation.query.domain),
+        "film": film_data(film, domain),
         "maps": [map_data(layer, placement) for layer in maps],
         "boxes": [list(box) for box in boxes],
         "palettes": {name: PALETTES[name] for name in ("inferno", "diverging")},
