@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
@@ -21,6 +21,7 @@ from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
+from matex.explained_score import contrast
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
 from matex.pipeline import check_method, identity, trace_prepared
@@ -87,6 +88,7 @@ def explain_each(
     method: str = "matex",
     *,
     on_error: OnError = "stop",
+    against: str | None = None,
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -110,7 +112,7 @@ def explain_each(
         on_error: "stop" raises at the first pair that cannot be explained, with its number in the message; "skip"
             yields a `Skipped` in its place, logs a warning, and goes on. What is wrong with the request as a whole (an
             unknown method, a model that cannot serve it) is raised in either case, and so is an error of `pairs`.
-        resize, domain: see `explain`.
+        against, resize, domain: see `explain`.
         view, mirrored, lung_mask: see `explain`; of every image whose own `Pair` does not give it.
         batch_size: different images run at once.
         workers: threads that decode.
@@ -133,7 +135,7 @@ def explain_each(
         Skipped
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
-    stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    stream = _Stream(model, method, parameters, on_error, against, resize, domain, shared, batch_size, workers)
     _check_pairs(pairs)
     total = len(pairs) if isinstance(pairs, Sized) else None
     return stream.results(enumerate(pairs), total, progress)
@@ -158,6 +160,7 @@ def explain_batch(
     method: str = "matex",
     *,
     on_error: OnError = "stop",
+    against: str | None = None,
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -174,7 +177,7 @@ def explain_batch(
         model: from `matex.load`.
         pairs: (image, text), or `Pair`; images as in `explain`.
         method: a name of `matex.methods()`.
-        on_error, resize, domain, view, mirrored, lung_mask, batch_size, workers, progress: see `explain_each`.
+        on_error, against, resize, domain, view, mirrored, lung_mask, batch_size, workers, progress: see `explain_each`.
         **parameters: of the method.
 
     Returns:
@@ -189,7 +192,7 @@ def explain_batch(
         ['opacity in the left lower lung', 'clear lungs']
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
-    stream = _Stream(model, method, parameters, on_error, resize, domain, shared, batch_size, workers)
+    stream = _Stream(model, method, parameters, on_error, against, resize, domain, shared, batch_size, workers)
     _check_pairs(pairs)
     numbered = list(enumerate(pairs))
     # Pairs are put in the order of the batches that their images fill, so that each image falls into one batch.
@@ -264,6 +267,7 @@ class _Stream:
     method: str
     parameters: Mapping[str, Any]
     on_error: OnError
+    against: str | None
     resize: Resize
     domain: Domain
     shared: Pair
@@ -324,7 +328,9 @@ class _Stream:
         mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
         # A pair's view may be that of a table's row, which is not refused: see `check_view`.
         film = read(pair.image, side=READ_SIDE).known_as(view, mirrored)
-        return prepare(self.model, Query.of(film, "", self.resize, self.domain, lung_mask=mask))
+        query = Query.of(film, "", self.resize, self.domain, lung_mask=mask)
+        objective = None if self.against is None else contrast("", self.against)
+        return prepare(self.model, replace(query, objective=objective))
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""
@@ -341,6 +347,8 @@ class _Stream:
             try:
                 if not isinstance(text, str) or text not in phrases:  # pyright: ignore[reportUnnecessaryIsInstance]
                     phrases[text] = self.model.encode(text)  # refuses what is no text
+                if self.against is not None:
+                    contrast(text, self.against)
                 usable[job.number] = (job.image, text)
             except InputError as error:
                 errors[job.number] = error

@@ -63,6 +63,7 @@ def explain_table(
     method: str = "matex",
     *,
     on_error: OnError = "stop",
+    against: str | None = None,
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -79,7 +80,7 @@ def explain_table(
             and mirrored.
         out: folder; `results.csv` in it is written when all rows were read.
         on_error: "stop" raises at the first row that cannot be explained, "skip" reports it as failed.
-        model, method, resize, domain, view, mirrored, parameters: see `explain_each`.
+        model, method, against, resize, domain, view, mirrored, parameters: see `explain_each`.
 
     Yields:
         One result per row, in their order.
@@ -94,6 +95,7 @@ def explain_table(
         "parameters": json.loads(strict_json(method_parameters(make(method, parameters)))),
         "provenance.resize": resize,
         "provenance.domain": domain,
+        "provenance.objective": None if against is None else {"against": against},
         "provenance.model.weights_sha256": model.weights_sha256,
     }
     waiting: deque[tuple[_PairRow, RowResult | None]] = deque()  # rows read ahead; None where the model is at work
@@ -105,6 +107,8 @@ def explain_table(
             if result is None:
                 yield Pair(row.path, row.text, row.view, row.mirrored)
 
+    settings: dict[str, Any] = {"against": against, "resize": resize, "domain": domain}
+
     def finished() -> Iterator[RowResult]:
         while waiting and (result := waiting[0][1]) is not None:
             row, _ = waiting.popleft()
@@ -114,7 +118,7 @@ def explain_table(
 
     def results() -> Iterator[RowResult]:
         # Rows at fault are told from each other here, by their lines in the table.
-        for result in explain_each(model, pairs(), method, on_error="skip", resize=resize, domain=domain, **parameters):
+        for result in explain_each(model, pairs(), method, on_error="skip", **settings, **parameters):
             yield from finished()
             row, _ = waiting.popleft()
             if isinstance(result, Skipped):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, Attentive, Encoder, Readers, Staged, State, single_row, staged
 
+PHRASES_AT_ONCE = 256  # of many prompts, which bounds the memory
 FROM_INPUT = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of the encoder's input
 
 

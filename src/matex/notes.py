@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from matex.geometry import Placement
 from matex.images import Film
+from matex.objectives import ClassScore, Contrast
 from matex.results import SaliencyMap, Token
 
 _INCOMPLETE = 0.05  # relative completeness error from which an explanation carries a note
@@ -38,6 +39,29 @@ def film_notes(film: Film, placement: Placement, domain: str, read_notes: Sequen
 def term_notes(components: Mapping[str, NDArray[np.float32]]) -> list[str]:
     """Notes on terms of a map that tell no place from another."""
     return [f"term {term!r} is constant" for term, grid in components.items() if np.ptp(grid) == 0]
+
+
+def objective_notes(objective: Contrast | ClassScore | None, method: str, fused: bool, blind: bool) -> list[str]:
+    """Notes on how a method explains a score of several phrases; none for the score of one.
+
+    Args:
+        objective: the score.
+        method: its name.
+        fused: whether it adds up terms, some of which do not read the score.
+        blind: whether its image map is the same for every phrase.
+    """
+    if objective is None:
+        return []
+    notes: list[str] = []
+    if isinstance(objective, ClassScore):
+        notes.append(f"the words are those of the prompt {objective.text!r}, the best fit of its class")
+    if not objective.linear:
+        notes.append("methods that read gradients explain this score to first order around this image")
+    if blind:
+        notes.append(f"the image map of {method} does not depend on phrases: it is the same for any other score")
+    elif fused:
+        notes.append("attention terms and the prior are those of the phrase alone; only gradient terms read the score")
+    return notes
 
 
 def map_notes(image: SaliencyMap, tokens: Sequence[Token]) -> list[str]:

@@ -22,13 +22,15 @@ from matex.adapters.encoder import Modality
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
+from matex.explained_score import Labels, with_objective
 from matex.forward_pass import encode
 from matex.geometry import Placement, Resize
-from matex.notes import constant, film_notes, incompleteness, map_notes, term_notes
+from matex.notes import constant, film_notes, incompleteness, map_notes, objective_notes, term_notes
+from matex.objectives import ClassScoreKind, Pooling
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import SpatialPrior
-from matex.protocols import on_side, unserved, with_progress
+from matex.protocols import on_side, require_objective, unserved, with_progress
 from matex.queries import (
     Domain,
     Prepared,
@@ -53,9 +55,13 @@ from matex.trace import PairTrace
 def explain(
     model: Model,
     image: Any,
-    text: str,
+    text: str | None = None,
     method: str = "matex",
     *,
+    against: str | None = None,
+    labels: Labels | None = None,
+    of: ClassScoreKind = "logit",
+    pool: Pooling = "mean",
     resize: Resize = "model",
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
@@ -71,8 +77,15 @@ def explain(
         image: path, PIL image, array, or a `Film`; for a model with an audio encoder also a sound: the path of a file,
             or a recording of `matex.read_sound`.
         text: the phrase; for a model that compares images and sounds also one of these: a `pathlib.Path`, a `Film` of
-            `matex.read` or a recording of `matex.read_sound`.
+            `matex.read` or a recording of `matex.read_sound`. With `labels` the class that is explained, None for the
+            predicted one.
         method: a name of `matex.methods()`.
+        against: another phrase; the score is then S(text) - S(against), of which perturbation methods read the values
+            and all other methods the gradient, T(text) - T(against).
+        labels: the classes: phrases, prompts by class, or the name of a prompt set (`matex.prompts.PROMPT_SETS`).
+        of: with `labels`, what is explained: "logit", scale times the mean cosine of the class's prompts; "log-softmax"
+            among the classes; "margin" over the highest other class. Gradients are those at this image.
+        pool: "mean" or "max" over the prompts of a class.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
         domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
         lung_mask: [height, width] of the original image, 1 the patient's right lung, 2 the left; places the prior's
@@ -96,9 +109,11 @@ def explain(
         >>> [word for word, _ in explanation.words]
         ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
+    text = _named_class(text, labels)
     check_request(model, text, method)
     question = Question.of(model, image, text)
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
+    query = with_objective(question.model, query, against, labels, of, pool)
     return trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
 
 
@@ -120,7 +135,7 @@ class Comparison(dict[str, Explanation]):
 def compare(
     model: Model,
     image: Any,
-    text: str,
+    text: str | None = None,
     methods: Sequence[str] | Mapping[str, Mapping[str, Any]] = (
         "matex",
         "grad-eclip",
@@ -128,6 +143,10 @@ def compare(
         "raw-attention",
     ),
     *,
+    against: str | None = None,
+    labels: Labels | None = None,
+    of: ClassScoreKind = "logit",
+    pool: Pooling = "mean",
     resize: Resize = "model",
     domain: Domain = "chest",
     lung_mask: NDArray[np.generic] | None = None,
@@ -144,7 +163,7 @@ def compare(
         skip_unsupported: leave out methods that this model cannot serve or that need a package which is not
             installed, instead of raising.
         progress: show which method is at work, and a bar of its own for one that runs the model many times.
-        model, image, text, resize, domain, lung_mask, view, mirrored: see `explain`.
+        model, image, text, against, labels, of, pool, resize, domain, lung_mask, view, mirrored: see `explain`.
 
     Examples:
         >>> comparison = matex.compare(model, film, phrase, ["rollout", "grad-eclip"])
@@ -153,13 +172,14 @@ def compare(
         >>> comparison["rollout"].score == comparison["grad-eclip"].score
         True
     """
-    chosen = _chosen(methods)
+    chosen, text = _chosen(methods), _named_class(text, labels)
     for name, parameters in chosen.items():
         check_request(model, text, name)
         make(name, parameters)
     question = Question.of(model, image, text)
     model = question.model
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
+    query = with_objective(model, query, against, labels, of, pool)
     start = time.perf_counter()
     traced = trace_query(model, query, chosen.items())
     comparison = Comparison(time.perf_counter() - start)
@@ -173,6 +193,17 @@ def compare(
                 raise
             comparison.left_out[name] = unserved(make(name, parameters), model.image, model.text) or str(error)
     return comparison
+
+
+def _named_class(text: Any, labels: Labels | None) -> Any:
+    """The text of a request, empty where the predicted class is to be explained.
+
+    Raises:
+        InputError: neither a text nor labels.
+    """
+    if text is None and labels is None:
+        raise InputError('Expected a phrase, or labels to explain the predicted class, got neither. Give text="...".')
+    return "" if text is None else text
 
 
 def attribute(
@@ -372,7 +403,8 @@ def _traced(
     """Run both towers, and the backward passes that the methods announce, before any of them is timed."""
     contexts = [subject.context for subject in subjects]
     others_of = () if target is None else [target.query.context(target.placement, ())]
-    trace = trace_inputs(model, pixels, others, pairs, contexts, methods, other_contexts=others_of)
+    objective = subjects[0].query.objective  # the same for all subjects of a call
+    trace = trace_inputs(model, pixels, others, pairs, contexts, methods, other_contexts=others_of, objective=objective)
     for side, other in ((trace.image, trace.text), (trace.text, trace.image)):
         if gradient_blocks(methods, side.tower, other.tower):
             side.run_backward()
@@ -417,6 +449,8 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
     """
     model, trace, count = traced.model, traced.trace, len(traced.subjects)
     require(name, method, model.image, model.text)
+    if traced.subjects[0].query.objective is not None:
+        require_objective(name, method)
     start = time.perf_counter()
     fused = method if isinstance(method, Fused) else None
     values, terms = raw_maps(method, trace.image)
@@ -450,6 +484,7 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
     image = SaliencyMap(_array(outputs.grids[pair]), placement)
     tokens = () if outputs.tokens is None else _tokens(subject, _array(outputs.tokens[pair]))
     notes = film_notes(query.film, placement, query.domain, [*model.notes, *subject.phrase.notes], score)
+    notes += objective_notes(query.objective, name, isinstance(method, Fused), getattr(method, "phrase_blind", False))
     notes += [*_method_notes(method, outputs, pair), *term_notes(components)]
     notes += [note for kind, rows in outputs.reports.items() if (note := incompleteness(kind, rows[pair]))]
     notes += map_notes(image, tokens)

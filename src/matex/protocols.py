@@ -44,6 +44,7 @@ RESERVED = frozenset(
         *("model", "image", "text", "method", "methods", "resize", "domain", "lung_mask", "view", "mirrored"),
         *("pixels", "token_ids", "tower", "pairs", "on_error", "workers", "skip_unsupported"),
         *("unrelated", "regions", "repeats", "text_parameters"),
+        *("against", "labels", "of", "pool", "yardstick"),
     ]
 )
 """Arguments of matex.explain and its relatives, which a field of the same name would hide."""
@@ -56,9 +57,9 @@ class Method(Protocol):
 
     `towers` names the towers it is defined on ("image", "text"). `source` is the paper with its equations. A method
     may further declare: `needs`, what it asks of a tower, keys of `NEEDS`; `other_needs`, what it asks of the other
-    side's tower; `passes`, what a map costs in forwards and
-    backwards; `equation`, the formula; `errors`, known errors and gaps of the source, each with what is done about it;
-    and, when it has a `seed`, `draws`: what depends on the seed.
+    side's tower; `passes`, what a map costs in forwards and backwards; `phrase_blind`, that its image map does not
+    depend on the phrase; `equation`, the formula; `errors`, known errors and gaps of the source, each with what is done
+    about it; and, when it has a `seed`, `draws`: what depends on the seed.
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -258,6 +259,19 @@ def unserved(method: Method | type[Method], tower: Encoder, other: Encoder) -> s
             if not isinstance(encoder, _PROTOCOLS[need]):
                 return f"it needs {NEEDS[need]}{of}, which this {encoder.modality} encoder does not have"
     return None
+
+
+def require_objective(name: str, method: Method) -> None:
+    """Refuse a method that reads the tokens of one phrase where the score depends on several.
+
+    Raises:
+        UnsupportedModel: such a method.
+    """
+    if getattr(method, "other_needs", ()):
+        raise UnsupportedModel(
+            f"Expected a method that explains scores of several phrases for against or labels, got {name!r}, which "
+            "attends to the tokens of a single phrase. Use m2ib, or explain each phrase on its own."
+        )
 
 
 def require(name: str, method: Method, tower: Encoder, other: Encoder) -> None:

@@ -22,6 +22,7 @@ from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
+from matex.objectives import ClassScore, Contrast
 from matex.phrases import Mention, parse
 from matex.priors.image_context import ImageContext
 from matex.protocols import Fused, Method, on_side, side, unserved
@@ -45,6 +46,7 @@ class Query:
             neutral.
         lung_mask: [height, width] of the film, 1 the patient's right lung, 2 the left; None where they are not known.
         target: the image or sound that the film is compared with, `text` being its name; None for a phrase.
+        objective: the explained score where it depends on further phrases; None for the score of `text`.
     """
 
     film: Film
@@ -53,6 +55,7 @@ class Query:
     domain: Domain = "chest"
     lung_mask: NDArray[np.generic] | None = None
     target: Film | None = None
+    objective: Contrast | ClassScore | None = None
 
     @classmethod
     def of(
@@ -77,6 +80,11 @@ class Query:
         if isinstance(film, Sound):
             domain = "sound"
         return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film), target)
+
+    @property
+    def against(self) -> str | None:
+        """The phrase whose score is subtracted; None where there is none."""
+        return self.objective.against if isinstance(self.objective, Contrast) else None
 
     @property
     def view(self) -> str | None:
@@ -238,6 +246,7 @@ def trace_inputs(
     methods: Sequence[Method],
     towers: Sequence[Side] = ("image", "text"),
     other_contexts: Sequence[ImageContext] = (),
+    objective: Contrast | ClassScore | None = None,
 ) -> PairTrace:
     """Run both towers over films and phrases for methods that share what was recorded.
 
@@ -250,12 +259,16 @@ def trace_inputs(
         methods: that will read the trace; they say how far down gradients are needed.
         towers: that they will read.
         other_contexts: see `matex.record`.
+        objective: the explained score where it depends on further phrases.
     """
+    further = None if objective is None else model.batch([model.encode(text) for text in objective.further])
     if isinstance(model, BlackBox):
-        return record_scores(model, pixels, token_ids, pairs, contexts)
+        return record_scores(model, pixels, token_ids, pairs, contexts, objective, further)
     sides = {"image": (model.image, model.text), "text": (model.text, model.image)}
-    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
-    return record(model, pixels, token_ids, pairs, contexts=contexts, other_contexts=other_contexts, **blocks)
+    blocks: dict[str, Any] = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
+    explained: dict[str, Any] = {"objective": objective, "further": further}
+    contexts_of: dict[str, Any] = {"contexts": contexts, "other_contexts": other_contexts}
+    return record(model, pixels, token_ids, pairs, **contexts_of, **explained, **blocks)
 
 
 def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:

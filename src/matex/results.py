@@ -155,7 +155,7 @@ class Explanation:
         token_ids: the phrase as the model reads it, special tokens included.
         method: registered name.
         parameters: every parameter of the method, defaults included.
-        score: cosine similarity of image and text.
+        score: cosine similarity of image and text, or what `score_kind` names.
         image: the saliency map.
         tokens: content tokens with their scores, empty for a method without a text side.
         words: (word, sum of its tokens' scores), in reading order.
@@ -209,6 +209,12 @@ class Explanation:
     def text(self) -> str:
         """The phrase."""
         return self.query.text
+
+    @property
+    def score_kind(self) -> str:
+        """The explained score in words."""
+        objective = self.query.objective
+        return "cosine similarity" if objective is None else objective.name
 
     def __repr__(self) -> str:
         """One line: what was explained, by which method and model, and the score."""
@@ -315,11 +321,15 @@ class Explanation:
             lung_mask: another than the one it was explained with, which is the default.
 
         Raises:
-            InputError: a sound, or an image that was compared with an image or a sound.
+            InputError: a sound, an image that was compared with an image or a sound, or a score of several phrases.
         """
         from matex.audits import audit
 
         query = self.query
+        if query.objective is not None:
+            raise InputError(
+                "Expected an explanation of the score of one phrase, got one with against or labels. Audit the phrase."
+            )
         if query.domain == "sound" or query.target is not None:
             raise InputError("Expected an explanation of an image and a phrase, whose audit changes both, got another.")
         mask = query.lung_mask if lung_mask is None else lung_mask

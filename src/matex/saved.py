@@ -24,6 +24,7 @@ from matex.errors import InputError, shortened, shown
 from matex.files import FORMAT, GRIDS, TERM
 from matex.geometry import Placement
 from matex.images import MAX_BYTES, READ_SIDE, Film, read
+from matex.objectives import read_objective
 from matex.phrases import Mention
 from matex.protocols import TEXT
 from matex.queries import Query
@@ -161,7 +162,14 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     other = provenance["target"]["placement"] if "target" in arrays else None
     terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
     return Explanation(
-        query=Query(film, saved["text"], **settings, lung_mask=arrays.get("lung_mask"), target=target),
+        query=Query(
+            film,
+            saved["text"],
+            **settings,
+            lung_mask=arrays.get("lung_mask"),
+            target=target,
+            objective=read_objective(provenance.get("objective")),
+        ),
         token_ids=tuple(saved["provenance.token_ids"]),
         method=saved["method"],
         parameters=recorded_parameters(saved),

@@ -12,6 +12,7 @@ from matex.adapters.black_box import BlackBox
 from matex.adapters.encoder import TokenAxis
 from matex.adapters.model import Model
 from matex.forward_pass import encode
+from matex.objectives import Objective
 from matex.pairs import Pairs
 from matex.priors.image_context import ImageContext
 from matex.trace import PairTrace
@@ -27,6 +28,8 @@ class ScoredPairs(Pairs):
         others: different inputs of the other side.
         pairs: (input, other input) of each pair, [pair, 2].
         contexts: image regions that the phrase names, one per pair.
+        objective: of the scores of the phrase and of further phrases; None for the phrase's score.
+        further: the further phrases, as `model.batch` gives them.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class ScoredPairs(Pairs):
         others: Tensor,
         pairs: Tensor,
         contexts: Sequence[ImageContext],
+        objective: Objective | None = None,
+        further: Tensor | None = None,
     ) -> None:
         none = torch.zeros(len(pairs), 1, dtype=torch.float64)  # there are no embeddings
         super().__init__(model.encoders[side], pairs[:, 0], none, contexts, model)
@@ -45,6 +50,8 @@ class ScoredPairs(Pairs):
         self._inputs = inputs
         self._others = others
         self._other_of = pairs[:, 1]
+        self._objective = objective
+        self._further = further
 
     @property
     def inputs(self) -> Tensor:
@@ -69,9 +76,13 @@ class ScoredPairs(Pairs):
 
     def scores(self, inputs: Tensor, item: int) -> Tensor:
         others = self._others[self._other_of[self.item == item]]
-        if self._side == "image":
-            return self._black_box.scores(inputs, others)
-        return self._black_box.scores(others, inputs).T
+        on_image = self._side == "image"
+        own = self._black_box.scores(inputs, others) if on_image else self._black_box.scores(others, inputs).T
+        if self._objective is None or self._further is None:
+            return own
+        more = self._black_box.scores(inputs if on_image else others, self._further)
+        more = more[:, None] if on_image else more[None]
+        return self._objective(torch.cat([own[..., None], more.expand(*own.shape, -1)], dim=-1))
 
 
 def record_scores(
@@ -80,12 +91,14 @@ def record_scores(
     token_ids: Tensor,
     pairs: Sequence[tuple[int, int]],
     contexts: Sequence[ImageContext] = (),
+    objective: Objective | None = None,
+    further: Tensor | None = None,
 ) -> PairTrace:
     """Set up pairs of images and phrases to be explained by perturbation; see `trace.record`."""
     which = torch.tensor(list(pairs)).reshape(-1, 2)
     sides: list[Any] = [
-        ScoredPairs(model, "image", pixels, token_ids, which, contexts),
-        ScoredPairs(model, "text", token_ids, pixels, which.flip(1), contexts),
+        ScoredPairs(model, "image", pixels, token_ids, which, contexts, objective, further),
+        ScoredPairs(model, "text", token_ids, pixels, which.flip(1), contexts, objective, further),
     ]
     # Methods that read more than `Pairs` offers are refused before they see one.
     return PairTrace(*sides)

@@ -41,6 +41,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "method": explanation.method,
         "parameters": dict(explanation.parameters),
         "score": explanation.score,
+        "score_kind": explanation.score_kind,
         "words": [{"word": word, "score": score} for word, score in explanation.words],
         "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
         "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
@@ -204,6 +205,7 @@ def provenance(
             else {}
         ),
         "text": query.text,
+        **({} if query.objective is None else {"objective": query.objective.record()}),
         "token_ids": list(subject.phrase.ids),
         "resize": query.resize,
         "placement": _placement(placement),

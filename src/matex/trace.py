@@ -22,8 +22,9 @@ from matex.adapters.encoder import Attended, Attentive, JointTokens, Readers, St
 from matex.adapters.model import Model
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
-from matex.forward_pass import ForwardPass, at_least_float32, embed, encode, run
+from matex.forward_pass import PHRASES_AT_ONCE, ForwardPass, at_least_float32, embed, encode, run
 from matex.gradients import Gradients
+from matex.objectives import Objective, Scoring
 from matex.pairs import Pairs
 from matex.phrase_cache import embed_phrase
 from matex.priors.image_context import ImageContext
@@ -38,10 +39,12 @@ class Trace(Pairs):
     Args:
         forward: recorded pass over the different inputs.
         item: input of each pair, [pair].
-        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+        target: gradient of the score with respect to this side's embedding, [pair, joint]; a constant. The other
+            side's embedding, unit norm, where the score is a cosine.
         contexts: image regions that the phrase names, one per pair; only text-guided priors read them.
         model: that the towers belong to; only methods that read further phrases need it.
         other: forward pass of the other side and the input of it that each pair uses; likewise.
+        scoring: the score as a function of the embedding where it depends on several phrases; None for a cosine.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class Trace(Pairs):
         contexts: Sequence[ImageContext] = (),
         model: Model | None = None,
         other: tuple[ForwardPass, Tensor] | None = None,
+        scoring: Scoring | None = None,
     ) -> None:
         super().__init__(forward.tower, item, target, contexts, model)
         self._forward = forward
         self._other = other
+        self._scoring = scoring
         self._gradients = Gradients(forward, item, self.target)
 
     @property
@@ -75,8 +80,21 @@ class Trace(Pairs):
 
     @property
     def score(self) -> Tensor:
-        """Cosine similarity, [pair]."""
-        return (self._forward.embedding.detach()[self.item] * self.target).sum(-1)
+        """Cosine similarity, or what the objective makes of several, [pair]."""
+        embedding = self._forward.embedding.detach()[self.item]
+        return (embedding * self.target).sum(-1) if self._scoring is None else self._scoring.values(embedding)
+
+    @property
+    def objective(self) -> Objective | None:
+        """The score as a function of the scores of several phrases; None for the score of one."""
+        return None if self._scoring is None else self._scoring.objective
+
+    @property
+    def target_weight(self) -> Tensor:
+        """Sum of the weights of the unit vectors in `target`: 1 for a cosine, 0 for a contrast, [pair]."""
+        if self._scoring is None:
+            return torch.ones_like(self.target[:, 0])
+        return self._scoring.gradient(self.embedding)[1]
 
     @property
     def embedding(self) -> Tensor:
@@ -284,7 +302,10 @@ class Trace(Pairs):
 
     def scores(self, inputs: Tensor, item: int) -> Tensor:
         with torch.inference_mode(False), torch.no_grad():
-            return encode(self.tower, inputs) @ self.target[self.item == item].T
+            found, pairs = encode(self.tower, inputs), self.item == item
+            if self._scoring is None:
+                return found @ self.target[pairs].T
+            return self._scoring.of(pairs).values(found[:, None].expand(-1, int(pairs.sum()), -1))
 
     def state(self, layer: int) -> State:
         """Input of block `layer` of each pair, off the graph; `depth` is the last one's output."""
@@ -356,7 +377,7 @@ class Trace(Pairs):
             states=self._forward.states[:first] + above.states,
             attended=self._forward.attended[:first] + above.attended,
         )
-        return Trace(combined, self.item, self.target, self.contexts, self._model, self._other)
+        return Trace(combined, self.item, self.target, self.contexts, self._model, self._other, self._scoring)
 
     def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
         """Unit-norm embedding of another phrase in the same joint space, [joint].
@@ -470,6 +491,8 @@ def record(
     text_gradient_blocks: int = 0,
     contexts: Sequence[ImageContext] = (),
     other_contexts: Sequence[ImageContext] = (),
+    objective: Objective | None = None,
+    further: Tensor | None = None,
 ) -> PairTrace:
     """Run both towers once over the different images and phrases and set up the pairs to be explained.
 
@@ -483,6 +506,8 @@ def record(
         contexts: one per pair.
         other_contexts: likewise, of the image or sound that a pair of `Model.between` compares with; those of a phrase
             are the image's.
+        objective: of the scores of each pair's phrase and of further phrases; None for the phrase's score.
+        further: the further phrases that the objective reads, [phrase, token].
 
     Raises:
         ValueError: numbers of images and phrases that do not pair up.
@@ -506,9 +531,19 @@ def record(
             f"{model.name!r}. Give projections of the same width."
         )
     which = torch.tensor(pairs, device=pixels.device).reshape(-1, 2).T
+    targets = text.embedding[which[1]].detach(), image.embedding[which[0]].detach()
+    scorings: tuple[Scoring | None, Scoring | None] = (None, None)
+    if objective is not None and further is not None:
+        more = torch.cat([encode(model.text, some) for some in further.split(PHRASES_AT_ONCE)])
+        phrases = torch.cat([targets[0][:, None], more.to(targets[0]).expand(len(which[0]), -1, -1)], dim=1)
+        by_image = Scoring(objective, phrases)
+        by_words = Scoring(objective, targets[1][:, None], torch.einsum("pj,nj->pn", targets[1], more.to(targets[1])))
+        targets = by_image.gradient(targets[1])[0], by_words.gradient(targets[0])[0]
+        scorings = by_image, by_words
+    contexts_of = contexts, other_contexts or contexts
     return PairTrace(
-        Trace(image, which[0], text.embedding[which[1]], contexts, model, (text, which[1])),
-        Trace(text, which[1], image.embedding[which[0]], other_contexts or contexts, model, (image, which[0])),
+        Trace(image, which[0], targets[0], contexts_of[0], model, (text, which[1]), scorings[0]),
+        Trace(text, which[1], targets[1], contexts_of[1], model, (image, which[0]), scorings[1]),
     )
 
 

@@ -28,12 +28,12 @@ def test_a_single_phrase_agrees_with_the_twin(pair, redundant, layers):
 
 def test_a_label_set_agrees_with_the_twin(pair):
     pair.model = dataclasses.replace(pair.model, tokenizer=Numbers())
-    labels = ("4 11", "62", "30 7 7")
+    rivals = ("4 11", "62", "30 7 7")
     tokens = surgical_tokens(clip.Parts(pair.module, "vision_model"), pair.image, 6)
-    texts = [clip.text(pair.module, Numbers()(label)["input_ids"]).embedding for label in labels]
+    texts = [clip.text(pair.module, Numbers()(label)["input_ids"]).embedding for label in rivals]
     texts = [unit(text) for text in (pair.text.embedding, *texts)]
     expected = several([tokens[i] for i in pair.patches], unit(pair.image.embedding), texts)
-    pair.check("clip-surgery", expected, labels=labels)
+    pair.check("clip-surgery", expected, rivals=rivals)
     words = matex.attribute(pair.model, *pair.inputs, method="clip-surgery", redundant="4 11")
     exact(words, matex.attribute(pair.model, *pair.inputs, method="clip-surgery", redundant=(BOS, 4, 11, EOS)))
 

@@ -130,7 +130,7 @@ def test_verify_loads_with_the_recorded_precision(command, saved, monkeypatch):
     [
         ("clip-surgery", ["redundant=517,10,518"]),
         ("clip-surgery", ["redundant=clear lungs, no 3", "layers=2"]),
-        ("clip-surgery", ["labels=nodule, small;mass"]),
+        ("clip-surgery", ["rivals=nodule, small;mass"]),
         ("mmel", ["scales=1,0.5", "theta=1,2,3"]),
         ("mmel", ["theta=2", "contrast=2"]),
         ("saliency", ["reduce=none"]),

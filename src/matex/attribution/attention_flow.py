@@ -84,6 +84,7 @@ class AttentionFlow:
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward, then 1 maximum flow per token on the CPU"
+    phrase_blind: ClassVar[bool] = True
     source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928, section 3"
     equation: ClassVar[str] = (
         "A_i = maximum flow from the readout token above the last block to token i below the first, capacities "

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.checks import check
+from matex.errors import InputError
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -55,7 +56,7 @@ class ClipSurgery:
     Args:
         redundant: what the phrase is compared with: words, which need the model's tokenizer, or token ids, special
             tokens included. The empty text is the reference's choice and needs no tokenizer.
-        labels: further phrases; with them the phrase is one label of a set and the redundant text is not used. The
+        rivals: further phrases; with them the phrase is one label of a set and the redundant text is not used. The
             result depends on the set.
         layers: how many of the last blocks get the second path; all of them where the tower has fewer.
 
@@ -66,7 +67,7 @@ class ClipSurgery:
     """
 
     redundant: str | tuple[int, ...] = ""
-    labels: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
     layers: int = 6
 
     towers: ClassVar[tuple[str, ...]] = ("image",)
@@ -78,7 +79,7 @@ class ClipSurgery:
         "softmax(v v^T)"
     )
     errors: ClassVar[tuple[str, ...]] = (
-        "The multi-text form depends on the set of labels. The single-text form is the default; `labels` "
+        "The multi-text form depends on the set of labels. The single-text form is the default; `rivals` "
         "gives the other.",
         "85 templates such as 'a photo of a ...' mean nothing for films. Phrases are read as they are.",
         "Grad-ECLIP's copy normalised over tokens by mistake. Here over channels.",
@@ -93,9 +94,15 @@ class ClipSurgery:
 
     def __call__(self, trace: Trace) -> Tensor:
         tokens = surgical_tokens(trace, self.layers)
-        if self.labels:
-            labels = torch.stack([trace.embed_text(label) for label in self.labels])
-            texts = torch.cat([trace.target[:, None], labels.to(trace.target).expand(len(tokens), -1, -1)], dim=1)
+        if self.rivals:
+            if trace.objective is not None:
+                raise InputError(
+                    "Expected either rivals of clip-surgery or against and labels, got both. Leave one out."
+                )
+            rivals = torch.stack([trace.embed_text(rival) for rival in self.rivals])
+            texts = torch.cat([trace.target[:, None], rivals.to(trace.target).expand(len(tokens), -1, -1)], dim=1)
             return trace.to_grid(feature_surgery(tokens, trace.embedding, texts))
         redundant = trace.embed_text(self.redundant).to(trace.target)
-        return trace.to_grid(torch.einsum("ptj,pj->pt", tokens, trace.target - redundant))
+        return trace.to_grid(
+            torch.einsum("ptj,pj->pt", tokens, trace.target - trace.target_weight[:, None] * redundant)
+        )

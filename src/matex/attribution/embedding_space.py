@@ -16,6 +16,7 @@ from matex.attribution.occlusion import Occlusion
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Begin, completeness
 from matex.checks import check, check_seed
+from matex.errors import InputError
 from matex.protocols import METHODS
 from matex.trace import FROM_INPUT, Trace
 
@@ -164,6 +165,8 @@ class EmbeddingSpace:
         """Weights of the coordinates: the mean embedding of the set of prompts, [pair, joint]."""
         if not self.prompts or not trace.grid:
             return trace.target
+        if trace.objective is not None:
+            raise InputError("Expected either prompts of embedding-space or against and labels, got both. Use labels.")
         further = torch.stack([trace.embed_text(prompt) for prompt in self.prompts]).to(trace.target)
         return (trace.target + further.sum(0)) / (1 + len(self.prompts))
 

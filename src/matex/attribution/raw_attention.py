@@ -23,6 +23,7 @@ class RawAttention:
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward"
+    phrase_blind: ClassVar[bool] = True
     source: ClassVar[str] = "the attention of the last block"
     equation: ClassVar[str] = "A_i = mean_h a_h[readout, i] in the last block"
     errors: ClassVar[tuple[str, ...]] = (

@@ -58,6 +58,7 @@ class Rollout:
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("attention",)
     passes: ClassVar[str] = "1 forward"
+    phrase_blind: ClassVar[bool] = True
     source: ClassVar[str] = "Abnar and Zuidema, arXiv:2005.00928"
     equation: ClassVar[str] = "A = R[readout], R = A~_L ... A~_1, A~ = (mean_h a + I) / 2"
     errors: ClassVar[tuple[str, ...]] = (

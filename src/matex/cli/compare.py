@@ -15,7 +15,7 @@ from matex.cli.options import (
     JsonOption,
     ModelOptions,
     PluginOption,
-    TextArgument,
+    ScoreOptions,
     complete_method,
     read_target,
 )
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 def compare(
     image: ImageArgument,
-    text: TextArgument,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with.")
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
@@ -48,6 +50,7 @@ def compare(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("compare"),
     json: JsonOption = False,
     *,
+    score: ScoreOptions,
     film: FilmOptions,
     model: ModelOptions,
     dicom: DicomOptions,
@@ -66,7 +69,9 @@ def compare(
     chosen = parameters_by_method(_names(method), parameter or [])
     check_folder(out)
     read = film.read_source(image)
-    target = read_target(text)
+    if text is None and score.labels is None:
+        raise InputError('Expected a phrase or --labels. Example: matex compare film.png "..."')
+    target = None if text is None else read_target(text)
     dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     comparison = matex.compare(
@@ -79,13 +84,15 @@ def compare(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
+        **score.read(),
     )
     lead = (
         f"{len(comparison)} methods on one film and phrase; the score is the model's, the same for all of them. Passes "
         f"of the model that all of them share: {duration(comparison.shared_seconds)}; under each its own formula in "
         "addition."
     )
-    html = page(list(comparison.values()), f"“{text}”: methods side by side", lead, left_out=comparison.left_out)
+    shown_text = next((one.text for one in comparison.values()), text)
+    html = page(list(comparison.values()), f"“{shown_text}”: methods side by side", lead, left_out=comparison.left_out)
     save_run(comparison, out, html, progress=on_terminal())
     if dicom.dicom_out is not None:
         write_several(comparison, dicom.dicom_out, Path(image), new_study=dicom.new_study, threshold=dicom.threshold)

@@ -18,6 +18,7 @@ from matex.cli.options import (
     ModelOptions,
     ParameterOption,
     PluginOption,
+    ScoreOptions,
     read_target,
 )
 from matex.cli.parameters import parse_parameters
@@ -59,6 +60,7 @@ def explain(
         ),
     ] = None,
     *,
+    score: ScoreOptions,
     film: FilmOptions,
     model: ModelOptions,
     dicom: DicomOptions,
@@ -73,27 +75,29 @@ def explain(
 
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     if Path(image).suffix.lower() in TABLES:
-        _check_table_alone(image, text, report, film)
+        _check_table_alone(image, text, report, film, score)
         dicom.require_unused("for one film and one phrase")
-        explain_table(Path(image), out, method, parse_parameters(method, given), on_error or "stop", film, model, json)
+        parameters = parse_parameters(method, given)
+        explain_table(Path(image), out, method, parameters, on_error or "stop", score.against, film, model, json)
     else:
-        _check_one_text(image, text, report, on_error)
+        _check_one_text(image, text, report, on_error, score)
         parameters = parse_parameters(method, given)
         check_folder(out)
         if report is not None:
             dicom.require_unused("for one film and one phrase")
             explain_report(image, report, out, method, parameters, film, model, json)
         else:
-            _explain_phrase(image, text or "", out, method, parameters, film, model, dicom, json)
+            _explain_phrase(image, text, out, method, parameters, score, film, model, dicom, json)
     model.report_default()
 
 
 def _explain_phrase(
     image: str,
-    text: str,
+    text: str | None,
     out: Path,
     method: str,
     parameters: Mapping[str, Any],
+    score: ScoreOptions,
     film: FilmOptions,
     model: ModelOptions,
     dicom: DicomOptions,
@@ -103,7 +107,7 @@ def _explain_phrase(
     import matex
 
     read = film.read_source(image)
-    target = read_target(text)
+    target = None if text is None else read_target(text)
     dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
@@ -116,6 +120,7 @@ def _explain_phrase(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
+        **score.read(),
         **options,
     )
     audit = None if dicom.dicom_out is None else explanation.audit(loaded)  # its verdict is part of the report
@@ -133,8 +138,12 @@ def _explain_phrase(
         print("Not for diagnosis.")
 
 
-def _check_table_alone(image: str, text: str | None, report: Path | None, film: FilmOptions) -> None:
+def _check_table_alone(
+    image: str, text: str | None, report: Path | None, film: FilmOptions, score: ScoreOptions
+) -> None:
     """Refuse a phrase or a mask together with a table."""
+    if score.labels is not None:
+        raise InputError("Expected --labels with one film, got a table. Leave it out.")
     if film.derived or film.keep_uids:
         raise InputError("Expected --derived and --keep-uids with one film, got a table. Leave them out.")
     if text is not None or report is not None or film.lung_mask is not None:
@@ -144,9 +153,15 @@ def _check_table_alone(image: str, text: str | None, report: Path | None, film: 
         )
 
 
-def _check_one_text(image: str, text: str | None, report: Path | None, on_error: str | None) -> None:
-    """Raises InputError where not exactly one of TEXT and --report is given, or an option of tables is."""
+def _check_one_text(
+    image: str, text: str | None, report: Path | None, on_error: str | None, score: ScoreOptions
+) -> None:
+    """Raises InputError where not exactly one of TEXT, --report and --labels is given, or an option of tables is."""
     if on_error is not None:
         raise InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out.")
+    if report is not None and (score.against is not None or score.labels is not None):
+        raise InputError("Expected --against and --labels with a phrase, got --report. Leave them out.")
+    if text is None and report is None and score.labels is not None:
+        return
     if (text is None) == (report is None):
         raise InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')

@@ -50,9 +50,6 @@ def _use_plugins(files: list[Path] | None) -> list[Path] | None:
 
 
 ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...; WAV, FLAC, OGG.")]
-TextArgument = Annotated[
-    str, typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with.")
-]
 FilmArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
 PhraseArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")]
 MethodOption = Annotated[str, typer.Option("-m", "--method", help="See matex methods.", autocompletion=complete_method)]
@@ -205,6 +202,45 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class ScoreOptions:
+    """Options for the score that is explained, where it depends on further phrases."""
+
+    against: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Explain the score of TEXT minus that of this phrase.")
+    ] = None
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|SET",
+            help="Explain a class: JSON with prompts by class, text with one label a line, or a prompt set (chest14). "
+            "TEXT names the class; without it the predicted one.",
+        ),
+    ] = None
+    of: Annotated[
+        Literal["logit", "log-softmax", "margin"], typer.Option(help="With --labels: the score of the class.")
+    ] = "logit"
+    pool: Annotated[Literal["mean", "max"], typer.Option(help="With --labels: over the prompts of a class.")] = "mean"
+
+    def read(self) -> dict[str, Any]:
+        """Arguments of `matex.explain`.
+
+        Raises:
+            InputError: a file of labels that cannot be read.
+        """
+        return {"against": self.against, "labels": self._labels(), "of": self.of, "pool": self.pool}
+
+    def _labels(self) -> Any:
+        from matex.checks import read_json, read_text
+
+        if self.labels is None or not Path(self.labels).is_file():
+            return self.labels
+        path = Path(self.labels)
+        if path.suffix.lower() == ".json":
+            return read_json(path, "labels")
+        return [line.strip() for line in read_text(path, "labels").splitlines() if line.strip()]
+
+
+@dataclass(frozen=True)
 class DicomOptions:
     """Whether and how DICOM objects are written."""
 
@@ -299,7 +335,7 @@ def read_target(text: str) -> Any:
     raise InputError(f"Expected a phrase, or the file of an image or sound, got {shown(text)}, where there is none.")
 
 
-GROUPS = (FilmOptions, ModelOptions, DicomOptions)
+GROUPS = (FilmOptions, ModelOptions, ScoreOptions, DicomOptions)
 """Dataclasses of options that commands take whole."""
 
 

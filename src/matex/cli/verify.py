@@ -45,12 +45,14 @@ def verify(
     current folder, or among the bundled films.
     """
     import matex
+    from matex.objectives import ClassScore, read_objective
     from matex.saved import load_grids, load_saved, read_recorded, read_target, recorded_parameters
     from matex.verify import TOLERANCE, compare, load_recorded
 
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
+    objective = read_objective(saved["provenance"].get("objective"))
     film, target = read_recorded(saved, image), read_target(saved)
     mask = load_grids(saved).get("lung_mask")
     if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
@@ -59,14 +61,21 @@ def verify(
         from matex.cli.masks import read_mask
 
         mask = read_mask(lung_mask, film)
+    text, explained = saved["text"], dict[str, Any]()
+    if isinstance(objective, ClassScore):
+        text = objective.explained
+        explained = {"labels": objective.classes, "of": objective.of, "pool": objective.pool}
+    elif objective is not None:
+        explained = {"against": objective.against}
     repeated = matex.explain(
         load_recorded(saved, model, tokenizer, device),
         film,
-        cast(Any, saved["text"] if target is None else target),
+        cast(Any, text if target is None else target),
         saved["method"],
         resize=saved["provenance.resize"],
         domain="chest" if saved["provenance.domain"] == "sound" else saved["provenance.domain"],
         lung_mask=mask,
+        **explained,
         **recorded,
     )
     verdict = compare(saved, repeated, tolerance)
