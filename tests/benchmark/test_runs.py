@@ -154,7 +154,7 @@ def test_a_run_stopped_between_any_two_writes_ends_with_the_same_bytes(whole, tm
         return known[key]
 
     monkeypatch.setattr("matex.benchmark.runs.executors.compute", quick)
-    monkeypatch.setattr("matex.benchmark.runs.inputs.open_model", lambda choice: model)
+    monkeypatch.setattr("matex.benchmark.runs.inputs.open_model", lambda *_: model)
     monkeypatch.setattr(os, "replace", failing)
     for tries in range(100):
         left[0] = tries

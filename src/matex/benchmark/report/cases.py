@@ -21,7 +21,7 @@ from matex.benchmark.report.section import Entry, Measure, Run, Section, Values
 from matex.benchmark.report.style import style_of
 from matex.benchmark.runs.inputs import Inputs, without_folder
 from matex.datasets import Sample
-from matex.errors import InputError, UnsupportedModel
+from matex.errors import CheckpointError, InputError, UnsupportedModel
 from matex.geometry import Box, Placement
 from matex.images import READ_SIDE, Film, read
 from matex.metrics.confidence import highest_first
@@ -71,38 +71,44 @@ class CaseFilm:
 
 
 class CaseFilms:
-    """CaseFilms of a run by sample; what cannot be inputs is missing, and `reasons` says why, by data set."""
+    """CaseFilms of a run by sample; those that cannot be opened are missing: `reasons` by (data set, model)."""
 
     def __init__(
         self, run: Run, roots: Mapping[str, Path], wanted: Mapping[tuple[str, str], Mapping[str, int]]
     ) -> None:
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[tuple[str, str], str] = {}
         self._films: dict[tuple[str, str, str], CaseFilm] = {}
-        inputs = Inputs(with_roots(run.config, roots))
+        # A run records names without folders: what lies in the current folder or on the hub may be another model.
+        inputs, weights = Inputs(with_roots(run.config, roots), cached_only=True), run.record.get("weights", {})
         for (dataset, model), samples in wanted.items():
             try:
                 for name, number in samples.items():
-                    self._films[dataset, model, name] = _case_film(inputs, dataset, model, name, number)
-            except (InputError, UnsupportedModel) as error:
+                    self._films[dataset, model, name] = _case_film(
+                        inputs, dataset, model, name, number, weights.get(model)
+                    )
+            except (CheckpointError, InputError, UnsupportedModel) as error:
                 root = roots.get(dataset)
-                self.reasons[dataset] = without_folder(str(error), root) if root else str(error)
+                self.reasons[dataset, model] = without_folder(str(error), root) if root else str(error)
 
     def get(self, dataset: str, model: str, sample: str) -> CaseFilm | None:
         return self._films.get((dataset, model, sample))
 
 
-def _case_film(inputs: Inputs, dataset: str, model: str, name: str, number: int) -> CaseFilm:
-    """A film read again.
+def _case_film(inputs: Inputs, dataset: str, model: str, name: str, number: int, weights: object) -> CaseFilm:
+    """A film read again, and how the model takes it.
 
     Raises:
-        InputError: the data set cannot be inputs or holds something else, or the image cannot be read.
-        UnsupportedModel: the model is not at hand.
+        CheckpointError: the model is not at hand, or has other weights than the run recorded.
+        InputError: the data set cannot be opened or holds something else, or the image cannot be read.
+        UnsupportedModel: the model cannot be loaded.
     """
     sample = inputs.sample(dataset, number) if number < inputs.count(dataset) else None
     if sample is None or sample.id != name:
         raise InputError(f"Expected the samples of the run in the data set {dataset!r}, got others. Name its folder.")
     film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
     loaded = inputs.model(model)
+    if loaded.weights_sha256 != weights:
+        raise CheckpointError(f"Expected the weights that the run recorded for the model {model!r}, got others.")
     _, placement = loaded.prepare(film, inputs.choice(model).resize)
     return CaseFilm(sample, film, placement, loaded.encode(sample.text))
 

@@ -304,7 +304,7 @@ class SectionReport:
         return Block(f"{self.key}-degradation", "Removal and degradation", parts) if removed or degraded else None
 
     def _without_films(self, films: CaseFilms) -> str:
-        reason = films.reasons.get(self.section.dataset)
+        reason = films.reasons.get((self.section.dataset, self.section.model))
         return f"The films could not be opened, so maps are shown alone: {reason}" if reason else ""
 
     def _findings(self) -> Iterator[str]:

@@ -19,10 +19,16 @@ from matex.images import READ_SIDE, Film, read
 
 
 class Inputs:
-    """Data sets and models of a configuration, opened when they are first needed; one model is cached at a time."""
+    """Data sets and models of a configuration, opened when they are first needed; one model is cached at a time.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: what to open.
+        cached_only: do not contact the model hub.
+    """
+
+    def __init__(self, config: Config, cached_only: bool = False) -> None:
         self.config = config
+        self._cached_only = cached_only
         self._datasets: dict[str, Dataset] = {}
         self._model: tuple[str, Model] | None = None
         self._random: dict[int, Model] = {}
@@ -52,7 +58,7 @@ class Inputs:
         if self._model is None or self._model[0] != label:
             self._random.clear()
             self._model = None
-            self._model = (label, open_model(self.choice(label)))
+            self._model = (label, open_model(self.choice(label), self._cached_only))
         return self._model[1]
 
     def random_model(self, label: str, seed: int) -> Model:
@@ -111,8 +117,13 @@ def without_folder(message: str, path: Path) -> str:
     return message
 
 
-def open_model(choice: ModelChoice) -> Model:
-    """Load the model that a configuration names."""
+def open_model(choice: ModelChoice, cached_only: bool = False) -> Model:
+    """Load the model that a configuration names.
+
+    Args:
+        choice: name and options.
+        cached_only: do not contact the model hub.
+    """
     return load(
         choice.name,
         preset=choice.preset,
@@ -122,6 +133,7 @@ def open_model(choice: ModelChoice) -> Model:
         heads=choice.heads,
         activation=choice.activation,
         resolution=choice.resolution,
+        cached_only=cached_only,
     )
 
 
