@@ -83,7 +83,7 @@ def incompleteness(kind: str, report: Mapping[str, float | None]) -> str | None:
     """A note for the reader of a map whose sum misses the change of the score by more than 5 %; None otherwise.
 
     Args:
-        kind: "image" or "text".
+        kind: what the attributions are of: "image", "text", "audio", "second image".
         report: of a method, with the entries of `completeness` where it has them.
     """
     error = report.get("completeness_error")

@@ -25,7 +25,15 @@ from matex.errors import InputError, UnsupportedModel, shown
 from matex.explained_score import Labels, with_objective
 from matex.forward_pass import encode
 from matex.geometry import Placement, Resize
-from matex.notes import constant, film_notes, incompleteness, map_notes, objective_notes, term_notes
+from matex.notes import (
+    constant,
+    film_notes,
+    incompleteness,
+    map_notes,
+    objective_notes,
+    term_notes,
+    unseen_note,
+)
 from matex.objectives import ClassScoreKind, Pooling
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
@@ -485,8 +493,9 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
     tokens = () if outputs.tokens is None else _tokens(subject, _array(outputs.tokens[pair]))
     notes = film_notes(query.film, placement, query.domain, [*model.notes, *subject.phrase.notes], score)
     notes += objective_notes(query.objective, name, isinstance(method, Fused), getattr(method, "phrase_blind", False))
-    notes += [*_method_notes(method, outputs, pair), *term_notes(components)]
-    notes += [note for kind, rows in outputs.reports.items() if (note := incompleteness(kind, rows[pair]))]
+    notes += [*_target_notes(traced, query), *_method_notes(method, outputs, pair), *term_notes(components)]
+    for kind, rows in outputs.reports.items():
+        notes += [note for note in [incompleteness(_modality(model, kind), rows[pair])] if note]
     notes += map_notes(image, tokens)
     if tokens and constant(tokens):
         tokens = tuple(dataclasses.replace(token, score=float("nan")) for token in tokens)
@@ -519,13 +528,31 @@ def _target_map(traced: Traced, grid: Tensor) -> SaliencyMap:
     return SaliencyMap(_array(grid), traced.target)
 
 
+def _target_notes(traced: Traced, query: Query) -> list[str]:
+    """Notes on the image or sound that is compared with; none for a phrase."""
+    if query.target is None or traced.target is None:
+        return []
+    found = [note for note in (unseen_note(traced.target),) if note]
+    return [f"{query.target.name}: {note}" for note in (*found, *query.target.notes)]
+
+
+def _modality(model: Model, side: str) -> str:
+    """What is on one side ("image", "text") of the explained pair, such as "audio", or "second image"."""
+    first, second = model.sides
+    if side == "image":
+        return first
+    return f"second {second}" if first == second else second
+
+
 def _method_notes(method: Method, outputs: _Outputs, pair: int) -> list[str]:
     """Notes on how a method took the phrase."""
     notes: list[str] = []
     if getattr(method, "laterality", "patient") == "paper":
         notes.append("laterality 'paper': the patient's left is put on the image's left, as the paper prints it")
     if outputs.priors and outputs.priors[pair].neutral:
-        notes.append(f"spatial prior neutral: {outputs.priors[pair].reason}")
+        on_words = outputs.target_grids is None
+        reason = outputs.priors[pair].reason if on_words else "no phrase names a region"
+        notes.append(f"spatial prior neutral: {reason}")
     if outputs.wordless and "text" in method.towers:
         notes.append(f"no {outputs.other_side}: {outputs.wordless}")
     return notes

@@ -134,6 +134,18 @@ def test_an_image_is_compared_with_another(film):
     assert matex.explain(tiny, film, film, method="grad-eclip").score == pytest.approx(1, abs=1e-5)
 
 
+def test_what_is_compared_with_has_its_notes_too(model, film):
+    explanation = matex.explain(model, film, recording(5), method="matex", domain="natural")
+    assert "array: The model hears 2 of 5 s" in " ".join(explanation.notes)
+    assert "array: no patch of the model covers" in " ".join(explanation.notes)
+    assert "spatial prior neutral: no phrase names a region" in explanation.notes
+    notes = " ".join(matex.explain(model, recording(), film, "gradient-shap", samples=1).notes)
+    assert "the audio attributions sum to" in notes
+    assert "the image attributions sum to" in notes
+    notes = " ".join(matex.explain(model, film, film, "gradient-shap", samples=1).notes)
+    assert "the second image attributions sum to" in notes
+
+
 def test_several_parts_of_a_recording_are_several_sounds(model):
     complete = recording(5)
     parts = [complete.starting_at(start) for start in (0, 1, 2)]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from matex.adapters.checkpoint import Tensors, scale_of, unwrap, without_buffers
-from matex.adapters.grid import GridEncoder
+from matex.adapters.grid import GridEncoder, no_attention
 from matex.adapters.library import build_as
 from matex.adapters.model import Model, Preparation, Similarity, Tokenizer
 from matex.adapters.relatives import RobertaEncoder
@@ -132,7 +132,11 @@ def adapt(
     network = Htsat(encoder, module.audio_projection)
     size, cells = (config.audio_config.num_mel_bins, FRAMES), network.grid((0, 0))
     patch = (size[0] // cells[0], size[1] // cells[1])
-    needs = {"relu": "this encoder's activation is gelu", "joint tokens": _MEAN_ALONE}
+    needs = {
+        **no_attention("a Swin transformer", "spectrogram"),
+        "relu": "this encoder's activation is gelu",
+        "joint tokens": _MEAN_ALONE,
+    }
     audio = AudioEncoder(network, size, patch, needs)
     text = module.text_model
     words = RobertaEncoder(

@@ -156,9 +156,9 @@ def patch_of(network: Network, size: Size) -> Size:
     return (size[0] // rows, size[1] // columns)
 
 
-def no_attention(network: str) -> dict[str, str]:
-    """Requirements of methods that a network without attention over the whole image does not meet, with the reason."""
-    reason = f"{network} has no attention over the whole image"
+def no_attention(network: str, input_name: str = "image") -> dict[str, str]:
+    """Requirements of methods that a network without attention over its whole input does not meet, with the reason."""
+    reason = f"{network} has no attention over the whole {input_name}"
     return {"readout": f"{network} pools a grid", "attention": reason}
 
 

@@ -195,9 +195,10 @@ class Model:
             return self
         for modality in (mapped, target):
             if modality not in self.encoders:
+                advice = " imagebind: models and CLAP have one." if modality == "audio" else ""
                 raise UnsupportedModel(
                     f"Expected a model with an encoder of {modality}, got {self.name!r} with "
-                    f"{', '.join(self.encoders)}. imagebind: models and CLAP have one of audio."
+                    f"{', '.join(self.encoders)}.{advice}"
                 )
             if modality not in ("image", "text", *self.preparations):
                 raise UnsupportedModel(

@@ -117,13 +117,15 @@ def _names(method: str) -> list[str]:
 
 def _print_comparison(comparison: Comparison, out: Path) -> None:
     """One line per method, what was left out and why, and the notes."""
+    from matex.render.report import by_reason
+
     for name, explanation in comparison.items():
         print(_line(name, explanation))
-    print(f"{'passes shared':18} {comparison.shared_seconds:6.3f} s; above, each method's own formula in addition")
+    print(f"{'passes shared':20} {comparison.shared_seconds:6.3f} s; above, each method's own formula in addition")
     if comparison.left_out:
         print(f"Left out, as the model or this installation cannot serve them: {', '.join(comparison.left_out)}.")
-    for name, reason in comparison.left_out.items():
-        print(indented(f"{name}: {reason}"))
+    for reason, names in by_reason(comparison.left_out).items():
+        print(indented(f"{', '.join(names)}: {reason}"))
     print_notes(comparison)
     print(f"\nOpen {out / 'report.html'}; each method has a folder of its own in {out}. Not for diagnosis.")
 
@@ -136,4 +138,4 @@ def _line(name: str, explanation: Explanation) -> str:
     strongest = max(finite, default=(0.0, ""))[1]
     seconds = f"{explanation.computation.seconds:6.3f} s"
     note = "constant map" if explanation.image.degenerate else ""
-    return f"{name:18} {seconds}  score {format_score(explanation.score)}  {strongest:16} {note}".rstrip()
+    return f"{name:20} {seconds}  score {format_score(explanation.score)}  {strongest:16} {note}".rstrip()

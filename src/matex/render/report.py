@@ -97,13 +97,21 @@ def page(
         film_script(),
         lead=lead,
         lines=lines,
-        left_out=left_out or {},
+        left_out=by_reason(left_out or {}),
         sections=[Section(f"e{index}", one, marked) for index, (one, marked) in enumerate(pairs, start=1)],
         one_phrase=len({explanation.text for explanation in explanations}) == 1,
         one_film=len({explanation.film.sha256 for explanation in explanations}) == 1,
         legends=list(dict.fromkeys(sides.legend for one in explanations if (sides := letters(one)))),
         version=explanations[0].computation.matex if explanations else "",
     )
+
+
+def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    """The methods that are left out for the same reason, by that reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        names.setdefault(reason, []).append(name)
+    return names
 
 
 def fragment(explanation: Explanation) -> str:
