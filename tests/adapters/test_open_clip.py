@@ -36,27 +36,39 @@ def perturbed(module):
     return module.eval()
 
 
-@pytest.fixture
-def vit():
+def small_vit():
     torch.manual_seed(0)
     sizes = {"hidden_size": 24, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 3}
     config = ViTConfig(image_size=35, patch_size=7, layer_norm_eps=1e-6, **sizes)
     return perturbed(ViTModel(config, add_pooling_layer=False))
 
 
-@pytest.fixture
-def bert():
+def small_bert():
     torch.manual_seed(1)
     sizes = {"hidden_size": 16, "intermediate_size": 18, "num_hidden_layers": 4, "num_attention_heads": 2}
     return perturbed(BertModel(BertConfig(vocab_size=len(SPECIAL) + len(WORDS), max_position_embeddings=19, **sizes)))
 
 
-@pytest.fixture
-def heads():
+def small_heads():
     """Projection of the image; of the text, in two layers as in BiomedCLIP."""
     torch.manual_seed(2)
     text = nn.Sequential(nn.Linear(16, 18, bias=False), nn.GELU(), nn.Linear(18, JOINT, bias=False))
     return nn.Linear(24, JOINT, bias=False), text
+
+
+@pytest.fixture
+def vit():
+    return small_vit()
+
+
+@pytest.fixture
+def bert():
+    return small_bert()
+
+
+@pytest.fixture
+def heads():
+    return small_heads()
 
 
 def timm_names(vit):

@@ -150,9 +150,8 @@ def test_a_cxr_clip_with_a_temperature_outside_every_number_is_refused():
         cxr_clip.adapt(module, "small")
 
 
-def test_convirt_files_number_the_children_of_the_resnet(tmp_path, monkeypatch):
-    module, bert = randomise(Convirt(CONVIRT)).float(), transformers_bert(7).float()
-    module.bert_model.load_state_dict(bert.state_dict())
+def published_convirt(module):
+    """The state dict of a ConVIRT under the names of published files, which number the children of the ResNet."""
     numbers = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
     weights = {}
     for name, value in module.state_dict().items():
@@ -160,7 +159,13 @@ def test_convirt_files_number_the_children_of_the_resnet(tmp_path, monkeypatch):
         if parts[0] == "res_features":
             parts[1] = str(numbers[parts[1]])
         weights[".".join(parts)] = value
-    torch.save(weights, tmp_path / "model.pth")
+    return weights
+
+
+def test_convirt_files_number_the_children_of_the_resnet(tmp_path, monkeypatch):
+    module, bert = randomise(Convirt(CONVIRT)).float(), transformers_bert(7).float()
+    module.bert_model.load_state_dict(bert.state_dict())
+    torch.save(published_convirt(module), tmp_path / "model.pth")
     monkeypatch.setattr(convirt, "ConvirtConfig", lambda: CONVIRT)
     model = matex.load(f"convirt:{tmp_path / 'model.pth'}", dtype="float64", device="cpu")
     images, module = pixels(300, 300, items=1), module.double()
