@@ -9,7 +9,6 @@ Different inputs of a batch are independent of each other, so that one backward 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple, cast
 
 import torch
@@ -84,7 +83,7 @@ class Gradients:
             state = self._forward.states[layer]
             with torch.inference_mode(False), torch.enable_grad():
                 hidden = state.hidden.detach().clone().requires_grad_()
-                embedding = embed(self._forward.tower, replace(state, hidden=hidden), layer)
+                embedding = embed(self._forward.tower, state.with_hidden(hidden), layer)
             (self._hidden[layer],) = self._per_pair(self._backward_passes(embedding, [hidden]))
         return self._hidden[layer]
 
@@ -137,7 +136,7 @@ class Gradients:
         activations: list[Tensor] = []
         with torch.inference_mode(False), torch.enable_grad():
             state = self._forward.states[first]
-            state = replace(state, hidden=state.hidden.detach().clone().requires_grad_())
+            state = state.with_hidden(state.hidden.detach().clone().requires_grad_())
             for layer in range(first, tower.depth):
                 last = layer == tower.depth - 1 and position is not None
                 normed = tower.norm(layer, state.hidden)

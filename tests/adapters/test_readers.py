@@ -1,4 +1,6 @@
-"""Methods over a text that is read as a mean at several depths (MedCLIP) agree with slow twins, padded and not."""
+"""Methods over a text that is read as a mean, at several depths (MedCLIP) or one, agree with slow twins."""
+
+import dataclasses
 
 import pytest
 import torch
@@ -6,16 +8,19 @@ import torch
 from matex.adapters import medclip
 from matex.adapters.medclip import MedClip, MedClipConfig
 from matex.attribution import make
+from matex.protocols import on_side
 from matex.queries import trace_inputs
 from tests.adapters.random_weights import BERT, IDS, pixels, randomise
-from tests.reference import readers
+from tests.reference import m2ib, mmel, readers
 
-TAPS = (0, 1)
+TAPS = {"at several depths": (0, 1), "behind the last block": ()}
 
 
-@pytest.fixture(scope="module")
-def model():
-    return medclip.adapt(randomise(MedClip(MedClipConfig(((1, 1, 1, 1), 2), BERT, 10))), "small")
+@pytest.fixture(scope="module", params=TAPS)
+def model(request):
+    made = medclip.adapt(randomise(MedClip(MedClipConfig(((1, 1, 1, 1), 2), BERT, 10))), "small")
+    text = dataclasses.replace(made.text, taps=TAPS[request.param])
+    return dataclasses.replace(made, encoders={**made.encoders, "text": text})
 
 
 @pytest.fixture(params=[0, 1], ids=["the longest", "padded"])
@@ -24,8 +29,8 @@ def phrase(request, model):
     text = model.module.text_model
     ids = IDS[request.param][IDS[request.param] != 0]
     weights = {name: value.detach() for name, value in text.model.state_dict().items()}
-    head = text.projection_head.weight.detach()
-    twin = readers.MeanBert(weights, head, ids, BERT.num_attention_heads, BERT.num_hidden_layers, TAPS)
+    head, taps = text.projection_head.weight.detach(), model.text.taps
+    twin = readers.MeanBert(weights, head, ids, BERT.num_attention_heads, BERT.num_hidden_layers, taps)
     target = trace(model, "gradcam").text.target[request.param]
     return request.param, twin, twin.score(target)
 
@@ -37,9 +42,16 @@ def trace(model, method, **parameters):
 
 def check(model, phrase, expected, method, tolerance=1e-9, **parameters):
     number, _, _ = phrase
-    found = make(method, parameters)(trace(model, method, **parameters).text)[number, : len(expected)]
+    values = on_side(make(method, parameters), "text")(trace(model, method, **parameters).text)[number]
+    found = values[: len(expected)]
     expected = torch.tensor(expected, dtype=found.dtype)
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    assert values[len(expected) :].isnan().all()  # nothing is known of padding
+
+
+def content(twin):
+    """The words, without CLS and SEP."""
+    return list(range(1, len(twin.outputs[0]) - 1))
 
 
 def test_the_score_is_that_of_the_twin(model, phrase):
@@ -59,3 +71,54 @@ def test_raw_attention_and_rollout_average_over_the_readers(model, phrase):
     _, twin, _ = phrase
     check(model, phrase, readers.mean_attention(twin, -1), "raw-attention")
     check(model, phrase, readers.rollout(twin), "rollout")
+
+
+@pytest.mark.parametrize("mode", ["spatial", "paper"])
+def test_mmel_raises_grad_eclip_by_the_resemblance_of_the_queries(model, phrase, mode):
+    _, twin, score = phrase
+    base, words = readers.grad_eclip(twin, score, BERT.num_hidden_layers), content(twin)
+    gated = mmel.mmel(twin, words, (1, len(words)), [base[i] for i in words], mode, seed=3)
+    expected = [value * 2 for value in base]  # special tokens: alpha 2 times the sigmoid of level 0, and 1
+    expected[1:-1] = gated
+    check(model, phrase, expected, "mmel", tolerance=1e-8, mode=mode, seed=3)
+
+
+@pytest.mark.parametrize("gradient", ["attention", "value"])
+def test_matex_sums_the_gradient_over_the_readers_and_averages_their_attention(model, phrase, gradient):
+    number, twin, score = phrase
+    words = content(twin)
+    terms = readers.matex_terms(twin, score, words, layers=3, temperature=0.5)
+    found = make("matex", {"gradient": gradient}).components(trace(model, "matex").text)
+    for name, expected in {**terms, "prior": terms["gradient"]}.items():
+        expected = torch.tensor(expected, dtype=torch.float64)
+        torch.testing.assert_close(found[name][number, words], expected, rtol=1e-8, atol=1e-8)
+    flow = make("matex", {"flow": "rollout"}).components(trace(model, "matex").text)["flow"][number, words]
+    expected = torch.tensor(readers.minmax([readers.rollout(twin)[i] for i in words]), dtype=torch.float64)
+    torch.testing.assert_close(flow, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("layers", ["last", "all"])
+def test_chefer_averages_the_relevance_of_the_readers(model, phrase, layers):
+    _, twin, score = phrase
+    expected = readers.chefer(twin, score, model.logit_scale, 0 if layers == "all" else BERT.num_hidden_layers - 1)
+    check(model, phrase, expected, "chefer", tolerance=1e-8, layers=layers)
+
+
+@pytest.mark.parametrize("layer", range(BERT.num_hidden_layers))
+def test_m2ib_squeezes_a_block_in_a_tap_as_in_the_stream(model, phrase, layer):
+    number, twin, _ = phrase
+    given = trace(model, "gradcam").text.target[number]
+    expected, _ = m2ib.squeeze(lambda z: twin.behind(layer, z), twin.states[layer + 1].detach(), given, steps=3,
+                               samples=2, seed=5)  # fmt: skip
+    check(model, phrase, expected, "m2ib", tolerance=1e-8, layer=layer, steps=3, samples=2, seed=5)
+
+
+@pytest.mark.parametrize("layer", range(BERT.num_hidden_layers))
+def test_gradients_at_a_tapped_output_do_not_depend_on_what_was_read_before(model, phrase, layer):
+    number, twin, score = phrase
+    (expected,) = torch.autograd.grad(score, twin.states[layer], retain_graph=True)
+    fresh, lower = trace(model, "gradcam").text, trace(model, "gradcam").text
+    lower.gradient_hidden(0)
+    for one in (fresh, lower):
+        found = one.gradient_hidden(layer)[number, : len(expected)]
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)

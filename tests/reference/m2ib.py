@@ -76,9 +76,13 @@ def m2ib(module, kind, tower, other, *, layer, beta=0.1, steps=10, samples=10, r
         tower, other: as tests/reference/clip.py ran them, without padding.
         ca: for CA-M2IB: tokens (list of unit vectors), maps, scale, gamma, learned (rate or None).
     """
-    run = rest_of(module, kind, layer)
+    run, given = rest_of(module, kind, layer), other.embedding.detach()
     h = tower.inputs[layer + 1].detach()
-    given = other.embedding.detach()
+    return squeeze(lambda z: run(z)[tower.readout], h, given, beta, steps, samples, rate, seed, ca)
+
+
+def squeeze(embed, h, given, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, ca=None):
+    """The bottleneck at `h` [token, dim] of any encoder whose rest is `embed`; see `m2ib`."""
     alpha = torch.full_like(h, 5.0).requires_grad_()
     optimisers = [Adam(alpha, rate)]
     if ca and ca["learned"]:
@@ -93,7 +97,7 @@ def m2ib(module, kind, tower, other, *, layer, beta=0.1, steps=10, samples=10, r
         fit, moved = 0.0, 0.0
         for copy_number in range(samples):
             z = mean + torch.sqrt(variance) * noise[copy_number]
-            embedding = run(z)[tower.readout]
+            embedding = embed(z)
             target = attend(unit(embedding), ca["tokens"], ca["maps"], ca["scale"]) if ca else given
             fit = fit + clip.cosine(embedding, target) / samples
             moved += cosine(target, given) / samples

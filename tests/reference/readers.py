@@ -3,6 +3,8 @@
 METHODS 22: every token of the phrase is a reader. Shares no code with the library; float64, on the graph.
 """
 
+import math
+
 import torch
 
 from tests.reference.clip import layer_norm
@@ -18,42 +20,53 @@ class MeanBert:
     """
 
     def __init__(self, weights, head, ids, heads, depth, taps):
-        self.heads = heads
+        self.weights, self.head, self.heads, self.depth, self.taps = weights, head, heads, depth, taps
         self.queries, self.keys, self.values, self.outputs, self.rows = [], [], [], [], []
-
-        def linear(name, x):
-            return x @ weights[name + ".weight"].T + weights[name + ".bias"]
-
-        def norm(name, x):
-            return layer_norm(x, weights[name + ".weight"], weights[name + ".bias"], 1e-12)
-
         start = "embeddings."
         x = weights[start + "word_embeddings.weight"][ids]
         x = x + weights[start + "position_embeddings.weight"][: len(ids)]
-        x = norm(start + "LayerNorm", x + weights[start + "token_type_embeddings.weight"][0]).requires_grad_()
-        pooled = []
+        x = x + weights[start + "token_type_embeddings.weight"][0]
+        self.states = [self._norm(start + "LayerNorm", x).requires_grad_()]  # input of each block, then the last output
         for layer in range(depth):
-            here = f"encoder.layer.{layer}."
-            q, k, v = (linear(f"{here}attention.self.{name}", x) for name in ("query", "key", "value"))
-            size, parts, rows = q.shape[1] // heads, [], []
-            for h in range(heads):
-                own = slice(h * size, (h + 1) * size)
-                weight = torch.softmax(q[:, own] @ k[:, own].T / size**0.5, dim=1)
-                rows.append(weight)
-                parts.append(weight @ v[:, own])
-            output = torch.cat(parts, dim=1)
-            for kept, value in zip((self.queries, self.keys, self.values, self.outputs, self.rows),
-                                   (q, k, v, output, rows), strict=True):  # fmt: skip
-                kept.append(value)
-            x = norm(f"{here}attention.output.LayerNorm", linear(f"{here}attention.output.dense", output) + x)
-            inner = torch.nn.functional.gelu(linear(f"{here}intermediate.dense", x))
-            x = norm(f"{here}output.LayerNorm", linear(f"{here}output.dense", inner) + x)
-            if layer in taps or layer == depth - 1:
-                pooled.append(sum(x) / len(x))
-        self.embedding = head @ (sum(pooled) / len(pooled))
+            self.states.append(self._block(layer, self.states[-1], record=True))
+        self.embedding = self._embed(self.states[1:])
 
     def score(self, target):
         return self.embedding @ target / self.embedding.norm()
+
+    def behind(self, layer, z):
+        """Embedding where `z` stands for the output of block `layer`, in a tap as in the stream."""
+        outputs = [state.detach() for state in self.states[1 : layer + 1]] + [z]
+        for number in range(layer + 1, self.depth):
+            outputs.append(self._block(number, outputs[-1]))
+        return self._embed(outputs)
+
+    def _embed(self, outputs):
+        read = [x for number, x in enumerate(outputs) if number in self.taps or number == self.depth - 1]
+        return self.head @ (sum(sum(x) / len(x) for x in read) / len(read))
+
+    def _linear(self, name, x):
+        return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
+
+    def _norm(self, name, x):
+        return layer_norm(x, self.weights[name + ".weight"], self.weights[name + ".bias"], 1e-12)
+
+    def _block(self, layer, x, record=False):
+        here = f"encoder.layer.{layer}."
+        q, k, v = (self._linear(f"{here}attention.self.{name}", x) for name in ("query", "key", "value"))
+        size, parts, rows = q.shape[1] // self.heads, [], []
+        for h in range(self.heads):
+            own = slice(h * size, (h + 1) * size)
+            rows.append(torch.softmax(q[:, own] @ k[:, own].T / size**0.5, dim=1))
+            parts.append(rows[-1] @ v[:, own])
+        output = torch.cat(parts, dim=1)
+        if record:
+            for some, value in zip((self.queries, self.keys, self.values, self.outputs, self.rows),
+                                   (q, k, v, output, rows), strict=True):  # fmt: skip
+                some.append(value)
+        x = self._norm(f"{here}attention.output.LayerNorm", self._linear(f"{here}attention.output.dense", output) + x)
+        inner = torch.nn.functional.gelu(self._linear(f"{here}intermediate.dense", x))
+        return self._norm(f"{here}output.LayerNorm", self._linear(f"{here}output.dense", inner) + x)
 
 
 def grad_eclip(bert, score, layers):
@@ -89,3 +102,39 @@ def rollout(bert, residual=0.5):
         mixed = (1 - residual) * sum(a.detach() for a in heads) / len(heads)
         product = (mixed + residual * torch.eye(size, dtype=torch.float64)) @ product
     return [float(sum(product[r, i] for r in range(size)) / size) for i in range(size)]
+
+
+def matex_terms(bert, score, tokens, layers, temperature):
+    """Gradient, flow and consistency times gradient of eq. 1, 2 and 6, before their weights, per token in `tokens`."""
+    gradients = torch.autograd.grad(score, bert.outputs, retain_graph=True)
+    rows, size = range(len(bert.outputs[0])), bert.outputs[0].shape[1] // bert.heads
+    gradient = [0.0 for _ in tokens]
+    for layer in range(max(0, bert.depth - layers), bert.depth):
+        for number, i in enumerate(tokens):
+            total = 0.0
+            for h in range(bert.heads):
+                own = slice(h * size, (h + 1) * size)
+                for r in rows:
+                    part = float(gradients[layer][r, own] @ bert.values[layer][i, own].detach())
+                    total += float(bert.rows[layer][h][r, i].detach()) * part
+            gradient[number] += max(total, 0.0)
+    gradient = minmax(gradient)
+    attended = [[mean_attention(bert, layer)[i] for i in tokens] for layer in range(bert.depth)]
+    powers = [math.exp(temperature * layer) for layer in range(bert.depth)]
+    flow = minmax([sum(p * row[n] for p, row in zip(powers, attended, strict=True)) for n in range(len(tokens))])
+    stable = []
+    for n in range(len(tokens)):
+        mean = sum(row[n] for row in attended) / bert.depth
+        stable.append(1 / (1 + (sum((row[n] - mean) ** 2 for row in attended) / bert.depth) ** 0.5))
+    return {"gradient": gradient, "flow": flow, "consistency": [c * g for c, g in zip(stable, gradient, strict=True)]}
+
+
+def chefer(bert, score, scale, first):
+    """R <- R + Abar R from block `first` on, with gradients at the attention itself; the mean over the readers."""
+    size = len(bert.outputs[0])
+    relevance = torch.eye(size, dtype=torch.float64)
+    for layer in range(first, bert.depth):
+        slopes = torch.autograd.grad(scale * score, bert.rows[layer], retain_graph=True)
+        mean = sum(torch.clamp(g * a.detach(), min=0) for g, a in zip(slopes, bert.rows[layer], strict=True))
+        relevance = relevance + (mean / len(slopes)) @ relevance
+    return [float(sum(relevance[r, i] for r in range(size)) / size) for i in range(size)]

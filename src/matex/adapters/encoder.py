@@ -51,11 +51,13 @@ class State:
         hidden: input of the next stage, [item, token, dim]; behind the last stage only the rows that `pool` reads.
         axis: of these tokens.
         earlier: outputs of the stages in `Staged.taps` so far, each [item, token, dim].
+        tapped: `hidden` is the last of `earlier`.
     """
 
     hidden: Tensor
     axis: TokenAxis
     earlier: tuple[Tensor, ...] = ()
+    tapped: bool = False
 
     @property
     def read(self) -> Tensor:
@@ -65,11 +67,17 @@ class State:
     def select(self, items: Tensor | slice, length: int | None = None) -> State:
         """The state of these items, of their first `length` tokens where that is given."""
         earlier = tuple(tokens[items, :length] for tokens in self.earlier)
-        return State(self.hidden[items, :length], self.axis.select(items, length), earlier)
+        return State(self.hidden[items, :length], self.axis.select(items, length), earlier, self.tapped)
 
     def followed_by(self, hidden: Tensor, tapped: bool = False) -> State:
-        """The state behind a stage with this output, which is kept for the pooling where the stage is tapped."""
-        return replace(self, hidden=hidden, earlier=(*self.earlier, hidden) if tapped else self.earlier)
+        """The state behind a stage with this output, which the pooling reads too where the stage is tapped."""
+        earlier = (*self.earlier, hidden) if tapped else self.earlier
+        return replace(self, hidden=hidden, earlier=earlier, tapped=tapped)
+
+    def with_hidden(self, hidden: Tensor) -> State:
+        """The state with other tokens, also where the pooling reads them from a tapped stage."""
+        earlier = (*self.earlier[:-1], hidden) if self.tapped else self.earlier
+        return replace(self, hidden=hidden, earlier=earlier)
 
 
 class Readers(NamedTuple):

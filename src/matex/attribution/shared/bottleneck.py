@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -227,8 +227,9 @@ class Bottleneck(ABC):
 
         def agreement(aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
             copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden)).to(entering.dtype)
-            noised = replace(copied, hidden=copies.flatten(0, 1))
-            embedding = trace.embed_state(layer, noised).unflatten(0, (-1, self.samples))
+            embedding = trace.embed_state(layer, copied.with_hidden(copies.flatten(0, 1))).unflatten(
+                0, (-1, self.samples)
+            )
             target = aim.target(embedding)
             return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
 
