@@ -1,8 +1,11 @@
 """Words against places: closed forms, slow twins, games that are known, the command."""
 
+import dataclasses
+import functools
 import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +16,11 @@ from matex.adapters import medclip, siglip
 from matex.adapters.medclip import MedClip, MedClipConfig
 from matex.cli.app import run as command
 from matex.forward_pass import embed, encode, run
+from matex.interaction import second_order as formulas
 from matex.interaction.games import banzhaf, masks, shapley
 from matex.interaction.second_order import place_rows, second_order, word_factors
-from matex.interaction.sides import Path, word_groups
+from matex.interaction.sides import Path as InputPath
+from matex.interaction.sides import word_groups
 from matex.samples import samples
 from tests.adapters.random_weights import BERT, IDS, randomise
 from tests.adapters.test_siglip import small_siglip
@@ -46,7 +51,7 @@ def subject(request, model, pixels, token_ids):
 @pytest.mark.parametrize("layer", [0, 2])
 def test_the_sum_is_the_difference_of_four_corners(subject, layer):
     model, pixels, ids, groups = subject
-    image, text = Path.of(run(model.image, pixels), layer), Path.of(run(model.text, ids), layer)
+    image, text = InputPath.of(run(model.image, pixels), layer), InputPath.of(run(model.text, ids), layer)
     found = second_order(image, text, groups, nodes=40)
     assert found.total == pytest.approx(found.expected, abs=1e-6)
     assert abs(found.expected) > 1e-3
@@ -62,7 +67,7 @@ def test_the_sum_is_the_difference_of_four_corners(subject, layer):
 def test_the_matrix_is_the_product_of_two_integrated_jacobians(subject):
     """Jacobians one coordinate and node at a time, against forward mode and batched backwards."""
     model, pixels, ids, groups = subject
-    image, text = Path.of(run(model.image, pixels), 2), Path.of(run(model.text, ids), 1)
+    image, text = InputPath.of(run(model.image, pixels), 2), InputPath.of(run(model.text, ids), 1)
     nodes = 3
     points, weights = np.polynomial.legendre.leggauss(nodes)
     points, weights = (points + 1) / 2, weights / 2
@@ -98,10 +103,10 @@ def test_what_the_pooling_reads_of_lower_blocks_moves_too():
     """MedCLIP's text pools several depths: above the lowest of them, what was read already would stand still."""
     model = medclip.adapt(randomise(MedClip(MedClipConfig(((1, 1, 1, 1), 2), BERT, 10))), "small")
     forward = run(model.text, IDS[:1])
-    way = Path.of(forward)
+    way = InputPath.of(forward)
     assert way.layer == min(model.text.taps)
     with pytest.raises(ValueError, match="layer from 0 to 0, got 1"):
-        Path.of(forward, 1)
+        InputPath.of(forward, 1)
     ends = embed(model.text, way.points(torch.tensor([1.0, 0.0])), way.layer)
     everything = torch.ones(1, IDS.shape[1], dtype=torch.bool)
     exact(word_factors(way, everything, 64)[0], (ends[0] - ends[1]).detach(), atol=1e-6)
@@ -122,7 +127,7 @@ def test_a_linear_method_splits_its_map_over_words(tiny):
     assert made.words == tuple(PHRASE.split())
     pixels, _ = tiny.prepare(matex.read(FILM.path))
     ids = tiny.batch([tiny.encode(PHRASE)])
-    text = Path.of(run(tiny.text, ids), 2)
+    text = InputPath.of(run(tiny.text, ids), 2)
     ends = embed(tiny.text, text.points(torch.tensor([1.0, 0.0])), 2)
     everything = torch.ones(1, ids.shape[1], dtype=torch.bool)
     whole = word_factors(text, everything, 64)[0]
@@ -320,3 +325,26 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
     ):
         assert command([*film, *wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_exclip_agrees(model, pixels, monkeypatch):
+    """At its nodes, and with its embeddings: it attributes them before they are brought to unit norm."""
+    pytest.importorskip("exclip")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    from exclip_model import explainer
+
+    def riemann(count):
+        return torch.arange(count, 0, -1, dtype=torch.float64) / count, torch.full((count,), 1 / count)
+
+    monkeypatch.setattr(formulas, "gauss_legendre", riemann)
+    monkeypatch.setattr(formulas, "embed", functools.partial(embed, unit=False))
+    pixels, nodes = pixels[:1], 6
+    ids, blank = torch.tensor([[97, 3, 14, 15, 9, 26, 98]]), torch.tensor([[97, 0, 98, 0, 0, 0, 0]])
+    expected = explainer(model, 35, 7, blank).explain(ids, pixels, text_layer=3, image_layer=2, N=nodes)
+    image, text = InputPath.of(run(model.image, pixels), 2), InputPath.of(run(model.text, ids), 3)
+    text = dataclasses.replace(text, blank=run(model.text, blank).states[3].hidden)
+    factors = word_factors(text, torch.eye(7, dtype=torch.bool), nodes)
+    rows = place_rows(image, factors, nodes, batch_size=4)[:, 1:].unflatten(1, (5, 5))
+    norms = encode(model.image, pixels, unit=False).norm() * encode(model.text, ids, unit=False).norm()
+    torch.testing.assert_close((rows / norms).float(), expected.float(), rtol=0, atol=1e-7)
+    assert expected.abs().max() > 1e-3

@@ -20,7 +20,7 @@ from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import ForwardPass, encode
 from matex.geometry import Size
 from matex.interaction.games import Fit, banzhaf, masks, shapley
-from matex.interaction.second_order import second_order, with_rest, word_factors
+from matex.interaction.second_order import second_order, word_factors
 from matex.interaction.sides import Path
 from matex.protocols import Method
 from matex.registry import Registry
@@ -132,9 +132,10 @@ class WordMaps:
     nodes: int = 32
 
     def __call__(self, pair: Pair) -> Found:
-        factors = word_factors(Path.of(pair.text, self.text_layer), with_rest(pair.groups), self.nodes)
-        item = torch.zeros(len(factors), dtype=torch.long)
-        target = factors.to(pair.image.embedding)
+        factors = word_factors(Path.of(pair.text, self.text_layer), pair.groups, self.nodes)
+        # The phrase itself as a further target: a method that knows no phrase gives it the map of every word.
+        target = torch.cat([factors.to(pair.image.embedding), pair.text.embedding.detach().to(pair.image.embedding)])
+        item = torch.zeros(len(target), dtype=torch.long)
         maps = self.method(Trace(pair.image, item, target, (), pair.model, (pair.text, item)))
         if torch.allclose(maps, maps[:1].expand_as(maps), rtol=1e-4):
             raise InputError(
