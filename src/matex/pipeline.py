@@ -520,6 +520,7 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
             "report": {kind: rows[pair] for kind, rows in outputs.reports.items()},
         },
         target=None if outputs.target_grids is None else _target_map(traced, outputs.target_grids[pair]),
+        probability=None if query.objective or query.target else model.similarity.probability(score),
     )
 
 

@@ -169,6 +169,8 @@ class Explanation:
         provenance: everything needed to run it again, as the record holds it.
         target: the map on the other side, where an image or a sound was compared with; None for a phrase, or where its
             encoder does not serve the method.
+        probability: that image and text belong together, of a model with a sigmoid for each pair (SigLIP); None for
+            others, and where another score than the similarity is explained.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
@@ -199,6 +201,7 @@ class Explanation:
     computation: Computation = UNKNOWN
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     target: SaliencyMap | None = None
+    probability: float | None = None
 
     @property
     def film(self) -> Film:
@@ -215,6 +218,12 @@ class Explanation:
         """The explained score in words."""
         objective = self.query.objective
         return "cosine similarity" if objective is None else objective.name
+
+    @property
+    def score_meaning(self) -> str:
+        """The explained score in words, with the probability where the model states one."""
+        likely = "" if self.probability is None else f", probability {self.probability:.3g}"
+        return self.score_kind + likely
 
     def __repr__(self) -> str:
         """One line: what was explained, by which method and model, and the score."""

@@ -190,6 +190,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
         ),
         provenance=provenance,
         target=None if other is None else SaliencyMap(arrays["target"], _placement(other)),
+        probability=None if record.get("probability") is None else _number(record["probability"]),
     )
 
 

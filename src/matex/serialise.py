@@ -42,6 +42,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "parameters": dict(explanation.parameters),
         "score": explanation.score,
         "score_kind": explanation.score_kind,
+        **({} if explanation.probability is None else {"probability": explanation.probability}),
         "words": [{"word": word, "score": score} for word, score in explanation.words],
         "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
         "regions": [dataclasses.asdict(mention) for mention in explanation.regions],

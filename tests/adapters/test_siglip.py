@@ -10,6 +10,7 @@ from tokenizers import models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, SiglipConfig, SiglipImageProcessor, SiglipModel, SiglipProcessor
 
 import matex
+from matex.adapters.model import Similarity
 from matex.adapters.siglip import adapt
 from matex.attribution import METHODS
 from matex.forward_pass import FROM_INPUT, run
@@ -202,8 +203,39 @@ def test_a_folder_is_explained_in_three_lines(tmp_path, module):
     assert explanation.image.grid.shape == (5, 5)
     assert [word for word, _ in explanation.words] == ["opacity", "in", "the", "left", "lower", "lung"]
     assert np.isfinite([score for _, score in explanation.words]).all()
+    logit = torch.tensor(float(np.exp(2.0)) * explanation.score - 3.0)
+    assert explanation.probability == pytest.approx(torch.sigmoid(logit).item(), rel=1e-5)
     comparison = matex.compare(model, film.path, "left nodule", ["rollout", "clip-surgery"], skip_unsupported=True)
     assert "pooling head" in comparison.left_out["clip-surgery"]
+
+
+def test_the_probability_is_shown_where_the_score_is(tmp_path, module, capsys):
+    from matex.cli import run as command
+    from matex.viewer import work
+
+    folder, film = saved(tmp_path / "siglip", module), samples()[0]
+    model = matex.load(f"hf:{folder}")
+    explanation = matex.explain(model, film.path, "left nodule", "rollout")
+    shown = f"{explanation.probability:.3g}"
+    arguments = ["explain", str(film.path), "left nodule", "-m", "rollout", "--model", f"hf:{folder}"]
+    assert command([*arguments, "-o", str(tmp_path / "out")]) == 0
+    assert f"(cosine similarity, probability {shown})" in capsys.readouterr().out
+    assert f"cosine similarity, probability {shown}" in (tmp_path / "out" / "report.html").read_text()
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text())
+    assert record["probability"] == matex.Explanation.load(tmp_path / "out").probability == explanation.probability
+    rows = work.yardstick(model, work.Question(matex.read(film.path), "left nodule"))
+    assert [row.probability for row in rows] == [model.similarity.probability(row.score) for row in rows]
+    film = matex.read(film.path)
+    assert matex.explain(model, film, film, "rollout").probability is None  # no phrase, no sigmoid that was trained
+    assert matex.explain(model, film, "left nodule", "rollout", against="right nodule").probability is None
+    assert matex.explain(matex.load("tiny"), film, "left nodule", "rollout").probability is None
+
+
+@pytest.mark.parametrize("cosine", [-1.0, 0.02, 1.0])
+def test_a_probability_of_any_scale_is_a_number(cosine):
+    similarity = Similarity(5000.0, -10.0, "sigmoid")
+    assert similarity.probability(cosine) == pytest.approx(torch.sigmoid(torch.tensor(5000.0 * cosine - 10)).item())
+    assert Similarity(100.0).probability(cosine) is None
 
 
 def test_a_model_in_memory_with_its_processor_is_the_folders(tmp_path, module):

@@ -102,7 +102,9 @@ class Similarity:
         """That a pair belongs together, by the model; None where it only compares phrases with each other."""
         if self.kind != "sigmoid":
             return None
-        return 1 / (1 + math.exp(-(self.scale * cosine + self.bias)))
+        logit = self.scale * cosine + self.bias
+        smaller = math.exp(-abs(logit))  # never overflows
+        return (smaller if logit < 0 else 1.0) / (1 + smaller)
 
 
 class Preparation(NamedTuple):

@@ -15,7 +15,7 @@ def print_summary(explanation: Explanation) -> None:
     """Score, words, places and notes of one explanation."""
     from matex.render.panel import format_score, format_word_scores, places
 
-    print(f"score    {format_score(explanation.score)} ({explanation.score_kind}), method {explanation.method}")
+    print(f"score    {format_score(explanation.score)} ({explanation.score_meaning}), method {explanation.method}")
     if explanation.words:
         scores = format_word_scores([score for _, score in explanation.words])
         pairs = zip(explanation.words, scores, strict=True)

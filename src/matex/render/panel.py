@@ -99,7 +99,8 @@ def panel(explanation: Explanation) -> Image.Image:
 def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     right = WIDTH - MARGIN
     page.write(right, y - 8, format_score(explanation.score), 76, BRIGHT, "ra", bold=True)
-    page.write(right, y + 84, "score: cosine similarity", 22, FAINT, "ra")
+    similarity = explanation.query.objective is None  # other scores name phrases, which need more than this line
+    page.write(right, y + 84, f"score: {explanation.score_meaning}" if similarity else "score", 22, FAINT, "ra")
     y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
     height, width = explanation.film.size
     view = f", {explanation.film.view}" if explanation.film.view else ""
@@ -107,6 +108,7 @@ def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     if isinstance(explanation.film, Sound):
         film = f"sound {explanation.film.name} ({explanation.film.recording.seconds:.3g} s)"
     line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   {film}"
+    line += "" if similarity else f"   ·   score: {explanation.score_kind}"
     y = page.paragraph(MARGIN, y + 10, line, 25, WIDTH - 2 * MARGIN - 380, SOFT, lines=2)
     return max(y, MARGIN + 116)
 

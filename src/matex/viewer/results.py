@@ -62,6 +62,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
             "parameters": explanation.parameters,
             "resize": explanation.query.resize,
             "score": explanation.score,
+            "probability": explanation.probability,
             "seconds": explanation.computation.seconds,
             "degenerate": image.degenerate,
             "notes": explanation.notes,

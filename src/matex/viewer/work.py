@@ -36,11 +36,12 @@ class Question(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A phrase of the yardstick: what it is, its text, and its score."""
+    """A phrase of the yardstick: what it is, its text, its score, and its probability by a model that states one."""
 
     kind: str
     text: str
     score: float
+    probability: float | None
 
 
 def explain(
@@ -97,7 +98,7 @@ def yardstick(model: Model, question: Question) -> list[Scored]:
         encoded.append(empty)
     values = _scores(model, question, encoded)
     return [
-        Scored(kind, phrase, value)
+        Scored(kind, phrase, value, model.similarity.probability(value))
         for (kind, phrase), value in zip(phrases, values, strict=True)
         if kind == "this phrase" or phrase != text
     ]

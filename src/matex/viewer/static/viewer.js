@@ -236,6 +236,9 @@ class Viewer {
     if (!this.shown) return;
     const { explanation } = this.shown;
     byId("score").textContent = fixed(explanation.score);
+    const { probability } = explanation; // of models with a sigmoid for each pair
+    byId("probability").hidden = !Number.isFinite(probability);
+    byId("probability").textContent = `probability ${probability?.toPrecision(3)}, by the model's sigmoid`;
     byId("notes").replaceChildren(...explanation.notes.map((note) => element("li", { textContent: note })));
     this.words.draw(explanation);
     this.drawControls();

@@ -17,7 +17,8 @@ export function drawYardstick(host, rows) {
     if (Number.isFinite(row.score)) line.append(svg("circle", { cx: x(row.score), cy: y, r: i === 0 ? 6.5 : 4.5 }));
     line.append(text(WIDTH - 2, y, fixed(row.score), "end", "value"));
     const title = svg("title");
-    title.textContent = row.text ? `“${row.text}”` : "no words at all";
+    const likely = Number.isFinite(row.probability) ? `, probability ${row.probability.toPrecision(3)}` : "";
+    title.textContent = (row.text ? `“${row.text}”` : "no words at all") + likely;
     line.append(title);
     picture.append(line);
   });
