@@ -107,9 +107,9 @@ def test_gradients_and_scores_of_a_class_agree_with_finite_differences(model, pi
 
 
 def test_a_black_box_is_explained_by_differences_of_its_scores():
-    calls = lambda images, texts: [
-        [float(i[:, :16].mean() if "left" in t else i.mean()) for t in texts] for i in images
-    ]
+    def calls(images, texts):
+        return [[float(one[:, :16].mean() if "left" in text else one.mean()) for text in texts] for one in images]
+
     model = matex.from_score(calls, size=32, patch=8)
     film = np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8)
     found = matex.explain(model, film, "left", "occlusion", against="all of it")

@@ -164,6 +164,8 @@ def _check_explanation(explanation: Explanation) -> None:
     """Raises InputError where the objects, which speak of a film and a phrase, would be about something else."""
     if explanation.query.target is not None:
         raise InputError("Expected an explanation of a film and a phrase for DICOM objects, got one of two files.")
+    if explanation.query.objective is not None:
+        raise InputError("Expected the score of one phrase for DICOM objects, got one with against or labels.")
     _check_film(explanation.film)
 
 

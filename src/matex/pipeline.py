@@ -58,6 +58,7 @@ from matex.queries import (
 from matex.results import Computation, Explanation, SaliencyMap, Token
 from matex.serialise import method_parameters, provenance, version_of
 from matex.trace import PairTrace
+from matex.yardstick import yardstick as compare_score
 
 
 def explain(
@@ -75,6 +76,7 @@ def explain(
     lung_mask: NDArray[np.generic] | None = None,
     view: str | None = None,
     mirrored: bool | None = None,
+    yardstick: bool = False,
     progress: bool = False,
     **parameters: Any,
 ) -> Explanation:
@@ -101,6 +103,8 @@ def explain(
         view: the projection ("PA", "AP", "LATERAL", ...) where the file does not say it.
         mirrored: True when the image's left edge is the patient's left, where the file does not say it; the model
             then sees the film flipped, and the map lies on the film as it is.
+        yardstick: score other phrases on this film too: mirrored, denied, unrelated, none, and chest findings; one more
+            pass of the image and a batch of phrases.
         progress: show a progress bar, for methods that run the model many times.
         **parameters: of the method, see `matex.methods()`.
 
@@ -122,7 +126,10 @@ def explain(
     question = Question.of(model, image, text)
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
     query = with_objective(question.model, query, against, labels, of, pool)
-    return trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
+    explanation = trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
+    if not yardstick or query.target is not None:
+        return explanation
+    return dataclasses.replace(explanation, yardstick=compare_score(question.model, query))
 
 
 class Comparison(dict[str, Explanation]):

@@ -126,6 +126,39 @@ class Token:
     score: float
 
 
+class Scored(NamedTuple):
+    """A phrase of the yardstick: what it is, its text, its score, and its probability by a model that states one."""
+
+    kind: str
+    text: str
+    score: float
+    probability: float | None = None
+
+
+class Yardstick(NamedTuple):
+    """Scores that a phrase's score is compared with.
+
+    Args:
+        rows: the phrase itself, mirrored, denied, an unrelated phrase and no words, as far as they exist.
+        rank: of the phrase among the zero-shot phrases of chest findings, 1 the highest; None without them.
+        among: how many phrases are ranked, itself included.
+        highest: the finding with the highest score.
+    """
+
+    rows: tuple[Scored, ...]
+    rank: int | None = None
+    among: int = 0
+    highest: Scored | None = None
+
+    @property
+    def placed(self) -> str:
+        """The rank in words; empty without one."""
+        if self.rank is None or self.highest is None:
+            return ""
+        best = "" if self.rank == 1 else f"; the highest is “{self.highest.text}” with {self.highest.score:.3f}"
+        return f"rank {self.rank} of {self.among} among phrases of chest findings{best}"
+
+
 class Computation(NamedTuple):
     """Model and method that computed an explanation.
 
@@ -171,6 +204,7 @@ class Explanation:
             encoder does not serve the method.
         probability: that image and text belong together, of a model with a sigmoid for each pair (SigLIP); None for
             others, and where another score than the similarity is explained.
+        yardstick: scores of other phrases on this film; None where they were not asked for.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
@@ -202,6 +236,7 @@ class Explanation:
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
     target: SaliencyMap | None = None
     probability: float | None = None
+    yardstick: Yardstick | None = None
 
     @property
     def film(self) -> Film:
@@ -383,7 +418,8 @@ class Control:
     Args:
         title: what was changed.
         text: the phrase that was explained.
-        score: cosine similarity; of the randomised model where that was changed.
+        score: cosine similarity; of the randomised model where that was changed; a difference of two where the title
+            says "rather than".
         image: the map.
         likeness: rank correlation with the reference; NaN where one of them is constant.
         stays: share of the reference's highlighted region that this map highlights too; chance is .1; NaN likewise.

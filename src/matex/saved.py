@@ -28,7 +28,7 @@ from matex.objectives import read_objective
 from matex.phrases import Mention
 from matex.protocols import TEXT
 from matex.queries import Query
-from matex.results import Computation, Explanation, SaliencyMap, Token
+from matex.results import Computation, Explanation, SaliencyMap, Scored, Token, Yardstick
 
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
 KINDS: Mapping[str, tuple[type[object], ...]] = {
@@ -191,6 +191,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
         provenance=provenance,
         target=None if other is None else SaliencyMap(arrays["target"], _placement(other)),
         probability=None if record.get("probability") is None else _number(record["probability"]),
+        yardstick=_yardstick(record.get("yardstick")),
     )
 
 
@@ -244,6 +245,18 @@ def _placement(record: Mapping[str, Any]) -> Placement:
     cells = (record["cells"][0], record["cells"][1]) if "cells" in record else None
     overlap = (record["overlap"][0], record["overlap"][1]) if "overlap" in record else (0, 0)
     return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"], cells=cells, overlap=overlap)
+
+
+def _yardstick(record: Mapping[str, Any] | None) -> Yardstick | None:
+    if record is None:
+        return None
+    rows = tuple(_scored(one) for one in record["phrases"])
+    highest = None if record["highest"] is None else _scored(record["highest"])
+    return Yardstick(rows, record["rank"], record["among"], highest)
+
+
+def _scored(record: Mapping[str, Any]) -> Scored:
+    return Scored(record["kind"], record["text"], _number(record["score"]))
 
 
 def _number(value: float | None) -> float:

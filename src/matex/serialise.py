@@ -22,7 +22,7 @@ from matex.errors import MissingExtra
 from matex.files import FORMAT, TARGET_MAP, TERM
 from matex.images import Film
 from matex.plugins import describe
-from matex.results import DISCLAIMER, Explanation, SaliencyMap
+from matex.results import DISCLAIMER, Explanation, SaliencyMap, Yardstick
 
 if TYPE_CHECKING:
     from matex.adapters.model import Model
@@ -43,6 +43,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "score": explanation.score,
         "score_kind": explanation.score_kind,
         **({} if explanation.probability is None else {"probability": explanation.probability}),
+        **({} if explanation.yardstick is None else {"yardstick": _yardstick(explanation.yardstick)}),
         "words": [{"word": word, "score": score} for word, score in explanation.words],
         "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
         "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
@@ -62,6 +63,15 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         },
         "prior": None if explanation.prior is None else _span(*_extremes(explanation.prior)),
         "provenance": dict(explanation.provenance),
+    }
+
+
+def _yardstick(yardstick: Yardstick) -> dict[str, Any]:
+    return {
+        "phrases": [scored._asdict() for scored in yardstick.rows],
+        "rank": yardstick.rank,
+        "among": yardstick.among,
+        "highest": None if yardstick.highest is None else yardstick.highest._asdict(),
     }
 
 

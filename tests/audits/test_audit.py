@@ -279,6 +279,7 @@ def test_a_control_without_the_prior_is_compared_with_the_map_without_the_prior(
     """One reference for each number: the picture of a control and the check that reads it agree."""
     for name, control in audited.controls.items():
         apart = name in ("other_side_no_prior", "unrelated", "mirrored_film", "mirrored_film_other_side")
+        apart = apart or name.startswith("against_") or name == "opposite_claim"
         assert control.reference == ("no_prior" if apart else "map"), name
     unrelated = audited.controls["unrelated"]
     assert audited.checks["unrelated_phrase"].values["stays"] == unrelated.stays
@@ -341,6 +342,20 @@ def test_controls_equal_explanations_of_their_own(audited, tiny):
         assert control.text == text
         assert control.score == pytest.approx(made.score, abs=1e-5)
         np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
+
+
+def test_contrasts_are_explanations_of_differences_without_the_prior(audited, tiny):
+    for name, rival in (
+        ("against_other_side", "opacity in the right lower lung"),
+        ("against_opposite_claim", f"no {PHRASE[:1].lower()}{PHRASE[1:]}"),
+    ):
+        made = matex.explain(tiny, FILM.path, PHRASE, view="PA", against=rival, prior_strength=1.0)
+        control = audited.controls[name]
+        assert rival in control.title
+        assert control.score == pytest.approx(made.score, abs=1e-5)
+        np.testing.assert_allclose(control.image.grid, made.image.grid, atol=1e-5)
+        other = audited.controls[name.removeprefix("against_")]
+        assert control.score == pytest.approx(audited.explanation.score - other.score, abs=1e-5)
 
 
 def test_random_weights_are_those_of_another_model(audited, tiny):
@@ -534,7 +549,8 @@ def test_the_phrase_with_the_other_side(text, expected):
 def test_without_a_side_or_a_prior_the_checks_stay_open(tiny):
     audit = matex.audit(tiny, FILM.path, "cardiomegaly", "noise", regions=10, repeats=2)
     assert states(audit)["side"] == "skipped"
-    assert set(audit.controls) == {"unrelated", "random_weights_1"}
+    denied = {"opposite_claim", "against_opposite_claim"}
+    assert set(audit.controls) == {"unrelated", "random_weights_1", *denied}
     lateral = matex.audit(tiny, FILM.path, "opacity", "noise", view="LATERAL", regions=10, repeats=2)
     assert states(lateral)["lungs"] == "skipped"
     turned = matex.audit(tiny, FILM.path, PHRASE, "noise", view="LATERAL", regions=10, repeats=2)

@@ -248,6 +248,8 @@ def test_a_map_that_stays_for_an_unrelated_phrase_is_blind_to_the_phrase(share, 
 @pytest.mark.parametrize(("other", "unrelated", "state"), [(0.1, 0.2, "pass"), (0.3, 0.1, "warn"), (0.1, 0.4, "warn")])
 def test_the_score_is_compared_with_the_other_side_and_an_unrelated_phrase(other, unrelated, state):
     controls = {"other_side": control(column(9), score=other), "unrelated": control(FLAT, "weather", unrelated)}
+    denial = {"opposite_claim": control(FLAT, f"no {OTHER}", 0.3)}
+    assert check_score(explained(column(3), score=0.3), {**controls, **denial}).state == "warn"
     check = check_score(explained(column(3), score=0.3), controls)
     assert check.state == state
     assert check.values == {"score": 0.3, "score_other_side": other, "score_unrelated": unrelated}
@@ -543,7 +545,7 @@ EVERY = {
         ],
     ),
     "Does the phrase fit the film better than its opposite?": (
-        "Warns when the other side, or an unrelated phrase, scores as high or higher.",
+        "Warns when the other side, the opposite claim, or an unrelated phrase scores as high or higher.",
         [lambda: check_score(explained(column(3)), {"unrelated": control(FLAT)})],
     ),
     "Does the map depend on the random seed?": (

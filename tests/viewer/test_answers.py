@@ -13,7 +13,7 @@ from PIL import Image
 
 import matex
 from matex.samples import samples
-from matex.viewer.work import affirmed, denied
+from matex.yardstick import affirmed, denied
 from tests.dicom.films import cr, dx, written
 
 PHRASE = "opacity in the left lower lung"

@@ -83,10 +83,11 @@ def check_unrelated(controls: Mapping[str, Control]) -> Check:
 
 
 def check_score(explanation: Explanation, controls: Mapping[str, Control]) -> Check:
-    """Whether the phrase scores higher than its other side and than an unrelated phrase."""
+    """Whether the phrase scores higher than its other side, than its denial and than an unrelated phrase."""
     question = "Does the phrase fit the film better than its opposite?"
-    limits = "Warns when the other side, or an unrelated phrase, scores as high or higher."
-    others = {name: controls[name] for name in ("other_side", "unrelated") if name in controls}
+    limits = "Warns when the other side, the opposite claim, or an unrelated phrase scores as high or higher."
+    compared = ("other_side", "opposite_claim", "unrelated")
+    others = {name: controls[name] for name in compared if name in controls}
     values: Values = {"score": explanation.score}
     values |= {f"score_{name}": control.score for name, control in others.items()}
     better = [control.text for control in others.values() if control.score >= explanation.score]

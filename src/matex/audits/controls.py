@@ -11,15 +11,16 @@ import torch
 from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
-from matex.attribution import make
+from matex.attribution import METHODS, make
 from matex.audits.checks import guided, is_chest, no_sides
 from matex.audits.regions import likeness, stays
+from matex.objectives import Contrast
 from matex.phrases import Mention, parse
 from matex.phrases.swap_sides import other_side
 from matex.queries import raw_maps, trace_inputs
 from matex.results import Control, Explanation, SaliencyMap
+from matex.yardstick import is_readable, opposite_claim
 
-UNRELATED = {"chest": "the weather is fine today", "natural": "frontal chest radiograph"}
 RANDOM_MODELS = 3  # how many models with random weights
 
 
@@ -31,20 +32,43 @@ class Target(NamedTuple):
         text: the phrase.
         mentions: the places that the prior takes the phrase to name; none for no prior.
         without_prior: compare with the explanation's map without its prior.
+        against: a phrase whose score is subtracted; empty for none.
     """
 
     title: str
     text: str
     mentions: tuple[Mention, ...]
     without_prior: bool = False
+    against: str = ""
 
 
 def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> dict[str, Control]:
     """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
     other = other_side(explanation.text) if is_chest(explanation) else None
-    controls = _controls(model, explanation, _targets(explanation, other, unrelated), {})
+    opposite = opposite_claim(explanation.text)
+    opposite = opposite if opposite is not None and is_readable(model, opposite[1]) else None
+    targets = _targets(explanation, other, unrelated)
+    if opposite is not None:
+        targets["opposite_claim"] = Target(f"phrase {opposite[0]}", opposite[1], (), guided(explanation))
+    controls = _controls(model, explanation, targets, {})
+    rivals = {"other_side": other, "opposite_claim": None if opposite is None else opposite[1]}
+    controls |= _contrasts(model, explanation, rivals, controls)
     if other is not None and no_sides(explanation) is None:
         controls |= _controls(model, explanation, _mirrored_targets(explanation, other), controls, mirrored=True)
+    return controls
+
+
+def _contrasts(
+    model: Model, explanation: Explanation, rivals: Mapping[str, str | None], known: Mapping[str, Control]
+) -> dict[str, Control]:
+    """The maps of what speaks for the phrase rather than a rival; none of a method that reads one phrase's tokens."""
+    controls: dict[str, Control] = {}
+    if getattr(METHODS[explanation.method], "other_needs", ()):
+        return controls
+    for name, rival in rivals.items():
+        if rival is not None:
+            target = Target(f"the phrase rather than “{rival}”", explanation.text, (), guided(explanation), rival)
+            controls |= _controls(model, explanation, {f"against_{name}": target}, known)
     return controls
 
 
@@ -131,7 +155,10 @@ def _controls(
 def _maps(
     model: Model, explanation: Explanation, targets: Sequence[Target], mirrored: bool = False, **changes: Any
 ) -> tuple[list[SaliencyMap], list[float]]:
-    """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back."""
+    """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back.
+
+    All targets of a call have the same `against`.
+    """
     query = explanation.query
     method = make(explanation.method, {**explanation.parameters, **changes})
     pixels, placement = model.prepare(query.film, query.resize)
@@ -143,6 +170,7 @@ def _maps(
         [query.context(placement, target.mentions) for target in targets],
         [method],
         ("image",),
+        objective=Contrast(targets[0].against) if targets[0].against else None,
     ).image
     grids = raw_maps(method, trace)[0].detach().to("cpu", torch.float32).numpy()
     grids = np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids

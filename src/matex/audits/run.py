@@ -19,7 +19,7 @@ from matex.audits.checks import (
     check_seeds,
     check_unrelated,
 )
-from matex.audits.controls import UNRELATED, phrase_controls, random_weight_controls, seed_maps
+from matex.audits.controls import phrase_controls, random_weight_controls, seed_maps
 from matex.audits.deletion import check_deletion
 from matex.audits.side import check_side
 from matex.checks import count
@@ -31,6 +31,7 @@ from matex.pipeline import check_phrase, check_request, explain
 from matex.progress import stages
 from matex.queries import Domain
 from matex.results import Audit
+from matex.yardstick import UNRELATED
 
 
 def audit(

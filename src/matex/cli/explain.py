@@ -109,6 +109,7 @@ def _explain_phrase(
     read = film.read_source(image)
     target = None if text is None else read_target(text)
     dicom.check(read, image, target, out)
+    score.require_one_phrase(dicom.dicom_out is not None, "--dicom-out")
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     loaded = model.load()
@@ -120,6 +121,7 @@ def _explain_phrase(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
+        yardstick=not isinstance(target, Path),
         **score.read(),
         **options,
     )
@@ -159,8 +161,7 @@ def _check_one_text(
     """Raises InputError where not exactly one of TEXT, --report and --labels is given, or an option of tables is."""
     if on_error is not None:
         raise InputError(f"Expected --on-error with a table ({', '.join(TABLES)}), got {shown(image)}. Leave it out.")
-    if report is not None and (score.against is not None or score.labels is not None):
-        raise InputError("Expected --against and --labels with a phrase, got --report. Leave them out.")
+    score.require_one_phrase(report is not None, "--report")
     if text is None and report is None and score.labels is not None:
         return
     if (text is None) == (report is None):

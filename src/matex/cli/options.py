@@ -229,6 +229,11 @@ class ScoreOptions:
         """
         return {"against": self.against, "labels": self._labels(), "of": self.of, "pool": self.pool}
 
+    def require_one_phrase(self, given: bool, option: str) -> None:
+        """Raises InputError where an option that is about one phrase's score is given with --against or --labels."""
+        if given and (self.against is not None or self.labels is not None):
+            raise InputError(f"Expected {option} with the score of one phrase, got --against or --labels too.")
+
     def _labels(self) -> Any:
         from matex.checks import read_json, read_text
 

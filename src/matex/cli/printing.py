@@ -16,6 +16,12 @@ def print_summary(explanation: Explanation) -> None:
     from matex.render.panel import format_score, format_word_scores, places
 
     print(f"score    {format_score(explanation.score)} ({explanation.score_meaning}), method {explanation.method}")
+    if explanation.yardstick is not None:
+        own = explanation.query.objective is not None  # the score above is then not the phrase's own
+        for one in explanation.yardstick.rows[0 if own else 1 :]:
+            print(f"         {format_score(one.score)} {one.kind}" + (f": {one.text}" if one.text else ""))
+        if explanation.yardstick.placed:
+            print(f"         {explanation.yardstick.placed}")
     if explanation.words:
         scores = format_word_scores([score for _, score in explanation.words])
         pairs = zip(explanation.words, scores, strict=True)

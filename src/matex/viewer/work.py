@@ -11,19 +11,17 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import Encoded, Model
 from matex.attribution.matex import Matex
-from matex.audits.controls import UNRELATED
 from matex.audits.deletion import paint_over
 from matex.audits.regions import film_pixels, likeness, stays
 from matex.errors import InputError
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
 from matex.interaction import Interactions, interactions
-from matex.phrases import polarity
-from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, score, trace_query
 from matex.protocols import make
 from matex.queries import Domain, Query
-from matex.results import Explanation
+from matex.results import Explanation, Scored
+from matex.yardstick import yardstick as compare_score
 
 
 class Question(NamedTuple):
@@ -33,15 +31,6 @@ class Question(NamedTuple):
     text: str
     resize: Resize = "model"
     domain: Domain = "chest"
-
-
-class Scored(NamedTuple):
-    """A phrase of the yardstick: what it is, its text, its score, and its probability by a model that states one."""
-
-    kind: str
-    text: str
-    score: float
-    probability: float | None
 
 
 def explain(
@@ -86,22 +75,8 @@ def yardstick(model: Model, question: Question) -> list[Scored]:
     The same phrase with the other side, denied, a phrase about something else, and no words at all, as far as the
     phrase and the model have them.
     """
-    text = question.text
-    phrases = [("this phrase", text)]
-    if question.domain == "chest" and (other := other_side(text)) is not None:
-        phrases.append(("other side", other))
-    phrases.append(("denied", denied(text)) if polarity(text) == "positive" else ("affirmed", affirmed(text)))
-    phrases.append(("unrelated", UNRELATED[question.domain]))
-    encoded = [model.encode(phrase) for _, phrase in phrases]
-    if (empty := _empty(model)) is not None:
-        phrases.append(("no words", ""))
-        encoded.append(empty)
-    values = _scores(model, question, encoded)
-    return [
-        Scored(kind, phrase, value, model.similarity.probability(value))
-        for (kind, phrase), value in zip(phrases, values, strict=True)
-        if kind == "this phrase" or phrase != text
-    ]
+    query = Query.of(question.film, question.text, question.resize, question.domain)
+    return list(compare_score(model, query).rows)
 
 
 def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[float]:
@@ -111,16 +86,6 @@ def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[flo
         InputError: a phrase that the model cannot read.
     """
     return _scores(model, question, [model.encode(phrase) for phrase in phrases])
-
-
-def denied(text: str) -> str:
-    """The phrase with its finding denied."""
-    return f"no {text[:1].lower()}{text[1:]}"
-
-
-def affirmed(text: str) -> str:
-    """A denied phrase without its "no"; other phrases as they are."""
-    return text[3:] if text[:3].lower() == "no " else text
 
 
 def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[float, float]:
@@ -162,13 +127,6 @@ def _scores(model: Model, question: Question, encoded: Sequence[Encoded]) -> lis
     pixels, _ = model.prepare(question.film, question.resize)
     with torch.no_grad():
         return [float(value) for value in score(model, pixels, model.batch(encoded))[0]]
-
-
-def _empty(model: Model) -> Encoded | None:
-    """A phrase without words: the special tokens alone; None for a tokenizer that adds none."""
-    ids = model.encode("lung").ids
-    special = set(model.tokenizer.all_special_ids) if model.tokenizer is not None else set[int]()
-    return Encoded((ids[0], ids[-1]), ((0, 0), (0, 0)), ()) if {ids[0], ids[-1]} <= special else None
 
 
 def _region(placement: Placement, boxes: Sequence[Box]) -> NDArray[np.bool_]:

@@ -1,0 +1,93 @@
+"""Scores that a phrase's own is to be compared with: a cosine of 0.02 is neither high nor low by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matex.adapters.model import Encoded, Model
+from matex.errors import InputError
+from matex.explained_score import phrase_scores
+from matex.phrases import polarity
+from matex.phrases.swap_sides import other_side
+from matex.prompts import CHEST14
+from matex.results import Scored, Yardstick
+
+if TYPE_CHECKING:
+    from matex.queries import Query
+
+UNRELATED = {
+    "chest": "the weather is fine today",
+    "natural": "frontal chest radiograph",
+    "sound": "frontal chest radiograph",
+}
+"""A phrase about something else than the image, by the image's domain."""
+FINDINGS = tuple(prompts[0] for prompts in CHEST14.values())
+"""Zero-shot phrases of the fourteen chest findings, one each."""
+
+
+def yardstick(model: Model, query: Query) -> Yardstick:
+    """Score a phrase beside its mirror image, its denial, an unrelated phrase, no words, and the findings.
+
+    One pass of the image and one batch of phrases.
+
+    Args:
+        model: whose scores these are.
+        query: a film and a phrase.
+    """
+    text = query.text
+    phrases = [one for one in compared_phrases(text, query.domain) if is_readable(model, one[1])]
+    encoded = [model.encode(phrase) for _, phrase in phrases]
+    if (empty := no_words(model)) is not None:
+        phrases.append(("no words", ""))
+        encoded.append(empty)
+    findings = [one for one in FINDINGS if one != text] if query.domain == "chest" else []
+    scores = [float(one) for one in phrase_scores(model, query, [*encoded, *map(model.encode, findings)])]
+    own, of_findings = scores[0], scores[len(phrases) :]
+    rows = tuple(Scored(kind, phrase, score) for (kind, phrase), score in zip(phrases, scores, strict=False))
+    if not findings:
+        return Yardstick(rows)
+    highest = max(zip(of_findings, findings, strict=True))
+    rank = 1 + sum(score > own for score in of_findings)
+    return Yardstick(rows, rank, 1 + len(findings), Scored("highest finding", highest[1], highest[0]))
+
+
+def compared_phrases(text: str, domain: str) -> list[tuple[str, str]]:
+    """(kind, phrase) of the phrase itself, with the other side, denied or affirmed, and an unrelated one."""
+    phrases = [("this phrase", text)]
+    if domain == "chest" and (other := other_side(text)) is not None:
+        phrases.append(("other side", other))
+    if (opposite := opposite_claim(text)) is not None:
+        phrases.append(opposite)
+    return [*phrases, ("unrelated", UNRELATED[domain])]
+
+
+def opposite_claim(text: str) -> tuple[str, str] | None:
+    """("denied" or "affirmed", phrase) of the opposite claim; None for a denial that does not begin with "no"."""
+    opposite = ("denied", denied(text)) if polarity(text) == "positive" else ("affirmed", affirmed(text))
+    return None if opposite[1] == text else opposite
+
+
+def is_readable(model: Model, phrase: str) -> bool:
+    """Whether a phrase fits the model's context: a denial is longer than the phrase."""
+    try:
+        model.encode(phrase)
+    except InputError:
+        return False
+    return True
+
+
+def denied(text: str) -> str:
+    """The phrase with its finding denied."""
+    return f"no {text[:1].lower()}{text[1:]}"
+
+
+def affirmed(text: str) -> str:
+    """A denied phrase without its "no"; other phrases as they are."""
+    return text[3:] if text[:3].lower() == "no " else text
+
+
+def no_words(model: Model) -> Encoded | None:
+    """A phrase without words: the special tokens alone; None for a tokenizer that adds none."""
+    ids = model.encode("lung").ids
+    special = set(model.tokenizer.all_special_ids) if model.tokenizer is not None else set[int]()
+    return Encoded((ids[0], ids[-1]), ((0, 0), (0, 0)), ()) if {ids[0], ids[-1]} <= special else None
