@@ -536,12 +536,40 @@ def test_the_log_says_where_the_time_went(whole):
     assert chunks[0]["overhead"] < chunks[0]["seconds"]
 
 
-def test_a_metric_of_another_class_than_the_explained_one_is_refused_before_anything_is_run(tmp_path):
-    metric = {"name": "deletion-insertion", "label": "prediction", "parameters": {"target": "predicted"}}
-    with pytest.raises(InputError, match="got target='predicted' for 'prediction'") as error:
-        run(parse_config(toy.config(metrics=["pointing", metric])), tmp_path / "run")
-    assert "explain the predicted class in Python" in str(error.value)
+PREDICTION = {
+    "name": "deletion-insertion",
+    "label": "prediction",
+    "parameters": {"target": "predicted", "protocol": "grad-eclip"},
+}
+
+
+def test_a_metric_of_the_predicted_class_needs_classes(tmp_path):
+    with pytest.raises(InputError, match="data sets with classes for target='predicted' of 'prediction'"):
+        run(parse_config(toy.config(metrics=["pointing", PREDICTION])), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_of_the_predicted_class_is_of_the_map_of_its_phrase(tmp_path):
+    out = tmp_path / "run"
+    datasets = [{"name": "toy", "parameters": {"films": 3, "classes": True}}]
+    truth = {"name": "deletion-insertion", "label": "truth", "parameters": {"protocol": "grad-eclip"}}
+    given = toy.config(datasets=datasets, methods=["grad-eclip"], metrics=[truth, PREDICTION])
+    run(parse_config(given), out)
+    found = [row for row in rows(out) if row["metric"] == "prediction" and row["column"] == "insertion_top1_at_50"]
+    assert {row["method"] for row in found} == {"grad-eclip"}
+    model, samples = load("tiny"), list(toy.Toy(films=3, classes=True))
+    labels = toy.Toy(classes=True).labels
+    metric = make_metric("deletion-insertion", PREDICTION["parameters"])
+    for sample in samples:
+        scores = {
+            name: np.mean([matex.explain(model, sample.image, text, "rollout", view="PA").score for text in texts])
+            for name, texts in labels.items()
+        }
+        text = labels[max(scores, key=scores.__getitem__)][0]
+        explanation = matex.explain(model, sample.image, text, "grad-eclip", view="PA")
+        expected = metric([Case(model, sample, explanation, labels)])["insertion_top1_at_50"][0]
+        value = next(row["value"] for row in found if row["sample"] == sample.id)
+        assert value == pytest.approx(expected)
 
 
 def test_the_exchanged_side_is_the_map_of_the_other_phrase_against_the_true_place(tmp_path):

@@ -25,6 +25,7 @@ class Toy:
     size: int = 40
     broken: tuple[str, ...] = ()
     split: str | None = "val"
+    classes: bool = False
 
     domain: ClassVar[str] = "chest"
 
@@ -34,7 +35,7 @@ class Toy:
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
-        return {}
+        return {text.split()[0]: (text, text.split()[0]) for text in PHRASES} if self.classes else {}
 
     @property
     def fingerprint(self) -> str:
@@ -64,6 +65,7 @@ class Toy:
             text=PHRASES[index % len(PHRASES)],
             boxes=((float(x), float(y), x + 7.0, y + 9.0),),
             mask=mask,
+            label=PHRASES[index % len(PHRASES)].split()[0] if self.classes else None,
             group="square",
             split=self.split,
             view="PA",

@@ -94,7 +94,7 @@ def localises(metric: MetricChoice) -> bool:
 
 
 def targets_prediction(metric: MetricChoice) -> bool:
-    """Whether a metric's target is another class than that of the sample's own phrase, which is what a run explains."""
+    """Whether a metric is about the map of the class that the model predicts, not of the sample's own phrase."""
     return getattr(make_metric(metric.name, metric.parameters), "target", "truth") != "truth"
 
 
@@ -104,8 +104,11 @@ def applies(spec: RunSpec, metric: MetricChoice) -> bool:
     Every metric applies to methods. Those that need finished maps alone, single ones or all of a data set, apply to
     controls without a model; those of single maps apply to the other controls, but for random weights and the exchanged
     side only those of localisation: the other metrics score the phrase of the sample on the true model, and such a map
-    explains neither.
+    explains neither. Metrics of the predicted class apply to methods and their maps on the true model alone: they are
+    computed on maps of that class's phrase.
     """
+    if targets_prediction(metric):
+        return spec.variant == "method"
     kind = METRICS[metric.name]
     if spec.kind == "method":
         return True

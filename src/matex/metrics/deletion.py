@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from matex.adapters.model import Model
 from matex.checks import check
 from matex.errors import InputError
+from matex.geometry import Resize
 from matex.images import Film
 from matex.metrics.embedding import embed_images, embed_texts, model_of, paired_scores
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
@@ -256,7 +257,7 @@ class PixelOrder:
         order = np.argsort(-np.where(seen, saliency.raw, -np.inf), axis=None, kind="stable")
         rank = np.empty(order.size, dtype=np.intp)
         rank[order] = np.arange(order.size)
-        picture = np.asarray(Image.fromarray(pixels).convert("RGB"))
+        picture = _coloured(pixels)
         return cls(picture, noise(case.sample.id, seed, seen.shape), rank.reshape(seen.shape), int(seen.sum()))
 
     def picture_at(self, side: str, point: int) -> NDArray[np.uint8]:
@@ -350,6 +351,34 @@ def class_embeddings(model: Model, labels: Mapping[str, tuple[str, ...]], batch_
         known.clear()
         known[key] = (list(labels), F.normalize(torch.stack([some.mean(0) for some in each]), dim=-1))
     return known[key]
+
+
+def predicted_classes(
+    model: Model, films: Sequence[Film], resize: Resize, labels: Mapping[str, tuple[str, ...]], batch_size: int = 64
+) -> list[str]:
+    """The class with the highest cosine for each film, which `target="predicted"` measures.
+
+    Args:
+        model: whose classes these are.
+        films: shrunk as the metric shrinks them.
+        resize: as the films are preprocessed.
+        labels: phrases of each class.
+        batch_size: films run at once.
+    """
+
+    def image(number: int) -> Tensor:
+        film = films[number]
+        return model.prepare(dataclasses.replace(film, pixels=_coloured(film.pixels), full=None), resize)[0][0]
+
+    seen = embed_images(model, len(films), image, batch_size)
+    names, classes = class_embeddings(model, labels, batch_size)
+    similarity = seen.cpu().double() @ classes.cpu().double().T
+    return [names[int(number)] for number in similarity.argmax(-1)]
+
+
+def _coloured(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels as the metric changes them: shrunk, and in three channels."""
+    return np.asarray(Image.fromarray(shrunk(pixels)).convert("RGB"))
 
 
 def _prepare(case: Case, pixels: NDArray[np.uint8]) -> Tensor:

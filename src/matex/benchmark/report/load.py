@@ -70,9 +70,9 @@ def check_controls(section: Section, config: Config) -> None:
 def _finished(store: Store) -> Run:
     try:
         record = store.record
-        config = parse_config(record.get("config", {}), "run.json")
-        described = _cells(store.path / "cells.json")
         older = record.get("format") != FORMAT
+        config = _read_config(record, "run.json", older)
+        described = _cells(store.path / "cells.json")
         tables = {name: _table(store.path / f"{name}.parquet", name, older) for name in _TABLES}
         problems = read_lines(store.path / "problems.jsonl")
         if len(problems) != record.get("problems"):
@@ -89,6 +89,22 @@ def _finished(store: Store) -> Run:
     return Run(store, record, config, sections, tuple(problems), _events(store), unfinished="")
 
 
+def _read_config(record: Mapping[str, Any], source: str, older: bool) -> Config:
+    """The configuration of a run.
+
+    Args:
+        record: that holds it.
+        source: file of the record, for errors.
+        older: whether another version wrote it. Versions before format 4 measured metrics of the predicted class on
+            maps of the true class; these are left out.
+    """
+    config = parse_config(record.get("config", {}), source)
+    if not older:
+        return config
+    kept = tuple(choice for choice in config.metrics if not targets_prediction(choice))
+    return dataclasses.replace(config, metrics=kept)
+
+
 def _unfinished(store: Store) -> Run:
     """The run as far as its chunks are done; controls that are missing are missing in the tables too."""
     from matex.benchmark.runs.parquet import join
@@ -101,7 +117,7 @@ def _unfinished(store: Store) -> Run:
         raise InputError(
             f"Expected a run folder with at least one finished chunk, got {str(store.path)!r}. Run it first."
         )
-    config = parse_config(first["config"], "plan.json")
+    config = _read_config(first, "plan.json", first.get("format") != FORMAT)
     parts = [read_json(file, f"the chunk {file.name}", MAX_RECORD) for file in files]
     samples = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     tables = {
@@ -236,7 +252,6 @@ def _section(
     measures = [
         _measure(choice, column, any((label, choice.label, column) in dataset_level for label in entries))
         for choice in config.metrics
-        if not targets_prediction(choice)  # of runs by older versions, which took them of the true class's map
         for column in _in_order(choice, [column for metric, column in found if metric == choice.label])
     ]
     return Section(

@@ -40,10 +40,7 @@ def _notes(table: PublishedTable, matched: Sequence[Measure | None]) -> Iterator
     if absent:
         yield f"Not measured in this run: {', '.join(absent).rstrip('.')}."
     if any(column.setting == ("target", "predicted") for column in table.columns):
-        yield (
-            "The columns of the prediction need the map of the predicted class’s phrase; a run explains the phrase of "
-            "the sample, so it has no such column."
-        )
+        yield "Columns of the prediction are of the map of the predicted class’s phrase, others of the true class’s."
     yield from (DEFECTS[name] for name in table.defects)
 
 

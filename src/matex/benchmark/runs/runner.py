@@ -126,7 +126,7 @@ def _new_plan(inputs: Inputs, shard: Shard | None) -> Plan:
     """Open every data set and model once, so that errors come before anything is written."""
     config = inputs.config
     run_specs(config)
-    _check_targets(config)
+    _check_targets(inputs)
     counts = {choice.label: inputs.count(choice.label) for choice in config.datasets}
     problems = [
         {"dataset": choice.label, **dataclasses.asdict(problem)}
@@ -138,14 +138,18 @@ def _new_plan(inputs: Inputs, shard: Shard | None) -> Plan:
     return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
 
 
-def _check_targets(config: Config) -> None:
-    """Refuse metrics of another class than the one that a run explains, which is that of each sample's own phrase."""
-    for choice in config.metrics:
-        if targets_prediction(choice):
+def _check_targets(inputs: Inputs) -> None:
+    """Refuse metrics of the predicted class on data sets without classes.
+
+    Raises:
+        InputError: such a data set.
+    """
+    predicted = [choice.label for choice in inputs.config.metrics if targets_prediction(choice)]
+    for choice in inputs.config.datasets if predicted else ():
+        if not inputs.dataset(choice.label).labels:
             raise InputError(
-                f"Expected metrics of the phrase that is explained, got target='predicted' for {choice.label!r}: a run "
-                "explains each sample's own phrase, and the map of the true class says nothing about the predicted "
-                "one. Use target='truth', or explain the predicted class in Python and call the metric on its maps."
+                f"Expected data sets with classes for target='predicted' of {predicted[0]!r}, got {choice.label!r} "
+                "without. Use target='truth', or leave the data set out."
             )
 
 

@@ -45,7 +45,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-FORMAT = "matex-benchmark/3"
+FORMAT = "matex-benchmark/4"
 PLAN = "work/plan.json"
 MAX_RECORD = 1 << 30
 """Largest file of a run folder that is read, bytes."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters import Model
-from matex.benchmark.controls import RunSpec, applies, control_map, run_specs
+from matex.benchmark.controls import RunSpec, applies, control_map, run_specs, targets_prediction
 from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
 from matex.benchmark.runs.parquet import RESULTS, results_table, table_bytes
 from matex.benchmark.runs.plan import Plan
@@ -28,6 +28,7 @@ from matex.datasets.sample import domain_of
 from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
 from matex.metrics import Case, Comparing, make_metric
+from matex.metrics.deletion import predicted_classes
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
@@ -83,11 +84,9 @@ class _ChunkWorker:
         self.specs = run_specs(plan.config)
         metrics = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
         self.between = [(choice, metric) for choice, metric in metrics if isinstance(metric, Comparing)]
-        self.metrics = [
-            (choice, metric)
-            for choice, metric in metrics
-            if not (metric.dataset_level or isinstance(metric, Comparing))
-        ]
+        single = [one for one in metrics if not (one[1].dataset_level or isinstance(one[1], Comparing))]
+        self.metrics = [one for one in single if not targets_prediction(one[0])]
+        self.of_prediction = [one for one in single if targets_prediction(one[0])]
         self.files: dict[str, bytes] = {}
         self.rows: dict[str, list[object]] = {name: [] for name in RESULTS}
         self.problems: list[dict[str, object]] = []
@@ -107,6 +106,7 @@ class _ChunkWorker:
         if self.samples:
             self._explain("method", self.inputs.model(self.chunk.model), "model")
             self._compare()
+            self._explain_predictions()
             self._exchange_sides()
             for seed in sorted({spec.seed for spec in self.specs if spec.variant == "random weights"}):
                 with self._timed("methods", "random weights drawn"):
@@ -170,6 +170,27 @@ class _ChunkWorker:
             cases = self._store(spec, model, explanations)
             if spec.kind == "method" and self.between:
                 self.compared.setdefault(spec.label, (spec, cases))
+
+    def _explain_predictions(self) -> None:
+        """Run the methods on the first phrase of the class that the model predicts, for the metrics about it.
+
+        These maps are measured and not stored.
+        """
+        if not self.of_prediction:
+            return
+        model, labels = self.inputs.model(self.chunk.model), self.inputs.dataset(self.chunk.dataset).labels
+        todo = [spec for spec in self.specs if spec.variant == "method"]
+        with self._timed("methods", "trace of predicted classes"):
+            names = predicted_classes(model, self.films, self.inputs.choice(self.chunk.model).resize, labels)
+            pairs = [(film, labels[name][0]) for film, name in zip(self.films, names, strict=True)]
+            traced = self._traced(model, pairs, todo)
+        for spec in todo:
+            explanations = self._maps_of(traced, spec)
+            cases = [Case(model, *pair, labels) for pair in zip(self.samples, explanations, strict=False)]
+            for choice, metric in self.of_prediction if cases else ():
+                with self._timed("metrics", choice.label):
+                    columns = metric(cases)
+                self._add(spec, choice.label, columns)
 
     def _set_templates(self, explanations: list[Explanation]) -> None:
         """Keep one explanation of each sample, with token scores if any method has them."""
