@@ -256,7 +256,7 @@ def _yardstick(record: Mapping[str, Any] | None) -> Yardstick | None:
 
 
 def _scored(record: Mapping[str, Any]) -> Scored:
-    return Scored(record["kind"], record["text"], _number(record["score"]))
+    return Scored(record["kind"], record["text"], _number(record["score"]), record["probability"])
 
 
 def _number(value: float | None) -> float:

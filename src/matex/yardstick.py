@@ -37,13 +37,16 @@ def yardstick(model: Model, query: Query) -> Yardstick:
     text = query.text
     phrases = [one for one in compared_phrases(text, query.domain) if is_readable(model, one[1])]
     encoded = [model.encode(phrase) for _, phrase in phrases]
-    if (empty := no_words(model)) is not None:
+    if is_readable(model, "lung") and (empty := no_words(model)) is not None:
         phrases.append(("no words", ""))
         encoded.append(empty)
-    findings = [one for one in FINDINGS if one != text] if query.domain == "chest" else []
+    findings = [one for one in FINDINGS if one != text and is_readable(model, one)] if query.domain == "chest" else []
     scores = [float(one) for one in phrase_scores(model, query, [*encoded, *map(model.encode, findings)])]
     own, of_findings = scores[0], scores[len(phrases) :]
-    rows = tuple(Scored(kind, phrase, score) for (kind, phrase), score in zip(phrases, scores, strict=False))
+    rows = tuple(
+        Scored(kind, phrase, score, model.similarity.probability(score))
+        for (kind, phrase), score in zip(phrases, scores, strict=False)
+    )
     if not findings:
         return Yardstick(rows)
     highest = max(zip(of_findings, findings, strict=True))
@@ -68,7 +71,7 @@ def opposite_claim(text: str) -> tuple[str, str] | None:
 
 
 def is_readable(model: Model, phrase: str) -> bool:
-    """Whether a phrase fits the model's context: a denial is longer than the phrase."""
+    """Whether a model takes a phrase: a denial may be too long for its context, and a tokenizer may lack a word."""
     try:
         model.encode(phrase)
     except InputError:
