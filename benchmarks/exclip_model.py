@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
-from exclip.explanation import OpenAIExplainer  # pyright: ignore[reportMissingImports]
+from exclip.explanation import OpenAIExplainer
 from torch import Tensor, nn
 
 import matex

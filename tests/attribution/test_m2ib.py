@@ -172,7 +172,9 @@ def test_only_the_blocks_behind_the_bottleneck_are_run_and_not_for_the_last_map(
 
 def test_the_default_layer_lies_at_ten_twelfths_of_the_depth():
     depths = (2, 3, 4, 5, 6, 8, 12, 24)
-    behind = [make("m2ib", {})._behind(SimpleNamespace(depth=depth, last_squeezed=depth - 2)) for depth in depths]
+    behind = [
+        make("m2ib", {}).squeezed_layer(SimpleNamespace(depth=depth, last_squeezed=depth - 2)) for depth in depths
+    ]
     assert behind == [0, 1, 2, 3, 4, 6, 9, 19]
 
 

@@ -142,7 +142,7 @@ def test_a_linear_method_splits_its_map_over_words(tiny):
     np.testing.assert_allclose(made.values.sum(0) + of_rest.numpy(), of_all.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["second-order", "grad-eclip", "matex", "banzhaf", "shapley", "m2ib"])
+@pytest.mark.parametrize("method", ["second-order", "grad-eclip", "matex", "banzhaf", "shapley", "m2ib", "ca-m2ib"])
 def test_every_way_answers_on_the_bundled_model(tiny, method):
     few = {"banzhaf": {"cells": 4, "masks": 64}, "shapley": {"cells": 3, "masks": 40, "text_masks": 20}}
     found = matex.interactions(tiny, FILM.path, PHRASE, method=method, **few.get(method, {}))
@@ -223,11 +223,68 @@ def test_what_cannot_be_answered_is_refused(tiny):
     for phrase in (PHRASE, "opacity"):
         with pytest.raises(matex.InputError, match="gives every word the same map"):
             matex.interactions(tiny, FILM.path, phrase, method="rollout")
-    with pytest.raises(matex.InputError, match="masks that tell 49 cells apart, got 20"):
+    with pytest.raises(matex.InputError, match="masks that tell 49 places apart, got 20"):
         matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", masks=20)
     black_box = matex.from_score(lambda images, texts: np.zeros((len(images), len(texts))), size=32)
     with pytest.raises(matex.UnsupportedModel, match="only scores"):
         matex.interactions(black_box, FILM.path, PHRASE)
+
+
+def quadrants():
+    """The film's quarters as masks, row by row."""
+    height, width = matex.read(FILM.path).size
+    masks = np.zeros((4, height, width), dtype=bool)
+    for number, (row, column) in enumerate(itertools.product(range(2), range(2))):
+        rows = slice(0, height // 2) if row == 0 else slice(height // 2, height)
+        columns = slice(0, width // 2) if column == 0 else slice(width // 2, width)
+        masks[number, rows, columns] = True
+    return masks
+
+
+def test_quarters_as_units_play_the_game_of_two_by_two_cells(tiny):
+    cells = matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", cells=2)
+    found = matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", units=quadrants())
+    np.testing.assert_allclose(found.units, cells.values.reshape(6, 4), atol=1e-6)
+    np.testing.assert_allclose(found.values.sum((1, 2)), found.units.sum(1), atol=1e-5)
+    left = matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", units=quadrants()[[0, 2]])
+    assert left.units.shape == (6, 2)  # what lies outside is a player of its own, which is not reported
+    assert left.report["image_masks"] == 8
+    rest = left.values.sum((1, 2)) - left.units.sum(1)
+    assert np.abs(rest).max() > 1e-4
+
+
+@pytest.mark.parametrize("method", ["second-order", "gradient"])
+def test_maps_are_summed_over_units(tiny, method):
+    found = matex.interactions(tiny, FILM.path, PHRASE, method=method, nodes=4, units=quadrants())
+    height, width = found.placement.original
+    boxes = [(0, 0), (width // 2, 0), (0, height // 2), (width // 2, height // 2)]
+    sums = [[one.sum for one in found.support((x, y, x + width // 2, y + height // 2))] for x, y in boxes]
+    np.testing.assert_allclose(found.units, np.transpose(sums), atol=1e-5)
+
+
+def test_superpixels_are_units_and_units_that_make_no_sense_are_refused(tiny, tmp_path, capsys):
+    masks = quadrants()
+    for wrong, match in (
+        (masks[:, 1:], "masks bool"),
+        (masks[0], "masks bool"),
+        (masks.astype(np.uint8), "masks bool"),
+        (masks[[0, 0]], "do not overlap"),
+        (masks[[0]] & masks[[1]], "that the model sees"),
+        (1, "superpixels"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            matex.interactions(tiny, FILM.path, PHRASE, units=wrong)
+    pytest.importorskip("skimage")
+    found = matex.interactions(tiny, FILM.path, PHRASE, nodes=4, units=12)
+    assert 2 <= found.units.shape[1] <= 30
+    np.testing.assert_allclose(found.units.sum(1), found.values.sum((1, 2)), atol=1e-5)
+    np.save(tmp_path / "unit.npy", masks[3])
+    film = ["interactions", str(FILM.path), PHRASE, "-o", str(tmp_path / "out"), "-p", "nodes=4"]
+    assert command([*film, "--unit", str(tmp_path / "unit.npy")]) == 0
+    assert "units:" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "interactions.json").read_text())
+    assert np.shape(record["units"]) == (6, 1)
+    assert command([*film, "--unit", str(tmp_path / "unit.npy"), "--superpixels", "9"]) == 2
 
 
 def subsets(units):

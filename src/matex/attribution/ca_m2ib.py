@@ -17,6 +17,25 @@ from matex.protocols import METHODS
 from matex.trace import Trace
 
 
+def attention_weights(query: Tensor, key: Tensor, counts: Tensor, scale: float | None = None) -> Tensor:
+    """The softmax of eq. 4: how much each query attends to each token of the other side.
+
+    Args:
+        query: [row, sample, joint].
+        key: [row, token, joint].
+        counts: which tokens there are, bool [row, token].
+        scale: of the cosine of query and key; None for the paper's dot product over sqrt(joint).
+
+    Returns:
+        [row, sample, token]; rows sum to 1.
+    """
+    if scale is None:
+        logits = query @ key.mT / query.shape[-1] ** 0.5
+    else:
+        logits = scale * F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT
+    return logits.masked_fill(~counts[:, None], -torch.inf).softmax(dim=-1)
+
+
 def cross_attention(
     query: Tensor, tokens: Tensor, counts: Tensor, maps: Tensor | None = None, scale: float | None = None
 ) -> Tensor:
@@ -35,11 +54,7 @@ def cross_attention(
     key, value = tokens, tokens
     if maps is not None:
         query, key, value = (x @ maps[:, i].mT for i, x in enumerate((query, key, value)))
-    if scale is None:
-        logits = query @ key.mT / query.shape[-1] ** 0.5
-    else:
-        logits = scale * F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT
-    return logits.masked_fill(~counts[:, None], -torch.inf).softmax(dim=-1) @ value
+    return attention_weights(query, key, counts, scale) @ value
 
 
 def attention_maps(kind: Literal["random", "learned"], seed: int, joint: int) -> Tensor:

@@ -36,6 +36,16 @@ def interactions(
     parameter: ParameterOption = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("interactions"),
     json: JsonOption = False,
+    unit: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--unit",
+            help="Image or .npy whose pixels other than 0 are a part of the film to hold words against; repeat it.",
+        ),
+    ] = None,
+    superpixels: Annotated[
+        int | None, typer.Option("--superpixels", help="About how many superpixels to hold words against.")
+    ] = None,
     *,
     film: FilmOptions,
     model: ModelOptions,
@@ -45,13 +55,18 @@ def interactions(
     Writes interactions.html, interactions.json, interactions.npy (word, rows, columns) and interactions.png, a picture
     for each word on one scale.
     """
+    import numpy as np
+
     import matex
+    from matex.cli.masks import read_mask
     from matex.files import check_folder
     from matex.serialise import strict_json
 
     parameters = _parameters(method, parameter or [])
     if film.lung_mask is not None:
         raise InputError("Expected no --lung-mask, since interactions have no anatomical prior. Leave it out.")
+    if unit and superpixels is not None:
+        raise InputError("Expected --unit or --superpixels, got both. Leave one out.")
     check_folder(out)
     read = film.read(image)
     found = matex.interactions(
@@ -61,6 +76,7 @@ def interactions(
         method,
         resize=film.resize,
         domain=film.domain,
+        units=np.stack([read_mask(path, read) != 0 for path in unit]) if unit else superpixels,
         **parameters,
     )
     found.save(out)
@@ -115,6 +131,8 @@ def _print_words(found: Interactions, out: Path) -> None:
         row, column = np.unravel_index(int(np.abs(grid).argmax()), grid.shape)
         place = f"row {row + 1} of {rows}, column {column + 1} of {columns}"
         print(f"  {word:{width}}  strongest in {place}: {grid[row, column]:+.5f}")
+    for word, row in zip(found.words, () if found.units is None else found.units, strict=False):
+        print(f"  {word:{width}}  units: " + " ".join(f"{value:+.4f}" for value in row))
     for name, value in found.report.items():
         print(indented(f"{name.replace('_', ' ')}: {'undefined' if value is None else f'{value:.4g}'}"))
     for note in found.notes:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model, check_model
 from matex.errors import UnknownName
@@ -13,7 +16,8 @@ from matex.forward_pass import run
 from matex.geometry import Placement, Resize, Size
 from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
-from matex.interaction.ways import WAYS, Pair, Way, WordMaps
+from matex.interaction.units import Units, read_units
+from matex.interaction.ways import WAYS, Found, Pair, Way, WordMaps
 from matex.notes import film_notes
 from matex.pipeline import check_phrase
 from matex.protocols import METHODS, make, require
@@ -32,6 +36,7 @@ def interactions(
     domain: Domain = "chest",
     view: str | None = None,
     mirrored: bool | None = None,
+    units: ArrayLike | int | None = None,
     **parameters: Any,
 ) -> Interactions:
     """Which word goes with which place: a matrix of the words of a phrase against the places of an image.
@@ -43,6 +48,9 @@ def interactions(
         method: "second-order" (integrated, with a closed form), "banzhaf" or "shapley" (parts are removed), or the name
             of an attribution method, whose map is made for each word.
         resize, domain, view, mirrored: see `matex.explain`; no way has an anatomical prior.
+        units: parts of the film that words are to be held against, in `Interactions.units`: masks, bool [unit, height,
+            width] in pixels of the film, or about how many superpixels. Games cover them, and all outside them, in the
+            place of cells; maps of other ways are summed over them.
         **parameters: of the way: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`; or
             those of the method.
 
@@ -67,14 +75,17 @@ def interactions(
     phrase = model.encode(text)
     token_ids = model.batch([phrase])
     words, groups = word_groups(text, phrase.spans, token_ids.shape[1])
-    pair = Pair(model, run(staged(model.image), prepared.pixels), run(staged(model.text), token_ids), words, groups)
-    found = way(pair)
-    score = float((pair.image.embedding @ pair.text.embedding.T)[0, 0])
+    parts = None if units is None else read_units(units, prepared.pixels, prepared.placement)
+    seen, read = run(staged(model.image), prepared.pixels), run(staged(model.text), token_ids)
+    found = way(Pair(model, seen, read, words, groups, parts))
+    values = found.values.detach().cpu().float().numpy()
+    score = float((seen.embedding @ read.embedding.T)[0, 0])
     known = [*model.notes, *phrase.notes]
     return Interactions(
         query=query,
         words=words,
-        values=found.values.detach().cpu().float().numpy(),
+        values=values,
+        units=None if parts is None else _of_units(parts, found, values, prepared.placement),
         placement=prepared.placement if found.cell is None else _in_cells(prepared.placement, found.cell),
         score=score,
         method=method,
@@ -90,6 +101,11 @@ def interactions(
             "domain": domain,
         },
     )
+
+
+def _of_units(parts: Units, found: Found, values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Values of words and units: those of the way itself, or its maps summed over them."""
+    return parts.pooled(values, placement) if found.units is None else found.units.cpu().float().numpy()
 
 
 def _in_cells(placement: Placement, cell: Size) -> Placement:

@@ -46,6 +46,7 @@ class Interactions:
         notes: what a reader should know of film and phrase.
         report: what it measured of itself, such as the error of its closed form; None for what is undefined.
         provenance: model, film and phrase, as plain data.
+        units: how much each word and each unit contribute together, float32 [word, unit]; None without units.
     """
 
     query: Query
@@ -58,6 +59,7 @@ class Interactions:
     notes: tuple[str, ...] = ()
     report: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    units: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
         """One line: words, grid and way."""
@@ -150,6 +152,7 @@ class Interactions:
             "score": self.score,
             "words": list(self.words),
             "values": self.values.astype(float).round(9).tolist(),
+            "units": None if self.units is None else self.units.astype(float).round(9).tolist(),
             "notes": list(self.notes),
             "report": dict(self.report),
             "provenance": dict(self.provenance),

@@ -92,7 +92,7 @@ def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Ten
             state = image.points(position[some])
             hidden = state.hidden.clone().requires_grad_()
             embedding = embed(image.encoder, replace(state, hidden=hidden), image.layer)
-            # One backward after the other: attention has no batched one, and what stands in for it takes a sixth longer.
+            # One backward after the other: attention has no batched one, and its substitute takes a sixth longer.
             for number, target in enumerate(targets):
                 cotangent = weight[some].to(embedding)[:, None] * target.to(embedding)
                 (gradient,) = torch.autograd.grad(embedding, hidden, cotangent, retain_graph=number + 1 < len(targets))

@@ -5,24 +5,28 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import Field, dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from dataclasses import Field, dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from matex.adapters.model import Model
-from matex.attribution.shared.ablation import patches, segment_masks
-from matex.attribution.shared.batching import batches
+from matex.attribution.ca_m2ib import CaM2IB
+from matex.attribution.shared.ablation import patches
 from matex.checks import check, check_seed
 from matex.errors import InputError, UnsupportedModel
-from matex.forward_pass import ForwardPass, encode
+from matex.forward_pass import ForwardPass
 from matex.geometry import Size
+from matex.interaction.attention import word_attention
 from matex.interaction.games import Fit, banzhaf, masks, shapley
+from matex.interaction.masked import masked_images, masked_phrases
 from matex.interaction.second_order import second_order, word_factors
 from matex.interaction.sides import Path
-from matex.protocols import Method
+from matex.interaction.units import Units
+from matex.protocols import Method, require
 from matex.registry import Registry
 from matex.trace import Trace
 
@@ -36,6 +40,7 @@ class Pair(NamedTuple):
         text: the encoder's pass over the phrase, padded as the model was trained.
         words: of the phrase.
         groups: tokens of each word, bool [word, token].
+        units: parts of the film that games cover, in the place of cells.
     """
 
     model: Model
@@ -43,6 +48,7 @@ class Pair(NamedTuple):
     text: ForwardPass
     words: tuple[str, ...]
     groups: Tensor
+    units: Units | None = None
 
 
 class Found(NamedTuple):
@@ -52,11 +58,13 @@ class Found(NamedTuple):
         values: [word, rows, columns].
         report: what it measured of itself; None for what is undefined.
         cell: (height, width) of one place, model pixels, where places are not those of the model.
+        units: values of words and units, [word, unit], where the way itself works on units.
     """
 
     values: Tensor
     report: dict[str, float | None]
     cell: Size | None = None
+    units: Tensor | None = None
 
 
 class Way(Protocol):
@@ -145,12 +153,62 @@ class WordMaps:
         return Found(maps[:-1], {})
 
 
+@WAYS("ca-m2ib")
+@dataclass(frozen=True)
+class WordAttention:
+    """CA-M2IB's own attention: how much each word, behind the bottleneck of the phrase, attends to each place.
+
+    Weights are positive and add up to 1 for each word: they say nothing about raising or lowering the score.
+
+    Args:
+        layer: number of the block whose output passes the bottleneck; None as in the attribution method.
+        beta: weight of the compression.
+        steps: of the optimiser.
+        samples: noisy copies per step.
+        learning_rate: of the optimiser.
+        seed: of the noise.
+        logits: "clip" is the model's own scale times the cosine; "paper" divides by sqrt(joint), which is nearly even.
+
+    Source:
+        CA-M2IB, eq. 4; see `attention.word_attention`.
+    """
+
+    layer: int | None = None
+    beta: float = 0.1
+    steps: int = 10
+    samples: int = 10
+    learning_rate: float = 1.0
+    seed: int = 0
+    logits: Literal["clip", "paper"] = "clip"
+
+    def __post_init__(self) -> None:
+        self._method  # noqa: B018  checks the ranges
+
+    @property
+    def _method(self) -> CaM2IB:
+        return CaM2IB(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def __call__(self, pair: Pair) -> Found:
+        method, item = self._method, torch.zeros(1, dtype=torch.long)
+        require("ca-m2ib", method, pair.text.tower, pair.image.tower)
+        image = pair.image.embedding.detach()
+        trace = Trace(pair.text, item, image, (), pair.model, (pair.image, item))
+        rows = word_attention(trace, method)
+        weights = pair.groups.to(rows) @ rows / pair.groups.sum(dim=1, keepdim=True).to(rows)
+        axis = pair.image.tower.axis(pair.image.inputs)
+        if axis.grid is None:
+            raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
+        places = weights[:, axis.content[0]]
+        evenness = torch.special.entr(places).sum(dim=1).mean() / math.log(places.shape[1])
+        return Found(places.unflatten(1, axis.grid), {"evenness": float(evenness), **method.report(trace)[0]})
+
+
 @dataclass(frozen=True)
 class Game(ABC):
     """Interactions of the game in which places are covered and words removed.
 
     Args:
-        cells: of the image, about how many per axis; each is a player.
+        cells: of the image, about how many per axis; each is a player, unless units are given.
         masks: images with covered cells; all subsets where these are not more.
         text_masks: phrases with removed words; likewise.
         chance: of a cell or word to stay where masks are drawn.
@@ -179,49 +237,41 @@ class Game(ABC):
         check_seed(self.seed)
 
     def __call__(self, pair: Pair) -> Found:
+        if pair.units is not None:
+            values, report = self._play(pair, pair.units.labels, pair.units.players)
+            return Found(pair.units.spread(values), report, units=values[:, : pair.units.count])
         height, width = pair.image.inputs.shape[-2:]
         cell = (max(1, height // self.cells), max(1, width // self.cells))
         grid = (height // cell[0], width // cell[1])
         segments = patches(grid, cell, (height, width)).to(pair.image.inputs.device)
-        image = masks(grid[0] * grid[1], self.masks, self.chance, self.seed)
+        values, report = self._play(pair, segments, grid[0] * grid[1])
+        return Found(values.unflatten(1, grid), report, cell)
+
+    def _play(self, pair: Pair, segments: Tensor, players: int) -> tuple[Tensor, dict[str, float | None]]:
+        """Interactions of words with the players of the image, [word, player], and the report.
+
+        Args:
+            pair: that is scored.
+            segments: player of each pixel, [height, width].
+            players: of the image.
+        """
+        image = masks(players, self.masks, self.chance, self.seed)
         text = masks(len(pair.words), self.text_masks, self.chance, self.seed + 1)
-        for side, mask, parameter in (("cells", image, "masks"), ("words", text, "text_masks")):
+        for side, mask, parameter in (("places", image, "masks"), ("words", text, "text_masks")):
             _check_enough(mask, side, parameter)
-        seen = self._images(pair.image, segments, image)
-        read = self._phrases(pair, text)
-        values = (seen @ read.T).double().cpu()
-        fit = self.fit(values, image, text)
-        values = fit.pairs.T.unflatten(1, grid)
+        seen = masked_images(pair.image, segments, image, self.batch_size, self.progress)
+        read = masked_phrases(pair.text, pair.groups, text, self.batch_size)
+        fit = self.fit((seen @ read.T).double().cpu(), image, text)
         report: dict[str, float | None] = {
             "r_squared": fit.r_squared,
             "image_masks": float(len(image)),
             "text_masks": float(len(text)),
         }
-        return Found(values, report, cell)
+        return fit.pairs.T, report
 
     @abstractmethod
     def fit(self, values: Tensor, image: Tensor, text: Tensor) -> Fit:
         """The order-2 model of the game's values [image mask, text mask]."""
-
-    def _images(self, image: ForwardPass, segments: Tensor, masks: Tensor) -> Tensor:
-        """Embeddings of the image without the cells that a mask leaves out, [mask, joint]."""
-
-        def embed(start: int, stop: int) -> Tensor:
-            some = segment_masks(segments, masks[start:stop]).to(image.inputs)
-            return encode(image.tower, image.tower.fade(image.inputs, some))
-
-        return torch.cat(list(batches(embed, len(masks), self.batch_size, self.progress)))
-
-    def _phrases(self, pair: Pair, masks: Tensor) -> Tensor:
-        """Embeddings of the phrase without the words that a mask leaves out, [mask, joint]."""
-        tower, ids = pair.text.tower, pair.text.inputs
-        content = tower.axis(ids).content[0]
-        phrases = [tower.remove(ids, ~pair.groups[~mask].any(dim=0)[content][None])[0].tolist() for mask in masks]
-
-        def embed(start: int, stop: int) -> Tensor:
-            return encode(tower, tower.collate(phrases[start:stop]).to(ids.device))
-
-        return torch.cat(list(batches(embed, len(phrases), self.batch_size)))
 
 
 def _check_enough(masks: Tensor, units: str, parameter: str) -> None:

@@ -103,11 +103,13 @@ class BottleneckResult:
         spread: standard deviation over the seeds, [pair, token]; NaN for a single seed.
         target_cosine: cosine of what the embedding was drawn to and the other side's embedding, in the last step, mean
             over copies and seeds, [pair]; 1 when the aim is that embedding itself.
+        gate: lambda of the last forward, [pair, seed, token, dim]: the share of each element that gets through.
     """
 
     information: Tensor
     spread: Tensor
     target_cosine: Tensor
+    gate: Tensor
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Bottleneck(ABC):
         return 0
 
     def __call__(self, trace: Trace) -> Tensor:
-        return trace.to_grid(self.squeeze(trace).information, self._behind(trace) + 1)
+        return trace.to_grid(self.squeeze(trace).information, self.squeezed_layer(trace) + 1)
 
     def squeeze(self, trace: Trace) -> BottleneckResult:
         """Optimise the bottleneck of every pair, once per trace."""
@@ -169,14 +171,14 @@ class Bottleneck(ABC):
         """
         found = self.squeeze(trace)
         rows: list[dict[str, float | None]] = []
-        for pair, content in enumerate(trace.axis_at(self._behind(trace) + 1).content):
+        for pair, content in enumerate(trace.axis_at(self.squeezed_layer(trace) + 1).content):
             values, spread = found.information[pair, content], found.spread[pair, content]
             known = self.n > 1 and len(values) > 0 and bool(values.max() > values.min())
             share = float(spread.max() / (values.max() - values.min())) if known else None
             rows.append({"target_cosine": float(found.target_cosine[pair]), "seed_spread": share})
         return rows
 
-    def _behind(self, trace: Trace) -> int:
+    def squeezed_layer(self, trace: Trace) -> int:
         """The block whose output passes the bottleneck.
 
         Raises:
@@ -194,25 +196,28 @@ class Bottleneck(ABC):
         return layer
 
     def _squeeze(self, trace: Trace) -> BottleneckResult:
-        behind = self._behind(trace)
+        behind = self.squeezed_layer(trace)
         with torch.inference_mode(False):
             pair = torch.arange(len(trace.item), device=trace.item.device).repeat_interleave(self.n)
         seeds = [self.seed + i for i in range(self.n)] * len(trace.item)
 
-        def run(start: int, stop: int) -> tuple[Tensor, Tensor]:
+        def run(start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
             return self._optimise(trace, behind + 1, pair[start:stop], seeds[start:stop])
 
         with torch.inference_mode(False):
             at_once = max(1, self.batch_size // self.samples)
             done = list(batches(run, len(pair), at_once, self.progress))
         tokens = trace.axis_at(behind + 1).valid.shape[1]
-        information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _ in done]).unflatten(0, (-1, self.n))
-        cosine = torch.cat([cosine for _, cosine in done]).unflatten(0, (-1, self.n))
+        information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _, _ in done]).unflatten(
+            0, (-1, self.n)
+        )
+        cosine = torch.cat([cosine for _, cosine, _ in done]).unflatten(0, (-1, self.n))
+        gate = torch.cat([F.pad(gate, (0, 0, 0, tokens - gate.shape[1])) for _, _, gate in done])
         spread = information.std(dim=1) if self.n > 1 else torch.full_like(information[:, 0], torch.nan)
-        return BottleneckResult(information.mean(dim=1), spread, cosine.mean(dim=1))
+        return BottleneckResult(information.mean(dim=1), spread, cosine.mean(dim=1), gate.unflatten(0, (-1, self.n)))
 
-    def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Nats per token [row, token], as of the last forward; and the cosine of attended and given target, [row]."""
+    def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Nats per token [row, token] of the last forward, cosine of attended and given target [row], and the gate."""
         given = trace.target[pairs][:, None]
         # Padding is not seen, compressed or given noise.
         state = trace.state(layer).select(pairs)
@@ -250,4 +255,4 @@ class Bottleneck(ABC):
             cosine = torch.ones_like(real[:, 0])
             if aim.moves:
                 cosine = F.cosine_similarity(agreement(aim, alpha)[1], given, dim=-1).mean(dim=1)
-            return information(alpha, hidden).sum(dim=2) * real, cosine
+            return information(alpha, hidden).sum(dim=2) * real, cosine, torch.sigmoid(alpha)
