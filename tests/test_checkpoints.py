@@ -17,6 +17,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 import matex
 from matex.adapters import bundled
+from matex.adapters.checkpoint import fit
 from matex.adapters.clip import adapt
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import InputError
@@ -609,3 +610,12 @@ def test_half_precision_on_the_cpu_gives_the_map_of_float32():
     assert half.provenance["model"]["dtype"] == "bfloat16"
     light = matex.load("tiny", dtype="bfloat16")
     assert matex.score(light, torch.randn(1, 3, 112, 112), torch.tensor([light.encode(phrase).ids])).isfinite().all()
+
+
+def test_weights_are_not_held_twice_while_a_network_is_filled():
+    with torch.device("meta"):
+        network = torch.nn.Linear(3, 2)
+    tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    fit(network, tensors, "small")
+    assert tensors == {}
+    assert float(network.weight.sum()) == 6

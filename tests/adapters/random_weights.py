@@ -17,7 +17,7 @@ BERT = BertConfig(
 )
 SWIN = SwinConfig(image_size=56, patch_size=4, embed_dim=8, depths=(2, 3), num_heads=(2, 4), window_size=3)
 # What transformers 5 renamed in SwinModel; published files hold the names on the right.
-_RENAMED = (
+RENAMED = (
     ("attention.q_proj", "attention.self.query"),
     ("attention.k_proj", "attention.self.key"),
     ("attention.v_proj", "attention.self.value"),
@@ -61,7 +61,7 @@ def published_swin(module):
     """The state dict of transformers' SwinModel under the names of published files."""
     names = {}
     for name, value in module.state_dict().items():
-        for new, old in _RENAMED if ".blocks." in name else ():
+        for new, old in RENAMED if ".blocks." in name else ():
             name = name.replace(new, old)
         names[name] = value
     return names

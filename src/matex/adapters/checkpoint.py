@@ -251,7 +251,7 @@ def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") 
 
     Args:
         module: the network, whose state dict is its complete state.
-        tensors: by the names of that state dict.
+        tensors: by the names of that state dict; emptied, so that the weights are not held twice.
         source: named in refusals.
         family: of the network, named in refusals.
 
@@ -269,7 +269,8 @@ def fit(module: nn.Module, tensors: Tensors, source: str, family: str = "CLIP") 
             f"Expected weights of one {family} model in {source!r}, got {len(differing)} of another shape ({name}: "
             f"{tuple(tensors[name].shape)} where {expected[name]} belongs). Use the checkpoint's own configuration."
         )
-    module.load_state_dict(as_float32(tensors, source), strict=len(expected) == len(state), assign=True)
+    values = {name: _as_float32(name, tensors.pop(name), source) for name in tuple(tensors)}
+    module.load_state_dict(values, strict=len(expected) == len(state), assign=True)
     module.eval().requires_grad_(False)
 
 
