@@ -201,7 +201,7 @@ def test_the_prior_of_each_pair_is_worked_out_once(model, pixels, token_ids, mon
     monkeypatch.setattr(ImageContext, "prior", lambda self, *asked: calls.append(asked) or work(self, *asked))
     assert trace.priors("box", "patient") is first
     trace.priors("gaussian", "patient")
-    assert calls == [("gaussian", "patient")] * 3
+    assert calls == [("gaussian", "patient", False)] * 3
     assert record(model, pixels, token_ids).image.priors("box", "patient") == []
 
 

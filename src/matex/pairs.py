@@ -41,7 +41,7 @@ class Pairs(ABC):
         self._encoder = tower
         self._model = model
         self._memo: dict[Hashable, Any] = {}
-        self._priors: dict[tuple[str, str], list[SpatialPrior]] = {}
+        self._priors: dict[tuple[str, str, bool], list[SpatialPrior]] = {}
         self.item = item
         self.target = target.detach()
         self.contexts = tuple(contexts)
@@ -150,11 +150,12 @@ class Pairs(ABC):
         """The tokens that enter a block, per item; those that maps are given on where it is None."""
         return self.axis
 
-    def priors(self, kind: str, laterality: str) -> list[SpatialPrior]:
-        """The spatial prior of each pair's phrase on the patch grid, cached."""
-        if (kind, laterality) not in self._priors:
-            self._priors[kind, laterality] = [context.prior(kind, laterality) for context in self.contexts]
-        return self._priors[kind, laterality]
+    def priors(self, kind: str, laterality: str, printed: bool = False) -> list[SpatialPrior]:
+        """The spatial prior of each pair's phrase on the patch grid, cached; see `ImageContext.prior`."""
+        key = kind, laterality, printed
+        if key not in self._priors:
+            self._priors[key] = [context.prior(kind, laterality, printed) for context in self.contexts]
+        return self._priors[key]
 
     def memo(self, key: Hashable, work: Callable[[], T]) -> T:
         """Result of `work`, computed once per key and cached with the trace."""

@@ -270,7 +270,9 @@ def attribute(
     contexts: list[ImageContext] = []
     if text is not None:
         size = (pixels.shape[-2], pixels.shape[-1])
-        context = ImageContext(parse(text), Placement(size, size, (0, 0), size, model.patch, cells=model.cells))
+        placement = Placement(size, size, (0, 0), size, model.patch, cells=model.cells)
+        spans = model.encode(text).spans if model.tokenizer is not None else ()
+        context = ImageContext(parse(text), placement, spans=spans)
         contexts = [context] * len(pixels)
     pairs = [(number, number) for number in range(len(pixels))]
     traces = trace_inputs(model, pixels, token_ids, pairs, contexts, [chosen], (tower,))

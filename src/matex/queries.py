@@ -96,15 +96,22 @@ class Query:
         """Whether the image's left edge is the patient's left."""
         return self.film.mirrored
 
-    def context(self, placement: Placement, mentions: tuple[Mention, ...], exchanged: bool = False) -> ImageContext:
+    def context(
+        self,
+        placement: Placement,
+        mentions: tuple[Mention, ...],
+        exchanged: bool = False,
+        spans: Sequence[tuple[int, int]] = (),
+    ) -> ImageContext:
         """What a phrase says about places in this film.
 
         Args:
             placement: of the model's pixels in the film.
             mentions: what the parser understood, of this phrase or of another.
             exchanged: draw every place on the patient's other side, for controls.
+            spans: characters of each token of the phrase.
         """
-        return ImageContext(mentions, placement, self.view, self.lung_mask, self.domain, exchanged)
+        return ImageContext(mentions, placement, self.view, self.lung_mask, self.domain, exchanged, tuple(spans))
 
 
 class Question(NamedTuple):
@@ -231,9 +238,8 @@ def subjects_of(
         if text not in mentions:
             mentions[text] = parse(text) if film.query.target is None else ()
         known = mentions[text] if film.query.domain == "chest" else ()
-        subjects.append(
-            Subject(replace(film.query, text=text), phrases[text], film.query.context(film.placement, known))
-        )
+        context = film.query.context(film.placement, known, spans=phrases[text].spans)
+        subjects.append(Subject(replace(film.query, text=text), phrases[text], context))
     return subjects
 
 

@@ -369,6 +369,15 @@ class Trace(Pairs):
         with torch.no_grad():
             return self._pairs(self.blocks.norm(layer, self._forward.states[layer].hidden))
 
+    def retargeted(self, item: Tensor, target: Tensor) -> Trace:
+        """Trace of other pairs of the same inputs, whose score is the product of the embedding and any vectors.
+
+        Args:
+            item: input of each pair, [pair].
+            target: [pair, joint].
+        """
+        return Trace(self._forward, item, target, (), self._model)
+
     def rerun(self, tower: Attentive, first: int) -> Trace:
         """Trace of the same pairs with the blocks from `first` on run by another encoder, all of them on the graph."""
         above = self._forward.rerun(first, tower)

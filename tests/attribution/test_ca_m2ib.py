@@ -5,7 +5,7 @@ import torch
 
 import matex
 from matex.attribution import make
-from matex.attribution.ca_m2ib import attention_maps, cross_attention
+from matex.attribution.ca_m2ib import attention_maps, cross_attention, width_map
 from tests.attribution.test_m2ib import exact, slow
 from tests.conftest import BOS, EOS
 from tests.reference.m2ib import attend, m2ib, tokens_of, unit
@@ -26,7 +26,12 @@ def compare(module, model, pixels, token_ids, which, ca, parameters, keys=(None,
         tokens = tokens_of(module, "text" if kind == "image" else "image", other, positions)
         each = {"maps": torch.eye(JOINT, dtype=torch.float64).repeat(3, 1, 1), "gamma": 1.0, "learned": None}
         each |= {"tokens": tokens, "scale": module.logit_scale.exp().item()} | ca()
-        expected, moved = m2ib(module, kind, tower, other, layer=layer, steps=6, samples=4, ca=each)
+        width = tower.inputs[0].shape[-1]
+        each |= {"lift": width_map(0, JOINT, width)}
+        if each.get("query"):
+            each["query"] = range(1, 26) if kind == "image" else range(1, len(tower.inputs[0]) - 1)
+        sigma = parameters.get("sigma", 1.0)
+        expected, moved = m2ib(module, kind, tower, other, layer=layer, steps=6, samples=4, ca=each, sigma=sigma)
         found = method(getattr(trace, kind))[0]
         exact(found.flatten()[: len(expected)], expected[1:] if kind == "image" else expected)
         assert method.report(getattr(trace, kind))[0]["target_cosine"] == pytest.approx(moved, abs=1e-8)
@@ -44,6 +49,26 @@ def test_the_papers_logits_and_gamma_agree_with_the_twin(module, model, pixels, 
 def test_random_attention_agrees_with_the_twin(module, model, pixels, token_ids):
     maps = attention_maps("random", 0, JOINT)
     compare(module, model, pixels, token_ids, 2, lambda: {"maps": maps}, {"attention": "random"})
+
+
+@pytest.mark.parametrize(
+    ("twin", "given"),
+    [
+        ({}, {"sigma": 0.4}),
+        ({"query": True}, {"query": "latent"}),
+        ({"latent": True}, {"latent": "attended"}),
+        ({"query": True, "latent": True, "scale": None}, {"query": "latent", "latent": "attended", "logits": "paper"}),
+    ],
+)
+def test_the_printed_forms_agree_with_the_twin(module, model, pixels, token_ids, twin, given):
+    compare(module, model, pixels, token_ids, 0, lambda: dict(twin), given)
+
+
+def test_the_map_between_a_block_and_the_joint_space_is_orthogonal_and_seeded():
+    wide, narrow = width_map(0, 4, 7), width_map(0, 7, 4)
+    exact(wide @ wide.T, torch.eye(4, dtype=torch.float64))
+    exact(narrow.T @ narrow, torch.eye(4, dtype=torch.float64))
+    assert not torch.allclose(wide, width_map(1, 4, 7))
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.05])
@@ -129,7 +154,7 @@ def test_learned_attention_can_agree_without_evidence(model, pixels, token_ids):
     embedding = torch.nn.functional.normalize(torch.randn(1, 1, JOINT, dtype=torch.float64), dim=-1)
     (maps,) = aim.learned
     for _ in range(40):
-        agreement = torch.cosine_similarity(aim.target(embedding), embedding, dim=-1).sum()
+        agreement = torch.cosine_similarity(aim.target(embedding, embedding), embedding, dim=-1).sum()
         maps.data += 0.05 * torch.autograd.grad(agreement, maps)[0].sign()
     assert agreement > 0.99
 

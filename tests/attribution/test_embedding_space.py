@@ -16,6 +16,7 @@ from tests.attribution.subjects import Subject, exact
 from tests.reference import clip, embedding_space
 
 OPERATORS = ["gradient", "integrated-gradients", "gradient-shap", "occlusion"]
+MAPS = {"rise": {"masks": 20, "cells": 3}, "kernel-shap": {"samples": 60}, "gradcam": {"at": "input"}}
 
 
 @pytest.fixture
@@ -54,6 +55,47 @@ def test_every_operator_equals_its_own_sum_over_coordinates(model, subject, oper
         exact(method(trace)[0], plain)
     else:
         assert not torch.allclose(method(trace)[0], plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("operator", MAPS)
+@pytest.mark.parametrize("tower", ["image", "text"])
+@pytest.mark.parametrize("per_dimension", ["signed", "absolute"])
+def test_methods_with_finished_maps_are_operators_too(model, subject, operator, tower, per_dimension):
+    """The map of each coordinate by itself, one after the other, with the operator's own settings."""
+    given = tuple(f"{name}={value}" for name, value in MAPS[operator].items())
+    settings = {"operator": operator, "operator_parameters": given, "per_dimension": per_dimension}
+    trace = getattr(matex.record(model, *subject.inputs), tower)
+    total = 0
+    for i in range(20):
+        one = torch.zeros(1, 20, dtype=torch.float64)
+        one[:, i] = 1
+        map_of_one = make(operator, MAPS[operator])(trace.retargeted(torch.tensor([0]), one))[0]
+        total = total + trace.target[0, i] * (map_of_one.abs() if per_dimension == "absolute" else map_of_one)
+    exact(make("embedding-space", settings)(trace)[0].nan_to_num(), total.nan_to_num())
+    if per_dimension == "signed" and operator != "gradcam":
+        exact(total.nan_to_num(), make(operator, MAPS[operator])(trace)[0].nan_to_num())
+
+
+def test_an_operator_has_its_own_parameters(model, subject):
+    def of(operator, *given):
+        settings = {"operator": operator, "operator_parameters": given}
+        return matex.attribute(model, *subject.inputs, method="embedding-space", **settings)
+
+    plain = matex.attribute(model, *subject.inputs, method="integrated-gradients", baseline="blur", steps=3)
+    exact(of("integrated-gradients", "baseline=blur", "steps=3"), plain)
+    exact(
+        of("occlusion", "window=14", "stride=7"),
+        matex.attribute(model, *subject.inputs, method="occlusion", window=14, stride=7),
+    )
+    for operator, given, message in (
+        ("occlusion", "window", "such as 'baseline=white'"),
+        ("occlusion", "windows=7", "windows"),
+        ("occlusion", "window=wide", "window to be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            of(operator, given)
+    with pytest.raises(ValueError, match="'normalized' with the operator rise"):
+        make("embedding-space", {"operator": "rise", "embed": "raw"})
 
 
 def test_many_phrases_share_the_maps_of_an_image(model, pixels, token_ids, monkeypatch):
@@ -151,6 +193,6 @@ def test_prompts_are_given_on_the_command_line_with_semicolons(tmp_path, capsys)
 
 def test_bad_values_are_refused():
     with pytest.raises(ValueError, match="Expected operator to be one of gradient, integrated-gradients"):
-        make("embedding-space", {"operator": "rise"})
+        make("embedding-space", {"operator": "chefer"})
     with pytest.raises(ValueError, match="Expected prompts to be a tuple of texts, got 'opacity'"):
         make("embedding-space", {"prompts": "opacity"})

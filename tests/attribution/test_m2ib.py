@@ -57,6 +57,8 @@ def test_information_is_that_between_gaussians():
     deviation = noisy(alpha, torch.zeros(7, dtype=torch.float64), torch.ones(7, dtype=torch.float64))
     prior, channel = torch.distributions.Normal(0.0, 1.0), torch.distributions.Normal(mean, deviation)
     exact(information(alpha, hidden), torch.distributions.kl_divergence(channel, prior))
+    narrow = torch.distributions.Normal(mean, 0.3 * deviation)
+    exact(information(alpha, hidden, 0.3), torch.distributions.kl_divergence(narrow, prior))
 
 
 def test_a_closed_bottleneck_carries_nothing_and_a_half_open_one_what_is_worked_out_by_hand():

@@ -76,3 +76,16 @@ def test_bad_values_are_refused(model, pixels, token_ids):
         make("mmel", {"scales": (2.0,)})
     with pytest.raises(ValueError, match=r"Expected theta to be one number or 4, one per block"):
         matex.attribute(model, pixels, token_ids, method="mmel", theta=(1.0, 2.0))
+
+
+def test_mmel_paper_is_grad_eclip_under_a_saturated_gate_and_beta(model, pixels, token_ids):
+    """METHODS 23: alpha 2, temperature .1 and beta 2 as printed."""
+    settings = {"mode": "paper", "alpha": 2.0, "temperature": 0.1, "contrast": 2.0}
+    for tower in ("image", "text"):
+        found = matex.attribute(model, pixels, token_ids, method="mmel-paper", tower=tower)
+        expected = matex.attribute(model, pixels, token_ids, method="mmel", tower=tower, **settings)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12, equal_nan=True)
+    base = matex.attribute(model, pixels, token_ids, method="grad-eclip").flatten(1)
+    low, high = base.amin(1, keepdim=True), base.amax(1, keepdim=True)
+    found = matex.attribute(model, pixels, token_ids, method="mmel-paper").flatten(1)
+    torch.testing.assert_close(found, ((base - low) / (high - low)).sqrt(), rtol=0, atol=0.02)

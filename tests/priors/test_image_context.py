@@ -31,6 +31,25 @@ def test_other_kinds_are_averaged_over_the_pixels_of_each_patch(placement, kind)
     assert (found.neutral, found.reason) == (False, pixels.reason)
 
 
+def test_printed_mentions_ignore_what_is_said_of_a_place(placement):
+    """MATEX eq. 5 sums the regions that are named, negated or not."""
+    denied = ImageContext(parse("no opacity in the left base, possible nodule in the right apex"), placement)
+    stated = ImageContext(parse("opacity in the left base, nodule in the right apex"), placement)
+    for kind in ("parabola", "atlas"):
+        found = denied.prior(kind, "patient", printed=True)
+        np.testing.assert_allclose(found.values, stated.prior(kind, "patient").values, atol=1e-12)
+        assert not np.allclose(denied.prior(kind, "patient").values, found.values)
+
+
+def test_emphasis_marks_the_tokens_of_places_that_count(placement):
+    text = "nodule in the right apex. No opacity in the left base"
+    named = ("opacity", "left", "base", "right", "apex")
+    words = [(text.index(word), text.index(word) + len(word)) for word in named]
+    context = ImageContext(parse(text), placement, spans=((0, 0), *words, (0, 0)))
+    assert context.emphasis().tolist() == [False, False, False, False, True, True, False]
+    assert context.emphasis(printed=True).tolist() == [False, False, True, True, True, True, False]
+
+
 @pytest.mark.parametrize("kind", ["parabola", "atlas"])
 def test_exchanged_places_are_those_of_the_mirrored_film(placement, kind):
     here = ImageContext(MENTIONS, placement).prior(kind, "patient").values

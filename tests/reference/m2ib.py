@@ -69,20 +69,23 @@ class Adam:
         self.parameter.data = self.parameter.data - self.rate * m / (torch.sqrt(v) + 1e-8)
 
 
-def m2ib(module, kind, tower, other, *, layer, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, ca=None):
+def m2ib(module, kind, tower, other, *, layer, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, ca=None, sigma=1.0):
     """KL of every token in the last forward, and the cosine of attended and given target in it.
 
     Args:
         tower, other: as tests/reference/clip.py ran them, without padding.
-        ca: for CA-M2IB: tokens (list of unit vectors), maps, scale, gamma, learned (rate or None).
+        ca: for CA-M2IB: tokens (list of unit vectors), maps, scale, gamma, learned (rate or None); of its printed
+            forms lift [joint, dim], the numbers of content tokens that ask (query), whether they are replaced (latent).
     """
     run, given = rest_of(module, kind, layer), other.embedding.detach()
     h = tower.inputs[layer + 1].detach()
-    return squeeze(lambda z: run(z)[tower.readout], h, given, beta, steps, samples, rate, seed, ca)
+    return squeeze(lambda z: run(z)[tower.readout], h, given, beta, steps, samples, rate, seed, ca, sigma)
 
 
-def squeeze(embed, h, given, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, ca=None):
+def squeeze(embed, h, given, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, ca=None, sigma=1.0):
     """The bottleneck at `h` [token, dim] of any encoder whose rest is `embed`; see `m2ib`."""
+    if ca and ca.get("latent"):
+        h = torch.stack([attended(row, ca) for row in h])
     alpha = torch.full_like(h, 5.0).requires_grad_()
     optimisers = [Adam(alpha, rate)]
     if ca and ca["learned"]:
@@ -91,14 +94,14 @@ def squeeze(embed, h, given, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, c
     torch.manual_seed(seed)
     for _ in range(steps):
         keep = 1 / (1 + torch.exp(-alpha))
-        mean, variance = keep * h, (1 - keep) ** 2
+        mean, variance = keep * h, (sigma * (1 - keep)) ** 2
         noise = torch.empty(samples, *h.shape, dtype=h.dtype).normal_()
         kl = -0.5 * (1 + torch.log(variance) - mean**2 - variance)
         fit, moved = 0.0, 0.0
         for copy_number in range(samples):
             z = mean + torch.sqrt(variance) * noise[copy_number]
             embedding = embed(z)
-            target = attend(unit(embedding), ca["tokens"], ca["maps"], ca["scale"]) if ca else given
+            target = asked(embedding, z, ca) if ca else given
             fit = fit + clip.cosine(embedding, target) / samples
             moved += cosine(target, given) / samples
         loss = beta * kl.mean() - (ca["gamma"] if ca else 1.0) * fit
@@ -106,6 +109,20 @@ def squeeze(embed, h, given, beta=0.1, steps=10, samples=10, rate=1.0, seed=0, c
         for optimiser, gradient in zip(optimisers, gradients, strict=True):
             optimiser.step(gradient)
     return [float(sum(row)) for row in kl.detach()], moved
+
+
+def asked(embedding, z, ca):
+    """What the noisy embedding, or every content token of the noisy latent, is answered."""
+    if not ca.get("query"):
+        return attend(unit(embedding), ca["tokens"], ca["maps"], ca["scale"])
+    answers = [attend(unit(ca["lift"] @ z[i]), ca["tokens"], ca["maps"], ca["scale"]) for i in ca["query"]]
+    return sum(answers) / len(answers)
+
+
+def attended(row, ca):
+    """One token replaced by what it attends to, at its own length."""
+    answer = attend(unit(ca["lift"] @ row), ca["tokens"], ca["maps"], ca["scale"]) @ ca["lift"]
+    return unit(answer) * torch.sqrt((row * row).sum())
 
 
 def tokens_of(module, kind, tower, positions):

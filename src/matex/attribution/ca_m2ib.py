@@ -67,6 +67,15 @@ def attention_maps(kind: Literal["random", "learned"], seed: int, joint: int) ->
     return torch.eye(joint, dtype=torch.float64) + 1e-3 * noise
 
 
+def width_map(seed: int, joint: int, dim: int) -> Tensor:
+    """A seeded orthogonal map between a block's width and the joint space, [joint, dim] in float64 on the CPU.
+
+    Of more dimensions to fewer; the paper prints products of the two spaces and no map between them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return torch.nn.init.orthogonal_(torch.empty(joint, dim, dtype=torch.float64), generator=generator)
+
+
 @METHODS("ca-m2ib")
 @dataclass(frozen=True)
 class CaM2IB(Bottleneck):
@@ -80,6 +89,10 @@ class CaM2IB(Bottleneck):
         logits: "clip" is the model's own scale times the cosine; "paper" divides a dot product of unit vectors by
             sqrt(joint), which is so small that every token gets nearly the same weight.
         attention_learning_rate: of learned attention; the bottleneck's own would destroy it in one step.
+        query: "embedding" asks with the noisy embedding; "latent" is eq. 4 as printed, Q(Z): every content token of the
+            noisy latent asks, brought to the joint space by a seeded orthogonal map, and the answers are averaged.
+        latent: "block" squeezes the block's own output; "attended" is eq. 5 as printed, f(E~): the block's tokens, each
+            replaced by what it attends to among the other side's, brought back by the same map at its own length.
         readout_key: count the other side's readout token among its tokens; None counts EOS and leaves CLS out.
         For the others see `Bottleneck`.
 
@@ -94,6 +107,8 @@ class CaM2IB(Bottleneck):
     attention: Literal["identity", "random", "learned"] = "identity"
     logits: Literal["clip", "paper"] = "clip"
     attention_learning_rate: float = 1e-3
+    query: Literal["embedding", "latent"] = "embedding"
+    latent: Literal["block", "attended"] = "block"
     readout_key: bool | None = None
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
@@ -110,7 +125,7 @@ class CaM2IB(Bottleneck):
         "The public repository lacks the method. Our reading.",
         "Eq. 4 asks with what passed the bottleneck and eq. 5 feeds the answer into a block, although one has the "
         "block's width and the other the joint space's. Here the embedding asks, and the block's own output passes, "
-        "as in M2IB.",
+        "as in M2IB; query='latent' and latent='attended' are the printed forms with a random map between the spaces.",
         "The objective that is printed first penalises information about the other side's input; taken for a misprint, "
         "as eq. 3 and 7 have the side's own.",
         "Its dot products of unit vectors over sqrt(d) make attention uniform. logits='clip' takes the "
@@ -118,7 +133,9 @@ class CaM2IB(Bottleneck):
         "Learned attention can turn any token onto the embedding, agreement without evidence. The default has "
         "no parameters; the record says how far the target moved.",
     )
-    draws: ClassVar[str] = "the noise of every step, and the matrices of attention='random' and 'learned'"
+    draws: ClassVar[str] = (
+        "the noise of every step, the matrices of attention='random' and 'learned', and the map of the printed forms"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,11 +153,36 @@ class CaM2IB(Bottleneck):
             start = {seed: attention_maps(self.attention, seed, tokens.shape[-1]) for seed in set(seeds)}
             maps = torch.stack([start[seed] for seed in seeds]).to(tokens)
             learned = (maps.requires_grad_(),) if self.attention == "learned" else ()
+
+        def attend(query: Tensor) -> Tensor:
+            return cross_attention(query, tokens, counts, maps, scale)
+
+        state = trace.state(self._behind(trace) + 1).select(pairs)
+        lift: Tensor | None = None
+        if self.query == "latent" or self.latent == "attended":
+            joint, dim = tokens.shape[-1], state.hidden.shape[-1]
+            lift = torch.stack([width_map(seed, joint, dim) for seed in seeds]).to(tokens)
+
+        def target(embedding: Tensor, noised: Tensor) -> Tensor:
+            if self.query == "embedding" or lift is None:
+                return attend(embedding)
+            asked = F.normalize(torch.einsum("rstd,rjd->rstj", noised.to(lift), lift), dim=-1)
+            answers = attend(asked.flatten(1, 2)).unflatten(1, asked.shape[1:3])
+            share = state.axis.content[:, : noised.shape[2]].to(answers)
+            return torch.einsum("rstj,rt->rsj", answers, share / share.sum(dim=1, keepdim=True))
+
+        latent: Tensor | None = None
+        if self.latent == "attended" and lift is not None:
+            with torch.no_grad():
+                own = state.hidden.to(lift)
+                answers = attend(F.normalize(own @ lift.mT, dim=-1))
+                latent = F.normalize(answers @ lift, dim=-1) * own.norm(dim=-1, keepdim=True)
         return Aim(
-            lambda embedding: cross_attention(embedding, tokens, counts, maps, scale),
+            target,
             weight=self.gamma,
             learned=learned,
             learning_rate=self.attention_learning_rate,
+            latent=latent,
         )
 
     def _tokens(self, trace: Trace, ends: bool) -> tuple[Tensor, Tensor]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from matex.attribution.gradcam import GradCam
 from matex.attribution.gradient import Gradient, add_up, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
 from matex.attribution.integrated_gradients import IntegratedGradients
+from matex.attribution.kernel_shap import KernelShap
 from matex.attribution.occlusion import Occlusion
+from matex.attribution.rise import Rise
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Begin, completeness
 from matex.checks import check, check_seed
-from matex.errors import InputError
-from matex.protocols import METHODS
+from matex.errors import InputError, shown
+from matex.protocols import METHODS, Method, make, with_progress
 from matex.trace import FROM_INPUT, Trace
 
 _AT_ONCE = 64  # coordinates per run of a gradient operator; bounds the memory of their maps
@@ -40,6 +44,50 @@ class PathOperator(Operator, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class MapOperator:
+    """A method that gives finished maps, as an operator on coordinates.
+
+    Args:
+        method: run on pairs whose targets are the coordinates.
+    """
+
+    method: Method
+
+    def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
+        """Maps for targets [target, item, joint], [target, item, ...]; the embedding has unit norm."""
+        item = torch.arange(targets.shape[1], device=targets.device).repeat(len(targets))
+        return self.method(trace.retargeted(item, targets.flatten(0, 1))).unflatten(0, targets.shape[:2])
+
+
+OPERATORS: Mapping[str, type[Any]] = {
+    "gradient": Gradient,
+    "integrated-gradients": IntegratedGradients,
+    "gradient-shap": GradientShap,
+    "occlusion": Occlusion,
+    "rise": Rise,
+    "kernel-shap": KernelShap,
+    "gradcam": GradCam,
+}
+MAPS = ("rise", "kernel-shap", "gradcam")  # whose results are maps, without channels
+_AT_ONE_RUN = ("occlusion", "rise", "kernel-shap")  # which run the model once, however many coordinates there are
+
+
+def _parameter(given: str) -> tuple[str, object]:
+    """NAME=VALUE as a name and a plain value: a number, true, false, or text.
+
+    Raises:
+        InputError: no equals sign.
+    """
+    name, sign, text = given.partition("=")
+    if not sign:
+        raise InputError(f"Expected operator_parameters such as 'baseline=white', got {shown(given)}.")
+    try:
+        return name.strip(), json.loads(text)
+    except ValueError:
+        return name.strip(), text.strip()
+
+
 @METHODS("embedding-space")
 @dataclass(frozen=True)
 class EmbeddingSpace:
@@ -50,8 +98,10 @@ class EmbeddingSpace:
     absolute values are taken per coordinate, as captum's Saliency does by default.
 
     Args:
-        operator: "gradient", "integrated-gradients", "gradient-shap" or "occlusion", with their own defaults. The
-            completeness error of the second and third is reported for signed attributions.
+        operator: "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap" or "gradcam".
+            The completeness error of the second and third is reported for signed attributions. The ReLU of "gradcam"
+            is applied to the map of each coordinate.
+        operator_parameters: of the operator, as "baseline=white"; its own defaults otherwise.
         per_dimension: "signed", or "absolute" for the absolute attribution of each coordinate and channel.
         embed: explain the "normalized" embedding, whose product with the text's is the score, or the "raw" projection.
         prompts: further prompts of the class that the phrase is one of. The image map is then the average of the maps
@@ -68,7 +118,10 @@ class EmbeddingSpace:
         are computed once per image, however many phrases of a batch there are.
     """
 
-    operator: Literal["gradient", "integrated-gradients", "gradient-shap", "occlusion"] = "gradient"
+    operator: Literal[
+        "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap", "gradcam"
+    ] = "gradient"
+    operator_parameters: tuple[str, ...] = ()
     per_dimension: Literal["signed", "absolute"] = "signed"
     embed: Literal["normalized", "raw"] = "normalized"
     prompts: tuple[str, ...] = ()
@@ -92,15 +145,22 @@ class EmbeddingSpace:
         "gradients of the normalised embedding; options for the others.",
         "Its evaluation is by eye.",
     )
-    draws: ClassVar[str] = "the positions of operator='gradient-shap'; nothing with the other operators"
+    draws: ClassVar[str] = "the positions of operator='gradient-shap', the masks of 'rise' and 'kernel-shap'"
 
     def __post_init__(self) -> None:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
         check_seed(self.seed)
+        check(
+            self.embed == "normalized" or self.operator not in MAPS,
+            "embed",
+            f"'normalized' with the operator {self.operator}",
+            self.embed,
+        )
+        self._operator()
 
     @property
     def stochastic(self) -> bool:
-        return self.operator == "gradient-shap"
+        return self.operator in ("gradient-shap", "rise", "kernel-shap")
 
     def gradient_blocks(self, kind: str) -> int:
         return FROM_INPUT if self._of_the_score else 0
@@ -121,7 +181,7 @@ class EmbeddingSpace:
         if self.keep_maps:
             maps = self.coordinates(trace)
             return torch.einsum("qij,ji...->qi...", targets.to(maps), maps)[backward, trace.item]
-        if self.per_dimension == "signed":
+        if self.per_dimension == "signed" and self.operator != "gradcam":  # linear in the target
             return self._places(trace, self._elements(trace, targets))[backward, trace.item]
         total: Tensor | None = None
         for some, maps in self._by_coordinate(trace):
@@ -159,7 +219,7 @@ class EmbeddingSpace:
     def _of_the_score(self) -> bool:
         """Whether the map is the plain gradient of a score, for which the trace's own pass will do."""
         plain = self.operator == "gradient" and self.per_dimension == "signed" and self.embed == "normalized"
-        return plain and not self.keep_maps
+        return plain and not self.keep_maps and not self.operator_parameters
 
     def _target(self, trace: Trace) -> Tensor:
         """Weights of the coordinates: the mean embedding of the set of prompts, [pair, joint]."""
@@ -174,7 +234,7 @@ class EmbeddingSpace:
         """Some coordinates at a time with their maps, [coordinate] and [coordinate, item, ...]."""
         joint, items = trace.target.shape[-1], len(trace.inputs)
         every = torch.eye(joint, device=trace.target.device, dtype=trace.target.dtype)
-        for some in torch.arange(joint, device=every.device).split(joint if self.operator == "occlusion" else _AT_ONCE):
+        for some in torch.arange(joint, device=every.device).split(joint if self.operator in _AT_ONE_RUN else _AT_ONCE):
             elements = self._elements(trace, every[some, None].expand(-1, items, -1))
             yield some, self._places(trace, elements.abs() if self.per_dimension == "absolute" else elements)
 
@@ -182,16 +242,14 @@ class EmbeddingSpace:
         return self._operator().elements(trace, targets, self.embed == "normalized")
 
     def _operator(self) -> Operator:
-        match self.operator:
-            case "gradient":
-                return Gradient()
-            case "integrated-gradients":
-                return IntegratedGradients(batch_size=self.batch_size, progress=self.progress)
-            case "gradient-shap":
-                return GradientShap(seed=self.seed, batch_size=self.batch_size, progress=self.progress)
-            case "occlusion":
-                return Occlusion(batch_size=self.batch_size, progress=self.progress)
+        kind = OPERATORS[self.operator]
+        own = {"batch_size": self.batch_size, "seed": self.seed}
+        known = {field.name for field in fields(kind)}
+        settings = {name: value for name, value in own.items() if name in known}
+        made = make(self.operator, {**settings, **dict(map(_parameter, self.operator_parameters))})
+        made = with_progress(made) if self.progress else made
+        return MapOperator(made) if self.operator in MAPS else cast(Operator, made)
 
     def _places(self, trace: Trace, elements: Tensor) -> Tensor:
-        """Channels or embedding dimensions added up; occlusion has none."""
-        return elements if self.operator == "occlusion" else add_up(trace, elements)
+        """Channels or embedding dimensions added up; occlusion and operators that give maps have none."""
+        return elements if self.operator == "occlusion" or self.operator in MAPS else add_up(trace, elements)

@@ -52,4 +52,4 @@ class M2IB(Bottleneck):
 
     def aim(self, trace: Trace, pairs: Tensor, seeds: Sequence[int]) -> Aim:
         given = trace.target[pairs][:, None]
-        return Aim(lambda embedding: given.expand_as(embedding), moves=False)
+        return Aim(lambda embedding, _: given.expand_as(embedding), moves=False)

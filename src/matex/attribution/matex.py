@@ -83,7 +83,12 @@ class Matex:
             the readout token's alone; it costs another forward and backward.
         flow: "weighted" is eq. 1, "rollout" the real attention rollout.
         consistency: "paper" is eq. 2, "relative" divides the deviation by the mean.
-        prior: shape of the regions; "parabola" is eq. 3-4.
+        prior: shape of the regions; "parabola" is eq. 3-4, "paper-gaussian" and "paper-box" are other shapes on the
+            paper's boxes, the others lie on the atlas.
+        mentions: "read" leaves out places that are negated or of the past and halves uncertain ones; "printed" counts
+            every place that is named, as eq. 5 does.
+        text_emphasis: of the text map; "lexicon" multiplies the gradient of words that name a place by prior_strength
+            in the last term, "none" leaves M at 1.
         laterality: "patient" puts the patient's right on the image's left, as films are displayed; "paper" the other
             way round, as printed.
 
@@ -101,8 +106,10 @@ class Matex:
     gradient: Literal["attention", "similarity", "value"] = "attention"
     flow: Literal["weighted", "rollout"] = "weighted"
     consistency: Literal["paper", "relative"] = "paper"
-    prior: Literal["parabola", "gaussian", "box", "atlas"] = "atlas"
+    prior: Literal["parabola", "gaussian", "box", "atlas", "paper-gaussian", "paper-box"] = "atlas"
     laterality: Literal["patient", "paper"] = "patient"
+    mentions: Literal["read", "printed"] = "read"
+    text_emphasis: Literal["none", "lexicon"] = "none"
 
     towers: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ("attention", "gradient")
@@ -162,15 +169,28 @@ class Matex:
         return torch.stack([weight * terms[name] for name, weight in self.weights().items()]).sum(dim=0)
 
     def spatial_priors(self, trace: Trace) -> list[SpatialPrior]:
-        return trace.priors(self.prior, self.laterality) if trace.grid else []
+        return trace.priors(self.prior, self.laterality, self.mentions == "printed") if trace.grid else []
 
     def spatial_weights(self, trace: Trace) -> Tensor:
-        """M of eq. 5 on the patch grid [pair, rows, columns]; 1 on the text tower and without a phrase in words."""
+        """M of eq. 5 on the patch grid [pair, rows, columns]; 1 without a phrase in words.
+
+        On the text tower 1, or with `text_emphasis` the strength on words that name a place, [pair, token].
+        """
+        if trace.grid is None and self.text_emphasis == "lexicon":
+            return 1 + (self.prior_strength - 1) * self._emphasis(trace)
         priors = self.spatial_priors(trace)
         if not priors:
             return torch.ones((), dtype=trace.target.dtype, device=trace.target.device)
         places = torch.stack([torch.from_numpy(prior.values) for prior in priors])
         return 1 + (self.prior_strength - 1) * places.to(trace.target)
+
+    def _emphasis(self, trace: Trace) -> Tensor:
+        """1 for tokens of words that name a place, 0 for others, [pair, token]."""
+        named = torch.zeros_like(trace.content, dtype=trace.target.dtype)
+        for pair, context in enumerate(trace.contexts):
+            tokens = torch.from_numpy(context.emphasis(self.mentions == "printed"))[: named.shape[1]]
+            named[pair, : len(tokens)] = tokens.to(named)
+        return named
 
     def _gradient(self, trace: Trace) -> Tensor:
         """Value times gradient, weighted and cut at zero in each of the last blocks, summed, [pair, token]."""
@@ -203,8 +223,9 @@ class MatexPaper(Matex):
     """
 
     beta: float = 0.2
-    prior: Literal["parabola", "gaussian", "box", "atlas"] = "parabola"
+    prior: Literal["parabola", "gaussian", "box", "atlas", "paper-gaussian", "paper-box"] = "parabola"
     laterality: Literal["patient", "paper"] = "paper"
+    mentions: Literal["read", "printed"] = "printed"
 
     source: ClassVar[str] = "MATEX, arXiv:2601.11666, eq. 1-6 as printed"
     errors: ClassVar[tuple[str, ...]] = (

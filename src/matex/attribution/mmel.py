@@ -201,3 +201,25 @@ class Mmel:
             spread = level.std(correction=0)
             level = (level - level.mean()) / spread if spread > 1e-12 else torch.zeros_like(level)
         return level / self.temperature
+
+
+@METHODS("mmel-paper")
+@dataclass(frozen=True)
+class MmelPaper(Mmel):
+    """MMEL as printed: the untrained transform, temperature .1, and the map raised to 1 / 2 for its beta of 2.
+
+    Source:
+        arXiv:2509.15243, eq. 1-9 with alpha 2, temperature 0.1 and beta 2; METHODS 23. The paper has no formula for
+        temperature and beta: here the temperature divides the level and beta is `contrast`.
+    """
+
+    mode: Literal["spatial", "paper", "off"] = "paper"
+    temperature: float = 0.1
+    contrast: float | None = 2.0
+
+    source: ClassVar[str] = "MMEL, arXiv:2509.15243, eq. 1-9 as printed"
+    errors: ClassVar[tuple[str, ...]] = (
+        "Kept as printed: a transform called learned that is random and never trained, scales that cancel.",
+        "The temperature saturates the gate at nearly 3, so that the map before beta is Grad-ECLIP's; beta changes "
+        "its values monotonically.",
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from matex.priors.atlas import LUNGS, REGIONS, Box, flipped_box
 from matex.priors.lungs import Lung, Mask, average_lungs, measured_lungs
-from matex.priors.shapes import Values, parabola, shape
+from matex.priors.shapes import PAPER, Values, shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Chest:
     def draw(self, region: str, side: str | None, kind: str, x: Values, y: Values) -> Values:
         """The weight of one region at the sample points, [rows, columns]."""
         place = REGIONS[region]
-        if kind == "parabola" and not self.measured:
-            return parabola(x, y, flipped_box(place.paper, self.flipped != (side == "left")))
+        if (kind == "parabola" or kind.startswith(PAPER)) and not self.measured:
+            return shape(kind, x, y, flipped_box(place.paper, self.flipped != (side == "left")), place.soft)
         if side is None:
             box, scale = self._move(flipped_box(place.box, self.flipped))
             return shape(kind, x, y, box, (place.soft[0] * scale[0], place.soft[1] * scale[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class ImageContext:
         lung_mask: [height, width] of the original image, 1 right lung, 2 left lung; None to use the atlas.
         domain: "chest" or "natural"; a natural image has no anatomical prior.
         exchanged: draw every place on the patient's other side, for controls.
+        spans: characters of the phrase that each token covers, special tokens (0, 0); empty where they are not known.
     """
 
     mentions: tuple[Mention, ...]
@@ -33,17 +34,32 @@ class ImageContext:
     lung_mask: NDArray[np.generic] | None = None
     domain: str = "chest"
     exchanged: bool = False
+    spans: tuple[tuple[int, int], ...] = ()
 
-    def prior(self, kind: str, laterality: str) -> SpatialPrior:
+    def counted(self, printed: bool) -> tuple[Mention, ...]:
+        """The mentions, as read, or all of them with weight 1 as MATEX's eq. 5 has no negation."""
+        return tuple(replace(one, weight=1.0) for one in self.mentions) if printed else self.mentions
+
+    def emphasis(self, printed: bool = False) -> NDArray[np.bool_]:
+        """Tokens within the words of a place that counts, [token]."""
+        inside = [(one.start, one.end) for one in self.counted(printed) if one.weight > 0]
+        return np.array([any(a < end and start < b for start, end in inside) for a, b in self.spans], dtype=np.bool_)
+
+    def prior(self, kind: str, laterality: str, printed: bool = False) -> SpatialPrior:
         """The normalised prior on the patch grid, [rows, columns] in [0, 1].
 
         The paper's parabola is read at patch centres, as printed; the others at every pixel of the model's input and
         then averaged over each patch, so that a thin region is never missed.
+
+        Args:
+            kind: see `spatial_prior`.
+            laterality: likewise.
+            printed: count negated, uncertain and past mentions fully.
         """
         x, y = self.placement.patch_fractions() if kind == "parabola" else self.placement.fractions()
         mask = None if self.lung_mask is None else self.placement.to_standard(self.lung_mask)
         found = spatial_prior(
-            self.mentions,
+            self.counted(printed),
             x,
             y,
             kind=kind,

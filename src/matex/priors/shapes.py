@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from matex.priors.atlas import Box
 
 Values = NDArray[np.float64]
-Kind = Literal["parabola", "gaussian", "box", "atlas"]
+Kind = Literal["parabola", "gaussian", "box", "atlas", "paper-gaussian", "paper-box"]
+PAPER = "paper-"  # before a kind: on the boxes of the paper
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -59,6 +60,7 @@ def plateau(x: Values, y: Values, box: Box, soft: tuple[float, float]) -> Values
 
 def shape(kind: str, x: Values, y: Values, box: Box, soft: tuple[float, float]) -> Values:
     """The weight of a box by kind, [rows, columns]; `soft` is read by "atlas" alone."""
+    kind = kind.removeprefix(PAPER)
     if kind == "parabola":
         return parabola(x, y, box)
     if kind == "gaussian":

@@ -19,7 +19,7 @@ from matex.phrases import Mention
 from matex.priors.atlas import REGIONS, names
 from matex.priors.chest import Chest
 from matex.priors.lungs import lung_boxes
-from matex.priors.shapes import KINDS, Values
+from matex.priors.shapes import KINDS, PAPER, Values
 
 __all__ = ["KINDS", "SpatialPrior", "active_regions", "lung_boxes", "spatial_prior"]
 
@@ -58,7 +58,8 @@ def spatial_prior(
         y: [rows] likewise, from the top.
         kind: "parabola": eq. 3-4 on the paper's wide boxes (`Region.paper`), regions summed, as printed.
             "gaussian", "box", "atlas" (plateau with soft edges): on our atlas, regions joined by their
-            maximum, so that an overlap does not outshine the regions.
+            maximum, so that an overlap does not outshine the regions. "paper-gaussian", "paper-box": the same shapes
+            on the paper's boxes, regions summed as in eq. 5.
         laterality: "patient": the patient's right is on the image's left. "paper": mirrored, as MATEX
             prints it.
         mirrored: the image's left edge is the patient's left (DICOM PatientOrientation begins with R).
@@ -139,7 +140,7 @@ def _draw(
     if not drawn:
         return None, "the lung mask has no lung on the side that the phrase names"
     stack = np.stack(drawn)
-    raw: Values = stack.sum(axis=0) if kind == "parabola" else stack.max(axis=0)
+    raw: Values = stack.sum(axis=0) if kind == "parabola" or kind.startswith(PAPER) else stack.max(axis=0)
     raw[:, (columns < 0) | (columns > 1)] = 0
     raw[(rows < 0) | (rows > 1)] = 0
     named = ", ".join(names(*key) for key in active)

@@ -6,6 +6,7 @@ are run, for all noisy copies of all pairs side by side.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,18 +23,18 @@ from matex.trace import Trace
 _OPEN = 5.0  # where alpha starts: sigmoid(5) = 0.993 of every element gets through
 
 
-def information(alpha: Tensor, hidden: Tensor) -> Tensor:
-    """KL(N(lambda h, (1 - lambda)^2) || N(0, 1)) per element in nats, lambda = sigmoid(alpha).
+def information(alpha: Tensor, hidden: Tensor, sigma: float = 1.0) -> Tensor:
+    """KL(N(lambda h, sigma^2 (1 - lambda)^2) || N(0, 1)) per element in nats, lambda = sigmoid(alpha).
 
     Written with log(1 - lambda) = log sigmoid(-alpha), so that it stays finite however open the bottleneck is.
     """
-    mean, log_deviation = torch.sigmoid(alpha) * hidden, F.logsigmoid(-alpha)
+    mean, log_deviation = torch.sigmoid(alpha) * hidden, F.logsigmoid(-alpha) + math.log(sigma)
     return 0.5 * (mean.square() + (2 * log_deviation).exp() - 2 * log_deviation - 1)
 
 
-def noisy(alpha: Tensor, hidden: Tensor, noise: Tensor) -> Tensor:
-    """Noisy hidden states: lambda h + (1 - lambda) noise."""
-    return torch.sigmoid(alpha) * hidden + torch.sigmoid(-alpha) * noise
+def noisy(alpha: Tensor, hidden: Tensor, noise: Tensor, sigma: float = 1.0) -> Tensor:
+    """Noisy hidden states: lambda h + sigma (1 - lambda) noise."""
+    return torch.sigmoid(alpha) * hidden + sigma * torch.sigmoid(-alpha) * noise
 
 
 def noise_steps(
@@ -80,18 +81,21 @@ class Aim:
     """Target of the noisy embeddings of some rows.
 
     Args:
-        target: what each of the noisy embeddings [row, sample, joint] is drawn to, same shape.
+        target: what each of the noisy embeddings is drawn to, [row, sample, joint], from these embeddings and the
+            noisy latents [row, sample, token, dim] behind them.
         moves: whether that depends on the embedding.
         weight: of the agreement in the objective; gamma.
         learned: parameters with the row first that are optimised as well.
         learning_rate: theirs.
+        latent: what passes the bottleneck in place of the block's output, [row, token, dim]; None for that output.
     """
 
-    target: Callable[[Tensor], Tensor]
+    target: Callable[[Tensor, Tensor], Tensor]
     moves: bool = True
     weight: float = 1.0
     learned: tuple[Tensor, ...] = ()
     learning_rate: float = 0.0
+    latent: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +129,7 @@ class Bottleneck(ABC):
         learning_rate: of the bottleneck's Adam.
         seed: of the noise.
         n: how many seeds, from `seed` on, are averaged.
+        sigma: standard deviation of the noise in a closed bottleneck; 1 is the standard normal of the compression.
         batch_size: noisy copies run at once; fewer when memory runs out.
         progress: show a bar, of optimised maps: one per pair and seed.
     """
@@ -136,6 +141,7 @@ class Bottleneck(ABC):
     learning_rate: float = 1.0
     seed: int = 0
     n: int = 1
+    sigma: float = 1.0
     batch_size: int = 80
     progress: bool = False
 
@@ -143,6 +149,7 @@ class Bottleneck(ABC):
         check(self.layer is None or self.layer >= 0, "layer", "of 0 or more", self.layer)
         check(self.beta >= 0, "beta", "of 0 or more", self.beta)
         check(self.learning_rate > 0, "learning_rate", "above 0", self.learning_rate)
+        check(self.sigma > 0, "sigma", "above 0", self.sigma)
         for name in ("steps", "samples", "n", "batch_size"):
             check(getattr(self, name) >= 1, name, "of 1 or more", getattr(self, name))
         check_seed(self.seed)
@@ -224,27 +231,29 @@ class Bottleneck(ABC):
         lengths = state.axis.valid.sum(dim=1).tolist()
         each = torch.arange(len(pairs), device=pairs.device).repeat_interleave(self.samples)
         state = state.select(slice(None), max(lengths))
-        entering, copied = state.hidden, state.select(each)
+        copied = state.select(each)
+        with torch.enable_grad():
+            aim = self.aim(trace, pairs, seeds)
+        entering = state.hidden if aim.latent is None else aim.latent[:, : max(lengths)].to(state.hidden)
         hidden = entering.to(torch.promote_types(entering.dtype, torch.float32))
         real = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).to(hidden)
         parts = real / (real.sum(dim=1, keepdim=True) * hidden.shape[2])  # weights of a mean over tokens and channels
         noise = noise_steps(seeds, lengths, self.samples, hidden.shape[2], hidden.dtype)
 
         def agreement(aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
-            copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden)).to(entering.dtype)
+            copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden), self.sigma).to(entering.dtype)
             embedding = trace.embed_state(layer, copied.with_hidden(copies.flatten(0, 1))).unflatten(
                 0, (-1, self.samples)
             )
-            target = aim.target(embedding)
+            target = aim.target(embedding, copies)
             return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
 
         with torch.enable_grad():
-            aim = self.aim(trace, pairs, seeds)
             alpha = torch.full_like(hidden, _OPEN).requires_grad_()
             parameters = [alpha, *aim.learned]
             updates = [Adam(alpha, self.learning_rate), *(Adam(part, aim.learning_rate) for part in aim.learned)]
             for _ in range(self.steps - 1):
-                compression = (information(alpha, hidden).sum(dim=2) * parts).sum(dim=1)
+                compression = (information(alpha, hidden, self.sigma).sum(dim=2) * parts).sum(dim=1)
                 fit, _ = agreement(aim, alpha)
                 loss = (self.beta * compression - aim.weight * fit).sum()
                 gradients = torch.autograd.grad(loss, parameters)
@@ -255,4 +264,4 @@ class Bottleneck(ABC):
             cosine = torch.ones_like(real[:, 0])
             if aim.moves:
                 cosine = F.cosine_similarity(agreement(aim, alpha)[1], given, dim=-1).mean(dim=1)
-            return information(alpha, hidden).sum(dim=2) * real, cosine, torch.sigmoid(alpha)
+            return information(alpha, hidden, self.sigma).sum(dim=2) * real, cosine, torch.sigmoid(alpha)
