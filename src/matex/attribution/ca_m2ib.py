@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -154,36 +154,31 @@ class CaM2IB(Bottleneck):
             maps = torch.stack([start[seed] for seed in seeds]).to(tokens)
             learned = (maps.requires_grad_(),) if self.attention == "learned" else ()
 
+        settings: dict[str, Any] = {"weight": self.gamma, "learned": learned}
+        settings["learning_rate"] = self.attention_learning_rate
+
         def attend(query: Tensor) -> Tensor:
             return cross_attention(query, tokens, counts, maps, scale)
 
-        state = trace.state(self._behind(trace) + 1).select(pairs)
-        lift: Tensor | None = None
-        if self.query == "latent" or self.latent == "attended":
-            joint, dim = tokens.shape[-1], state.hidden.shape[-1]
-            lift = torch.stack([width_map(seed, joint, dim) for seed in seeds]).to(tokens)
+        if self.query == "embedding" and self.latent == "block":
+            return Aim(lambda embedding, _: attend(embedding), **settings)
+        state = trace.state(self.squeezed_layer(trace) + 1).select(pairs)
+        lift = torch.stack([width_map(seed, tokens.shape[-1], state.hidden.shape[-1]) for seed in seeds]).to(tokens)
 
-        def target(embedding: Tensor, noised: Tensor) -> Tensor:
-            if self.query == "embedding" or lift is None:
-                return attend(embedding)
-            asked = F.normalize(torch.einsum("rstd,rjd->rstj", noised.to(lift), lift), dim=-1)
-            answers = attend(asked.flatten(1, 2)).unflatten(1, asked.shape[1:3])
+        def attend_from_latent(_: Tensor, noised: Tensor) -> Tensor:
+            queries = F.normalize(torch.einsum("rstd,rjd->rstj", noised.to(lift), lift), dim=-1)
+            answers = attend(queries.flatten(1, 2)).unflatten(1, queries.shape[1:3])
             share = state.axis.content[:, : noised.shape[2]].to(answers)
             return torch.einsum("rstj,rt->rsj", answers, share / share.sum(dim=1, keepdim=True))
 
         latent: Tensor | None = None
-        if self.latent == "attended" and lift is not None:
+        if self.latent == "attended":
             with torch.no_grad():
                 own = state.hidden.to(lift)
                 answers = attend(F.normalize(own @ lift.mT, dim=-1))
                 latent = F.normalize(answers @ lift, dim=-1) * own.norm(dim=-1, keepdim=True)
-        return Aim(
-            target,
-            weight=self.gamma,
-            learned=learned,
-            learning_rate=self.attention_learning_rate,
-            latent=latent,
-        )
+        target = attend_from_latent if self.query == "latent" else lambda embedding, _: attend(embedding)
+        return Aim(target, **settings, latent=latent)
 
     def _tokens(self, trace: Trace, ends: bool) -> tuple[Tensor, Tensor]:
         tokens, counts = trace.target_tokens(readout=ends if self.readout_key is None else self.readout_key)
