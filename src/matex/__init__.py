@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matex.geometry import Placement
     from matex.images import Film, read
     from matex.interaction import Interactions, interactions
+    from matex.map_spread import Uncertainty, uncertainty
     from matex.pipeline import attribute, compare, explain, score
     from matex.reports import ReportSentence, explain_report
     from matex.results import Audit, Explanation, SaliencyMap
@@ -44,6 +45,8 @@ _HOME = {
     "read_sound": "audio.recording",
     "Interactions": "interaction",
     "interactions": "interaction",
+    "Uncertainty": "map_spread",
+    "uncertainty": "map_spread",
     "Audit": "results",
     "Model": "adapters",
     "from_encoders": "adapters",
@@ -77,6 +80,7 @@ __all__ = [
     "ReportSentence",
     "SaliencyMap",
     "Skipped",
+    "Uncertainty",
     "UnknownName",
     "UnsupportedModel",
     "attribute",
@@ -96,6 +100,7 @@ __all__ = [
     "read_sound",
     "record",
     "score",
+    "uncertainty",
 ]
 
 

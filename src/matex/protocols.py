@@ -45,6 +45,7 @@ RESERVED = frozenset(
         *("pixels", "token_ids", "tower", "pairs", "on_error", "workers", "skip_unsupported"),
         *("unrelated", "regions", "repeats", "text_parameters"),
         *("against", "labels", "of", "pool", "yardstick"),
+        *("seeds", "noise", "noise_level", "paraphrases"),
     ]
 )
 """Arguments of matex.explain and its relatives, which a field of the same name would hide."""

@@ -25,6 +25,7 @@ from matex.cli.options import grouped
 from matex.cli.output import guarded_output
 from matex.cli.printing import on_terminal
 from matex.cli.serve import serve
+from matex.cli.uncertainty import uncertainty
 from matex.cli.verify import verify
 from matex.errors import InputError, printable, shown
 
@@ -34,6 +35,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     compare,
     audit,
     interactions,
+    uncertainty,
     serve,
     methods,
     models,

@@ -1,0 +1,80 @@
+"""The spread of a map over seeds, noise and paraphrases, against maps computed one by one."""
+
+import json
+
+import numpy as np
+import pytest
+
+import matex
+from matex.cli.app import run
+from matex.phrases.paraphrases import FRAMES, paraphrases
+from matex.samples import samples
+
+FILM = samples()[0]
+PHRASE = "opacity in the left lower lung"
+FEW = {"masks": 20, "cells": 4}
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return matex.load("tiny")
+
+
+def scaled(grid):
+    return (grid - grid.min()) / (grid.max() - grid.min())
+
+
+def test_the_spread_is_the_deviation_of_maps_explained_one_by_one(tiny):
+    found = matex.uncertainty(tiny, FILM.path, PHRASE, "rise", seeds=2, noise=1, paraphrases=["nodule"], **FEW)
+    seeds = [matex.explain(tiny, FILM.path, PHRASE, "rise", seed=seed, **FEW).image.grid for seed in range(3)]
+    expected = np.std([scaled(grid.astype(float)) for grid in seeds], axis=0)
+    np.testing.assert_allclose(found.spreads["seeds"].image.grid, expected, atol=1e-4)
+    other = matex.explain(tiny, FILM.path, "nodule", "rise", **FEW).image.grid
+    expected = np.std([scaled(seeds[0].astype(float)), scaled(other.astype(float))], axis=0)
+    np.testing.assert_allclose(found.spreads["paraphrases"].image.grid, expected, atol=1e-4)
+    assert found.spreads["seeds"].mean == pytest.approx(np.nanmean(found.spreads["seeds"].image.raw))
+    assert found.spreads["noise"].maps == 1
+
+
+def test_a_map_that_knows_no_phrase_has_no_spread_over_paraphrases(tiny):
+    found = matex.uncertainty(tiny, FILM.path, PHRASE, "rollout", noise=2)
+    assert found.spreads["paraphrases"].mean == pytest.approx(0, abs=1e-6)
+    assert found.spreads["paraphrases"].likeness == pytest.approx(1, abs=1e-4)
+    assert found.spreads["noise"].mean > 1e-4
+    assert found.skipped == {"seeds": "the method is deterministic"}
+    assert len(found.phrases) == len(FRAMES)
+
+
+def test_more_noise_spreads_more(tiny):
+    low, high = (
+        matex.uncertainty(tiny, FILM.path, PHRASE, "grad-eclip", noise=3, noise_level=level).spreads["noise"]
+        for level in (0.002, 0.1)
+    )
+    assert low.mean < high.mean
+    assert low.likeness > high.likeness
+
+
+def test_frames_keep_the_words():
+    assert paraphrases("No effusion.") == (
+        "there is no effusion",
+        "no effusion is seen",
+        "the film shows no effusion",
+        "findings: no effusion",
+        "on this film, no effusion",
+    )
+
+
+def test_the_command_writes_numbers_and_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["uncertainty", str(FILM.path), PHRASE, "-m", "integrated-gradients", "-p", "steps=2", "--noise", "1"]
+    assert run([*command, "--paraphrase", "there is an opacity"]) == 0
+    printed = capsys.readouterr().out
+    assert "seeds        skipped: the method is deterministic" in printed
+    assert "completeness error of the image attributions" in printed
+    record = json.loads((tmp_path / "uncertainty" / "uncertainty.json").read_text())
+    assert record["paraphrases"] == ["there is an opacity"]
+    assert record["spreads"].keys() == {"noise", "paraphrases"}
+    assert (tmp_path / "uncertainty" / "uncertainty.png").stat().st_size > 10_000
+    with np.load(tmp_path / "uncertainty" / "uncertainty.npz") as arrays:
+        assert arrays["noise"].shape == (224, 224) or arrays["noise"].ndim == 2
+    assert run([*command, "--noise-level", "2"]) == 2
