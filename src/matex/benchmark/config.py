@@ -139,8 +139,8 @@ def parse_config(content: Mapping[str, Any], source: str = "configuration") -> C
     at.known(content, ("seeds", "chunk", "datasets", "models", "methods", "metrics"))
     config = Config(
         datasets=_unique(at / "datasets", [_dataset(*entry) for entry in at.entries(content, "datasets")]),
-        models=_unique(at / "models", [_model(*entry) for entry in at.entries(content, "models")]),
-        methods=_unique(at / "methods", [_method(*entry) for entry in at.entries(content, "methods")]),
+        models=_unique(at / "models", [model_choice(*entry) for entry in at.entries(content, "models")]),
+        methods=_unique(at / "methods", [method_choice(*entry) for entry in at.entries(content, "methods")]),
         metrics=_unique(at / "metrics", [_metric(*entry) for entry in at.entries(content, "metrics")]),
         seeds=(at / "seeds").typed(content.get("seeds", [0]), tuple[int, ...]),
         chunk=(at / "chunk").typed(content.get("chunk", CHUNK), int),
@@ -164,7 +164,7 @@ def load_search(path: str | Path) -> tuple[DatasetChoice, ModelChoice, Search]:
         if key not in content:
             raise (at / key).refusal(f"a table [{key}]", None)
     dataset = _dataset(at / "dataset", content["dataset"])
-    model = _model(at / "model", content.get("model", "tiny"))
+    model = model_choice(at / "model", content.get("model", "tiny"))
     return dataset, model, _search(at / "tune", content["tune"])
 
 
@@ -237,7 +237,7 @@ def _dataset(at: ConfigKey, entry: object) -> DatasetChoice:
     return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
 
 
-def _model(at: ConfigKey, entry: object) -> ModelChoice:
+def model_choice(at: ConfigKey, entry: object) -> ModelChoice:
     hints = typing.get_type_hints(ModelChoice)
     table = _table(at, entry, tuple(hints))
     values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
@@ -246,7 +246,7 @@ def _model(at: ConfigKey, entry: object) -> ModelChoice:
     return ModelChoice(**values)
 
 
-def _method(at: ConfigKey, entry: object) -> MethodChoice:
+def method_choice(at: ConfigKey, entry: object) -> MethodChoice:
     if is_object(entry) and "preset" in entry:
         at.known(entry, ("preset", "label"))
         path = (at / "preset").typed(entry["preset"], str)

@@ -19,6 +19,7 @@ from matex.cli.demo import demo
 from matex.cli.dicom import app as dicom
 from matex.cli.explain import explain
 from matex.cli.failures import INTERRUPTED, describe
+from matex.cli.figure import figure
 from matex.cli.interactions import interactions
 from matex.cli.lists import methods, models
 from matex.cli.options import grouped
@@ -36,6 +37,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     audit,
     interactions,
     uncertainty,
+    figure,
     serve,
     methods,
     models,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from matex.errors import MissingExtra
@@ -42,25 +42,50 @@ def comparison_figure(explanations: Sequence[Explanation], kind: Format, dots_pe
     Raises:
         MissingExtra: matplotlib is not installed.
     """
+    return encoded(lambda: _figure(explanations), kind, dots_per_inch)
+
+
+def encoded(draw: Callable[[], Figure], kind: Format, dots_per_inch: int) -> bytes:
+    """A figure as the content of a file without a date.
+
+    Args:
+        draw: makes the figure; drawing is done by one thread at a time.
+        kind: file format.
+        dots_per_inch: of pictures in the figure.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError as error:
         raise MissingExtra("Figures need matplotlib: pip install matex[plots]") from error
     stream = io.BytesIO()
     with _DRAWING, matplotlib.rc_context(SETTINGS):
-        _figure(explanations).savefig(stream, format=kind, dpi=dots_per_inch, metadata=UNDATED[kind])
+        draw().savefig(stream, format=kind, dpi=dots_per_inch, metadata=UNDATED[kind])
     return stream.getvalue()
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure, (width, height) in inches.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("Figures need matplotlib: pip install matex[plots]") from error
+    return Figure(figsize=size, layout="constrained")
 
 
 def _figure(explanations: Sequence[Explanation]) -> Figure:
     """The film and the maps in rows, under a heading."""
-    from matplotlib.figure import Figure
-
     first = explanations[0]
     columns = min(COLUMNS, len(explanations) + 1)
     rows = math.ceil((len(explanations) + 1) / columns)
     height, width = first.film.size
-    figure = Figure(figsize=(3.4 * columns, rows * (3.1 * height / width + 0.7) + 0.7), layout="constrained")
+    figure = new_figure((3.4 * columns, rows * (3.1 * height / width + 0.7) + 0.7))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     axes[0].imshow(first.film.pixels, cmap="gray", extent=(0, width, height, 0))
     axes[0].set_title("film", fontsize=9)

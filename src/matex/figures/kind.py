@@ -1,0 +1,76 @@
+"""What a kind of figure is, and the registry of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from matex.adapters.model import Model
+from matex.geometry import Box, Resize
+from matex.images import Film
+from matex.queries import Domain
+from matex.registry import Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A film with its phrase.
+
+    Args:
+        film: as it is read.
+        text: the phrase.
+        boxes: where the finding is, original pixels; the model does not see them.
+        title: of its row.
+    """
+
+    film: Film
+    text: str
+    boxes: tuple[Box, ...]
+    title: str
+
+
+@dataclass(frozen=True)
+class ChosenMethod:
+    """A method with its parameters under the label that the figure gives it."""
+
+    label: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a figure is made of.
+
+    Args:
+        model: that is explained.
+        cases: films, at least one.
+        methods: at least one, unless the kind has its own.
+        resize: how films meet the model's size.
+        domain: "chest" or "natural", see `matex.explain`.
+    """
+
+    model: Model
+    cases: tuple[Case, ...]
+    methods: tuple[ChosenMethod, ...]
+    resize: Resize = "model"
+    domain: Domain = "chest"
+
+
+class FigureKind(Protocol):
+    """A frozen dataclass whose fields are the keys of a configuration that belong to this kind alone."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    default_methods: ClassVar[tuple[str, ...]]
+    """Where the configuration names none."""
+
+    def __call__(self, material: Material) -> Figure:
+        """Compute the maps and draw the figure."""
+        ...
+
+
+FIGURES: Registry[type[FigureKind]] = Registry("figure")
