@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from matex.adapters.encoder import Modality
 from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
 from matex.explained_score import contrast
 from matex.geometry import Resize
-from matex.images import READ_SIDE, read
 from matex.pipeline import check_method, identity, trace_prepared
-from matex.queries import Domain, Prepared, Query, check_choices, prepare
+from matex.queries import Domain, Prepared, Query, check_choices, modality_of, prepare, read_as
 from matex.results import Explanation
 
 _LOG = logging.getLogger(__name__)
@@ -37,10 +37,10 @@ OnError = Literal["stop", "skip"]
 
 
 class Pair(NamedTuple):
-    """An image and a phrase, with what is known of this image alone; a plain tuple (image, text) does as well.
+    """An image or sound and a phrase, with what is known of it alone; a plain tuple (image, text) does as well.
 
     Args:
-        image: path, Pillow image, array or Film.
+        image: path, Pillow image, array or Film; for a model with an audio encoder also a sound, as in `explain`.
         text: the phrase.
         view: projection; None for the call's.
         mirrored: whether the image's left edge is the patient's left; None for the call's.
@@ -103,7 +103,8 @@ def explain_each(
 
     Films are decoded and preprocessed in threads while the model works on those before. At most two batches of films
     are held, so `pairs` may be a generator over any number of them; an explanation holds its film as long as the
-    caller keeps the explanation. Texts of one image share its pass where they stand in the same batch.
+    caller keeps the explanation. Texts of one image share its pass where they stand in the same batch. Images and
+    sounds may be mixed where the model reads both; a batch holds one kind.
 
     Args:
         model: from `matex.load`.
@@ -198,7 +199,7 @@ def explain_batch(
     # Pairs are put in the order of the batches that their images fill, so that each image falls into one batch.
     image_number: dict[Hashable, int] = {}
     batch_of = [image_number.setdefault(_key(given), len(image_number)) // batch_size for _, given in numbered]
-    order = sorted(numbered, key=lambda pair: batch_of[pair[0]])
+    order = sorted(numbered, key=lambda pair: (stream.modality(pair[1]), batch_of[pair[0]]))
     results = dict(zip((index for index, _ in order), stream.results(order, len(order), progress), strict=True))
     return [results[index] for index, _ in numbered]
 
@@ -244,6 +245,7 @@ class _Job(NamedTuple):
         number: number of the pair, from 0.
         given: the pair as it was given.
         image: number of its image in the batch.
+        modality: of the batch.
         opens: whether this pair is the first of another batch than the pairs before it.
         known: whether an earlier pair of the batch has the same image, which is then not read again.
     """
@@ -251,6 +253,7 @@ class _Job(NamedTuple):
     number: int
     given: Any
     image: int
+    modality: Modality
     opens: bool
     known: bool
 
@@ -309,14 +312,36 @@ class _Stream:
         """The pairs, cut into batches by how many different images they have."""
         numbers: dict[Hashable, int] = {}
         held: list[Any] = []  # an image that is an object is known by its address, which must stay taken
+        before: Modality | None = None
         for index, given in pairs:
-            key = _key(given)
-            opens = len(held) == _PAIRS_AT_ONCE or (key not in numbers and len(numbers) == self.batch_size)
+            key, modality = _key(given), self.modality(given)
+            full = len(held) == _PAIRS_AT_ONCE or (key not in numbers and len(numbers) == self.batch_size)
+            opens = full or modality != before
             if opens:
-                numbers, held = {}, []
+                numbers, held, before = {}, [], modality
             held.append(given)
             known = key in numbers
-            yield _Job(index, given, numbers.setdefault(key, len(numbers)), opens, known)
+            yield _Job(index, given, numbers.setdefault(key, len(numbers)), modality, opens, known)
+
+    def modality(self, given: Any) -> Modality:
+        """Of a pair's image; what is no sound, or no pair, counts as an image, whose reading refuses it."""
+        sounds = "audio" in self.model.encoders and self.model.sides[1] == "text"
+        paired = isinstance(given, tuple | list) and len(given) > 0
+        return modality_of(given[0]) if sounds and paired else "image"
+
+    def _model_of(self, modality: Modality) -> Model:
+        """The model as a pair of encoders of this modality and text.
+
+        Raises:
+            InputError: it has no such encoder.
+        """
+        if modality == self.model.sides[0]:
+            return self.model
+        if modality not in self.model.encoders:
+            raise InputError(
+                f"Expected a sound, got an image: {self.model.name} has encoders of {', '.join(self.model.encoders)}."
+            )
+        return self.model.between(modality, "text")
 
     def _read(self, job: _Job) -> Prepared | None:
         """The film of a pair, decoded and preprocessed; None where an earlier pair of the batch has it."""
@@ -326,11 +351,12 @@ class _Stream:
         view = self.shared.view if pair.view is None else pair.view
         mirrored = self.shared.mirrored if pair.mirrored is None else pair.mirrored
         mask = self.shared.lung_mask if pair.lung_mask is None else pair.lung_mask
+        model = self._model_of(job.modality)
         # A pair's view may be that of a table's row, which is not refused: see `check_view`.
-        film = read(pair.image, side=READ_SIDE).known_as(view, mirrored)
+        film = read_as(model, pair.image, job.modality).known_as(view, mirrored)
         query = Query.of(film, "", self.resize, self.domain, lung_mask=mask)
         objective = None if self.against is None else contrast("", self.against)
-        return prepare(self.model, replace(query, objective=objective))
+        return prepare(model, replace(query, objective=objective))
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""
@@ -355,7 +381,8 @@ class _Stream:
         if self.on_error == "stop" and errors:
             usable = {index: pair for index, pair in usable.items() if index < min(errors)}
         prepared = {image: film for image, film in films.items() if isinstance(film, Prepared)}
-        explanations = self._explained(usable, prepared, phrases, errors)
+        model = self._model_of(batch[0][0].modality) if usable else self.model
+        explanations = self._explained(model, usable, prepared, phrases, errors)
         for job, _ in batch:
             if job.number in explanations:
                 yield explanations.pop(job.number)
@@ -368,6 +395,7 @@ class _Stream:
 
     def _explained(
         self,
+        model: Model,
         usable: Mapping[int, tuple[int, str]],
         prepared: Mapping[int, Prepared],
         phrases: Mapping[str, Encoded],
@@ -377,25 +405,29 @@ class _Stream:
         if not usable:
             return {}
         try:
-            return self._traced(usable, prepared, phrases)
+            return self._traced(model, usable, prepared, phrases)
         except InputError as error:
             if len(usable) == 1:
                 errors[next(iter(usable))] = error
                 return {}
         explanations: dict[int, Explanation] = {}
         for index, pair in usable.items():
-            explanations |= self._explained({index: pair}, prepared, phrases, errors)
+            explanations |= self._explained(model, {index: pair}, prepared, phrases, errors)
         if not explanations and len({str(errors[index]) for index in usable}) == 1:
             raise errors[next(iter(usable))]  # the request is at fault, not each of the pairs
         return explanations
 
     def _traced(
-        self, usable: Mapping[int, tuple[int, str]], prepared: Mapping[int, Prepared], phrases: Mapping[str, Encoded]
+        self,
+        model: Model,
+        usable: Mapping[int, tuple[int, str]],
+        prepared: Mapping[int, Prepared],
+        phrases: Mapping[str, Encoded],
     ) -> dict[int, Explanation]:
         """All pairs over one trace."""
         images = {image: number for number, image in enumerate(dict.fromkeys(image for image, _ in usable.values()))}
         traced = trace_prepared(
-            self.model,
+            model,
             [prepared[image] for image in images],
             [(images[image], text) for image, text in usable.values()],
             phrases,

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from matex.adapters.model import Model
 from matex.attribution import make
+from matex.audio.recording import is_sound_file
 from matex.checks import is_mapping, read_bytes, read_json
 from matex.corpus import OnError, Pair, Skipped, explain_each
 from matex.datasets.sample import Problem
@@ -186,6 +187,8 @@ class _PairRow:
         except InputError:
             return None  # explained again, which says what is wrong
         wanted = {**expected, "text": self.text, "provenance.image.sha256": image}
+        if is_sound_file(self.path):
+            wanted["provenance.domain"] = "sound"
         if any(_entry(record, name) != value for name, value in wanted.items()):
             return None
         score = record.get("score")

@@ -40,7 +40,7 @@ _BAND = 1 << 22  # pixels that are converted at once
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "PPM", "JPEG2000")
 _CONVERT = "Convert it to PNG, JPEG, TIFF or DICOM."
-_SOUND = "Sounds go to matex explain and matex compare."
+_SOUND = "Sounds go to matex explain and matex compare, with a model that hears them (imagebind:, CLAP)."
 _SOUND_SUFFIXES = frozenset([".wav", ".flac", ".ogg"])
 # What a file that is no image starts with, and what to do about it.
 _OTHER_CONTENT = (

@@ -139,14 +139,14 @@ class Question(NamedTuple):
             InputError: a file that cannot be read.
             UnsupportedModel: a model without an encoder of such an input.
         """
-        sides = _modality(source), "text" if isinstance(target, str) else _modality(target)
+        sides = modality_of(source), "text" if isinstance(target, str) else modality_of(target)
         if isinstance(target, str) and sides == model.sides and sides[0] == "image":
             return cls(model, source, target)
         model = model.between(*sides)
-        source = _read(model, source, sides[0]) if sides[0] == "audio" else source
+        source = read_as(model, source, sides[0]) if sides[0] == "audio" else source
         if isinstance(target, str):
             return cls(model, source, target)
-        compared = _read(model, target, sides[1])
+        compared = read_as(model, target, sides[1])
         return cls(model, source, compared.name, compared)
 
 
@@ -155,11 +155,17 @@ def is_input(value: Any) -> bool:
     return isinstance(value, Path | Film | Recording)
 
 
-def _modality(source: Any) -> Modality:
+def modality_of(source: Any) -> Modality:
+    """What a source is, an image or a sound."""
     return "audio" if is_sound(source) else "image"
 
 
-def _read(model: Model, source: Any, modality: Modality) -> Film:
+def read_as(model: Model, source: Any, modality: Modality) -> Film:
+    """Read an image, or a sound as the model's encoder hears it.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
     if modality == "image":
         return read(source, side=READ_SIDE)
     preprocessing = model.preprocessing_of(modality)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import ClapProcessor
 
 import matex
 from matex.adapters.encoder import single_row
@@ -13,7 +14,9 @@ from matex.protocols import unserved
 from matex.samples import samples
 from matex.testing import check_model
 from matex.trace import record
+from tests.adapters.folders import write_imagebind
 from tests.adapters.sounding import CONFIG, chirp, recording, small_model, small_network
+from tests.adapters.test_clap import extractor, small_clap, words_tokenizer
 
 FEW = {"masks": 8, "samples": 8, "steps": 2}
 SILENCE = (np.log(np.finfo(np.float32).eps) + 4.268) / 9.138
@@ -275,8 +278,46 @@ def test_an_audit_of_a_sound_is_refused_and_never_reads_it_as_an_image(model):
         explanation.audit(model)
     with pytest.raises(matex.InputError, match="Expected an image, got the spectrogram of a sound"):
         matex.audit(model, explanation.film, "a nodule", "grad-eclip")
-    with pytest.raises(matex.InputError, match="Expected a path, a Pillow image or a NumPy array, got Recording"):
-        matex.explain_batch(model, [(recording(), "a nodule")])
+
+
+def test_a_batch_of_sounds_and_images_equals_each_alone(model, film):
+    sounds = [recording(), recording(3)]
+    pairs = [(sounds[0], "a nodule"), (film, "a nodule"), (sounds[1], "opacity"), (sounds[0], "opacity"), (film, "no")]
+    for batch_size in (1, 8):
+        together = matex.explain_batch(model, pairs, "grad-eclip", batch_size=batch_size)
+        stream = list(matex.explain_each(model, pairs, "grad-eclip", batch_size=batch_size))
+        for (source, text), batched, streamed in zip(pairs, together, stream, strict=True):
+            alone = matex.explain(model, source, text, "grad-eclip")
+            for found in (batched, streamed):
+                np.testing.assert_allclose(found.image.grid, alone.image.grid, atol=1e-6)
+                assert found.image.placement == alone.image.placement
+                assert (found.text, found.query.domain) == (text, alone.query.domain)
+                assert found.score == pytest.approx(alone.score, abs=1e-6)
+                assert found.provenance["model"] == alone.provenance["model"]
+
+
+def test_a_sound_or_image_that_a_model_does_not_read_is_one_pair_at_fault(film):
+    clap = matex.load(small_clap().float(), processor=ClapProcessor(extractor(), words_tokenizer()))
+    pairs = [(film, "a nodule"), (recording(), "a nodule")]
+    skipped, explained = matex.explain_batch(clap, pairs, "gradcam", on_error="skip")
+    assert "Expected a sound, got an image: ClapModel has encoders of audio, text" in str(skipped.error)
+    assert explained.query.domain == "sound"
+    skipped = matex.explain_batch(matex.load("tiny"), pairs, "gradcam", on_error="skip")[1]
+    assert "got Recording" in str(skipped.error)
+
+
+def test_a_table_of_sounds_and_images_is_explained_and_resumed(bark, tmp_path, monkeypatch, capsys):
+    from matex.cli import run
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    arguments = [*write_imagebind(folder, monkeypatch).arguments(), "-m", "grad-eclip", "-o", str(tmp_path / "out")]
+    table = tmp_path / "table.csv"
+    table.write_text(f"image,text\nbark.wav,a nodule\n{samples()[0].path},a nodule\nbark.wav,opacity\n")
+    assert run(["explain", str(table), *arguments]) == 0
+    assert "3 explained, 0 kept from an earlier run, 0 failed" in capsys.readouterr().out
+    assert run(["explain", str(table), *arguments]) == 0
+    assert "0 explained, 3 kept from an earlier run, 0 failed" in capsys.readouterr().out
 
 
 def test_axes_are_drawn_where_the_marks_are(model, bark):

@@ -294,7 +294,7 @@ def imagebind_huge(folder):
         network = imagebind_network.ImageBind(imagebind_network.HUGE).requires_grad_(False)
         generator = torch.Generator().manual_seed(0)
         for name, value in network.state_dict().items():
-            if name.endswith("logit_scale") or name.endswith("log_logit_scale"):
+            if name.endswith("logit_scale"):
                 value.fill_(3.0)
             elif value.dim() == 1 and name.endswith("weight"):
                 value.fill_(1.0)
