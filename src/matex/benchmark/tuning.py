@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 from matex.adapters import Model
 from matex.attribution import make
 from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test_split
-from matex.benchmark.runs.inputs import FilmCache, open_model
+from matex.benchmark.runs.inputs import FilmCache, open_model, reader_of
 from matex.datasets import Sample, open_dataset
+from matex.datasets.sample import domain_of
 from matex.errors import InputError
 from matex.geometry import Resize
 from matex.images import Film
@@ -235,7 +236,7 @@ def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, pro
     count = min(len(opened), dataset.limit or len(opened))
     metric: MetricChoice = search.metric
     tuned = tune(
-        loaded := open_model(model),
+        loaded := reader_of(open_model(model), opened),
         (opened[number * len(opened) // count] for number in range(count)),
         search.method,
         search.values,
@@ -248,7 +249,7 @@ def tune_file(dataset: DatasetChoice, model: ModelChoice, search: Search, *, pro
         split=search.split,
         labels=opened.labels,
         resize=model.resize,
-        domain="natural" if opened.domain == "natural" else "chest",
+        domain=domain_of(opened),
         progress=progress,
     )
     about = {"model": model.label, "weights": loaded.weights_sha256, "dataset": dataset.label}

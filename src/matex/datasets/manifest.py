@@ -54,7 +54,7 @@ class Manifest(Layout):
         box_frame: what boxes are measured in: "pixels" of the image, "fractions" of its width and height, or pixels
             of the image at another size, WIDTHxHEIGHT such as "2544x3056".
         split: only rows whose column split says this; None: all.
-        domain: "chest" or "natural".
+        domain: "chest", "natural", or "sound" where the images are sound files (WAV, FLAC, OGG).
     """
 
     root: Path
@@ -72,7 +72,7 @@ class Manifest(Layout):
 
     def __post_init__(self) -> None:
         check_choice("box_format", self.box_format, FORMATS)
-        check_choice("domain", self.domain, ("chest", "natural"))
+        check_choice("domain", self.domain, ("chest", "natural", "sound"))
         if not _SIZE.fullmatch(self.box_frame):
             check_choice("box_frame", self.box_frame, ("pixels", "fractions", "WIDTHxHEIGHT"))
 

@@ -70,7 +70,7 @@ class Dataset(Protocol):
 
     @property
     def domain(self) -> str:
-        """ "chest" or "natural": on natural images a spatial prior is neutral."""
+        """ "chest", "natural" or "sound": on natural images and sounds a spatial prior is neutral."""
         ...
 
     @property
@@ -99,5 +99,5 @@ DATASETS: Registry[type[Dataset]] = Registry("data set")
 
 
 def domain_of(dataset: Dataset) -> Literal["chest", "natural"]:
-    """Domain of a data set as an argument of `matex.explain`; everything but natural images counts as chest films."""
-    return "natural" if dataset.domain == "natural" else "chest"
+    """Domain of a data set as an argument of `matex.explain`; what is no chest film has no anatomical regions."""
+    return "chest" if dataset.domain == "chest" else "natural"

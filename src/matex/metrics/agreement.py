@@ -57,6 +57,7 @@ class Agreement:
     It compares methods with each other: call `between` with the cases of all of them.
     """
 
+    on_sounds: ClassVar[bool] = True
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Direction]] = {}

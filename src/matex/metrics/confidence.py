@@ -19,7 +19,7 @@ from matex.checks import check
 from matex.errors import InputError
 from matex.forward_pass import embed
 from matex.metrics.embedding import cosine, embed_images, model_of, paired_scores
-from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, faded
 
 
 def confidence(before: NDArray[np.float64], after: NDArray[np.float64]) -> Columns:
@@ -47,8 +47,9 @@ def confidence(before: NDArray[np.float64], after: NDArray[np.float64]) -> Colum
 class ConfidenceImage:
     """Drop of the score when the image is multiplied, in normalised space, by its own map scaled to [0, 1].
 
-    Pixels at which the map is 0 become the mean colour. A constant map above 0 keeps everything; any other constant map
-    is undefined. Diffuse maps are rewarded: read the drop together with `mass`, the mean of the mask.
+    Pixels at which the map is 0 become the mean colour, and places of a sound silent. A constant map above 0 keeps
+    everything; any other constant map is undefined. Diffuse maps are rewarded: read the drop together with `mass`, the
+    mean of the mask.
 
     Args:
         mode: "keep" what is salient, as the formula does; or "remove" it, which multiplies by one minus the map and
@@ -62,6 +63,7 @@ class ConfidenceImage:
     mode: Literal["keep", "remove"] = "keep"
     batch_size: int = 64
 
+    on_sounds: ClassVar[bool] = True
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Direction]] = {
@@ -97,7 +99,7 @@ class ConfidenceImage:
             mask = soft_mask(cases[i])
             assert mask is not None
             mask = mask.to(cases[i].pixels)
-            return cases[i].pixels * (mask if self.mode == "keep" else 1 - mask)
+            return faded(cases[i], mask if self.mode == "keep" else 1 - mask)
 
         phrases = [case.token_ids for case in cases]
         before = paired_scores(model, len(cases), lambda i: cases[i].pixels, phrases, self.batch_size)
@@ -129,6 +131,7 @@ class ConfidenceText:
     blank_id: int | None = None
     batch_size: int = 64
 
+    on_sounds: ClassVar[bool] = True
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     dataset_level: ClassVar[bool] = False
     better: ClassVar[Mapping[str, Direction]] = {

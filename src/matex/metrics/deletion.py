@@ -23,7 +23,7 @@ from matex.errors import InputError
 from matex.geometry import Resize
 from matex.images import Film
 from matex.metrics.embedding import embed_images, embed_texts, model_of, paired_scores
-from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
+from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, faded
 from matex.results import SaliencyMap
 
 Curve = NDArray[np.float64]  # one value per recorded point
@@ -106,6 +106,11 @@ class DeletionInsertion:
         check(self.target in ("truth", "predicted"), "target", "'truth' or 'predicted'", self.target)
         check(self.seed >= 0, "seed", "of 0 or more", self.seed)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+
+    @property
+    def on_sounds(self) -> bool:
+        """The other protocols paint on the original image."""
+        return self.protocol == "rise"
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         classes = bool(cases) and bool(cases[0].labels)
@@ -208,7 +213,7 @@ class DeletionInsertion:
             rank, blur = prepared(i)
             changed, pixels = rank < n * width, cases[i].pixels
             if side == "deletion":
-                return torch.where(changed, torch.zeros_like(pixels), pixels)
+                return faded(cases[i], ~changed)
             return torch.where(changed, pixels, blur)
 
         if classes:

@@ -94,6 +94,16 @@ class Case:
         return scores if defined else None
 
 
+def faded(case: Case, mask: Tensor) -> Tensor:
+    """A case's input where the mask is 1, the mean colour or silence where it is 0, [channel, height, width].
+
+    Args:
+        case: of an image or a sound.
+        mask: [height, width], or with a channel.
+    """
+    return case.model.image.fade(case.pixels[None], mask.to(case.pixels).reshape(1, 1, *case.pixels.shape[1:]))[0]
+
+
 class Metric(Protocol):
     """A measure of explanations.
 
@@ -125,6 +135,11 @@ class Comparing(Metric, Protocol):
             cases: of each method, the same samples in the same order.
         """
         ...
+
+
+def serves_sounds(metric: Metric) -> bool:
+    """Whether a metric measures maps of sounds: it changes nothing but the model's input (`on_sounds`)."""
+    return bool(getattr(metric, "on_sounds", False))
 
 
 def check_percent(value: float, name: str) -> None:

@@ -19,11 +19,11 @@ from matex.adapters.model import Encoded
 from matex.benchmark.config import Config
 from matex.benchmark.report.section import Entry, Measure, Run, Section, Values
 from matex.benchmark.report.style import style_of
-from matex.benchmark.runs.inputs import Inputs, without_folder
+from matex.benchmark.runs.inputs import Inputs, film_of, without_folder
 from matex.datasets import Sample
 from matex.errors import CheckpointError, InputError, UnsupportedModel
 from matex.geometry import Box, Placement
-from matex.images import READ_SIDE, Film, read
+from matex.images import Film
 from matex.metrics.confidence import highest_first
 from matex.metrics.localisation import union
 from matex.render.colormap import ColourScale
@@ -105,8 +105,8 @@ def _case_film(inputs: Inputs, dataset: str, model: str, name: str, number: int,
     sample = inputs.sample(dataset, number) if number < inputs.count(dataset) else None
     if sample is None or sample.id != name:
         raise InputError(f"Expected the samples of the run in the data set {dataset!r}, got others. Name its folder.")
-    film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
-    loaded = inputs.model(model)
+    loaded = inputs.reader(model, dataset)
+    film = film_of(loaded, sample)
     if loaded.weights_sha256 != weights:
         raise CheckpointError(f"Expected the weights that the run recorded for the model {model!r}, got others.")
     _, placement = loaded.prepare(film, inputs.choice(model).resize)

@@ -61,7 +61,7 @@ class Setting:
 
 
 def settings_of(run: Run) -> list[Setting]:
-    """The data sets of a run that two models or more explained, sample by sample the same."""
+    """The data sets of a run that two models or more explained by two methods or more, sample by sample the same."""
     by_dataset: dict[str, list[Section]] = {}
     for section in run.sections:
         by_dataset.setdefault(section.dataset, []).append(section)
@@ -84,7 +84,9 @@ def _setting(sections: Sequence[Section]) -> Setting | None:
         and all(measure in section.measures for section in sections)
         and any(not np.isnan(section.values(method, measure)).all() for section in sections for method in methods)
     )
-    return Setting(first.dataset, tuple(SectionStats(one) for one in sections), methods, measures) if measures else None
+    if not measures or len(methods) < 2:
+        return None
+    return Setting(first.dataset, tuple(SectionStats(one) for one in sections), methods, measures)
 
 
 def difference_over_models(setting: Setting, first: str, second: str, measure: Measure) -> Difference | None:
@@ -140,9 +142,11 @@ class RanksOverSettings:
     blocks: int
 
 
-def ranks_over(settings: Sequence[Setting]) -> RanksOverSettings:
-    """Rank the methods over every model, data set and measure."""
+def ranks_over(settings: Sequence[Setting]) -> RanksOverSettings | None:
+    """Rank the methods over every model, data set and measure; None where fewer than two are common to all."""
     methods = tuple(method for method in settings[0].methods if all(method in setting.methods for setting in settings))
+    if len(methods) < 2:
+        return None
     blocks: list[list[float]] = []
     higher: list[bool] = []
     for setting in settings:

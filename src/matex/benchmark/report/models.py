@@ -27,22 +27,24 @@ TAU = Style("tau", 1, 2)
 
 
 def models_part(run: Run) -> tuple[Part, list[Table]] | None:
-    """Part on several models together, with its tables; None for a run of one model."""
+    """Part on several models together, with its tables; None for a run of one model or one method."""
     settings = settings_of(run)
     if not settings:
         return None
     models = settings[0].models
-    ranks = ranks_over(settings)
-    table = ranks_table(ranks)
-    figure = rank_figure(ranks.ranks, ranks.methods, "m-ranks-figure", table.lead)
-    blocks = [Block("m-ranks", "Ranks over models and measures", (table, figure))]
+    blocks: list[Block] = []
     tables: list[Table] = []
+    if ranks := ranks_over(settings):
+        table = ranks_table(ranks)
+        figure = rank_figure(ranks.ranks, ranks.methods, "m-ranks-figure", table.lead)
+        blocks.append(Block("m-ranks", "Ranks over models and measures", (table, figure)))
     for number, setting in enumerate(settings, start=1):
         key = f"m{number}"
         of_setting = (means_table(setting, f"{key}-means"), agreement_table(setting, f"{key}-tau"))
         tables += of_setting
         blocks.append(Block(key, f"All models: {setting.dataset}", of_setting))
-    tables.append(table)
+    if ranks:
+        tables.append(ranks_table(ranks))
     facts = f"{len(models)} models ({', '.join(models)}) on the same samples."
     return Part("All models", facts, tuple(_sentences(settings)), tuple(blocks)), tables
 

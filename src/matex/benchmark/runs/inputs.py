@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 
 from matex.adapters import Model, load
+from matex.adapters.encoder import Modality
 from matex.adapters.randomise import randomised
 from matex.benchmark.config import Config, ModelChoice
 from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.errors import InputError, shortened, shown
-from matex.images import READ_SIDE, Film, read
+from matex.images import Film
+from matex.queries import read_as
 
 
 class Inputs:
@@ -61,6 +63,20 @@ class Inputs:
             self._model = (label, open_model(self.choice(label), self._cached_only))
         return self._model[1]
 
+    def reader(self, model: str, dataset: str, random_seed: int | None = None) -> Model:
+        """A model as the pair of encoders that reads a data set: of images or of sounds, and of text.
+
+        Args:
+            model: label.
+            dataset: label.
+            random_seed: of random weights in place of its own.
+
+        Raises:
+            InputError: a model without such an encoder.
+        """
+        loaded = self.model(model) if random_seed is None else self.random_model(model, random_seed)
+        return reader_of(loaded, self.dataset(dataset))
+
     def random_model(self, label: str, seed: int) -> Model:
         """The same architecture with random weights."""
         model = self.model(label)
@@ -82,7 +98,7 @@ class FilmCache:
         Yields:
             (number, sample, film); instead of the film the error, where the image or the phrase cannot be read.
         """
-        with contextlib.closing(read_ahead(samples, lambda numbered: _film(numbered[1]))) as films:
+        with contextlib.closing(read_ahead(samples, lambda numbered: self._read(numbered[1]))) as films:
             for (number, sample), film in films:
                 yield number, sample, film if isinstance(film, InputError) else self._cached(sample, film)
 
@@ -92,10 +108,13 @@ class FilmCache:
         Raises:
             InputError: the image cannot be read, or the model cannot read the phrase.
         """
-        film = self._cached(sample, _film(sample))
+        film = self._cached(sample, self._read(sample))
         if isinstance(film, InputError):
             raise film
         return film
+
+    def _read(self, sample: Sample) -> Film:
+        return film_of(self._model, sample)
 
     def _cached(self, sample: Sample, film: Film) -> Film | InputError:
         """The first film with this content; the error where the model cannot encode the sample's phrase."""
@@ -106,8 +125,28 @@ class FilmCache:
         return self._known.setdefault((film.sha256, film.view, film.mirrored), film)
 
 
-def _film(sample: Sample) -> Film:
-    return read(sample.image, side=READ_SIDE).known_as(sample.view, None)
+def film_of(model: Model, sample: Sample) -> Film:
+    """The image of a sample, or its sound as the model's encoder hears it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return read_as(model, sample.image, model.sides[0]).known_as(sample.view, None)
+
+
+def reader_of(model: Model, dataset: Dataset) -> Model:
+    """A model as the pair of encoders that reads a data set.
+
+    Raises:
+        InputError: a model without an encoder of images, or of sounds.
+    """
+    wanted: Modality = "audio" if dataset.domain == "sound" else "image"
+    if wanted not in model.encoders:
+        raise InputError(
+            f"Expected models with an encoder of {wanted}, got {model.name!r} with {', '.join(model.encoders)}. Leave "
+            "the model or the data set out."
+        )
+    return model if wanted == model.sides[0] else model.between(wanted, "text")
 
 
 def without_folder(message: str, path: Path) -> str:

@@ -22,6 +22,8 @@ from matex.benchmark.runs.parquet import arrow
 from matex.benchmark.runs.plan import Plan, Shard, plan_record, refuse_changes, shard_of_environment
 from matex.benchmark.runs.store import ChunkKey, Store, timestamp
 from matex.errors import InputError
+from matex.metrics import make_metric
+from matex.metrics.metric import serves_sounds
 
 
 def run(
@@ -127,13 +129,14 @@ def _new_plan(inputs: Inputs, shard: Shard | None) -> Plan:
     config = inputs.config
     run_specs(config)
     _check_targets(inputs)
+    _check_sounds(inputs)
     counts = {choice.label: inputs.count(choice.label) for choice in config.datasets}
     problems = [
         {"dataset": choice.label, **dataclasses.asdict(problem)}
         for choice in config.datasets
         for problem in inputs.dataset(choice.label).problems
     ]
-    weights = {choice.label: inputs.model(choice.label).weights_sha256 for choice in reversed(config.models)}
+    weights = {choice.label: _weights(inputs, choice.label) for choice in reversed(config.models)}
     data = {choice.label: inputs.dataset(choice.label).fingerprint for choice in config.datasets}
     return Plan(config, counts, data, weights, tuple(problems), torch.get_num_threads(), _environment(), shard)
 
@@ -151,6 +154,35 @@ def _check_targets(inputs: Inputs) -> None:
                 f"Expected data sets with classes for target='predicted' of {predicted[0]!r}, got {choice.label!r} "
                 "without. Use target='truth', or leave the data set out."
             )
+
+
+def _weights(inputs: Inputs, model: str) -> str | None:
+    """Hash of a model's weights.
+
+    Raises:
+        InputError: a model that does not read one of the data sets.
+    """
+    for dataset in inputs.config.datasets:
+        inputs.reader(model, dataset.label)
+    return inputs.model(model).weights_sha256
+
+
+def _check_sounds(inputs: Inputs) -> None:
+    """Refuse metrics that would paint on the picture of a sound.
+
+    Raises:
+        InputError: such a metric.
+    """
+    for dataset in inputs.config.datasets:
+        if inputs.dataset(dataset.label).domain != "sound":
+            continue
+        for choice in inputs.config.metrics:
+            if not serves_sounds(make_metric(choice.name, choice.parameters)):
+                raise InputError(
+                    f"Expected metrics that serve sounds with the data set {dataset.label!r} (confidence-image, "
+                    'confidence-text, deletion-insertion with protocol="rise", agreement), got '
+                    f"{choice.label!r}. Leave it out."
+                )
 
 
 def _execute(

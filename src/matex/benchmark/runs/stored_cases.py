@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import words
 from matex.benchmark.controls import RunSpec
-from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.inputs import Inputs, film_of
 from matex.benchmark.runs.store import Store
 from matex.datasets import Sample
 from matex.datasets.sample import domain_of
-from matex.images import READ_SIDE, read
 from matex.metrics import Case
 from matex.queries import Query
 from matex.results import Explanation, SaliencyMap, Token
@@ -67,15 +66,15 @@ class StoredCases(Sequence[Case]):
     def _read(self, number: int) -> Case:
         name, grid, scores = self._maps[number]
         sample = self._inputs.sample(self._dataset, self._numbers[name])
-        model = self._inputs.model(self._model)
+        model = self._inputs.reader(self._model, self._dataset)
         labels = self._inputs.dataset(self._dataset).labels
         return Case(model, sample, self._explanation(sample, grid, scores), labels)
 
     def _explanation(
         self, sample: Sample, grid: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> Explanation:
-        model, resize = self._inputs.model(self._model), self._inputs.choice(self._model).resize
-        film = read(sample.image, side=READ_SIDE).known_as(sample.view, None)
+        model, resize = self._inputs.reader(self._model, self._dataset), self._inputs.choice(self._model).resize
+        film = film_of(model, sample)
         _, placement = model.prepare(film, resize)
         phrase = model.encode(sample.text)
         spans = [(start, end) for start, end in phrase.spans if end > start]

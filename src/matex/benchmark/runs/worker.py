@@ -104,13 +104,13 @@ class _ChunkWorker:
         with self._timed("reading", "samples"):
             self._read()
         if self.samples:
-            self._explain("method", self.inputs.model(self.chunk.model), "model")
+            self._explain("method", self.inputs.reader(self.chunk.model, self.chunk.dataset), "model")
             self._compare()
             self._explain_predictions()
             self._exchange_sides()
             for seed in sorted({spec.seed for spec in self.specs if spec.variant == "random weights"}):
                 with self._timed("methods", "random weights drawn"):
-                    other = self.inputs.random_model(self.chunk.model, seed)
+                    other = self.inputs.reader(self.chunk.model, self.chunk.dataset, seed)
                 self._explain("random weights", other, "random weights", seed)
             self._maps_without_a_model()
         self.files[values_file(self.chunk)] = table_bytes(results_table(self.rows))
@@ -123,7 +123,7 @@ class _ChunkWorker:
 
     def _read(self) -> None:
         """Read the samples whose image and phrase can be read; the others become problems."""
-        films = FilmCache(self.inputs.model(self.chunk.model))
+        films = FilmCache(self.inputs.reader(self.chunk.model, self.chunk.dataset))
         for number, sample, film in films.of_each(self._numbered()):
             if isinstance(film, InputError):
                 self._problem(number, sample, film)
@@ -178,7 +178,10 @@ class _ChunkWorker:
         """
         if not self.of_prediction:
             return
-        model, labels = self.inputs.model(self.chunk.model), self.inputs.dataset(self.chunk.dataset).labels
+        model, labels = (
+            self.inputs.reader(self.chunk.model, self.chunk.dataset),
+            self.inputs.dataset(self.chunk.dataset).labels,
+        )
         todo = [spec for spec in self.specs if spec.variant == "method"]
         with self._timed("methods", "trace of predicted classes"):
             names = predicted_classes(model, self.films, self.inputs.choice(self.chunk.model).resize, labels)
@@ -223,7 +226,7 @@ class _ChunkWorker:
         if phrases:
             with self._timed("methods", "trace of exchanged sides"):
                 traced = self._traced(
-                    self.inputs.model(self.chunk.model),
+                    self.inputs.reader(self.chunk.model, self.chunk.dataset),
                     [(self.films[number], phrase) for number, phrase in phrases.items()],
                     todo,
                 )
@@ -236,14 +239,17 @@ class _ChunkWorker:
     def _readable(self, phrase: str) -> bool:
         """Whether the model can encode the phrase: exchanging sides may make it longer."""
         try:
-            self.inputs.model(self.chunk.model).encode(phrase)
+            self.inputs.reader(self.chunk.model, self.chunk.dataset).encode(phrase)
         except InputError:
             return False
         return True
 
     def _store_some(self, spec: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
         """Store and measure the maps of some samples; the values of the others are undefined."""
-        model, labels = self.inputs.model(self.chunk.model), self.inputs.dataset(self.chunk.dataset).labels
+        model, labels = (
+            self.inputs.reader(self.chunk.model, self.chunk.dataset),
+            self.inputs.dataset(self.chunk.dataset).labels,
+        )
         some = [self.samples[number] for number in numbers]
         maps = {sample.id: one.image.grid for sample, one in zip(some, explanations, strict=True)}
         self.files[map_file(self.chunk, spec.label, spec.seed)] = pack(maps)
@@ -274,7 +280,7 @@ class _ChunkWorker:
         return []
 
     def _maps_without_a_model(self) -> None:
-        model = self.inputs.model(self.chunk.model)
+        model = self.inputs.reader(self.chunk.model, self.chunk.dataset)
         for spec in (spec for spec in self.specs if spec.variant == "map"):
             with self._timed("methods", spec.label):
                 maps = [
