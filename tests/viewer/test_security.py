@@ -1,5 +1,6 @@
 """Hostile requests: none is answered with more than a refusal, and the server goes on."""
 
+import http.client
 import io
 import json
 import socket
@@ -195,6 +196,30 @@ def test_slow_bodies_time_out_and_delay_nobody():
         assert all(connection.recv(100).startswith(b"HTTP/1.1 408") for connection in slow)
         for connection in slow:
             connection.close()
+
+
+def test_slow_headers_are_cut_off_and_requests_in_time_are_not():
+    for viewer in run_viewer(Limits(header_seconds=0.6)):
+        start = time.perf_counter()
+        slow = [socket.create_connection(("127.0.0.1", viewer.port)) for _ in range(3)]
+        slow[0].sendall(f"GET /{TOKEN}/ HTTP/1.1\r\n".encode())
+        while time.perf_counter() - start < 0.5:  # one byte after the other prolongs nothing
+            slow[1].sendall(b"G")
+            time.sleep(0.05)
+        kept = http.client.HTTPConnection("127.0.0.1", viewer.port, timeout=5)
+        for _ in range(2):  # a connection that is used in time stays open over the limit
+            kept.request("GET", f"/{TOKEN}/static/film.js")
+            assert kept.getresponse().read()
+            time.sleep(0.4)
+        kept.request("GET", f"/{TOKEN}/static/film.js")
+        assert kept.getresponse().status == 200
+        kept.close()
+        for connection in slow:
+            connection.settimeout(5)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(100) == b""
+            connection.close()
+        assert time.perf_counter() - start < 4
 
 
 def test_concurrent_uploads_are_all_kept_within_the_bounds():

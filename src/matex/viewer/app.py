@@ -22,6 +22,7 @@ from matex.viewer.page import Page
 from matex.viewer.requests import Refused
 from matex.viewer.routes import Viewer, explained_error
 from matex.viewer.security import LOOPBACK, Guard
+from matex.viewer.slow_headers import closing_slow_headers
 
 log = logging.getLogger("matex.viewer")
 
@@ -68,7 +69,7 @@ def server_for(app: Guard, limits: Limits | None = None) -> uvicorn.Server:
             h11_max_incomplete_event_size=32 << 10,
             timeout_keep_alive=20,
             timeout_graceful_shutdown=2,
-            http="h11",
+            http=closing_slow_headers(limits.header_seconds),
             ws="none",
         )
     )

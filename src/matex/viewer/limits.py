@@ -16,6 +16,7 @@ class Limits:
         phrase: characters of a phrase.
         report: characters of a report.
         phrases: that one request scores.
+        header_seconds: from the first byte of a request, or the connection, to the end of its headers.
         body_seconds: from the first to the last byte of a request body.
         films: kept at the same time.
         film_bytes: of their decoded pixels together.
@@ -33,6 +34,7 @@ class Limits:
     phrase: int = 1000
     report: int = 20_000
     phrases: int = 24
+    header_seconds: float = 10.0
     body_seconds: float = 60.0
     films: int = 16
     film_bytes: int = 512 << 20
