@@ -1,5 +1,6 @@
 """Hostile requests: none is answered with more than a refusal, and the server goes on."""
 
+import contextlib
 import http.client
 import io
 import json
