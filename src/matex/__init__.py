@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matex.audio.recording import read_sound
     from matex.audits import audit
     from matex.catalog import methods, models
+    from matex.clips import Clips, explain_clips
     from matex.corpus import Pair, Skipped, explain_batch, explain_each
     from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
@@ -33,6 +34,8 @@ _HOME = {
     "compare": "pipeline",
     "explain": "pipeline",
     "explain_batch": "corpus",
+    "explain_clips": "clips",
+    "Clips": "clips",
     "explain_each": "corpus",
     "explain_report": "reports",
     "ReportSentence": "reports",
@@ -68,6 +71,7 @@ _HOME = {
 __all__ = [
     "Audit",
     "CheckpointError",
+    "Clips",
     "Explanation",
     "Film",
     "InputError",
@@ -88,6 +92,7 @@ __all__ = [
     "compare",
     "explain",
     "explain_batch",
+    "explain_clips",
     "explain_each",
     "explain_report",
     "from_encoders",

@@ -354,3 +354,42 @@ def test_the_command_line_takes_sounds(bark, tmp_path, monkeypatch, capsys):
     assert read_target("opacity") == "opacity"
     with pytest.raises(matex.InputError, match=r"the file of an image or sound, got 'cat\.wav', where there is none"):
         read_target("cat.wav")
+
+
+# --- recordings that are longer than what is heard -------------------------------------------------------------------
+
+
+def test_the_score_of_clips_is_that_of_the_averaged_embedding(model, tmp_path):
+    complete = recording(5)
+    found = matex.explain_clips(model, complete, "a nodule", "grad-eclip")
+    assert [one.film.recording.start for one in found.explanations] == pytest.approx([0, 1, 2])
+    pair = model.between("audio", "text")
+    heard = torch.cat([pair.prepare(one.film)[0] for one in found.explanations]).double()
+    averaged = encode(pair.image, heard).mean(dim=0)
+    phrase = encode(pair.text, pair.batch([pair.encode("a nodule")]))[0]
+    assert found.score == pytest.approx(float(averaged @ phrase), abs=1e-6)
+    folder = found.save(tmp_path / "clips")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    assert names == ["000.00s", "001.00s", "002.00s"]
+    assert f"averages the scores of these clips of 5 s: {found.score:.3f}" in (folder / "report.html").read_text()
+
+
+def test_clips_lie_at_their_places_on_one_time_axis(model):
+    picture = np.asarray(matex.explain_clips(model, recording(8), "a nodule", "saliency").picture())
+    assert picture.shape[1] == 1920
+    drawn = [np.flatnonzero((picture[row] != picture[-1, 0]).any(axis=-1)) for row in (300, 584, 868)]
+    starts = [60 + start / 8 * 1800 for start in (0, 2, 4)]
+    for row, start in zip(drawn, starts, strict=True):
+        inside = row[(row > start - 3) & (row < start + 2.04 / 8 * 1800 + 3)]
+        assert len(inside) > 400  # of 459 columns
+        assert abs(inside.min() - start) <= 2
+
+
+def test_a_short_recording_is_one_clip_and_clap_averages_none(model):
+    found = matex.explain_clips(model, recording(1.5), "a nodule", "saliency")
+    assert len(found.explanations) == 1
+    assert found.score == found.explanations[0].score
+    clap = matex.load(small_clap().float(), processor=ClapProcessor(extractor(), words_tokenizer()))
+    for other in (clap, matex.load("tiny")):
+        with pytest.raises(matex.UnsupportedModel, match="Expected an ImageBind, whose own code averages clips"):
+            matex.explain_clips(other, recording(), "a nodule")

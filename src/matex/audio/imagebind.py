@@ -43,7 +43,7 @@ class ImageBindSpectrogram:
         if recording.seconds > SECONDS:
             notes.append(
                 f"The model hears {SECONDS} of {recording.seconds:.3g} s, from {recording.start:.3g} s on. Its "
-                "original code averages the embeddings of three such parts (matex.audio.imagebind.clips)."
+                "original code averages the embeddings of three such parts (matex.explain_clips)."
             )
         return picture(recording, self.name, self._levels(recording), STEP / RATE, bin_of, notes)
 
