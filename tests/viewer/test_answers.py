@@ -209,3 +209,47 @@ def test_word_maps_and_the_words_of_a_place_are_those_of_python(viewer, film):
 def test_the_words_of_a_method_without_word_scores_are_named_without_numbers(viewer, film):
     found = viewer.result("api/explain", {"film": film, "text": "Opacity, left.", "method": "gradcam"})
     assert found["words"] == [["Opacity", None], ["left", None]]
+
+
+def test_a_film_is_read_as_a_person_states_and_back(viewer, film):
+    sample = next(sample for sample in samples() if sample.name == "left-lower-opacity")
+
+    def settings(key, **values):
+        return viewer.post(f"api/films/{key}/settings", values)
+
+    turned = settings(film, view="AP", mirrored="yes").json()
+    assert (turned["view"], turned["mirrored"], turned["set"]) == ("AP", True, True)
+    assert turned["id"] != film
+    found = viewer.result("api/explain", {"film": turned["id"], "text": PHRASE, "resize": "crop"})
+    expected = matex.explain(matex.load("tiny"), sample.path, PHRASE, view="AP", mirrored=True, resize="crop")
+    assert found["score"] == pytest.approx(expected.score, abs=1e-6)
+    assert found["map"]["range"] == [pytest.approx(end, abs=1e-5) for end in expected.image.range]
+    natural = settings(film, domain="natural").json()
+    assert (natural["sides"], natural["places"], natural["domain"]) == (None, [], "natural")
+    assert viewer.result("api/explain", {"film": natural["id"], "text": PHRASE})["live"]["prior"] is not None
+    assert settings(turned["id"]).json()["id"] == film  # back to what the file states
+    assert settings(film, view="SIDEWAYS").status == 422
+    assert settings("none").status == 404
+
+
+def test_a_lung_mask_moves_the_prior_and_is_removed(viewer, film):
+    height, width = 512, 512
+    mask = np.zeros((height, width), np.uint8)
+    mask[100:300, 60:200], mask[100:300, 300:440] = 1, 2
+    stream = io.BytesIO()
+    np.save(stream, mask)
+    masked = viewer.ask("POST", f"api/films/{film}/mask", stream.getvalue()).json()
+    assert masked["mask"]
+    found = viewer.result("api/explain", {"film": masked["id"], "text": PHRASE})
+    assert found["lung_mask"]
+    sample = next(sample for sample in samples() if sample.name == "left-lower-opacity")
+    model = matex.load("tiny")
+    expected = matex.explain(model, sample.path, PHRASE, view=sample.view, lung_mask=mask)
+    assert found["map"]["range"] == [pytest.approx(end, abs=1e-5) for end in expected.image.range]
+    assert np.abs(expected.prior - matex.explain(model, sample.path, PHRASE).prior).max() > 0.1
+    back = viewer.post(f"api/films/{masked['id']}/settings", {"mask": "remove"}).json()
+    assert (back["id"], back["mask"]) == (film, False)
+    for wrong in (b"no mask", stream.getvalue()[:-5]):
+        answer = viewer.ask("POST", f"api/films/{film}/mask", wrong)
+        assert answer.status == 422
+        assert "lung mask" in answer.json()["error"]

@@ -261,6 +261,32 @@ def test_a_box_lists_the_words_that_it_supports(page):
     assert view(page, "boxes") == []
 
 
+def test_view_orientation_preprocessing_and_mask_are_set_on_the_page(page, tmp_path):
+    page.click("#film-card summary")
+    before = view(page, "map.range")
+    page.select_option("#film-mirrored", "yes")
+    until(page, "document.getElementById('film-name').textContent.includes('R and L')")
+    page.wait_for_selector("#words .word")
+    assert view(page, "film.mirrored")
+    page.select_option("#film-mirrored", "")
+    page.wait_for_selector("#words .word")
+    until(page, "document.querySelector('.tile').filmView.map !== null")
+    assert view(page, "map.range") == before
+    with page.expect_request("**/api/explain") as request:
+        page.select_option("#film-resize", "crop")
+    assert request.value.post_data_json["resize"] == "crop"
+    page.wait_for_timeout(200)
+    mask = np.zeros((512, 512), np.uint8)
+    mask[80:260, 60:200], mask[80:260, 300:440] = 1, 2
+    np.save(tmp_path / "lungs.npy", mask)
+    page.set_input_files("#mask-file", tmp_path / "lungs.npy")
+    until(page, "document.getElementById('mask-state').textContent.includes('your mask')")
+    page.click("#mask-remove")
+    until(page, "document.getElementById('mask-state').textContent.includes('average anatomy')")
+    page.select_option("#film-domain", "natural")
+    until(page, "document.getElementById('film-name').textContent.includes('No patient sides')")
+
+
 def test_a_region_covered_on_one_film_is_not_reported_on_another(page):
     held = []
     page.route("**/api/cover", lambda route: held.append(route))

@@ -58,8 +58,8 @@ def interactions(
     import numpy as np
 
     import matex
-    from matex.cli.masks import read_mask
     from matex.files import check_folder
+    from matex.mask_files import read_mask
     from matex.serialise import strict_json
 
     parameters = _parameters(method, parameter or [])

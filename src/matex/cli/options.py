@@ -132,7 +132,7 @@ class FilmOptions:
             InputError: see `read_mask`; the mask of a sound.
         """
         from matex.audio.recording import Recording
-        from matex.cli.masks import read_mask
+        from matex.mask_files import read_mask
 
         if self.lung_mask is None:
             return None

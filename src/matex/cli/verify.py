@@ -58,7 +58,7 @@ def verify(
     if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
         raise InputError("This explanation was made with a lung mask. Name it with --lung-mask.")
     if lung_mask is not None:
-        from matex.cli.masks import read_mask
+        from matex.mask_files import read_mask
 
         mask = read_mask(lung_mask, film)
     text, explained = saved["text"], dict[str, Any]()

@@ -9,10 +9,15 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from matex.images import Film
 from matex.interaction import Interactions
+from matex.queries import Domain
 from matex.viewer.limits import Limits
 from matex.viewer.results import Explained
 
@@ -70,16 +75,34 @@ class Recent(Generic[T]):
         return len(self._values) > self._count or sum(map(self._cost, self._values.values())) > self._budget
 
 
-class Kept(NamedTuple):
-    """A film of this run, and the content of its file where that is DICOM: objects about it need its header."""
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A film of this run.
+
+    Args:
+        film: as it is explained.
+        read: as its file states it, before a person set its view or orientation.
+        dicom: content of the file where that is DICOM: objects about the film need its header.
+        mask: of its lungs, see `matex.explain`.
+        domain: "chest" or "natural".
+    """
 
     film: Film
+    read: Film
     dicom: bytes | None = None
+    mask: NDArray[np.generic] | None = None
+    domain: Domain = "chest"
 
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return self.film.pixels.nbytes + len(self.dicom or b"")
+        return self.film.pixels.nbytes + len(self.dicom or b"") + (0 if self.mask is None else self.mask.nbytes)
+
+    def like(self, other: Kept) -> bool:
+        """Whether both are one film read in one way."""
+        own, its = self.film, other.film
+        same = (own.sha256, own.name, own.view, own.mirrored) == (its.sha256, its.name, its.view, its.mirrored)
+        return same and self.mask is other.mask and self.domain == other.domain
 
 
 class Memory:
@@ -96,9 +119,9 @@ class Memory:
             lambda found: found.query.film.pixels.nbytes + found.values.nbytes,
         )
 
-    def keep_film(self, film: Film, dicom: bytes | None = None) -> str:
-        """Keep a film; one that is there already, by its checksum and name, keeps its identifier."""
+    def keep_film(self, kept: Kept) -> str:
+        """Keep a film; one that is there already, read in the same way, keeps its identifier."""
         for key, known in self.films.items():
-            if (known.film.sha256, known.film.name) == (film.sha256, film.name):
+            if known.like(kept):
                 return key
-        return self.films.add(Kept(film, dicom))
+        return self.films.add(kept)

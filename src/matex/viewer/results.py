@@ -61,6 +61,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
             "method": explanation.method,
             "parameters": explanation.parameters,
             "resize": explanation.query.resize,
+            "lung_mask": explanation.query.lung_mask is not None,
             "score": explanation.score,
             "probability": explanation.probability,
             "seconds": explanation.computation.seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -15,9 +15,11 @@ from starlette.routing import Route
 from matex.adapters.model import Model
 from matex.audits import audit
 from matex.catalog import methods
+from matex.dicom.view_position import VIEWS
 from matex.errors import InputError
 from matex.images import is_dicom
 from matex.interaction.ways import WAYS
+from matex.mask_files import parse_mask
 from matex.pipeline import check_method, check_phrase
 from matex.render.film_data import palettes
 from matex.results import DISCLAIMER, Explanation
@@ -25,7 +27,7 @@ from matex.serialise import plain, version_of
 from matex.viewer import downloads, uploads, work
 from matex.viewer.jobs import Busy, Job, Jobs, Lane
 from matex.viewer.limits import Limits
-from matex.viewer.memory import Forgotten, Memory
+from matex.viewer.memory import Forgotten, Kept, Memory
 from matex.viewer.models import Models
 from matex.viewer.page import Page
 from matex.viewer.requests import Fields, Refused, read_body, read_json
@@ -59,6 +61,8 @@ class Viewer:
             Route("/api/films", self.upload, methods=post),
             Route("/api/films/bundled", self.bundled_film, methods=post),
             Route("/api/films/{film}", self.film, methods=get),
+            Route("/api/films/{film}/settings", self.settings, methods=post),
+            Route("/api/films/{film}/mask", self.mask, methods=post),
             Route("/api/films/{film}/picture", self.picture, methods=get),
             Route("/api/read", self.read, methods=post),
             Route("/api/explain", self.explain, methods=post),
@@ -101,6 +105,8 @@ class Viewer:
                     for name, sample in uploads.bundled().items()
                 ],
                 "palettes": palettes(),
+                "views": list(VIEWS),
+                "resizes": list(RESIZES),
                 "limits": {"upload": self.limits.upload, "phrase": self.limits.phrase, "report": self.limits.report},
                 "files": [*downloads.KINDS, downloads.DICOM],
             }
@@ -125,16 +131,36 @@ class Viewer:
         name = unquote(request.headers.get("x-file-name", ""))[:400]
         data = await read_body(request, self.limits.upload, self.limits.body_seconds)
         film = await self._answer("reading the film", lambda: uploads.read_upload(data, name, self.limits))
-        return JSONResponse(uploads.described(self.memory.keep_film(film, data if is_dicom(data) else None), film))
+        return self._described(Kept(film, film, data if is_dicom(data) else None))
 
     async def bundled_film(self, request: Request) -> Response:
         name = (await self._json(request)).text("name", 100)
         film = await self._answer("reading the film", lambda: uploads.read_bundled(name))
-        return JSONResponse(uploads.described(self.memory.keep_film(film), film))
+        return self._described(Kept(film, film))
+
+    async def settings(self, request: Request) -> Response:
+        kept = self.memory.films[request.path_params["film"]]
+        fields = await self._json(request)
+        view = fields.one_of("view", ("", *VIEWS), "") or None
+        mirrored = {"": None, "no": False, "yes": True}[fields.one_of("mirrored", ("", "no", "yes"), "")]
+        domain: Any = fields.one_of("domain", DOMAINS, "chest")
+        film = kept.read if view is None and mirrored is None else kept.read.known_as(view, mirrored)
+        mask = kept.mask if fields.one_of("mask", ("keep", "remove"), "keep") == "keep" else None
+        return self._described(replace(kept, film=film, mask=mask, domain=domain))
+
+    async def mask(self, request: Request) -> Response:
+        kept = self.memory.films[request.path_params["film"]]
+        data = await read_body(request, self.limits.upload, self.limits.body_seconds)
+        mask = await self._answer("reading the mask", lambda: parse_mask(data, kept.film, "the file"))
+        return self._described(replace(kept, mask=mask))
+
+    def _described(self, kept: Kept) -> Response:
+        """Keep a film, and describe it."""
+        return JSONResponse(uploads.described(self.memory.keep_film(kept), kept))
 
     async def film(self, request: Request) -> Response:
         key = request.path_params["film"]
-        return JSONResponse(uploads.described(key, self.memory.films[key].film))
+        return JSONResponse(uploads.described(key, self.memory.films[key]))
 
     async def picture(self, request: Request) -> Response:
         film = self.memory.films[request.path_params["film"]].film
@@ -174,6 +200,7 @@ class Viewer:
                     found.method,
                     resize=query.resize,
                     domain=query.domain,
+                    lung_mask=query.lung_mask,
                     **found.parameters,
                 )
             )
@@ -266,8 +293,8 @@ class Viewer:
         text = fields.text("text", self.limits.phrase)
         check_phrase(text)
         resize: Any = fields.one_of("resize", RESIZES, "model")
-        domain: Any = fields.one_of("domain", DOMAINS, "chest")
-        return film, name, work.Question(self.memory.films[film].film, text, resize, domain)
+        kept = self.memory.films[film]
+        return film, name, work.Question(kept.film, text, resize, kept.domain, kept.mask)
 
     def _explanations(self, fields: Fields) -> list[Explanation]:
         """The explanations that a request names, at least one."""

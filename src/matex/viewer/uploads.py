@@ -14,6 +14,7 @@ from matex.render.film_data import film_data
 from matex.render.overlay import fit
 from matex.samples import Sample, samples
 from matex.viewer.limits import Limits
+from matex.viewer.memory import Kept
 
 PICTURE_SIDE = 2048
 """Longer side of the picture that the page shows, pixels."""
@@ -51,9 +52,16 @@ def read_bundled(name: str) -> Film:
     return read(sample.path, side=READ_SIDE).known_as(sample.view, None)
 
 
-def described(key: str, film: Film) -> dict[str, Any]:
+def described(key: str, kept: Kept) -> dict[str, Any]:
     """A film as the page takes it; its picture has an address of its own."""
-    return {"id": key, "notes": list(film.notes), **film_data(film)}
+    return {
+        "id": key,
+        "notes": list(kept.film.notes),
+        "mask": kept.mask is not None,
+        "domain": kept.domain,
+        "set": kept.film is not kept.read or kept.mask is not None or kept.domain != "chest",
+        **film_data(kept.film, kept.domain),
+    }
 
 
 def picture(film: Film) -> bytes:

@@ -31,6 +31,12 @@ class Question(NamedTuple):
     text: str
     resize: Resize = "model"
     domain: Domain = "chest"
+    lung_mask: NDArray[np.generic] | None = None
+
+    @property
+    def query(self) -> Query:
+        """As the library takes it."""
+        return Query.of(self.film, self.text, self.resize, self.domain, lung_mask=self.lung_mask)
 
 
 def explain(
@@ -43,8 +49,7 @@ def explain(
         UnknownName: no such method or parameter.
         UnsupportedModel: a model without what the method needs.
     """
-    query = Query.of(question.film, question.text, question.resize, question.domain)
-    traced = trace_query(model, query, [(method, parameters)])
+    traced = trace_query(model, question.query, [(method, parameters)])
     return traced.explain(method, parameters)[0], _attention(traced, method, parameters)
 
 
@@ -75,7 +80,7 @@ def yardstick(model: Model, question: Question) -> list[Scored]:
     The same phrase with the other side, denied, a phrase about something else, and no words at all, as far as the
     phrase and the model have them.
     """
-    query = Query.of(question.film, question.text, question.resize, question.domain)
+    query = question.query
     return list(compare_score(model, query).rows)
 
 

@@ -28,6 +28,11 @@ export async function upload(file) {
   return (await request("api/films", { method: "POST", headers, body: file })).json();
 }
 
+export async function uploadMask(film, file) {
+  const headers = { "Content-Type": "application/octet-stream" };
+  return (await request(`api/films/${film}/mask`, { method: "POST", headers, body: file })).json();
+}
+
 export async function picture(film) {
   const image = new Image();
   image.src = new URL(`api/films/${film.id}/picture`, BASE).href;

@@ -25,7 +25,7 @@ function stateOf(viewer) {
   const { film, shown } = viewer, view = viewer.main()?.view;
   return {
     film: film.bundled ? { bundled: film.bundled } : { id: film.id },
-    phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
+    resize: viewer.settings.resize, phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
     look: viewer.look, settings: shown?.live ? shown.settings : undefined, layer: shown?.layer,
     view: view?.view, window: view?.window, inverted: view?.inverted, theme: document.documentElement.dataset.theme,
     mode: viewer.mode, compare: viewer.comparison.state(),
@@ -35,6 +35,7 @@ function stateOf(viewer) {
 export async function restore(viewer, state) {
   setTheme(state.theme ?? "dark");
   if (!(await restoreFilm(viewer, state))) return;
+  byId("film-resize").value = state.resize ?? "model";
   byId("phrase").value = state.phrase ?? byId("phrase").value;
   byId("method").value = state.method ?? "matex";
   byId("model").value = state.model ?? viewer.facts.models[0];

@@ -8,6 +8,7 @@ import { ShownMap, drawBar, mapControls } from "./live.js";
 import { explainMentions, listSentences, underline } from "./phrase.js";
 import { Questions } from "./question.js";
 import { Running } from "./running.js";
+import { FilmSettings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Words } from "./words.js";
 import { drawYardstick, judged } from "./yardstick.js";
@@ -26,6 +27,7 @@ class Viewer {
     this.questions = new Questions(this);
     this.words = new Words(this);
     this.keep = new Keep(this);
+    this.settings = new FilmSettings(this);
   }
 
   // ---------------------------------------------------------------------------------------------------------- start
@@ -43,6 +45,7 @@ class Viewer {
     byId("method").value = "matex";
     this.words.build();
     this.keep.build();
+    this.settings.build();
     this.listen();
   }
 
@@ -86,6 +89,7 @@ class Viewer {
   async openBundled(name, explain = true) {
     if (!name) return;
     const film = await post("api/films/bundled", { name });
+    this.settings.reset();
     await this.show(film, name);
     byId("bundled").value = name;
     byId("phrase").value = this.facts.films.find((one) => one.name === name).phrase;
@@ -97,6 +101,7 @@ class Viewer {
     if (!file) return;
     if (file.size > this.facts.limits.upload) throw new Error(`Films may have ${this.facts.limits.upload >> 20} MiB at most.`);
     const film = await upload(file);
+    this.settings.reset();
     await this.show(film, null);
     byId("bundled").value = "";
     byId("file").value = "";
@@ -108,6 +113,7 @@ class Viewer {
     this.comparison.clear();
     this.film = { ...film, bundled };
     this.image = await picture(film);
+    this.settings.show(film);
     this.shown = null;
     this.questions.clear();
     this.words.clear();
@@ -163,13 +169,13 @@ class Viewer {
 
   // What is to be computed next, as the page has it now.
   question(text) {
-    return { film: this.film.id, model: byId("model").value, text };
+    return { film: this.film.id, model: byId("model").value, text, resize: this.settings.resize };
   }
 
   // What the shown map is an explanation of; the controls of the page may have moved on since.
   shownQuestion() {
-    const { film, model, text } = this.shown.explanation;
-    return { film, model, text };
+    const { film, model, text, resize } = this.shown.explanation;
+    return { film, model, text, resize };
   }
 
   // -------------------------------------------------------------------------------------------------------- explain

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from matex import Film
 from matex.checks import parse_array, read_bytes
 from matex.errors import InputError, shortened, shown
-from matex.images import MAX_BYTES, MAX_PIXELS
+from matex.images import MAX_BYTES, MAX_PIXELS, Film
 from matex.queries import check_mask
 
 
@@ -22,21 +21,35 @@ def read_mask(path: Path, film: Film) -> NDArray[np.generic]:
     Raises:
         InputError: the file cannot be read, or holds no mask of this film.
     """
+    # Pipes and devices are never opened.
+    return parse_mask(read_bytes(path, "a lung mask", MAX_BYTES), film, shown(str(path)))
+
+
+def parse_mask(data: bytes, film: Film, where: str) -> NDArray[np.generic]:
+    """A lung mask from the content of a file, see `read_mask`.
+
+    Args:
+        data: of an image or .npy file.
+        film: that it is about.
+        where: the file, for the message.
+
+    Raises:
+        InputError: see `read_mask`.
+    """
     try:
-        values = _stored_values(path)
+        values = _stored_values(data)
     except InputError:
         raise
     except Exception as error:  # readers raise nearly every built-in exception on a damaged file
         raise InputError(
-            f"Expected a lung mask as an image or .npy, could not read {shown(str(path))}: {shortened(str(error))}. "
+            f"Expected a lung mask as an image or .npy, could not read {where}: {shortened(str(error))}. "
             "Check the file."
         ) from None
     return check_mask(values, film)
 
 
-def _stored_values(path: Path) -> NDArray[np.generic]:
-    """The numbers of an image or .npy file as they are stored; pipes and devices are never opened."""
-    data = read_bytes(path, "a lung mask", MAX_BYTES)
+def _stored_values(data: bytes) -> NDArray[np.generic]:
+    """The numbers of an image or .npy file as they are stored."""
     if data.startswith(b"\x93NUMPY"):
         return parse_array(data, "a lung mask")
     try:
