@@ -100,3 +100,74 @@ def test_every_published_model_has_a_loader_and_a_licence():
         assert one.name.partition(":")[0] + ":" in prefixes
         assert one.licence
         assert one.hub_id.count("/") == 1
+
+
+# --- the hub's own cache ---------------------------------------------------------------------------------------------
+
+COMMIT = "a" * 40
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache in the layout of huggingface_hub, with the bundled model as somebody/clip; the hub cannot be reached."""
+    place = tmp_path / "hub" / "models--somebody--clip"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(TINY, place / "snapshots" / COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return place / "snapshots" / COMMIT
+
+
+def known_to_the_hub(files):
+    """An HfApi that knows the repository, as online."""
+    entries = [SimpleNamespace(rfilename=file.name, size=file.stat().st_size) for file in files]
+    about = SimpleNamespace(siblings=entries, sha=COMMIT, card_data=None)
+    return lambda: SimpleNamespace(model_info=lambda *_, **__: about)
+
+
+def test_a_cached_hub_id_loads_alike_online_and_offline_and_nothing_is_said(cache, monkeypatch, caplog):
+    offline = matex.load("hf:somebody/clip")
+    assert offline.name == "hf:somebody/clip"
+    alone = matex.load("hf:somebody/clip", cached_only=True)
+    monkeypatch.setattr("huggingface_hub.HfApi", known_to_the_hub(cache.iterdir()))
+    online = matex.load("hf:somebody/clip")
+    assert online.weights_sha256 == offline.weights_sha256 == alone.weights_sha256 == matex.load("tiny").weights_sha256
+    assert caplog.messages == []
+
+
+def test_cached_only_never_asks_the_hub(cache, monkeypatch):
+    def asked(*_, **__):
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("huggingface_hub.HfApi", asked)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert matex.load("hf:somebody/clip", cached_only=True).name == "hf:somebody/clip"
+    with pytest.raises(matex.CheckpointError, match=r"the hub was not asked; nothing is cached"):
+        matex.load("hf:somebody/other", cached_only=True)
+
+
+def test_what_is_not_cached_is_refused_offline_in_one_line(cache):
+    with pytest.raises(matex.CheckpointError, match="HF_HUB_OFFLINE is set, so the hub was not contacted") as refusal:
+        matex.load("hf:somebody/other")
+    assert "\n" not in str(refusal.value)
+    (cache / "model.safetensors").unlink()
+    with pytest.raises(matex.CheckpointError, match=r"got no weights.*download the checkpoint again") as refusal:
+        matex.load("hf:somebody/clip")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["open-clip:hf-hub:somebody/clip", "biovil:somebody/clip"])
+def test_other_families_look_a_hub_id_up_in_the_same_cache(cache, name):
+    """The repository is found and is another family's; nothing is downloaded to find out."""
+    with pytest.raises(matex.CheckpointError, match=r"open_clip_config\.json, found none|one image model") as refusal:
+        matex.load(name)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_tokenizer_given_by_a_hub_id_comes_from_the_cache(cache, tmp_path):
+    folder = Path(shutil.copytree(TINY, tmp_path / "bare"))
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / file).unlink(missing_ok=True)
+    assert any("tokenizer" in line for line in matex.load(f"hf:{folder}").missing)
+    assert not matex.load(f"hf:{folder}", tokenizer="somebody/clip").missing

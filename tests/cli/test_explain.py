@@ -236,3 +236,14 @@ def test_a_hostile_phrase_is_explained_as_text(command):
     page = Path("out/report.html").read_text()
     assert "<script>alert" not in page
     assert json.loads(Path("out/explanation.json").read_text())["text"] == hostile
+
+
+def test_a_resolution_gives_a_finer_grid_and_is_in_the_record(command):
+    arguments = ["-m", "rollout", "--model", "tiny", "--resolution"]
+    code, out, err = command("explain", FILM, PHRASE, *arguments, "168", "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["image"]["grid"] == [21, 21]
+    assert record["provenance"]["model"]["resolution"] == 168
+    assert any("read at 168 x 168 pixels, trained at 112 x 112" in note for note in record["notes"])
+    assert refused(command("explain", FILM, PHRASE, *arguments, "100"), "whole patches of 8 x 8")
