@@ -508,7 +508,8 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
     notes += map_notes(image, tokens)
     if tokens and constant(tokens):
         tokens = tuple(dataclasses.replace(token, score=float("nan")) for token in tokens)
-    computation = Computation(version_of("matex"), model.name, model.weights_sha256, outputs.seconds)
+    known = provenance(model, name, method, subject, outputs.seconds, traced.target)
+    computation = Computation(version_of("matex"), model.name, known["model"]["weights_sha256"], outputs.seconds)
     return Explanation(
         query=query,
         token_ids=subject.phrase.ids,
@@ -525,7 +526,7 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
         notes=tuple(dict.fromkeys(notes)),
         computation=computation,
         provenance={
-            **provenance(model, name, method, subject, outputs.seconds, traced.target),
+            **known,
             "report": {kind: rows[pair] for kind, rows in outputs.reports.items()},
         },
         target=None if outputs.target_grids is None else _target_map(traced, outputs.target_grids[pair]),

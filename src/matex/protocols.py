@@ -257,9 +257,20 @@ def unserved(method: Method | type[Method], tower: Encoder, other: Encoder) -> s
             of = "" if encoder is tower else f" of the {other.modality} side"
             if need in encoder.missing:
                 return f"it needs {NEEDS[need]}{of}, and {encoder.missing[need]}"
-            if not isinstance(encoder, _PROTOCOLS[need]):
+            if not _answers(encoder, _PROTOCOLS[need]):
                 return f"it needs {NEEDS[need]}{of}, which this {encoder.modality} encoder does not have"
     return None
+
+
+_ANSWERS: dict[tuple[type, type], bool] = {}
+
+
+def _answers(encoder: Encoder, protocol: type) -> bool:
+    """Whether an encoder has a protocol, remembered for its class: before Python 3.12 each check reads every member."""
+    key = (type(encoder), protocol)
+    if key not in _ANSWERS:
+        _ANSWERS[key] = isinstance(encoder, protocol)
+    return _ANSWERS[key]
 
 
 def require_objective(name: str, method: Method) -> None:
