@@ -139,7 +139,7 @@ def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatc
     monkeypatch.setattr(queries, "read", lambda image, **options: reads.append(image) or read(image, **options))
     monkeypatch.setattr(type(tiny.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
-    assert len(reads) == 1
+    assert [str(image) for image in reads if not isinstance(image, matex.Film)] == [str(film.path)]
     assert runs == [1]
 
 
