@@ -70,10 +70,10 @@ class Running:
         return answer["result"]
 
 
-def run_viewer(limits: Limits | None = None) -> Iterator[Running]:
+def run_viewer(limits: Limits | None = None, models: Models | None = None) -> Iterator[Running]:
     """Start a viewer on a free port, and stop it afterwards."""
     listener = listen("127.0.0.1", 0)
-    app = create_app(Models({"tiny": lambda: matex.load("tiny")}), TOKEN, limits=limits)
+    app = create_app(models or Models({"tiny": lambda: matex.load("tiny")}), TOKEN, limits=limits)
     server = server_for(app, limits)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

@@ -8,7 +8,8 @@ import pytest
 import matex
 from matex.geometry import Placement
 from matex.render.colormap import PALETTES, ColourScale, table
-from matex.render.film_data import film_data, grid_data
+from matex.render.film_data import film_data, grid_data, map_data
+from matex.render.panel import Layer
 from matex.samples import samples
 from tests.fake_explanation import film as fake_film
 
@@ -87,6 +88,38 @@ def test_a_grid_lies_on_the_film_as_in_python(run, turns, mirrored, resize):
     values = np.array([np.nan if value is None else value for value in found["values"]], dtype=np.float32)
     np.testing.assert_allclose(values.reshape(placement.original), placement.map_to_original(grid), atol=1e-5)
     np.testing.assert_allclose(found["range"], placement.map_range(grid), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*NaN.*")
+def test_a_grid_of_overlapping_patches_lies_on_the_film_as_in_python(run):
+    placement = Placement((64, 100), (128, 200), (0, -4), (128, 204), (10, 10), overlap=(6, 6))
+    grid = np.random.default_rng(3).normal(size=placement.grid).astype(np.float32)
+    layer = Layer("map", "", grid, ColourScale.of(grid))
+    values = run(
+        """const [height, width] = given.placement.original;
+        return Array.from(maps.interpolate(maps.decodeGrid(given.grid), given.placement, width, height),
+          (value) => Number.isNaN(value) ? null : value);""",
+        map_data(layer, placement),
+    )
+    found = np.array([np.nan if value is None else value for value in values], dtype=np.float32)
+    np.testing.assert_allclose(found.reshape(placement.original), placement.map_to_original(grid), atol=1e-5)
+
+
+@pytest.mark.parametrize(("seconds", "place"), [(0.0, 0.0), (0.75, 0.375), (2.5, 1.25)])
+def test_times_and_frequencies_are_read_between_the_marks(browser, viewer, seconds, place):
+    page = browser.new_page()
+    page.goto(f"{viewer.url}static/icon.svg")
+    found = page.evaluate(
+        """async ([seconds, place]) => {
+          const axes = await import("./axes.js");
+          const times = [[0, "0"], [0.25, "0.5"], [1, "2"]], hertz = [[0.9, "100"], [0.5, "1000"], [0.1, "10000"]];
+          return [axes.positionOf(times, seconds), axes.valueOn(times, place), axes.valueOn(hertz, 0.7, true),
+            axes.valueOn(hertz, 1.0, true)];
+        }""",
+        [seconds, place],
+    )
+    np.testing.assert_allclose(found, [place, seconds, 10**2.5, 10**1.75], rtol=1e-9)
+    page.close()
 
 
 def plain(placement):

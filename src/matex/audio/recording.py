@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import math
 from dataclasses import dataclass, replace
@@ -88,10 +89,14 @@ def is_sound_file(path: str | Path) -> bool:
         if not Path(path).is_file():
             return False
         with Path(path).open("rb") as stream:
-            begin = stream.read(12)
+            return begins_as_sound(stream.read(12))
     except (OSError, ValueError):
         return False
-    return begin.startswith(_STARTS) and (begin[:4] not in (b"RIFF", b"RF64") or begin[8:] == b"WAVE")
+
+
+def begins_as_sound(data: bytes) -> bool:
+    """Whether the content of a file begins as WAV, FLAC or OGG files do."""
+    return data.startswith(_STARTS) and (data[:4] not in (b"RIFF", b"RF64") or data[8:12] == b"WAVE")
 
 
 def read_sound(path: str | Path, *, start: float = 0.0, channel: Literal["first", "mean"] = "first") -> Recording:
@@ -106,12 +111,27 @@ def read_sound(path: str | Path, *, start: float = 0.0, channel: Literal["first"
         InputError: no such file, another format, a damaged one, or as `from_samples`.
         MissingExtra: soundfile is not installed.
     """
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the C library beneath it is missing
-        raise MissingExtra("Reading sound needs soundfile: pip install matex[audio]") from error
-    where = shown(str(path))
+    _require_soundfile()  # a missing package is named before a missing file
     data = read_bytes(path, "a sound file (WAV, FLAC, OGG)", MAX_BYTES)
+    return parse_sound(data, Path(path).stem, shown(str(path)), channel).starting_at(start)
+
+
+def parse_sound(data: bytes, name: str, where: str, channel: Literal["first", "mean"] = "first") -> Recording:
+    """A recording from the content of a WAV, FLAC or OGG file (extra `audio`).
+
+    Args:
+        data: of the file.
+        name: of the recording.
+        where: the file, for messages.
+        channel: see `read_sound`.
+
+    Raises:
+        InputError: another format, a damaged file, or as `from_samples`.
+        MissingExtra: soundfile is not installed.
+    """
+    _require_soundfile()
+    import soundfile
+
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             kind, rate, frames, channels = file.format, file.samplerate, file.frames, file.channels
@@ -131,7 +151,19 @@ def read_sound(path: str | Path, *, start: float = 0.0, channel: Literal["first"
     if len(samples) < frames:
         raise InputError(f"Expected {frames} samples as the header says, got {len(samples)}: {where}. Copy it again.")
     digest = hashlib.sha256(data).hexdigest()
-    return _recording(samples, rate, channel, Path(path).stem, digest, where).starting_at(start)
+    return _recording(samples, rate, channel, name, digest, where)
+
+
+def _require_soundfile() -> None:
+    """Refuse where the package that reads sounds is missing.
+
+    Raises:
+        MissingExtra: soundfile is not installed.
+    """
+    try:
+        importlib.import_module("soundfile")
+    except (ImportError, OSError) as error:  # OSError: the C library beneath it is missing
+        raise MissingExtra("Reading sound needs soundfile: pip install matex[audio]") from error
 
 
 def from_samples(samples: ArrayLike, rate: int, channel: Literal["first", "mean"] = "first") -> Recording:

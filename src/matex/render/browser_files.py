@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 BROWSER = Path(__file__).parent / "browser"
-MODULES = ("maps.js", "marks.js", "grey.js", "gestures.js", "film.js")
+MODULES = ("maps.js", "axes.js", "marks.js", "grey.js", "gestures.js", "film.js")
 """In the order in which they use each other."""
 
 

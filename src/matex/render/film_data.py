@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.audio.sound import Sound
 from matex.geometry import Box, Placement
 from matex.images import Film
 from matex.priors.atlas import REGIONS
@@ -42,6 +43,7 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
         "sides": None if sides is None else {**sides._asdict(), "legend": sides.legend},
         "places": [] if sides is None else _places(),
         "spacing": None if film.spacing is None else list(film.spacing),
+        "axes": {"seconds": film.seconds, "hertz": film.hertz} if isinstance(film, Sound) else None,
     }
 
 
@@ -82,9 +84,15 @@ def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
 
 
 def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, Any]:
-    """A placement as the component takes it; `cell` where the map's values are those of other areas than patches."""
+    """A placement as the component takes it.
+
+    `cell` where the map's values are those of other areas than patches, `margin` where the model sees a border beyond
+    the cells, (height, width) in model pixels: the outermost values hold there.
+    """
+    margin = (0.0, 0.0)
     if placement.overlap != (0, 0) and shape == placement.grid:  # the cells around the centres of the patches
         (top, left), (down, across) = placement.offset, placement.overlap
+        margin = (down / 2, across / 2)
         placement = dataclasses.replace(
             placement,
             offset=(top + down // 2, left + across // 2),
@@ -93,6 +101,7 @@ def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, A
         )
     fields = dataclasses.asdict(placement)
     del fields["cells"], fields["overlap"]
+    fields["margin"] = margin
     whole = (placement.model[0] // placement.patch[0], placement.model[1] // placement.patch[1])
     return fields if shape in (whole, placement.model) else {**fields, "cell": list(placement.cell(shape))}
 

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.audio.sound import Sound
 from matex.images import Film
 from matex.interaction import Interactions
 from matex.queries import Domain
@@ -84,7 +85,7 @@ class Kept:
         read: as its file states it, before a person set its view or orientation.
         dicom: content of the file where that is DICOM: objects about the film need its header.
         mask: of its lungs, see `matex.explain`.
-        domain: "chest" or "natural".
+        domain: "chest", "natural" or "sound".
     """
 
     film: Film
@@ -96,7 +97,8 @@ class Kept:
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return self.film.pixels.nbytes + len(self.dicom or b"") + (0 if self.mask is None else self.mask.nbytes)
+        sound = self.film.recording.samples.nbytes if isinstance(self.film, Sound) else 0
+        return self.film.pixels.nbytes + len(self.dicom or b"") + (0 if self.mask is None else self.mask.nbytes) + sound
 
     def like(self, other: Kept) -> bool:
         """Whether both are one film read in one way."""

@@ -13,14 +13,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from matex.adapters.model import Model
+from matex.audio.recording import begins_as_sound
+from matex.audio.sound import Sound
 from matex.audits import audit
 from matex.catalog import methods
 from matex.dicom.view_position import VIEWS
 from matex.errors import InputError
-from matex.images import is_dicom
+from matex.images import Film, is_dicom
 from matex.interaction.ways import WAYS
 from matex.mask_files import parse_mask
 from matex.pipeline import check_method, check_phrase
+from matex.queries import Domain
 from matex.render.film_data import palettes
 from matex.results import DISCLAIMER, Explanation
 from matex.serialise import plain, version_of
@@ -64,6 +67,7 @@ class Viewer:
             Route("/api/films/{film}/settings", self.settings, methods=post),
             Route("/api/films/{film}/mask", self.mask, methods=post),
             Route("/api/films/{film}/picture", self.picture, methods=get),
+            Route("/api/films/{film}/sound", self.sound, methods=get),
             Route("/api/read", self.read, methods=post),
             Route("/api/explain", self.explain, methods=post),
             Route("/api/audit", self.audit, methods=post),
@@ -99,6 +103,7 @@ class Viewer:
                 "models": list(self.models.names),
                 "methods": self._methods,
                 "ways": [{"name": name, "slow": name in SLOW_WORDS} for name in WAYS],
+                "reads": list(self.models[model].encoders),
                 "refusals": await self._answer("methods of the model", lambda: self.models.refusals(model)),
                 "films": [
                     {"name": name, "phrase": sample.demo_phrase, "view": sample.view, "normal": sample.normal}
@@ -130,6 +135,10 @@ class Viewer:
     async def upload(self, request: Request) -> Response:
         name = unquote(request.headers.get("x-file-name", ""))[:400]
         data = await read_body(request, self.limits.upload, self.limits.body_seconds)
+        if begins_as_sound(data):
+            model = self.models[request.headers.get("x-model", self.models.names[0])]
+            sound = await self._answer("reading the sound", lambda: uploads.read_sound_upload(data, name, model))
+            return self._described(Kept(sound, sound, domain="sound"))
         film = await self._answer("reading the film", lambda: uploads.read_upload(data, name, self.limits))
         return self._described(Kept(film, film, data if is_dicom(data) else None))
 
@@ -167,6 +176,13 @@ class Viewer:
         content = await self._answer("drawing the film", lambda: uploads.picture(film))
         return Response(content, media_type="image/png")
 
+    async def sound(self, request: Request) -> Response:
+        film = self.memory.films[request.path_params["film"]].film
+        if not isinstance(film, Sound):
+            raise Refused(404, "Not found.")
+        content = await self._answer("reading the sound", lambda: uploads.playback(film))
+        return Response(content, media_type="audio/wav")
+
     # ------------------------------------------------------------------------------------------------- what is computed
 
     async def read(self, request: Request) -> Response:
@@ -180,7 +196,7 @@ class Viewer:
         check_method(method)
 
         def compute() -> dict[str, Any]:
-            found, attention = work.explain(self.models[name], question, method, parameters)
+            found, attention = work.explain(self._model(name, question.film), question, method, parameters)
             explained = Explained(film, name, found, attention)
             return explanation_data(self.memory.explanations.add(explained), explained)
 
@@ -189,6 +205,10 @@ class Viewer:
     async def audit(self, request: Request) -> Response:
         explained = self.memory.explanations[(await self._json(request)).text("explanation", 100)]
         found = explained.explanation
+        if isinstance(found.film, Sound):
+            raise InputError(
+                "Expected an explanation of a film for the audit, got one of a sound. Its checks are of films."
+            )
 
         def compute() -> dict[str, Any]:
             query = found.query
@@ -213,7 +233,7 @@ class Viewer:
         method = fields.text("method", 100, "second-order")
 
         def compute() -> dict[str, Any]:
-            found = work.word_maps(self.models[name], question, method)
+            found = work.word_maps(self._model(name, question.film), question, method)
             return words_data(self.memory.interactions.add(found), found)
 
         return self._started(f"words by {method}: {question.text}", compute, self._lane(method))
@@ -226,21 +246,25 @@ class Viewer:
 
     async def yardstick(self, request: Request) -> Response:
         _, name, question = self._question(await self._json(request))
-        found = await self._answer("scoring", lambda: work.yardstick(self._model(name), question))
+        found = await self._answer("scoring", lambda: work.yardstick(self._model(name, question.film), question))
         return JSONResponse([one._asdict() for one in found])
 
     async def scores(self, request: Request) -> Response:
         fields = await self._json(request)
         _, name, question = self._question(fields)
         phrases = fields.texts("phrases", self.limits.phrases, self.limits.phrase)
-        found = await self._answer("scoring", lambda: work.scores(self._model(name), question, phrases))
+        found = await self._answer("scoring", lambda: work.scores(self._model(name, question.film), question, phrases))
         return JSONResponse(found)
 
     async def cover(self, request: Request) -> Response:
         fields = await self._json(request)
         _, name, question = self._question(fields)
         boxes = fields.boxes("boxes", 16)
-        before, after = await self._answer("scoring", lambda: work.covered(self._model(name), question, boxes))
+        if isinstance(question.film, Sound):
+            raise InputError("Expected a film to cover a part of, got a sound.")
+        before, after = await self._answer(
+            "scoring", lambda: work.covered(self._model(name, question.film), question, boxes)
+        )
         return JSONResponse({"before": before, "after": after})
 
     async def agreement(self, request: Request) -> Response:
@@ -294,7 +318,7 @@ class Viewer:
         check_phrase(text)
         resize: Any = fields.one_of("resize", RESIZES, "model")
         kept = self.memory.films[film]
-        return film, name, work.Question(kept.film, text, resize, kept.domain, kept.mask)
+        return film, name, work.Question(kept.film, text, resize, _stated(kept.domain), kept.mask)
 
     def _explanations(self, fields: Fields) -> list[Explanation]:
         """The explanations that a request names, at least one."""
@@ -308,8 +332,10 @@ class Viewer:
         slow = {one["name"] for one in self._methods if one["slow"]} | SLOW_WORDS
         return "slow" if method in slow else "fast"
 
-    def _model(self, name: str) -> Model:
-        return self.models[name]
+    def _model(self, name: str, film: Film) -> Model:
+        """A model with the pair of encoders that reads this film, or this sound."""
+        model = self.models[name]
+        return model.between("audio", "text") if isinstance(film, Sound) else model
 
     def _job(self, request: Request) -> Job:
         try:
@@ -348,6 +374,11 @@ def explained_error(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return 507, "Not enough memory for this computation."
     return 500, "The computation failed."
+
+
+def _stated(domain: Domain) -> Domain:
+    """The domain as a caller states it: that of sounds follows from what they are."""
+    return "chest" if domain == "sound" else domain
 
 
 def _attachment(made: downloads.Download) -> Response:

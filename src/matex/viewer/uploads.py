@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+import wave
 from typing import Any
 
 from PIL import Image
 
+from matex.adapters.model import Model
+from matex.audio.recording import parse_sound
+from matex.audio.sound import Sound
 from matex.errors import InputError
 from matex.images import READ_SIDE, Film, read, read_bytes
+from matex.queries import read_as
 from matex.render.film_data import film_data
 from matex.render.overlay import fit
 from matex.samples import Sample, samples
@@ -33,6 +38,33 @@ def read_upload(data: bytes, name: str, limits: Limits) -> Film:
             f"Expected at most {limits.pixels // 1_000_000} megapixels, got {width} x {height}. Scale it down."
         )
     return film
+
+
+def read_sound_upload(data: bytes, name: str, model: Model) -> Sound:
+    """The sound in an uploaded file, as a model hears it.
+
+    Raises:
+        InputError: no sound, or a damaged one.
+        UnsupportedModel: a model without an encoder of sounds.
+        MissingExtra: soundfile is not installed.
+    """
+    recording = parse_sound(data, _label(name).rpartition(".")[0] or "sound", "the file")
+    sound = read_as(model.between("audio", "text"), recording, "audio")
+    assert isinstance(sound, Sound)
+    return sound
+
+
+def playback(sound: Sound) -> bytes:
+    """The part of a recording that the spectrogram begins with, as WAV of 16 bits for the browser."""
+    recording = sound.recording
+    samples = recording.part(recording.seconds - recording.start, recording.rate)
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(recording.rate)
+        file.writeframes((samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+    return stream.getvalue()
 
 
 def bundled() -> dict[str, Sample]:
@@ -59,7 +91,7 @@ def described(key: str, kept: Kept) -> dict[str, Any]:
         "notes": list(kept.film.notes),
         "mask": kept.mask is not None,
         "domain": kept.domain,
-        "set": kept.film is not kept.read or kept.mask is not None or kept.domain != "chest",
+        "set": kept.film is not kept.read or kept.mask is not None or kept.domain == "natural",
         **film_data(kept.film, kept.domain),
     }
 

@@ -1,5 +1,6 @@
 // The film component: a film and its map on canvases, with zoom, pan, window and level, and values under the cursor.
 // The viewer, the reports and notebooks share it.
+import { valueOn } from "./axes.js";
 import { Gestures, clamp } from "./gestures.js";
 import { GreyPicture } from "./grey.js";
 import { Scale, colourTable, paint, palette, placeName, valueAt } from "./maps.js";
@@ -31,6 +32,7 @@ export class FilmView {
     this.outline = null; // segments in fractions, drawn dashed
     this.boxes = []; // [x0, y0, x1, y1] in fractions
     this.point = null; // reading point, fractions
+    this.playhead = null; // the moment of a sound that is heard, fraction of the width
     this.tool = "pan";
     this.dirty = new Set();
     this.onbox = null; // called with a box that was drawn
@@ -70,6 +72,12 @@ export class FilmView {
 
   setOutline(outline) {
     this.outline = outline;
+    this.draw("marks");
+  }
+
+  setPlayhead(place) {
+    if (place === this.playhead) return;
+    this.playhead = place;
     this.draw("marks");
   }
 
@@ -209,10 +217,19 @@ export class FilmView {
       else if (scale.constant) parts.push("constant map");
       else parts.push(`map ${scale.format(value)} (${Math.round(100 * scale.strength(value))} % of its strongest)`);
     }
-    const [column, row] = [Math.floor(x * this.film.width), Math.floor(y * this.film.height)];
-    parts.push(`x ${column}, y ${row}`);
+    parts.push(this.where(x, y));
     if (this.options.grey) parts.push(`grey ${this.picture.at(x, y)}`);
     return parts.filter(Boolean).join(" · ");
+  }
+
+  // A point in pixels of the film, or in seconds and Hz.
+  where(x, y) {
+    const { axes, width, height } = this.film;
+    if (!axes) return `x ${Math.floor(x * width)}, y ${Math.floor(y * height)}`;
+    const parts = [];
+    if (axes.seconds.length > 1) parts.push(`${valueOn(axes.seconds, x).toFixed(2)} s`);
+    if (axes.hertz.length > 1) parts.push(`≈ ${Number(valueOn(axes.hertz, y, true).toPrecision(2))} Hz`);
+    return parts.join(", ");
   }
 
   // -------------------------------------------------------------------------------------------------------- drawing

@@ -88,13 +88,14 @@ export function toStandard(film, x, y) {
 }
 
 // Cells of one axis of the grid at `count` points from `start` to `end`, fractions of the film.
-function axis(count, start, end, backward, resized, offset, cell, cells) {
+function axis(count, start, end, backward, resized, offset, cell, cells, margin) {
   const below = new Int32Array(count), share = new Float64Array(count), state = new Uint8Array(count);
   for (let i = 0; i < count; i++) {
     const along = start + ((i + 0.5) / count) * (end - start);
     if (along < 0 || along > 1) continue; // state 0: not on the film
-    const position = ((backward ? 1 - along : along) * resized - offset) / cell;
-    if (position < 0 || position >= cells) { state[i] = 1; continue; } // on the film, not seen by the model
+    const seen = (backward ? 1 - along : along) * resized - offset;
+    if (seen < -margin || seen >= cells * cell + margin) { state[i] = 1; continue; } // on the film, not seen by the model
+    const position = seen / cell;
     below[i] = Math.min(Math.max(Math.floor(position - 0.5), 0), cells - 1);
     share[i] = below[i] + 1 < cells ? Math.min(Math.max(position - 0.5 - below[i], 0), 1) : 0;
     state[i] = 2;
@@ -104,12 +105,12 @@ function axis(count, start, end, backward, resized, offset, cell, cells) {
 
 // How a grid lies on the film: for a window of the film (fractions) and a number of points per axis.
 function axes(grid, placement, width, height, window) {
-  const { turns, mirrored, resized, offset, model, patch } = placement;
+  const { turns, mirrored, resized, offset, model, patch, margin = [0, 0] } = placement;
   const patches = grid.rows === Math.floor(model[0] / patch[0]) && grid.columns === Math.floor(model[1] / patch[1]);
   const cell = placement.cell ?? (patches ? patch : [1, 1]);
   const along = (count, start, end, backward, dimension) =>
     axis(count, start, end, backward, resized[dimension], offset[dimension], cell[dimension],
-      dimension ? grid.columns : grid.rows);
+      dimension ? grid.columns : grid.rows, margin[dimension]);
   const [x0, y0, x1, y1] = window;
   if (turns % 2 === 0) {
     return {

@@ -16,6 +16,8 @@ export function drawMarks(context, frame, view) {
   for (const one of view.boxes) drawBox(context, frame, film, one, "#5fe3ff");
   context.setLineDash([]);
   if (view.drawn) drawBox(context, frame, film, view.drawn, "#ffffff");
+  if (film.axes) drawAxes(context, frame, film);
+  if (view.playhead !== null) drawPlayhead(context, frame, film, view.playhead);
   if (film.sides) drawSides(context, frame, film);
   if (film.spacing) drawScale(context, frame, film);
   if (view.point && inside(view.point)) drawPoint(context, frame, film, view.point);
@@ -56,6 +58,32 @@ function drawSides(context, frame, film) {
     context.textAlign = align;
     outlined(context, text, x, top, sides.assumed ? "#c3c9d0" : "#ffffff");
   }
+}
+
+// Times along the lower edge and frequencies along the left one.
+function drawAxes(context, frame, film) {
+  const across = film.width * frame.scale, down = film.height * frame.scale;
+  const bottom = Math.min(frame.top + down, frame.height), left = Math.max(frame.left, 0);
+  context.font = "600 12px system-ui, sans-serif";
+  context.textBaseline = "bottom";
+  context.textAlign = "center";
+  for (const [place, label] of film.axes.seconds) {
+    const x = frame.left + place * across;
+    strokeTwice(context, new Path2D(`M${x} ${bottom}V${bottom - 6}`), 1.25);
+    outlined(context, `${label} s`, x, bottom - 8, "#ffffff");
+  }
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  for (const [place, label] of film.axes.hertz) {
+    const y = frame.top + place * down;
+    strokeTwice(context, new Path2D(`M${left} ${y}H${left + 6}`), 1.25);
+    outlined(context, `${label} Hz`, left + 9, y, "#ffffff");
+  }
+}
+
+function drawPlayhead(context, frame, film, place) {
+  const x = frame.left + place * film.width * frame.scale;
+  strokeTwice(context, new Path2D(`M${x} ${frame.top}V${frame.top + film.height * frame.scale}`), 1.5);
 }
 
 function drawScale(context, frame, film) {

@@ -23,14 +23,20 @@ export async function post(path, body) {
   return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-export async function upload(file) {
-  const headers = { "Content-Type": "application/octet-stream", "X-File-Name": encodeURIComponent(file.name).slice(0, 400) };
+// model: that is to hear a sound, whose picture depends on it.
+export async function upload(file, model) {
+  const headers = { "Content-Type": "application/octet-stream", "X-File-Name": encodeURIComponent(file.name).slice(0, 400),
+    "X-Model": model };
   return (await request("api/films", { method: "POST", headers, body: file })).json();
 }
 
 export async function uploadMask(film, file) {
   const headers = { "Content-Type": "application/octet-stream" };
   return (await request(`api/films/${film}/mask`, { method: "POST", headers, body: file })).json();
+}
+
+export function soundAddress(film) {
+  return new URL(`api/films/${film.id}/sound`, BASE).href;
 }
 
 export async function picture(film) {

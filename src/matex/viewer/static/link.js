@@ -59,9 +59,12 @@ export async function restore(viewer, state) {
 async function restoreFilm(viewer, { film }) {
   if (film?.bundled) await viewer.openBundled(film.bundled, false);
   else if (film?.id) await viewer.show(await get(`api/films/${encodeURIComponent(film.id)}`), null);
-  else {
+  else if (viewer.facts.reads.includes("image")) {
     const { films } = viewer.facts;
     await viewer.openBundled((films.find((one) => one.name === FIRST_FILM) ?? films[0]).name);
+    return false;
+  } else {
+    byId("film-name").textContent = "This model hears sounds: open one (WAV, FLAC, OGG).";
     return false;
   }
   return true;

@@ -6,6 +6,7 @@ import { Keep } from "./keep.js";
 import { linkedState, restore } from "./link.js";
 import { ShownMap, drawBar, mapControls } from "./live.js";
 import { explainMentions, listSentences, underline } from "./phrase.js";
+import { Playback } from "./playback.js";
 import { Questions } from "./question.js";
 import { Running } from "./running.js";
 import { FilmSettings } from "./settings.js";
@@ -28,6 +29,7 @@ class Viewer {
     this.words = new Words(this);
     this.keep = new Keep(this);
     this.settings = new FilmSettings(this);
+    this.playback = new Playback(this);
   }
 
   // ---------------------------------------------------------------------------------------------------------- start
@@ -46,6 +48,7 @@ class Viewer {
     this.words.build();
     this.keep.build();
     this.settings.build();
+    this.playback.build();
     this.listen();
   }
 
@@ -100,7 +103,7 @@ class Viewer {
   async openFile(file) {
     if (!file) return;
     if (file.size > this.facts.limits.upload) throw new Error(`Films may have ${this.facts.limits.upload >> 20} MiB at most.`);
-    const film = await upload(file);
+    const film = await upload(file, byId("model").value);
     this.settings.reset();
     await this.show(film, null);
     byId("bundled").value = "";
@@ -114,14 +117,15 @@ class Viewer {
     this.film = { ...film, bundled };
     this.image = await picture(film);
     this.settings.show(film);
+    this.playback.show(film);
     this.shown = null;
     this.questions.clear();
     this.words.clear();
     this.stage.keep(() => false);
     this.addMain();
     const size = `${film.width} x ${film.height}`;
-    byId("film-name").textContent = `Film ${film.name}, ${size}${film.view ? `, ${film.view}` : ""}. ` +
-      `${film.sides?.legend ?? "No patient sides on this film"}.`;
+    byId("film-name").textContent = `${film.axes ? "Sound" : "Film"} ${film.name}, ${size}${film.view ? `, ${film.view}` : ""}. ` +
+      `${film.axes ? "Time runs to the right, frequency upwards" : film.sides?.legend ?? "No patient sides on this film"}.`;
     this.drawResult();
     say(`film ${film.name} loaded`);
   }
@@ -136,7 +140,7 @@ class Viewer {
   }
 
   addMain() {
-    const tile = this.stage.tile("main", this.film, this.image, { label: "film with its map", tools: ["cover", "words"], hint: HINT });
+    const tile = this.stage.tile("main", this.film, this.image, { label: "film with its map", tools: this.film.axes ? ["words"] : ["cover", "words"], hint: HINT });
     tile.view.onbox = (box, tool) => this.guarded(() => (tool === "words" ? this.words.support(box) : this.questions.cover(box)));
     tile.view.setLook(this.look);
     tile.entitle(this.film.name, "no map yet");
