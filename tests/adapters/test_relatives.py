@@ -136,7 +136,10 @@ def test_wrong_files_are_refused_with_the_reason(tmp_path):
     with pytest.raises(matex.CheckpointError, match="special tokens before and behind"):
         matex.load(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
-    for kind, reason in (("groupvit", "groups of patches"), ("align", "EfficientNet"), ("siglip2", "NaFlex")):
+    for kind, reason in (
+        *(("groupvit", "groups of patches"), ("align", "EfficientNet"), ("siglip2", "NaFlex")),
+        ("flava", "third, multimodal encoder"),
+    ):
         (folder / "config.json").write_text(json.dumps({**config, "model_type": kind}))
         with pytest.raises(matex.UnsupportedModel, match=f"{reason}.*from_score"):
             matex.load(f"hf:{folder}")

@@ -117,7 +117,7 @@ def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, o
     if "visual.layer1.0.conv1.weight" in weights:
         raise UnsupportedModel(
             f"Expected a ViT image tower in {shown(source)}, got a ResNet with attention pooling, which is not "
-            "read. Embed with open_clip and explain the scores: matex.from_score."
+            "read. Load it with open_clip and give its two encoders to matex.from_encoders."
         )
     landmarks = (LANDMARK, "visual.positional_embedding", "positional_embedding", "text_projection")
     absent = [n for n in (*landmarks, "token_embedding.weight") if n not in weights]
