@@ -27,6 +27,7 @@ from matex.benchmark.report.load import read_run
 from matex.benchmark.report.measures import Curve, contrast_measures, localisation_measures
 from matex.benchmark.report.paper_tables import paper_table
 from matex.benchmark.report.papers import TABLES
+from matex.benchmark.report.repetitions import Repetitions
 from matex.benchmark.report.section import Measure, count_units, curve_of, stage_of
 from matex.benchmark.report.stats import SectionStats, subgroups
 from matex.benchmark.report.style import Style, heading, style_of
@@ -734,3 +735,22 @@ def test_columns_of_the_predicted_class_are_left_out_of_runs_that_measured_the_t
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     (folder / "run.json").write_text(json.dumps(record | {"format": "matex-benchmark/3"}), encoding="utf-8")
     assert "deletion of the prediction" not in {one.metric for one in read_run(folder).sections[0].measures}
+
+
+def test_means_are_repeated_on_random_subsets_with_their_standard_error(tmp_path):
+    config = small(methods=["matex"], metrics=["energy"])
+    folder = synthetic_run.write(tmp_path / "r", config, synthetic_run.made_up_samples(30), maps=False)
+    section = read_run(folder).sections[0]
+    write_report(folder, repetitions=Repetitions(8, 10))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    total = len(section.samples)
+    assert f"8 random subsets of 10 of the {total} samples" in page
+    values = section.values("matex", measure(section, "energy", "energy"))
+    rng = np.random.default_rng(0)
+    means = [np.nanmean(values[rng.choice(total, 10, replace=False)]) for _ in range(8)]
+    style = style_of(measure(section, "energy", "energy"))
+    assert f"{style.number(np.mean(means))} ± {style.number(np.std(means, ddof=1) / 8**0.5)}" in page
+    write_report(folder, repetitions=Repetitions(8, total))
+    assert "random subsets" not in (folder / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match="repetitions"):
+        Repetitions(1, 10)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -78,14 +78,21 @@ def report(
         list[str] | None,
         typer.Option(metavar="LABEL=FOLDER", help="Where a data set of the run lies, to show its films; repeatable."),
     ] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(help="Also give means over this many random subsets, with their standard error.")
+    ] = None,
+    subset: Annotated[int, typer.Option(help="With --repetitions: samples of each subset.")] = 1000,
 ) -> None:
     """Write the tables and figures of a run, next to the published numbers.
 
     Writes report.html, report.tex and report.csv. Localisation is never reported without its controls.
     """
     from matex.benchmark.report import write_report
+    from matex.benchmark.report.repetitions import Repetitions
 
-    written = write_report(run, out, partial=partial, roots=_roots(data or ()), progress=on_terminal())
+    repeated = None if repetitions is None else Repetitions(repetitions, subset)
+    settings: dict[str, Any] = {"partial": partial, "roots": _roots(data or ()), "repetitions": repeated}
+    written = write_report(run, out, progress=on_terminal(), **settings)
     print(f"Open {written}; the tables are also in report.tex and report.csv. Not for diagnosis.")
 
 

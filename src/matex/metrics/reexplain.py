@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from matex.adapters.model import Encoded, Model
+from matex.adapters.model import Encoded, Model, words
 from matex.attribution import make
 from matex.attribution.shared.batching import batches
 from matex.metrics.metric import Case
+from matex.metrics.similarity import spearman
+from matex.phrases import parse
+from matex.protocols import on_side, unserved
 from matex.queries import raw_maps, trace_inputs
+
+WordScores = tuple[tuple[str, float], ...]
+"""(word, score) in reading order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +76,55 @@ def _in_model_pixels(grids: dict[str, Tensor], cases: Sequence[Case]) -> Maps:
     placement = cases[0].explanation.image.placement
     maps = {name: placement.map_to_model(values.detach().float()) for name, values in grids.items()}
     return Maps(maps.pop(""), maps)
+
+
+def explain_words(
+    model: Model, cases: Sequence[Case], phrases: Sequence[str], batch_size: int = 16
+) -> list[WordScores]:
+    """Word scores of other phrases, or of another model, by the cases' own method.
+
+    Args:
+        model: as the cases', or with other weights.
+        cases: of one method; a case may occur several times.
+        phrases: one for each case.
+        batch_size: pairs run at once.
+
+    Returns:
+        (word, score) in reading order for each phrase; none where the text tower does not serve the method.
+    """
+    method = make(cases[0].explanation.method, cases[0].explanation.parameters)
+    if unserved(method, model.text, model.image) is not None:
+        return [()] * len(cases)
+    on_words = on_side(method, "text")
+
+    def run(start: int, stop: int) -> list[WordScores]:
+        some, texts = [case.explanation for case in cases[start:stop]], phrases[start:stop]
+        encoded = {text: model.encode(text) for text in dict.fromkeys(texts)}
+        trace = trace_inputs(
+            model,
+            torch.stack([case.pixels for case in cases[start:stop]]),
+            model.batch(list(encoded.values())),
+            [(number, list(encoded).index(text)) for number, text in enumerate(texts)],
+            [
+                one.query.context(one.image.placement, parse(text), spans=encoded[text].spans)
+                for one, text in zip(some, texts, strict=True)
+            ],
+            [method],
+            ("text",),
+        ).text
+        scores = cast("list[list[float]]", on_words(trace).detach().to("cpu", torch.float64).tolist())
+        found: list[WordScores] = []
+        for text, row in zip(texts, scores, strict=True):
+            spans = [(a, b, value) for (a, b), value in zip(encoded[text].spans, row, strict=False) if b > a]
+            found.append(words(text, [(a, b) for a, b, _ in spans], [value for *_, value in spans]))
+        return found
+
+    return [one for part in batches(run, len(cases), batch_size) for one in part]
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's correlation of two short vectors; NaN where one is constant or they have fewer than 3 entries."""
+    if len(first) < 3:
+        return float("nan")
+    pair = torch.tensor([first, second], dtype=torch.float64)
+    return float(spearman(pair[:1, None], pair[1:, None]))

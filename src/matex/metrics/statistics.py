@@ -172,6 +172,28 @@ def compare_paired(
     )
 
 
+def repeated_means(values: ArrayLike, subsets: Sequence[NDArray[np.intp]]) -> tuple[float, float]:
+    """Mean over random subsets of the samples, and its standard error over the subsets.
+
+    Args:
+        values: one per sample, NaN where undefined.
+        subsets: numbers of the samples of each.
+
+    Returns:
+        Mean of the subsets' means, and their standard deviation over the square root of how many there are; NaN with
+        fewer than two defined.
+
+    Examples:
+        >>> repeated_means([1.0, 3.0, 5.0], [np.array([0, 1]), np.array([1, 2])])
+        (3.0, 1.0)
+    """
+    found = np.asarray(values, dtype=np.float64)
+    means = [float(np.mean(some)) for subset in subsets if len(some := found[subset][~np.isnan(found[subset])])]
+    if len(means) < 2:
+        return np.nan, np.nan
+    return float(np.mean(means)), float(np.std(means, ddof=1) / len(means) ** 0.5)
+
+
 def check_interval(level: float, resamples: int) -> None:
     """Refuse a confidence level outside (0, 1), such as 95, and fewer than one resample.
 

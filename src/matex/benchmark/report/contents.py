@@ -17,6 +17,7 @@ from matex.benchmark.report.measures import (
 from matex.benchmark.report.panels import Drawing
 from matex.benchmark.report.paper_tables import paper_table
 from matex.benchmark.report.papers import TABLES
+from matex.benchmark.report.repetitions import Repetitions, repetition_table
 from matex.benchmark.report.section import Measure, Run, Section, count_units, stage_of
 from matex.benchmark.report.stats import SectionStats, subgroups
 from matex.benchmark.report.style import heading
@@ -51,10 +52,12 @@ class SectionReport:
     Args:
         run: that the section belongs to.
         section: to report.
+        repetitions: random subsets of the samples to repeat the means on; None for none.
     """
 
-    def __init__(self, run: Run, section: Section) -> None:
+    def __init__(self, run: Run, section: Section, repetitions: Repetitions | None = None) -> None:
         self.run = run
+        self.repetitions = repetitions
         self.section = section
         self.stats = SectionStats(section)
         self.title = f"{section.model} on {section.dataset}"
@@ -90,6 +93,7 @@ class SectionReport:
             self._localisation(),
             self._contrast(),
             *self._papers(),
+            self._repeated(),
             self._curves(),
             self._sanity(),
             self._other(),
@@ -188,6 +192,14 @@ class SectionReport:
             if absent:
                 lead += f" This run measured nothing of {', '.join(absent)}."
             yield Block(f"{self.key}-papers", "As in the papers", tables, (), lead)
+
+    def _repeated(self) -> Block | None:
+        if self.repetitions is None:
+            return None
+        key = f"{self.key}-repetitions"
+        measures = [*self.localisation, *self.contrast, *self.plain]
+        table = repetition_table(self.stats, measures, self.repetitions, f"{key}-subsets")
+        return None if table is None else Block(key, "Repetitions", (self._export(table),))
 
     def _curves(self) -> Block | None:
         groups: dict[tuple[str, str], list[Curve]] = {}

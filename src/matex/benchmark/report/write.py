@@ -18,6 +18,7 @@ from matex.benchmark.report.html import page
 from matex.benchmark.report.latex_csv import as_csv, as_latex
 from matex.benchmark.report.load import read_run
 from matex.benchmark.report.models import models_part
+from matex.benchmark.report.repetitions import Repetitions
 from matex.errors import InputError, shortened, shown
 from matex.files import writing
 
@@ -30,6 +31,7 @@ def write_report(
     *,
     partial: bool = False,
     roots: Mapping[str, Path] | None = None,
+    repetitions: Repetitions | None = None,
     progress: bool = False,
 ) -> Path:
     """Write report.html, report.tex and report.csv about a run.
@@ -39,6 +41,7 @@ def write_report(
         out: folder to write to; the run's own when None.
         partial: report what there is of a run that was stopped or whose shards were not merged.
         roots: folders of data sets by their labels, to show films; a run does not record where its data lie.
+        repetitions: random subsets of the samples for a further table, as CA-M2IB repeats its metrics.
         progress: show a bar.
 
     Returns:
@@ -49,7 +52,7 @@ def write_report(
         ImportError: a package of the extras `benchmark` or `plots` is missing.
     """
     try:
-        return _write_report(folder, out, partial, roots or {}, progress)
+        return _write_report(folder, out, partial, roots or {}, repetitions, progress)
     except _DAMAGE as error:
         if type(error).__module__.startswith("matex."):
             raise
@@ -64,12 +67,17 @@ _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, 
 
 
 def _write_report(
-    folder: str | Path, out: str | Path | None, partial: bool, roots: Mapping[str, Path], progress: bool
+    folder: str | Path,
+    out: str | Path | None,
+    partial: bool,
+    roots: Mapping[str, Path],
+    repetitions: Repetitions | None,
+    progress: bool,
 ) -> Path:
     run = read_run(folder, partial)
     target = Path(out) if out is not None else run.store.path
     title = f"Benchmark {run.store.path.resolve().name}"
-    built = [SectionReport(run, section) for section in run.sections]
+    built = [SectionReport(run, section, repetitions) for section in run.sections]
     films = CaseFilms(run, roots, {(one.section.dataset, one.section.model): one.shown_samples() for one in built})
     parts = [one.part(films) for one in tqdm(built, desc="report", disable=not progress)]
     tables = [(one.title, one.tables) for one in built]
