@@ -111,11 +111,19 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
+@pytest.fixture(scope="session")
+def shared_context(browser) -> Iterator[Any]:
+    """One context for pages without options of their own: the viewer stores nothing in the browser."""
+    context = browser.new_context(accept_downloads=True)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(browser) -> Iterator[Any]:
+def open_page(browser, shared_context) -> Iterator[Any]:
     """Open pages; afterwards, no page may have asked another host or met an error."""
     faults: list[str] = []
-    contexts: list[Any] = []
+    opened_here: list[Any] = []  # pages, and contexts of pages with options
 
     def note(request: Any) -> None:
         if request.url.split(":", 1)[0] not in ("data", "blob") and urlsplit(request.url).hostname not in LOCAL:
@@ -126,9 +134,10 @@ def open_page(browser) -> Iterator[Any]:
             faults.append(message.text)
 
     def opened(address: str, width: int = 1600, height: int = 1000, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
-        contexts.append(context)
+        context = browser.new_context(**options) if options else shared_context
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        opened_here.append(context if options else page)
         page.set_default_timeout(20_000)
         page.on("request", note)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -137,8 +146,8 @@ def open_page(browser) -> Iterator[Any]:
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for one in opened_here:
+        one.close()
     assert faults == []
 
 

@@ -344,7 +344,7 @@ def hold_results(page, count):
     def release():
         for route in held:
             route.continue_()
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(500)
 
     return held, release
 

@@ -96,8 +96,7 @@ class Viewer {
     await this.show(film, name);
     byId("bundled").value = name;
     byId("phrase").value = this.facts.films.find((one) => one.name === name).phrase;
-    await this.read();
-    if (explain) await this.explain();
+    await (explain ? this.explain() : this.read());
   }
 
   async openFile(file) {
