@@ -9,6 +9,7 @@ Different inputs of a batch are independent of each other, so that one backward 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import torch
@@ -174,7 +175,7 @@ class Gradients:
         if forward.entry is not None:
             self._input = gradients[-1]
 
-    @property
+    @cached_property
     def _backward_pass(self) -> Tensor:
         """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
         return (self._item[:, None] == self._item).tril(-1).sum(-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -33,7 +34,7 @@ class TokenAxis:
     content: Tensor
     grid: Size | None = None
 
-    @property
+    @cached_property  # every block of an encoder asks
     def padded(self) -> bool:
         """Whether any token of the batch is padding."""
         return not bool(self.valid.all())
