@@ -325,9 +325,12 @@ class _Stream:
 
     def modality(self, given: Any) -> Modality:
         """Of a pair's image; what is no sound, or no pair, counts as an image, whose reading refuses it."""
-        sounds = "audio" in self.model.encoders and self.model.sides[1] == "text"
-        paired = isinstance(given, tuple | list) and len(given) > 0
-        return modality_of(given[0]) if sounds and paired else "image"
+        if "audio" not in self.model.encoders or self.model.sides[1] != "text":
+            return "image"
+        try:
+            return modality_of(_pair(given).image)
+        except InputError:
+            return "image"
 
     def _model_of(self, modality: Modality) -> Model:
         """The model as a pair of encoders of this modality and text.
