@@ -19,7 +19,8 @@ from tests.reference.embedding_space import image_gradients
 from tests.reference.gradcam import gradcam
 
 ROWS, COLUMNS, PATCH = 3, 5, 7
-OWN_SHAPE = ("attention-flow", "ca-m2ib", "gradient-shap", "guided-backprop", "matex-paper")  # share the code of others
+# These share the code of others.
+OWN_SHAPE = ("attention-flow", "ca-m2ib", "gradient-shap", "guided-backprop", "matex-paper", "mmel-paper")
 
 
 def with_positions(module):
