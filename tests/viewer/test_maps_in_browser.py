@@ -113,7 +113,7 @@ def test_times_and_frequencies_are_read_between_the_marks(browser, viewer, secon
         """async ([seconds, place]) => {
           const axes = await import("./axes.js");
           const times = [[0, "0"], [0.25, "0.5"], [1, "2"]], hertz = [[0.9, "100"], [0.5, "1000"], [0.1, "10000"]];
-          return [axes.positionOf(times, seconds), axes.valueOn(times, place), axes.valueOn(hertz, 0.7, true),
+          return [axes.placeOf(times, seconds), axes.valueOn(times, place), axes.valueOn(hertz, 0.7, true),
             axes.valueOn(hertz, 1.0, true)];
         }""",
         [seconds, place],

@@ -9,7 +9,7 @@ export function valueOn(marks, position, logarithmic = false) {
 }
 
 // The position of a time.
-export function positionOf(marks, seconds) {
+export function placeOf(marks, seconds) {
   const values = marks.map(([, label]) => Number(label));
   const [below, above] = nearest(values, seconds);
   return line(seconds, values[below], values[above], marks[below][0], marks[above][0]);

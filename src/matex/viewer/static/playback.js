@@ -1,7 +1,7 @@
 // A sound in the film's place: its playback, and the moment that is heard on the spectrogram.
 import { soundAddress } from "./api.js";
 import { byId } from "./dom.js";
-import { positionOf } from "./axes.js";
+import { placeOf } from "./axes.js";
 
 export class Playback {
   constructor(viewer) {
@@ -12,7 +12,7 @@ export class Playback {
     const player = byId("player");
     const follow = () => {
       const { viewer } = this, { film } = viewer;
-      const heard = film?.axes && !player.paused ? positionOf(film.axes.seconds, player.currentTime) : null;
+      const heard = film?.axes && !player.paused ? placeOf(film.axes.seconds, player.currentTime) : null;
       for (const tile of viewer.stage.tiles) tile.view.setPlayhead(heard);
       if (heard !== null) requestAnimationFrame(follow);
     };
