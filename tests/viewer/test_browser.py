@@ -269,7 +269,7 @@ def test_view_orientation_preprocessing_and_mask_are_set_on_the_page(page, tmp_p
     page.wait_for_selector("#words .word")
     assert view(page, "film.mirrored")
     page.select_option("#film-mirrored", "")
-    page.wait_for_selector("#words .word")
+    until(page, "document.getElementById('film-name').textContent.includes('R? and L?')")
     until(page, "document.querySelector('.tile').filmView.map !== null")
     assert view(page, "map.range") == before
     with page.expect_request("**/api/explain") as request:

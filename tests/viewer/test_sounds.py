@@ -11,6 +11,7 @@ from matex.audio.recording import parse_sound
 from matex.viewer.models import Models
 from tests.adapters.sounding import RATE, chirp, small_model
 from tests.viewer.conftest import run_viewer
+from tests.viewer.test_browser import until
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -72,8 +73,8 @@ def test_a_person_opens_a_sound_reads_and_hears_it(open_page, hearing, content, 
     page.select_option("#method", "grad-eclip")
     page.fill("#phrase", "a rising tone")
     page.set_input_files("#file", path)
+    until(page, "document.getElementById('film-name').textContent.startsWith('Sound chirp')")
     page.wait_for_selector("#words .word")
-    assert page.locator("#film-name").inner_text().startswith("Sound chirp")
     assert page.locator("#player").is_visible()
     assert page.locator("#audit").is_hidden()
     assert page.locator("#film-card").is_hidden()
@@ -81,6 +82,7 @@ def test_a_person_opens_a_sound_reads_and_hears_it(open_page, hearing, content, 
     readout = page.locator("[data-key=main] .film-readout").inner_text()
     assert " s, ≈ " in readout
     assert "Hz" in readout
+    until(page, "document.getElementById('player').readyState > 0")
     assert page.evaluate("document.getElementById('player').duration") == pytest.approx(2, abs=0.01)
     page.select_option("#bundled", "normal-1")
     page.wait_for_selector("#player", state="hidden")
