@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import get_args
 
 from matex.simulation.training.families import Name
-from matex.simulation.training.train import Recipe, Supervision, train
+from matex.simulation.training.recipe import Recipe, Supervision
+from matex.simulation.training.train import train
 
 
 def main(arguments: list[str]) -> None:
@@ -31,7 +32,10 @@ def _train(arguments: list[str]) -> None:
     length.add_argument("--steps", type=int, help="length of the schedule in steps instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that simulate films")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--small", type=float, default=Recipe.small, help="share of the schedule at 64 px")
+    parser.add_argument("--batch", type=int, default=Recipe.batch, help="films per step")
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
     parser.add_argument("--fresh", type=int, default=Recipe.fresh, help="most new simulated films per step")
     work = Path(tempfile.gettempdir()) / "matex-training"
@@ -46,8 +50,19 @@ def _train(arguments: list[str]) -> None:
     parser.add_argument("--frozen-text", type=float, default=Recipe.frozen_text, help=frozen)
     given = parser.parse_args(arguments)
     fields = ("seed", "minutes", "steps", "rate", "small", "keep", "fresh", "family", "supervision", "frozen_text")
-    recipe = Recipe(**{name: getattr(given, name) for name in fields})
-    train(given.data, given.out, recipe, given.work, given.resume, given.start, given.text_from, given.threads)
+    recipe = Recipe(**{name: getattr(given, name) for name in fields}).with_batch(given.batch)
+    train(
+        given.data,
+        given.out,
+        recipe,
+        given.work,
+        given.resume,
+        given.start,
+        given.text_from,
+        given.threads,
+        given.workers,
+        given.device,
+    )
 
 
 def _evaluate(verb: str, arguments: list[str]) -> None:

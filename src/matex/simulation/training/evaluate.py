@@ -66,7 +66,7 @@ class TrainedModel:
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Unit embeddings [text, dim]."""
-        return self.family.texts(self.model, self.tokenizer, texts)
+        return self.family.texts(self.model, self.family.tokens(self.tokenizer, texts))
 
 
 def auc(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -60,7 +60,11 @@ class Family(Protocol):
         """Unit embeddings of films [batch, joint], and the pooled vector before the projection [batch, width]."""
         ...
 
-    def texts(self, model: Any, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
+    def tokens(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Input of the text tower, each [text, position]."""
+        ...
+
+    def texts(self, model: Any, tokens: Mapping[str, Tensor]) -> Tensor:
         """Unit embeddings [text, joint]."""
         ...
 
@@ -118,9 +122,12 @@ class Clip:
         joint = F.normalize(model.visual_projection(output.pooler_output).float(), dim=-1)
         return joint, output.last_hidden_state[:, 0]
 
-    def texts(self, model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
+    def tokens(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[str, Tensor]:
         tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
-        pooled = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
+        return {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
+
+    def texts(self, model: CLIPModel, tokens: Mapping[str, Tensor]) -> Tensor:
+        pooled = model.text_model(**tokens).pooler_output
         return F.normalize(model.text_projection(pooled).float(), dim=-1)
 
     def losses(
@@ -129,7 +136,7 @@ class Clip:
         similarity = model.logit_scale.exp() * image @ text.T
         return {
             "image": objective.contrastive(similarity, truth, weights),
-            "text": objective.contrastive(similarity.T, truth.T, torch.ones(len(image))),
+            "text": objective.contrastive(similarity.T, truth.T, similarity.new_ones(len(image))),
         }
 
     def clamp(self, model: CLIPModel) -> None:
@@ -169,11 +176,14 @@ class Siglip:
         pooled = model.vision_model(pixels, interpolate_pos_encoding=pixels.shape[-1] != SIZE).pooler_output
         return F.normalize(pooled.float(), dim=-1), pooled
 
-    def texts(self, model: SiglipModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
+    def tokens(self, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[str, Tensor]:
         tokens = tokenizer(
             list(texts), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
         )
-        return F.normalize(model.text_model(tokens.input_ids).pooler_output.float(), dim=-1)
+        return {"input_ids": tokens.input_ids}
+
+    def texts(self, model: SiglipModel, tokens: Mapping[str, Tensor]) -> Tensor:
+        return F.normalize(model.text_model(**tokens).pooler_output.float(), dim=-1)
 
     def losses(
         self, model: SiglipModel, image: Tensor, text: Tensor, truth: Tensor, weights: Tensor

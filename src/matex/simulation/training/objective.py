@@ -120,8 +120,12 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 
 
 def balanced(logits: Tensor, target: Tensor, weight: float) -> Tensor:
-    """Binary cross-entropy in which ones count `weight` times as much as zeros."""
-    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=logits.new_tensor(weight))
+    """Binary cross-entropy in which ones count `weight` times as much as zeros; NaN in the target does not count."""
+    known = ~torch.isnan(target)
+    loss = F.binary_cross_entropy_with_logits(
+        logits, torch.nan_to_num(target), pos_weight=logits.new_full((), weight), reduction="none"
+    )
+    return _mean(loss, known)
 
 
 def named(similarity: Tensor, coverage: Tensor, meant: Tensor) -> Tensor:

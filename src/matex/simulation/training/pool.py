@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Full
@@ -107,6 +108,12 @@ def read_real(data: Path, split: str) -> dict[tuple[str, bool], list[TrainingFil
     return films
 
 
+def normal_films(normals: Sequence[np.ndarray]) -> list[TrainingFilm]:
+    """Normal films as they are, without findings."""
+    blank = np.zeros((SLOTS, MASK, MASK), np.uint8)
+    return [TrainingFilm(squash(one), (), True, blank) for one in normals]
+
+
 def from_simulated(film: SimulatedFilm) -> TrainingFilm:
     """A simulated film at the model's size, its masks as coverage."""
     coverage = np.zeros((SLOTS, MASK, MASK), np.uint8)
@@ -167,21 +174,26 @@ def random_film(backgrounds: Backgrounds, progress: float, rng: np.random.Genera
 
 
 class Simulator:
-    """A process that simulates films from the normals ahead of the trainer; use as a context manager."""
+    """Processes that simulate films from the normals ahead of the trainer; use as a context manager."""
 
-    def __init__(self, normals: Sequence[np.ndarray], seed: int, ahead: int = 512) -> None:
+    def __init__(self, normals: Sequence[np.ndarray], seed: int, processes: int = 1, ahead: int = 512) -> None:
         context = multiprocessing.get_context("fork")
         self._queue: Any = context.Queue(maxsize=ahead)
         self.progress: Any = context.Value("d", 0.0)
-        self._process = context.Process(target=_produce, args=(normals, seed, self._queue, self.progress), daemon=True)
+        self._processes = [
+            context.Process(target=_produce, args=(normals, [seed, 1, number], self._queue, self.progress), daemon=True)
+            for number in range(processes)
+        ]
 
     def __enter__(self) -> Simulator:
-        self._process.start()
+        for process in self._processes:
+            process.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.join()
+        for process in self._processes:
+            process.terminate()
+            process.join()
 
     def films(self) -> Iterator[TrainingFilm]:
         while True:
@@ -192,19 +204,40 @@ class Simulator:
         return int(self._queue.qsize())
 
 
-def _produce(normals: Sequence[np.ndarray], seed: int, queue: Any, progress: Any) -> None:
-    os.nice(15)  # the trainer needs both cores more
-    rng = np.random.default_rng([seed, 1])
-    backgrounds = Backgrounds(normals)
-    parent = multiprocessing.parent_process()
-    while parent is None or parent.is_alive():  # a trainer that was killed cannot end this process
-        try:
-            film = random_film(backgrounds, progress.value, rng)
-        except ValueError:  # this film has no room for the finding
-            continue
-        while parent is None or parent.is_alive():
+class SimulatorHere:
+    """Simulates films in this process, each when it is taken."""
+
+    def __init__(self, normals: Sequence[np.ndarray], seed: Sequence[int], progress: Any) -> None:
+        self._backgrounds = Backgrounds(normals)
+        self._rng = np.random.default_rng(seed)
+        self._progress = progress
+
+    def films(self) -> Iterator[TrainingFilm]:
+        while True:
             try:
-                queue.put(film, timeout=5)
+                yield random_film(self._backgrounds, self._progress.value, self._rng)
+            except ValueError:  # this film has no room for the finding
+                continue
+
+    def ready(self) -> int:
+        """Films that can be taken: as many as are wanted."""
+        return sys.maxsize
+
+
+def _produce(normals: Sequence[np.ndarray], seed: Sequence[int], queue: Any, progress: Any) -> None:
+    os.nice(15)  # the trainer needs the processor more
+    put_all(SimulatorHere(normals, seed, progress).films(), queue)
+
+
+def put_all(items: Iterable[object], queue: Any) -> None:
+    """Put items into a queue for as long as the process that started this one lives; one killed cannot end it."""
+    parent = multiprocessing.parent_process()
+    for item in items:
+        while True:
+            if parent is not None and not parent.is_alive():
+                return
+            try:
+                queue.put(item, timeout=5)
                 break
             except Full:
                 continue

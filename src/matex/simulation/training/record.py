@@ -83,7 +83,7 @@ Not for diagnosis. {record["summary"][0].upper()}{record["summary"][1:]}.
 
 - Data: {"; ".join(record["data"].values())}. Nothing of the val splits and nothing of the films with boxes.
 - Command: `{record["command"]}`
-- Seed {record["seed"]}, {record["steps"]} steps, {record["minutes"]:.0f} minutes on two processor cores.
+- Seed {record["seed"]}, {record["steps"]} steps, {record["minutes"]:.0f} minutes.
 {"".join(f"- {note}{chr(10)}" for note in record["notes"])}- sha256 of model.safetensors: `{record["weights_sha256"]}`
 
 ## Numbers
