@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -32,6 +33,7 @@ from matex.simulation.training.pool import read_grey
 ADAPTERS = Path(matex.adapters.__path__[0])
 BUNDLED = ("tiny", "tiny-plain")
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+SIGLIP = Path(__file__).parent.parent / "benchmarks" / "models" / "tiny-siglip"
 
 
 @pytest.fixture(scope="module", params=BUNDLED)
@@ -121,6 +123,16 @@ def test_no_loss_of_the_plain_model_knew_a_place():
     assert not {"local", "patches", "guide", "patch", "kind"} & {name for row in record["curves"] for name in row}
 
 
+def test_the_siglip_of_the_benchmarks_is_the_recorded_one_and_finds_the_phrase_of_a_simulated_film(films):
+    record = json.loads((SIGLIP / "training.json").read_text())
+    assert hashlib.sha256((SIGLIP / "model.safetensors").read_bytes()).hexdigest() == record["weights_sha256"]
+    assert record["recipe"]["supervision"] == "film"
+    measured, _ = retrieval(TrainedModel.load(SIGLIP), films)
+    assert measured["top1"] > 0.7
+    assert measured["side"] > 0.85
+    assert matex.load(f"hf:{SIGLIP}").name.endswith("tiny-siglip")
+
+
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_model_loads_by_its_name_and_says_what_it_is(name):
     model = matex.load(name)
@@ -157,7 +169,10 @@ def test_bins_say_none_where_there_is_no_film():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="the development data ../shared/data are not here")
+@pytest.mark.skipif(
+    not all((DATA / name).is_dir() for name in ("normals", "boxes", "nih", "kermany")),
+    reason="the development data ../shared/data are not here",
+)
 def test_the_full_protocol_gives_the_recorded_numbers(folder):
     recorded = json.loads((folder / "training.json").read_text())["evaluation"]
     kept = read_names(Path(__file__).parent.parent / "examples" / "test-normals.txt")
