@@ -1,6 +1,8 @@
 """Choose the default of `matex` on some models and films, judge it on another model: docs/matex.md, "The default".
 
-    python benchmarks/choose_default.py --data ../shared/data --models tiny tiny-plain
+    python benchmarks/choose_default.py --data ../shared/data
+
+Values that the folder of --out holds already are read, not computed: delete them after a change of the formulas.
 
 Candidates differ in the gradient term, its blocks, the flow, the consistency and the prior. A candidate is judged by
 its weakest comparison: the smallest z over settings and measures of its paired difference to the best other method. For
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ class Scores:
     """Every formula on every phrase of one model and setting.
 
     Args:
-        values: [formula, measure, phrase], NaN where undefined.
+        values: [formula, measure, phrase], NaN where undefined, also where the model cannot serve a method.
         film: number of the normal film of each phrase.
     """
 
@@ -105,17 +106,27 @@ def measure(maps: Tensor, named: Tensor, other: Tensor) -> NDArray[np.float64]:
 def evaluate(
     model: matex.Model, samples: Sequence[Sample], formulas: Mapping[str, tuple[str, dict[str, object]]]
 ) -> Scores:
-    """Every formula on every sample, over one trace per batch."""
+    """Every formula that the model can serve on every sample, over one trace per batch."""
     parts: list[NDArray[np.float64]] = []
+    refused: set[str] = set()
+    for name, (method, parameters) in formulas.items():
+        try:
+            trace_pairs(model, [(samples[0].image, samples[0].text)], [(method, parameters)])
+        except matex.UnsupportedModel:
+            refused.add(name)
     for start in tqdm(range(0, len(samples), BATCH), unit="batch"):
         some = samples[start : start + BATCH]
         masks = [
             torch.stack([_shrink(mask) for mask in kind]) for kind in ([s.mask for s in some], [s.other for s in some])
         ]
-        traced = trace_pairs(model, [(s.image, s.text) for s in some], formulas.values())
+        served = [formula for name, formula in formulas.items() if name not in refused]
+        traced = trace_pairs(model, [(s.image, s.text) for s in some], served)
         rows = []
-        for name, parameters in formulas.values():
-            grids = [torch.from_numpy(one.image.grid) for one in traced.explain(name, parameters)]
+        for name, (method, parameters) in formulas.items():
+            if name in refused:
+                rows.append(np.full((len(MEASURES), len(some)), np.nan))
+                continue
+            grids = [torch.from_numpy(one.image.grid) for one in traced.explain(method, parameters)]
             maps = F.interpolate(torch.stack(grids)[:, None].float(), size=(SIZE, SIZE), mode="bilinear")[:, 0]
             rows.append(measure(maps, *masks))
         parts.append(np.stack(rows))
@@ -142,8 +153,8 @@ def z_score(difference: NDArray[np.float64], film: NDArray[np.int64]) -> float:
 def margins(scores: Mapping[str, Scores], names: Sequence[str], which: Sequence[str]) -> NDArray[np.float64]:
     """Smallest z of each candidate against the best rival over measures and settings of one model, [candidate]."""
     worst = np.full(len(which), np.inf)
-    rivals = [names.index(name) for name in RIVALS]
     for one in scores.values():
+        rivals = [number for number in map(names.index, RIVALS) if not np.isnan(one.values[number]).all()]
         means = np.nanmean(one.values, axis=2)
         for number in range(len(MEASURES)):
             best = max(rivals, key=lambda rival: means[rival, number])
@@ -157,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--films", type=int, default=150, help="per setting, two phrases each")
-    parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain"])
+    parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain", "hf:benchmarks/models/tiny-siglip"])
     parser.add_argument("--out", type=Path, default=Path("runs/choose-default"), help="folder for the values")
     given = parser.parse_args()
     chosen = candidates()
@@ -168,17 +179,24 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     scores: dict[str, dict[str, Scores]] = {}
     for model in given.models:
-        loaded = matex.load(model)
         scores[model] = {}
         for setting, placed in (("place named", True), ("place not named", False)):
-            settings = {"root": given.data / "normals", "only": FILMS, "films": given.films, "findings": 2, "seed": 7}
-            samples = [s for s in open_dataset("simulated", **settings, placed=placed) if s.other is not None]
-            scores[model][setting] = evaluate(loaded, samples, formulas)
-            one = scores[model][setting]
-            np.savez_compressed(
-                given.out / f"{Path(model).name}-{setting.replace(' ', '-')}.npz", values=one.values, film=one.film
-            )
-    (given.out / "formulas.json").write_text(json.dumps(names))
+            file = given.out / f"{Path(model).name}-{setting.replace(' ', '-')}.npz"
+            if not file.exists():
+                films = {
+                    "root": given.data / "normals",
+                    "only": FILMS,
+                    "films": given.films,
+                    "findings": 2,
+                    "seed": 7,
+                }
+                samples = [s for s in open_dataset("simulated", **films, placed=placed) if s.other is not None]
+                one = evaluate(matex.load(model), samples, formulas)
+                np.savez_compressed(file, values=one.values, film=one.film, formulas=names)
+            with np.load(file) as stored:
+                if list(stored["formulas"]) != names:
+                    raise SystemExit(f"Expected values of today's formulas in {file}, got others. Delete it.")
+                scores[model][setting] = Scores(stored["values"], stored["film"])
     report(scores, names, list(chosen))
 
 

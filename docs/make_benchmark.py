@@ -17,6 +17,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 PAGES = [DOCS / "benchmark.md", *sorted((DOCS / "benchmark").glob("*.md"))]
 SHOWN = ("matex", "mmel", "grad-eclip", "gradcam", "chefer", "legrad", "saliency", "raw-attention")  # in breakdowns
+COMPARED = {"pointing": "points", "energy": "energy", "named_above_other": "named over other"}  # over models
 Row = dict[str, str]
 
 
@@ -60,10 +61,64 @@ def breakdown(rows: Sequence[Row], table: str) -> str:
     )
 
 
+def models(rows: Sequence[Row], table: str) -> str:
+    """Means of the methods and the controls that all share on each model, the measures of COMPARED, no intervals."""
+    found = [row for row in rows if row["table"] == table and row["column"] in COMPARED and not row["of"]]
+    found = [row for row in found if " " not in row["heading"]]  # not the difference over models
+    cells = {(row["row"], row["column"], row["heading"]): _value({**row, "heading": row["group"], "low": ""}) for row in found}
+    columns = [column for column in COMPARED if any(row["column"] == column for row in found)]
+    names = list(dict.fromkeys(row["heading"] for row in found))
+    controls = {row["row"] for row in found if row["kind"] == "control"}
+    return _table(
+        "map",
+        [f"{COMPARED[column]}: {name}" for column in columns for name in names],
+        [
+            (
+                f"control: {row}" if row in controls else row,
+                [cells.get((row, column, name), "–") for column in columns for name in names],
+            )
+            for row in _names(found)
+        ],
+    )
+
+
+def effects(rows: Sequence[Row], table: str) -> str:
+    """What each method is above the first one, over the models, the measures of COMPARED."""
+    found = [row for row in rows if row["table"] == table and row["column"] in COMPARED and " " in row["heading"]]
+    columns = [column for column in COMPARED if any(row["column"] == column for row in found)]
+    lines = []
+    for name in _names(found):
+        cells = {row["column"]: row for row in found if row["row"] == name and row["value"]}
+        if cells:
+            lines.append((name, [_value({**cells[one], "heading": cells[one]["group"]}) for one in columns]))
+    return _table(f"map, {found[0]['heading']}", [COMPARED[column] for column in columns], lines)
+
+
+def agreement(rows: Sequence[Row], table: str) -> str:
+    """Kendall's tau between the models' rankings of the methods, the measures of COMPARED."""
+    found = [row for row in rows if row["table"] == table and row["column"] in COMPARED]
+    columns = list(dict.fromkeys(row["column"] for row in found))
+    lines = [
+        (
+            name,
+            [
+                f"{float(row['value']):.2f} ({float(row['low']):.2f}–{float(row['high']):.2f})"
+                for row in found
+                if row["row"] == name
+            ],
+        )
+        for name in _names(found)
+    ]
+    return _table("rankings of", [COMPARED[column] for column in columns], lines)
+
+
 KINDS: dict[str, Callable[[Sequence[Row], str], str]] = {
     "localisation": localisation,
     "plain": plain,
     "breakdown": breakdown,
+    "models": models,
+    "agreement": agreement,
+    "effects": effects,
 }
 
 
