@@ -108,8 +108,6 @@ def explain_table(
             if result is None:
                 yield Pair(row.path, row.text, row.view, row.mirrored)
 
-    settings: dict[str, Any] = {"against": against, "resize": resize, "domain": domain}
-
     def finished() -> Iterator[RowResult]:
         while waiting and (result := waiting[0][1]) is not None:
             row, _ = waiting.popleft()
@@ -118,8 +116,11 @@ def explain_table(
             yield result
 
     def results() -> Iterator[RowResult]:
-        # Rows at fault are told from each other here, by their lines in the table.
-        for result in explain_each(model, pairs(), method, on_error="skip", **settings, **parameters):
+        # Rows at fault are identified here, by their lines in the table.
+        explanations = explain_each(
+            model, pairs(), method, on_error="skip", against=against, resize=resize, domain=domain, **parameters
+        )
+        for result in explanations:
             yield from finished()
             row, _ = waiting.popleft()
             if isinstance(result, Skipped):

@@ -142,8 +142,18 @@ def uncertainty(
     for name, value in (("seeds", seeds), ("noise", noise)):
         count(value, name, 1, 1000)
     check(0 < noise_level < 1, "noise_level", "above 0 and below 1", noise_level)
-    given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
-    explanation = explain(model, image, text, method, view=view, mirrored=mirrored, **given, **parameters)
+    explanation = explain(
+        model,
+        image,
+        text,
+        method,
+        resize=resize,
+        domain=domain,
+        lung_mask=lung_mask,
+        view=view,
+        mirrored=mirrored,
+        **parameters,
+    )
     phrases = reworded(text) if paraphrases is None else tuple(paraphrases)
     for phrase in phrases:
         check_phrase(phrase)

@@ -277,10 +277,18 @@ def trace_inputs(
     if isinstance(model, BlackBox):
         return record_scores(model, pixels, token_ids, pairs, contexts, objective, further)
     sides = {"image": (model.image, model.text), "text": (model.text, model.image)}
-    blocks: dict[str, Any] = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
-    explained: dict[str, Any] = {"objective": objective, "further": further}
-    contexts_of: dict[str, Any] = {"contexts": contexts, "other_contexts": other_contexts}
-    return record(model, pixels, token_ids, pairs, **contexts_of, **explained, **blocks)
+    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
+    return record(
+        model,
+        pixels,
+        token_ids,
+        pairs,
+        contexts=contexts,
+        other_contexts=other_contexts,
+        objective=objective,
+        further=further,
+        **blocks,
+    )
 
 
 def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:

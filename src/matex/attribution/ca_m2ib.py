@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -154,14 +154,17 @@ class CaM2IB(Bottleneck):
             maps = torch.stack([start[seed] for seed in seeds]).to(tokens)
             learned = (maps.requires_grad_(),) if self.attention == "learned" else ()
 
-        settings: dict[str, Any] = {"weight": self.gamma, "learned": learned}
-        settings["learning_rate"] = self.attention_learning_rate
-
         def attend(query: Tensor) -> Tensor:
             return cross_attention(query, tokens, counts, maps, scale)
 
+        aim = Aim(
+            lambda embedding, _: attend(embedding),
+            weight=self.gamma,
+            learned=learned,
+            learning_rate=self.attention_learning_rate,
+        )
         if self.query == "embedding" and self.latent == "block":
-            return Aim(lambda embedding, _: attend(embedding), **settings)
+            return aim
         state = trace.state(self.squeezed_layer(trace) + 1).select(pairs)
         lift = torch.stack([width_map(seed, tokens.shape[-1], state.hidden.shape[-1]) for seed in seeds]).to(tokens)
 
@@ -177,8 +180,7 @@ class CaM2IB(Bottleneck):
                 own = state.hidden.to(lift)
                 answers = attend(F.normalize(own @ lift.mT, dim=-1))
                 latent = F.normalize(answers @ lift, dim=-1) * own.norm(dim=-1, keepdim=True)
-        target = attend_from_latent if self.query == "latent" else lambda embedding, _: attend(embedding)
-        return Aim(target, **settings, latent=latent)
+        return replace(aim, target=attend_from_latent if self.query == "latent" else aim.target, latent=latent)
 
     def _tokens(self, trace: Trace, ends: bool) -> tuple[Tensor, Tensor]:
         tokens, counts = trace.target_tokens(readout=ends if self.readout_key is None else self.readout_key)

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -91,8 +91,9 @@ def report(
     from matex.benchmark.report.repetitions import Repetitions
 
     repeated = None if repetitions is None else Repetitions(repetitions, subset)
-    settings: dict[str, Any] = {"partial": partial, "roots": _roots(data or ()), "repetitions": repeated}
-    written = write_report(run, out, progress=on_terminal(), **settings)
+    written = write_report(
+        run, out, partial=partial, roots=_roots(data or ()), repetitions=repeated, progress=on_terminal()
+    )
     print(f"Open {written}; the tables are also in report.tex and report.csv. Not for diagnosis.")
 
 
