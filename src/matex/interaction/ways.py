@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from matex.adapters.encoder import TokenAxis
 from matex.adapters.model import Model
 from matex.attribution.ca_m2ib import CaM2IB
 from matex.attribution.shared.ablation import patches
@@ -109,10 +110,7 @@ class SecondOrderWay:
     def __call__(self, pair: Pair) -> Found:
         image, text = Path.of(pair.image, self.layer), Path.of(pair.text, self.text_layer)
         found = second_order(image, text, pair.groups, self.nodes, self.batch_size)
-        axis = image.state.axis
-        if axis.grid is None:
-            raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
-        values = found.values[:, axis.content[0]].unflatten(1, axis.grid)
+        values = _on_grid(found.values, image.state.axis)
         missed = (found.total - found.expected) / abs(found.expected) if found.expected else None
         inside = float(values.sum())
         report = {
@@ -123,6 +121,17 @@ class SecondOrderWay:
             "special_tokens": found.total - inside,
         }
         return Found(values, report)
+
+
+def _on_grid(values: Tensor, axis: TokenAxis) -> Tensor:
+    """Values of words and image tokens [word, token] at the places of the image, [word, rows, columns].
+
+    Raises:
+        UnsupportedModel: an encoder without a grid.
+    """
+    if axis.grid is None:
+        raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
+    return values[:, axis.content[0]].unflatten(1, axis.grid)
 
 
 @dataclass(frozen=True)
@@ -195,12 +204,9 @@ class WordAttention:
         trace = Trace(pair.text, item, image, (), pair.model, (pair.image, item))
         rows = word_attention(trace, method)
         weights = pair.groups.to(rows) @ rows / pair.groups.sum(dim=1, keepdim=True).to(rows)
-        axis = pair.image.tower.axis(pair.image.inputs)
-        if axis.grid is None:
-            raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
-        places = weights[:, axis.content[0]]
-        evenness = torch.special.entr(places).sum(dim=1).mean() / math.log(places.shape[1])
-        return Found(places.unflatten(1, axis.grid), {"evenness": float(evenness), **method.report(trace)[0]})
+        places = _on_grid(weights, pair.image.tower.axis(pair.image.inputs))
+        evenness = torch.special.entr(places).sum(dim=(1, 2)).mean() / math.log(places[0].numel())
+        return Found(places, {"evenness": float(evenness), **method.report(trace)[0]})
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from matex.adapters.model import Encoded, Model
+from matex.adapters.model import Model
 from matex.attribution.matex import Matex
 from matex.audits.deletion import paint_over
 from matex.audits.regions import film_pixels, likeness, stays
 from matex.errors import InputError
+from matex.explained_score import phrase_scores
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
 from matex.interaction import Interactions, interactions
@@ -80,8 +81,7 @@ def yardstick(model: Model, question: Question) -> list[Scored]:
     The same phrase with the other side, denied, a phrase about something else, and no words at all, as far as the
     phrase and the model have them.
     """
-    query = question.query
-    return list(compare_score(model, query).rows)
+    return list(compare_score(model, question.query).rows)
 
 
 def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[float]:
@@ -90,7 +90,8 @@ def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[flo
     Raises:
         InputError: a phrase that the model cannot read.
     """
-    return _scores(model, question, [model.encode(phrase) for phrase in phrases])
+    encoded = [model.encode(phrase) for phrase in phrases]
+    return [float(one) for one in phrase_scores(model, question.query, encoded)]
 
 
 def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[float, float]:
@@ -126,12 +127,6 @@ def agreement(explanations: Sequence[Explanation]) -> dict[str, list[list[float]
         "likeness": [[likeness(first, second) for second in maps] for first in maps],
         "stays": [[stays(first, second) for second in maps] for first in maps],
     }
-
-
-def _scores(model: Model, question: Question, encoded: Sequence[Encoded]) -> list[float]:
-    pixels, _ = model.prepare(question.film, question.resize)
-    with torch.no_grad():
-        return [float(value) for value in score(model, pixels, model.batch(encoded))[0]]
 
 
 def _region(placement: Placement, boxes: Sequence[Box]) -> NDArray[np.bool_]:
