@@ -503,8 +503,8 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
     notes = film_notes(query.film, placement, query.domain, [*model.notes, *subject.phrase.notes], score)
     notes += objective_notes(query.objective, name, isinstance(method, Fused), getattr(method, "phrase_blind", False))
     notes += [*_target_notes(traced, query), *_method_notes(method, outputs, pair), *term_notes(components)]
-    for kind, rows in outputs.reports.items():
-        notes += [note for note in [incompleteness(_modality(model, kind), rows[pair])] if note]
+    errors = (incompleteness(_modality(model, kind), rows[pair]) for kind, rows in outputs.reports.items())
+    notes += filter(None, errors)
     notes += map_notes(image, tokens)
     if tokens and constant(tokens):
         tokens = tuple(dataclasses.replace(token, score=float("nan")) for token in tokens)
@@ -543,8 +543,8 @@ def _target_notes(traced: Traced, query: Query) -> list[str]:
     """Notes on the image or sound that is compared with; none for a phrase."""
     if query.target is None or traced.target is None:
         return []
-    found = [note for note in (unseen_note(traced.target),) if note]
-    return [f"{query.target.name}: {note}" for note in (*found, *query.target.notes)]
+    found = filter(None, (unseen_note(traced.target), *query.target.notes))
+    return [f"{query.target.name}: {note}" for note in found]
 
 
 def _modality(model: Model, side: str) -> str:

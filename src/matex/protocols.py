@@ -273,13 +273,18 @@ def _answers(encoder: Encoder, protocol: type) -> bool:
     return _ANSWERS[key]
 
 
+def attends_to_phrase(method: Method | type[Method]) -> bool:
+    """Whether a method reads the tokens of one phrase, so that it cannot explain a score of several."""
+    return bool(getattr(method, "other_needs", ()))
+
+
 def require_objective(name: str, method: Method) -> None:
     """Refuse a method that reads the tokens of one phrase where the score depends on several.
 
     Raises:
         UnsupportedModel: such a method.
     """
-    if getattr(method, "other_needs", ()):
+    if attends_to_phrase(method):
         raise UnsupportedModel(
             f"Expected a method that explains scores of several phrases for against or labels, got {name!r}, which "
             "attends to the tokens of a single phrase. Use m2ib, or explain each phrase on its own."

@@ -82,11 +82,6 @@ class Query:
         return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film), target)
 
     @property
-    def against(self) -> str | None:
-        """The phrase whose score is subtracted; None where there is none."""
-        return self.objective.against if isinstance(self.objective, Contrast) else None
-
-    @property
     def view(self) -> str | None:
         """The projection, as the file or the caller says; None when neither does."""
         return self.film.view

@@ -140,9 +140,8 @@ def parse_sound(data: bytes, name: str, where: str, channel: Literal["first", "m
             _check_extent(frames, channels, rate, where)
             samples = np.asarray(file.read(dtype="float32", always_2d=True), np.float32)
     except (soundfile.LibsndfileError, RuntimeError, OverflowError, MemoryError) as error:
-        message = str(
-            getattr(error, "error_string", error)
-        )  # without the stream in memory, which libsndfile's str names
+        # libsndfile's str names the stream in memory, its error_string does not.
+        message = str(getattr(error, "error_string", error))
         reason = message.splitlines()[0][:120] if message else type(error).__name__
         raise InputError(
             f"Expected a WAV, FLAC or OGG file, got one that cannot be read as sound ({reason}): {where}. Copy it "

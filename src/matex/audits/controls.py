@@ -17,6 +17,7 @@ from matex.audits.regions import likeness, stays
 from matex.objectives import Contrast
 from matex.phrases import Mention, parse
 from matex.phrases.swap_sides import other_side
+from matex.protocols import attends_to_phrase
 from matex.queries import raw_maps, trace_inputs
 from matex.results import Control, Explanation, SaliencyMap
 from matex.yardstick import is_readable, opposite_claim
@@ -63,7 +64,7 @@ def _contrasts(
 ) -> dict[str, Control]:
     """The maps of what speaks for the phrase rather than a rival; none of a method that reads one phrase's tokens."""
     controls: dict[str, Control] = {}
-    if getattr(METHODS[explanation.method], "other_needs", ()):
+    if attends_to_phrase(METHODS[explanation.method]):
         return controls
     for name, rival in rivals.items():
         if rival is not None:

@@ -34,19 +34,19 @@ def models_part(run: Run) -> tuple[Part, list[Table]] | None:
     models = settings[0].models
     blocks: list[Block] = []
     tables: list[Table] = []
+    ranking: list[Table] = []
     if ranks := ranks_over(settings):
         table = ranks_table(ranks)
         figure = rank_figure(ranks.ranks, ranks.methods, "m-ranks-figure", table.lead)
         blocks.append(Block("m-ranks", "Ranks over models and measures", (table, figure)))
+        ranking.append(table)
     for number, setting in enumerate(settings, start=1):
         key = f"m{number}"
         of_setting = (means_table(setting, f"{key}-means"), agreement_table(setting, f"{key}-tau"))
         tables += of_setting
         blocks.append(Block(key, f"All models: {setting.dataset}", of_setting))
-    if ranks:
-        tables.append(ranks_table(ranks))
     facts = f"{len(models)} models ({', '.join(models)}) on the same samples."
-    return Part("All models", facts, tuple(_sentences(settings)), tuple(blocks)), tables
+    return Part("All models", facts, tuple(_sentences(settings)), tuple(blocks)), [*tables, *ranking]
 
 
 def means_table(setting: Setting, key: str) -> Table:
