@@ -96,7 +96,7 @@ def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Samp
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Share of peaks in the named finding, percent, with 95 % intervals over normal films."""
     lines = [
-        "| way | " + " | ".join(MAPS) + " |",
+        "| method | " + " | ".join(MAPS) + " |",
         "| --- |" + " ---: |" * len(MAPS),
     ]
     for way in dict.fromkeys(row["way"] for row in rows):
@@ -165,7 +165,7 @@ def side_table(rows: Sequence[dict[str, Any]]) -> str:
         for rest in ((axis, "true"), (axis, "swapped"), ("finding", "swapped"))
     ]
     heads = [f"{axis}: {'its word' if word == axis else 'finding word'}, {kind} phrase" for axis, word, kind in columns]
-    lines = ["| way | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines = ["| method | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(columns)]
     for way in dict.fromkeys(row["way"] for row in rows):
         of_way = [row for row in rows if row["way"] == way]
         cells = [
@@ -193,7 +193,7 @@ def curve_areas(model: matex.Model, samples: Sequence[Sample]) -> list[dict[str,
 
 def curve_table(rows: Sequence[dict[str, Any]]) -> str:
     """Mean areas, thousandths of the score, with 95 % intervals over normal films."""
-    lines = ["| way | matrix | places shuffled |", "| --- | ---: | ---: |"]
+    lines = ["| method | matrix | places shuffled |", "| --- | ---: | ---: |"]
     for way in dict.fromkeys(row["way"] for row in rows):
         cells = [
             mean_of([row for row in rows if row["way"] == way and row["map"] == name], "area")

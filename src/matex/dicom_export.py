@@ -161,7 +161,7 @@ def check(film: Film, source: Path, new_study: bool) -> None:
 
 
 def _check_explanation(explanation: Explanation) -> None:
-    """Raises InputError where the objects, which speak of a film and a phrase, would be about something else."""
+    """Raises InputError for what is no explanation of one film and one phrase, which the objects describe."""
     if explanation.query.target is not None:
         raise InputError("Expected an explanation of a film and a phrase for DICOM objects, got one of two files.")
     if explanation.query.objective is not None:

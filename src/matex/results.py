@@ -204,7 +204,7 @@ class Explanation:
             encoder does not serve the method.
         probability: that image and text belong together, of a model with a sigmoid for each pair (SigLIP); None for
             others, and where another score than the similarity is explained.
-        yardstick: scores of other phrases on this film; None where they were not asked for.
+        yardstick: scores of other phrases on this film; None where they were not requested.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)

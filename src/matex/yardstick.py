@@ -1,4 +1,4 @@
-"""Scores that a phrase's own is to be compared with: a cosine of 0.02 is neither high nor low by itself."""
+"""Scores to compare a phrase's own with: a cosine of 0.02 is neither high nor low by itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FINDINGS = tuple(prompts[0] for prompts in CHEST14.values())
 
 
 def yardstick(model: Model, query: Query) -> Yardstick:
-    """Score a phrase beside its mirror image, its denial, an unrelated phrase, no words, and the findings.
+    """Score a phrase, its mirror image, its denial, an unrelated phrase, no words, and the chest findings.
 
     One pass of the image and one batch of phrases.
 

@@ -246,9 +246,9 @@ class EmbeddingSpace:
         own = {"batch_size": self.batch_size, "seed": self.seed}
         known = {field.name for field in fields(kind)}
         settings = {name: value for name, value in own.items() if name in known}
-        made = make(self.operator, {**settings, **dict(map(_parameter, self.operator_parameters))})
-        made = with_progress(made) if self.progress else made
-        return MapOperator(made) if self.operator in MAPS else cast(Operator, made)
+        method = make(self.operator, {**settings, **dict(map(_parameter, self.operator_parameters))})
+        method = with_progress(method) if self.progress else method
+        return MapOperator(method) if self.operator in MAPS else cast(Operator, method)
 
     def _places(self, trace: Trace, elements: Tensor) -> Tensor:
         """Channels or embedding dimensions added up; occlusion and operators that give maps have none."""

@@ -40,11 +40,11 @@ def interactions(
         list[Path] | None,
         typer.Option(
             "--unit",
-            help="Image or .npy whose pixels other than 0 are a part of the film to hold words against; repeat it.",
+            help="Image or .npy whose pixels other than 0 are a part of the film to relate words to; repeat it.",
         ),
     ] = None,
     superpixels: Annotated[
-        int | None, typer.Option("--superpixels", help="About how many superpixels to hold words against.")
+        int | None, typer.Option("--superpixels", help="About how many superpixels to relate words to.")
     ] = None,
     *,
     film: FilmOptions,

@@ -44,7 +44,7 @@ class ChosenMethod:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a figure is made of.
+    """Model, films and methods of a figure.
 
     Args:
         model: that is explained.

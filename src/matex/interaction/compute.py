@@ -47,10 +47,10 @@ def interactions(
         text: the phrase.
         method: "second-order" (integrated, with a closed form), "banzhaf" or "shapley" (parts are removed), or the name
             of an attribution method, whose map is made for each word.
-        resize, domain, view, mirrored: see `matex.explain`; no way has an anatomical prior.
-        units: parts of the film that words are to be held against, in `Interactions.units`: masks, bool [unit, height,
+        resize, domain, view, mirrored: see `matex.explain`; interactions have no anatomical prior.
+        units: parts of the film that words are related to, in `Interactions.units`: masks, bool [unit, height,
             width] in pixels of the film, or about how many superpixels. Games cover them, and all outside them, in the
-            place of cells; maps of other ways are summed over them.
+            place of cells; maps of other methods are summed over them.
         **parameters: of the way: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`; or
             those of the method.
 
@@ -104,7 +104,7 @@ def interactions(
 
 
 def _of_units(parts: Units, found: Found, values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
-    """Values of words and units: those of the way itself, or its maps summed over them."""
+    """Values of words and units: those of the method itself, or its maps summed over them."""
     return parts.pooled(values, placement) if found.units is None else found.units.cpu().float().numpy()
 
 

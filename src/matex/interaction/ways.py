@@ -59,7 +59,7 @@ class Found(NamedTuple):
         values: [word, rows, columns].
         report: what it measured of itself; None for what is undefined.
         cell: (height, width) of one place, model pixels, where places are not those of the model.
-        units: values of words and units, [word, unit], where the way itself works on units.
+        units: values of words and units, [word, unit], where the method itself works on units.
     """
 
     values: Tensor

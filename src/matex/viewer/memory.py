@@ -101,7 +101,7 @@ class Kept:
         return self.film.pixels.nbytes + len(self.dicom or b"") + (0 if self.mask is None else self.mask.nbytes) + sound
 
     def like(self, other: Kept) -> bool:
-        """Whether both are one film read in one way."""
+        """Whether both are one film with the same view, orientation, mask and domain."""
         own, its = self.film, other.film
         same = (own.sha256, own.name, own.view, own.mirrored) == (its.sha256, its.name, its.view, its.mirrored)
         return same and self.mask is other.mask and self.domain == other.domain
@@ -122,7 +122,7 @@ class Memory:
         )
 
     def keep_film(self, kept: Kept) -> str:
-        """Keep a film; one that is there already, read in the same way, keeps its identifier."""
+        """Keep a film; one that is there already, with the same settings, keeps its identifier."""
         for key, known in self.films.items():
             if known.like(kept):
                 return key

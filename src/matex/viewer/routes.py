@@ -40,7 +40,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.25
 """How long an answer about a job waits for a change."""
 SLOW_WORDS = {"banzhaf", "shapley"}
-"""Ways to word maps that run the model many times."""
+"""Methods of word maps that run the model many times."""
 RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), ("chest", "natural")
 
 
