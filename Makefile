@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page train-tiny train-tiny-plain train-tiny-siglip fuzz mutants clean
+.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page papers-page train-tiny train-tiny-plain train-tiny-siglip fuzz mutants clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +72,9 @@ evidence-test: $(VENV)/.ready  ## evaluate on the films reserved for the final t
 
 methods-page: $(VENV)/.ready  ## docs/methods.md, docs/methods/ and pictures, from the methods and the bundled model (minutes)
 	$(BIN)/python docs/make_methods.py
+
+papers-page: $(VENV)/.ready  ## docs/papers.md, from docs/papers.toml
+	$(BIN)/python docs/make_papers.py
 
 train-tiny: $(VENV)/.ready  ## retrain the bundled model (about three hours on two cores)
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0
