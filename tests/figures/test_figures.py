@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 import matex
+from matex.benchmark.config import MethodChoice
 from matex.cli.app import run as command
 from matex.figures import FIGURES, draw, load_figure, write
 from matex.figures.attention import value_magnitude, weighted_attention
-from matex.figures.kind import ChosenMethod, Material
+from matex.figures.kind import Material
 from matex.figures.layers import measured
 from matex.figures.maps import explain_case
 
@@ -122,7 +123,7 @@ def test_attention_maps_are_those_of_loops():
 def test_the_measures_of_a_layer_are_those_of_loops(saved):
     case = load_figure("layers", saved(CONFIGURATIONS["layers"])).cases[0]
     material = Material(matex.load("tiny"), (case,), ())
-    explanation = explain_case(material, case, ChosenMethod("grad-eclip", "grad-eclip"))
+    explanation = explain_case(material, case, MethodChoice("grad-eclip", "grad-eclip"))
     raw = explanation.image.raw
     x0, y0, x1, y1 = case.boxes[0]
     cut = np.percentile(raw, 75)

@@ -62,11 +62,11 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A method of a run under the label that results call it."""
+    """A method of a run or a figure, under the label that results call it."""
 
     name: str
     label: str
-    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,15 @@ def _dataset(at: ConfigKey, entry: object) -> DatasetChoice:
 
 
 def model_choice(at: ConfigKey, entry: object) -> ModelChoice:
+    """A model of a configuration, from its name or a table of its options.
+
+    Args:
+        at: key of the entry, for messages.
+        entry: of the TOML file.
+
+    Raises:
+        InputError: an unknown key or name, or a value outside its range; the key is named.
+    """
     hints = typing.get_type_hints(ModelChoice)
     table = _table(at, entry, tuple(hints))
     values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
@@ -247,6 +256,15 @@ def model_choice(at: ConfigKey, entry: object) -> ModelChoice:
 
 
 def method_choice(at: ConfigKey, entry: object) -> MethodChoice:
+    """A method with an image map, from its name, a table or the file of a preset.
+
+    Args:
+        at: key of the entry, for messages.
+        entry: of the TOML file.
+
+    Raises:
+        InputError: an unknown key or name, or a value outside its range; the key is named.
+    """
     if is_object(entry) and "preset" in entry:
         at.known(entry, ("preset", "label"))
         path = (at / "preset").typed(entry["preset"], str)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from matex.benchmark.config import ModelChoice, method_choice, model_choice
+from matex.benchmark.config import MethodChoice, ModelChoice, method_choice, model_choice
 from matex.benchmark.config_key import ConfigKey
 from matex.checks import read_toml
-from matex.figures.kind import FIGURES, Case, ChosenMethod, FigureKind
+from matex.figures.kind import FIGURES, Case, FigureKind
 from matex.geometry import Box
 from matex.images import Film, read
 from matex.queries import Domain
@@ -40,7 +40,7 @@ class FigureConfig:
 
     kind: FigureKind
     model: ModelChoice
-    methods: tuple[ChosenMethod, ...]
+    methods: tuple[MethodChoice, ...]
     cases: tuple[Case, ...]
     domain: Domain = "chest"
     dots_per_inch: int = 200
@@ -69,16 +69,11 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
     return FigureConfig(
         build(FIGURES, name, settings, "docs/figures.md shows them"),
         model_choice(at / "model", table.get("model", "tiny")),
-        tuple(_method(key, entry) for key, entry in methods),
+        tuple(method_choice(key, entry) for key, entry in methods),
         tuple(_case(key, entry, path.parent) for key, entry in at.entries(table, "films")),
         (at / "domain").typed(table.get("domain", "chest"), Domain),
         dots,
     )
-
-
-def _method(at: ConfigKey, entry: object) -> ChosenMethod:
-    choice = method_choice(at, entry)
-    return ChosenMethod(choice.label, choice.name, choice.parameters)
 
 
 def _case(at: ConfigKey, entry: object, folder: Path) -> Case:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import Field, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from matex.adapters.model import Model
+from matex.benchmark.config import MethodChoice
 from matex.geometry import Box, Resize
 from matex.images import Film
 from matex.queries import Domain
@@ -33,15 +33,6 @@ class Case:
     title: str
 
 
-@dataclass(frozen=True)
-class ChosenMethod:
-    """A method with its parameters under the label that the figure gives it."""
-
-    label: str
-    name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
 @dataclass(frozen=True, eq=False)
 class Material:
     """Model, films and methods of a figure.
@@ -56,7 +47,7 @@ class Material:
 
     model: Model
     cases: tuple[Case, ...]
-    methods: tuple[ChosenMethod, ...]
+    methods: tuple[MethodChoice, ...]
     resize: Resize = "model"
     domain: Domain = "chest"
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from matex.adapters.encoder import staged
+from matex.benchmark.config import MethodChoice
 from matex.checks import check
 from matex.errors import InputError
-from matex.figures.kind import FIGURES, Case, ChosenMethod, Material
+from matex.figures.kind import FIGURES, Case, Material
 from matex.figures.maps import explain_case
 from matex.metrics.localisation import energy, hit, iou, union
 from matex.render.figure import new_figure
@@ -49,7 +50,7 @@ class Layers:
         return _table(layers, values, f"Model {material.model.name}, {len(cases)} films. {DISCLAIMER}")
 
 
-def _means(material: Material, cases: list[Case], method: ChosenMethod, layer: int) -> list[float]:
+def _means(material: Material, cases: list[Case], method: MethodChoice, layer: int) -> list[float]:
     """Mean of each measure over the films, percent."""
     # The text tower may have fewer blocks: its layer stays the default, unless the configuration gives one.
     chosen = replace(method, parameters={"text.layer": None, **method.parameters, "layer": layer})

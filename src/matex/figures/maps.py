@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from matex.figures.kind import Case, ChosenMethod, Material
+from matex.benchmark.config import MethodChoice
+from matex.figures.kind import Case, Material
 from matex.pipeline import explain
 from matex.results import Explanation
 
 
-def explain_case(material: Material, case: Case, method: ChosenMethod, text: str | None = None) -> Explanation:
+def explain_case(material: Material, case: Case, method: MethodChoice, text: str | None = None) -> Explanation:
     """The explanation of one film by one method.
 
     Args:
