@@ -16,7 +16,7 @@ import argparse
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,22 +108,17 @@ def evaluate(
 ) -> Scores:
     """Every formula that the model can serve on every sample, over one trace per batch."""
     parts: list[NDArray[np.float64]] = []
-    refused: set[str] = set()
-    for name, (method, parameters) in formulas.items():
-        try:
-            trace_pairs(model, [(samples[0].image, samples[0].text)], [(method, parameters)])
-        except matex.UnsupportedModel:
-            refused.add(name)
+    refused = _refused(model, samples[0], {method for method, _ in formulas.values()})
+    served = [formula for formula in formulas.values() if formula[0] not in refused]
     for start in tqdm(range(0, len(samples), BATCH), unit="batch"):
         some = samples[start : start + BATCH]
         masks = [
             torch.stack([_shrink(mask) for mask in kind]) for kind in ([s.mask for s in some], [s.other for s in some])
         ]
-        served = [formula for name, formula in formulas.items() if name not in refused]
         traced = trace_pairs(model, [(s.image, s.text) for s in some], served)
         rows = []
-        for name, (method, parameters) in formulas.items():
-            if name in refused:
+        for method, parameters in formulas.values():
+            if method in refused:
                 rows.append(np.full((len(MEASURES), len(some)), np.nan))
                 continue
             grids = [torch.from_numpy(one.image.grid) for one in traced.explain(method, parameters)]
@@ -132,6 +127,16 @@ def evaluate(
         parts.append(np.stack(rows))
     clusters = sorted({sample.cluster for sample in samples})
     return Scores(np.concatenate(parts, axis=2), np.array([clusters.index(sample.cluster) for sample in samples]))
+
+
+def _refused(model: matex.Model, sample: Sample, methods: Iterable[str]) -> set[str]:
+    refused: set[str] = set()
+    for method in methods:
+        try:
+            trace_pairs(model, [(sample.image, sample.text)], [(method, {})]).explain(method, {})
+        except matex.UnsupportedModel:
+            refused.add(method)
+    return refused
 
 
 def _shrink(mask: NDArray[np.bool_]) -> Tensor:
