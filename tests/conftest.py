@@ -1,9 +1,10 @@
-"""Small seeded models that every test file may use; no weights, no network."""
+"""Models that every test file may use: small seeded ones without weights, and the bundled one; no network."""
 
 import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel
 
+import matex
 from matex.adapters.clip import adapt
 
 BOS, EOS = 97, 98
@@ -41,6 +42,12 @@ def small_clip(seed: int = 0, activation: str = "quick_gelu", eos: int = EOS, sp
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02 * spread)
     return module.double()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> matex.Model:
+    """The bundled model."""
+    return matex.load("tiny")
 
 
 @pytest.fixture

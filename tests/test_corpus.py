@@ -18,11 +18,6 @@ from matex.images import Film
 from matex.samples import samples
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 @pytest.fixture
 def films():
     """Different small films without end."""

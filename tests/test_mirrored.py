@@ -17,11 +17,6 @@ FLIPPED = (96 - BOX[2], BOX[1], 96 - BOX[0], BOX[3])
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def pixels():
     with Image.open(samples()[0].path) as film:
         return np.asarray(film.convert("L").resize((96, 90)))

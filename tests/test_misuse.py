@@ -12,11 +12,6 @@ PHRASE = FILM.demo_phrase
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def inputs(tiny):
     return tiny.prepare(matex.read(FILM.path))[0], tiny.batch([tiny.encode(PHRASE)])
 

@@ -22,11 +22,6 @@ def without(model, *lacking, side="image"):
     return dataclasses.replace(model, encoders={**model.encoders, side: tower})
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_declares_what_it_needs_and_where_it_comes_from(name):
     kind = METHODS[name]

@@ -30,11 +30,6 @@ LINEAR = {
 CLASSES = {"a": ("p", "q"), "b": ("r",), "c": ("s", "t", "u")}
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def maps(model, pixels, ids, name, parameters, objective=None, further=None):
     traces = matex.record(model, pixels, ids, objective=objective, further=further)
     return make(name, parameters)(traces.image)

@@ -17,11 +17,6 @@ from tests.conftest import small_clip
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def film():
     return next(sample for sample in samples() if not sample.normal)
 

@@ -14,11 +14,6 @@ from matex.saved import Saved, read_recorded
 PHRASE = "opacity in the left lower lung"
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 @pytest.mark.parametrize("method", ["matex", "maskclip"])  # with terms and words, without either
 def test_an_explanation_comes_back_as_it_was(tiny, tmp_path, method):
     film = samples()[1]

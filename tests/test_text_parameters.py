@@ -18,11 +18,6 @@ PHRASE = "opacity in the left lower lung"
 FEW = {"steps": 2, "samples": 2}
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 @pytest.mark.parametrize("given", [{"text_parameters": {"layer": 1}}, {"text.layer": 1}])
 def test_each_side_has_its_own_layer(tiny, given):
     """The image has six blocks and the text three, so that no one number is the papers' 9 and 7 for both."""

@@ -15,11 +15,6 @@ PHRASE = "opacity in the left lower lung"
 FEW = {"masks": 20, "cells": 4}
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def scaled(grid):
     return (grid - grid.min()) / (grid.max() - grid.min())
 

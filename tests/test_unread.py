@@ -17,11 +17,6 @@ LABELLED = Path(__file__).parent / "data" / "phrases.jsonl"
 TRAINED_ON = Path(matex.__file__).parent / "simulation" / "training" / "words.txt"
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def named(tokenizer, text):
     encoded = tokenizer(text, return_offsets_mapping=True)
     found = unread_words(text, encoded["input_ids"], encoded["offset_mapping"], tokenizer.unk_token_id)

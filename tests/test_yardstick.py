@@ -13,11 +13,6 @@ FILM = samples()[0]
 PHRASE = "opacity in the left lower lung"
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def test_every_score_is_the_score_of_its_phrase(tiny):
     found = matex.explain(tiny, FILM.path, PHRASE, "rollout", yardstick=True).yardstick
     alone = {text: matex.explain(tiny, FILM.path, text, "rollout").score for text in (*FINDINGS, PHRASE)}

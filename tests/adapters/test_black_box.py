@@ -59,11 +59,6 @@ def test_every_other_method_refuses_and_names_those_that_serve(model):
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def wrapped(tiny):
     """The bundled model behind a function of 8-bit pictures and texts."""
     preprocessing = tiny.preprocessing

@@ -1,18 +1,12 @@
 """MATEX on words: the emphasis of words that name a place, and mentions as eq. 5 prints them."""
 
 import numpy as np
-import pytest
 
 import matex
 from matex.samples import samples
 
 FILM = samples()[0]
 ALONE = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0, "delta": 1.0, "gradient_layers": 1}
-
-
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
 
 
 def test_words_that_name_a_place_are_multiplied_by_the_strength(tiny):

@@ -134,11 +134,6 @@ def stubs():
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def audited(tiny):
     return matex.audit(tiny, FILM.path, PHRASE, **FEW)
 

@@ -116,11 +116,6 @@ def test_what_the_pooling_reads_of_lower_blocks_moves_too():
     exact(ends[1], embed(model.text, model.text.start(blank, IDS[:1]))[0].detach())
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def test_a_linear_method_splits_its_map_over_words(tiny):
     """MaskCLIP: the maps of all words and of the special tokens add up to the map of h(y) - h(r')."""
     made = matex.interactions(tiny, FILM.path, PHRASE, method="maskclip", nodes=64)

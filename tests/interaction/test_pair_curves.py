@@ -16,11 +16,6 @@ PHRASE = "opacity in the left lung"
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
-@pytest.fixture(scope="module")
 def found(tiny):
     return matex.interactions(tiny, FILM.path, PHRASE, nodes=4)
 

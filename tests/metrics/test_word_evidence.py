@@ -18,11 +18,6 @@ FILM = samples()[0]
 TEXTS = ("opacity in the left lower lung", "there is a small nodule at the right apex")
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return matex.load("tiny")
-
-
 def cases_of(tiny, method="grad-eclip", texts=TEXTS, **parameters):
     return [
         Case(tiny, Sample(f"s{n}", FILM.path, text), matex.explain(tiny, FILM.path, text, method, **parameters), {})
