@@ -230,3 +230,32 @@ def test_tables_contrast_every_row_and_do_not_keep_rows_of_another_score(tmp_pat
     assert run([*command, "--labels", "chest14"]) == 2
     assert run(["compare", str(FILM.path), "-m", "rollout", "--labels", "chest14", "-o", "compared"]) == 0
     assert run(["compare", str(FILM.path), "-m", "rollout"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": ["nodule"], "a": ["mass"], "b": ["clear lungs"]}', "got 'a' twice. Leave one out."),
+        ('{"a": ["nodule"], "b": ["nodule"]}', "got 'nodule' twice. Leave one out."),
+    ],
+)
+def test_a_label_given_twice_in_a_file_is_refused(content, message, tmp_path, capsys):
+    labels = tmp_path / "labels.json"
+    labels.write_text(content)
+    assert run(["explain", str(FILM.path), "--labels", str(labels), "-o", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_phrases_given_twice_are_named():
+    with pytest.raises(ValueError, match="got 'nodule' twice"):
+        read_classes(["nodule", "mass", "nodule"])
+
+
+@pytest.mark.parametrize("setting", [{"of": "margin"}, {"pool": "max"}])
+def test_settings_of_classes_without_classes_are_refused(tiny, setting, tmp_path, capsys):
+    with pytest.raises(matex.InputError, match="of and pool with labels"):
+        matex.explain(tiny, FILM.path, PHRASE, "gradient", **setting)
+    ((key, value),) = setting.items()
+    for text in ([PHRASE], ["--report", "report.txt"]):
+        assert run(["explain", str(FILM.path), *text, f"--{key}", value, "-o", str(tmp_path / "out")]) == 2
+        assert "--of and --pool with --labels" in capsys.readouterr().err

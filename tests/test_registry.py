@@ -109,3 +109,8 @@ def test_methods_say_what_depends_on_chance_and_what_can_be_taken_out():
     assert (without.name, without.changes) == ("no prior", {"prior_strength": 1.0})
     assert make("matex", {"delta": 0}).ablation() is None
     assert not isinstance(make("grad-eclip", {}), Ablatable)
+
+
+def test_nothing_known_is_said_and_a_name_known_twice_is_listed_once():
+    assert str(UnknownName("parameter of rollout", "layer", ())) == "Unknown parameter of rollout 'layer'. Known: none."
+    assert str(UnknownName("method", "x", ("rise", "rise"))) == "Unknown method 'x'. Known: rise."

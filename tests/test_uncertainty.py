@@ -73,3 +73,17 @@ def test_the_command_writes_numbers_and_a_picture(tmp_path, monkeypatch, capsys)
     with np.load(tmp_path / "uncertainty" / "uncertainty.npz") as arrays:
         assert arrays["noise"].shape == (224, 224) or arrays["noise"].ndim == 2
     assert run([*command, "--noise-level", "2"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([f" {PHRASE}"], "the phrase itself"), (["a nodule", "a  nodule"], "one twice"), ([" "], "an empty one")],
+)
+def test_paraphrases_that_cannot_add_to_the_spread_are_refused(tiny, given, message):
+    with pytest.raises(matex.InputError, match=message):
+        matex.uncertainty(tiny, FILM.path, PHRASE, "grad-eclip", noise=1, paraphrases=given)
+
+
+def test_a_file_in_place_of_the_phrase_is_refused(tmp_path, capsys):
+    assert run(["uncertainty", str(FILM.path), str(FILM.path), "-o", str(tmp_path / "out")]) == 2
+    assert "Expected the phrase as text" in capsys.readouterr().err

@@ -16,6 +16,7 @@ import tomllib
 import zipfile
 import zlib
 from collections.abc import Generator, Mapping
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
@@ -226,14 +227,21 @@ def read_json(path: Path, what: str, limit: int = MAX_TEXT) -> dict[str, Any]:
     return parse_json(read_text(path, what, limit), f"{what}, {shown(str(path))}")
 
 
-def parse_json(content: str, what: str) -> dict[str, Any]:
+def parse_json(content: str, what: str, unique_names: bool = False) -> dict[str, Any]:
     """A JSON object from text.
+
+    Args:
+        content: JSON.
+        what: it is, for the message.
+        unique_names: refuse a name that one object holds twice, of which json keeps the last without a word.
 
     Raises:
         InputError: anything but a JSON object of at most `MAX_DEPTH` levels.
     """
     try:
-        found: object = json.loads(content)
+        found: object = json.loads(content, object_pairs_hook=partial(_unique, what) if unique_names else None)
+    except InputError:
+        raise
     except RecursionError:
         reason = "too many levels of nesting"
     except ValueError as error:  # also a whole number of too many digits
@@ -243,6 +251,16 @@ def parse_json(content: str, what: str) -> dict[str, Any]:
             return found
         reason = "too many levels of nesting" if isinstance(found, dict) else f"a {type(found).__name__}"
     raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
+
+
+def _unique(what: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs, see `parse_json`."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"Expected every name once in {what}, got {shown(name)} twice. Leave one out.")
+        found[name] = value
+    return found
 
 
 def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class UnknownName(_Refusal, KeyError):
     def __init__(self, kind: str, name: str, known: tuple[str, ...]) -> None:
         near = difflib.get_close_matches(name, known, n=1) if len(name) <= 100 else []
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"Unknown {kind} {shown(name)}. Known: {', '.join(sorted(known))}.{hint}")
+        super().__init__(f"Unknown {kind} {shown(name)}. Known: {', '.join(sorted(set(known))) or 'none'}.{hint}")
 
         self._made_of = (kind, name, known)
 

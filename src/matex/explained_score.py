@@ -48,9 +48,12 @@ def with_objective(
         against, labels, of, pool: see `matex.explain`.
 
     Raises:
-        InputError: both of `against` and `labels`, phrases that cannot be read, or a query without a phrase.
+        InputError: both of `against` and `labels`, `of` or `pool` without `labels`, phrases that
+            cannot be read, or a query without a phrase.
         UnknownName: no such prompt set.
     """
+    if labels is None and (of, pool) != ("logit", "mean"):
+        raise InputError("Expected of and pool with labels, got them without. Leave them out, or name the classes.")
     if against is None and labels is None:
         return query
     if query.target is not None:
@@ -74,7 +77,9 @@ def contrast(text: str, against: object) -> Contrast:
     if not isinstance(against, str) or not against.strip():
         raise InputError(f"Expected against as the text of another phrase, got {shown(against)}. Write the phrase.")
     if against.split() == text.split():
-        raise InputError(f"Expected against to differ from the phrase, got {shown(against)} for both.")
+        raise InputError(
+            f"Expected against to differ from the phrase, got {shown(against)} for both. Write another phrase."
+        )
     return Contrast(against)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from matex.adapters.model import Model
 from matex.audits.regions import likeness
 from matex.checks import check, count
+from matex.errors import InputError, shown
 from matex.files import writing
 from matex.geometry import Resize
 from matex.phrases import parse
@@ -131,7 +132,7 @@ def uncertainty(
         paraphrases: other wordings of the phrase; None for the phrase in five frames such as "there is ...".
 
     Raises:
-        InputError: see `matex.explain`; numbers outside their range.
+        InputError: see `matex.explain`; numbers outside their range; a paraphrase that is empty or given twice.
 
     Examples:
         >>> found = matex.uncertainty(model, film, phrase, "grad-eclip", noise=2)
@@ -155,8 +156,7 @@ def uncertainty(
         **parameters,
     )
     phrases = reworded(text) if paraphrases is None else tuple(paraphrases)
-    for phrase in phrases:
-        check_phrase(phrase)
+    _check_paraphrases(text, phrases)
     phrases = tuple(phrase for phrase in phrases if is_readable(model, phrase))
     chosen = make(method, parameters)
     maps: dict[str, list[NDArray[np.float32]]] = {}
@@ -178,6 +178,23 @@ def uncertainty(
         skipped["paraphrases"] = "the model can read none"
     spreads = {name: _spread(explanation, maps[name]) for name in SOURCES if name in maps}
     return Uncertainty(explanation, spreads, skipped, phrases)
+
+
+def _check_paraphrases(text: str, phrases: Sequence[str]) -> None:
+    """Refuse paraphrases that would enter the spread as maps that cannot differ.
+
+    Raises:
+        InputError: an empty paraphrase, the phrase itself, or one paraphrase twice.
+    """
+    known = [text.split()]
+    for phrase in phrases:
+        check_phrase(phrase)
+        if not phrase.strip():
+            raise InputError("Expected paraphrases as text, got an empty one. Leave it out.")
+        if phrase.split() in known:
+            twice = "the phrase itself" if known[0] == phrase.split() else "one twice"
+            raise InputError(f"Expected paraphrases that differ, got {twice}: {shown(phrase)}. Leave it out.")
+        known.append(phrase.split())
 
 
 def _noisy(model: Model, explanation: Explanation, noise: int, level: float) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Lung masks from files: images and NumPy arrays, their numbers as they are stored."""
+"""Lung masks and parts of a film from files: images and NumPy arrays, their numbers as they are stored."""
 
 from __future__ import annotations
 
@@ -36,22 +36,47 @@ def parse_mask(data: bytes, film: Film, where: str) -> NDArray[np.generic]:
     Raises:
         InputError: see `read_mask`.
     """
+    return check_mask(_values(data, "a lung mask", where), film)
+
+
+def read_part(path: Path, film: Film) -> NDArray[np.bool_]:
+    """The pixels other than 0 of a file, [height, width] of the film, as a part of it.
+
+    Raises:
+        InputError: the file cannot be read, has another size, holds no finite numbers, or nothing but 0.
+    """
+    where = shown(str(path))
+    values = _values(read_bytes(path, "a unit", MAX_BYTES), "a unit", where)
+    if values.shape != film.size:
+        raise InputError(
+            f"Expected a unit of shape {film.size} (height, width of the image), got {values.shape}: {where}. "
+            "Draw it on the original image."
+        )
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise InputError(f"Expected finite numbers in a unit, got others: {where}. Save 0 outside and 1 inside.")
+    if not values.any():
+        raise InputError(f"Expected a unit with pixels other than 0, got none: {where}. Leave it out.")
+    return values != 0
+
+
+def _values(data: bytes, what: str, where: str) -> NDArray[np.generic]:
+    """The numbers of an image or .npy file as they are stored.
+
+    Raises:
+        InputError: content that cannot be read as either.
+    """
     try:
-        values = _stored_values(data)
+        return parse_array(data, what) if data.startswith(b"\x93NUMPY") else _stored_values(data)
     except InputError:
         raise
     except Exception as error:  # readers raise nearly every built-in exception on a damaged file
         raise InputError(
-            f"Expected a lung mask as an image or .npy, could not read {where}: {shortened(str(error))}. "
-            "Check the file."
+            f"Expected {what} as an image or .npy, could not read {where}: {shortened(str(error))}. Check the file."
         ) from None
-    return check_mask(values, film)
 
 
 def _stored_values(data: bytes) -> NDArray[np.generic]:
-    """The numbers of an image or .npy file as they are stored."""
-    if data.startswith(b"\x93NUMPY"):
-        return parse_array(data, "a lung mask")
+    """The numbers of an image file as they are stored."""
     try:
         image = Image.open(BytesIO(data))
     except UnidentifiedImageError:

@@ -221,7 +221,8 @@ def read_classes(labels: object) -> dict[str, tuple[str, ...]]:
     elif is_list(labels):
         given = {text: [text] for text in labels}
         if len(given) < len(labels):
-            raise InputError("Expected labels that differ from each other, got one twice. Leave it out.")
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise InputError(f"Expected labels that differ from each other, got {shown(twice)} twice. Leave one out.")
     else:
         raise InputError(f"Expected labels as a list of phrases or prompts by class, got {shown(labels)}.")
     classes: dict[str, tuple[str, ...]] = {}

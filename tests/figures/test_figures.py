@@ -139,3 +139,24 @@ def test_the_measures_of_a_layer_are_those_of_loops(saved):
     assert found[0] == pytest.approx(both / either)
     assert found[1] == float(x0 <= peak[1] + 0.5 < x1 and y0 <= peak[0] + 0.5 < y1)
     assert found[2] == pytest.approx(inside / total, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        ("classes", 'films = ["normal-1"]\n', "expected classes to be given for this figure, got nothing"),
+        ("classes", 'classes = ["mass", "mass"]\nfilms = ["normal-1"]\n', "phrases that differ"),
+        ("words", 'words = ["mass", "mass"]\nfilms = ["normal-1"]\n', "words that differ"),
+        ("methods", '[[films]]\nsample = "normal-1"\nboxes = [[0, 0, 9000, 1]]\n', "in the 224 x 224 pixels, got"),
+        ("methods", '[[films]]\nsample = "normal-1"\nboxes = [[5, 5, 5, 9]]\n', "x0 < x1"),
+    ],
+)
+def test_missing_repeated_and_impossible_values_name_their_key(saved, kind, content, message):
+    with pytest.raises(matex.InputError, match=message):
+        load_figure(kind, saved(content))
+
+
+def test_a_method_without_a_layer_is_refused_by_the_layer_table(saved):
+    content = 'methods = ["rollout"]\n[[films]]\nsample = "right-lower-opacity"\nboxes = [[5, 5, 50, 50]]\n'
+    with pytest.raises(matex.InputError, match="methods with a layer, such as m2ib and ca-m2ib, got 'rollout'"):
+        draw(load_figure("layers", saved(content)))

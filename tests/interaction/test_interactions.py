@@ -21,6 +21,7 @@ from matex.interaction.games import banzhaf, masks, shapley
 from matex.interaction.second_order import place_rows, second_order, word_factors
 from matex.interaction.sides import Path as InputPath
 from matex.interaction.sides import word_groups
+from matex.mask_files import read_part
 from matex.samples import samples
 from tests.adapters.random_weights import BERT, IDS, randomise
 from tests.adapters.test_siglip import small_siglip
@@ -400,3 +401,24 @@ def test_exclip_agrees(model, pixels, monkeypatch):
     norms = encode(model.image, pixels, unit=False).norm() * encode(model.text, ids, unit=False).norm()
     torch.testing.assert_close((rows / norms).float(), expected.float(), rtol=0, atol=1e-7)
     assert expected.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones((10, 10)), r"Expected a unit of shape \(512, 512\) .*, got \(10, 10\): .*part.npy"),
+        (np.zeros((512, 512)), "got none: .*part.npy"),
+        (np.full((512, 512), np.nan), "Expected finite numbers in a unit"),
+    ],
+)
+def test_a_file_that_is_no_unit_is_refused_by_its_name(tmp_path, values, message):
+    np.save(tmp_path / "part.npy", values)
+    with pytest.raises(matex.InputError, match=message):
+        read_part(tmp_path / "part.npy", matex.read(FILM.path))
+
+
+def test_any_number_but_zero_belongs_to_a_unit(tmp_path):
+    values = np.zeros((512, 512))
+    values[:5] = 7
+    np.save(tmp_path / "part.npy", values)
+    np.testing.assert_array_equal(read_part(tmp_path / "part.npy", matex.read(FILM.path)), values == 7)

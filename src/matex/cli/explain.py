@@ -165,4 +165,6 @@ def _check_one_text(
     if text is None and report is None and score.labels is not None:
         return
     if (text is None) == (report is None):
-        raise InputError('Expected a phrase or --report FILE, one of them. Example: matex explain film.png "..."')
+        raise InputError(
+            'Expected a phrase, --report FILE or --labels, one of them. Example: matex explain film.png "..."'
+        )

@@ -59,7 +59,7 @@ def interactions(
 
     import matex
     from matex.files import check_folder
-    from matex.mask_files import read_mask
+    from matex.mask_files import read_part
     from matex.serialise import strict_json
 
     parameters = _parameters(method, parameter or [])
@@ -76,7 +76,7 @@ def interactions(
         method,
         resize=film.resize,
         domain=film.domain,
-        units=np.stack([read_mask(path, read) != 0 for path in unit]) if unit else superpixels,
+        units=np.stack([read_part(path, read) for path in unit]) if unit else superpixels,
         **parameters,
     )
     found.save(out)

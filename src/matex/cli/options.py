@@ -221,6 +221,13 @@ class ScoreOptions:
     ] = "logit"
     pool: Annotated[Literal["mean", "max"], typer.Option(help="With --labels: over the prompts of a class.")] = "mean"
 
+    def __post_init__(self) -> None:
+        """Raises InputError for --of or --pool without the classes that they are about."""
+        if self.labels is None and (self.of, self.pool) != ("logit", "mean"):
+            raise InputError(
+                "Expected --of and --pool with --labels, got them without. Leave them out, or add --labels."
+            )
+
     def read(self) -> dict[str, Any]:
         """Arguments of `matex.explain`.
 
@@ -235,13 +242,13 @@ class ScoreOptions:
             raise InputError(f"Expected {option} with the score of one phrase, got --against or --labels too.")
 
     def _labels(self) -> Any:
-        from matex.checks import read_json, read_text
+        from matex.checks import parse_json, read_text
 
         if self.labels is None or not Path(self.labels).is_file():
             return self.labels
         path = Path(self.labels)
         if path.suffix.lower() == ".json":
-            return read_json(path, "labels")
+            return parse_json(read_text(path, "labels"), f"labels, {shown(self.labels)}", unique_names=True)
         return [line.strip() for line in read_text(path, "labels").splitlines() if line.strip()]
 
 

@@ -16,6 +16,7 @@ from matex.cli.options import (
     ParameterOption,
     PhraseArgument,
     PluginOption,
+    read_target,
 )
 from matex.cli.parameters import parse_parameters
 
@@ -56,7 +57,7 @@ def uncertainty(
     found = matex.uncertainty(
         model.load(),
         read,
-        text,
+        read_target(text),
         method,
         seeds=seeds,
         noise=noise,
@@ -78,8 +79,9 @@ def uncertainty(
 def _print_spreads(found: Uncertainty, out: Path) -> None:
     """One line for each source, and the completeness errors."""
     for name, spread in found.spreads.items():
+        maps = "1 map" if spread.maps == 1 else f"{spread.maps} maps"
         print(
-            f"{name:12} {spread.maps} maps: standard deviation {spread.mean:.3f} of a map's range on average, rank "
+            f"{name:12} {maps}: standard deviation {spread.mean:.3f} of a map's range on average, rank "
             f"correlation with the map {spread.likeness:.2f}"
         )
     for name, why in found.skipped.items():

@@ -31,6 +31,8 @@ class Classes:
 
     def __post_init__(self) -> None:
         check(bool(self.classes), "classes", "one or more", len(self.classes))
+        for name, phrases in (("classes", self.classes), ("prompts", self.prompts)):
+            check(len(set(phrases)) == len(phrases), name, "phrases that differ", phrases)
         check(len(self.prompts) in (0, len(self.classes)), "prompts", "as many as classes, or none", len(self.prompts))
 
     def __call__(self, material: Material) -> Figure:

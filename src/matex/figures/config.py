@@ -63,6 +63,9 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
     own = [item.name for item in dataclasses.fields(cast(Any, kind))]
     table = at.known(content, (*SHARED, *own))
     settings = {key: (at / key).typed(table[key], typing.get_type_hints(kind)[key]) for key in own if key in table}
+    for item in dataclasses.fields(cast(Any, kind)):
+        if item.default is dataclasses.MISSING and item.name not in table:
+            raise (at / item.name).refusal("given for this figure", None)
     dots = (at / "dots_per_inch").typed(table.get("dots_per_inch", 200), int)
     (at / "dots_per_inch").in_range(dots, 1200, 20)
     methods = at.entries({"methods": table.get("methods", list(kind.default_methods))}, "methods")
@@ -95,7 +98,17 @@ def _case(at: ConfigKey, entry: object, folder: Path) -> Case:
         raise (at / "text").refusal("a phrase", table.get("text"))
     if "boxes" in table:
         boxes = (at / "boxes").typed(table["boxes"], tuple[tuple[float, float, float, float], ...])
+        _check_boxes(at / "boxes", boxes, film)
     return Case(film, text, boxes, (at / "title").typed(table.get("title", text), str))
+
+
+def _check_boxes(at: ConfigKey, boxes: tuple[Box, ...], film: Film) -> None:
+    """Refuse a box without area or beyond the film, against which the measures would be wrong."""
+    height, width = film.size
+    for box in boxes:
+        x0, y0, x1, y1 = box
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise at.refusal(f"boxes (x0, y0, x1, y1), x0 < x1, y0 < y1, in the {width} x {height} pixels", list(box))
 
 
 _Film = tuple[Film, str, tuple[Box, ...]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from matex.adapters.encoder import staged
 from matex.benchmark.config import MethodChoice
 from matex.checks import check
-from matex.errors import InputError
+from matex.errors import InputError, shown
 from matex.figures.kind import FIGURES, Case, Material
 from matex.figures.maps import explain_case
 from matex.metrics.localisation import energy, hit, iou, union
+from matex.protocols import METHODS
 from matex.render.figure import new_figure
 from matex.results import DISCLAIMER, Explanation
 
@@ -41,6 +42,11 @@ class Layers:
         cases = [case for case in material.cases if case.boxes]
         if not cases:
             raise InputError("Expected films with boxes for the layer table, got none. Give boxes, or simulated films.")
+        for method in material.methods:
+            if "layer" not in {field.name for field in fields(METHODS[method.name])}:
+                raise InputError(
+                    f"Expected methods with a layer, such as m2ib and ca-m2ib, got {shown(method.name)}. Leave it out."
+                )
         layers = self.layers or tuple(range(staged(material.model.image).depth - 1))
         check(all(layer >= 0 for layer in layers), "layers", "numbers from 0", layers)
         values = {

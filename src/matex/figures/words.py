@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from matex.adapters.model import WORD
+from matex.checks import check
 from matex.figures.kind import FIGURES, Material
 from matex.figures.maps import explain_case
 from matex.figures.panels import Panel, draw_grid
@@ -26,6 +27,9 @@ class Words:
     words: tuple[str, ...] = ()
 
     default_methods: ClassVar[tuple[str, ...]] = ("m2ib", "grad-eclip", "mmel")
+
+    def __post_init__(self) -> None:
+        check(len(set(self.words)) == len(self.words), "words", "words that differ", self.words)
 
     def __call__(self, material: Material) -> Figure:
         case, methods = material.cases[0], material.methods
