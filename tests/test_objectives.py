@@ -259,3 +259,9 @@ def test_settings_of_classes_without_classes_are_refused(tiny, setting, tmp_path
     for text in ([PHRASE], ["--report", "report.txt"]):
         assert run(["explain", str(FILM.path), *text, f"--{key}", value, "-o", str(tmp_path / "out")]) == 2
         assert "--of and --pool with --labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.txt"])
+def test_a_missing_file_of_labels_is_not_taken_for_a_prompt_set(name, tmp_path, capsys):
+    assert run(["explain", str(FILM.path), "--labels", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 2
+    assert "Expected a file of labels" in capsys.readouterr().err

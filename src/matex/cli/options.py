@@ -244,9 +244,13 @@ class ScoreOptions:
     def _labels(self) -> Any:
         from matex.checks import parse_json, read_text
 
-        if self.labels is None or not Path(self.labels).is_file():
-            return self.labels
+        if self.labels is None:
+            return None
         path = Path(self.labels)
+        if not path.is_file():
+            if path.suffix.lower() in (".json", ".txt"):
+                raise InputError(f"Expected a file of labels, got a path where there is none: {shown(path)}. Check it.")
+            return self.labels
         if path.suffix.lower() == ".json":
             return parse_json(read_text(path, "labels"), f"labels, {shown(self.labels)}", unique_names=True)
         return [line.strip() for line in read_text(path, "labels").splitlines() if line.strip()]
