@@ -66,6 +66,8 @@ evidence: $(VENV)/.ready  ## recompute every number of docs/benchmark.md, from t
 	    $(BIN)/matex benchmark examples/$$name.toml -o runs/$$name --resume && $(BIN)/matex report runs/$$name || exit 1; \
 	done
 	$(BIN)/python docs/make_benchmark.py runs
+	$(BIN)/python benchmarks/wrong_side.py --data $(DATA) --films 200
+	$(BIN)/python benchmarks/choose_default.py --data $(DATA)
 
 evidence-test: $(VENV)/.ready  ## evaluate on the films reserved for the final test; once per release
 	$(BIN)/python benchmarks/evidence_test.py

@@ -1,6 +1,6 @@
-"""Does the prior help the model or replace it? Maps of phrases that name the wrong side: docs/benchmark.md.
+"""Does the prior help the model or replace it? Maps of phrases that name the wrong side: docs/benchmark/wrong-side.md.
 
-    python benchmarks/wrong_side.py --data ../shared/data --models tiny tiny-plain
+    python benchmarks/wrong_side.py --data ../shared/data
 
 One simulated finding on one side of each film, which the phrase names, then the same phrase with left and right
 exchanged. A map that follows the film peaks on the finding's side for both phrases; one that follows the words peaks on
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--films", type=int, default=300)
-    parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain"])
+    parser.add_argument("--models", nargs="+", default=["tiny", "tiny-plain", "hf:benchmarks/models/tiny-siglip"])
     parser.add_argument("--out", type=Path, default=Path("runs/wrong-side"), help="folder for the tables")
     given = parser.parse_args()
     data = open_dataset("simulated", root=given.data / "normals", without=UNREPORTED, films=given.films, findings=1)
