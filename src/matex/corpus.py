@@ -23,7 +23,7 @@ from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
 from matex.explained_score import contrast
-from matex.geometry import Resize
+from matex.geometry import Resize, Size
 from matex.pipeline import check_method, identity, trace_prepared
 from matex.queries import Domain, Prepared, Query, check_choices, modality_of, prepare, read_as
 from matex.results import Explanation
@@ -427,7 +427,13 @@ class _Stream:
         prepared: Mapping[int, Prepared],
         phrases: Mapping[str, Encoded],
     ) -> dict[int, Explanation]:
-        """All pairs over one trace."""
+        """All pairs, over one trace for each shape of their films at the model's input."""
+        shapes: dict[Size, dict[int, tuple[int, str]]] = {}
+        for number, pair in usable.items():
+            shapes.setdefault(prepared[pair[0]].placement.model, {})[number] = pair
+        if len(shapes) > 1:
+            found = [self._traced(model, group, prepared, phrases) for group in shapes.values()]
+            return {number: explanation for group in found for number, explanation in group.items()}
         images = {image: number for number, image in enumerate(dict.fromkeys(image for image, _ in usable.values()))}
         traced = trace_prepared(
             model,

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from matex.adapters.black_box import BlackBox
 from matex.adapters.encoder import Modality
+from matex.adapters.inputs import stack_images
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
@@ -400,7 +401,7 @@ def trace_prepared(
     texts, text_of = distinct([text for _, text in pairs], lambda text: text)
     return _traced(
         model,
-        torch.cat([one.pixels for one in prepared]),
+        stack_images([one.pixels[0] for one in prepared]),
         model.batch([phrases[text] for text in texts]),
         list(zip([image for image, _ in pairs], text_of, strict=True)),
         subjects,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from matex.adapters import siglip2
 from matex.adapters.encoder import Attentive, Modality, Staged, State
 from matex.adapters.model import Encoded, Model
 from matex.attribution import METHODS
@@ -167,11 +168,13 @@ def _of_transformers(model: Model) -> Library | None:
 
     def features(pixels: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         other = tuple(pixels.shape[-2:]) != getattr(model.image, "size", tuple(pixels.shape[-2:]))
-        finer: dict[str, bool] = {"interpolate_pos_encoding": True} if other else {}
+        images: dict[str, Any] = {"pixel_values": pixels} | ({"interpolate_pos_encoding": True} if other else {})
+        if isinstance(model.image, siglip2.ImageTower):
+            images = model.image.library_inputs(pixels)
         valid = model.text.axis(token_ids).valid.long()
         with torch.no_grad():
             found = (
-                module.get_image_features(pixels, **finer),
+                module.get_image_features(**images),
                 module.get_text_features(token_ids, attention_mask=valid),
             )
         image, text = (getattr(one, "pooler_output", one) for one in found)

@@ -12,7 +12,16 @@ from matex.adapters.convirt import Convirt
 from matex.adapters.cxr_clip import CxrClip, CxrClipConfig
 from matex.adapters.gloria import Gloria
 from matex.adapters.medclip import MedClip
-from tests.adapters import sounding, test_biovil, test_clap, test_medclip, test_open_clip, test_pairs, test_relatives
+from tests.adapters import (
+    sounding,
+    test_biovil,
+    test_clap,
+    test_medclip,
+    test_open_clip,
+    test_pairs,
+    test_relatives,
+    test_siglip2,
+)
 from tests.adapters import test_siglip as siglip
 from tests.adapters.random_weights import BERT, SWIN, randomise, write_vocabulary
 from tests.openai_format import state_dict
@@ -64,6 +73,10 @@ def write_openai(folder, patched):
 
 def write_siglip(folder, patched):
     return Written(f"hf:{siglip.saved(folder, siglip.small_siglip())}")
+
+
+def write_siglip2(folder, patched):
+    return Written(f"hf:{test_siglip2.saved(folder, test_siglip2.small_siglip2())}")
 
 
 def write_relative(kind):
@@ -147,6 +160,7 @@ FAMILIES = {
     "clip": write_clip,
     "openai": write_openai,
     "siglip": write_siglip,
+    "siglip2": write_siglip2,
     "metaclip-2": write_relative("metaclip_2"),
     "chinese-clip": write_relative("chinese_clip"),
     "altclip": write_relative("altclip"),

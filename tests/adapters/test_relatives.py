@@ -137,7 +137,7 @@ def test_wrong_files_are_refused_with_the_reason(tmp_path):
         matex.load(f"hf:{folder}")
     config = json.loads((folder / "config.json").read_text())
     for kind, reason in (
-        *(("groupvit", "groups of patches"), ("align", "EfficientNet"), ("siglip2", "NaFlex")),
+        *(("groupvit", "groups of patches"), ("align", "EfficientNet")),
         ("flava", "third, multimodal encoder"),
     ):
         (folder / "config.json").write_text(json.dumps({**config, "model_type": kind}))

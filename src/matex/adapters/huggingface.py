@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from matex.adapters import clap, clip, relatives, siglip
+from matex.adapters import clap, clip, relatives, siglip, siglip2
 from matex.adapters.checkpoint import Tensors
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Tokenizer
@@ -59,6 +59,7 @@ class Family(NamedTuple):
 FAMILIES: Mapping[str, Family] = {
     "clip": Family(clip.from_folder, clip.adapt, clip.refuse_other_end),
     "siglip": Family(siglip.build, siglip.adapt, siglip.refuse_other_end, prepare_siglip),
+    "siglip2": Family(siglip2.build, siglip2.adapt, siglip.refuse_other_end, siglip2.prepare),
     **dict.fromkeys(
         ("metaclip_2", "chinese_clip", "altclip"),
         Family(relatives.build, relatives.adapt, relatives.refuse_other_ends),
@@ -67,7 +68,6 @@ FAMILIES: Mapping[str, Family] = {
 }
 """By the model_type of the configuration."""
 _NOT_READ: Mapping[str, str] = {
-    "siglip2": "SigLIP 2 with images of any shape (NaFlex); its checkpoints of a fixed size have model_type 'siglip'",
     "align": "ALIGN, whose image tower is an EfficientNet",
     "flava": "FLAVA, whose embeddings of image and text were trained together with a third, multimodal encoder",
     "groupvit": "GroupViT, whose tokens are groups of patches that no grid holds",

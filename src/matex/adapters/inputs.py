@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from matex.adapters.encoder import State, TokenAxis
+from matex.errors import InputError
 from matex.geometry import Size
 
 
@@ -56,6 +57,32 @@ class Words(ABC):
         stays = torch.ones(len(kept), end, dtype=torch.bool, device=inputs.device)
         stays[:, axis.content[0, :end]] = kept.to(inputs.device)
         return inputs[0, :end].expand(len(kept), end)[stays].unflatten(0, (len(kept), -1))
+
+
+def stack_images(images: Sequence[Tensor]) -> Tensor:
+    """Stack images [channel, height, width] of one shape to [image, channel, height, width].
+
+    Raises:
+        InputError: several shapes, which models that keep the aspect ratio of films read.
+    """
+    refuse_several_sizes((image.shape[-2], image.shape[-1]) for image in images)
+    return torch.stack(list(images))
+
+
+def refuse_several_sizes(sizes: Iterable[Size]) -> None:
+    """Raise when images of a batch differ in (height, width).
+
+    Raises:
+        InputError: several sizes.
+    """
+    different = list(dict.fromkeys(sizes))
+    if len(different) > 1:
+        (first, second), shape = different[:2], "{0[0]} x {0[1]}"
+        raise InputError(
+            f"Expected films of one shape at the model's input, got {shape.format(first)} and {shape.format(second)} "
+            "pixels: the model keeps each film's aspect ratio. Explain them one by one, or all as squares with "
+            "resize='pad'."
+        )
 
 
 def patch_axis(inputs: Tensor, patch: Size, special: int = 0) -> TokenAxis:

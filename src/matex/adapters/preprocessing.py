@@ -46,6 +46,8 @@ class Preprocessing:
             the square that the film is padded to before the centre is cropped.
         stretch: whether the film's darkest value becomes black and its brightest white first.
         half_even: whether a centre that starts at half a pixel is rounded to the even number, as torchvision does.
+        max_patches: largest number of patches of a film that is resized to its own aspect ratio (`flexible_size`);
+            `size` is then only that of the other kinds of resizing. None where all films are brought to `size`.
 
     Raises:
         InputError: numbers without finite, increasing pixel values: a deviation of 0, infinity, a scale of 1e308.
@@ -61,6 +63,7 @@ class Preprocessing:
     resize_to: Size | int | None = None
     stretch: bool = False
     half_even: bool = False
+    max_patches: int | None = None
 
     def __post_init__(self) -> None:
         # Normalisation is affine, so checking black and white covers every 8-bit value between them.
@@ -87,10 +90,15 @@ class Preprocessing:
         """
         mode = self.resize if resize == "model" else resize
         resize_to = self.resize_to if resize == "model" else None
+        size = self.size
+        if self.max_patches is not None and resize == "model":
+            height, width = film.size
+            standard = (width, height) if film.turns % 2 else film.size
+            size = flexible_size(standard, patch, self.max_patches)
         try:
             placement = Placement.fit(
                 film.size,
-                self.size,
+                size,
                 patch,
                 mode,
                 resize_to,
@@ -108,7 +116,7 @@ class Preprocessing:
             image = image.resize((stop.resized[1], stop.resized[0]), Image.Resampling.LANCZOS)
         image = image.resize((placement.resized[1], placement.resized[0]), filter)
         top, left = placement.offset
-        window = image.crop((left, top, left + self.size[1], top + self.size[0]))  # outside is black
+        window = image.crop((left, top, left + size[1], top + size[0]))  # outside is black
         values = np.asarray(window.convert("RGB"), dtype=np.float32) * np.float32(self.scale)
         normalised = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return torch.from_numpy(normalised.transpose(2, 0, 1).copy())[None], placement
@@ -120,8 +128,9 @@ class Preprocessing:
         return (ends - torch.tensor(self.mean)) / torch.tensor(self.std)
 
     def describe(self) -> dict[str, Any]:
-        """The parameters as plain data, for the provenance; `stretch` and `half_even` where they are on."""
-        return {key: value for key, value in asdict(self).items() if value or key not in ("stretch", "half_even")}
+        """The parameters as plain data, for the provenance; those of few families only where they are set."""
+        rare = ("stretch", "half_even", "max_patches")
+        return {key: value for key, value in asdict(self).items() if value or key not in rare}
 
     @classmethod
     def from_processor(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
@@ -173,6 +182,36 @@ class Preprocessing:
         resampling = _PIL_NUMBERS[int(config.get("resample", 3))]
         mode: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
         return cls(size, mode, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
+
+
+def flexible_size(size: Size, patch: Size, max_patches: int) -> Size:
+    """The largest (height, width) in complete patches that keeps an image's aspect ratio, pixels.
+
+    Each side is rounded up to patches, so that the ratio is kept up to one patch.
+
+    Args:
+        size: (height, width) of the image, pixels.
+        patch: (height, width) of one patch, pixels.
+        max_patches: upper limit of the number of patches.
+
+    Source:
+        transformers' Siglip2ImageProcessor: a bisection of the scale between 1e-6 and 100 down to an interval of 1e-5,
+        followed here so that both agree where two grids are nearly as large.
+    """
+
+    def grid(scale: float) -> Size:
+        rows, columns = (max(1, math.ceil(side * scale / cell)) for side, cell in zip(size, patch, strict=True))
+        return rows, columns
+
+    fits, exceeds = 1e-6, 100.0
+    while exceeds - fits >= 1e-5:
+        scale = (fits + exceeds) / 2
+        if math.prod(grid(scale)) <= max_patches:
+            fits = scale
+        else:
+            exceeds = scale
+    rows, columns = grid(fits)
+    return rows * patch[0], columns * patch[1]
 
 
 def _stretched(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from matex.adapters import clip, siglip
+from matex.adapters import clip, siglip, siglip2
 from matex.adapters.model import Model
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import InputError, UnsupportedModel
@@ -23,7 +23,8 @@ def at_resolution(model: Model, side: int) -> Model:
         side: of the model's square input, pixels, a multiple of its patches.
 
     Raises:
-        UnsupportedModel: an image encoder without position embeddings that can be interpolated.
+        UnsupportedModel: an image encoder without position embeddings that can be interpolated, or one whose grid
+            its image processor sets.
         InputError: a side that is no multiple of the patches or more than `LARGEST` times the trained one, or a model
             without preprocessing.
     """
@@ -32,6 +33,11 @@ def at_resolution(model: Model, side: int) -> Model:
         raise UnsupportedModel(
             f"Expected a model whose position embeddings can be interpolated (CLIP, SigLIP), got {model.name!r}. Leave "
             "the resolution out."
+        )
+    if isinstance(image, siglip2.ImageTower):
+        raise UnsupportedModel(
+            f"Expected no resolution for {model.name!r}, which reads films of any shape. Set max_num_patches of its "
+            "image processor for a finer grid."
         )
     trained, (height, width) = image.size, image.patch
     if side % height or side % width or not height <= side <= LARGEST * max(trained):

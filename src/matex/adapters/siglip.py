@@ -160,8 +160,9 @@ def adapt(
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
     notes: Iterable[str] = (),
+    tower: type[ImageTower] = ImageTower,
 ) -> Model:
-    """Wrap transformers' SiglipModel as a `Model` without changing it.
+    """Wrap transformers' SiglipModel, or Siglip2Model with its own image tower, as a `Model` without changing it.
 
     Raises:
         UnsupportedModel: a vision tower without its pooling head.
@@ -172,8 +173,8 @@ def adapt(
     if not hasattr(vision, "head"):
         raise UnsupportedModel(f"Expected a SigLIP with its pooling head, got {name!r} without (vision_use_head).")
     sizes, words = module.config.vision_config, module.config.text_config
-    patch, size = (sizes.patch_size,) * 2, (sizes.image_size,) * 2
-    image = ImageTower(
+    patch = (sizes.patch_size,) * 2
+    image = tower(
         layers=vision.encoder.layers,
         missing={**no_relu(sizes), "readout": _NO_CLS},
         causal=False,
@@ -181,7 +182,7 @@ def adapt(
         final_norm=vision.post_layernorm,
         head=vision.head,
         patch=patch,
-        size=size,
+        size=trained_size(sizes),
     )
     special, padding = _special(words, tokenizer)
     phrase = TextTower(
@@ -211,6 +212,13 @@ def adapt(
         missing=tuple(missing),
         notes=(*notes, *_case_note(tokenizer)),
     )
+
+
+def trained_size(vision: Any) -> Size:
+    """(height, width) that the position embeddings of a vision configuration cover, pixels."""
+    if hasattr(vision, "image_size"):
+        return (vision.image_size,) * 2
+    return (math.isqrt(vision.num_patches) * vision.patch_size,) * 2  # SigLIP 2 with images of any shape
 
 
 def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:

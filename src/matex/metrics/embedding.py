@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matex.adapters.black_box import BlackBox
+from matex.adapters.inputs import refuse_several_sizes, stack_images
 from matex.adapters.model import Encoded, Model
 from matex.attribution.shared.batching import batches
 from matex.forward_pass import encode
@@ -22,10 +23,12 @@ def model_of(cases: Sequence[Case]) -> Model:
 
     Raises:
         ValueError: no cases, or cases of several models.
+        InputError: films of several shapes at the model's input.
     """
     models = {id(case.model): case.model for case in cases}
     if len(models) != 1:
         raise ValueError(f"Expected cases of one model, got {len(models)} models. Call the metric once per model.")
+    refuse_several_sizes(case.explanation.image.placement.model for case in cases)
     return next(iter(models.values()))
 
 
@@ -54,7 +57,7 @@ def paired_scores(
         score = phrase_scorer(model, phrase)
 
         def run(start: int, stop: int, rows: list[int] = rows, score: Scorer = score) -> Tensor:
-            return score(torch.stack([image(i) for i in rows[start:stop]]))
+            return score(stack_images([image(i) for i in rows[start:stop]]))
 
         values[rows] = torch.cat(list(batches(run, len(rows), batch_size))).numpy()
     return values
@@ -73,7 +76,7 @@ def embed_images(model: Model, count: int, image: Callable[[int], Tensor], batch
     """
 
     def run(start: int, stop: int) -> Tensor:
-        return encode(model.image, torch.stack([image(i) for i in range(start, stop)]))
+        return encode(model.image, stack_images([image(i) for i in range(start, stop)]))
 
     return torch.cat(list(batches(run, count, batch_size)))
 
