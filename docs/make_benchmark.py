@@ -65,7 +65,10 @@ def models(rows: Sequence[Row], table: str) -> str:
     """Means of the methods and the controls that all share on each model, the measures of COMPARED, no intervals."""
     found = [row for row in rows if row["table"] == table and row["column"] in COMPARED and not row["of"]]
     found = [row for row in found if " " not in row["heading"]]  # not the difference over models
-    cells = {(row["row"], row["column"], row["heading"]): _value({**row, "heading": row["group"], "low": ""}) for row in found}
+    cells = {
+        (row["row"], row["column"], row["heading"]): _value({**row, "heading": row["group"], "low": ""})
+        for row in found
+    }
     columns = [column for column in COMPARED if any(row["column"] == column for row in found)]
     names = list(dict.fromkeys(row["heading"] for row in found))
     controls = {row["row"] for row in found if row["kind"] == "control"}

@@ -37,7 +37,7 @@ def test_a_missing_extra_is_a_request_that_cannot_be_met(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["explian", FILM, PHRASE], "No such command 'explian'. Did you mean 'explain'? Try matex --help."),  # codespell:ignore explian
+        (["explai", FILM, PHRASE], "No such command 'explai'. Did you mean 'explain'? Try matex --help."),
         (["explain", FILM, "x", "--zzzzzzz"], "No such option: --zzzzzzz. Try matex explain --help."),
         (
             ["explain", "-film.png", "x"],
