@@ -82,9 +82,10 @@ def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Samp
                     found.values.mean(0),
                     blank.values[numbers].sum(0),
                 )
-                shared = {"way": way, "cluster": sample.cluster, "finding": sample.group}
                 mask = sample.mask
                 assert mask is not None
+                place = {"finding": sample.group, "area": float(mask.mean())}
+                shared = {"way": way, "cluster": sample.cluster, **place}
                 chance = 100 * float(mask.mean())
                 rows += [
                     {**shared, "map": name, "hit": hit(grid, mask, found.placement), "chance": chance}
@@ -107,6 +108,31 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| `{way}` | " + " | ".join(cells) + " |")
     chance = float(np.mean([row["chance"] for row in rows]))
     return "\n".join([*lines, f"| chance | {chance:.1f} | | | |"])
+
+
+def breakdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Share of peaks of the own words' maps in the finding, percent, by finding and by thirds of its area."""
+    own = [row for row in rows if row["map"] == MAPS[0]]
+    low, high = np.quantile([row["area"] for row in own], [1 / 3, 2 / 3])
+    size = ["small" if row["area"] <= low else "middle" if row["area"] <= high else "large" for row in own]
+    groups = [*sorted({row["finding"] for row in own}), "small", "middle", "large"]
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in own):
+        cells = []
+        for group in groups:
+            hits = [
+                row["hit"]
+                for row, third in zip(own, size, strict=True)
+                if row["way"] == way and group in (row["finding"], third)
+            ]
+            cells.append(f"{np.nanmean(hits):.0f}" if hits else "–")
+        lines.append(f"| `{way}` | " + " | ".join(cells) + " |")
+    counts = [sum(group in (row["finding"], third) for row, third in zip(own, size, strict=True)) for group in groups]
+    ways = len({row["way"] for row in own})
+    head = (
+        "| method | " + " | ".join(f"{group} (n = {n // ways})" for group, n in zip(groups, counts, strict=True)) + " |"
+    )
+    return "\n".join([head, "| --- |" + " ---: |" * len(groups), *lines])
 
 
 PLACES = {"left": "right", "right": "left", "upper": "lower", "lower": "upper"}
@@ -220,7 +246,7 @@ def main() -> None:
         model = matex.load(name)
         if given.question == "findings":
             rows = evaluate(model, randomised(model), pairs)
-            write(given.out, name, rows, table(rows), len(pairs))
+            write(given.out, name, rows, table(rows) + "\n\n" + breakdown(rows), len(pairs))
             continue
         answer, drawn = (side_words, side_table) if given.question == "sides" else (curve_areas, curve_table)
         rows = answer(model, list(data))
