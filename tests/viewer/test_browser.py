@@ -63,7 +63,7 @@ def test_a_person_loads_a_film_types_and_reads_score_words_and_places(page):
     assert np.isfinite(score(page))
     stage = page.locator("[data-key=main] .film-stage")
     box = stage.bounding_box()  # the film fills the height and is centred
-    stage.hover(position={"x": box["width"] / 2 - box["height"] / 5, "y": 0.55 * box["height"]})
+    stage.hover(position={"x": box["width"] / 2 - box["height"] / 5, "y": 0.35 * box["height"]})
     readout = page.locator("[data-key=main] .film-readout").inner_text()
     assert "zone" in readout or "lungs" in readout
     assert "map" in readout
