@@ -6,11 +6,11 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Full
-from typing import Any
+from queue import Empty, Full
+from typing import Any, Self
 
 import numpy as np
 from PIL import Image
@@ -173,19 +173,27 @@ def random_film(backgrounds: Backgrounds, progress: float, rng: np.random.Genera
     return from_simulated(film)
 
 
-class Simulator:
-    """Processes that simulate films from the normals ahead of the trainer; use as a context manager."""
+class Workers:
+    """Processes that fill a queue until they are stopped; use as a context manager.
 
-    def __init__(self, normals: Sequence[np.ndarray], seed: int, processes: int = 1, ahead: int = 512) -> None:
-        context = multiprocessing.get_context("fork")
-        self._queue: Any = context.Queue(maxsize=ahead)
+    Args:
+        method: how they start, "fork" or "spawn".
+        target: run by each, with its own arguments, the queue and the progress.
+        arguments: of each process.
+        ahead: items that wait in the queue at most.
+    """
+
+    def __init__(
+        self, method: str, target: Callable[..., None], arguments: Sequence[tuple[Any, ...]], ahead: int
+    ) -> None:
+        context: Any = multiprocessing.get_context(method)
+        self.queue: Any = context.Queue(maxsize=ahead)
         self.progress: Any = context.Value("d", 0.0)
         self._processes = [
-            context.Process(target=_produce, args=(normals, [seed, 1, number], self._queue, self.progress), daemon=True)
-            for number in range(processes)
+            context.Process(target=target, args=(*own, self.queue, self.progress), daemon=True) for own in arguments
         ]
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> Self:
         for process in self._processes:
             process.start()
         return self
@@ -195,13 +203,33 @@ class Simulator:
             process.terminate()
             process.join()
 
+    def take(self) -> Any:
+        """The next item.
+
+        Raises:
+            RuntimeError: a process has ended.
+        """
+        while True:
+            try:
+                return self.queue.get(timeout=5)
+            except Empty:
+                if not all(process.is_alive() for process in self._processes):
+                    raise RuntimeError("a process that simulates films has ended") from None
+
+
+class Simulator(Workers):
+    """Processes that simulate films from the normals ahead of the trainer."""
+
+    def __init__(self, normals: Sequence[np.ndarray], seed: int, processes: int = 1, ahead: int = 512) -> None:
+        super().__init__("fork", _produce, [(normals, [seed, 1, number]) for number in range(processes)], ahead)
+
     def films(self) -> Iterator[TrainingFilm]:
         while True:
-            yield self._queue.get()
+            yield self.take()
 
     def ready(self) -> int:
         """Films that can be taken without waiting."""
-        return int(self._queue.qsize())
+        return int(self.queue.qsize())
 
 
 class SimulatorHere:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +14,15 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from matex.simulation.training.batches import Batch, Batches, Films
-from matex.simulation.training.pool import Simulator, SimulatorHere, normal_films, put_all, read_normals, read_real
+from matex.simulation.training.pool import (
+    Simulator,
+    SimulatorHere,
+    Workers,
+    normal_films,
+    put_all,
+    read_normals,
+    read_real,
+)
 from matex.simulation.training.recipe import Recipe
 
 
@@ -73,42 +79,26 @@ class PreparedElsewhere:
     """
 
     def __init__(self, data: Path, recipe: Recipe, words: Path, processes: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked process inherits locks of the tokenizer's threads
-        self._queue: Any = context.Queue(maxsize=48)
-        self._progress: Any = context.Value("d", 0.0)
-        self._counts = [0] * processes
         share = replace(recipe, films=recipe.films // processes, first=recipe.first // processes)
-        self._processes = [
-            context.Process(
-                target=_prepare, args=(data, share, words, number, self._queue, self._progress), daemon=True
-            )
-            for number in range(processes)
-        ]
+        arguments = [(data, share, words, number) for number in range(processes)]
+        # Spawned: a forked process inherits locks of the tokenizer's threads.
+        self._workers = Workers("spawn", _prepare, arguments, ahead=48)
+        self._counts = [0] * processes
 
     def __enter__(self) -> PreparedElsewhere:
-        for process in self._processes:
-            process.start()
+        self._workers.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.terminate()
-            process.join()
+        self._workers.__exit__()
 
     @property
     def simulated(self) -> int:
         return sum(self._counts)
 
     def next(self, progress: float) -> Batch:
-        self._progress.value = progress
-        while True:
-            try:
-                number, simulated, arrays, tokens = self._queue.get(timeout=5)
-                break
-            except Empty:
-                if not all(process.is_alive() for process in self._processes):
-                    raise RuntimeError("a process that prepares batches has ended") from None
-        self._counts[number] = simulated
+        self._workers.progress.value = progress
+        number, self._counts[number], arrays, tokens = self._workers.take()
         return Batch(**_tensors(arrays), tokens=_tensors(tokens))
 
 
