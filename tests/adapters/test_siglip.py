@@ -22,35 +22,38 @@ WORDS = ("opacity", "in", "the", "left", "lower", "lung", "right", "nodule", "no
 EOS, PAD = 1, 0
 
 
+# Every size different; phrases of up to 9 tokens.
+VISION = {
+    "hidden_size": 24,
+    "intermediate_size": 28,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "patch_size": 7,
+}
+TEXT = {
+    "hidden_size": 16,
+    "intermediate_size": 18,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 9,
+    "vocab_size": 40,
+    "projection_size": 24,
+    "bos_token_id": None,
+    "eos_token_id": EOS,
+    "pad_token_id": PAD,
+}
+
+
 def small_siglip(seed=0):
-    """Every size different; phrases of up to 9 tokens."""
-    torch.manual_seed(seed)
     shared = {"hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6}
-    config = SiglipConfig(
-        vision_config={
-            "hidden_size": 24,
-            "intermediate_size": 28,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 3,
-            "image_size": 35,
-            "patch_size": 7,
-            **shared,
-        },
-        text_config={
-            "hidden_size": 16,
-            "intermediate_size": 18,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 2,
-            "max_position_embeddings": 9,
-            "vocab_size": 40,
-            "projection_size": 24,
-            "bos_token_id": None,
-            "eos_token_id": EOS,
-            "pad_token_id": PAD,
-            **shared,
-        },
-    )
-    module = SiglipModel(config).eval()
+    vision = {**VISION, "image_size": 35, **shared}
+    return perturbed(SiglipModel, SiglipConfig(vision_config=vision, text_config={**TEXT, **shared}), seed)
+
+
+def perturbed(kind, config, seed):
+    """A module in float64, none of whose parameters is 0 or 1."""
+    torch.manual_seed(seed)
+    module = kind(config).eval()
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.06)

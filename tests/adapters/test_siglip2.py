@@ -23,44 +23,16 @@ from matex.forward_pass import run
 from matex.metrics import Case, make_metric
 from matex.pipeline import trace_pairs
 from matex.testing import check_model
-from tests.adapters.test_siglip import EOS, PAD, exact, words_tokenizer
+from tests.adapters.test_siglip import EOS, PAD, TEXT, VISION, exact, perturbed, words_tokenizer
 
 IDS = [[3, 4, 5, 6, EOS, *[PAD] * 4], [10, EOS, *[PAD] * 7]]
 MOST = 30  # patches of 7 x 7 pixels; positions lie on 5 x 5
 
 
 def small_siglip2(seed=0):
-    """Every size different; phrases of up to 9 tokens."""
-    torch.manual_seed(seed)
-    config = Siglip2Config(
-        vision_config={
-            "hidden_size": 24,
-            "intermediate_size": 28,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 3,
-            "num_patches": 25,
-            "patch_size": 7,
-        },
-        text_config={
-            "hidden_size": 16,
-            "intermediate_size": 18,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 2,
-            "max_position_embeddings": 9,
-            "vocab_size": 40,
-            "projection_size": 24,
-            "bos_token_id": None,
-            "eos_token_id": EOS,
-            "pad_token_id": PAD,
-        },
+    return perturbed(
+        Siglip2Model, Siglip2Config(vision_config={**VISION, "num_patches": 25}, text_config=dict(TEXT)), seed
     )
-    module = Siglip2Model(config).eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.06)
-        module.logit_scale.fill_(2.0)
-        module.logit_bias.fill_(-3.0)
-    return module.double()
 
 
 def processor():
