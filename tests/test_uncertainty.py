@@ -77,7 +77,12 @@ def test_the_command_writes_numbers_and_a_picture(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [([f" {PHRASE}"], "the phrase itself"), (["a nodule", "a  nodule"], "one twice"), ([" "], "an empty one")],
+    [
+        ([f" {PHRASE}"], "the phrase itself"),
+        (["a nodule", "a  nodule"], "one twice"),
+        ([" "], "an empty one"),
+        (["a nodule", "opacity " * 60], "at most 48 tokens"),  # else the spread is that of fewer wordings than given
+    ],
 )
 def test_paraphrases_that_cannot_add_to_the_spread_are_refused(tiny, given, message):
     with pytest.raises(matex.InputError, match=message):

@@ -132,7 +132,8 @@ def uncertainty(
         paraphrases: other wordings of the phrase; None for the phrase in five frames such as "there is ...".
 
     Raises:
-        InputError: see `matex.explain`; numbers outside their range; a paraphrase that is empty or given twice.
+        InputError: see `matex.explain`; numbers outside their range; a paraphrase that is empty, given twice, or that the
+            model cannot read.
 
     Examples:
         >>> found = matex.uncertainty(model, film, phrase, "grad-eclip", noise=2)
@@ -155,9 +156,11 @@ def uncertainty(
         mirrored=mirrored,
         **parameters,
     )
-    phrases = reworded(text) if paraphrases is None else tuple(paraphrases)
-    _check_paraphrases(text, phrases)
-    phrases = tuple(phrase for phrase in phrases if is_readable(model, phrase))
+    if paraphrases is None:
+        phrases = tuple(phrase for phrase in reworded(text) if is_readable(model, phrase))
+    else:
+        phrases = tuple(paraphrases)
+        _check_paraphrases(model, text, phrases)
     chosen = make(method, parameters)
     maps: dict[str, list[NDArray[np.float32]]] = {}
     skipped: dict[str, str] = {}
@@ -180,11 +183,11 @@ def uncertainty(
     return Uncertainty(explanation, spreads, skipped, phrases)
 
 
-def _check_paraphrases(text: str, phrases: Sequence[str]) -> None:
-    """Refuse paraphrases that would enter the spread as maps that cannot differ.
+def _check_paraphrases(model: Model, text: str, phrases: Sequence[str]) -> None:
+    """Refuse paraphrases that would be missing in the spread, or enter it as maps that cannot differ.
 
     Raises:
-        InputError: an empty paraphrase, the phrase itself, or one paraphrase twice.
+        InputError: a paraphrase that is empty or that the model cannot read, the phrase itself, or one paraphrase twice.
     """
     known = [text.split()]
     for phrase in phrases:
@@ -194,6 +197,7 @@ def _check_paraphrases(text: str, phrases: Sequence[str]) -> None:
         if phrase.split() in known:
             twice = "the phrase itself" if known[0] == phrase.split() else "one twice"
             raise InputError(f"Expected paraphrases that differ, got {twice}: {shown(phrase)}. Leave it out.")
+        model.encode(phrase)
         known.append(phrase.split())
 
 
