@@ -132,8 +132,8 @@ def uncertainty(
         paraphrases: other wordings of the phrase; None for the phrase in five frames such as "there is ...".
 
     Raises:
-        InputError: see `matex.explain`; numbers outside their range; a paraphrase that is empty, given twice, or that the
-            model cannot read.
+        InputError: see `matex.explain`; numbers outside their range; a paraphrase that is empty, given twice, or too
+            long for the model.
 
     Examples:
         >>> found = matex.uncertainty(model, film, phrase, "grad-eclip", noise=2)
@@ -187,7 +187,7 @@ def _check_paraphrases(model: Model, text: str, phrases: Sequence[str]) -> None:
     """Refuse paraphrases that would be missing in the spread, or enter it as maps that cannot differ.
 
     Raises:
-        InputError: a paraphrase that is empty or that the model cannot read, the phrase itself, or one paraphrase twice.
+        InputError: an empty paraphrase, one that the model cannot read, the phrase itself, or one paraphrase twice.
     """
     known = [text.split()]
     for phrase in phrases:
