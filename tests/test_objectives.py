@@ -185,7 +185,31 @@ def test_classes_are_read_from_lists_and_mappings():
     assert choose_class({"x": ("one",), "y": ("two",)}, "two")[1] == "y"
 
 
-@pytest.mark.parametrize("damaged", [5, {"against": 5}, {"labels": {"a": ["x"]}}, {"labels": {"a": ["x"]}, "of": "z"}])
+RECORDED = {
+    "labels": {"a": ["x"], "b": ["y"]},
+    "class": "a",
+    "text": "x",
+    "of": "logit",
+    "pool": "mean",
+    "scale": 2.0,
+    "predicted": False,
+}
+
+
+def test_a_recorded_class_is_read():
+    assert read_objective(RECORDED).record() == RECORDED
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(5, {"against": 5}, {"against": " "}, {"labels": {"a": ["x"]}}, {"labels": {"a": ["x"]}, "of": "z"}),
+        *({**RECORDED, "text": "z"}, {**RECORDED, "text": "y"}, {**RECORDED, "class": "c"}, {**RECORDED, "of": 3}),
+        *({**RECORDED, "labels": {"a": ["x"]}}, {**RECORDED, "labels": {"a": ["x"], "b": []}}),
+        *({**RECORDED, "scale": float("nan")}, {**RECORDED, "scale": "2"}, {**RECORDED, "scale": 0}),
+        {**RECORDED, "predicted": "no"},
+    ],
+)
 def test_a_damaged_record_of_a_score_is_refused(damaged):
     with pytest.raises(matex.InputError, match="recorded score"):
         read_objective(damaged)

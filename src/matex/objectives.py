@@ -6,6 +6,7 @@ black boxes alike. With embeddings, its gradient at the recorded embedding is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -177,26 +178,27 @@ def read_objective(record: Any) -> Contrast | ClassScore | None:
     if record is None:
         return None
     try:
-        found = Contrast(record["against"]) if "against" in record else _recorded_class(record)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        found = None
-    readable = found is not None and all(isinstance(text, str) for text in found.further)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not readable:
-        raise InputError(f"Expected the recorded score as a contrast or a class, got {shown(record)}. Explain again.")
-    return found
+        return _recorded_contrast(record) if "against" in record else _recorded_class(record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # an InputError is a ValueError
+        raise InputError(
+            f"Expected the recorded score as a contrast or a class, got {shown(record)}. Explain again."
+        ) from error
+
+
+def _recorded_contrast(record: Mapping[str, Any]) -> Contrast:
+    if not isinstance(record["against"], str) or not record["against"].strip():
+        raise ValueError("no phrase")
+    return Contrast(record["against"])
 
 
 def _recorded_class(record: Mapping[str, Any]) -> ClassScore:
     check_class_score(record["of"], record["pool"])
-    return ClassScore(
-        {name: tuple(texts) for name, texts in record["labels"].items()},
-        record["class"],
-        record["text"],
-        record["of"],
-        record["pool"],
-        float(record["scale"]),
-        bool(record["predicted"]),
-    )
+    classes, scale, predicted = read_classes(record["labels"]), record["scale"], record["predicted"]
+    if len(classes) < 2 or record["text"] not in classes[record["class"]]:
+        raise ValueError("no explained class among others")
+    if not isinstance(scale, int | float) or not 0 < scale < math.inf or not isinstance(predicted, bool):
+        raise ValueError("no scale, or not known whether predicted")
+    return ClassScore(classes, record["class"], record["text"], record["of"], record["pool"], float(scale), predicted)
 
 
 def check_class_score(of: object, pool: object) -> None:
