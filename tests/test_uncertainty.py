@@ -57,6 +57,8 @@ def test_frames_keep_the_words():
         "findings: no effusion",
         "on this film, no effusion",
     )
+    assert paraphrases("RUL opacity.")[0] == "there is RUL opacity"  # "rUL" is another word to many tokenizers
+    assert paraphrases("A nodule")[0] == "there is a nodule"
 
 
 def test_the_command_writes_numbers_and_a_picture(tmp_path, monkeypatch, capsys):

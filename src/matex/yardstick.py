@@ -8,6 +8,7 @@ from matex.adapters.model import Encoded, Model
 from matex.errors import InputError
 from matex.explained_score import phrase_scores
 from matex.phrases import polarity
+from matex.phrases.paraphrases import within_sentence
 from matex.phrases.swap_sides import other_side
 from matex.prompts import CHEST14
 from matex.results import Scored, Yardstick
@@ -81,7 +82,7 @@ def is_readable(model: Model, phrase: str) -> bool:
 
 def denied(text: str) -> str:
     """The phrase with its finding denied."""
-    return f"no {text[:1].lower()}{text[1:]}"
+    return f"no {within_sentence(text)}"
 
 
 def affirmed(text: str) -> str:

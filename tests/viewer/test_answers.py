@@ -54,6 +54,7 @@ def test_the_yardstick_names_other_phrases(viewer, film):
 
 def test_denying_and_affirming_are_opposites():
     assert denied("Opacity") == "no opacity"
+    assert denied("RUL opacity") == "no RUL opacity"
     assert affirmed(denied("opacity")) == "opacity"
     assert affirmed("clear lungs") == "clear lungs"
 

@@ -7,13 +7,26 @@ FRAMES = ("there is {}", "{} is seen", "the film shows {}", "findings: {}", "on 
 
 
 def paraphrases(text: str) -> tuple[str, ...]:
-    """The phrase in every frame; its words stay as they are.
+    """The phrase in every frame; its words stay as they are, but for a capital that begins a sentence.
 
     Examples:
         >>> from matex.phrases.paraphrases import paraphrases
         >>> paraphrases("Nodule in the left lung.")[1]
         'nodule in the left lung is seen'
     """
-    stripped = text.strip().rstrip(".")
-    lowered = stripped[:1].lower() + stripped[1:]
-    return tuple(frame.replace("{}", lowered) for frame in FRAMES)
+    inner = within_sentence(text.strip().rstrip("."))
+    return tuple(frame.replace("{}", inner) for frame in FRAMES)
+
+
+def within_sentence(text: str) -> str:
+    """The phrase as it stands inside a sentence: without its first capital, unless an abbreviation begins it.
+
+    A tokenizer that knows upper and lower case would read "rUL" as another word than "RUL".
+
+    Examples:
+        >>> from matex.phrases.paraphrases import within_sentence
+        >>> within_sentence("Opacity in the RUL"), within_sentence("RUL opacity")
+        ('opacity in the RUL', 'RUL opacity')
+    """
+    word = text.split(maxsplit=1)[0] if text.strip() else ""
+    return text if any(letter.isupper() for letter in word[1:]) else text[:1].lower() + text[1:]
