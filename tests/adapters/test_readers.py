@@ -1,6 +1,7 @@
 """Methods over a text that is read as a mean, at several depths (MedCLIP) or one, agree with slow twins."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ import torch
 from matex.adapters import medclip
 from matex.adapters.medclip import MedClip, MedClipConfig
 from matex.attribution import make
+from matex.attribution.ca_m2ib import CaM2IB
+from matex.interaction.attention import word_attention
 from matex.protocols import on_side
 from matex.queries import trace_inputs
 from tests.adapters.random_weights import BERT, IDS, pixels, randomise
@@ -122,3 +125,27 @@ def test_gradients_at_a_tapped_output_do_not_depend_on_what_was_read_before(mode
     for one in (fresh, lower):
         found = one.gradient_hidden(layer)[number, : len(expected)]
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_the_attention_of_words_is_that_of_copies_at_tapped_blocks_too(model, layer):
+    """After one step the gate is sigmoid(5) everywhere, so that every copy can be written down."""
+    ids = IDS[:1][:, : int((IDS[0] != 0).sum())]
+    method = CaM2IB(layer=layer, steps=1, samples=2, seed=4)
+    traced = trace_inputs(model, pixels(64, 64)[:1], ids, [(0, 0)], [], [method]).text
+    found = word_attention(traced, method)
+
+    text = model.module.text_model
+    weights = {name: value.detach() for name, value in text.model.state_dict().items()}
+    head = text.projection_head.weight.detach()
+    twin = readers.MeanBert(weights, head, ids[0], BERT.num_attention_heads, BERT.num_hidden_layers, model.text.taps)
+    hidden, places = twin.states[layer + 1].detach(), traced.target_tokens(readout=False)[0][0]
+    torch.manual_seed(4)
+    noise = torch.empty(2, *hidden.shape, dtype=hidden.dtype).normal_()
+    gate = 1 / (1 + math.exp(-5))
+    expected = 0
+    for copy in noise:
+        words = twin.tokens_behind(layer, gate * hidden + (1 - gate) * copy)
+        cosines = words @ places.T / words.norm(dim=1, keepdim=True)
+        expected = expected + torch.softmax(model.logit_scale * cosines, dim=1) / 2
+    torch.testing.assert_close(found, expected.to(found.dtype), rtol=1e-8, atol=1e-8)

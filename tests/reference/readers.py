@@ -36,14 +36,23 @@ class MeanBert:
 
     def behind(self, layer, z):
         """Embedding where `z` stands for the output of block `layer`, in a tap as in the stream."""
+        tokens = self.tokens_behind(layer, z)
+        return sum(tokens) / len(tokens)
+
+    def tokens_behind(self, layer, z):
+        """Tokens in the joint space where `z` stands for the output of block `layer`, [token, joint]."""
         outputs = [state.detach() for state in self.states[1 : layer + 1]] + [z]
         for number in range(layer + 1, self.depth):
             outputs.append(self._block(number, outputs[-1]))
-        return self._embed(outputs)
+        return self._tokens(outputs)
 
     def _embed(self, outputs):
+        tokens = self._tokens(outputs)
+        return sum(tokens) / len(tokens)
+
+    def _tokens(self, outputs):
         read = [x for number, x in enumerate(outputs) if number in self.taps or number == self.depth - 1]
-        return self.head @ (sum(sum(x) / len(x) for x in read) / len(read))
+        return (sum(read) / len(read)) @ self.head.T
 
     def _linear(self, name, x):
         return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]

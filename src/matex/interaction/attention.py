@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -37,7 +36,7 @@ def word_attention(trace: Trace, method: CaM2IB) -> Tensor:
     noise = noise[0].to(gate)
     copies = (gate * state.hidden.to(gate) + (1 - gate) * noise).to(state.hidden.dtype)
     with torch.inference_mode(False), torch.no_grad():
-        state = replace(state.select(torch.zeros(method.samples, dtype=torch.long)), hidden=copies)
+        state = state.select(torch.zeros(method.samples, dtype=torch.long)).with_hidden(copies)
         for number in range(layer, trace.depth):
             state = trace.tower.stage(number, state)
         query = F.normalize(trace.project(state.read), dim=-1)
