@@ -2,13 +2,16 @@
 
 python docs/make_benchmark.py RUNS     RUNS: folder of the runs of examples/evidence*.toml, each after `matex report`
 
-A mark names the run and the table: `evidence-costly/s1-places-table` is of RUNS/evidence-costly/report.csv.
+A mark names the run and the table: `evidence-costly/s1-places-table` is of RUNS/evidence-costly/report.csv. A mark of
+the kind `picture` names a figure of report.html, which is written to docs/benchmark/ under the name of the figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
+import html
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -154,6 +157,16 @@ def _table(corner: str, headings: Sequence[str], lines: Sequence[tuple[str, Iter
     return "\n".join(text)
 
 
+def picture(report: str, key: str) -> tuple[bytes, str]:
+    """A figure of report.html: its SVG, and what it shows in words."""
+    found = re.search(
+        rf'<figure id="{re.escape(key)}">.*?<img alt="([^"]*)" src="data:image/svg\+xml;base64,([^"]*)"', report, re.S
+    )
+    if not found:
+        raise SystemExit(f"Expected figure {key} in report.html, found none. Run matex report again.")
+    return base64.b64decode(found[2]), html.unescape(found[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
@@ -166,6 +179,10 @@ def main() -> None:
 
     def table_of(match: re.Match[str]) -> str:
         kind, run, table = match["kind"], match["run"], match["table"]
+        if kind == "picture":
+            svg, words = picture((given.runs / run / "report.html").read_text(encoding="utf-8"), table)
+            (DOCS / "benchmark" / f"{table}.svg").write_bytes(svg)
+            return f"<!-- {kind} {run}/{table} -->\n![{words}](benchmark/{table}.svg)\n<!-- end -->"
         if not any(row["table"] == table for row in rows(run)):
             raise SystemExit(f"Expected table {table} of {given.runs / run}, found none. Run it, and matex report.")
         return f"<!-- {kind} {run}/{table} -->\n{KINDS[kind](rows(run), table)}\n<!-- end -->"

@@ -1,7 +1,10 @@
 """The tables over models of docs/benchmark.md, from rows of a report."""
 
+import base64
 import runpy
 from pathlib import Path
+
+import pytest
 
 MADE = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "make_benchmark.py"))
 
@@ -40,3 +43,14 @@ def test_models_stand_next_to_each_other_under_each_measure_and_what_is_absent_i
 def test_differences_over_models_and_agreement_of_rankings_have_their_intervals():
     assert MADE["effects"](ROWS, "m1-means").splitlines()[2:] == ["| chefer | -2.2 (-30.0–25.5) |"]
     assert MADE["agreement"](ROWS, "m1-tau").splitlines()[2:] == ["| one and two | 0.24 (0.09–0.41) |"]
+
+
+def test_a_picture_is_the_figure_of_the_report_with_its_words():
+    def figure(key, svg, words):
+        data = base64.b64encode(svg).decode()
+        return f'<figure id="{key}"><h3>Title</h3><img alt="{words}" src="data:image/svg+xml;base64,{data}"></figure>'
+
+    report = figure("other", b"<svg>other</svg>", "other") + figure("ranks", b"<svg/>", "matex 1.00 &lt; mmel 2.00")
+    assert MADE["picture"](report, "ranks") == (b"<svg/>", "matex 1.00 < mmel 2.00")
+    with pytest.raises(SystemExit, match="Expected figure absent"):
+        MADE["picture"](report, "absent")
