@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matex.reports import ReportSentence, explain_report
     from matex.results import Audit, Explanation, SaliencyMap
     from matex.trace import record
+    from matex.trust import Calibration, calibrate
 
 _HOME = {
     "attribute": "pipeline",
@@ -66,10 +67,13 @@ _HOME = {
     "Explanation": "results",
     "SaliencyMap": "results",
     "record": "trace",
+    "Calibration": "trust",
+    "calibrate": "trust",
 }
 
 __all__ = [
     "Audit",
+    "Calibration",
     "CheckpointError",
     "Clips",
     "Explanation",
@@ -89,6 +93,7 @@ __all__ = [
     "UnsupportedModel",
     "attribute",
     "audit",
+    "calibrate",
     "compare",
     "explain",
     "explain_batch",

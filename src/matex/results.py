@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.checks import as_path
+from matex.confidence import Confidence
 from matex.errors import InputError, shortened
 from matex.geometry import Placement
 from matex.images import Film
@@ -205,6 +206,7 @@ class Explanation:
         probability: that image and text belong together, of a model with a sigmoid for each pair (SigLIP); None for
             others, and where another score than the similarity is explained.
         yardstick: scores of other phrases on this film; None where they were not requested.
+        confidence: calibrated, from `Calibration.apply`; None without a calibration.
 
     Examples:
         >>> explanation.method, explanation.parameters["alpha"], len(explanation.words)
@@ -237,6 +239,7 @@ class Explanation:
     target: SaliencyMap | None = None
     probability: float | None = None
     yardstick: Yardstick | None = None
+    confidence: Confidence | None = None
 
     @property
     def film(self) -> Film:

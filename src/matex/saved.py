@@ -20,6 +20,7 @@ from matex.audio.kinds import KINDS as SPECTROGRAMS
 from matex.audio.recording import read_sound
 from matex.checks import is_mapping, parse_arrays, read_array, read_bytes, read_json
 from matex.coerce import as_type, in_words
+from matex.confidence import Confidence
 from matex.errors import InputError, shortened, shown
 from matex.files import FORMAT, GRIDS, TERM
 from matex.geometry import Placement
@@ -192,6 +193,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
         target=None if other is None else SaliencyMap(arrays["target"], _placement(other)),
         probability=None if record.get("probability") is None else _number(record["probability"]),
         yardstick=_yardstick(record.get("yardstick")),
+        confidence=_confidence(record.get("confidence")),
     )
 
 
@@ -253,6 +255,10 @@ def _yardstick(record: Mapping[str, Any] | None) -> Yardstick | None:
     rows = tuple(_scored(one) for one in record["phrases"])
     highest = None if record["highest"] is None else _scored(record["highest"])
     return Yardstick(rows, record["rank"], record["among"], highest)
+
+
+def _confidence(record: Mapping[str, Any] | None) -> Confidence | None:
+    return None if record is None else Confidence(**{name: record[name] for name in Confidence._fields})
 
 
 def _scored(record: Mapping[str, Any]) -> Scored:

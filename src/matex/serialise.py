@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from matex.audio.sound import Sound
 from matex.checks import is_list, is_mapping
+from matex.confidence import Confidence
 from matex.errors import MissingExtra
 from matex.files import FORMAT, TARGET_MAP, TERM
 from matex.images import Film
@@ -44,6 +45,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "score_kind": explanation.score_kind,
         **({} if explanation.probability is None else {"probability": explanation.probability}),
         **({} if explanation.yardstick is None else {"yardstick": _yardstick(explanation.yardstick)}),
+        **({} if explanation.confidence is None else {"confidence": _confidence(explanation.confidence)}),
         "words": [{"word": word, "score": score} for word, score in explanation.words],
         "tokens": [dataclasses.asdict(token) for token in explanation.tokens],
         "regions": [dataclasses.asdict(mention) for mention in explanation.regions],
@@ -73,6 +75,10 @@ def _yardstick(yardstick: Yardstick) -> dict[str, Any]:
         "among": yardstick.among,
         "highest": None if yardstick.highest is None else yardstick.highest._asdict(),
     }
+
+
+def _confidence(confidence: Confidence) -> dict[str, Any]:
+    return {**confidence._asdict(), "abstain": confidence.abstain}
 
 
 def _target(image: SaliencyMap) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import typer
 import matex
 from matex.cli.audit import audit
 from matex.cli.benchmark import benchmark, merge, report, tune
+from matex.cli.calibrate import calibrate
 from matex.cli.compare import compare
 from matex.cli.demo import demo
 from matex.cli.dicom import app as dicom
@@ -37,6 +38,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     audit,
     interactions,
     uncertainty,
+    calibrate,
     figure,
     serve,
     methods,

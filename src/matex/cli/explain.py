@@ -59,6 +59,10 @@ def explain(
             help="Of a table: stop at the first row that cannot be explained, or skip it.", show_default="stop"
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="File of matex calibrate: state a calibrated confidence, and when to abstain."),
+    ] = None,
     *,
     score: ScoreOptions,
     film: FilmOptions,
@@ -76,6 +80,7 @@ def explain(
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     if Path(image).suffix.lower() in TABLES:
         _check_table_alone(image, text, report, film, score)
+        _check_no_calibration(calibration, "a table")
         dicom.require_unused("for one film and one phrase")
         parameters = parse_parameters(method, given)
         explain_table(Path(image), out, method, parameters, on_error or "stop", score.against, film, model, json)
@@ -85,9 +90,11 @@ def explain(
         check_folder(out)
         if report is not None:
             dicom.require_unused("for one film and one phrase")
+            _check_no_calibration(calibration, "--report")
             explain_report(image, report, out, method, parameters, film, model, json)
         else:
-            _explain_phrase(image, text, out, method, parameters, score, film, model, dicom, json)
+            score.require_one_phrase(calibration is not None, "--calibration")
+            _explain_phrase(image, text, out, method, parameters, calibration, score, film, model, dicom, json)
     model.report_default()
 
 
@@ -97,6 +104,7 @@ def _explain_phrase(
     out: Path,
     method: str,
     parameters: Mapping[str, Any],
+    calibration: Path | None,
     score: ScoreOptions,
     film: FilmOptions,
     model: ModelOptions,
@@ -112,7 +120,10 @@ def _explain_phrase(
     score.require_one_phrase(dicom.dicom_out is not None, "--dicom-out")
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
+    fitted = None if calibration is None else matex.Calibration.load(calibration)
     loaded = model.load()
+    if fitted is not None:
+        fitted.check(loaded, str(target), film.resize)
     explanation = matex.explain(
         loaded,
         read,
@@ -125,6 +136,8 @@ def _explain_phrase(
         **score.read(),
         **options,
     )
+    if fitted is not None:
+        explanation = fitted.apply(loaded, explanation)
     audit = None if dicom.dicom_out is None else explanation.audit(loaded)  # its verdict is part of the report
     explanation.save(out)
     if dicom.dicom_out is not None:
@@ -153,6 +166,12 @@ def _check_table_alone(
             f"Expected the phrases in the column text of {shown(image)}, got TEXT, --report or --lung-mask too. "
             "Leave it out."
         )
+
+
+def _check_no_calibration(calibration: Path | None, got: str) -> None:
+    """Raises InputError where a calibration is given with more than one phrase."""
+    if calibration is not None:
+        raise InputError(f"Expected --calibration with one film and one phrase, got {got}. Leave it out.")
 
 
 def _check_one_text(

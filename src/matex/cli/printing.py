@@ -16,6 +16,10 @@ def print_summary(explanation: Explanation) -> None:
     from matex.render.panel import format_score, format_word_scores, places
 
     print(f"score    {format_score(explanation.score)} ({explanation.score_meaning}), method {explanation.method}")
+    if explanation.confidence is not None:
+        print(f"         {explanation.confidence.summary}")
+        if not explanation.confidence.abstain:  # an abstention is among the notes
+            print(f"         {explanation.confidence.decision}")
     if explanation.yardstick is not None:
         own = explanation.query.objective is not None  # the score above is then not the phrase's own
         for one in explanation.yardstick.rows[0 if own else 1 :]:

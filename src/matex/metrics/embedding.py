@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from matex.adapters.inputs import refuse_several_sizes, stack_images
 from matex.adapters.model import Encoded, Model
 from matex.attribution.shared.batching import batches
 from matex.forward_pass import encode
+from matex.geometry import Resize
+from matex.images import Film
 from matex.metrics.metric import Case
 from matex.scores import Scorer, phrase_scorer
+
+_PHRASES = 64  # run at once
 
 
 def model_of(cases: Sequence[Case]) -> Model:
@@ -94,3 +98,20 @@ def embed_texts(model: Model, phrases: Sequence[Sequence[int]], batch_size: int)
 
     embeddings = torch.cat(list(batches(run, len(different), batch_size)))
     return embeddings[[number[tuple(phrase)] for phrase in phrases]]
+
+
+def film_scores(
+    model: Model, films: Iterable[Film], phrases: Sequence[str], resize: Resize = "model"
+) -> NDArray[np.float64]:
+    """Score of every film with every phrase, [film, phrase]: the cosine, or what a black box returns.
+
+    Films run one at a time, so that they may have different shapes at the model's input.
+    """
+    encoded = [model.encode(phrase) for phrase in phrases]
+    if isinstance(model, BlackBox):
+        ids = model.batch(encoded)
+        rows = [model.scores(model.prepare(film, resize)[0], ids)[0] for film in films]
+    else:
+        texts = embed_texts(model, [one.ids for one in encoded], _PHRASES)
+        rows = [encode(model.image, model.prepare(film, resize)[0])[0] @ texts.T for film in films]
+    return torch.stack(rows).double().cpu().numpy()
