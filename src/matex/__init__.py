@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matex.images import Film, read
     from matex.interaction import Interactions, interactions
     from matex.map_spread import Uncertainty, uncertainty
+    from matex.model_comparison import ModelComparison, compare_models
     from matex.pipeline import attribute, compare, explain, score
     from matex.reports import ReportSentence, explain_report
     from matex.results import Audit, Explanation, SaliencyMap
@@ -67,6 +68,8 @@ _HOME = {
     "Explanation": "results",
     "SaliencyMap": "results",
     "record": "trace",
+    "ModelComparison": "model_comparison",
+    "compare_models": "model_comparison",
     "Calibration": "trust",
     "calibrate": "trust",
 }
@@ -82,6 +85,7 @@ __all__ = [
     "Interactions",
     "MissingExtra",
     "Model",
+    "ModelComparison",
     "Pair",
     "Placement",
     "PluginError",
@@ -95,6 +99,7 @@ __all__ = [
     "audit",
     "calibrate",
     "compare",
+    "compare_models",
     "explain",
     "explain_batch",
     "explain_clips",

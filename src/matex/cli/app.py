@@ -16,6 +16,7 @@ from matex.cli.audit import audit
 from matex.cli.benchmark import benchmark, merge, report, tune
 from matex.cli.calibrate import calibrate
 from matex.cli.compare import compare
+from matex.cli.compare_models import compare_models
 from matex.cli.demo import demo
 from matex.cli.dicom import app as dicom
 from matex.cli.explain import explain
@@ -35,6 +36,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     explain,
     compare,
+    compare_models,
     audit,
     interactions,
     uncertainty,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from matex.cli.options import JsonOption, MethodOption, ModelOptions, ParameterOption, PluginOption
+from matex.cli.options import JsonOption, MethodOption, ModelOptions, ParameterOption, PluginOption, ResizeOption
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_json
 from matex.errors import InputError
@@ -16,10 +16,6 @@ from matex.errors import InputError
 if TYPE_CHECKING:
     from matex.trust import Calibration, Detection
 
-ResizeOption = Annotated[
-    Literal["model", "squash", "pad", "crop"],
-    typer.Option(help="model: the preprocessing of the checkpoint; the others override it."),
-]
 _MEASURES = {
     "error_rate": "error rate",
     "mean_confidence": "mean confidence",

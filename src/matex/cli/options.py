@@ -79,6 +79,10 @@ LungMaskOption = Annotated[
     ),
 ]
 TokenizerOption = Annotated[str | None, typer.Option(help="Folder or hub id, for models without a tokenizer.")]
+ResizeOption = Annotated[
+    Literal["model", "squash", "pad", "crop"],
+    typer.Option(help="model: the preprocessing of the checkpoint; the others override it."),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 
