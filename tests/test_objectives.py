@@ -1,5 +1,6 @@
 """Scores of several phrases: a contrast is the difference of two maps where methods are linear, a class its formula."""
 
+import csv
 import json
 import math
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 import matex
+from matex import phrase_cache
 from matex.attribution import make
 from matex.cli.app import run
 from matex.objectives import ClassScore, Contrast, choose_class, read_classes, read_objective
@@ -251,9 +253,74 @@ def test_tables_contrast_every_row_and_do_not_keep_rows_of_another_score(tmp_pat
     assert "1 explained, 0 kept" in capsys.readouterr().out
     assert run([*command, "--against", OTHER]) == 0
     assert "0 explained, 1 kept" in capsys.readouterr().out
-    assert run([*command, "--labels", "chest14"]) == 2
     assert run(["compare", str(FILM.path), "-m", "rollout", "--labels", "chest14", "-o", "compared"]) == 0
     assert run(["compare", str(FILM.path), "-m", "rollout"]) == 2
+
+
+CHOICES = {"low": (PHRASE, OTHER), "air": ("pneumothorax",)}
+
+
+@pytest.mark.parametrize("of", ["logit", "log-softmax"])
+def test_classes_of_a_batch_are_those_of_its_films_one_by_one(tiny, of):
+    normal = samples()[1].path
+    pairs = [(FILM.path, "air"), (normal, None), (FILM.path, None), (FILM.path, "low"), (normal, "nodule")]
+    together = matex.explain_batch(tiny, pairs, "gradient", labels=CHOICES, of=of)
+    for found, (image, text) in zip(together, pairs, strict=True):
+        alone = matex.explain(tiny, image, text, "gradient", labels=CHOICES, of=of)
+        assert found.query.objective == alone.query.objective
+        assert found.text == alone.text
+        assert found.score == pytest.approx(alone.score, abs=1e-4)
+        np.testing.assert_allclose(found.image.values, alone.image.values, atol=1e-3)
+    assert together[2].query.objective.predicted
+    assert not together[3].query.objective.predicted
+
+
+def test_an_empty_text_is_no_class(tiny):
+    with pytest.raises(matex.InputError, match="empty text"):
+        matex.explain(tiny, FILM.path, " ", "rollout", labels=CHOICES)
+    with pytest.raises(matex.InputError, match="empty text"):
+        matex.explain_batch(tiny, [(FILM.path, "")], "rollout", labels=CHOICES)
+    assert run(["explain", str(FILM.path), "", "--labels", "chest14"]) == 2
+    with pytest.raises(matex.InputError, match="got neither"):
+        matex.explain_batch(tiny, [(FILM.path, None)], "rollout")
+
+
+def test_tables_explain_classes_and_keep_rows_of_the_same_classes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.csv").write_text(f"image,text\n{FILM.path},air\n{FILM.path},\n{FILM.path},nodule\n")
+    (tmp_path / "labels.json").write_text(json.dumps(CHOICES))
+    command = ["explain", "pairs.csv", "-m", "rollout", "-o", "rows", "--labels", "labels.json"]
+    assert run(command) == 0
+    assert "3 explained, 0 kept" in (printed := capsys.readouterr().out)
+    with (tmp_path / "rows" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["air", rows[1]["label"], "nodule"]
+    assert rows[1]["label"] in CHOICES
+    assert f"predicted: {rows[1]['label']}" in printed
+    records = [json.loads((tmp_path / "rows" / row["folder"] / "explanation.json").read_text()) for row in rows]
+    assert [record["provenance"]["objective"]["predicted"] for record in records] == [False, True, False]
+    assert run(command) == 0
+    assert "0 explained, 3 kept" in capsys.readouterr().out
+    assert run([*command, "--of", "margin"]) == 0
+    assert "3 explained, 0 kept" in capsys.readouterr().out
+    (tmp_path / "films.csv").write_text(f"image\n{FILM.path}\n")
+    assert run(["explain", "films.csv", "-m", "rollout", "-o", "predicted", "--labels", "labels.json"]) == 0
+    assert run(["explain", "films.csv", "-m", "rollout", "-o", "predicted"]) == 2
+
+
+def test_classes_and_dicom_objects_exclude_each_other_whatever_the_film(tmp_path, capsys):
+    options = ["--labels", "chest14", "--dicom-out", str(tmp_path / "dicom"), "-o", str(tmp_path / "out")]
+    assert run(["explain", str(FILM.path), *options]) == 2
+    assert "--against or --labels" in capsys.readouterr().err
+
+
+def test_prompts_are_encoded_once_for_all_films_of_a_model(tiny, monkeypatch):
+    seen = []
+    encode = phrase_cache.encode
+    monkeypatch.setattr(phrase_cache, "encode", lambda tower, ids: seen.append(len(ids)) or encode(tower, ids))
+    phrase_cache._CACHE.pop(tiny, None)
+    matex.explain_batch(tiny, [(FILM.path, None), (samples()[1].path, None)], "rollout", labels=CHOICES)
+    assert sum(seen) == 3
 
 
 @pytest.mark.parametrize(

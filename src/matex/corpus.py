@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, M
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,10 @@ from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count
 from matex.errors import InputError, shown
-from matex.explained_score import contrast
-from matex.geometry import Resize, Size
-from matex.pipeline import check_method, identity, trace_prepared
+from matex.explained_score import ExplainedScore, Labels
+from matex.geometry import Resize
+from matex.objectives import ClassScoreKind, Pooling
+from matex.pipeline import check_method, identity, named_class, trace_prepared
 from matex.queries import Domain, Prepared, Query, check_choices, modality_of, prepare, read_as
 from matex.results import Explanation
 
@@ -41,17 +42,20 @@ class Pair(NamedTuple):
 
     Args:
         image: path, Pillow image, array or Film; for a model with an audio encoder also a sound, as in `explain`.
-        text: the phrase.
+        text: the phrase; with `labels` the class that is explained, None for the predicted one.
         view: projection; None for the call's.
         mirrored: whether the image's left edge is the patient's left; None for the call's.
         lung_mask: [height, width] of the image; None for the call's.
     """
 
     image: Any
-    text: str
+    text: str | None
     view: str | None = None
     mirrored: bool | None = None
     lung_mask: NDArray[np.generic] | None = None
+
+
+PairLike: TypeAlias = Pair | tuple[Any, str | None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Skipped:
 @overload
 def explain_each(
     model: Model,
-    pairs: Iterable[Pair | tuple[Any, str]],
+    pairs: Iterable[PairLike],
     method: str = ...,
     *,
     on_error: Literal["stop"] = ...,
@@ -80,15 +84,23 @@ def explain_each(
 ) -> Generator[Explanation]: ...
 @overload
 def explain_each(
-    model: Model, pairs: Iterable[Pair | tuple[Any, str]], method: str = ..., *, on_error: OnError, **settings: Any
+    model: Model,
+    pairs: Iterable[PairLike],
+    method: str = ...,
+    *,
+    on_error: OnError,
+    **settings: Any,
 ) -> Generator[Explanation | Skipped]: ...
 def explain_each(
     model: Model,
-    pairs: Iterable[Pair | tuple[Any, str]],
+    pairs: Iterable[PairLike],
     method: str = "matex",
     *,
     on_error: OnError = "stop",
     against: str | None = None,
+    labels: Labels | None = None,
+    of: ClassScoreKind = "logit",
+    pool: Pooling = "mean",
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -113,7 +125,8 @@ def explain_each(
         on_error: "stop" raises at the first pair that cannot be explained, with its number in the message; "skip"
             yields a `Skipped` in its place, logs a warning, and goes on. What is wrong with the request as a whole (an
             unknown method, a model that cannot serve it) is raised in either case, and so is an error of `pairs`.
-        against, resize, domain: see `explain`.
+        against, labels, of, pool, resize, domain: see `explain`. With `labels` films that have a class in common share
+            a pass.
         view, mirrored, lung_mask: see `explain`; of every image whose own `Pair` does not give it.
         batch_size: different images run at once.
         workers: threads that decode.
@@ -136,7 +149,8 @@ def explain_each(
         Skipped
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
-    stream = _Stream(model, method, parameters, on_error, against, resize, domain, shared, batch_size, workers)
+    score = ExplainedScore(model, against, labels, of, pool)
+    stream = _Stream(model, method, parameters, on_error, score, resize, domain, shared, batch_size, workers)
     _check_pairs(pairs)
     total = len(pairs) if isinstance(pairs, Sized) else None
     return stream.results(enumerate(pairs), total, progress)
@@ -145,7 +159,7 @@ def explain_each(
 @overload
 def explain_batch(
     model: Model,
-    pairs: Iterable[Pair | tuple[Any, str]],
+    pairs: Iterable[PairLike],
     method: str = ...,
     *,
     on_error: Literal["stop"] = ...,
@@ -153,15 +167,23 @@ def explain_batch(
 ) -> list[Explanation]: ...
 @overload
 def explain_batch(
-    model: Model, pairs: Iterable[Pair | tuple[Any, str]], method: str = ..., *, on_error: OnError, **settings: Any
+    model: Model,
+    pairs: Iterable[PairLike],
+    method: str = ...,
+    *,
+    on_error: OnError,
+    **settings: Any,
 ) -> list[Explanation | Skipped]: ...
 def explain_batch(
     model: Model,
-    pairs: Iterable[Pair | tuple[Any, str]],
+    pairs: Iterable[PairLike],
     method: str = "matex",
     *,
     on_error: OnError = "stop",
     against: str | None = None,
+    labels: Labels | None = None,
+    of: ClassScoreKind = "logit",
+    pool: Pooling = "mean",
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -178,7 +200,8 @@ def explain_batch(
         model: from `matex.load`.
         pairs: (image, text), or `Pair`; images as in `explain`.
         method: a name of `matex.methods()`.
-        on_error, against, resize, domain, view, mirrored, lung_mask, batch_size, workers, progress: see `explain_each`.
+        on_error, against, labels, of, pool: see `explain_each`.
+        resize, domain, view, mirrored, lung_mask, batch_size, workers, progress: likewise.
         **parameters: of the method.
 
     Returns:
@@ -193,7 +216,8 @@ def explain_batch(
         ['opacity in the left lower lung', 'clear lungs']
     """
     shared = Pair(None, "", view, mirrored, lung_mask)
-    stream = _Stream(model, method, parameters, on_error, against, resize, domain, shared, batch_size, workers)
+    score = ExplainedScore(model, against, labels, of, pool)
+    stream = _Stream(model, method, parameters, on_error, score, resize, domain, shared, batch_size, workers)
     _check_pairs(pairs)
     numbered = list(enumerate(pairs))
     # Pairs are put in the order of the batches that their images fill, so that each image falls into one batch.
@@ -270,7 +294,7 @@ class _Stream:
     method: str
     parameters: Mapping[str, Any]
     on_error: OnError
-    against: str | None
+    score: ExplainedScore
     resize: Resize
     domain: Domain
     shared: Pair
@@ -357,28 +381,24 @@ class _Stream:
         model = self._model_of(job.modality)
         # A pair's view may be that of a table's row, which is not refused: see `check_view`.
         film = read_as(model, pair.image, job.modality).known_as(view, mirrored)
-        query = Query.of(film, "", self.resize, self.domain, lung_mask=mask)
-        objective = None if self.against is None else contrast("", self.against)
-        return prepare(model, replace(query, objective=objective))
+        return prepare(model, Query.of(film, "", self.resize, self.domain, lung_mask=mask))
 
     def _batch(self, batch: Sequence[tuple[_Job, Prepared | InputError | None]]) -> Iterator[Explanation | Skipped]:
         """Results of one batch; in "stop" mode those before the first pair at fault, which then raises."""
         films = {job.image: outcome for job, outcome in batch if outcome is not None}
         phrases: dict[str, Encoded] = {}
-        usable: dict[int, tuple[int, str]] = {}
+        usable: dict[int, tuple[int, Query]] = {}
         errors: dict[int, InputError] = {}
         for job, _ in batch:
             film = films[job.image]
             if isinstance(film, InputError):
                 errors[job.number] = film
                 continue
-            text = _pair(job.given).text
             try:
-                if not isinstance(text, str) or text not in phrases:  # pyright: ignore[reportUnnecessaryIsInstance]
-                    phrases[text] = self.model.encode(text)  # refuses what is no text
-                if self.against is not None:
-                    contrast(text, self.against)
-                usable[job.number] = (job.image, text)
+                query = self._query(film.query, _pair(job.given).text, self._model_of(job.modality))
+                if query.text not in phrases:
+                    phrases[query.text] = self.model.encode(query.text)
+                usable[job.number] = (job.image, query)
             except InputError as error:
                 errors[job.number] = error
         if self.on_error == "stop" and errors:
@@ -396,10 +416,21 @@ class _Stream:
                 _LOG.warning("pair %d (counted from 0) skipped: %s", job.number, errors[job.number])
                 yield Skipped(job.number, job.given, errors[job.number])
 
+    def _query(self, of_film: Query, text: Any, model: Model) -> Query:
+        """The query of a film and a pair's text, with the score that is explained.
+
+        Raises:
+            InputError: what is no text, or a score that there is not for it.
+        """
+        text = named_class(text, self.score.classes)
+        if not isinstance(text, str):
+            self.model.encode(text)  # says what to write
+        return self.score.explained(replace(of_film, text=text), model)
+
     def _explained(
         self,
         model: Model,
-        usable: Mapping[int, tuple[int, str]],
+        usable: Mapping[int, tuple[int, Query]],
         prepared: Mapping[int, Prepared],
         phrases: Mapping[str, Encoded],
         errors: dict[int, InputError],
@@ -423,26 +454,27 @@ class _Stream:
     def _traced(
         self,
         model: Model,
-        usable: Mapping[int, tuple[int, str]],
+        usable: Mapping[int, tuple[int, Query]],
         prepared: Mapping[int, Prepared],
         phrases: Mapping[str, Encoded],
     ) -> dict[int, Explanation]:
-        """All pairs, over one trace for each shape of their films at the model's input."""
-        shapes: dict[Size, dict[int, tuple[int, str]]] = {}
-        for number, pair in usable.items():
-            shapes.setdefault(prepared[pair[0]].placement.model, {})[number] = pair
-        if len(shapes) > 1:
-            found = [self._traced(model, group, prepared, phrases) for group in shapes.values()]
-            return {number: explanation for group in found for number, explanation in group.items()}
-        images = {image: number for number, image in enumerate(dict.fromkeys(image for image, _ in usable.values()))}
-        traced = trace_prepared(
-            model,
-            [prepared[image] for image in images],
-            [(images[image], text) for image, text in usable.values()],
-            phrases,
-            [(self.method, self.parameters)],
-        )
-        return dict(zip(usable, traced.explain(self.method, self.parameters), strict=True))
+        """All pairs, over one trace for each explained score and each shape of their films at the model's input."""
+        groups: dict[Hashable, dict[int, tuple[int, Query]]] = {}
+        for number, (image, query) in usable.items():
+            groups.setdefault((prepared[image].placement.model, query.objective), {})[number] = (image, query)
+        explanations: dict[int, Explanation] = {}
+        for group in groups.values():
+            images = {image: replace(prepared[image], query=query) for image, query in group.values()}
+            numbers = {image: number for number, image in enumerate(images)}
+            traced = trace_prepared(
+                model,
+                list(images.values()),
+                [(numbers[image], query.text) for image, query in group.values()],
+                phrases,
+                [(self.method, self.parameters)],
+            )
+            explanations |= zip(group, traced.explain(self.method, self.parameters), strict=True)
+        return explanations
 
 
 def _check_pairs(pairs: Any) -> None:

@@ -21,16 +21,18 @@ from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, read_rows
 from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
+from matex.explained_score import ExplainedScore, Labels
 from matex.files import NAMES, replacing
 from matex.geometry import Resize
 from matex.images import MAX_BYTES
+from matex.objectives import ClassScore, ClassScoreKind, Pooling, choose_class
 from matex.queries import Domain
 from matex.results import Explanation
 from matex.serialise import method_parameters, strict_json
 from matex.spreadsheets import spreadsheet_safe
 
 RESULTS = "results.csv"
-COLUMNS = ("line", "image", "text", "status", "score", "folder", "error")
+COLUMNS = ("line", "image", "text", "status", "score", "folder", "error", "label")
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -41,11 +43,12 @@ class RowResult:
     Args:
         line: of the table, the header is 1.
         image: as the table names it.
-        text: the phrase.
+        text: the phrase, or the class; empty for the predicted one.
         status: "done"; "kept" when the folder held this very explanation; "failed".
-        score: cosine similarity; None for a failed row.
+        score: the explained one, by default cosine similarity; None for a failed row.
         folder: name of the row's folder; empty for a failed row.
         error: why it failed.
+        label: explained class; empty without labels and for a failed row.
     """
 
     line: int
@@ -55,6 +58,7 @@ class RowResult:
     score: float | None = None
     folder: str = ""
     error: str = ""
+    label: str = ""
 
 
 def explain_table(
@@ -65,6 +69,9 @@ def explain_table(
     *,
     on_error: OnError = "stop",
     against: str | None = None,
+    labels: Labels | None = None,
+    of: ClassScoreKind = "logit",
+    pool: Pooling = "mean",
     resize: Resize = "model",
     domain: Domain = "chest",
     view: str | None = None,
@@ -78,10 +85,11 @@ def explain_table(
 
     Args:
         table: CSV, TSV, JSON or JSON lines with columns image (relative to the table) and text, and optionally view
-            and mirrored.
+            and mirrored. With `labels` text names the class of each row, and where it is empty or missing the predicted
+            one is explained.
         out: folder; `results.csv` in it is written when all rows were read.
         on_error: "stop" raises at the first row that cannot be explained, "skip" reports it as failed.
-        model, method, against, resize, domain, view, mirrored, parameters: see `explain_each`.
+        model, method, against, labels, of, pool, resize, domain, view, mirrored, parameters: see `explain_each`.
 
     Yields:
         One result per row, in their order.
@@ -91,22 +99,22 @@ def explain_table(
         UnknownName: no such method, parameter or view.
     """
     check_view(view)
+    score = ExplainedScore(model, against, labels, of, pool)
     expected = {
         "method": method,
         "parameters": json.loads(strict_json(method_parameters(make(method, parameters)))),
         "provenance.resize": resize,
         "provenance.domain": domain,
-        "provenance.objective": None if against is None else {"against": against},
         "provenance.model.weights_sha256": model.weights_sha256,
     }
     waiting: deque[tuple[_PairRow, RowResult | None]] = deque()  # rows read ahead; None where the model is at work
 
     def pairs() -> Iterator[Pair]:
-        for row in _rows(table, view, mirrored):
-            result = row.failed(row.error) if row.error else row.kept(out, expected)
+        for row in _rows(table, view, mirrored, score.classes is not None):
+            result = row.failed(row.error) if row.error else row.kept(out, {**expected, **_of_score(score, row.text)})
             waiting.append((row, result))
             if result is None:
-                yield Pair(row.path, row.text, row.view, row.mirrored)
+                yield Pair(row.path, row.text or None, row.view, row.mirrored)
 
     def finished() -> Iterator[RowResult]:
         while waiting and (result := waiting[0][1]) is not None:
@@ -118,7 +126,17 @@ def explain_table(
     def results() -> Iterator[RowResult]:
         # Rows at fault are identified here, by their lines in the table.
         explanations = explain_each(
-            model, pairs(), method, on_error="skip", against=against, resize=resize, domain=domain, **parameters
+            model,
+            pairs(),
+            method,
+            on_error="skip",
+            against=against,
+            labels=labels,
+            of=of,
+            pool=pool,
+            resize=resize,
+            domain=domain,
+            **parameters,
         )
         for result in explanations:
             yield from finished()
@@ -139,15 +157,36 @@ def explain_table(
             yield result
 
 
-def check_table(table: Path) -> None:
-    """Refuse a table without the columns image and text, before a model is loaded for it.
+def _of_score(score: ExplainedScore, text: str) -> dict[str, object]:
+    """What the record of a row's explanation says of the explained score, by dotted names."""
+    if score.classes is None:
+        return {"text": text, "provenance.objective": None if score.against is None else {"against": score.against}}
+    try:
+        classes, name = choose_class(score.classes, text or None)
+    except InputError:
+        return {"text": None}  # explained again, which says what is wrong
+    known = {"labels": {key: list(prompts) for key, prompts in classes.items()}, "of": score.of, "pool": score.pool}
+    known |= {"predicted": True} if name is None else {"class": name, "predicted": False}
+    return {f"provenance.objective.{key}": value for key, value in known.items()}
+
+
+def check_table(table: Path, classes: bool = False) -> None:
+    """Refuse a table without the columns that it needs, before a model is loaded for it.
+
+    Args:
+        table: of images and phrases.
+        classes: whether classes are explained, whose names may be left out.
 
     Raises:
         InputError: no such file, or not such a table.
     """
     if not table.is_file():
         raise InputError(f"Expected a table of images and phrases, got no file: {shown(str(table))}. Check the path.")
-    next(read_rows(table, ("image", "text"), []), None)
+    next(read_rows(table, _needed(classes), []), None)
+
+
+def _needed(classes: bool) -> tuple[str, ...]:
+    return ("image",) if classes else ("image", "text")
 
 
 @dataclass(frozen=True)
@@ -175,7 +214,9 @@ class _PairRow:
     def saved(self, explanation: Explanation, out: Path) -> RowResult:
         """Write the explanation into the row's folder."""
         explanation.save(out / self.folder)
-        return RowResult(self.line, self.image, self.text, "done", explanation.score, self.folder)
+        objective = explanation.query.objective
+        label = objective.explained if isinstance(objective, ClassScore) else ""
+        return RowResult(self.line, self.image, self.text, "done", explanation.score, self.folder, label=label)
 
     def kept(self, out: Path, expected: Mapping[str, object]) -> RowResult | None:
         """The result of an earlier run that explained this row alike; None where there is none."""
@@ -187,21 +228,21 @@ class _PairRow:
             image = hashlib.sha256(read_bytes(self.path, "an image file", MAX_BYTES)).hexdigest()
         except InputError:
             return None  # explained again, which says what is wrong
-        wanted = {**expected, "text": self.text, "provenance.image.sha256": image}
+        wanted = {**expected, "provenance.image.sha256": image}
         if is_sound_file(self.path):
             wanted["provenance.domain"] = "sound"
         if any(_entry(record, name) != value for name, value in wanted.items()):
             return None
-        score = record.get("score")
-        return RowResult(self.line, self.image, self.text, "kept", score, self.folder)
+        label = _entry(record, "provenance.objective.class") or ""
+        return RowResult(self.line, self.image, self.text, "kept", record.get("score"), self.folder, label=str(label))
 
 
-def _rows(table: Path, view: str | None, mirrored: bool | None) -> Iterator[_PairRow]:
+def _rows(table: Path, view: str | None, mirrored: bool | None, classes: bool) -> Iterator[_PairRow]:
     """The rows of the table, those at fault with their error, in the order of their lines."""
     problems: list[Problem] = []
-    for row in read_rows(table, ("image", "text"), problems):
+    for row in read_rows(table, _needed(classes), problems):
         yield from _at_fault(problems)
-        yield _row(row, table.parent, view, mirrored)
+        yield _row(row, table.parent, view, mirrored, classes)
     yield from _at_fault(problems)
 
 
@@ -210,9 +251,9 @@ def _at_fault(problems: list[Problem]) -> Iterator[_PairRow]:
     problems.clear()
 
 
-def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None) -> _PairRow:
+def _row(row: Row, folder: Path, view: str | None, mirrored: bool | None, classes: bool) -> _PairRow:
     try:
-        image, text = row.text("image"), row.text("text")
+        image, text = row.text("image"), (row.optional("text") or "") if classes else row.text("text")
     except Unusable as error:
         return _PairRow(row.number, "", "", Path(), error=str(error))
     given = (row.optional("mirrored") or "").lower()

@@ -15,7 +15,7 @@ from torch import Tensor
 from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Encoded, Model
 from matex.errors import InputError, shown
-from matex.forward_pass import PHRASES_AT_ONCE, encode
+from matex.forward_pass import encode
 from matex.objectives import (
     ClassScore,
     ClassScoreKind,
@@ -25,6 +25,7 @@ from matex.objectives import (
     choose_class,
     read_classes,
 )
+from matex.phrase_cache import embed_phrases
 from matex.prompts import PROMPT_SETS
 from matex.queries import Query
 
@@ -32,40 +33,83 @@ Labels: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """The name of a prompt set, phrases that are classes of their own, or prompts by class."""
 
 
-def with_objective(
-    model: Model,
-    query: Query,
-    against: str | None = None,
-    labels: Labels | None = None,
-    of: ClassScoreKind = "logit",
-    pool: Pooling = "mean",
-) -> Query:
-    """The query with the score that is explained; its text becomes that of the explained class's prompt.
+class ExplainedScore:
+    """The score that a call explains, the same for all its films.
 
     Args:
         model: whose highest logit is the predicted class, and whose scale the logits have.
-        query: its text names the explained class; empty for the predicted one.
         against, labels, of, pool: see `matex.explain`.
 
     Raises:
-        InputError: both of `against` and `labels`, `of` or `pool` without `labels`, phrases that
-            cannot be read, or a query without a phrase.
+        InputError: both of `against` and `labels`, `of` or `pool` without `labels`, or phrases that cannot be read.
         UnknownName: no such prompt set.
     """
-    if labels is None and (of, pool) != ("logit", "mean"):
-        raise InputError("Expected of and pool with labels, got them without. Leave them out, or name the classes.")
-    if against is None and labels is None:
-        return query
-    if query.target is not None:
-        raise InputError("Expected a phrase with against or labels, got an image or sound to compare with.")
-    if against is not None and labels is not None:
-        raise InputError("Expected against or labels, one of them, got both. Leave one out.")
-    if labels is None:
-        return replace(query, objective=contrast(query.text, against))
-    check_class_score(of, pool)
-    known = PROMPT_SETS[labels] if isinstance(labels, str) else read_classes(labels)
-    classes, name = choose_class(known, query.text or None)
-    return _of_class(model, query, classes, name, of, pool)
+
+    def __init__(
+        self,
+        model: Model,
+        against: str | None = None,
+        labels: Labels | None = None,
+        of: ClassScoreKind = "logit",
+        pool: Pooling = "mean",
+    ) -> None:
+        if labels is None and (of, pool) != ("logit", "mean"):
+            raise InputError("Expected of and pool with labels, got them without. Leave them out, or name the classes.")
+        if against is not None and labels is not None:
+            raise InputError("Expected against or labels, one of them, got both. Leave one out.")
+        check_class_score(of, pool)
+        self.against = None if against is None else contrast("", against).against
+        self.of: ClassScoreKind = of
+        self.pool: Pooling = pool
+        self.classes: Mapping[str, tuple[str, ...]] | None = None
+        if labels is not None:
+            self.classes = PROMPT_SETS[labels] if isinstance(labels, str) else read_classes(labels)
+        self._model = model
+
+    @property
+    def of_one_phrase(self) -> bool:
+        """Whether it is the score of the phrase itself."""
+        return self.against is None and self.classes is None
+
+    def explained(self, query: Query, model: Model | None = None) -> Query:
+        """The query with this score; where it is that of a class, its text becomes the class's prompt that fits best.
+
+        Args:
+            query: its text is the phrase; with classes the name of one, one of its prompts, or a phrase that becomes a
+                class of its own, and empty for the predicted one.
+            model: the pair of encoders that reads the film; None for that of the score.
+
+        Raises:
+            InputError: the phrase equal to `against`, fewer than two classes, a prompt that the model cannot read, or a
+                query without a phrase.
+        """
+        if self.of_one_phrase:
+            return query
+        if query.target is not None:
+            raise InputError("Expected a phrase with against or labels, got an image or sound to compare with.")
+        if self.classes is None:
+            return replace(query, objective=contrast(query.text, self.against))
+        model = model or self._model
+        classes, name = choose_class(self.classes, query.text or None)
+        if name is not None and len(classes[name]) == 1:
+            text, predicted = classes[name][0], False
+        else:
+            name, text, predicted = self._best(model, query, classes, name)
+        score = ClassScore(classes, name, text, self.of, self.pool, model.logit_scale, predicted)
+        return replace(query, text=text, objective=score)
+
+    def _best(
+        self, model: Model, query: Query, classes: Mapping[str, tuple[str, ...]], name: str | None
+    ) -> tuple[str, str, bool]:
+        """The explained class, its prompt with the highest score, and whether the class was predicted."""
+        prompts = [text for texts in classes.values() for text in texts]
+        scores = phrase_scores(model, query, [model.encode(text) for text in prompts])
+        by_prompt = {text: float(score) for text, score in zip(prompts, scores, strict=True)}
+        first = next(iter(classes))
+        if predicted := name is None:
+            logits = ClassScore(classes, first, classes[first][0], self.of, self.pool, model.logit_scale).logits(scores)
+            name = list(classes)[int(logits.argmax())]
+        return name, max(classes[name], key=lambda prompt: by_prompt[prompt]), predicted
 
 
 def contrast(text: str, against: object) -> Contrast:
@@ -83,27 +127,6 @@ def contrast(text: str, against: object) -> Contrast:
     return Contrast(against)
 
 
-def _of_class(
-    model: Model,
-    query: Query,
-    classes: Mapping[str, tuple[str, ...]],
-    name: str | None,
-    of: ClassScoreKind,
-    pool: Pooling,
-) -> Query:
-    """The score of a class, by default of the one with the highest logit, and its prompt that fits the film best."""
-    prompts = [text for texts in classes.values() for text in texts]
-    scores = phrase_scores(model, query, [model.encode(text) for text in prompts])
-    by_prompt = {text: float(score) for text, score in zip(prompts, scores, strict=True)}
-    first = next(iter(classes))
-    settings = (of, pool, model.logit_scale)
-    if predicted := name is None:
-        logits = ClassScore(classes, first, classes[first][0], *settings).logits(scores)
-        name = list(classes)[int(logits.argmax())]
-    text = max(classes[name], key=lambda prompt: by_prompt[prompt])
-    return replace(query, text=text, objective=ClassScore(classes, name, text, *settings, predicted))
-
-
 def phrase_scores(model: Model, query: Query, phrases: Sequence[Encoded]) -> Tensor:
     """Scores of a query's film with many phrases, one pass of each encoder, [phrase].
 
@@ -116,5 +139,4 @@ def phrase_scores(model: Model, query: Query, phrases: Sequence[Encoded]) -> Ten
     if isinstance(model, BlackBox):
         return model.scores(pixels, token_ids)[0]
     with torch.no_grad():
-        texts = torch.cat([encode(model.text, some) for some in token_ids.split(PHRASES_AT_ONCE)])
-        return encode(model.image, pixels)[0] @ texts.T
+        return encode(model.image, pixels)[0] @ embed_phrases(model, token_ids).T

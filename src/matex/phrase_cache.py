@@ -11,10 +11,10 @@ from torch import Tensor
 
 from matex.adapters.encoder import Staged, staged
 from matex.adapters.model import Model
-from matex.forward_pass import run
+from matex.forward_pass import PHRASES_AT_ONCE, encode, run
 
 _CACHE: weakref.WeakKeyDictionary[Model, dict[Hashable, Tensor]] = weakref.WeakKeyDictionary()
-_MAX_PHRASES = 256  # of each model
+_MAX_PHRASES = 4096  # of each model
 
 
 def embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Tensor:
@@ -26,6 +26,26 @@ def embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Te
             cache.clear()
         cache[key] = run(text, text.collate([ids]).to(device)).embedding[0].detach()
     return cache[key]
+
+
+def embed_phrases(model: Model, token_ids: Tensor) -> Tensor:
+    """Unit-norm embeddings of many phrases [phrase, token] without a graph, [phrase, joint]; cached row by row.
+
+    The classes of a query are scored to choose one and again to explain it, and are the same for every film of a call.
+    """
+    text = staged(model.text)
+    cache, weights = _CACHE.setdefault(model, {}), _fingerprint(text)
+    rows = cast("list[list[int]]", token_ids.tolist())
+    keys: list[Hashable] = [("row", tuple(row), str(token_ids.device), weights) for row in rows]
+    missing = [number for number, key in enumerate(keys) if key not in cache]
+    found = {key: cache[key] for key in keys if key in cache}
+    for start in range(0, len(missing), PHRASES_AT_ONCE):
+        numbers = missing[start : start + PHRASES_AT_ONCE]
+        found.update(zip((keys[number] for number in numbers), encode(text, token_ids[numbers]), strict=True))
+    if len(cache) + len(missing) > _MAX_PHRASES:
+        cache.clear()
+    cache.update(found)
+    return torch.stack([found[key] for key in keys])
 
 
 def _fingerprint(tower: Staged) -> Hashable:

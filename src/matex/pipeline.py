@@ -23,7 +23,7 @@ from matex.adapters.inputs import stack_images
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
 from matex.errors import InputError, UnsupportedModel, shown
-from matex.explained_score import Labels, with_objective
+from matex.explained_score import ExplainedScore, Labels
 from matex.forward_pass import encode
 from matex.geometry import Placement, Resize
 from matex.notes import (
@@ -122,11 +122,11 @@ def explain(
         >>> [word for word, _ in explanation.words]
         ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
-    text = _named_class(text, labels)
+    text = named_class(text, labels)
     check_request(model, text, method)
     question = Question.of(model, image, text)
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
-    query = with_objective(question.model, query, against, labels, of, pool)
+    query = ExplainedScore(question.model, against, labels, of, pool).explained(query)
     explanation = trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
     if not yardstick or query.target is not None:
         return explanation
@@ -188,14 +188,14 @@ def compare(
         >>> comparison["rollout"].score == comparison["grad-eclip"].score
         True
     """
-    chosen, text = _chosen(methods), _named_class(text, labels)
+    chosen, text = _chosen(methods), named_class(text, labels)
     for name, parameters in chosen.items():
         check_request(model, text, name)
         make(name, parameters)
     question = Question.of(model, image, text)
     model = question.model
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
-    query = with_objective(model, query, against, labels, of, pool)
+    query = ExplainedScore(model, against, labels, of, pool).explained(query)
     start = time.perf_counter()
     traced = trace_query(model, query, chosen.items())
     comparison = Comparison(time.perf_counter() - start)
@@ -211,14 +211,16 @@ def compare(
     return comparison
 
 
-def _named_class(text: Any, labels: Labels | None) -> Any:
+def named_class(text: Any, labels: object) -> Any:
     """The text of a request, empty where the predicted class is to be explained.
 
     Raises:
-        InputError: neither a text nor labels.
+        InputError: neither a text nor labels, or an empty text in place of a class.
     """
     if text is None and labels is None:
         raise InputError('Expected a phrase, or labels to explain the predicted class, got neither. Give text="...".')
+    if labels is not None and isinstance(text, str) and not text.strip():
+        raise InputError("Expected a class with labels, got an empty text. Leave it out for the predicted class.")
     return "" if text is None else text
 
 

@@ -22,11 +22,11 @@ from matex.adapters.encoder import Attended, Attentive, JointTokens, Readers, St
 from matex.adapters.model import Model
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
-from matex.forward_pass import PHRASES_AT_ONCE, ForwardPass, at_least_float32, embed, encode, run
+from matex.forward_pass import ForwardPass, at_least_float32, embed, encode, run
 from matex.gradients import Gradients
 from matex.objectives import Objective, Scoring
 from matex.pairs import Pairs
-from matex.phrase_cache import embed_phrase
+from matex.phrase_cache import embed_phrase, embed_phrases
 from matex.priors.image_context import ImageContext
 
 
@@ -543,7 +543,7 @@ def record(
     targets = text.embedding[which[1]].detach(), image.embedding[which[0]].detach()
     scorings: tuple[Scoring | None, Scoring | None] = (None, None)
     if objective is not None and further is not None:
-        more = torch.cat([encode(model.text, some) for some in further.split(PHRASES_AT_ONCE)])
+        more = embed_phrases(model, further)
         phrases = torch.cat([targets[0][:, None], more.to(targets[0]).expand(len(which[0]), -1, -1)], dim=1)
         by_image = Scoring(objective, phrases)
         by_words = Scoring(objective, targets[1][:, None], torch.einsum("pj,nj->pn", targets[1], more.to(targets[1])))

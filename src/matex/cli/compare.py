@@ -72,8 +72,8 @@ def compare(
     if text is None and score.labels is None:
         raise InputError('Expected a phrase or --labels. Example: matex compare film.png "..."')
     target = None if text is None else read_target(text)
-    dicom.check(read, image, target, out)
     score.require_one_phrase(dicom.dicom_out is not None, "--dicom-out")
+    dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     comparison = matex.compare(
         model.load(),

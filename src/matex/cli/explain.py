@@ -79,11 +79,11 @@ def explain(
 
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
     if Path(image).suffix.lower() in TABLES:
-        _check_table_alone(image, text, report, film, score)
+        _check_table_alone(image, text, report, film)
         _check_no_calibration(calibration, "a table")
         dicom.require_unused("for one film and one phrase")
         parameters = parse_parameters(method, given)
-        explain_table(Path(image), out, method, parameters, on_error or "stop", score.against, film, model, json)
+        explain_table(Path(image), out, method, parameters, on_error or "stop", score, film, model, json)
     else:
         _check_one_text(image, text, report, on_error, score)
         parameters = parse_parameters(method, given)
@@ -116,8 +116,8 @@ def _explain_phrase(
 
     read = film.read_source(image)
     target = None if text is None else read_target(text)
-    dicom.check(read, image, target, out)
     score.require_one_phrase(dicom.dicom_out is not None, "--dicom-out")
+    dicom.check(read, image, target, out)
     mask = film.read_mask(read)
     options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     fitted = None if calibration is None else matex.Calibration.load(calibration)
@@ -153,12 +153,8 @@ def _explain_phrase(
         print("Not for diagnosis.")
 
 
-def _check_table_alone(
-    image: str, text: str | None, report: Path | None, film: FilmOptions, score: ScoreOptions
-) -> None:
+def _check_table_alone(image: str, text: str | None, report: Path | None, film: FilmOptions) -> None:
     """Refuse a phrase or a mask together with a table."""
-    if score.labels is not None:
-        raise InputError("Expected --labels with one film, got a table. Leave it out.")
     if film.derived or film.keep_uids:
         raise InputError("Expected --derived and --keep-uids with one film, got a table. Leave them out.")
     if text is not None or report is not None or film.lung_mask is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from matex.cli.options import FilmOptions, ModelOptions
+from matex.cli.options import FilmOptions, ModelOptions, ScoreOptions
 from matex.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def explain_table(
     method: str,
     parameters: Mapping[str, Any],
     on_error: Literal["stop", "skip"],
-    against: str | None,
+    score: ScoreOptions,
     film: FilmOptions,
     model: ModelOptions,
     json: bool,
@@ -39,7 +39,8 @@ def explain_table(
     from matex.files import check_folder
     from matex.serialise import strict_json
 
-    check_table(table)
+    explained = score.read()
+    check_table(table, explained["labels"] is not None)
     check_folder(out)
     loaded = model.load()
     logging.getLogger("matex").addHandler(logging.NullHandler())  # rows that are skipped are printed here
@@ -49,11 +50,11 @@ def explain_table(
         out,
         method,
         on_error=on_error,
-        against=against,
         resize=film.resize,
         domain=film.domain,
         view=film.view,
         mirrored=film.mirrored,
+        **explained,
         **parameters,
     )
     counts: Counter[str] = Counter()
@@ -80,4 +81,5 @@ def _line(row: RowResult) -> str:
     if row.status == "failed":
         return f"failed  line {row.line}: {row.error}"
     score = format_score(math.nan if row.score is None else row.score)
-    return f"{score:>6}  {row.folder}  {row.text}{' (kept)' if row.status == 'kept' else ''}"
+    text = row.text if row.text or not row.label else f"predicted: {row.label}"
+    return f"{score:>6}  {row.folder}  {text}{' (kept)' if row.status == 'kept' else ''}"
