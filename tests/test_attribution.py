@@ -91,6 +91,21 @@ def test_matex_agrees_with_its_twin(model, twin, gradient, flow, steady, layers,
     compare(model, twin, "matex", {**settings, "gradient_layers": layers, **PAPER_WEIGHTS}, formula, formula)
 
 
+@pytest.mark.parametrize("scales", [(1.0, 0.75, 0.5), (0.3,), (1.0, 1.0)])
+def test_matex_over_a_pyramid_agrees_with_its_twin(model, twin, scales):
+    def formula(tower, tokens, score):
+        shape = (5, 5) if len(tokens) == 25 else (1, len(tokens))
+        return methods.matex(methods.matex_terms(tower, score, tokens, scales=scales, shape=shape))
+
+    compare(model, twin, "matex", {"scales": scales, **PAPER_WEIGHTS}, formula, formula)
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.5,)])
+def test_scales_outside_a_grid_are_refused(scales):
+    with pytest.raises(matex.InputError, match=r"Expected scales to be one or more numbers above 0 and up to 1"):
+        make("matex", {"scales": scales})
+
+
 WITHOUT_RELU = [name for name in METHODS if name != "guided-backprop"]  # the small model has GELUs
 TEXT_BLIND = ("rollout", "raw-attention", "attention-flow")
 PAPER_WEIGHTS = {"alpha": 0.5, "beta": 0.2, "gamma": 0.35, "delta": 0.2}

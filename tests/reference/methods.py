@@ -1,6 +1,31 @@
 """The methods again, with loops, from METHODS.md; they read a tower of tests/reference/clip.py and the score."""
 
+import math
+
 import torch
+
+from tests.reference.mmel import interpolate, pooled_range
+
+
+def pyramid(values, shape, scales):
+    """Mean over the scales of cell means, interpolated back, one cell and one row at a time."""
+    if scales == (1.0,):
+        return values
+    rows, columns = shape
+    total = [0.0] * len(values)
+    for scale in scales:
+        small = (math.ceil(scale * rows), math.ceil(scale * columns))
+        cells = []
+        for r in range(small[0]):
+            for c in range(small[1]):
+                inside = [
+                    i * columns + j for i in pooled_range(r, small[0], rows) for j in pooled_range(c, small[1], columns)
+                ]
+                cells.append(sum(values[n] for n in inside) / len(inside))
+        across = [interpolate(cells[r * small[1] : (r + 1) * small[1]], columns) for r in range(small[0])]
+        down = [interpolate([line[c] for line in across], rows) for c in range(columns)]
+        total = [t + down[n % columns][n // columns] / len(scales) for n, t in enumerate(total)]
+    return total
 
 
 def minmax(values):
@@ -56,7 +81,7 @@ def grad_eclip(tower, score, tokens, among, layers, similarity=True, relu_each=T
 
 def matex_terms(
     tower, score, tokens, *, gradient_layers=3, gradient="attention", flow="weighted", temperature=0.5,
-    consistency="paper", spatial=None
+    consistency="paper", spatial=None, scales=(1.0,), shape=(5, 5)
 ):  # fmt: skip
     """The four terms of eq. 6 over the given tokens; `spatial` is M per token."""
     depth, heads = len(tower.outputs), len(tower.probabilities[0])
@@ -83,7 +108,7 @@ def matex_terms(
                 )
             value *= similarity[n] if similarity else 1.0
             grad[n] += max(value, 0.0)
-    grad = minmax(grad)
+    grad = minmax(pyramid(grad, shape, scales))
 
     powers = [torch.exp(torch.tensor(temperature * (layer + 1), dtype=torch.float64)).item() for layer in range(depth)]
     rows = [[heads_mean(tower, layer, tower.readout, i) for i in tokens] for layer in range(depth)]
@@ -93,7 +118,7 @@ def matex_terms(
         ]
     else:
         flowed = rollout(tower, tokens)
-    flowed = minmax(flowed)
+    flowed = minmax(pyramid(flowed, shape, scales))
 
     stable = []
     for n in range(len(tokens)):

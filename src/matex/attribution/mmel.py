@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from matex.attribution.grad_eclip import GradEclip
 from matex.attribution.shared.minmax import minmax
+from matex.attribution.shared.pyramid import check_scales, coarser, restored
 from matex.checks import check, check_seed
 from matex.protocols import METHODS, Ablation
 from matex.trace import Trace
@@ -47,20 +48,14 @@ def resemblance(tokens: Tensor, scale: float, weight: Tensor | None) -> Tensor:
         Mean cosine of each pooled cell and the other cells, carried back to the tokens, [block, ...].
     """
     shape = tokens.shape[1:-1]
-    small = [math.ceil(scale * size) for size in shape]
-    cells = F.normalize(_pool(tokens.movedim(-1, 1), small).flatten(2), dim=1)  # [block, dim, cell]
-    among = torch.ones_like(cells[0, 0]) if weight is None else _pool(weight[None, None], small).flatten()
+    pooled = coarser(tokens.movedim(-1, 1), scale)
+    cells = F.normalize(pooled.flatten(2), dim=1)  # [block, dim, cell]
+    among = torch.ones_like(cells[0, 0]) if weight is None else coarser(weight[None, None], scale).flatten()
     # The sum over the other cells is the sum over all less the cell itself, so no cell x cell matrix is built.
     others = ((cells @ among)[:, None] @ cells)[:, 0] - among * cells.square().sum(dim=1)
     total = among.sum() - among
-    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0).unflatten(1, small)
-    mode = "bilinear" if len(shape) == 2 else "linear"
-    return F.interpolate(level[:, None], tuple(shape), mode=mode, align_corners=False)[:, 0]
-
-
-def _pool(values: Tensor, size: list[int]) -> Tensor:
-    """Adaptive mean over [block, channel, rows, columns] or [block, channel, token]."""
-    return F.adaptive_avg_pool2d(values, (size[0], size[1])) if len(size) == 2 else F.adaptive_avg_pool1d(values, size)
+    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0).unflatten(1, pooled.shape[2:])
+    return restored(level[:, None], shape)[:, 0]
 
 
 @METHODS("mmel")
@@ -125,12 +120,7 @@ class Mmel:
 
     def __post_init__(self) -> None:
         check(self.alpha >= 0, "alpha", "of 0 or more", self.alpha)
-        check(
-            len(self.scales) > 0 and all(0 < scale <= 1 for scale in self.scales),
-            "scales",
-            "to be one or more numbers above 0 and up to 1",
-            self.scales,
-        )
+        check_scales(self.scales)
         check(self.temperature > 0, "temperature", "above 0", self.temperature)
         check(self.layers is None or self.layers >= 1, "layers", "of 1 or more", self.layers)
         check(
