@@ -39,7 +39,12 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "embedding-space, rise": ("embedding-space", {"operator": "rise", "operator_parameters": ("masks=500",)}),
     "embedding-space, gradcam": ("embedding-space", {"operator": "gradcam"}),
+    "embedding-space, attn-lrp": ("embedding-space", {"operator": "attn-lrp"}),
+    "matex, scales=(1, 0.75, 0.5)": ("matex", {"scales": (1.0, 0.75, 0.5)}),
+    "chefer-lrp": ("chefer", {}),
+    "attn-lrp": ("grad-eclip", {}),
 }
+METHODS = ("mmel-paper", "chefer-lrp", "attn-lrp")  # forms that are methods of their own
 
 
 def words_alike(first: matex.Explanation, second: matex.Explanation) -> float:
@@ -59,7 +64,7 @@ def explained(
 ) -> tuple[float, ...]:
     """Likeness of maps, likeness of words, and whether the peak is a hit."""
     method, parameters = FORMS[form]
-    name = "mmel-paper" if form == "mmel-paper" else method
+    name = form if form in METHODS else method
     if method not in defaults:
         defaults[method] = matex.explain(model, sample.image, sample.text, method, view=sample.view)
     found = matex.explain(model, sample.image, sample.text, name, view=sample.view, **parameters)
@@ -72,16 +77,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with normals")
     parser.add_argument("--films", type=int, default=24)
     parser.add_argument("--models", nargs="+", default=["tiny"])
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS), metavar="FORM")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     samples = list(open_dataset("simulated", root=given.data / "normals", films=given.films, only=UNREPORTED))
     for name in given.models:
         model = matex.load(name)
-        rows: dict[str, list[tuple[float, ...]]] = {form: [] for form in FORMS}
+        rows: dict[str, list[tuple[float, ...]]] = {form: [] for form in given.forms}
         plain: dict[str, list[float]] = {}
         for sample in tqdm(samples, unit="film"):
             defaults: dict[str, matex.Explanation] = {}
-            for form in FORMS:
+            for form in given.forms:
                 rows[form].append(explained(model, sample, form, defaults))
             for method, explanation in defaults.items():
                 plain.setdefault(method, []).append(hit(explanation, sample.mask))

@@ -309,9 +309,12 @@ class Trace(Pairs):
 
     def state(self, layer: int) -> State:
         """Input of block `layer` of each pair, off the graph; `depth` is the last one's output."""
+        return self.state_of_inputs(layer).select(self.item)
+
+    def state_of_inputs(self, layer: int) -> State:
+        """As `state`, of each different input."""
         state = self._forward.states[layer]
-        state = replace(state, hidden=state.hidden.detach(), earlier=tuple(e.detach() for e in state.earlier))
-        return state.select(self.item)
+        return replace(state, hidden=state.hidden.detach(), earlier=tuple(e.detach() for e in state.earlier))
 
     def embed_state(self, layer: int, state: State) -> Tensor:
         """Embedding from the input of block `layer`, of any pairs; differentiable.

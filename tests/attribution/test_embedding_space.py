@@ -16,7 +16,12 @@ from tests.attribution.subjects import Subject, exact
 from tests.reference import clip, embedding_space
 
 OPERATORS = ["gradient", "integrated-gradients", "gradient-shap", "occlusion"]
-MAPS = {"rise": {"masks": 20, "cells": 3}, "kernel-shap": {"samples": 60}, "gradcam": {"at": "input"}}
+MAPS = {
+    "rise": {"masks": 20, "cells": 3},
+    "kernel-shap": {"samples": 60},
+    "gradcam": {"at": "input"},
+    "attn-lrp": {},
+}
 
 
 @pytest.fixture

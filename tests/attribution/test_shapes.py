@@ -12,7 +12,7 @@ from matex.attribution import METHODS
 from matex.attribution.kernel_shap import draw
 from tests.attribution.subjects import exact
 from tests.conftest import EOS
-from tests.reference import clip, gradient, legrad, m2ib, maskclip, methods, mmel, path, removal
+from tests.reference import clip, gradient, legrad, m2ib, maskclip, methods, mmel, path, relevance, removal
 from tests.reference.chefer import chefer
 from tests.reference.clip_surgery import single, surgical_tokens
 from tests.reference.embedding_space import image_gradients
@@ -55,6 +55,12 @@ class Wide:
     def slope(self, pixels=None):
         return gradient.image_gradient(self.module, self.pixels if pixels is None else pixels, self.target)
 
+    def chefer_lrp(self):
+        scale = self.module.logit_scale.exp().item()
+        return relevance.chefer_lrp(
+            self.module, "vision_model", self.image, self.target, self.patches, self.score, scale
+        )
+
     def surgery(self):
         nothing = clip.text(self.module, [self.ids[0], EOS]).embedding.detach()
         tokens = surgical_tokens(self.parts, self.image, 6)
@@ -81,6 +87,11 @@ TWINS = {
     "matex": ({}, lambda w: methods.matex(methods.matex_terms(w.image, w.score, w.patches), beta=0)),
     "mmel": ({}, lambda w: mmel.mmel(w.image, w.patches, (ROWS, COLUMNS), w.grad_eclip(), "spatial")),
     "chefer": ({}, lambda w: chefer(w.image, w.score, w.patches, w.module.logit_scale.exp().item(), 3)),
+    "chefer-lrp": ({}, Wide.chefer_lrp),
+    "attn-lrp": (
+        {},
+        lambda w: relevance.attn_lrp(w.module, "vision_model", w.image, w.target, w.patches),
+    ),
     "gradcam": ({}, lambda w: gradcam(w.image.normed[-1], w.score, w.patches, w.patches)),
     "legrad": ({}, lambda w: legrad.legrad(w.parts, w.image, w.target, w.patches, 2)),
     "clip-surgery": ({}, Wide.surgery),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,6 +12,20 @@ from torch import Tensor
 from matex.attribution.grad_eclip import reader_value_gradient
 from matex.protocols import METHODS
 from matex.trace import Trace
+
+
+def carry_down(trace: Trace, last: Tensor, below: Iterable[Tensor]) -> Tensor:
+    """The readout's row of (I + M_L) ... (I + M_l), [pair, token].
+
+    Args:
+        trace: says how much each stream counts in the embedding.
+        last: the readout's row of M in the last block, [pair, token]; the mean row where several tokens are read.
+        below: M of the blocks below it, from the top, each [pair, query, key].
+    """
+    row = last if trace.pooling_head else trace.reading + last
+    for matrix in below:
+        row = row + torch.einsum("pq,pqk->pk", row, matrix)
+    return row
 
 
 @METHODS("chefer")
@@ -41,24 +56,24 @@ class Chefer:
     errors: ClassVar[tuple[str, ...]] = (
         "The CLIP notebook runs the last block alone, which other papers compare with. That is the default; "
         "layers='all' is the paper's rule.",
-        "Papers cite CVPR 2021 (relevance propagation) for what is this method of ICCV 2021.",
+        "Papers cite CVPR 2021 (relevance propagation, `chefer-lrp`) for what is this method of ICCV 2021.",
     )
 
     def gradient_blocks(self, kind: str) -> int:
         return 1  # "all" needs every query row, which the trace finds by itself
 
     def __call__(self, trace: Trace) -> Tensor:
+        below: Iterable[Tensor] = ()
+        if self.layers == "all":
+            below = (self._relevance(trace, layer) for layer in reversed(range(trace.depth - 1)))
         if trace.one_reader(-1):
             gradient = trace.logit_scale * reader_value_gradient(trace, -1)
-            row = (gradient * trace.attention_row(-1)).relu().mean(dim=1)
-            row = row if trace.pooling_head else trace.reading + row
+            last = (gradient * trace.attention_row(-1)).relu().mean(dim=1)
         else:
-            row = trace.reading + torch.einsum("pq,pqk->pk", trace.reading, self._relevance(trace, trace.depth - 1))
+            last = torch.einsum("pq,pqk->pk", trace.reading, self._relevance(trace, trace.depth - 1))
         if self.layers == "all":
             trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
-            for layer in reversed(range(trace.depth - 1)):
-                row = row + torch.einsum("pq,pqk->pk", row, self._relevance(trace, layer))
-        return trace.to_grid(row)
+        return trace.to_grid(carry_down(trace, last, below))
 
     def _relevance(self, trace: Trace, layer: int) -> Tensor:
         """Mean over heads of ReLU(dS'/da * a) in one block, [pair, query, key]."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+from matex.attribution.attn_lrp import AttnLrp
 from matex.attribution.gradcam import GradCam
 from matex.attribution.gradient import Gradient, add_up, raw, score_elements
 from matex.attribution.gradient_shap import GradientShap
@@ -68,8 +69,9 @@ OPERATORS: Mapping[str, type[Any]] = {
     "rise": Rise,
     "kernel-shap": KernelShap,
     "gradcam": GradCam,
+    "attn-lrp": AttnLrp,
 }
-MAPS = ("rise", "kernel-shap", "gradcam")  # whose results are maps, without channels
+MAPS = ("rise", "kernel-shap", "gradcam", "attn-lrp")  # whose results are maps, without channels
 _AT_ONE_RUN = ("occlusion", "rise", "kernel-shap")  # which run the model once, however many coordinates there are
 
 
@@ -98,9 +100,9 @@ class EmbeddingSpace:
     absolute values are taken per coordinate, as captum's Saliency does by default.
 
     Args:
-        operator: "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap" or "gradcam".
-            The completeness error of the second and third is reported for signed attributions. The ReLU of "gradcam"
-            is applied to the map of each coordinate.
+        operator: "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap", "gradcam" or
+            "attn-lrp" (layer-wise relevance propagation). The completeness error of the second and third is reported
+            for signed attributions. The ReLU of "gradcam" is applied to the map of each coordinate.
         operator_parameters: of the operator, as "baseline=white"; its own defaults otherwise.
         per_dimension: "signed", or "absolute" for the absolute attribution of each coordinate and channel.
         embed: explain the "normalized" embedding, whose product with the text's is the score, or the "raw" projection.
@@ -119,7 +121,7 @@ class EmbeddingSpace:
     """
 
     operator: Literal[
-        "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap", "gradcam"
+        "gradient", "integrated-gradients", "gradient-shap", "occlusion", "rise", "kernel-shap", "gradcam", "attn-lrp"
     ] = "gradient"
     operator_parameters: tuple[str, ...] = ()
     per_dimension: Literal["signed", "absolute"] = "signed"
