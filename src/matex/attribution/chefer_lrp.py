@@ -186,9 +186,8 @@ class CheferLrp:
     def __call__(self, trace: Trace) -> Tensor:
         maps = self.attention_relevance(trace)
         trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
-        blocks = [self._positive(trace, layer, maps[layer]) for layer in reversed(range(trace.depth))]
-        last = blocks[0][:, 0] if blocks[0].shape[1] == 1 else torch.einsum("pq,pqk->pk", trace.reading, blocks[0])
-        return trace.to_grid(carry_down(trace, last, blocks[1:]))
+        last, *below = (self._positive(trace, layer, maps[layer]) for layer in reversed(range(trace.depth)))
+        return trace.to_grid(carry_down(trace, last[:, 0], below))
 
     def attention_relevance(self, trace: Trace) -> list[Tensor]:
         """Relevance of the attention map of each block, [pair, heads, query, key]; one row in the last block."""
@@ -211,8 +210,7 @@ class CheferLrp:
     def _positive(self, trace: Trace, layer: int, relevance: Tensor) -> Tensor:
         """Mean over heads of ReLU(dS'/da * relevance) of the tokens' keys, [pair, query, key]."""
         value = trace.value(layer)
-        rows = trace.gradient_rows(layer)
-        if relevance.shape[2] == 1:
-            rows = trace.gradient(layer)[:, :, None]
+        last = layer == trace.depth - 1  # which the pass under the rules computes for the readout token alone
+        rows = trace.gradient(layer)[:, :, None] if last else trace.gradient_rows(layer)
         gradient = torch.einsum("phqd,phkd->phqk", rows, value)
         return (trace.logit_scale * gradient * relevance[..., : value.shape[2]]).relu().mean(dim=1)
