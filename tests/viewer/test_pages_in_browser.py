@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import matex
+from matex.datasets import Sample
 from matex.geometry import Placement
+from matex.reader_study import make_study
+from matex.reader_study.answers import read_answers, read_key
 from matex.render.audit import page as audit_page
 from matex.render.colormap import ColourScale
 from matex.render.overlay import layered
 from matex.render.report import fragment
 from matex.render.report import page as report_page
 from matex.results import Audit, Check, Control, SaliencyMap
+from matex.samples import samples
 from tests.fake_explanation import bipolar, blob, fake, film
 
 
@@ -147,3 +152,24 @@ def test_a_notebook_shows_the_film_component_in_the_place_of_the_picture(saved):
 def test_a_notebook_without_scripts_shows_the_picture(saved):
     page = saved(f"<!doctype html><title>notebook</title>{fragment(fake())}", java_script_enabled=False)
     assert page.locator("figure img").is_visible()
+
+
+def test_a_reader_answers_and_saves_a_file_that_the_analysis_reads(open_page, tmp_path):
+    film = samples()[0]
+    pairs = [Sample(str(number), film.path, text) for number, text in enumerate(("nodule", "clear lungs"))]
+    study = make_study(matex.load("tiny"), pairs, ["rollout"], readers=1, repeats=0)
+    study.save(tmp_path / "pages", tmp_path / "key.json")
+    page = open_page((tmp_path / "pages" / "reader-1.html").as_uri())
+    cases = [one.case for one in study.order[0]]
+    page.check(f'input[name="{cases[0]}.q1"][value="4"]')
+    page.fill(f'input[name="{cases[1]}.comment"]', '=a "quoted" remark')
+    assert page.inner_text("#progress") == "1 of 2 cases answered"
+    for ending in ("json", "csv"):
+        with page.expect_download() as waiting:
+            page.click(f"#save-{ending}")
+        file = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(file)
+        _, (ratings,) = read_answers([file], read_key(tmp_path / "key.json"))
+        assert ratings.first[study.order[0][0].item, 0] == 4
+        assert np.isnan(ratings.first[study.order[0][1].item, 0])
+    assert '"\'=a ""quoted"" remark"' in file.read_text()

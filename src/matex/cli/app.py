@@ -27,6 +27,7 @@ from matex.cli.lists import methods, models
 from matex.cli.options import grouped
 from matex.cli.output import guarded_output
 from matex.cli.printing import on_terminal
+from matex.cli.reader_study import app as reader_study
 from matex.cli.serve import serve
 from matex.cli.uncertainty import uncertainty
 from matex.cli.verify import verify
@@ -64,6 +65,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command()(grouped(command))
 app.add_typer(dicom, name="dicom")
+app.add_typer(reader_study, name="reader-study")
 
 
 def _print_version(wanted: bool) -> None:

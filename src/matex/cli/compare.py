@@ -66,7 +66,7 @@ def compare(
     from matex.render.report import duration, page
     from matex.render.save import save_run
 
-    chosen = parameters_by_method(_names(method), parameter or [])
+    chosen = parameters_by_method(method_names(method), parameter or [])
     check_folder(out)
     read = film.read_source(image)
     if text is None and score.labels is None:
@@ -104,7 +104,7 @@ def compare(
     model.report_default()
 
 
-def _names(method: str) -> list[str]:
+def method_names(method: str) -> list[str]:
     """The methods that -m names, each once; `all` are those with an image map."""
     import matex
 
