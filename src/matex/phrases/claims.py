@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Literal
 
 from matex.phrases import lexicon
+from matex.phrases.anatomy import CHEST, Anatomy
 from matex.phrases.entities import Entity
 from matex.phrases.parser import Reading, read
 from matex.phrases.sections import has_no_findings
@@ -26,7 +27,7 @@ _POLARITY_OF_KIND: tuple[tuple[Kind, Polarity], ...] = (
 _NOT_ABOUT_THE_PATIENT = lexicon.TECHNIQUE_WORDS | lexicon.DEVICE_WORDS | lexicon.MESSAGE_WORDS
 
 
-def polarity(text: str) -> Polarity:
+def polarity(text: str, anatomy: Anatomy = CHEST) -> Polarity:
     """Whether a sentence asserts a finding, denies it, calls it possible, or calls the anatomy normal.
 
     Something certain outweighs something possible, that outweighs something normal, and that something absent. A
@@ -36,14 +37,14 @@ def polarity(text: str) -> Polarity:
         >>> polarity("No effusion."), polarity("No effusion, possible left basal opacity.")
         ('negated', 'uncertain')
     """
-    found = {state for sentence in sentences(text) for state in _states(read(sentence))}
+    found = {state for sentence in sentences(text) for state in _states(read(sentence, anatomy))}
     for state in _BY_STRENGTH:
         if state in found:
             return state
     return "positive"
 
 
-def claim(sentence: str | Sentence) -> Claim:
+def claim(sentence: str | Sentence, anatomy: Anatomy = CHEST) -> Claim:
     """Claim of a sentence about the patient: its `polarity`, or "no finding" when it describes none.
 
     Sentences about technique, comparison, devices and recommendations describe no finding, and neither do those of a
@@ -54,9 +55,9 @@ def claim(sentence: str | Sentence) -> Claim:
         ('no finding', 'positive')
     """
     if isinstance(sentence, Sentence):
-        return "no finding" if has_no_findings(sentence.section) else claim(sentence.text)
-    readings = [read(part) for part in sentences(sentence)]
-    return "no finding" if readings and not any(map(_describes_finding, readings)) else polarity(sentence)
+        return "no finding" if has_no_findings(sentence.section) else claim(sentence.text, anatomy)
+    readings = [read(part, anatomy) for part in sentences(sentence)]
+    return "no finding" if readings and not any(map(_describes_finding, readings)) else polarity(sentence, anatomy)
 
 
 # ---------------------------------------------------------------------------------------------------------- polarity

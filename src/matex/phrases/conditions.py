@@ -116,7 +116,7 @@ def hides_place(found: Entities, i: int) -> bool:
         term = terms[k]
         if not terms.same_statement(k, i) or term.is_any("comma", "boundary", "colon"):
             break
-        if term.is_any("finding", "other", "device", "not", "with") or term.words in lexicon.FINDING_PLACES:
+        if term.is_any("finding", "other", "device", "not", "with") or term.words in terms.anatomy.finding_places:
             return term.words in lexicon.NEUTRAL and has_place
         has_place = has_place or ("side" not in term.kinds and any(entity.regions for entity in found.within((k,))))
     return has_place

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from matex.phrases import lexicon
+from matex.phrases.anatomy import Anatomy
 from matex.phrases.aside import set_aside
-from matex.phrases.regions import EXTRAPULMONARY, is_sided, only_side
 from matex.phrases.terms import NEAR, Terms
 
 SideWeights = dict[str, float]
@@ -24,10 +24,11 @@ class Entity:
     """A place, or a finding (which has no region of its own), that can have a side."""
 
     term: int
+    anatomy: Anatomy
     regions: tuple[tuple[str, str | None], ...] = ()
     """(region, the side that the word itself fixes)."""
     finding: str | None = None
-    """A key of lexicon.FINDINGS."""
+    """A key of `Anatomy.findings`."""
     is_weak: bool = False
     """Gives way to a nearer place."""
     usual_side: str | None = None
@@ -45,16 +46,16 @@ class Entity:
     @property
     def takes_side(self) -> bool:
         """Whether a side word can qualify it."""
-        return any(is_sided(region) and side is None for region, side in self.regions)
+        return any(self.anatomy.is_sided(region) and side is None for region, side in self.regions)
 
     @property
     def is_sided(self) -> bool:
-        return any(is_sided(region) for region, _ in self.regions)
+        return any(self.anatomy.is_sided(region) for region, _ in self.regions)
 
     @property
     def is_nearer(self) -> bool:
         """Whether it is more exact than a whole lung."""
-        return any(is_sided(region) and region not in EXTRAPULMONARY for region, _ in self.regions)
+        return any(self.anatomy.is_sided(region) and region not in self.anatomy.outside for region, _ in self.regions)
 
 
 @dataclass(eq=False, slots=True)
@@ -93,7 +94,7 @@ class Entities:
         """The places that are adjectives right before their side, in "basal left lung": those without another side."""
         found: list[Entity] = []
         k = side - 1
-        while k > side - NEAR and self.terms.word(k) in lexicon.PLACE_ADJECTIVES:
+        while k > side - NEAR and self.terms.word(k) in self.terms.anatomy.place_adjectives:
             if self.terms.has(k - 1, "side"):
                 break
             found += [entity for entity in self.at.get(k, ()) if entity.takes_side and not entity.sides]
@@ -134,18 +135,19 @@ def find_entities(terms: Terms) -> Entities:
 
 
 def _place(terms: Terms, i: int) -> Entity:
-    term = terms[i]
-    regions = lexicon.SEVERAL_PLACES.get(term.value, ((term.value, None),))
+    term, anatomy = terms[i], terms.anatomy
+    regions = anatomy.several_places.get(term.value, ((term.value, None),))
     return Entity(
         i,
-        tuple((region, only_side(region) or side) for region, side in regions),
+        anatomy,
+        tuple((region, anatomy.only_side(region) or side) for region, side in regions),
         is_weak="weak" in term.kinds,
-        usual_side=lexicon.USUAL_SIDES.get(term.value),
+        usual_side=anatomy.usual_sides.get(term.value),
     )
 
 
 def _add_finding(found: Entities, i: int) -> None:
-    entity = Entity(i, finding=found.terms[i].value)
+    entity = Entity(i, found.terms.anatomy, finding=found.terms[i].value)
     if _is_of_other_anatomy(found.terms, i):
         found.elsewhere.append(entity)
     else:
@@ -177,7 +179,12 @@ def _join_levels(found: Entities, levels: Sequence[int], head: int) -> None:
     for i in levels:
         own = i + 1 if found.is_free_side(i + 1) and i + 1 < head - 1 else shared
         for region in regions[terms[i].value]:
-            entity = Entity(i, ((region, only_side(region)),), last=head if i == levels[-1] else -1)
+            entity = Entity(
+                i,
+                terms.anatomy,
+                ((region, terms.anatomy.only_side(region)),),
+                last=head if i == levels[-1] else -1,
+            )
             if own is not None:
                 found.give_side([entity], own)
             found.add(entity)
@@ -187,7 +194,7 @@ def _read_bare_levels(found: Entities, levels: Iterable[int]) -> None:
     """ "right lower opacity": without a head, a level right after a side is a zone."""
     for i in levels:
         if found.is_free_side(i - 1):
-            found.add(Entity(i, ((f"{found.terms[i].value} zone", None),)))
+            found.add(Entity(i, found.terms.anatomy, ((f"{found.terms[i].value} zone", None),)))
 
 
 def _read_lung(found: Entities, i: int) -> None:
@@ -203,13 +210,13 @@ def _read_lung(found: Entities, i: int) -> None:
     elif is_part:
         _give_side_of_whole(found, i)
     elif not (terms.has(i + 1, "level") or _qualifies_place(found, i)):
-        found.add(Entity(i, (("lung", None),), is_weak=True))
+        found.add(Entity(i, terms.anatomy, (("lung", None),), is_weak=True))
 
 
 def _qualifies_place(found: Entities, i: int) -> bool:
     """ "lung base": the next term is the place."""
     terms = found.terms
-    return terms.has(i + 1, "place") and i + 1 not in found.used and is_sided(terms[i + 1].value)
+    return terms.has(i + 1, "place") and i + 1 not in found.used and terms.anatomy.is_sided(terms[i + 1].value)
 
 
 def _is_part_of(found: Entities, i: int) -> bool:

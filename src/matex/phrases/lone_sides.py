@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from matex.phrases.entities import Entities, Entity
-from matex.phrases.lexicon import USUAL_PLACES
-from matex.phrases.regions import only_side
 from matex.phrases.side_scopes import give, has_usual_place
 from matex.phrases.side_words import SideWord
 from matex.phrases.terms import REACH
 
 
 def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
-    """Make an entity of a side alone, in "the left is sharp": it repeats the last one named, else it is the lung.
+    """Make an entity of a side alone, in "the left is sharp": it repeats the last one named, else the whole organ.
 
     Args:
         looks_ahead: when there is no last one, it repeats the next one.
     """
-    lone = Entity(word.first, (("lung", None),), is_weak=True, last=word.last, sides=word.weights)
+    anatomy = found.terms.anatomy
+    whole = ((anatomy.whole, None),) if anatomy.whole else ()
+    lone = Entity(word.first, anatomy, whole, is_weak=True, last=word.last, sides=word.weights)
     if not found.terms.has(word.last + 1, "normal"):
         repeated = repeated_by(found, word, looks_ahead)
         if repeated is not None:
@@ -38,11 +38,11 @@ def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | 
 
 
 def _regions_on(entity: Entity, word: SideWord) -> tuple[tuple[str, str | None], ...]:
-    """The regions of an entity on another side; the lung where that side has none of them (a left middle lobe)."""
-    usual = USUAL_PLACES.get(entity.finding or "", ("lung",))
-    regions = [region for region, _ in entity.regions] or usual
-    there = [region for region in regions if only_side(region) is None or only_side(region) in word.weights]
-    return tuple((region, None) for region in (there or ["lung"]))
+    """The regions of an entity on another side; the whole organ where it has none of them."""
+    anatomy = entity.anatomy
+    regions = [region for region, _ in entity.regions] or anatomy.usual(entity.finding)
+    there = [region for region in regions if anatomy.only_side(region) in (None, *word.weights)]
+    return tuple((region, None) for region in there or anatomy.usual(None))
 
 
 def set_standard(found: Entities, word: SideWord, stop: int) -> set[int]:
@@ -81,6 +81,7 @@ def set_contrast(found: Entities, word: SideWord) -> None:
     found.add(
         Entity(
             word.first,
+            found.terms.anatomy,
             _regions_on(nearest, word),
             is_weak=nearest.is_weak,
             last=word.last,

@@ -55,7 +55,7 @@ def _until_finding(terms: Terms, i: int, positions: Iterable[int]) -> set[int]:
 
 def _is_abnormal(terms: Terms, i: int, k: int) -> bool:
     term = terms[k]
-    if term.is_any("more", "less normal", "beyond normal") or term.words in lexicon.NEVER_NORMAL:
+    if term.is_any("more", "less normal", "beyond normal") or term.words in terms.anatomy.never_normal:
         return True  # "larger than normal, lungs clear"
     return "finding" in term.kinds and not _is_normal_noun(terms, i, k)
 

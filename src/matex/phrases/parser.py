@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from matex.phrases import lexicon
+from matex.phrases.anatomy import CHEST, Anatomy
 from matex.phrases.entities import Entities, Entity, SideWeights, find_entities, side_weights
 from matex.phrases.mention import UNCERTAIN_WEIGHT, Mention, Side
-from matex.phrases.regions import is_sided
 from matex.phrases.scopes import Scopes, find_scopes
 from matex.phrases.sentence import Sentence, sentences
 from matex.phrases.sides import assign_sides
@@ -36,25 +35,29 @@ class Reading:
         return self.entities.terms
 
 
-def read(sentence: Sentence) -> Reading:
+def read(sentence: Sentence, anatomy: Anatomy = CHEST) -> Reading:
     """Run all passes over one sentence."""
-    terms = split_statements(find_terms(sentence.text, sentence.start))
+    terms = split_statements(find_terms(sentence.text, sentence.start, anatomy))
     entities = find_entities(terms)
     negated = assign_sides(entities)
     return Reading(sentence, entities, find_scopes(entities, negated))
 
 
-def parse(text: str) -> tuple[Mention, ...]:
+def parse(text: str, anatomy: Anatomy = CHEST) -> tuple[Mention, ...]:
     """Read the regions of a phrase or of several sentences, in the order in which they are named.
 
     A phrase with two sides yields one mention per side. Nothing is guessed from a finding alone: only a finding whose
     side is given has a usual place (docs/anatomy.md lists every rule).
 
+    Args:
+        text: the phrase.
+        anatomy: regions and words of the image that it is about (`matex.domains`).
+
     Examples:
         >>> [(mention.side, mention.region, mention.weight) for mention in parse("possible right upper lobe nodule")]
         [('right', 'upper lobe', 0.5)]
     """
-    return tuple(mention for sentence in sentences(text) for mention in _mentions(read(sentence)))
+    return tuple(mention for sentence in sentences(text) for mention in _mentions(read(sentence, anatomy)))
 
 
 def _mentions(reading: Reading) -> list[Mention]:
@@ -85,7 +88,7 @@ def _mention(reading: Reading, entity: Entity, region: str, side: Side | None, w
 def _regions(terms: Terms, entity: Entity) -> Iterator[tuple[str, Side | None, float]]:
     """Every region and side of an entity with its weight, before negation and doubt."""
     for region, fixed in _places(terms, entity):
-        sides = _sides_of(entity, fixed) if is_sided(region) else {}
+        sides = _sides_of(entity, fixed) if terms.anatomy.is_sided(region) else {}
         for side in _SIDES:
             if side in sides:
                 yield region, side, sides[side]
@@ -97,9 +100,9 @@ def _places(terms: Terms, entity: Entity) -> Sequence[tuple[str, str | None]]:
     """The regions of a place, or the usual ones of a finding whose side is known."""
     if entity.finding is None:
         return entity.regions
-    if not entity.sides or terms.word(entity.term) in lexicon.NEVER_IN_A_LUNG:
+    if not entity.sides or terms.word(entity.term) in terms.anatomy.placeless:
         return ()
-    return [(region, None) for region in lexicon.USUAL_PLACES.get(entity.finding, ("lung",))]
+    return [(region, None) for region in terms.anatomy.usual(entity.finding)]
 
 
 def _sides_of(entity: Entity, fixed: str | None) -> SideWeights:
@@ -163,7 +166,7 @@ def _repeats(reading: Reading, entity: Entity, other: Entity) -> bool:
 
 def _is_listed_with(terms: Terms, entity: Entity, other: Entity) -> bool:
     """ "right lung and right hilum", "left lung, left base": two nouns of one list, each named in its own right."""
-    if terms.word(entity.term) not in lexicon.WHOLE_PLACES:
+    if terms.word(entity.term) not in terms.anatomy.whole_places:
         return False
     low, high = sorted((max(entity.term, entity.last), other.term))
     between = range(low + 1, high)

@@ -159,7 +159,7 @@ def _begins_subject(terms: Terms, k: int, has_place: bool, is_joined: bool) -> b
 def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool:
     """Whether a term may be what is seen in the place: a finding, a device, an unknown word."""
     term = terms[k]
-    if term.is_any("device", "finding") or term.words in lexicon.FINDING_PLACES:
+    if term.is_any("device", "finding") or term.words in terms.anatomy.finding_places:
         return True
     is_unknown = "other" in term.kinds and term.words not in lexicon.NEUTRAL
     return is_unknown and (not is_subject_of_verb or terms.has(k + 1, "preposition"))
@@ -178,7 +178,7 @@ def doubted_subject(found: Entities, i: int, marked: Set[int]) -> list[int]:
     for k in terms.before(i):
         if not terms.same_statement(k, i) or terms[k].is_any("boundary", "colon", "with", "comma"):
             break
-        if terms[k].is_any("finding", "device", "not", "normal") or terms.word(k) in lexicon.FINDING_PLACES:
+        if terms[k].is_any("finding", "device", "not", "normal") or terms.word(k) in terms.anatomy.finding_places:
             return []
         reached.append(k)
     return reached

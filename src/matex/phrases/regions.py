@@ -28,13 +28,3 @@ ONE_SIDED: Mapping[str, str] = {"middle lobe": "right", "minor fissure": "right"
 
 EXTRAPULMONARY = frozenset(("hemidiaphragm", "clavicle", "rib", "shoulder", "chest wall"))
 """Sided regions outside the lung: "lungs" is named in its own right next to them."""
-
-
-def is_sided(region: str) -> bool:
-    """Whether a region exists on the patient's right or left."""
-    return region not in MIDLINE
-
-
-def only_side(region: str) -> str | None:
-    """The one side on which a region exists; None if it exists on both, or has no side."""
-    return ONE_SIDED.get(region)

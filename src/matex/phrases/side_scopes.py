@@ -55,7 +55,7 @@ def _strongest(places: Iterable[Entity]) -> list[Entity]:
 
 def has_usual_place(entity: Entity) -> bool:
     """Whether an entity is a finding such as an effusion, whose place its side alone determines."""
-    return entity.finding in lexicon.USUAL_PLACES
+    return entity.finding in entity.anatomy.usual_places
 
 
 def _inherit(found: Entities, word: SideWord, after: int, stop: int) -> None:

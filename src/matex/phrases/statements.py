@@ -26,7 +26,7 @@ def split_statements(terms: Terms) -> Terms:
             current, has_content = current + 1, False
         numbers.append(current)
         has_content = has_content or term.is_any(*_CONTENT)
-    return Terms(terms.all, joins, tuple(numbers))
+    return Terms(terms.all, terms.anatomy, joins, tuple(numbers))
 
 
 def _find_joins(terms: Terms) -> frozenset[int]:

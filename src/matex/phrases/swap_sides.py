@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from matex.phrases.anatomy import CHEST, Anatomy
 from matex.phrases.mention import Mention
 from matex.phrases.parser import parse
 
@@ -13,7 +14,7 @@ _OTHER = {word: other for pair in _PAIRS for word, other in (pair, pair[::-1])}
 _WORD = re.compile(r"\b(?:(?i:left|right|lt|rt|lul|rul|lll|rll)|[LR])\b")
 
 
-def other_side(text: str) -> str | None:
+def other_side(text: str, anatomy: Anatomy = CHEST) -> str | None:
     """Exchange left and right in a phrase.
 
     Returns:
@@ -21,7 +22,7 @@ def other_side(text: str) -> str | None:
         mirror image afterwards ("right middle lobe": there is no left one).
     """
     swapped = _WORD.sub(_exchange, text)
-    before, after = parse(text), parse(swapped)
+    before, after = parse(text, anatomy), parse(swapped, anatomy)
     if _places(before) == _places(after) or _places(before) != _mirrored(_places(after)):
         return None
     return swapped

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from matex.phrases import lexicon
+from matex.phrases.anatomy import CHEST, Anatomy
 from matex.phrases.vocabulary import PUNCTUATION, WORD, Entry, Kind, Kinds, phrases_by_first_word
 
 REACH = 60
@@ -41,6 +42,8 @@ class Terms:
     """The terms of one sentence in order, and the statements that they form. Each pass returns a new one."""
 
     all: tuple[Term, ...]
+    anatomy: Anatomy
+    """The domain whose regions the terms name."""
     joins: frozenset[int] = frozenset()
     """Commas and conjunctions between adjectives of one noun: no statement and no scope ends at them."""
     statement: tuple[int, ...] = ()
@@ -100,23 +103,24 @@ class Terms:
         if not kinds:
             return self
         changed = (term._replace(kinds=kinds[i], value="") if i in kinds else term for i, term in enumerate(self.all))
-        return Terms(tuple(changed), self.joins, self.statement)
+        return Terms(tuple(changed), self.anatomy, self.joins, self.statement)
 
 
-def find_terms(text: str, offset: int) -> Terms:
+def find_terms(text: str, offset: int, anatomy: Anatomy = CHEST) -> Terms:
     """Find the terms of a sentence, the longest phrase of the lexicon first; articles and hyphens are skipped.
 
     Args:
         text: one sentence.
         offset: where it begins in its report; the places of the terms are those in the report.
+        anatomy: of the image that the sentence is about.
     """
-    terms = _look_up(text, offset)
+    terms = _look_up(text, offset, anatomy)
     for reread in (_read_central_as_normal, _read_contrasts, _read_no_change):
         terms = terms.with_kinds(reread(terms))
     return terms
 
 
-def _look_up(text: str, offset: int) -> Terms:
+def _look_up(text: str, offset: int, anatomy: Anatomy) -> Terms:
     tokens: list[re.Match[str]] = []
     lowered: list[str] = []
     for match in WORD.finditer(text):
@@ -124,7 +128,7 @@ def _look_up(text: str, offset: int) -> Terms:
         if word not in _SKIPPED:
             tokens.append(match)
             lowered.append(word.replace("’", "'"))
-    words, phrases = tuple(lowered), phrases_by_first_word()
+    words, phrases = tuple(lowered), phrases_by_first_word(anatomy)
     found: list[Term] = []
     i = 0
     while i < len(words):
@@ -141,7 +145,7 @@ def _look_up(text: str, offset: int) -> Terms:
         start, end = tokens[i].start(), tokens[i + length - 1].end()
         found.append(Term(kinds, " ".join(words[i : i + length]), value, offset + start, offset + end))
         i += length
-    return Terms(tuple(found))
+    return Terms(tuple(found), anatomy)
 
 
 def _unlisted(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> Entry:

@@ -1,4 +1,4 @@
-"""The lexicon as a dictionary of phrases, with the kinds of term that each phrase can be."""
+"""The lexicon and a domain's words as a dictionary of phrases, with the kinds of term that each phrase can be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal
 
 from matex.phrases import lexicon
+from matex.phrases.anatomy import Anatomy
 
 Kind = Literal[
     "side", "level", "head", "place", "weak", "several", "finding",  # what a phrase is about
@@ -42,18 +43,8 @@ PUNCTUATION: dict[str, Kinds] = {
     "?": frozenset({"uncertain"}),
 }
 
-_NAMES: tuple[tuple[Kind, lexicon.Table], ...] = (
-    ("side", lexicon.SIDES),
-    ("level", lexicon.LEVELS),
-    ("head", lexicon.HEADS),
-    ("place", lexicon.PLACES),
-    ("weak", lexicon.WEAK_PLACES),
-    ("finding", lexicon.FINDINGS),
-)
 _PHRASES: tuple[tuple[Kind, Iterable[str]], ...] = (
-    ("owns side", lexicon.OWNS_SIDE),
     ("device", lexicon.DEVICES),
-    ("body", lexicon.OTHER_BODY),
     ("position", lexicon.POSITIONS),
     ("ignored", lexicon.NOT_A_SIDE),
     ("direction", lexicon.DIRECTIONS),
@@ -90,25 +81,34 @@ _PHRASES: tuple[tuple[Kind, Iterable[str]], ...] = (
 )
 
 
-def _entries() -> Iterator[tuple[Kind, str, str]]:
-    """(kind, value, phrase) of every entry of the lexicon."""
-    for kind, table in _NAMES:
+def _entries(anatomy: Anatomy) -> Iterator[tuple[Kind, str, str]]:
+    """(kind, value, phrase) of every entry of the lexicon and of a domain."""
+    names: tuple[tuple[Kind, lexicon.Table], ...] = (
+        ("side", lexicon.SIDES),
+        ("level", anatomy.levels),
+        ("head", anatomy.heads),
+        ("place", anatomy.places),
+        ("weak", anatomy.weak_places),
+        ("finding", anatomy.findings),
+    )
+    for kind, table in names:
         for value, phrases in table.items():
             for phrase in phrases:
                 yield kind, value, phrase
-    for phrase in lexicon.SEVERAL_PLACES:
+    for phrase in anatomy.several_places:
         yield "several", phrase, phrase
-    for kind, phrases in _PHRASES:
+    phrases_of: tuple[tuple[Kind, Iterable[str]], ...] = (("owns side", anatomy.owns_side), ("body", anatomy.body))
+    for kind, phrases in (*phrases_of, *_PHRASES):
         for phrase in phrases:
             yield kind, "", phrase
 
 
 @cache
-def phrases_by_first_word() -> dict[str, list[tuple[int, dict[tuple[str, ...], Entry]]]]:
+def phrases_by_first_word(anatomy: Anatomy) -> dict[str, list[tuple[int, dict[tuple[str, ...], Entry]]]]:
     """First word -> (length, the phrases of that length that start with it), longest first."""
     kinds: dict[tuple[str, ...], set[Kind]] = {}
     values: dict[tuple[str, ...], str] = {}
-    for kind, value, phrase in _entries():
+    for kind, value, phrase in _entries(anatomy):
         words = tuple(word for word in WORD.findall(phrase) if word != "-" and word not in lexicon.ARTICLES)
         kinds.setdefault(words, set()).add(kind)
         if value:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from matex.phrases.regions import is_sided, only_side
+from matex.phrases.anatomy import CHEST
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1)."""
@@ -95,12 +95,12 @@ class Region:
     @property
     def sided(self) -> bool:
         """Whether it exists on the patient's right or left; otherwise it lies in the midline."""
-        return is_sided(self.key)
+        return CHEST.is_sided(self.key)
 
     @property
     def only(self) -> str | None:
         """The one side on which it exists; None for both, or for a midline region."""
-        return only_side(self.key)
+        return CHEST.only_side(self.key)
 
 
 _LOBE = (0.06, 0.11)  # lobes cannot be distinguished on one frontal film: they fade over about .08 of its height
