@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Self, TypeGuard
+from typing import Literal, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,8 @@ class Film:
     notes: tuple[str, ...] = ()  # what was assumed or done on the way
     oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed
     turns: int = 0  # quarter turns counter-clockwise that bring the image upright
+    facing: Literal["left", "right"] | None = None
+    """Edge of the upright image at which the patient's front lies, of a view from the side; None where not stated."""
     full: tuple[int, int] | None = None  # (height, width) of an image that was read reduced; None: pixels holds it all
     spacing: tuple[float, float, bool] | None = None
     """Millimetres between pixel centres of `size` (down, across), and whether they are calibrated to the patient;
@@ -366,6 +368,7 @@ def _read_dicom(stream: BytesIO, whole: str, side: int | None, derived: bool, ke
         image.notes,
         oriented=image.oriented,
         turns=image.turns,
+        facing=image.facing,
         full=full if factor > 1 else None,
         spacing=image.spacing,
         uids=image.uids if keep_uids else (),

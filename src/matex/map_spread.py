@@ -16,10 +16,10 @@ from torch import Tensor
 from matex.adapters.model import Model
 from matex.audits.regions import likeness
 from matex.checks import check, count
+from matex.domains import read_places
 from matex.errors import InputError, shown
 from matex.files import writing
 from matex.geometry import Resize
-from matex.phrases import parse
 from matex.phrases.paraphrases import paraphrases as reworded
 from matex.pipeline import check_phrase, explain
 from matex.protocols import Method, make, stochastic
@@ -225,14 +225,13 @@ def _maps(
     query = explanation.query
     if pixels is None:
         pixels, _ = model.prepare(query.film, query.resize)
-    chest = query.domain == "chest"
     pairs = [(film, phrase) for film in range(len(pixels)) for phrase in range(len(phrases))]
     trace = trace_inputs(
         model,
         pixels,
         model.batch([model.encode(phrase) for phrase in phrases]),
         pairs,
-        [query.context(explanation.image.placement, parse(phrases[p]) if chest else ()) for _, p in pairs],
+        [query.context(explanation.image.placement, read_places(phrases[p], query.domain)) for _, p in pairs],
         [method],
         ("image",),
     ).image

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.dicom.header_notes import OTHER_MODALITY, OTHER_PART
+from matex.domains import Pack, find_pack
 from matex.geometry import Placement
 from matex.images import Film
 from matex.objectives import ClassScore, Contrast
@@ -23,16 +25,36 @@ def film_notes(film: Film, placement: Placement, domain: str, read_notes: Sequen
     Args:
         film: as read.
         placement: of the model's pixels in the film.
-        domain: "chest", "natural" or "sound".
+        domain: see `matex.domains`.
         read_notes: of the model and of the phrase as the model reads it.
         score: NaN where the model's embeddings are not finite.
     """
     notes = [note for note in (unseen_note(placement),) if note]
-    notes += [*film.notes, *read_notes]
+    pack = find_pack(domain)
+    notes += [*(note for note in film.notes if pack is None or not _expects_chest(note)), *read_notes]
     if not math.isfinite(score):
         notes.append("the score is undefined: the model's embeddings are not finite, check its weights")
-    if domain == "chest" and film.view is None and not (film.oriented or film.mirrored):
+    assumed = not (film.oriented or film.mirrored)
+    if domain == "chest" and film.view is None and assumed:
         notes.append("view and orientation unknown: taken as a frontal film in standard display")
+    if pack is not None:
+        notes += _pack_notes(pack, film, assumed)
+    return notes
+
+
+def _expects_chest(note: str) -> bool:
+    """Whether a note of the file says only that it is no chest film."""
+    return note == OTHER_PART or note.endswith(OTHER_MODALITY)
+
+
+def _pack_notes(pack: Pack, film: Film, assumed: bool) -> list[str]:
+    """Notes on what a data pack assumes of a film."""
+    view = pack.view(film.view)
+    if view is None:
+        return [f"domain {pack.name}: view unknown, so that no place is. State one of {', '.join(pack.views)} as view"]
+    notes = [f"view unknown: taken as {view.name}"] if film.view is None else []
+    if assumed and pack.orientation == "assumed":
+        notes.append(f"orientation unknown: taken as standard display, {pack.display}")
     return notes
 
 

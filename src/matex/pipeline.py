@@ -98,7 +98,8 @@ def explain(
             among the classes; "margin" over the highest other class. Gradients are those at this image.
         pool: "mean" or "max" over the prompts of a class.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
-        domain: "natural" for images that are no chest films; the anatomical prior is then neutral.
+        domain: kind of image, whose regions the prior knows: "chest", another name of `matex domains`, the path of a
+            pack (.toml), or "natural" for images without anatomy, where the prior is neutral.
         lung_mask: [height, width] of the original image, 1 the patient's right lung, 2 the left; places the prior's
             zones inside this patient's lungs; booleans of both lungs will do.
         view: the projection ("PA", "AP", "LATERAL", ...) where the file does not say it.

@@ -19,17 +19,20 @@ from matex.audio.kinds import draw, is_sound
 from matex.audio.recording import Recording
 from matex.audio.sound import Sound
 from matex.dicom.view_position import check_view
+from matex.domains import check_domain, find_pack, read_places
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize
 from matex.images import READ_SIDE, Film, read
 from matex.objectives import ClassScore, Contrast
-from matex.phrases import Mention, parse
+from matex.phrases import Mention
+from matex.priors.display import UNKNOWN_DISPLAY, display_of
 from matex.priors.image_context import ImageContext
 from matex.protocols import Fused, Method, on_side, side, unserved
 from matex.scores import record_scores
 from matex.trace import PairTrace, Trace, record
 
-Domain = Literal["chest", "natural", "sound"]
+Domain = str
+"""A name of `matex.domains.names()`, the path of a pack (.toml), or "sound" for spectrograms."""
 Side = Literal["image", "text"]
 T = TypeVar("T")
 
@@ -42,8 +45,8 @@ class Query:
         film: as read; it knows its view and whether it is mirrored.
         text: the phrase.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
-        domain: "natural" for images that are no chest films, "sound" for spectrograms; the anatomical prior is then
-            neutral.
+        domain: kind of image, whose regions the prior knows: "chest", a data pack, "natural" (no regions), or "sound"
+            for spectrograms.
         lung_mask: [height, width] of the film, 1 the patient's right lung, 2 the left; None where they are not known.
         target: the image or sound that the film is compared with, `text` being its name; None for a phrase.
         objective: the explained score where it depends on further phrases; None for the score of `text`.
@@ -106,7 +109,13 @@ class Query:
             exchanged: draw every place on the patient's other side, for controls.
             spans: characters of each token of the phrase.
         """
-        return ImageContext(mentions, placement, self.view, self.lung_mask, self.domain, exchanged, tuple(spans))
+        pack = find_pack(self.domain)
+        display = None
+        if pack is not None:
+            display = display_of(pack, self.film, placement) if mentions else UNKNOWN_DISPLAY
+        return ImageContext(
+            mentions, placement, self.view, self.lung_mask, self.domain, exchanged, tuple(spans), display
+        )
 
 
 class Question(NamedTuple):
@@ -225,7 +234,7 @@ def prepare_target(model: Model, target: Film) -> Prepared:
 def subjects_of(
     prepared: Sequence[Prepared], pairs: Sequence[tuple[int, str]], phrases: Mapping[str, Encoded]
 ) -> list[Subject]:
-    """Films and phrases paired up; each phrase is parsed once.
+    """Films and phrases paired up; each phrase is parsed once, films being of one domain.
 
     Args:
         prepared: the different films.
@@ -237,9 +246,8 @@ def subjects_of(
     for number, text in pairs:
         film = prepared[number]
         if text not in mentions:
-            mentions[text] = parse(text) if film.query.target is None else ()
-        known = mentions[text] if film.query.domain == "chest" else ()
-        context = film.query.context(film.placement, known, spans=phrases[text].spans)
+            mentions[text] = read_places(text, film.query.domain) if film.query.target is None else ()
+        context = film.query.context(film.placement, mentions[text], spans=phrases[text].spans)
         subjects.append(Subject(replace(film.query, text=text), phrases[text], context))
     return subjects
 
@@ -315,16 +323,15 @@ def check_choices(resize: str, domain: str, view: str | None = None) -> None:
     """Refuse an unknown resize, domain or view.
 
     Raises:
-        InputError: an unknown resize or domain.
+        InputError: an unknown resize or domain, or a file that is no pack.
         UnknownName: an unknown view.
     """
-    check_view(view)
-    for name, value, choices in (
-        ("domain", domain, ("chest", "natural")),
-        ("resize", resize, ("model", "squash", "pad", "crop")),
-    ):
-        if not isinstance(value, str) or value not in choices:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
+    check_domain(domain)
+    pack = find_pack(domain)
+    check_view(view, () if pack is None else pack.views)
+    choices = ("model", "squash", "pad", "crop")
+    if not isinstance(resize, str) or resize not in choices:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"Expected resize to be one of {', '.join(choices)}, got {shown(resize)}.")
 
 
 def check_mask(mask: NDArray[np.generic], film: Film) -> NDArray[np.generic]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import Model, check_model
 from matex.corpus import Pair, explain_batch
+from matex.domains import anatomy_of, check_domain
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.phrases import Sentence, claim, polarity, sentences
@@ -78,7 +79,8 @@ def explain_report(
         negated True
     """
     check_model(model)
-    listed = tuple(_listed(model, read_sentences(report), chest=domain == "chest"))
+    check_domain(domain)
+    listed = tuple(_listed(model, read_sentences(report), domain))
     _check_readable(listed)
     pairs = [Pair(image, sentence.text) for sentence in listed if not sentence.reason]
     explanations = iter(
@@ -115,10 +117,11 @@ def read_sentences(report: str) -> tuple[Sentence, ...]:
     return found
 
 
-def _listed(model: Model, found: tuple[Sentence, ...], chest: bool) -> Iterator[ReportSentence]:
+def _listed(model: Model, found: tuple[Sentence, ...], domain: Domain) -> Iterator[ReportSentence]:
     """Each sentence with its claim, and the reason where it is not to be explained."""
+    anatomy = anatomy_of(domain)
     for sentence in found:
-        kind = claim(sentence) if chest else polarity(sentence.text)
+        kind = polarity(sentence.text) if anatomy is None else claim(sentence, anatomy)
         if kind == "no finding":
             yield ReportSentence(sentence.text, kind, reason="it describes no finding")
             continue

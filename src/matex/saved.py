@@ -158,7 +158,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     if film.sha256 != saved["provenance.image.sha256"]:
         raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
     target = read_target(saved)
-    settings = {"resize": saved["provenance.resize"], "domain": saved["provenance.domain"]}
+    settings = {"resize": saved["provenance.resize"], "domain": recorded_domain(saved)}
     record, provenance = saved.record, saved["provenance"]
     other = provenance["target"]["placement"] if "target" in arrays else None
     terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
@@ -194,6 +194,29 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
         probability=None if record.get("probability") is None else _number(record["probability"]),
         yardstick=_yardstick(record.get("yardstick")),
         confidence=_confidence(record.get("confidence")),
+    )
+
+
+def recorded_domain(saved: Saved) -> str:
+    """The domain of a record; the file of a user's pack is found by its name and checksum.
+
+    Searched for next to the explanation and in the current folder.
+
+    Raises:
+        InputError: no such file.
+    """
+    name = str(saved["provenance.domain"])
+    if not name.endswith(".toml"):
+        return name
+    pack = saved["provenance"].get("pack")
+    wanted = pack.get("sha256") if isinstance(pack, dict) else None
+    for place in (saved.folder, saved.folder.parent, Path()):
+        file = place / Path(name).name
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == wanted:
+            return str(file)
+    raise InputError(
+        f"Found no file {shown(Path(name).name)} with the checksum of the recorded pack next to {shown(saved.folder)} "
+        "or in the current folder. Copy it there."
     )
 
 

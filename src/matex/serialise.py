@@ -11,6 +11,7 @@ import json
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from matex.audio.sound import Sound
 from matex.checks import is_list, is_mapping
 from matex.confidence import Confidence
+from matex.domains import find_pack
 from matex.errors import MissingExtra
 from matex.files import FORMAT, TARGET_MAP, TERM
 from matex.images import Film
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from matex.adapters.model import Model
     from matex.geometry import Placement
     from matex.protocols import Method
-    from matex.queries import Subject
+    from matex.queries import Query, Subject
 
 
 def to_dict(explanation: Explanation) -> dict[str, Any]:
@@ -187,6 +189,12 @@ def _film(film: Film) -> dict[str, Any]:
     return found
 
 
+def _pack(query: Query) -> dict[str, Any]:
+    """The data pack of an explanation's domain, with the digest of its file; nothing for the chest."""
+    pack = find_pack(query.domain)
+    return {} if pack is None else {"pack": {"name": pack.name, "sha256": pack.sha256}}
+
+
 def provenance(
     model: Model, name: str, method: Method, subject: Subject, seconds: float, target: Placement | None = None
 ) -> dict[str, Any]:
@@ -227,7 +235,8 @@ def provenance(
         "resize": query.resize,
         "placement": _placement(placement),
         "laterality": getattr(method, "laterality", None),
-        "domain": query.domain,
+        "domain": Path(query.domain).name,
+        **_pack(query),
         "lung_mask": None if mask is None else hashlib.sha256(mask.astype(np.uint8).tobytes()).hexdigest(),
         "seed": getattr(method, "seed", None),
         "seconds": seconds,

@@ -139,6 +139,8 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
             remarks.append(f"{shortened(package)} was {shown(version)}, is {shown(now)}")
     if (was := saved.record["provenance"].get("plugin")) != (now := again.provenance["plugin"]):
         remarks.append(f"the method's plug-in was {shown(was)}, is {shown(now)}")
+    if (was := saved.record["provenance"].get("pack")) != (now := again.provenance.get("pack")):
+        remarks.append(f"the pack of the domain was {shown(was)}, is {shown(now)}")
     if saved["provenance.matex"] != again.provenance["matex"]:
         remarks.append(f"matex was {shown(saved['provenance.matex'])}, is {again.provenance['matex']}")
     return Verdict(tuple(differences), tuple(remarks), map_difference, score_difference)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matex.adapters.model import Encoded, Model
+from matex.domains import anatomy_of, is_anatomical
 from matex.errors import InputError
 from matex.explained_score import phrase_scores
 from matex.phrases import polarity
+from matex.phrases.anatomy import CHEST
 from matex.phrases.paraphrases import within_sentence
 from matex.phrases.swap_sides import other_side
 from matex.prompts import CHEST14
@@ -16,12 +18,9 @@ from matex.results import Scored, Yardstick
 if TYPE_CHECKING:
     from matex.queries import Query
 
-UNRELATED = {
-    "chest": "the weather is fine today",
-    "natural": "frontal chest radiograph",
-    "sound": "frontal chest radiograph",
-}
-"""A phrase about something else than the image, by the image's domain."""
+UNRELATED = "the weather is fine today"
+UNRELATED_WITHOUT_ANATOMY = "frontal chest radiograph"
+"""Phrases about something else than the image: than a medical one, and than any other."""
 FINDINGS = tuple(prompts[0] for prompts in CHEST14.values())
 """Zero-shot phrases of the fourteen chest findings, one each."""
 
@@ -58,16 +57,23 @@ def yardstick(model: Model, query: Query) -> Yardstick:
 def compared_phrases(text: str, domain: str) -> list[tuple[str, str]]:
     """(kind, phrase) of the phrase itself, with the other side, denied or affirmed, and an unrelated one."""
     phrases = [("this phrase", text)]
-    if domain == "chest" and (other := other_side(text)) is not None:
+    anatomy = anatomy_of(domain)
+    if anatomy is not None and (other := other_side(text, anatomy)) is not None:
         phrases.append(("other side", other))
-    if (opposite := opposite_claim(text)) is not None:
+    if (opposite := opposite_claim(text, domain)) is not None:
         phrases.append(opposite)
-    return [*phrases, ("unrelated", UNRELATED[domain])]
+    return [*phrases, ("unrelated", unrelated_phrase(domain))]
 
 
-def opposite_claim(text: str) -> tuple[str, str] | None:
+def unrelated_phrase(domain: str) -> str:
+    """A phrase about something else than the images of a domain."""
+    return UNRELATED if is_anatomical(domain) else UNRELATED_WITHOUT_ANATOMY
+
+
+def opposite_claim(text: str, domain: str = "chest") -> tuple[str, str] | None:
     """("denied" or "affirmed", phrase) of the opposite claim; None for a denial that does not begin with "no"."""
-    opposite = ("denied", denied(text)) if polarity(text) == "positive" else ("affirmed", affirmed(text))
+    is_positive = polarity(text, anatomy_of(domain) or CHEST) == "positive"
+    opposite = ("denied", denied(text)) if is_positive else ("affirmed", affirmed(text))
     return None if opposite[1] == text else opposite
 
 

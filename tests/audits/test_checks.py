@@ -9,7 +9,6 @@ import torch
 
 from matex.audits.checks import (
     check_corners,
-    check_lungs,
     check_map,
     check_prior_share,
     check_random_weights,
@@ -20,6 +19,7 @@ from matex.audits.checks import (
 )
 from matex.audits.deletion import judge_drops, paint_over, region_to_delete
 from matex.audits.limits import LIMITS, below_limit, from_limit, rule
+from matex.audits.organ import check_lungs
 from matex.audits.regions import (
     corners,
     film_pixels,
@@ -602,7 +602,7 @@ def test_every_check_has_its_question_limits_and_an_answer_whatever_its_state(qu
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"provenance": NATURAL}, "The image was not declared to be a chest film."),
+        ({"provenance": NATURAL}, "The image was declared to have no anatomy: it has no patient's sides."),
         ({"picture": film(view="LATERAL")}, "Only a frontal film shows left and right side by side."),
     ],
 )

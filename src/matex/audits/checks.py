@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from matex.audits.limits import below_limit, from_limit, rule
-from matex.audits.regions import corners, likeness, lungs, model_pixels, prior_share, share_inside
+from matex.audits.regions import corners, likeness, model_pixels, prior_share, share_inside
 from matex.dicom.view_position import is_frontal
-from matex.priors.atlas import REGIONS
+from matex.domains import find_pack, is_anatomical
 from matex.results import Check, Control, Explanation, SaliencyMap
 
-NO_CHEST = "The image was not declared to be a chest film."
+NO_ANATOMY = "The image was declared to have no anatomy: it has no patient's sides."
 
 Values = dict[str, float | str | None]
 
@@ -25,16 +25,19 @@ def guided(explanation: Explanation) -> bool:
     return prior is not None and bool(np.ptp(prior) > 0)
 
 
-def is_chest(explanation: Explanation) -> bool:
-    """Whether the image was declared to be a chest film."""
-    return explanation.query.domain == "chest"
-
-
 def no_sides(explanation: Explanation) -> str | None:
     """Reason why the image has no left and right side, or None where it has."""
-    if not is_chest(explanation):
-        return NO_CHEST
-    if not is_frontal(explanation.film.view):
+    domain, film = explanation.query.domain, explanation.film
+    if not is_anatomical(domain):
+        return NO_ANATOMY
+    if (pack := find_pack(domain)) is not None:
+        view = pack.view(film.view)
+        if view is None or view.sides != "both":
+            return "The view is not known, or does not show left and right side by side."
+        if pack.orientation == "stated" and not (film.oriented or film.mirrored):
+            return "Nothing states which side of the image is the patient's right."
+        return None
+    if not is_frontal(film.view):
         return "Only a frontal film shows left and right side by side."
     return None
 
@@ -152,46 +155,12 @@ def check_seeds(maps: Sequence[SaliencyMap]) -> Check:
     return Check(question, state, answer, values, limits)
 
 
-def check_lungs(explanation: Explanation) -> Check:
-    """Whether the map lies in the lungs, by the mask or by the atlas."""
-    question = "Does the map lie in the lungs?"
-    lung_mask = explanation.query.lung_mask
-    limits = "Warns when the share outside the lungs is at least that of a map that is the same everywhere."
-    if (why := _no_lungs(explanation)) is not None:
-        return Check(question, "skipped", why, {}, limits)
-    outside = ~lungs(explanation.image.placement, lung_mask)
-    share, even = share_inside(explanation.image, outside)
-    source = "the atlas' average lungs" if lung_mask is None else "the lung mask"
-    values: Values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": source}
-    if even in (0, 1):
-        part = "none" if even else "all"
-        return Check(question, "skipped", f"By {source}, {part} of what the model sees is lung.", values, limits)
-    if math.isnan(share):
-        return Check(question, "skipped", "The map is nowhere above zero.", values, limits)
-    answer = (
-        f"{100 * share:.0f} % of the map lies outside the lungs by {source}; a map that is the same everywhere would "
-        f"have {100 * even:.0f} % there."
-    )
-    return Check(question, "warn" if share >= even else "pass", answer, values, limits)
-
-
-def _no_lungs(explanation: Explanation) -> str | None:
-    """Reason why the map need not lie in the lungs, or None where it should."""
-    if not is_chest(explanation):
-        return NO_CHEST
-    if explanation.query.lung_mask is None and not is_frontal(explanation.film.view):
-        return "The atlas covers frontal films only. Give a lung mask."
-    if any(mention.weight > 0 and not REGIONS[mention.region].inside for mention in explanation.regions):
-        return "The phrase names a place outside the lungs."
-    return None
-
-
 def check_corners(explanation: Explanation) -> Check:
     """Whether the map points at the corners: a model may read the side markers and burnt-in labels there."""
     question = "Does the map point at the corners, where markers sit?"
     limits = rule("corners", "share of the map in the corners over their share of the film", "from")
-    if not is_chest(explanation):
-        return Check(question, "skipped", NO_CHEST, {}, limits)
+    if not is_anatomical(explanation.query.domain):
+        return Check(question, "skipped", NO_ANATOMY, {}, limits)
     share, even = share_inside(explanation.image, corners(explanation.image.placement))
     times = share / even if even else math.nan
     values: Values = {"corners": share, "corners_of_an_even_map": even, "times": times}

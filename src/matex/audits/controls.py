@@ -12,10 +12,11 @@ from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
 from matex.attribution import METHODS, make
-from matex.audits.checks import guided, is_chest, no_sides
+from matex.audits.checks import guided, no_sides
 from matex.audits.regions import likeness, stays
+from matex.domains import anatomy_of, read_places
 from matex.objectives import Contrast
-from matex.phrases import Mention, parse
+from matex.phrases import Mention
 from matex.phrases.swap_sides import other_side
 from matex.protocols import attends_to_phrase
 from matex.queries import raw_maps, trace_inputs
@@ -45,8 +46,8 @@ class Target(NamedTuple):
 
 def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> dict[str, Control]:
     """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
-    other = other_side(explanation.text) if is_chest(explanation) else None
-    opposite = opposite_claim(explanation.text)
+    other = other_side_of(explanation)
+    opposite = opposite_claim(explanation.text, explanation.query.domain)
     opposite = opposite if opposite is not None and is_readable(model, opposite[1]) else None
     targets = _targets(explanation, other, unrelated)
     if opposite is not None:
@@ -57,6 +58,12 @@ def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> d
     if other is not None and no_sides(explanation) is None:
         controls |= _controls(model, explanation, _mirrored_targets(explanation, other), controls, mirrored=True)
     return controls
+
+
+def other_side_of(explanation: Explanation) -> str | None:
+    """The explained phrase with the other side; None where it or the domain has none."""
+    anatomy = anatomy_of(explanation.query.domain)
+    return None if anatomy is None else other_side(explanation.text, anatomy)
 
 
 def _contrasts(
@@ -96,13 +103,14 @@ def seed_maps(model: Model, explanation: Explanation, repeats: int) -> list[Sali
 def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dict[str, Target]:
     """The phrases and priors that are explained on the film as it is, by the names of their controls."""
     text, has_prior = explanation.text, guided(explanation)
+    places = read_places(other, explanation.query.domain) if other else ()
     targets: dict[str, Target] = {}
     if has_prior:
         targets["no_prior"] = Target("without the prior", text, ())
     if has_prior and other:
-        targets["mirrored_prior"] = Target("prior on the other side", text, parse(other))
+        targets["mirrored_prior"] = Target("prior on the other side", text, places)
     if other:
-        targets["other_side"] = Target("phrase with the other side", other, parse(other))
+        targets["other_side"] = Target("phrase with the other side", other, places)
     if has_prior and other:
         targets["other_side_no_prior"] = Target("other side, without the prior", other, (), has_prior)
     targets["unrelated"] = Target("unrelated phrase, without the prior", unrelated, (), has_prior)

@@ -11,7 +11,6 @@ from tqdm.auto import tqdm
 from matex.adapters.model import Model
 from matex.audits.checks import (
     check_corners,
-    check_lungs,
     check_map,
     check_prior_share,
     check_random_weights,
@@ -21,17 +20,17 @@ from matex.audits.checks import (
 )
 from matex.audits.controls import phrase_controls, random_weight_controls, seed_maps
 from matex.audits.deletion import check_deletion
+from matex.audits.organ import organ_check
 from matex.audits.side import check_side
 from matex.checks import count
-from matex.dicom.view_position import check_view
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
 from matex.pipeline import check_phrase, check_request, explain
 from matex.progress import stages
-from matex.queries import Domain
+from matex.queries import Domain, check_choices
 from matex.results import Audit
-from matex.yardstick import UNRELATED
+from matex.yardstick import unrelated_phrase
 
 
 def audit(
@@ -54,7 +53,7 @@ def audit(
     """Explain, and compare the map with controls: does it reflect the model, or the prior, the film, or nothing?
 
     Args:
-        unrelated: a phrase unrelated to the image; by default a sentence about the weather for chest films.
+        unrelated: a phrase unrelated to the image; by default a sentence about the weather for medical images.
         regions: how many random regions the highlighted one is compared with.
         repeats: how many seeds, for stochastic methods.
         progress: show a progress bar.
@@ -79,11 +78,11 @@ def audit(
         check_phrase(unrelated)
     if unrelated is not None and unrelated.split() == text.split():
         raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {shown(unrelated)} for both.")
-    check_view(view)
+    check_choices(resize, domain, view)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
-    unrelated = UNRELATED[domain] if unrelated is None else unrelated
+    unrelated = unrelated_phrase(domain) if unrelated is None else unrelated
     with tqdm(total=4, desc="controls", disable=not progress) as bar, stages(4) as stage_done:
         controls = phrase_controls(model, explanation, unrelated)
         bar.update()
@@ -106,7 +105,7 @@ def audit(
         "random_weights": check_random_weights(controls),
         "seeds": seeds,
         "deletion": deletion,
-        "lungs": check_lungs(explanation),
+        **organ_check(explanation),
         "corners": check_corners(explanation),
     }
     return Audit(explanation, checks, controls)

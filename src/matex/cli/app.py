@@ -19,6 +19,7 @@ from matex.cli.compare import compare
 from matex.cli.compare_models import compare_models
 from matex.cli.demo import demo
 from matex.cli.dicom import app as dicom
+from matex.cli.domains import app as domains
 from matex.cli.explain import explain
 from matex.cli.failures import INTERRUPTED, describe
 from matex.cli.figure import figure
@@ -66,6 +67,7 @@ for command in COMMANDS:
     app.command()(grouped(command))
 app.add_typer(dicom, name="dicom")
 app.add_typer(reader_study, name="reader-study")
+app.add_typer(domains, name="domains")
 
 
 def _print_version(wanted: bool) -> None:

@@ -40,6 +40,13 @@ def complete_model(incomplete: str) -> list[str]:
     return [entry.name for entry in matex.models() if entry.name.startswith(incomplete)]
 
 
+def complete_domain(incomplete: str) -> list[str]:
+    """Names of domains for the shell."""
+    from matex.domains import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
 def _use_plugins(files: list[Path] | None) -> list[Path] | None:
     """Register the methods of a user's files before any command reads a method."""
     if files:
@@ -95,11 +102,19 @@ class FilmOptions:
         typer.Option(help="model: the preprocessing of the checkpoint; the others override it."),
     ] = "model"
     domain: Annotated[
-        Literal["chest", "natural"], typer.Option(help="natural: images other than chest films, without a prior.")
+        str,
+        typer.Option(
+            help="Kind of image, see matex domains: chest, chest-lateral, mammography, brain-axial, abdomen, a file of "
+            "your own (my-pack.toml), or natural for images without anatomy.",
+            autocompletion=complete_domain,
+        ),
     ] = "chest"
     view: Annotated[
         str | None,
-        typer.Option(help="Projection (PA, AP, LATERAL ...) where the file does not state it or is wrong."),
+        typer.Option(
+            help="Projection (PA, AP, LATERAL ...) or view of the domain (RCC, AXIAL-VERTEX ...) where the file does "
+            "not state it or is wrong."
+        ),
     ] = None
     mirrored: Annotated[
         bool | None,
@@ -127,7 +142,9 @@ class FilmOptions:
 
     def read(self, image: str) -> Film:
         """The film, with the view and orientation that the user states."""
-        return read_film(image, self.view, self.mirrored, derived=self.derived, keep_uids=self.keep_uids)
+        return read_film(
+            image, self.view, self.mirrored, derived=self.derived, keep_uids=self.keep_uids, domain=self.domain
+        )
 
     def read_mask(self, film: Film | Recording) -> NDArray[np.generic] | None:
         """The lung mask of a film [height, width]; None where no file is named.
@@ -325,14 +342,22 @@ class DicomOptions:
 
 
 def read_film(
-    image: str | Path, view: str | None, mirrored: bool | None, derived: bool = False, keep_uids: bool = False
+    image: str | Path,
+    view: str | None,
+    mirrored: bool | None,
+    derived: bool = False,
+    keep_uids: bool = False,
+    domain: str = "chest",
 ) -> Film:
     """A film at the size that maps need, with the view and orientation that the user states; see `matex.read`."""
     import matex
     from matex.dicom.view_position import check_view
+    from matex.domains import check_domain, find_pack
     from matex.images import READ_SIDE
 
-    check_view(view)
+    check_domain(domain)
+    pack = find_pack(domain)
+    check_view(view, () if pack is None else pack.views)
     film = matex.read(image, side=READ_SIDE, derived=derived, keep_uids=keep_uids)
     return film.known_as(view, mirrored)
 

@@ -46,7 +46,14 @@ def verify(
     """
     import matex
     from matex.objectives import ClassScore, read_objective
-    from matex.saved import load_grids, load_saved, read_recorded, read_target, recorded_parameters
+    from matex.saved import (
+        load_grids,
+        load_saved,
+        read_recorded,
+        read_target,
+        recorded_domain,
+        recorded_parameters,
+    )
     from matex.verify import TOLERANCE, compare, load_recorded
 
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
@@ -73,7 +80,7 @@ def verify(
         cast(Any, text if target is None else target),
         saved["method"],
         resize=saved["provenance.resize"],
-        domain="chest" if saved["provenance.domain"] == "sound" else saved["provenance.domain"],
+        domain="chest" if saved["provenance.domain"] == "sound" else recorded_domain(saved),
         lung_mask=mask,
         **explained,
         **recorded,

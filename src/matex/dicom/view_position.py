@@ -1,6 +1,7 @@
 """Normalisation of view positions from a file or a caller to known names, frontal or not."""
 
 import re
+from collections.abc import Collection
 
 from matex.errors import UnknownName
 
@@ -50,13 +51,22 @@ def is_frontal(view: str | None) -> bool:
     return view_name(view) in {None, "PA", "AP", "FRONTAL"}
 
 
-def check_view(view: str | None) -> None:
+def check_view(view: str | None, of_domain: Collection[str] = ()) -> None:
     """Refuse a view that a caller states and that is not known, since it would disable the prior.
 
     Views in files and data sets are not refused: `view_name` has UNRECOGNISED for them.
 
+    Args:
+        view: as stated; None for none.
+        of_domain: views of a data pack, which count instead of those of films in general.
+
     Raises:
         UnknownName: no known view.
     """
-    if isinstance(view, str) and view_name(view) in {None, UNRECOGNISED}:
+    if not isinstance(view, str):
+        return
+    if of_domain:
+        if "-".join(re.findall(r"[A-Z0-9]+", view.upper())) not in of_domain:
+            raise UnknownName("view", view, tuple(of_domain))
+    elif view_name(view) in {None, UNRECOGNISED}:
         raise UnknownName("view", view, VIEWS)

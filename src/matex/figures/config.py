@@ -12,6 +12,7 @@ from typing import Any, cast
 from matex.benchmark.config import MethodChoice, ModelChoice, method_choice, model_choice
 from matex.benchmark.config_key import ConfigKey
 from matex.checks import read_toml
+from matex.domains import check_domain
 from matex.figures.kind import FIGURES, Case, FigureKind
 from matex.geometry import Box
 from matex.images import Film, read
@@ -34,7 +35,7 @@ class FigureConfig:
         model: that is explained.
         methods: of its columns.
         cases: films with their phrases.
-        domain: "chest" or "natural".
+        domain: see `matex.explain`.
         dots_per_inch: of the pictures in it.
     """
 
@@ -74,9 +75,17 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
         model_choice(at / "model", table.get("model", "tiny")),
         tuple(method_choice(key, entry) for key, entry in methods),
         tuple(_case(key, entry, path.parent) for key, entry in at.entries(table, "films")),
-        (at / "domain").typed(table.get("domain", "chest"), Domain),
+        _domain(at / "domain", table.get("domain", "chest"), path.parent),
         dots,
     )
+
+
+def _domain(at: ConfigKey, value: object, folder: Path) -> Domain:
+    """A domain by its name, or as a file relative to the folder of the configuration."""
+    domain = at.typed(value, str)
+    domain = str(folder / domain) if domain.endswith(".toml") else domain
+    check_domain(domain)
+    return domain
 
 
 def _case(at: ConfigKey, entry: object, folder: Path) -> Case:

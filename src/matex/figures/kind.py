@@ -42,7 +42,7 @@ class Material:
         cases: films, at least one.
         methods: at least one, unless the kind has its own.
         resize: how films meet the model's size.
-        domain: "chest" or "natural", see `matex.explain`.
+        domain: see `matex.explain`.
     """
 
     model: Model

@@ -12,9 +12,9 @@ from torch import Tensor
 from matex.adapters.model import Encoded, Model, words
 from matex.attribution import make
 from matex.attribution.shared.batching import batches
+from matex.domains import read_places
 from matex.metrics.metric import Case
 from matex.metrics.similarity import spearman
-from matex.phrases import parse
 from matex.protocols import on_side, unserved
 from matex.queries import raw_maps, trace_inputs
 
@@ -106,7 +106,7 @@ def explain_words(
             model.batch(list(encoded.values())),
             [(number, list(encoded).index(text)) for number, text in enumerate(texts)],
             [
-                one.query.context(one.image.placement, parse(text), spans=encoded[text].spans)
+                one.query.context(one.image.placement, read_places(text, one.query.domain), spans=encoded[text].spans)
                 for one, text in zip(some, texts, strict=True)
             ],
             [method],

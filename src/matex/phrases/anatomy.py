@@ -51,6 +51,8 @@ class Anatomy:
     """Those of them that are abnormal by their word."""
     owns_side: frozenset[str] = frozenset()
     """A side word right before these is part of the name ("left ventricle")."""
+    shares_side: bool = False
+    """A whole organ gives its side also across commas and "and": "upper inner quadrant, left breast"."""
     levels: Table = field(default_factory=dict[str, tuple[str, ...]])
     heads: Table = field(default_factory=dict[str, tuple[str, ...]])
     """See `lexicon.LEVELS` and `lexicon.HEADS`; only the chest composes its zones and lobes from them."""

@@ -134,12 +134,23 @@ def _parts_span(reading: Reading, k: int) -> bool:
 
 def _gives_way(reading: Reading, entity: Entity) -> bool:
     """Whether a nearer place repeats a whole lung, "pleural", "peripheral" or "central" more exactly."""
+    if reading.terms.anatomy.shares_side and not entity.sides and _is_named_with_side(reading, entity):
+        return True
     if not entity.is_weak:
         return False
     if _is_heading(reading.entities, entity):
         return True
     around = range(entity.term - REACH, entity.term + REACH)
     return any(_repeats(reading, entity, other) for other in reading.entities.within(around))
+
+
+def _is_named_with_side(reading: Reading, entity: Entity) -> bool:
+    """Whether another word names the same regions with a side: "extra-axial haematoma of the left convexity"."""
+    flags = reading.scopes.flags(entity)
+    return any(
+        other.sides and other.regions == entity.regions and reading.scopes.flags(other) == flags
+        for other in reading.entities.all
+    )
 
 
 def _is_heading(found: Entities, entity: Entity) -> bool:
@@ -176,4 +187,5 @@ def _is_listed_with(terms: Terms, entity: Entity, other: Entity) -> bool:
     ):
         return False
     has_comma = any(terms.has(k, "comma") for k in between) and terms.has(high - 1, "side")
+    has_comma = has_comma and not terms.anatomy.shares_side
     return has_comma or any(terms.has(k, "and", "or") for k in between)

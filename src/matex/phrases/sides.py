@@ -157,9 +157,17 @@ def _pass_sides_on(found: Entities) -> None:
             if (
                 is_unsided
                 and found.terms.same_statement(other.term, entity.term)
-                and not found.terms.is_parted(other.term, entity.term)
+                and not _is_parted(found, other, entity)
             ):
                 other.sides = dict(entity.sides)
+
+
+def _is_parted(found: Entities, place: Entity, whole: Entity) -> bool:
+    """Whether what stands between a place and the whole organ after it keeps the side of one from the other."""
+    if not whole.anatomy.shares_side:
+        return found.terms.is_parted(place.term, whole.term)
+    between = found.terms.all[place.term : whole.term]
+    return any(term.is_any("with", "boundary", "colon", "not") for term in between)
 
 
 def _pass_to_part(found: Entities, whole: Entity) -> None:

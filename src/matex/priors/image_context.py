@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.domains import find_pack
 from matex.geometry import Placement
 from matex.phrases import Mention
+from matex.priors.display import Display
+from matex.priors.pack_prior import pack_prior
 from matex.priors.spatial import SpatialPrior, spatial_prior
 
 
@@ -23,9 +26,10 @@ class ImageContext:
         placement: original image to patch grid.
         view: the projection as DICOM names it; None when unknown.
         lung_mask: [height, width] of the original image, 1 right lung, 2 left lung; None to use the atlas.
-        domain: "chest" or "natural"; a natural image has no anatomical prior.
+        domain: "chest", a data pack (`matex.domains`) or "natural"; a natural image has no anatomical prior.
         exchanged: draw every place on the patient's other side, for controls.
         spans: characters of the phrase that each token covers, special tokens (0, 0); empty where they are not known.
+        display: how the image shows the patient, for a data pack.
     """
 
     mentions: tuple[Mention, ...]
@@ -35,6 +39,7 @@ class ImageContext:
     domain: str = "chest"
     exchanged: bool = False
     spans: tuple[tuple[int, int], ...] = ()
+    display: Display | None = None
 
     def counted(self, printed: bool) -> tuple[Mention, ...]:
         """The mentions, as read, or all of them with weight 1 as MATEX's eq. 5 has no negation."""
@@ -57,8 +62,20 @@ class ImageContext:
             printed: count negated, uncertain and past mentions fully.
         """
         x, y = self.placement.patch_fractions() if kind == "parabola" else self.placement.fractions()
-        mask = None if self.lung_mask is None else self.placement.to_standard(self.lung_mask)
-        found = spatial_prior(
+        if self.display is not None and (pack := find_pack(self.domain)) is not None:
+            exchanged = self.exchanged != (laterality == "paper")
+            found = pack_prior(pack, self.counted(printed), self.display, x, y, kind, exchanged)
+        else:
+            found = self._chest_prior(x, y, kind, laterality, printed)
+        if kind == "parabola":
+            return found
+        return SpatialPrior(self.placement.pixels_to_grid(found.values), found.neutral, found.reason)
+
+    def _chest_prior(
+        self, x: NDArray[np.floating], y: NDArray[np.floating], kind: str, laterality: str, printed: bool
+    ) -> SpatialPrior:
+        """The prior of a chest film, and the neutral one of images and sounds without anatomy."""
+        return spatial_prior(
             self.counted(printed),
             x,
             y,
@@ -66,9 +83,6 @@ class ImageContext:
             laterality=laterality,
             mirrored=self.exchanged,
             view=self.view,
-            lung_mask=mask,
+            lung_mask=None if self.lung_mask is None else self.placement.to_standard(self.lung_mask),
             domain=self.domain,
         )
-        if kind == "parabola":
-            return found
-        return SpatialPrior(self.placement.pixels_to_grid(found.values), found.neutral, found.reason)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from matex.dicom.view_position import is_frontal
 from matex.errors import InputError
 from matex.phrases import Mention
-from matex.priors.atlas import REGIONS, names
+from matex.phrases.anatomy import CHEST, Anatomy
+from matex.priors.atlas import names
 from matex.priors.chest import Chest
 from matex.priors.lungs import lung_boxes
 from matex.priors.shapes import KINDS, PAPER, Values
@@ -24,7 +25,7 @@ from matex.priors.shapes import KINDS, PAPER, Values
 __all__ = ["KINDS", "SpatialPrior", "active_regions", "lung_boxes", "spatial_prior"]
 
 RegionSide = tuple[str, str | None]
-"""A key of atlas.REGIONS and the patient's side; None for a midline region."""
+"""A region of the atlas, or of a pack, and the patient's side; None for a midline region."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +140,26 @@ def _draw(
     ]
     if not drawn:
         return None, "the lung mask has no lung on the side that the phrase names"
-    stack = np.stack(drawn)
-    raw: Values = stack.sum(axis=0) if kind == "parabola" or kind.startswith(PAPER) else stack.max(axis=0)
+    named = ", ".join(names(*key) for key in active)
+    return joined(drawn, kind == "parabola" or kind.startswith(PAPER), columns, rows, named)
+
+
+def joined(
+    layers: Sequence[Values], summed: bool, columns: Values, rows: Values, named: str
+) -> tuple[Values | None, str]:
+    """Regions together, min-max scaled to [0, 1] (eq. 5), with their names; None and the reason where undefined.
+
+    Args:
+        layers: weights of each region [rows, columns].
+        summed: as eq. 5 prints it, else by the maximum.
+        columns: sample points across; those outside [0, 1] get 0.
+        rows: sample points down, likewise.
+        named: names of the regions.
+    """
+    stack = np.stack(layers)
+    raw: Values = stack.sum(axis=0) if summed else stack.max(axis=0)
     raw[:, (columns < 0) | (columns > 1)] = 0
     raw[(rows < 0) | (rows > 1)] = 0
-    named = ", ".join(names(*key) for key in active)
     low, high = float(raw.min()), float(raw.max())
     if high <= 0:
         return None, f"no sample point falls into {named}"
@@ -152,18 +168,18 @@ def _draw(
     return (raw - low) / (high - low), named
 
 
-def active_regions(mentions: Sequence[Mention]) -> dict[RegionSide, float]:
+def active_regions(mentions: Sequence[Mention], anatomy: Anatomy = CHEST) -> dict[RegionSide, float]:
     """(region, side) -> weight of the mentions that count; a sided region without side becomes two."""
     active: dict[RegionSide, float] = {}
     for mention in mentions:
-        region = REGIONS[mention.region]
+        region = mention.region
         sides: tuple[str | None, ...] = (None,)
-        if region.sided:
-            side = mention.side or region.only
+        if anatomy.is_sided(region):
+            side = mention.side or anatomy.only_side(region)
             sides = (side,) if side else ("right", "left")
         for side in sides:
             if mention.weight > 0:
-                active[region.key, side] = max(active.get((region.key, side), 0.0), mention.weight)
+                active[region, side] = max(active.get((region, side), 0.0), mention.weight)
     return active
 
 

@@ -41,7 +41,7 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
         "turns": film.turns,
         "mirrored": film.mirrored,
         "sides": None if sides is None else {**sides._asdict(), "legend": sides.legend},
-        "places": [] if sides is None else _places(),
+        "places": _places() if sides is not None and domain == "chest" else [],
         "spacing": None if film.spacing is None else list(film.spacing),
         "axes": {"seconds": film.seconds, "hertz": film.hertz} if isinstance(film, Sound) else None,
     }

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from matex.audio.sound import Sound, Tick
 from matex.dicom.view_position import is_frontal
+from matex.domains import find_pack, is_anatomical
 from matex.geometry import Placement, Size
 from matex.images import Film
 from matex.render.colormap import ColourScale
@@ -217,21 +218,23 @@ class Sides(NamedTuple):
 def letters(explanation: Explanation) -> Sides | None:
     """The patient's sides at the left and right edge of the displayed film; None where the film has none.
 
-    The patient's right is on the image's left on a frontal film in standard display. Lateral views and images
-    that are not chest films have no such sides.
+    The patient's right is on the image's left on a frontal film in standard display. Lateral views, one breast, an
+    axial slice whose sides nothing states, and images without anatomy have no such sides.
     """
     return sides_of(explanation.film, explanation.query.domain)
 
 
 def sides_of(film: Film, domain: str) -> Sides | None:
     """`letters` of a film that is not explained yet."""
-    if domain != "chest":
-        return None
-    if not is_frontal(film.view):
-        return None
-    if (edges := film.edges) is None:
+    if not is_anatomical(domain) or (edges := film.edges) is None:
         return None
     assumed = not (film.oriented or film.mirrored)
+    if (pack := find_pack(domain)) is not None:
+        view = pack.view(film.view)
+        if view is None or view.sides != "both" or (assumed and pack.orientation != "assumed"):
+            return None
+    elif not is_frontal(film.view):
+        return None
     left, right = edges
     return Sides(left + "?" * assumed, right + "?" * assumed, assumed)
 

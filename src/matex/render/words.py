@@ -24,7 +24,7 @@ def word_grid(film: Film, words: Sequence[str], maps: Sequence[SaliencyMap], dom
         film: that was explained.
         words: of the phrase.
         maps: of each word.
-        domain: "chest" or "natural"; chest films carry the patient's sides.
+        domain: see `matex.domains`; films with two sides carry the patient's sides.
         caption: phrase, way, model, film and score.
     """
     ends = [end for image in maps for end in image.range if np.isfinite(end)]
