@@ -86,7 +86,7 @@ def foreground(grey: NDArray[np.float64]) -> NDArray[np.bool_] | None:
     A burnt-in marker is a smaller area of its own. An image without a dark background has no foreground.
     """
     low, high = np.quantile(grey, (0.01, 0.99))
-    if high - low < 8:  # of 255 grey values
+    if high - low < 16:  # of 255 grey values
         return None
     largest = _largest(grey > low + _BRIGHT * (high - low))
     share = float(largest.mean())

@@ -48,8 +48,8 @@ def pack_prior(
         assert display.view is not None
         reason = f"{named}: not shown on view {display.view.name}"
     if reason is None and display.mirrored is None:
-        straight, flipped = (_layers(pack, shown, display, kind, x, y, mirrored) for mirrored in (False, True))
-        if not np.allclose(np.stack(straight), np.stack(flipped)):
+        straight, flipped = (sum(_layers(pack, shown, display, kind, x, y, mirrored)) for mirrored in (False, True))
+        if not np.allclose(straight, flipped):
             reason = f"the display of the image is not known (in standard display: {pack.display})"
     if reason is not None:
         return SpatialPrior(neutral, True, reason)
