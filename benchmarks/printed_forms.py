@@ -41,6 +41,12 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "embedding-space, gradcam": ("embedding-space", {"operator": "gradcam"}),
     "embedding-space, attn-lrp": ("embedding-space", {"operator": "attn-lrp"}),
     "matex, scales=(1, 0.75, 0.5)": ("matex", {"scales": (1.0, 0.75, 0.5)}),
+    "mmel, similarity='both'": ("mmel", {"similarity": "both"}),
+    "mmel, similarity='content'": ("mmel", {"similarity": "content"}),
+    "mmel, semantic=(query, key, value)": ("mmel", {"semantic": ("query", "key", "value")}),
+    "mmel, pyramid='input'": ("mmel", {"pyramid": "input"}),
+    "mmel, choice='adaptive'": ("mmel", {"choice": "adaptive"}),
+    "mmel, pyramid='input', choice='adaptive'": ("mmel", {"pyramid": "input", "choice": "adaptive"}),
     "chefer-lrp": ("chefer", {}),
     "attn-lrp": ("grad-eclip", {}),
 }

@@ -381,6 +381,16 @@ class Trace(Pairs):
         """
         return Trace(self._forward, item, target, (), self._model)
 
+    def with_inputs(self, inputs: Tensor, gradient_blocks: int = 0) -> Trace:
+        """Trace of the same pairs with others in place of the inputs, such as the images at another resolution.
+
+        Args:
+            inputs: as many as before, [item, ...].
+            gradient_blocks: see `record`.
+        """
+        forward = run(self.tower, inputs, gradient_blocks)
+        return Trace(forward, self.item, self.target, self.contexts, self._model, self._other, self._scoring)
+
     def rerun(self, tower: Attentive, first: int) -> Trace:
         """Trace of the same pairs with the blocks from `first` on run by another encoder, all of them on the graph."""
         above = self._forward.rerun(first, tower)

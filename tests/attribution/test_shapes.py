@@ -23,13 +23,13 @@ ROWS, COLUMNS, PATCH = 3, 5, 7
 OWN_SHAPE = ("attention-flow", "ca-m2ib", "gradient-shap", "guided-backprop", "matex-paper", "mmel-paper")
 
 
-def with_positions(module):
+def with_positions(module, rows=ROWS, columns=COLUMNS):
     """A copy whose position embeddings are interpolated to the other grid, as a twin that does not interpolate sees."""
     module = copy.deepcopy(module)
     embeddings = module.vision_model.embeddings
     table = embeddings.position_embedding.weight.detach()
     square = table[1:].T.reshape(1, -1, 5, 5)
-    wide = F.interpolate(square, size=(ROWS, COLUMNS), mode="bicubic", align_corners=False)[0].flatten(1).T
+    wide = F.interpolate(square, size=(rows, columns), mode="bicubic", align_corners=False)[0].flatten(1).T
     embeddings.position_embedding = torch.nn.Embedding.from_pretrained(torch.cat([table[:1], wide]))
     return module
 

@@ -66,13 +66,37 @@ def key_similarity(tower, layer, tokens, among):
     return [(cosines[i] - low) / (high - low) for i in tokens]
 
 
+def content_similarity(tower, layer, tokens, among):
+    """Mean cosine of a key and every content token's query, min-max'ed."""
+    means = {}
+    for i in range(len(tower.inputs[0])):
+        key, total = tower.keys[layer][i].detach(), 0.0
+        for j in tokens:
+            query = tower.queries[layer][j].detach()
+            total += float(query @ key / (query.norm() * key.norm()))
+        means[i] = total / len(tokens)
+    low, high = min(means[i] for i in among), max(means[i] for i in among)
+    return [(means[i] - low) / (high - low) for i in tokens]
+
+
+SIMILARITIES = {
+    True: [key_similarity],
+    "readout": [key_similarity],
+    "content": [content_similarity],
+    "both": [key_similarity, content_similarity],
+}
+
+
 def grad_eclip(tower, score, tokens, among, layers, similarity=True, relu_each=True):
     gradients = output_gradients(tower, score)
     depth = len(gradients)
     total = [0.0] * len(tokens)
     for layer in range(max(0, depth - layers), depth):
         gradient = gradients[layer][tower.readout]
-        weight = key_similarity(tower, layer, tokens, among) if similarity else [1.0] * len(tokens)
+        weight = [1.0] * len(tokens)
+        if similarity:
+            kinds = [kind(tower, layer, tokens, among) for kind in SIMILARITIES[similarity]]
+            weight = [sum(parts) / len(kinds) for parts in zip(*kinds, strict=True)]
         for n, i in enumerate(tokens):
             value = float((gradient * tower.values[layer][i].detach()).sum()) * weight[n]
             total[n] += max(value, 0.0) if relu_each else value

@@ -52,13 +52,13 @@ def spatial(tokens, shape, scale, base):
 
 
 def mmel(tower, tokens, shape, base, mode, *, alpha=2.0, scales=(1, 0.75, 0.5), temperature=1.0, theta=1.0, layers=99,
-         salient=False, seed=0):  # fmt: skip
+         salient=False, seed=0, semantic=("queries",)):  # fmt: skip
     depth = len(tower.queries)
     level = [0.0] * len(tokens)
     for layer in range(max(0, depth - layers), depth):
-        queries = [tower.queries[layer][i].detach() for i in tokens]
         weight = math.log(1 + math.exp(theta if isinstance(theta, float) else theta[layer - max(0, depth - layers)]))
-        for scale in scales:
+        for scale, part in [(scale, part) for scale in scales for part in semantic]:
+            queries = [getattr(tower, part)[layer][i].detach() for i in tokens]
             if mode == "spatial":
                 term = spatial(queries, shape, scale, base if salient else None)
             else:
@@ -66,9 +66,36 @@ def mmel(tower, tokens, shape, base, mode, *, alpha=2.0, scales=(1, 0.75, 0.5), 
                 h = [network(scale * q).detach() for q in queries]
                 h = [x / x.norm() for x in h]
                 term = [sum(float(x @ y) / len(x) ** 0.5 for y in h) / len(h) for x in h]
-            level = [a + weight * b for a, b in zip(level, term, strict=True)]
+            level = [a + weight / len(semantic) * b for a, b in zip(level, term, strict=True)]
     if mode == "spatial":
         mean = sum(level) / len(level)
         sigma = (sum((x - mean) ** 2 for x in level) / len(level)) ** 0.5
         level = [(x - mean) / sigma if sigma > 1e-12 else 0.0 for x in level]
     return [b * (1 + alpha / (1 + math.exp(-x / temperature))) for b, x in zip(base, level, strict=True)]
+
+
+def shrink(values, size):
+    """One dimension to fewer values: mean under a triangle twice as wide as one new value."""
+    ratio = len(values) / size
+    found = []
+    for i in range(size):
+        centre = (i + 0.5) * ratio
+        weights = [max(0.0, 1 - abs(j + 0.5 - centre) / ratio) for j in range(len(values))]
+        found.append(sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights))
+    return found
+
+
+def shrink_image(pixels, height, width):
+    """[channel, height, width], columns first and then rows."""
+    across = torch.stack(shrink(list(pixels.movedim(2, 0)), width)).movedim(0, 2)
+    return torch.stack(shrink(list(across.movedim(1, 0)), height)).movedim(0, 1)
+
+
+def at_input_scale(raised, small, shape):
+    """The map of a smaller grid, divided by its mean and interpolated."""
+    mean = sum(raised) / len(raised) or 1.0  # a map of zeros stays one
+    rows = [
+        interpolate([v / mean for v in raised[r * small[1] : (r + 1) * small[1]]], shape[1]) for r in range(small[0])
+    ]
+    down = [interpolate([row[c] for row in rows], shape[0]) for c in range(shape[1])]
+    return [down[c][r] for r in range(shape[0]) for c in range(shape[1])]

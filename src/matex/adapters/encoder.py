@@ -268,6 +268,21 @@ class LocalTokens(JointTokens, Protocol):
         ...
 
 
+@runtime_checkable
+class Resizable(Staged, Protocol):
+    """An encoder of images that reads other sizes than it was trained on through interpolated position embeddings."""
+
+    @property
+    def patch(self) -> Size:
+        """(height, width) of one patch, pixels."""
+        ...
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of the images that it was trained on, pixels."""
+        ...
+
+
 def single_row(hidden: Tensor, position: Tensor) -> Tensor:
     """Row position[i] of item i of [item, token, dim], [item, 1, dim]."""
     return hidden[torch.arange(len(hidden), device=hidden.device), position][:, None]

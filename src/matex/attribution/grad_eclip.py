@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from matex.adapters.encoder import Attended, Attentive, TokenAxis
 from matex.attribution.shared.minmax import minmax
 from matex.checks import check
+from matex.errors import UnsupportedModel
 from matex.protocols import METHODS
 from matex.trace import Trace
 
@@ -54,6 +55,26 @@ def reader_similarity(trace: Trace, layer: int, among: Tensor, projected: bool =
     return torch.einsum("pq,pqt->pt", weight, scaled.view_as(similarity))
 
 
+def content_similarity(trace: Trace, layer: int, among: Tensor, projected: bool = False) -> Tensor:
+    """Mean cosine of each token's key and the queries of all content tokens, min-max'ed, [pair, token].
+
+    Raises:
+        UnsupportedModel: a pooling head, where tokens have no queries.
+    """
+    queries, key = trace.queries(layer), trace.key(layer)
+    if queries.shape[2] != key.shape[2]:
+        raise UnsupportedModel(
+            "Expected queries of all tokens in the explained blocks for the similarity of content tokens, got a "
+            "pooling head with a query of its own. Use similarity='readout'."
+        )
+    if projected:
+        queries, key = _projected(trace, layer, queries), _projected(trace, layer, key)
+    every_query, every_key = (F.normalize(heads.transpose(1, 2).flatten(2), dim=-1) for heads in (queries, key))
+    content = trace.content.to(every_query)
+    mean = torch.einsum("pq,pqd->pd", content, every_query) / content.sum(dim=1, keepdim=True).clamp(min=1)
+    return minmax(torch.einsum("pd,ptd->pt", mean, every_key), among)
+
+
 @METHODS("grad-eclip")
 @dataclass(frozen=True)
 class GradEclip:
@@ -65,6 +86,8 @@ class GradEclip:
         key_similarity: weight by the similarity of query and key; False leaves value times gradient.
         heads: "model" keeps the model's own heads. "single" is the reference, which runs the explained blocks again
             with one head as wide as all: that is another network, with another score than the one reported.
+        similarity: whose queries the keys are compared with: that of the "readout" token as in the paper, those of all
+            "content" tokens (patches or words), whose cosines are averaged, or the mean of "both" (MMEL, section 3.5).
         qk: "raw" compares query and key as the paper and the notebooks do; "projected" sends both through the output
             projection first, as the reference's evaluation script does. Which gave the published tables is unknown.
 
@@ -75,6 +98,7 @@ class GradEclip:
 
     layers: int | None = None
     key_similarity: bool = True
+    similarity: Literal["readout", "content", "both"] = "readout"
     heads: Literal["model", "single"] = "model"
     qk: Literal["raw", "projected"] = "raw"
 
@@ -114,10 +138,16 @@ class GradEclip:
             if self.key_similarity:
                 # The image form scales among patches, the text form among all tokens read, special ones included.
                 among = trace.content if image else trace.valid
-                term = term * reader_similarity(trace, layer, among, self.qk == "projected")
+                term = term * self._similarity(trace, layer, among)
             terms.append(term.relu() if image else term)
         total = torch.stack(terms).sum(dim=0)
         return trace.to_grid(total if image else total.relu())
+
+    def _similarity(self, trace: Trace, layer: int, among: Tensor) -> Tensor:
+        """Weight of each token by the likeness of queries and its key, [pair, token]."""
+        kinds = {"readout": reader_similarity, "content": content_similarity}
+        chosen = list(kinds) if self.similarity == "both" else [self.similarity]
+        return torch.stack([kinds[kind](trace, layer, among, self.qk == "projected") for kind in chosen]).mean(dim=0)
 
 
 @dataclass(frozen=True)

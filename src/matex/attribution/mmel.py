@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from matex.adapters.encoder import Resizable
 from matex.attribution.grad_eclip import GradEclip
 from matex.attribution.shared.minmax import minmax
 from matex.attribution.shared.pyramid import check_scales, coarser, restored
+from matex.attribution.shared.retention import retained_scores
 from matex.checks import check, check_seed
+from matex.errors import UnsupportedModel
 from matex.protocols import METHODS, Ablation
 from matex.trace import Trace
 
@@ -73,6 +77,16 @@ class Mmel:
         layers: how many of the last blocks Grad-ECLIP sums, all where the tower has fewer; None as there.
         semantic_layers: how many of the last blocks the level sums, all where the tower has fewer; None for all.
         theta: weight of each of these blocks before softplus; one number serves all.
+        semantic: what is compared in the level: "query", "key" and "value" of each token, whose levels are averaged.
+        similarity: of Grad-ECLIP's weights: to the query of the "readout" token, to those of all "content" tokens, or
+            the mean of "both", the class-token and patch-token similarities of section 3.5.
+        pyramid: "tokens" takes the scales on the token grid. "input" runs the image itself at each scale, in whole
+            patches and with interpolated position embeddings (the resolution levels of section 3.4), with the level of
+            scale 1 in each run; the maps are divided by their mean, interpolated to the grid and averaged. Words have
+            no resolution and are read with "tokens".
+        choice: of the scales: "all" together, or "adaptive", the one whose map retains most: the image is scored with
+            the best quarter of the patches of each scale's map alone. The paper names this as future work. Words are
+            read with all scales.
         relation: "others" compares a cell with all others, "to-salient" with those that E_base finds important
             ("spatial" only).
         contrast: with a number, the map is scaled to [0, 1] and raised to 1 / contrast (the paper's beta, whose use it
@@ -94,6 +108,10 @@ class Mmel:
     layers: int | None = None
     semantic_layers: int | None = None
     theta: float | tuple[float, ...] = 1.0
+    semantic: tuple[Literal["query", "key", "value"], ...] = ("query",)
+    similarity: Literal["readout", "content", "both"] = "readout"
+    pyramid: Literal["tokens", "input"] = "tokens"
+    choice: Literal["all", "adaptive"] = "all"
     relation: Literal["others", "to-salient"] = "others"
     contrast: float | None = None
     seed: int = 0
@@ -113,7 +131,12 @@ class Mmel:
         "real queries the levels of two seeds correlate at .93 to .98 (`tiny`) and .99 (a random ViT-B/32), and their "
         "maps with each other and with Grad-ECLIP's at .999 or more. The default pools to real scales and "
         "standardises the level.",
-        "SemanticLevel, temperature, beta and the text form are not defined. Our reading.",
+        "SemanticLevel, temperature, beta and the text form are not defined. Our reading; semantic= compares keys and "
+        "values too.",
+        "Section 3.5 combines class-token and patch-token similarities without a formula. similarity='both' is their "
+        "mean; the default is Grad-ECLIP's.",
+        "Three resolution levels are named where tokens are scaled by a number. pyramid='input' runs the image at "
+        "three resolutions.",
         "Numbers in its text contradict its tables. Neither is a target here.",
     )
     draws: ClassVar[str] = "the untrained transform of mode='paper'; nothing in the other modes"
@@ -129,6 +152,7 @@ class Mmel:
             "of 1 or more",
             self.semantic_layers,
         )
+        check(len(set(self.semantic)) == len(self.semantic) > 0, "semantic", "to name each part once", self.semantic)
         check(self.contrast is None or self.contrast > 0, "contrast", "above 0", self.contrast)
         check_seed(self.seed)
 
@@ -145,7 +169,48 @@ class Mmel:
         return GradEclip(self.layers).gradient_blocks(kind)
 
     def __call__(self, trace: Trace) -> Tensor:
-        base = GradEclip(self.layers)(trace)
+        if trace.grid is None:
+            raised = self._raised(trace, self.scales)
+        elif self.choice == "adaptive":
+            maps, chosen = self._at_scales(trace), self._chosen(trace)
+            raised = torch.stack([maps[scale][pair] for pair, scale in enumerate(chosen)])
+        elif self.pyramid == "input":
+            raised = torch.stack(list(self._at_scales(trace).values())).mean(dim=0)
+        else:
+            raised = self._raised(trace, self.scales)
+        if self.contrast is None:
+            return raised
+        among = None if trace.grid else trace.content
+        flat = raised.flatten(1)
+        return (minmax(flat, among).clamp(min=0) ** (1 / self.contrast)).reshape(raised.shape)
+
+    def _at_scales(self, trace: Trace) -> dict[float, Tensor]:
+        """The map of each scale by itself, [pair, rows, columns]; computed once per trace."""
+        at_one = self._at_input_scale if self.pyramid == "input" else lambda trace, scale: self._raised(trace, (scale,))
+        return trace.memo(("scales", self), lambda: {scale: at_one(trace, scale) for scale in self.scales})
+
+    def _at_input_scale(self, trace: Trace, scale: float) -> Tensor:
+        """The map of the image at another resolution, divided by its mean and carried to the grid."""
+        if not isinstance(trace.tower, Resizable):
+            raise UnsupportedModel(
+                "Expected an image encoder with position embeddings that can be interpolated for pyramid='input' "
+                "(CLIP, SigLIP), got another. Use pyramid='tokens'."
+            )
+        assert trace.grid is not None
+        size = [math.ceil(scale * side) * length for side, length in zip(trace.grid, trace.tower.patch, strict=True)]
+        pixels = F.interpolate(trace.inputs, size, mode="bilinear", antialias=True, align_corners=False)
+        found = self._raised(trace.with_inputs(pixels, self.gradient_blocks("image")), (1.0,))
+        mean = found.mean(dim=(1, 2), keepdim=True)
+        return restored((found / mean.where(mean != 0, 1.0))[:, None], trace.grid)[:, 0]
+
+    def _chosen(self, trace: Trace) -> list[float]:
+        """The scale whose map retains the highest score, of each pair; the first of equal ones."""
+        scores = retained_scores(trace, list(self._at_scales(trace).values()))
+        return [list(self._at_scales(trace))[best] for best in scores.argmax(dim=0).tolist()]
+
+    def _raised(self, trace: Trace, scales: tuple[float, ...]) -> Tensor:
+        """Eq. 9 with the level of these scales, before the contrast."""
+        base = GradEclip(self.layers, similarity=self.similarity)(trace)
         if self.mode == "off" or self.alpha == 0:
             return base
         level = torch.zeros_like(trace.content, dtype=base.dtype)
@@ -153,40 +218,48 @@ class Mmel:
             if content.any():
                 shape = trace.grid or (int(content.sum()),)
                 seen = base[pair] if trace.grid else base[pair][content]
-                level[pair, content] = self._level(self._queries(trace, pair, content, shape), seen).flatten()
-        raised = base * (1 + self.alpha * trace.to_grid(level).sigmoid())
-        if self.contrast is None:
-            return raised
-        among = None if trace.grid else trace.content
-        flat = raised.flatten(1)
-        return (minmax(flat, among).clamp(min=0) ** (1 / self.contrast)).reshape(raised.shape)
+                parts = [self._tokens(trace, part, pair, content, shape) for part in self.semantic]
+                level[pair, content] = self._level(parts, seen, scales).flatten()
+        return base * (1 + self.alpha * trace.to_grid(level).sigmoid())
 
     def report(self, trace: Trace) -> list[dict[str, float | None]]:
-        """Whether random weights that nobody trained entered the map, per pair."""
-        return [{"untrained_transform": self.mode == "paper" and self.alpha > 0} for _ in trace.item]
+        """Whether random weights that nobody trained entered the map, and the scale that was chosen, per pair."""
+        untrained = self.mode == "paper" and self.alpha > 0
+        rows: list[dict[str, float | None]] = [{"untrained_transform": untrained} for _ in trace.item]
+        if self.choice == "adaptive" and trace.grid:
+            return [{**row, "scale": scale} for row, scale in zip(rows, self._chosen(trace), strict=True)]
+        return rows
 
-    def _queries(self, trace: Trace, pair: int, content: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Queries of the content tokens over all heads, of each block of the level, [block, *shape, dim]."""
+    def _tokens(self, trace: Trace, part: str, pair: int, content: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Queries, keys or values of the content tokens over all heads, of the level's blocks, [block, *shape, dim]."""
         blocks = trace.depth - trace.pooling_head  # a pooling head's one query is no token's
         first = max(0, blocks - (self.semantic_layers or blocks))
-        heads = torch.stack([trace.queries(layer)[pair] for layer in range(first, blocks)])
+        of = {"query": trace.queries, "key": trace.key, "value": trace.value}[part]
+        heads = torch.stack([of(layer)[pair] for layer in range(first, blocks)])
         return heads.transpose(1, 2).flatten(2)[:, content].unflatten(1, shape)
 
-    def _level(self, queries: Tensor, base: Tensor) -> Tensor:
-        """The argument of the sigmoid of eq. 9, shaped as the tokens."""
-        theta = self.theta if isinstance(self.theta, tuple) else (self.theta,) * len(queries)
-        check(len(theta) == len(queries), "theta", f"to be one number or {len(queries)}, one per block", self.theta)
+    def _level(self, parts: Sequence[Tensor], base: Tensor, scales: tuple[float, ...]) -> Tensor:
+        """The argument of the sigmoid of eq. 9, shaped as the tokens.
+
+        Args:
+            parts: what is compared, each [block, ..., dim].
+            base: E_base of these tokens.
+            scales: whose levels are added up.
+        """
+        blocks, dim = len(parts[0]), parts[0].shape[-1]
+        theta = self.theta if isinstance(self.theta, tuple) else (self.theta,) * blocks
+        check(len(theta) == blocks, "theta", f"to be one number or {blocks}, one per block", self.theta)
         weights = F.softplus(torch.tensor(theta, dtype=torch.float64)).to(base)
-        transform = untrained_transform(queries.shape[-1], self.seed) if self.mode == "paper" else None
+        transform = untrained_transform(dim, self.seed) if self.mode == "paper" else None
         salient = base if self.relation == "to-salient" else None
         level = torch.zeros_like(base)
-        for scale in self.scales:
+        for scale, tokens in itertools.product(scales, parts):
             if transform is None:
-                near = resemblance(queries, scale, salient)
+                near = resemblance(tokens, scale, salient)
             else:  # eq. 5-7: the mean over j of A_ij, without the matrix A
-                flat = F.normalize(transform(scale * queries).flatten(1, -2), dim=-1)  # [block, token, dim]
+                flat = F.normalize(transform(scale * tokens).flatten(1, -2), dim=-1)  # [block, token, dim]
                 near = (flat @ flat.mean(dim=1)[..., None] / flat.shape[-1] ** 0.5).reshape(len(flat), *base.shape)
-            level = level + torch.einsum("b,b...->...", weights, near)
+            level = level + torch.einsum("b,b...->...", weights, near) / len(parts)
         if self.mode == "spatial":  # standardised, or the sigmoid would hardly move
             spread = level.std(correction=0)
             level = (level - level.mean()) / spread if spread > 1e-12 else torch.zeros_like(level)
