@@ -1036,3 +1036,73 @@ def test_a_damaged_frame_does_not_end_the_process(tmp_path, syntax):
         (tmp_path / "damaged.dcm").write_bytes(damaged)
         with contextlib.suppress(InputError):
             assert read(tmp_path / "damaged.dcm").pixels.shape == values.shape
+
+
+# ------------------------------------------------------------------------------------- mammograms and axial slices
+
+
+@pytest.fixture
+def opened(tmp_path):
+    return lambda dataset: read(written(dataset, tmp_path / "film.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "side", "position", "facing"),
+    [
+        (["P", "L"], "R", "CC", "left"),
+        (["A", "R"], "L", "CC", "right"),
+        (["P", "F"], "R", "MLO", "left"),
+        (["A", "FR"], "L", "MLO", "right"),
+    ],
+)
+def test_a_mammogram_has_the_view_of_its_breast(opened, orientation, side, position, facing):
+    found = opened(
+        film(
+            Modality="MG",
+            BodyPartExamined="BREAST",
+            ViewPosition=position,
+            ImageLaterality=side,
+            PatientOrientation=orientation,
+        )
+    )
+    assert (found.view, found.facing) == (f"{side}{position}", facing)
+    assert (found.turns, found.mirrored, found.oriented) == (0, False, True)
+
+
+def test_a_mammogram_is_known_by_its_view_code_too(opened):
+    item = Dataset()
+    item.CodeValue = "399368009"
+    found = opened(film(Modality="MG", ViewPosition="", ViewCodeSequence=[item], ImageLaterality="L"))
+    assert found.view == "LMLO"
+    assert opened(film(Modality="MG", ViewPosition="CC", ImageLaterality="")).view == "UNRECOGNISED"
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turns", "mirrored"),
+    [
+        (["L", "P"], 0, False),
+        (["R", "P"], 0, True),
+        (["R", "A"], 2, False),
+        (["P", "R"], 3, False),
+        (["A", "L"], 1, False),
+    ],
+)
+def test_an_axial_slice_is_turned_to_the_front_at_the_top(opened, orientation, turns, mirrored):
+    found = opened(film(Modality="MR", ViewPosition=None, PatientOrientation=orientation))
+    assert (found.view, found.turns, found.mirrored, found.oriented) == ("AXIAL", turns, mirrored, True)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "expected"),
+    [
+        ([1, 0, 0, 0, 1, 0], ("AXIAL", False, True)),
+        ([-1, 0, 0, 0, 1, 0], ("AXIAL", True, True)),
+        ([0.98, 0.17, 0, -0.17, 0.98, 0], ("AXIAL", False, True)),
+        ([0.6, 0.6, 0.53, 0, 1, 0], (None, False, False)),  # more than 45 degrees off every axis
+        ([1, 0, 0, 0, 1], (None, False, False)),
+    ],
+)
+def test_the_orientation_of_a_slice_follows_from_its_cosines(opened, cosines, expected):
+    """Rows towards x and columns towards y: x runs to the patient's left, y to the back (PS3.3 C.7.6.2.1.1)."""
+    found = opened(film(Modality="CT", ViewPosition=None, PatientOrientation=None, ImageOrientationPatient=cosines))
+    assert (found.view, found.mirrored, found.oriented) == expected

@@ -228,9 +228,23 @@ def test_a_film_is_read_as_a_person_states_and_back(viewer, film):
     natural = settings(film, domain="natural").json()
     assert (natural["sides"], natural["places"], natural["domain"]) == (None, [], "natural")
     assert viewer.result("api/explain", {"film": natural["id"], "text": PHRASE})["live"]["prior"] is not None
+    abdomen = settings(film, domain="abdomen", view="AP").json()
+    assert (abdomen["domain"], abdomen["view"], abdomen["places"]) == ("abdomen", "AP", [])
+    found = viewer.result("api/explain", {"film": abdomen["id"], "text": "stone in the left kidney"})
+    assert [(one["region"], one["side"]) for one in found["mentions"]] == [("kidney", "patient's left")]
+    assert settings(film, domain="abdomen", view="RCC").status == 422
+    assert settings(film, domain="../my-pack.toml").status == 422  # no file of the server
     assert settings(turned["id"]).json()["id"] == film  # back to what the file states
     assert settings(film, view="SIDEWAYS").status == 422
     assert settings("none").status == 404
+
+
+def test_a_phrase_is_read_in_the_words_of_the_domain(viewer):
+    text = "Infarct in the left thalamus, right lung clear."
+    brain = viewer.post("api/read", {"text": text, "domain": "brain-axial"}).json()
+    assert [(one["region"], one["side"]) for one in brain["mentions"]] == [("thalamus", "patient's left")]
+    assert viewer.post("api/read", {"text": text, "domain": "natural"}).json()["mentions"] == []
+    assert viewer.post("api/read", {"text": text, "domain": "my-pack.toml"}).status == 422
 
 
 def test_a_lung_mask_moves_the_prior_and_is_removed(viewer, film):

@@ -287,6 +287,11 @@ def test_view_orientation_preprocessing_and_mask_are_set_on_the_page(page, tmp_p
     until(page, "document.getElementById('mask-state').textContent.includes('average anatomy')")
     page.select_option("#film-domain", "natural")
     until(page, "document.getElementById('film-name').textContent.includes('No patient sides')")
+    page.select_option("#film-domain", "mammography")
+    until(page, "[...document.getElementById('film-view').options].some((option) => option.value === 'LMLO')")
+    until(page, "document.getElementById('mask-state').hidden")
+    page.select_option("#film-view", "LMLO")
+    until(page, "document.getElementById('film-view').value === 'LMLO'")
 
 
 def test_a_region_covered_on_one_film_is_not_reported_on_another(page):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from matex.cli.options import (
     DeviceOption,
+    DomainOption,
     JsonOption,
     MethodOption,
     ParameterOption,
@@ -40,9 +41,7 @@ def compare_models(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("models"),
     shown: Annotated[int, typer.Option(help="Pairs to draw, those whose maps agree least.")] = 12,
     resize: ResizeOption = "model",
-    domain: Annotated[
-        Literal["chest", "natural"], typer.Option(help="natural: images other than chest films, without a prior.")
-    ] = "chest",
+    domain: DomainOption = "chest",
     device: DeviceOption = "auto",
     json: JsonOption = False,
     plugin: PluginOption = None,

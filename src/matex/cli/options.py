@@ -85,6 +85,14 @@ LungMaskOption = Annotated[
         help="Image or .npy of the film's size: 1 the patient's right lung, 2 the left; or 0 and 255 for both lungs."
     ),
 ]
+DomainOption = Annotated[
+    str,
+    typer.Option(
+        help="Kind of image, see matex domains: chest, chest-lateral, mammography, brain-axial, abdomen, a file of "
+        "your own (my-pack.toml), or natural for images without anatomy.",
+        autocompletion=complete_domain,
+    ),
+]
 TokenizerOption = Annotated[str | None, typer.Option(help="Folder or hub id, for models without a tokenizer.")]
 ResizeOption = Annotated[
     Literal["model", "squash", "pad", "crop"],
@@ -101,14 +109,7 @@ class FilmOptions:
         Literal["model", "squash", "pad", "crop"],
         typer.Option(help="model: the preprocessing of the checkpoint; the others override it."),
     ] = "model"
-    domain: Annotated[
-        str,
-        typer.Option(
-            help="Kind of image, see matex domains: chest, chest-lateral, mammography, brain-axial, abdomen, a file of "
-            "your own (my-pack.toml), or natural for images without anatomy.",
-            autocompletion=complete_domain,
-        ),
-    ] = "chest"
+    domain: DomainOption = "chest"
     view: Annotated[
         str | None,
         typer.Option(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from matex.cli.compare import method_names
-from matex.cli.options import JsonOption, ModelOptions, PluginOption, ResizeOption, grouped
+from matex.cli.options import DomainOption, JsonOption, ModelOptions, PluginOption, ResizeOption, grouped
 from matex.cli.parameters import parameters_by_method
 from matex.cli.printing import on_terminal, print_json
 
@@ -41,9 +41,7 @@ def pages(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pages.")] = Path("reader-study"),
     key: Annotated[Path, typer.Option(help="File for the key, outside the folder.")] = Path("reader-study-key.json"),
     resize: ResizeOption = "model",
-    domain: Annotated[
-        Literal["chest", "natural"], typer.Option(help="natural: images other than chest films, without a prior.")
-    ] = "chest",
+    domain: DomainOption = "chest",
     *,
     model: ModelOptions,
     plugin: PluginOption = None,

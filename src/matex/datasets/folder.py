@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from matex.datasets.layout import Layout, Reading, check_choice, identity
+from matex.datasets.layout import Layout, Reading, identity
 from matex.datasets.pictures import SUFFIXES, contained
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, clean, leaving_out, read_lines
+from matex.domains import check_domain
 from matex.errors import InputError
 
 
@@ -20,7 +21,7 @@ class Folder(Layout):
     Args:
         root: the folder; folders in it are searched too, and the first of them is the group.
         phrase: for all images, instead of text files.
-        domain: "chest" or "natural".
+        domain: a name or file of `matex domains`.
     """
 
     root: Path
@@ -28,7 +29,7 @@ class Folder(Layout):
     domain: str = "chest"
 
     def __post_init__(self) -> None:
-        check_choice("domain", self.domain, ("chest", "natural"))
+        check_domain(self.domain)
         if self.phrase is not None and not self.phrase.strip():
             raise InputError("Expected a phrase, got an empty one. Leave it out to read text files.")
 

@@ -16,6 +16,7 @@ from matex.datasets.layout import Layout, Reading, check_choice, cluster, identi
 from matex.datasets.pictures import inside, size_of, table_of
 from matex.datasets.sample import DATASETS, Problem, Sample
 from matex.datasets.tables import Row, Unusable, numbers, read_rows
+from matex.domains import check_domain
 from matex.geometry import Box, Size
 
 TABLES = ("manifest.jsonl", "manifest.csv", "manifest.tsv", "manifest.json")
@@ -54,7 +55,7 @@ class Manifest(Layout):
         box_frame: what boxes are measured in: "pixels" of the image, "fractions" of its width and height, or pixels
             of the image at another size, WIDTHxHEIGHT such as "2544x3056".
         split: only rows whose column split says this; None: all.
-        domain: "chest", "natural", or "sound" where the images are sound files (WAV, FLAC, OGG).
+        domain: a name or file of `matex domains`, or "sound" where the images are sound files (WAV, FLAC, OGG).
     """
 
     root: Path
@@ -72,7 +73,8 @@ class Manifest(Layout):
 
     def __post_init__(self) -> None:
         check_choice("box_format", self.box_format, FORMATS)
-        check_choice("domain", self.domain, ("chest", "natural", "sound"))
+        if self.domain != "sound":
+            check_domain(self.domain)
         if not _SIZE.fullmatch(self.box_frame):
             check_choice("box_frame", self.box_frame, ("pixels", "fractions", "WIDTHxHEIGHT"))
 

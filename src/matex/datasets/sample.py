@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class Dataset(Protocol):
 
     @property
     def domain(self) -> str:
-        """ "chest", "natural" or "sound": on natural images and sounds a spatial prior is neutral."""
+        """A name or file of `matex.domains`, or "sound": on natural images and sounds a spatial prior is neutral."""
         ...
 
     @property
@@ -98,6 +98,6 @@ class Dataset(Protocol):
 DATASETS: Registry[type[Dataset]] = Registry("data set")
 
 
-def domain_of(dataset: Dataset) -> Literal["chest", "natural"]:
-    """Domain of a data set as an argument of `matex.explain`; what is no chest film has no anatomical regions."""
-    return "chest" if dataset.domain == "chest" else "natural"
+def domain_of(dataset: Dataset) -> str:
+    """Domain of a data set as an argument of `matex.explain`; that of sounds follows from what they are."""
+    return "natural" if dataset.domain == "sound" else dataset.domain

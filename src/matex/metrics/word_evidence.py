@@ -12,9 +12,11 @@ from matex.adapters.encoder import staged
 from matex.adapters.model import WORD
 from matex.adapters.randomise import Scheme, randomised
 from matex.checks import check
+from matex.domains import anatomy_of
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import WordScores, explain_words, rank_correlation
+from matex.phrases.anatomy import CHEST
 from matex.phrases.paraphrases import paraphrases
 from matex.phrases.word_roles import Role, word_roles
 from matex.yardstick import is_readable
@@ -51,7 +53,7 @@ class WordRoles:
     def __call__(self, cases: Sequence[Case]) -> Columns:
         columns = {name: np.full(len(cases), np.nan) for name in self.better}
         for number, case in enumerate(cases):
-            scores, roles = word_scores(case), roles_of(case.explanation.text)
+            scores, roles = word_scores(case), roles_of(case.explanation.text, case.explanation.query.domain)
             if scores is None or len(scores) != len(roles):
                 continue
             total = sum(max(score, 0.0) for score in scores)
@@ -65,9 +67,9 @@ class WordRoles:
         return columns
 
 
-def roles_of(text: str) -> tuple[Role, ...]:
-    """Roles of the words that `Explanation.words` holds."""
-    return word_roles(text, [match.span() for match in WORD.finditer(text)])
+def roles_of(text: str, domain: str = "chest") -> tuple[Role, ...]:
+    """Roles of the words that `Explanation.words` holds, in the words of a domain."""
+    return word_roles(text, [match.span() for match in WORD.finditer(text)], anatomy_of(domain) or CHEST)
 
 
 def above(first: Sequence[float], second: Sequence[float]) -> float:

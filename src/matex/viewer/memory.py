@@ -85,7 +85,7 @@ class Kept:
         read: as its file states it, before a person set its view or orientation.
         dicom: content of the file where that is DICOM: objects about the film need its header.
         mask: of its lungs, see `matex.explain`.
-        domain: "chest", "natural" or "sound".
+        domain: see `matex.domains.names`; "sound" for spectrograms.
     """
 
     film: Film

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters.model import WORD
+from matex.domains import anatomy_of, read_places
 from matex.geometry import Box
 from matex.interaction import Interactions
-from matex.phrases import Mention, claim, parse, sentences
+from matex.phrases import Mention, claim, sentences
+from matex.phrases.anatomy import CHEST
 from matex.render.colormap import ColourScale
 from matex.render.film_data import grid_data, map_data
 from matex.render.panel import Layer, describe_mention, layers
@@ -148,13 +150,15 @@ def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:
     return found
 
 
-def reading_data(text: str) -> dict[str, Any]:
-    """A phrase or report as it is read, without any model: sentences with their claims, and the places in it."""
+def reading_data(text: str, domain: str = "chest") -> dict[str, Any]:
+    """A phrase or report as it is read in a domain, without any model: sentences with their claims, and its places."""
+    anatomy = anatomy_of(domain) or CHEST
     return {
         "sentences": [
-            {"text": sentence.text, "start": sentence.start, "claim": claim(sentence)} for sentence in sentences(text)
+            {"text": sentence.text, "start": sentence.start, "claim": claim(sentence, anatomy)}
+            for sentence in sentences(text)
         ],
-        "mentions": mentions_data(parse(text)),
+        "mentions": mentions_data(read_places(text, domain)),
     }
 
 

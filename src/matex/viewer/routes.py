@@ -18,6 +18,7 @@ from matex.audio.sound import Sound
 from matex.audits import audit
 from matex.catalog import methods
 from matex.dicom.view_position import VIEWS
+from matex.domains import find_pack, names
 from matex.errors import InputError
 from matex.images import Film, is_dicom
 from matex.interaction.ways import WAYS
@@ -41,7 +42,7 @@ POLL_SECONDS = 0.25
 """How long an answer about a job waits for a change."""
 SLOW_WORDS = {"banzhaf", "shapley"}
 """Methods of word maps that run the model many times."""
-RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), ("chest", "natural")
+RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), names()  # never a file of the server that a page names
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Viewer:
                     for name, sample in uploads.bundled().items()
                 ],
                 "palettes": palettes(),
-                "views": list(VIEWS),
+                "domains": [{"name": domain, "views": list(_views(domain))} for domain in DOMAINS],
                 "resizes": list(RESIZES),
                 "limits": {"upload": self.limits.upload, "phrase": self.limits.phrase, "report": self.limits.report},
                 "files": [*downloads.KINDS, downloads.DICOM],
@@ -150,9 +151,9 @@ class Viewer:
     async def settings(self, request: Request) -> Response:
         kept = self.memory.films[request.path_params["film"]]
         fields = await self._json(request)
-        view = fields.one_of("view", ("", *VIEWS), "") or None
+        domain = fields.one_of("domain", DOMAINS, "chest")
+        view = fields.one_of("view", ("", *_views(domain)), "") or None
         mirrored = {"": None, "no": False, "yes": True}[fields.one_of("mirrored", ("", "no", "yes"), "")]
-        domain: Any = fields.one_of("domain", DOMAINS, "chest")
         film = kept.read if view is None and mirrored is None else kept.read.known_as(view, mirrored)
         mask = kept.mask if fields.one_of("mask", ("keep", "remove"), "keep") == "keep" else None
         return self._described(replace(kept, film=film, mask=mask, domain=domain))
@@ -186,8 +187,10 @@ class Viewer:
     # ------------------------------------------------------------------------------------------------- what is computed
 
     async def read(self, request: Request) -> Response:
-        text = (await self._json(request)).text("text", self.limits.report)
-        return JSONResponse(await self._answer("reading the phrase", lambda: reading_data(text)))
+        fields = await self._json(request)
+        text = fields.text("text", self.limits.report)
+        domain = fields.one_of("domain", (*DOMAINS, "sound"), "chest")
+        return JSONResponse(await self._answer("reading the phrase", lambda: reading_data(text, domain)))
 
     async def explain(self, request: Request) -> Response:
         fields = await self._json(request)
@@ -374,6 +377,12 @@ def explained_error(error: Exception) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return 507, "Not enough memory for this computation."
     return 500, "The computation failed."
+
+
+def _views(domain: str) -> tuple[str, ...]:
+    """Views that can be stated for a film of a domain."""
+    pack = find_pack(domain)
+    return VIEWS if pack is None else tuple(pack.views)
 
 
 def _stated(domain: Domain) -> Domain:

@@ -91,7 +91,7 @@ def described(key: str, kept: Kept) -> dict[str, Any]:
         "notes": list(kept.film.notes),
         "mask": kept.mask is not None,
         "domain": kept.domain,
-        "set": kept.film is not kept.read or kept.mask is not None or kept.domain == "natural",
+        "set": kept.film is not kept.read or kept.mask is not None or kept.domain not in ("chest", "sound"),
         **film_data(kept.film, kept.domain),
     }
 

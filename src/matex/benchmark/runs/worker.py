@@ -25,10 +25,12 @@ from matex.benchmark.runs.plan import Plan
 from matex.benchmark.runs.store import ChunkKey, chunk_file, map_file, pack, values_file
 from matex.datasets import Sample
 from matex.datasets.sample import domain_of
+from matex.domains import anatomy_of
 from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
 from matex.metrics import Case, Comparing, make_metric
 from matex.metrics.deletion import predicted_classes
+from matex.phrases.anatomy import CHEST
 from matex.phrases.swap_sides import other_side
 from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
@@ -217,10 +219,11 @@ class _ChunkWorker:
         todo = [spec for spec in self.specs if spec.variant == "exchanged side"]
         if not todo:
             return
+        anatomy = anatomy_of(domain_of(self.inputs.dataset(self.chunk.dataset))) or CHEST
         phrases = {
             number: phrase
             for number, sample in enumerate(self.samples)
-            if (phrase := other_side(sample.text)) is not None and self._readable(phrase)
+            if (phrase := other_side(sample.text, anatomy)) is not None and self._readable(phrase)
         }
         traced: Traced | None = None
         if phrases:

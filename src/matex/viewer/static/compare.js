@@ -50,7 +50,7 @@ export class Comparison {
 
   show() {
     if (!this.kinds) this.build();
-    if (!this.phrases.value) this.phrases.value = suggested(this.viewer.phraseToExplain());
+    if (!this.phrases.value) this.phrases.value = suggested(this.viewer.phraseToExplain(), this.viewer.film.domain);
     if (this.results.length) this.draw();
   }
 
@@ -221,8 +221,9 @@ export function subtracted(first, second, film) {
     range: [Math.min(-1e-6, ...known), Math.max(1e-6, ...known)] };
 }
 
-function suggested(text) {
+function suggested(text, domain) {
   const swapped = text.replace(/\b(left|right)\b/gi, (word) => (word.toLowerCase() === "left" ? "right" : "left"));
-  const lines = [text, swapped === text ? null : swapped, "clear lungs", "pleural effusion", "pneumothorax"];
+  const findings = domain === "chest" ? ["clear lungs", "pleural effusion", "pneumothorax"] : [];
+  const lines = [text, swapped === text ? null : swapped, ...findings];
   return lines.filter(Boolean).join("\n");
 }

@@ -4,7 +4,14 @@ import { byId, element } from "./dom.js";
 
 const ORIENTATIONS = [["", "as the file states"], ["no", "standard display"], ["yes", "mirrored"]];
 const RESIZES = { model: "as the model was trained", squash: "squash", pad: "pad", crop: "crop" };
-const DOMAINS = [["chest", "chest film"], ["natural", "other image: no sides, no prior"]];
+const DOMAINS = {
+  chest: "chest, frontal",
+  "chest-lateral": "chest, lateral",
+  mammography: "mammogram",
+  "brain-axial": "brain, axial slice",
+  abdomen: "abdomen, frontal",
+  natural: "other image: no sides, no prior",
+};
 
 export class FilmSettings {
   constructor(viewer) {
@@ -12,11 +19,12 @@ export class FilmSettings {
   }
 
   build() {
-    const { viewer } = this, { views, resizes } = viewer.facts;
-    fill("film-view", [["", "as the file states"], ...views.map((view) => [view, view])]);
+    const { viewer } = this, { domains, resizes } = viewer.facts;
     fill("film-mirrored", ORIENTATIONS);
     fill("film-resize", resizes.map((name) => [name, RESIZES[name] ?? name]));
-    fill("film-domain", DOMAINS);
+    fill("film-domain", domains.map(({ name }) => [name, DOMAINS[name] ?? name]));
+    this.offerViews();
+    byId("film-domain").addEventListener("change", () => this.offerViews());
     for (const id of ["film-view", "film-mirrored", "film-domain"]) {
       byId(id).addEventListener("change", () => viewer.guarded(() => this.apply()));
     }
@@ -25,9 +33,21 @@ export class FilmSettings {
     byId("mask-remove").addEventListener("click", () => viewer.guarded(() => this.apply("remove")));
   }
 
+  // The views of the chosen kind of image; one that it lacks is no longer stated.
+  offerViews() {
+    const { domains } = this.viewer.facts, select = byId("film-view"), stated = select.value;
+    const known = domains.find(({ name }) => name === byId("film-domain").value) ?? domains[0];
+    fill("film-view", [["", "as the file states"], ...known.views.map((view) => [view, view])]);
+    select.value = known.views.includes(stated) ? stated : "";
+  }
+
   // Another film, read in its own way.
   show(film) {
+    const changed = byId("film-domain").value !== film.domain;
     byId("film-domain").value = film.domain;
+    if (changed) this.offerViews();
+    const chest = film.domain === "chest" || film.domain === "sound";
+    for (const input of [byId("mask-file").closest("label"), byId("mask-state")]) input.hidden = !chest;
     byId("mask-state").textContent = film.mask ? "The prior lies on the lungs of your mask." : "The prior lies on average anatomy.";
     byId("mask-remove").hidden = !film.mask;
     byId("mask-file").value = "";

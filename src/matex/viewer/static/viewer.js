@@ -155,7 +155,7 @@ class Viewer {
 
   async read() {
     const text = byId("phrase").value;
-    const found = await post("api/read", { text });
+    const found = await post("api/read", { text, domain: this.film?.domain ?? "chest" });
     if (text !== byId("phrase").value) return;
     underline(byId("understood"), text, text.trim() ? found.mentions : []);
     explainMentions(byId("meanings"), text, found.mentions);
