@@ -12,7 +12,7 @@ from matex.geometry import Placement
 from matex.images import Film
 from matex.priors.atlas import Box
 
-_SIDE = 192  # the longer side on which an organ is looked for, pixels
+_SIDE = 128  # the longer side on which an organ is looked for, pixels
 _BRIGHT = 0.1  # of the range of grey values above the darkest: what counts as foreground
 _LEAST, _MOST = 0.1, 0.97  # share of the film that a foreground can cover; more means that there is no background
 _BAND = 0.04  # of the film's width: an edge that the organ touches
