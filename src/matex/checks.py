@@ -15,7 +15,7 @@ import stat
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -96,6 +96,11 @@ def as_path(value: object, what: str) -> Path:
 def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
     """Whether a value of unknown type is a mapping; isinstance alone leaves the types of its entries unknown."""
     return isinstance(value, Mapping)
+
+
+def is_iterable(value: object) -> TypeGuard[Iterable[object]]:
+    """Whether a value of unknown type can be iterated over."""
+    return isinstance(value, Iterable)
 
 
 def is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:

@@ -1,8 +1,5 @@
 """Many pairs: films decoded ahead in threads, explained in batches, and dropped after use."""
 
-# Callers may pass anything as pairs.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging
@@ -11,7 +8,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, M
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +17,7 @@ from tqdm.auto import tqdm
 from matex.adapters.encoder import Modality
 from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
-from matex.checks import MAX_BATCH, count
+from matex.checks import MAX_BATCH, count, is_list
 from matex.errors import InputError, shown
 from matex.explained_score import ExplainedScore, Labels
 from matex.geometry import Resize
@@ -483,8 +480,8 @@ def _check_pairs(pairs: Any) -> None:
     Raises:
         InputError: one text, path, film or array, or nothing that can be gone through.
     """
+    got = type(pairs).__name__
     if isinstance(pairs, str | bytes | np.ndarray | Mapping) or not isinstance(pairs, Iterable):
-        got = type(pairs).__name__
         raise InputError(f"Expected pairs, such as [(image, text), (image, text)], got {got}. Put them in a list.")
 
 
@@ -494,11 +491,10 @@ def _pair(given: Any) -> Pair:
     Raises:
         InputError: it is no pair.
     """
-    if not isinstance(given, (tuple, list)) or not 2 <= len(given) <= len(Pair._fields):
-        raise InputError(
-            f"Expected a pair (image, text) or a matex.Pair, got {type(given).__name__}. Pair them: zip(images, texts)."
-        )
-    return Pair(*given)
+    kind = type(given).__name__
+    if not is_list(given) or not 2 <= len(given) <= len(Pair._fields):
+        raise InputError(f"Expected a pair (image, text) or a matex.Pair, got {kind}. Pair them: zip(images, texts).")
+    return Pair(*cast(Sequence[Any], given))
 
 
 def _key(given: Any) -> Hashable:

@@ -1,8 +1,5 @@
 """Which score a query explains: that of its phrase, the difference to another phrase, or that of a class."""
 
-# torch's stubs leave split untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -3,9 +3,6 @@
 Different inputs of a batch are independent of each other, so that one backward pass serves one pair of every input.
 """
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +69,7 @@ class Gradients:
             layer: from 0 on.
         """
         heads = self._forward.attended[layer].value.shape[1]
-        return self.at_outputs(layer)[:, 0].unflatten(-1, (heads, -1))
+        return torch.unflatten(self.at_outputs(layer)[:, 0], -1, (heads, -1))
 
     def at_stage(self, layer: int) -> Tensor:
         """Gradient at the input of a stage of an encoder without attention; `depth` is the last one's output.
@@ -195,7 +192,7 @@ class Gradients:
                 gradients = torch.autograd.grad(scores, activations, selected[0], retain_graph=True)
                 yield tuple(gradient[None] for gradient in gradients)
                 return
-            for some in selected.split(_CONCURRENT_BACKWARD_PASSES):
+            for some in torch.split(selected, _CONCURRENT_BACKWARD_PASSES):
                 yield torch.autograd.grad(scores, activations, some, retain_graph=True, is_grads_batched=True)
 
     def _per_pair(self, backward_passes: Iterable[Sequence[Tensor]]) -> list[Tensor]:

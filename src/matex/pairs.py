@@ -3,9 +3,6 @@
 `Trace` adds activations and gradients. A model of which only scores are known has no more than this.
 """
 
-# torch's stubs leave unflatten untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -144,7 +141,7 @@ class Pairs(ABC):
         axis = self._axis_before(layer)
         if axis.grid is None:
             return values.masked_fill(~axis.valid[self.item], torch.nan)
-        return values[axis.content[self.item]].unflatten(0, (len(values), *axis.grid))
+        return torch.unflatten(values[axis.content[self.item]], 0, (len(values), *axis.grid))
 
     def _axis_before(self, layer: int | None) -> TokenAxis:
         """The tokens that enter a block, per item; those that maps are given on where it is None."""

@@ -1,8 +1,5 @@
 """The whole flow: image and text in, explanations out."""
 
-# Callers may pass anything as methods.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import dataclasses
@@ -22,6 +19,7 @@ from matex.adapters.encoder import Modality
 from matex.adapters.inputs import stack_images
 from matex.adapters.model import Encoded, Model, check_model, words
 from matex.attribution import METHODS, Fused, Method, Reporting, make, require
+from matex.checks import is_iterable, is_list, is_mapping
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.explained_score import ExplainedScore, Labels
 from matex.forward_pass import encode
@@ -632,7 +630,7 @@ def check_phrase(text: Any) -> None:
     Raises:
         InputError: a list of phrases, or anything else that is not text.
     """
-    if isinstance(text, list | tuple):
+    if is_list(text):
         raise InputError(f"Expected one phrase, got {shown(text)}. Give explain_batch an (image, text) pair for each.")
     if not isinstance(text, str):
         raise InputError(f"Expected the phrase as text, got {shown(text)}. Write it in quotation marks.")
@@ -653,13 +651,13 @@ def check_method(method: Any) -> None:
     METHODS[method]
 
 
-def _chosen(methods: Any) -> Mapping[str, Mapping[str, Any]]:
+def _chosen(methods: object) -> Mapping[str, Mapping[str, Any]]:
     """Methods as `compare` takes them: a name, names, or parameters by name."""
     if isinstance(methods, str):
         methods = [methods]
-    if isinstance(methods, Mapping):
+    if is_mapping(methods):
         chosen: dict[Any, Any] = dict(methods)
-    elif isinstance(methods, Iterable) and getattr(methods, "ndim", 1):  # an array of no dimension has no entries
+    elif is_iterable(methods) and getattr(methods, "ndim", 1):  # an array of no dimension has no entries
         names = list(methods)
         for name in names:
             check_method(name)

@@ -1,8 +1,5 @@
 """A report on one film, explained sentence by sentence over one pass of the image encoder."""
 
-# The overloads of explain_batch leave its settings open.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -88,6 +85,7 @@ def explain_report(
             model,
             pairs,
             method,
+            on_error="stop",
             resize=resize,
             domain=domain,
             lung_mask=lung_mask,

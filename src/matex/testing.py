@@ -1,17 +1,14 @@
 """`check_model`: does an adapter say of a model what is true? For authors of model families and their tests."""
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters import siglip2
@@ -234,7 +231,7 @@ def _batch_fault(side: _Side) -> str:
         one = side.inputs[number : number + 1]
         if not side.encoder.differentiable_input:
             length = int(side.encoder.axis(one).valid.sum())
-            one = side.encoder.collate([one[0, :length].tolist()]).to(one.device)
+            one = side.encoder.collate([cast(list[int], one[0, :length].tolist())]).to(one.device)
         fault = _differ(encode(side.encoder, one)[0], together[number], side.tolerance)
         if fault:
             return f"item {number} alone {fault}"
@@ -334,7 +331,7 @@ def _slope_fault(side: _Side) -> str:
     gradient = trace.gradient_entry()
     with torch.no_grad():
         entry = side.encoder.entry(side.inputs)
-        length = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)
+        length = cast(Tensor, torch.linalg.vector_norm(gradient.flatten(1), dim=1)).clamp(min=1e-12)
         step = (1e-5 if side.tolerance < 1e-6 else 1e-2) / length
         way = (gradient * (step / length).view(-1, *[1] * (gradient.dim() - 1))).to(entry)
         ends = [
@@ -387,7 +384,8 @@ def _corner_checks(side: _Side) -> Iterator[Check]:
         changed = run(encoder, planted).states
         for number, state in enumerate(states):
             rows, columns = state.axis.grid or axis.grid
-            move = (changed[number].hidden - state.hidden).norm(dim=-1)[state.axis.content]
+            change = changed[number].hidden - state.hidden
+            move = cast(Tensor, torch.linalg.vector_norm(change, dim=-1))[state.axis.content]
             row, column = divmod(int(move.argmax()), columns)
             corner = ("top", "bottom")[down] + " " + ("left", "right")[across]
             if (row >= rows / 2) != bool(down) or (column >= columns / 2) != bool(across):
@@ -429,7 +427,7 @@ def _offset_fault(model: Model, text: str) -> str:
     encoded = model.encode(text)
     content = model.text.axis(model.batch([Encoded(encoded.ids, ())]))
     words = [number for number, (a, b) in enumerate(encoded.spans) if b > a]
-    positions = content.content[0].nonzero()[:, 0].tolist()
+    positions = cast(list[int], content.content[0].nonzero()[:, 0].tolist())
     if positions != words:
         return f"content tokens at {positions}, tokens with characters at {words} in {text!r}"
     for number in words:
@@ -481,7 +479,6 @@ def _fingerprint(model: Model) -> tuple[Any, ...]:
     weights = tuple((name, tensor._version, tensor.requires_grad) for name, tensor in module.named_parameters())
     graded = tuple(name for name, tensor in module.named_parameters() if tensor.grad is not None)
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")  # torch has no public list of them
-    hooks = tuple(
-        (name, part.training, *(len(getattr(part, kind)) for kind in kinds)) for name, part in module.named_modules()
-    )
+    parts = cast(Iterator[tuple[str, nn.Module]], module.named_modules())
+    hooks = tuple((name, part.training, *(len(getattr(part, kind)) for kind in kinds)) for name, part in parts)
     return model.weights_sha256, weights, graded, hooks

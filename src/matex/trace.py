@@ -5,9 +5,6 @@ the score at the attention outputs. Attention itself stays fused; its rows are r
 method reads them.
 """
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -278,7 +275,7 @@ class Trace(Pairs):
         heads, layer = self._attended(layer).value.shape[1], self._number(layer)
         single = self._readers.position is not None
         rows = self._gradients.all_tokens(layer).output if single else self._gradients.at_outputs(layer)
-        return rows.unflatten(-1, (heads, -1)).transpose(1, 2)
+        return torch.unflatten(rows, -1, (heads, -1)).transpose(1, 2)
 
     def gradient_hidden(self, layer: int) -> Tensor:
         """Gradient of the score at the input of block `layer`, [pair, token, dim]."""
@@ -429,7 +426,7 @@ class Trace(Pairs):
 
         if phrase == "":
             none = torch.zeros(1, int(texts.states[0].axis.content[0].sum()), dtype=torch.bool)
-            ids = texts.tower.remove(texts.inputs[:1], none)[0].tolist()
+            ids = cast(list[int], texts.tower.remove(texts.inputs[:1], none)[0].tolist())
         else:
             ids = list(model.encode(phrase).ids if isinstance(phrase, str) else phrase)
             if len(ids) > model.context or not all(0 <= token < model.vocabulary for token in ids):

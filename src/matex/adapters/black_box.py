@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -117,7 +117,7 @@ class BlackBox(Model):
         std = torch.tensor(self.preprocessing.std, dtype=pixels.dtype)[:, None, None]
         grey = ((pixels.detach().cpu() * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
         images = [image.permute(1, 2, 0).contiguous().numpy() for image in grey]
-        texts = [self.tokenizer.text(ids) for ids in token_ids.tolist()]
+        texts = [self.tokenizer.text(ids) for ids in cast(list[list[int]], token_ids.tolist())]
         try:
             found = np.asarray(self.function(images, texts), dtype=np.float64)
         except (TypeError, ValueError) as error:

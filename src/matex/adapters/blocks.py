@@ -50,7 +50,7 @@ class Blocks:
         queried = normed if rows is None else single_row(normed, rows)
         heads = attention.num_heads
         query, key, value = (
-            _project(projection, x, moves).unflatten(-1, (heads, -1)).transpose(1, 2)
+            torch.unflatten(_project(projection, x, moves), -1, (heads, -1)).transpose(1, 2)
             for projection, x, moves in (
                 (attention.q_proj, queried, moving if rows is None else None),
                 (attention.k_proj, normed, moving),

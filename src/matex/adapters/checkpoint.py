@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from matex.checks import is_object
 from matex.errors import CheckpointError, shown
 
 Tensors = dict[str, Tensor]
@@ -62,7 +63,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     from safetensors import safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        opened: Any = safe_open(path, framework="pt")  # an extension without types
+        with opened as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  the file is no mapping
     except Exception as error:  # a damaged file can raise nearly any exception
         raise CheckpointError(
@@ -81,14 +83,14 @@ def _read_torch(path: Path) -> dict[str, Any]:
         if unpacked > path.stat().st_size:
             raise CheckpointError(f"Expected a file as torch.save writes it, got a compressed archive: {path.name!r}.")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         kind = "a TorchScript archive" if "TorchScript" in str(error) else "something else or a broken file"
         raise CheckpointError(
             f"Expected a file of tensors alone in {shown(str(path))}, got {kind}, which is not opened since it could "
             "run code. Save it again as torch.save(model.state_dict(), ...) or as safetensors."
         ) from error
-    if not isinstance(content, dict):
+    if not is_object(content):
         raise CheckpointError(
             f"Expected a dictionary of tensors in {shown(str(path))}, got {type(content).__name__}. "
             "Save it again as torch.save(model.state_dict(), ...)."

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from matex.adapters.checkpoint import Tensors, scale_of, unwrap, without_buffers
@@ -88,12 +89,12 @@ class Htsat:
 
     def _unfolded(self, tokens: Tensor, size: Size) -> Tensor:
         """Tokens of the library's image [item, token, dim] as a grid [item, frequency, time, dim]."""
-        image = tokens.unflatten(1, (self.fold, size[0] // self.fold, size[1]))
+        image = torch.unflatten(tokens, 1, (self.fold, size[0] // self.fold, size[1]))
         return image.transpose(1, 2).flatten(2, 3)
 
     def _folded(self, hidden: Tensor) -> Tensor:
         """The inverse of `_unfolded`."""
-        return hidden.unflatten(2, (self.fold, -1)).transpose(1, 2).flatten(1, 3)
+        return torch.unflatten(hidden, 2, (self.fold, -1)).transpose(1, 2).flatten(1, 3)
 
 
 @dataclass(frozen=True, eq=False)

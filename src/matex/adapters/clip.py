@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -173,8 +173,7 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
         projection: to the joint space.
         old_ends: whether an end token of id 2 stands for the largest id, as in old configurations of CLIP.
     """
-    ends = text.config.eos_token_id
-    end = ends[0] if isinstance(ends, list) else ends
+    end = _end_token(text.config)
     return TextTower(
         layers=text.encoder.layers,
         missing=no_relu(text.config),
@@ -184,6 +183,12 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
         embeddings=text.embeddings,
         end=None if old_ends and end == 2 else end,
     )
+
+
+def _end_token(config: Any) -> int | None:
+    """Id of the end token; of several in a configuration the first."""
+    ends: Any = config.eos_token_id
+    return cast(list[int], ends)[0] if isinstance(ends, list) else ends
 
 
 def no_relu(config: Any) -> dict[str, str]:
@@ -225,7 +230,7 @@ def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
     """
     ids = [int(number) for number in tokenizer("a")["input_ids"]]
     text = config.text_config
-    end = text.eos_token_id[0] if isinstance(text.eos_token_id, list) else text.eos_token_id
+    end = _end_token(text)
     if not ids or max(ids) >= text.vocab_size:
         return  # refused by `Model.encode`, which can name the phrase
     reads = max(ids) if end == 2 else end

@@ -208,7 +208,7 @@ def _files(folder: Path, name: str) -> list[str]:
     if not name.endswith(".index.json"):
         return [name]
     index = (read_json(folder, name) or {}).get("weight_map")
-    files = sorted({str(file) for file in index.values()}) if isinstance(index, Mapping) else []
+    files = sorted({str(file) for file in index.values()}) if checks.is_mapping(index) else []
     missing = [file for file in files if Path(file).name != file or not regular(folder / file)]
     if missing or not files:
         got = f"{shown(missing[0])} ({len(missing)} of {len(files)} missing)" if missing else "none"

@@ -176,4 +176,4 @@ def _state(hidden: Tensor) -> State:
 def _places(state: State) -> Tensor:
     """The tokens of a state as their grid [item, rows, columns, dim]."""
     assert state.axis.grid is not None
-    return state.hidden.unflatten(1, state.axis.grid)
+    return torch.unflatten(state.hidden, 1, state.axis.grid)

@@ -30,7 +30,8 @@ def fetch(source: str, wanted: Callable[[list[str]], list[str]], cached_only: bo
     Raises:
         CheckpointError: no such hub id, or no connection and nothing in the cache; one line after one attempt.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    import huggingface_hub
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 
     absent = f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}"
@@ -44,14 +45,14 @@ def fetch(source: str, wanted: Callable[[list[str]], list[str]], cached_only: bo
                 sizes = {entry.rfilename: entry.size or 0 for entry in about.siblings or ()}
                 names = wanted(list(sizes))
                 _announce(source, about, {name: sizes[name] for name in names})
-                return Path(snapshot_download(source, revision=about.sha, allow_patterns=names))
+                return Path(huggingface_hub.snapshot_download(source, revision=about.sha, allow_patterns=names))
             except HFValidationError:
                 raise
             except OfflineModeIsEnabled:
                 reason = "HF_HUB_OFFLINE is set, so the hub was not contacted"
             except Exception as error:  # network and hub raise many kinds; a cached copy may still serve
                 reason = f"the hub answered {type(error).__name__}: {first_line(error)[:120]}"
-        cached = Path(snapshot_download(source, local_files_only=True))
+        cached = Path(huggingface_hub.snapshot_download(source, local_files_only=True))
     except HFValidationError:
         raise CheckpointError(f"{absent}. {advice}") from None
     except Exception:

@@ -16,6 +16,7 @@ from matex.adapters.model import MODELS, Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing, note_unstated, unstated
 from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.tokenizer import given_tokenizer, load_tokenizer
+from matex.checks import is_object
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
 
@@ -189,11 +190,11 @@ def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
     content = read_json(folder, "processor_config.json") or {}
     inner = content.get("image_processor", content.get("feature_extractor"))
     alone = read_json(folder, "preprocessor_config.json")
-    if not isinstance(inner, Mapping):
+    if not is_object(inner):
         return alone
     if alone is not None:
         keys = set(inner) & set(alone) - {"image_processor_type", "processor_class"}
-        differing = sorted(str(key) for key in keys if inner[key] != alone[key])
+        differing = sorted(key for key in keys if inner[key] != alone[key])
         if differing:
             raise CheckpointError(
                 f"Expected one preprocessing in {shown(str(folder))}, got two that differ in "

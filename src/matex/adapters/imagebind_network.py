@@ -175,7 +175,9 @@ class Attention(nn.Module):
         if self.bias_k is not None and self.bias_v is not None:
             key = torch.cat((key, self.bias_k.expand(len(key), -1, -1)), dim=1)
             value = torch.cat((value, self.bias_v.expand(len(value), -1, -1)), dim=1)
-        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+        query, key, value = (
+            torch.unflatten(part, -1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value)
+        )
         return query, key, value
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -37,9 +38,10 @@ def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, im
         UnsupportedModel: another family, or a part compiled with torch.compile.
     """
     options.refuse("a model in memory", "openai: files", "preset", "heads", "activation")
-    module = getattr(module, "_orig_mod", module)  # torch.compile's wrapper around a model
+    module = cast(nn.Module, getattr(module, "_orig_mod", module))  # inside torch.compile's wrapper
     # Encoders run block by block and call the parts of a block, so a compiled forward of one is never used.
-    compiled = [path for path, part in module.named_modules() if _CALLED.search(path) and _is_compiled(part)]
+    parts = cast(Iterator[tuple[str, nn.Module]], module.named_modules())  # torch annotates no result
+    compiled = [path for path, part in parts if _CALLED.search(path) and _is_compiled(part)]
     if compiled:
         raise UnsupportedModel(
             f"Expected a model whose blocks hold no compiled parts, got torch.compile on {compiled[0]!r}, whose "

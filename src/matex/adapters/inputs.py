@@ -56,7 +56,7 @@ class Words(ABC):
         end = int(axis.valid[0].sum())
         stays = torch.ones(len(kept), end, dtype=torch.bool, device=inputs.device)
         stays[:, axis.content[0, :end]] = kept.to(inputs.device)
-        return inputs[0, :end].expand(len(kept), end)[stays].unflatten(0, (len(kept), -1))
+        return torch.unflatten(inputs[0, :end].expand(len(kept), end)[stays], 0, (len(kept), -1))
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:

@@ -204,7 +204,7 @@ def adapt(module: MedClip, name: str, path: Path | None = None, options: Options
     words, missing = bert_tokenizer(options, path, TOKENIZER, config.vocab_size)
     patch = patch_of(image, PREPROCESSING.size)
     kind = "a Swin transformer" if isinstance(image, SwinEncoder) else "a ResNet"
-    lacks = {} if isinstance(image, ResNetEncoder) else GELU
+    lacks: Mapping[str, str] = {} if isinstance(image, ResNetEncoder) else GELU
     return Model(
         name=name,
         module=module,

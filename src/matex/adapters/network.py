@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matex.checks import is_object
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
 
@@ -128,7 +129,7 @@ def _section(kind: type[Any], content: Mapping[str, Any], key: str, source: str)
         given = content.get(section)
         if given is None:
             continue
-        if not isinstance(given, Mapping):
+        if not is_object(given):
             raise _refusal(f"{section}", "a table", given, source)
         values |= {**(known if complete else {}), **{name: value for name, value in given.items() if name in known}}
     ends = values.get("eos_token_id")
@@ -206,7 +207,7 @@ class VisionEmbeddings(nn.Module):
         rows, columns = height // self.patch_size, width // self.patch_size
         if rows * columns == self.side**2 and height == width:
             return positions
-        grid = positions[:, 1:].unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
+        grid = torch.unflatten(positions[:, 1:], 1, (self.side, self.side)).permute(0, 3, 1, 2)
         grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
         return torch.cat((positions[:, :1], grid.flatten(2).transpose(1, 2)), dim=1)
 

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,27 +22,11 @@ from matex.adapters.encoder import Encoder
 from matex.adapters.folder import OPEN_CLIP_WEIGHTS, locate, read_json, read_weights, refuse_foreign
 from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
 from matex.adapters.network import ClipConfig, TextTower, VisionTower
+from matex.adapters.open_clip_config import CONFIG, OpenClipConfig, named, read_config, text_sizes, vision_sizes
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing, Resampling
 from matex.adapters.tokenizer import bert_tokenizer
-from matex.errors import CheckpointError, InputError, UnknownName, UnsupportedModel, shown
+from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
-CONFIG = "open_clip_config.json"
-_VISION = {"width": 768, "layers": 12, "head_width": 64, "mlp_ratio": 4.0, "patch_size": 16, "image_size": 224}
-_TEXT = {"width": 512, "layers": 12, "heads": 8, "mlp_ratio": 4.0, "context_length": 77, "vocab_size": 49408}
-# Settings that do not change an embedding, or that hold at their only value that is read here.
-_INERT = {
-    *("patch_dropout", "output_tokens", "timm_model_pretrained", "timm_drop", "timm_drop_path", "hf_model_pretrained"),
-    *("hf_tokenizer_name", "timm_model_name", "timm_pool", "timm_proj", "timm_proj_bias", "hf_model_name"),
-    *("hf_proj_type", "hf_pooler_type", "pad_id", "eos_id", "attn_pooler_queries", "attn_pooler_heads"),
-}
-_FIXED: Mapping[str, Any] = {
-    "pool_type": ("tok", "argmax"),
-    "pos_embed_type": ("learnable",),
-    "proj_type": ("linear",),
-    "block_type": (None, "default"),
-    "tokenizer_kwargs": (None, {}, {"clean": "whitespace"}, {"clean": "lower"}),
-    "tokenizer_mode": (None, "clip"),
-}
 _BERTS = ("biomednlp-", "bio_clinicalbert", "bert-base-", "bert-large-", "biobert", "biolinkbert")
 """Parts of hub ids of BERTs whose heads are 64 wide, whose norms have an epsilon of 1e-12 and whose padding is id 0."""
 _OTHER_BERTS = re.compile("roberta|deberta|albert|electra|mpnet|distil|xlm", re.IGNORECASE)  # other positions or blocks
@@ -53,40 +37,6 @@ _POOLERS: Mapping[str, Literal["first", "mean"]] = {
 }
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
 _RESIZE: Mapping[str, Literal["crop", "pad", "squash"]] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
-
-
-def _built_in(image: int, patch: int, width: int, layers: int, text: int, joint: int, head: int = 64) -> dict[str, Any]:
-    heads, depth = text // 64, {512: 12, 768: 12, 1024: 24}[text]
-    vision = {"image_size": image, "patch_size": patch, "width": width, "layers": layers, "head_width": head}
-    return {"embed_dim": joint, "vision_cfg": vision, "text_cfg": {"width": text, "heads": heads, "layers": depth}}
-
-
-ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
-    "ViT-B-32": _built_in(224, 32, 768, 12, 512, 512),
-    "ViT-B-16": _built_in(224, 16, 768, 12, 512, 512),
-    "ViT-L-14": _built_in(224, 14, 1024, 24, 768, 768),
-    "ViT-L-14-336": _built_in(336, 14, 1024, 24, 768, 768),
-    "ViT-H-14": _built_in(224, 14, 1280, 32, 1024, 1024, head=80),
-}
-"""open_clip's built-in architectures by name; "-quickgelu" behind a name is OpenAI's activation."""
-
-
-class _Config(NamedTuple):
-    """An open_clip_config.json.
-
-    Args:
-        joint: dimensions of the joint space.
-        quick: whether open_clip's own towers use OpenAI's activation.
-        vision: `vision_cfg`.
-        text: `text_cfg`.
-        preprocess: `preprocess_cfg`.
-    """
-
-    joint: int
-    quick: bool
-    vision: Mapping[str, Any]
-    text: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
 
 
 class _Network(nn.Module):
@@ -120,7 +70,7 @@ def load_open_clip(source: str, *, name: str | None = None, options: Options | N
     options.refuse("open-clip: models", "openai: files", "activation")
     path = Path(os.path.expanduser(source))
     if os.path.isfile(path):
-        config, content, folder = _named(options.preset, source), read_tensors(path), path.parent
+        config, content, folder = named(options.preset, source), read_tensors(path), path.parent
         notes: tuple[str, ...] = ()
     else:
         folder = locate(source.removeprefix("hf-hub:"), options.cached_only, OPEN_CLIP_WEIGHTS)
@@ -133,74 +83,13 @@ def load_open_clip(source: str, *, name: str | None = None, options: Options | N
                 "load with hf:."
             )
         weights = read_weights(folder, OPEN_CLIP_WEIGHTS)
-        config, content, notes = _config(table, source), weights.tensors, weights.notes
+        config, content, notes = read_config(table, source), weights.tensors, weights.notes
     tensors = without_buffers(unwrap(content, "logit_scale", source))
     module = build(config, tensors, options, source)
     return adapt(module, name or f"open-clip:{source}", config, options, folder, notes)
 
 
-def _named(preset: str | None, source: str) -> _Config:
-    """The configuration of a built-in architecture.
-
-    Raises:
-        CheckpointError: no architecture was named.
-        UnknownName: another name.
-    """
-    if preset is None:
-        raise CheckpointError(
-            f"Expected the architecture of {shown(source)}, since a weights file names none. Give preset (--preset) "
-            f"one of {', '.join(ARCHITECTURES)}, or with -quickgelu behind it."
-        )
-    plain = preset.removesuffix("-quickgelu")
-    if plain not in ARCHITECTURES:
-        raise UnknownName("preset", preset, tuple(ARCHITECTURES))
-    return _config({"model_cfg": {**ARCHITECTURES[plain], "quick_gelu": preset != plain}}, source)
-
-
-def _config(table: Mapping[str, Any], source: str) -> _Config:
-    """Check the content of an open_clip_config.json.
-
-    Raises:
-        CheckpointError: a section is missing or is no table.
-        UnsupportedModel: a setting that is not read here, by its key.
-    """
-    model: Any = table.get("model_cfg")
-    sections = [model, *(model.get(key) if isinstance(model, Mapping) else None for key in ("vision_cfg", "text_cfg"))]
-    if not all(isinstance(section, Mapping) for section in sections) or not isinstance(model["embed_dim"], int):
-        raise CheckpointError(
-            f"Expected model_cfg with embed_dim, vision_cfg and text_cfg in {CONFIG} of {shown(source)}, got "
-            f"{shown(model)}. Copy the file again."
-        )
-    for section, known in ((model["vision_cfg"], _VISION), (model["text_cfg"], _TEXT)):
-        for key, value in section.items():
-            inert = key in known or key in _INERT or not value
-            if not inert and value not in _FIXED.get(key, ()):
-                raise UnsupportedModel(
-                    f"Expected a model without {key} in {CONFIG} of {shown(source)}, got {key}={shown(value)}. Embed "
-                    "with open_clip itself and explain the scores: matex.from_score."
-                )
-    vision = model["vision_cfg"]
-    pool, projection = vision.get("timm_pool", "avg"), vision.get("timm_proj", "linear")
-    if vision.get("timm_model_name") and (pool not in ("", "token") or projection != "linear"):
-        raise UnsupportedModel(  # the same names of weights, other embeddings
-            f"Expected timm_pool 'token' or '' and timm_proj 'linear' in {CONFIG} of {shown(source)}, got "
-            f"{shown(pool)} and {shown(projection)}. Explain the scores of open_clip itself: matex.from_score."
-        )
-    if model.get("init_logit_bias") is not None or model.get("multimodal_cfg"):
-        raise UnsupportedModel(
-            f"Expected a model with CLIP's loss in {shown(source)}, got a SigLIP or CoCa of open_clip. SigLIP loads in "
-            "transformers' format with hf:."
-        )
-    return _Config(
-        model["embed_dim"],
-        bool(model.get("quick_gelu", False)),
-        model["vision_cfg"],
-        model["text_cfg"],
-        table.get("preprocess_cfg") or {},
-    )
-
-
-def build(config: _Config, tensors: Mapping[str, Tensor], options: Options, source: str) -> nn.Module:
+def build(config: OpenClipConfig, tensors: Mapping[str, Tensor], options: Options, source: str) -> nn.Module:
     """Build a float32 network with these weights.
 
     Raises:
@@ -218,9 +107,9 @@ def build(config: _Config, tensors: Mapping[str, Tensor], options: Options, sour
         size = config.vision.get("image_size", 224)
         sizes["vision_config"] = vit.read_config(timm, size, trunk, image_heads, source)
     else:
-        sizes["vision_config"] = _sizes({**_VISION, **config.vision}, config.quick, image_heads)
+        sizes["vision_config"] = vision_sizes(config, image_heads)
     if "hf_model_name" not in config.text:
-        sizes["text_config"] = _sizes({**_TEXT, **config.text}, config.quick, text_heads)
+        sizes["text_config"] = text_sizes(config, text_heads)
     towers = ClipConfig.from_dict(sizes, source)
     with torch.device("meta"):
         image = vit.build(towers.vision_config) if timm else VisionTower(towers.vision_config)
@@ -236,23 +125,7 @@ def build(config: _Config, tensors: Mapping[str, Tensor], options: Options, sour
     return module
 
 
-def _sizes(tower: Mapping[str, Any], quick: bool, heads: int | None) -> dict[str, Any]:
-    """The configuration of an open_clip tower under the names of transformers."""
-    width = tower["width"]
-    sizes = {
-        "hidden_size": width,
-        "intermediate_size": int(width * tower["mlp_ratio"]),
-        "num_hidden_layers": tower["layers"],
-        "num_attention_heads": heads or tower.get("heads") or width // tower["head_width"],
-        "hidden_act": "quick_gelu" if quick else "gelu",
-    }
-    if "patch_size" in tower:
-        return {**sizes, "image_size": tower["image_size"], "patch_size": tower["patch_size"]}
-    ends = {"vocab_size": tower["vocab_size"], "eos_token_id": tower["vocab_size"] - 1}
-    return {**sizes, **ends, "max_position_embeddings": tower["context_length"]}
-
-
-def _rename(config: _Config, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _rename(config: OpenClipConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under the names of `_Network`; others keep theirs and are reported as unexpected."""
     own: dict[str, Tensor] = {}
     renamed: dict[str, Tensor] = {}
@@ -272,7 +145,9 @@ def _rename(config: _Config, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {**openai.translate(own), **renamed, **timm}
 
 
-def _bert(config: _Config, renamed: Mapping[str, Tensor], heads: int | None, source: str) -> tuple[Bert, nn.Module]:
+def _bert(
+    config: OpenClipConfig, renamed: Mapping[str, Tensor], heads: int | None, source: str
+) -> tuple[Bert, nn.Module]:
     """A BERT without weights and its projection, sizes from the shapes of the weights.
 
     Raises:
@@ -320,12 +195,17 @@ def _bert(config: _Config, renamed: Mapping[str, Tensor], heads: int | None, sou
     return bert, head
 
 
-def _pooler(config: _Config) -> str:
+def _pooler(config: OpenClipConfig) -> str:
     return str(config.text.get("hf_pooler_type", "mean_pooler"))
 
 
 def adapt(
-    module: Any, name: str, config: _Config, options: Options, folder: Path | None = None, notes: tuple[str, ...] = ()
+    module: Any,
+    name: str,
+    config: OpenClipConfig,
+    options: Options,
+    folder: Path | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Model:
     """Wrap a network of `build` as a `Model`.
 
@@ -369,7 +249,7 @@ def adapt(
 
 
 def _tokenizer(
-    config: _Config, options: Options, folder: Path | None, vocabulary: int
+    config: OpenClipConfig, options: Options, folder: Path | None, vocabulary: int
 ) -> tuple[Tokenizer | None, tuple[str, ...]]:
     """The tokenizer as given, next to the weights, or in the hub's cache; and how to get one where there is none."""
     published = config.text.get("hf_tokenizer_name") or config.text.get("hf_model_name")
@@ -379,7 +259,7 @@ def _tokenizer(
     return bert_tokenizer(options, folder, str(published), vocabulary)
 
 
-def _preprocessing(config: _Config, side: int) -> Preprocessing:
+def _preprocessing(config: OpenClipConfig, side: int) -> Preprocessing:
     """Films as open_clip prepares images at inference.
 
     Raises:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -248,14 +248,18 @@ def _few(values: tuple[float, ...]) -> str:
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
-    r, g, b = (float(v) for v in (values if isinstance(values, (list, tuple)) else [values] * 3))
-    return (r, g, b)
+    if isinstance(values, list | tuple):
+        r, g, b = cast(Sequence[Any], values)
+    else:
+        r = g = b = values
+    return (float(r), float(g), float(b))
 
 
 def _size(value: Any, shortest: bool = False) -> Size | int:
     """A processor's size entry: {"height", "width"}, {"shortest_edge"}, or the old bare number."""
     if isinstance(value, Mapping):
-        if "shortest_edge" in value:
-            return int(value["shortest_edge"])
-        return (int(value["height"]), int(value["width"]))
+        sides = cast(Mapping[str, Any], value)
+        if "shortest_edge" in sides:
+            return int(sides["shortest_edge"])
+        return (int(sides["height"]), int(sides["width"]))
     return int(value) if shortest else (int(value), int(value))

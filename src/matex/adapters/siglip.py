@@ -102,7 +102,7 @@ class ImageTower(Pixels, Blocks):
         attention: Any = self.head
         attention = attention.attention
         weight, bias = attention.in_proj_weight.chunk(3)[number], attention.in_proj_bias.chunk(3)[number]
-        return F.linear(tokens, weight, bias).unflatten(-1, (attention.num_heads, -1)).transpose(-3, -2)
+        return torch.unflatten(F.linear(tokens, weight, bias), -1, (attention.num_heads, -1)).transpose(-3, -2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -225,12 +225,14 @@ def _attend(attention: Any, windows: Tensor, window: int, shift: int, grid: tupl
 
 def to_windows(hidden: Tensor, window: int) -> Tensor:
     """Cut a grid [item, rows, columns, dim] into windows [item, windows, token, dim], row by row."""
-    return hidden.unflatten(2, (-1, window)).unflatten(1, (-1, window)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    split = torch.unflatten(torch.unflatten(hidden, 2, (-1, window)), 1, (-1, window))
+    return split.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def from_windows(windows: Tensor, window: int, grid: tuple[int, ...]) -> Tensor:
     """The inverse of `to_windows` for a grid of (rows, columns)."""
-    split = windows.unflatten(1, (grid[0] // window, grid[1] // window)).unflatten(3, (window, window))
+    split = torch.unflatten(windows, 1, (grid[0] // window, grid[1] // window))
+    split = torch.unflatten(split, 3, (window, window))
     return split.transpose(2, 3).flatten(1, 2).flatten(2, 3)
 
 

@@ -17,6 +17,7 @@ from matex.adapters.folder import TOKENIZERS, locate, read_json
 from matex.adapters.model import Options, Tokenizer
 from matex.adapters.spiece import canonical, siglip_backend
 from matex.adapters.wordpiece import bert_backend
+from matex.checks import is_mapping
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
 _GEMMA = ("Siglip2Tokenizer", "GemmaTokenizer", "GemmaTokenizerFast")  # SigLIP 2's, which was trained in lower case
@@ -291,7 +292,7 @@ def _prepend(backend: Any, normalizers: list[Any]) -> None:
 
 def _token(entry: Any) -> str | None:
     """A token of tokenizer_config.json, where it is text or a table; None for anything else."""
-    name = entry.get("content") if isinstance(entry, Mapping) else entry
+    name = entry.get("content") if is_mapping(entry) else entry
     return name if isinstance(name, str) else None
 
 

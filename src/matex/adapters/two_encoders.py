@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -102,8 +102,10 @@ def from_encoders(
     words: Tokenizer = given_tokenizer(str(tokenizer)) if isinstance(tokenizer, str | Path) else tokenizer
     heads = [nn.Identity() if head is None else head for head in projections]
     pixels = _pixels(image, heads[0], pooling[0], preprocessing.size, _pair(patch), special)
-    table = text.get_input_embeddings() if hasattr(text, "get_input_embeddings") else None  # pyright: ignore
-    vocabulary = int(getattr(table, "num_embeddings", len(words) if isinstance(words, Sized) else 1 << 30))
+    read_table: Any = getattr(text, "get_input_embeddings", None)  # of transformers' models
+    table: Any = read_table() if read_table else None
+    known = len(cast(Sized, words)) if isinstance(words, Sized) else 1 << 30
+    vocabulary = int(getattr(table, "num_embeddings", known))
     return Model(
         name=name,
         module=nn.ModuleDict({"image": image, "text": text, "projections": nn.ModuleList(heads)}),

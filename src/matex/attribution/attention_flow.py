@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -38,8 +38,7 @@ def attention_flow(
         ImportError: scipy is not installed.
     """
     try:
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import maximum_flow
+        from scipy.sparse import csgraph, csr_array
     except ImportError as error:
         raise MissingExtra("Attention flow needs scipy: pip install matex[train]") from error
     depth, count, _ = attention.shape
@@ -55,7 +54,8 @@ def attention_flow(
         begin, end = np.concatenate([begin, np.full(len(read), source)]), np.concatenate([end, depth * count + read])
     nodes = (depth + 1) * count + 1
     capacity = np.rint(capacity * _UNIT).astype(np.int32)
-    graph: Any = csr_array((capacity, (begin, end)), shape=(nodes, nodes))
+    graph = csr_array((capacity, (begin, end)), shape=(nodes, nodes))
+    maximum_flow = cast(Any, csgraph).maximum_flow  # an extension without types
     flows: list[float] = []
     for token in tqdm(tokens, disable=not progress, unit="flow", leave=None):
         flows.append(maximum_flow(graph, source, token).flow_value / _UNIT)
@@ -106,7 +106,7 @@ class AttentionFlow:
         maps = (maps + torch.eye(maps.shape[-1], device=maps.device, dtype=maps.dtype)) / 2
         for pair in range(len(flows)):
             read = trace.content[pair] if trace.grid else trace.valid[pair]
-            tokens = read.nonzero()[:, 0].tolist()
+            tokens = cast(list[int], read.nonzero()[:, 0].tolist())
             flow = attention_flow(maps[pair].double().cpu().numpy(), self._read(trace, pair), tokens, self.progress)
             flows[pair, tokens] = torch.from_numpy(flow).to(flows)
         return trace.to_grid(flows.to(trace.target.device))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -170,7 +170,7 @@ class CaM2IB(Bottleneck):
 
         def attend_from_latent(_: Tensor, noised: Tensor) -> Tensor:
             queries = F.normalize(torch.einsum("rstd,rjd->rstj", noised.to(lift), lift), dim=-1)
-            answers = attend(queries.flatten(1, 2)).unflatten(1, queries.shape[1:3])
+            answers = torch.unflatten(attend(queries.flatten(1, 2)), 1, queries.shape[1:3])
             share = state.axis.content[:, : noised.shape[2]].to(answers)
             return torch.einsum("rstj,rt->rsj", answers, share / share.sum(dim=1, keepdim=True))
 
@@ -179,7 +179,8 @@ class CaM2IB(Bottleneck):
             with torch.no_grad():
                 own = state.hidden.to(lift)
                 answers = attend(F.normalize(own @ lift.mT, dim=-1))
-                latent = F.normalize(answers @ lift, dim=-1) * own.norm(dim=-1, keepdim=True)
+                length = cast(Tensor, torch.linalg.vector_norm(own, dim=-1, keepdim=True))
+                latent = F.normalize(answers @ lift, dim=-1) * length
         return replace(aim, target=attend_from_latent if self.query == "latent" else aim.target, latent=latent)
 
     def _tokens(self, trace: Trace, ends: bool) -> tuple[Tensor, Tensor]:

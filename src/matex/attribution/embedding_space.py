@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
+from typing import ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -58,10 +58,11 @@ class MapOperator:
     def elements(self, trace: Trace, targets: Tensor, unit: bool = True) -> Tensor:
         """Maps for targets [target, item, joint], [target, item, ...]; the embedding has unit norm."""
         item = torch.arange(targets.shape[1], device=targets.device).repeat(len(targets))
-        return self.method(trace.retargeted(item, targets.flatten(0, 1))).unflatten(0, targets.shape[:2])
+        maps = self.method(trace.retargeted(item, targets.flatten(0, 1)))
+        return torch.unflatten(maps, 0, targets.shape[:2])
 
 
-OPERATORS: Mapping[str, type[Any]] = {
+OPERATORS: Mapping[str, type[Method]] = {
     "gradient": Gradient,
     "integrated-gradients": IntegratedGradients,
     "gradient-shap": GradientShap,
@@ -236,7 +237,8 @@ class EmbeddingSpace:
         """Some coordinates at a time with their maps, [coordinate] and [coordinate, item, ...]."""
         joint, items = trace.target.shape[-1], len(trace.inputs)
         every = torch.eye(joint, device=trace.target.device, dtype=trace.target.dtype)
-        for some in torch.arange(joint, device=every.device).split(joint if self.operator in _AT_ONE_RUN else _AT_ONCE):
+        at_once = joint if self.operator in _AT_ONE_RUN else _AT_ONCE
+        for some in torch.split(torch.arange(joint, device=every.device), at_once):
             elements = self._elements(trace, every[some, None].expand(-1, items, -1))
             yield some, self._places(trace, elements.abs() if self.per_dimension == "absolute" else elements)
 

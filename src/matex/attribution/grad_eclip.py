@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -47,7 +47,8 @@ def reader_similarity(trace: Trace, layer: int, among: Tensor, projected: bool =
         queries, key = _projected(trace, layer, queries), _projected(trace, layer, key)
     if one:
         return key_similarity(queries[:, :, 0], key, among)
-    length = trace.gradient_rows(layer).transpose(1, 2).flatten(2).norm(dim=-1)  # [pair, query]
+    rows = trace.gradient_rows(layer).transpose(1, 2).flatten(2)
+    length = cast(Tensor, torch.linalg.vector_norm(rows, dim=-1))  # [pair, query]
     weight = length / length.sum(dim=1, keepdim=True).clamp(min=torch.finfo(length.dtype).tiny)
     whole_queries, whole_keys = (F.normalize(heads.transpose(1, 2).flatten(2), dim=-1) for heads in (queries, key))
     similarity = whole_queries @ whole_keys.mT  # [pair, query, token]
@@ -130,8 +131,7 @@ class GradEclip:
         wanted = min(self.gradient_blocks("image" if image else "text"), trace.depth)
         first = trace.depth - wanted
         if self.heads == "single":
-            single: Any = _SingleHead(trace.blocks)
-            trace = trace.rerun(single, first)
+            trace = trace.rerun(cast(Attentive, _SingleHead(trace.blocks)), first)
         terms: list[Tensor] = []
         for layer in range(first, trace.depth):
             term = reader_value_gradient(trace, layer).sum(dim=1)
@@ -156,7 +156,7 @@ class _SingleHead:
 
     tower: Attentive
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.tower, name)
 
     def attend(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -59,7 +59,8 @@ def shapley(kept: Tensor, weight: Tensor, gain: Tensor, total: Tensor) -> Tensor
     # What is left adds up to zero: rows are projected onto that plane, where the least-norm answer lies.
     plane = mask - mask.mean(1, keepdim=True)
     root = weight.double().sqrt()[:, None]
-    return (torch.linalg.lstsq(root * plane, root * left, driver="gelsd").solution + even).T
+    solution = cast(Tensor, torch.linalg.lstsq(root * plane, root * left, driver="gelsd").solution)
+    return (solution + even).T
 
 
 @METHODS("kernel-shap")

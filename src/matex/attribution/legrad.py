@@ -67,7 +67,7 @@ def _block(trace: Trace, layer: int) -> Tensor:
         embedding = F.normalize(trace.project(pooled).to(trace.target), dim=-1)
         (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
     value = trace.value(layer)
-    rows = gradient.to(value).unflatten(-1, (value.shape[1], -1)).transpose(1, 2)
+    rows = torch.unflatten(gradient.to(value), -1, (value.shape[1], -1)).transpose(1, 2)
     return torch.einsum("phqd,phkd->phqk", rows, value).relu().mean(dim=(1, 2))
 
 
@@ -85,5 +85,5 @@ def _pooled_block(trace: Trace, layer: int) -> Tensor:
         pooled = blocks.pool(state.followed_by(blocks.after_attention(head, state.hidden, output)))
         embedding = F.normalize(pooled.to(trace.target), dim=-1)
         (gradient,) = torch.autograd.grad((embedding * trace.target.clone()).sum(), output)
-    row = gradient.to(attended.value).unflatten(-1, (attended.value.shape[1], -1))[:, 0]
+    row = torch.unflatten(gradient.to(attended.value), -1, (attended.value.shape[1], -1))[:, 0]
     return torch.einsum("phd,phkd->phk", row, attended.value).relu().mean(dim=1)

@@ -58,8 +58,8 @@ def resemblance(tokens: Tensor, scale: float, weight: Tensor | None) -> Tensor:
     # The sum over the other cells is the sum over all less the cell itself, so no cell x cell matrix is built.
     others = ((cells @ among)[:, None] @ cells)[:, 0] - among * cells.square().sum(dim=1)
     total = among.sum() - among
-    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0).unflatten(1, pooled.shape[2:])
-    return restored(level[:, None], shape)[:, 0]
+    level = torch.where(total > 0, others / total.where(total > 0, 1.0), 0.0)
+    return restored(torch.unflatten(level, 1, pooled.shape[2:])[:, None], shape)[:, 0]
 
 
 @METHODS("mmel")
@@ -236,7 +236,7 @@ class Mmel:
         first = max(0, blocks - (self.semantic_layers or blocks))
         of = {"query": trace.queries, "key": trace.key, "value": trace.value}[part]
         heads = torch.stack([of(layer)[pair] for layer in range(first, blocks)])
-        return heads.transpose(1, 2).flatten(2)[:, content].unflatten(1, shape)
+        return torch.unflatten(heads.transpose(1, 2).flatten(2)[:, content], 1, shape)
 
     def _level(self, parts: Sequence[Tensor], base: Tensor, scales: tuple[float, ...]) -> Tensor:
         """The argument of the sigmoid of eq. 9, shaped as the tokens.

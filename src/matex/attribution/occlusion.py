@@ -105,7 +105,7 @@ class Occlusion:
 
         count = len(vertical) * columns
         covered = torch.cat(list(batches(run, count, self.batch_size, self.progress)))
-        fall = (scores(pixels) - covered).T.unflatten(1, (len(vertical), columns))
+        fall = torch.unflatten((scores(pixels) - covered).T, 1, (len(vertical), columns))
         vertical, horizontal = vertical.to(fall), horizontal.to(fall)
         times = vertical.sum(0)[:, None] * horizontal.sum(0)
         return vertical.T @ fall @ horizontal / times

@@ -166,7 +166,7 @@ class Rise:
                 totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else [*sums]
             with_part, part, score = (total / self.masks for total in totals)
             found = share_out(with_part, part, score, self.keep, self.normalise)
-            maps.append(found.to(trace.target).unflatten(1, (height, width)))
+            maps.append(torch.unflatten(found.to(trace.target), 1, (height, width)))
         return maps
 
     def _tokens(self, trace: Trace, item: int) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
+import torch
 from torch import Tensor
 
 from matex.attribution.gradient import add_up, raw, score_elements
@@ -52,5 +53,5 @@ class Saliency:
             case "sum_abs":
                 values = found.abs().sum(-1)
             case _:
-                values = found.norm(dim=-1)
+                values = cast(Tensor, torch.linalg.vector_norm(found, dim=-1))
         return raw(trace, values)

@@ -4,9 +4,6 @@ Credentials come from the environment alone, so that no command line, history or
 neither patients nor UIDs.
 """
 
-# dicomweb_client leaves the types of answers open.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import ipaddress

@@ -7,14 +7,11 @@ Source:
     of the game. Faithful interactions of order 2: the best approximation of the game by main effects and pairs.
 """
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -67,8 +64,8 @@ def banzhaf(values: Tensor, image: Tensor, text: Tensor, chance: float) -> Fit:
     left, right = (weight.sqrt()[:, None] * part for weight, part in zip(weights, (x, y), strict=True))
     scaled = weights[0].sqrt()[:, None] * values.double() * weights[1].sqrt()
     # The model is bilinear, [1, zx] M [1, zy]: least squares over all pairs of masks is one solution for each side.
-    half = torch.linalg.lstsq(left, scaled, driver="gelsd").solution
-    model = torch.linalg.lstsq(right, half.T, driver="gelsd").solution.T
+    half = _least_squares(left, scaled)
+    model = _least_squares(right, half.T).T
     share = _explained(values.double(), x @ model @ y.T, weights[0][:, None] * weights[1])
     # Main effects of a faithful index are the coefficients themselves, at the empty set of the other side.
     return Fit(model[1:, 1:], model[1:, 0], model[0, 1:], share)
@@ -128,7 +125,7 @@ def _constrained(design: Tensor, gain: Tensor, weight: Tensor, constraint: Tenso
     system = torch.zeros(len(normal) + 1, len(normal) + 1, dtype=torch.float64)
     system[:-1, :-1], system[-1, :-1], system[:-1, -1] = normal, constraint, constraint
     right = torch.cat([design.T @ (weight * gain), total[None]])
-    return torch.linalg.lstsq(system, right[:, None], driver="gelsd").solution[:-1, 0]
+    return _least_squares(system, right[:, None])[:-1, 0]
 
 
 def _explained(values: Tensor, model: Tensor, weight: Tensor) -> float:
@@ -141,3 +138,8 @@ def _explained(values: Tensor, model: Tensor, weight: Tensor) -> float:
 
 
 Index = Literal["banzhaf", "shapley"]
+
+
+def _least_squares(system: Tensor, right: Tensor) -> Tensor:
+    """The least-squares solution of least norm."""
+    return cast(Tensor, torch.linalg.lstsq(system, right, driver="gelsd").solution)

@@ -1,9 +1,8 @@
 """Embeddings of a film with places covered and of a phrase with words removed."""
 
-# torch's stubs leave tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -44,7 +43,8 @@ def masked_phrases(text: ForwardPass, groups: Tensor, masks: Tensor, batch_size:
     """
     tower, ids = text.tower, text.inputs
     content = tower.axis(ids).content[0]
-    phrases = [tower.remove(ids, ~groups[~mask].any(dim=0)[content][None])[0].tolist() for mask in masks]
+    rows = [tower.remove(ids, ~groups[~mask].any(dim=0)[content][None])[0] for mask in masks]
+    phrases = [cast(list[int], row.tolist()) for row in rows]
 
     def embed(start: int, stop: int) -> Tensor:
         return encode(tower, tower.collate(phrases[start:stop]).to(ids.device))

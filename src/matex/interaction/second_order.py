@@ -7,9 +7,6 @@ Source:
     word and node, never one for each coordinate of the embedding.
 """
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -87,7 +84,7 @@ def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Ten
     """
     position, weight = gauss_legendre(nodes)
     total = torch.zeros(len(targets), len(image.way), dtype=targets.dtype, device=targets.device)
-    for some in torch.arange(nodes).split(batch_size):
+    for some in torch.split(torch.arange(nodes), batch_size):
         with torch.inference_mode(False), torch.enable_grad():
             state = image.points(position[some])
             hidden = state.hidden.clone().requires_grad_()

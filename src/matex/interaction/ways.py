@@ -1,14 +1,11 @@
 """Ways to find which word goes with which place; each is a dataclass whose fields are its parameters."""
 
-# torch's stubs leave unflatten, split and tolist untyped.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from dataclasses import Field, dataclass, fields
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -131,7 +128,7 @@ def _on_grid(values: Tensor, axis: TokenAxis) -> Tensor:
     """
     if axis.grid is None:
         raise UnsupportedModel("Expected an image encoder with places on a grid, got one without.")
-    return values[:, axis.content[0]].unflatten(1, axis.grid)
+    return torch.unflatten(values[:, axis.content[0]], 1, axis.grid)
 
 
 @dataclass(frozen=True)
@@ -205,7 +202,8 @@ class WordAttention:
         rows = word_attention(trace, method)
         weights = pair.groups.to(rows) @ rows / pair.groups.sum(dim=1, keepdim=True).to(rows)
         places = _on_grid(weights, pair.image.tower.axis(pair.image.inputs))
-        evenness = torch.special.entr(places).sum(dim=(1, 2)).mean() / math.log(places[0].numel())
+        entropy = cast(Tensor, torch.special.entr(places))
+        evenness = entropy.sum(dim=(1, 2)).mean() / math.log(places[0].numel())
         return Found(places, {"evenness": float(evenness), **method.report(trace)[0]})
 
 
@@ -287,7 +285,7 @@ def _check_enough(masks: Tensor, units: str, parameter: str) -> None:
         InputError: fewer independent masks than units.
     """
     design = torch.cat([torch.ones(len(masks), 1, dtype=torch.float64), masks.double()], dim=1)
-    if int(torch.linalg.matrix_rank(design)) < design.shape[1]:
+    if int(cast(Tensor, torch.linalg.matrix_rank(design))) < design.shape[1]:
         raise InputError(
             f"Expected {parameter} that tell {masks.shape[1]} {units} apart, got {len(masks)}. Give at least "
             f"{4 * masks.shape[1]}."

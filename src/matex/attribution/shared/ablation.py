@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ def score_subsets(
     """
     if not kept.shape[1]:
         return scores(inputs).expand(len(kept), -1)
-    different, back = kept.unique(dim=0, return_inverse=True)
+    different, back = cast(tuple[Tensor, Tensor], kept.unique(dim=0, return_inverse=True))
     if segments is not None:
 
         def run(start: int, stop: int) -> Tensor:
@@ -52,7 +53,7 @@ def score_subsets(
         return torch.cat(list(batches(run, len(different), batch_size, progress)))[back]
     found: dict[int, Tensor] = {}
     sizes = different.sum(1)
-    for size in sizes.unique().tolist():
+    for size in cast(list[int], sizes.unique().tolist()):
         which = (sizes == size).nonzero()[:, 0]
         ids = tower.remove(inputs, different[which])
 
@@ -60,7 +61,7 @@ def score_subsets(
             return scores(ids[start:stop])
 
         rows = torch.cat(list(batches(run_tokens, len(ids), batch_size, progress)))
-        found |= dict(zip(which.tolist(), rows, strict=True))
+        found |= dict(zip(cast(list[int], which.tolist()), rows, strict=True))
     return torch.stack([found[i] for i in range(len(different))])[back]
 
 

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -215,20 +216,22 @@ class Bottleneck(ABC):
             at_once = max(1, self.batch_size // self.samples)
             done = list(batches(run, len(pair), at_once, self.progress))
         tokens = trace.axis_at(behind + 1).valid.shape[1]
-        information = torch.cat([F.pad(row, (0, tokens - row.shape[1])) for row, _, _ in done]).unflatten(
-            0, (-1, self.n)
-        )
-        cosine = torch.cat([cosine for _, cosine, _ in done]).unflatten(0, (-1, self.n))
-        gate = torch.cat([F.pad(gate, (0, 0, 0, tokens - gate.shape[1])) for _, _, gate in done])
+        information = self._by_pair([F.pad(row, (0, tokens - row.shape[1])) for row, _, _ in done])
+        cosine = self._by_pair([cosine for _, cosine, _ in done])
+        gate = self._by_pair([F.pad(gate, (0, 0, 0, tokens - gate.shape[1])) for _, _, gate in done])
         spread = information.std(dim=1) if self.n > 1 else torch.full_like(information[:, 0], torch.nan)
-        return BottleneckResult(information.mean(dim=1), spread, cosine.mean(dim=1), gate.unflatten(0, (-1, self.n)))
+        return BottleneckResult(information.mean(dim=1), spread, cosine.mean(dim=1), gate)
+
+    def _by_pair(self, parts: Sequence[Tensor]) -> Tensor:
+        """Rows of all batches by pair and seed, [pair, seed, ...]."""
+        return torch.unflatten(torch.cat(list(parts)), 0, (-1, self.n))
 
     def _optimise(self, trace: Trace, layer: int, pairs: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Nats per token [row, token] of the last forward, cosine of attended and given target [row], and the gate."""
         given = trace.target[pairs][:, None]
         # Padding is not seen, compressed or given noise.
         state = trace.state(layer).select(pairs)
-        lengths = state.axis.valid.sum(dim=1).tolist()
+        lengths = cast(list[int], state.axis.valid.sum(dim=1).tolist())
         each = torch.arange(len(pairs), device=pairs.device).repeat_interleave(self.samples)
         state = state.select(slice(None), max(lengths))
         copied = state.select(each)
@@ -242,9 +245,8 @@ class Bottleneck(ABC):
 
         def agreement(aim: Aim, alpha: Tensor) -> tuple[Tensor, Tensor]:
             copies = noisy(alpha[:, None], hidden[:, None], next(noise).to(hidden), self.sigma).to(entering.dtype)
-            embedding = trace.embed_state(layer, copied.with_hidden(copies.flatten(0, 1))).unflatten(
-                0, (-1, self.samples)
-            )
+            embedding = trace.embed_state(layer, copied.with_hidden(copies.flatten(0, 1)))
+            embedding = torch.unflatten(embedding, 0, (-1, self.samples))
             target = aim.target(embedding, copies)
             return F.cosine_similarity(embedding, target, dim=-1, eps=1e-6).mean(dim=1), target
 

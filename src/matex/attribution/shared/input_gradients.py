@@ -8,10 +8,10 @@ for the score, a unit vector for one coordinate of the embedding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 from matex.adapters.encoder import Staged
 from matex.errors import UnsupportedModel
@@ -50,9 +50,9 @@ def gradients(
         targets = targets.to(embedding).clone()
         if len(targets) == 1:
             return at_least_float32(torch.autograd.grad(embedding, point, targets[0])[0][None])
-        parts: list[Tensor] = [
+        parts = [
             torch.autograd.grad(embedding, point, some, retain_graph=True, is_grads_batched=True)[0]
-            for some in targets.split(_SIDE_BY_SIDE)
+            for some in torch.split(targets, _SIDE_BY_SIDE)
         ]
         return at_least_float32(torch.cat(parts))
 
@@ -77,6 +77,10 @@ def stack_targets(trace: Trace, target: Tensor | None = None) -> tuple[Tensor, T
     return targets, backward
 
 
+def _positive_part(gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in gradients)
+
+
 def gate_relus(embedding: Tensor) -> None:
     """Let only positive gradients into every ReLU of a graph; it passes them on where its input was positive.
 
@@ -85,8 +89,8 @@ def gate_relus(embedding: Tensor) -> None:
     Raises:
         UnsupportedModel: the graph has no ReLU.
     """
-    seen: set[Any] = set()
-    waiting: list[Any] = [embedding.grad_fn]
+    seen: set[Node] = set()
+    waiting = [embedding.grad_fn]
     found = 0
     while waiting:
         node = waiting.pop()
@@ -94,7 +98,7 @@ def gate_relus(embedding: Tensor) -> None:
             continue
         seen.add(node)
         if node.name().startswith("ReluBackward"):
-            node.register_prehook(lambda arriving: tuple(None if g is None else g.clamp(min=0) for g in arriving))
+            node.register_prehook(_positive_part)
             found += 1
         waiting.extend(upstream for upstream, _ in node.next_functions)
     if not found:

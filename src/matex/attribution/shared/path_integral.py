@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -202,10 +202,11 @@ def completeness(
             changes.append(run(ends[item : item + 1])[0] - torch.cat(parts).mean(dim=0))
         change = (torch.stack(changes)[trace.item] * target).sum(dim=-1)
     rows: list[dict[str, float | None]] = []
-    for total, by in zip(values.flatten(1).double().sum(dim=1).tolist(), change.tolist(), strict=True):
+    sums = cast(list[float], values.flatten(1).double().sum(dim=1).tolist())
+    for total, by in zip(sums, cast(list[float], change.tolist()), strict=True):
         known = math.isfinite(total) and math.isfinite(by)
         error = (total - by) / abs(by) if known and by else None
-        row = {"attribution_sum": total, "score_change": by} if known else {}
+        row: dict[str, float | None] = {"attribution_sum": total, "score_change": by} if known else {}
         rows.append({**row, "completeness_error": error})
     return rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor
 
@@ -27,12 +29,14 @@ def superpixels(pixels: Tensor, segments: int) -> Tensor:
         does it, with its default compactness of 10.
     """
     try:
-        from skimage.segmentation import slic
+        from skimage import segmentation
     except ImportError as error:
         raise MissingExtra("Superpixels need scikit-image: pip install matex[superpixels]") from error
 
     values = pixels.detach().double().cpu()
     low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
     stretched = (values - low) / torch.where(high > low, high - low, 1.0)
-    found = slic(stretched.numpy(), n_segments=segments, sigma=1, start_label=0, channel_axis=0)
+    found = cast(Any, segmentation).slic(  # scikit-image annotates nothing
+        stretched.numpy(), n_segments=segments, sigma=1, start_label=0, channel_axis=0
+    )
     return torch.from_numpy(found).to(pixels.device)

@@ -136,13 +136,13 @@ class Films:
         for _ in range(min(self._simulator.ready(), self._recipe.fresh)):
             self._take()
         sizes = self._recipe.simulated, self._recipe.real
-        films = [self._ring[i] for i in rng.integers(len(self._ring), size=sizes[0])]
+        films = [self._ring[int(i)] for i in rng.integers(len(self._ring), size=sizes[0])]
         groups = list(self._real.values())  # as many normal as abnormal films of each collection
         for index in range(sizes[1]):
             group = groups[index % len(groups)]
             films.append(group[int(rng.integers(len(group)))])
         left = self._recipe.batch - len(films)
-        return films + [self._normals[i] for i in rng.integers(len(self._normals), size=left)]
+        return films + [self._normals[int(i)] for i in rng.integers(len(self._normals), size=left)]
 
 
 class Batches:

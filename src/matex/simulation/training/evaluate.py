@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -41,8 +41,8 @@ class TrainedModel:
     @classmethod
     def load(cls, folder: Path) -> TrainedModel:
         family, model = load(folder)
-        processor = type(family.processor()).from_pretrained(folder)
-        return cls(family, model, AutoTokenizer.from_pretrained(folder), processor)
+        processor = cast(Any, type(family.processor()))
+        return cls(family, model, AutoTokenizer.from_pretrained(folder), processor.from_pretrained(folder))
 
     @torch.no_grad()
     def images(self, films: Sequence[np.ndarray]) -> Tensor:
@@ -108,13 +108,13 @@ def retrieval(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> tuple[di
     """
     candidates = all_canonical()
     similarity = encoder.images([film.image for film in films]) @ encoder.texts([c[0] for c in candidates]).T
-    best = [candidates[i] for i in similarity.argmax(dim=1).tolist()]
+    best = [candidates[i] for i in cast(list[int], similarity.argmax(dim=1).tolist())]
     truth = [film.findings[0] for film in films]
     right = np.array([(b[1], b[2], b[3]) == (t.finding, t.side, t.zone) for b, t in zip(best, truth, strict=True)])
     of_finding = {name: [i for i, c in enumerate(candidates) if c[1] == name] for name in FINDINGS}
     best_of_finding = [
-        candidates[max(of_finding[t.finding], key=lambda i, row=row: row[i])]
-        for row, t in zip(similarity.tolist(), truth, strict=True)
+        candidates[max(of_finding[t.finding], key=row.__getitem__)]
+        for row, t in zip(cast(list[list[float]], similarity.tolist()), truth, strict=True)
     ]
 
     def placed(phrases: Sequence[Candidate]) -> tuple[float, float]:
@@ -166,7 +166,7 @@ def two_findings(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[
             if side in SIDES and other not in there:
                 score = similarity[row, candidates.index([finding, side, zone])]
                 sides.append(bool(score > similarity[row, candidates.index(other)]))
-        top = similarity[row].topk(2).indices.tolist()
+        top = cast(list[int], similarity[row].topk(2).indices.tolist())
         both.append(all(candidates[i] in there for i in top))
     return {
         "films": len(films),

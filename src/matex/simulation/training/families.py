@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -202,6 +202,6 @@ def load(folder: str | Path) -> tuple[Family, PreTrainedModel]:
     """Load a trained folder in float32, with its family by the kind in its config.json."""
     from transformers import AutoConfig
 
-    kind = AutoConfig.from_pretrained(folder).model_type
+    kind: str = cast(Any, AutoConfig.from_pretrained(folder)).model_type
     family, loader = {"clip": (FAMILIES["clip"], CLIPModel), "siglip": (FAMILIES["siglip"], SiglipModel)}[kind]
     return family, loader.from_pretrained(folder, dtype=torch.float32).eval()

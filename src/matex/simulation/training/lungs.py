@@ -12,12 +12,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from safetensors.numpy import save_file
+from safetensors import numpy as safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,7 +37,8 @@ class UNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        down, up = [], []
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
         before = 1
         for width in CHANNELS:
             down.append(nn.Sequential(*_convolution(before, width), *_convolution(width, width)))
@@ -117,7 +119,7 @@ def unlabelled(data: Path, count: int, generator: torch.Generator) -> Tensor:
     for folder in ("normals", "nih", "kermany"):
         rows = [json.loads(line) for line in (data / folder / "manifest.jsonl").read_text().splitlines()]
         paths = [data / folder / row["image"] for row in rows if row["split"] == "train"]
-        order = torch.randperm(len(paths), generator=generator)[:count].tolist()
+        order = cast(list[int], torch.randperm(len(paths), generator=generator)[:count].tolist())
         films += [read_film(paths[index]) for index in order]
     return torch.stack(films)
 
@@ -222,7 +224,7 @@ def label(network: UNet, films: Tensor) -> tuple[Tensor, Tensor]:
     """Soft masks at FINE, mean over the film and its mirror image, and whether both agree (IoU above .85 per lung)."""
     masks: list[Tensor] = []
     agree: list[Tensor] = []
-    for some in films.split(64):
+    for some in torch.split(films, 64):
         inputs = standardised(F.avg_pool2d(some, 2))
         straight = torch.sigmoid(network(inputs))
         mirrored = torch.sigmoid(network(inputs.flip(-1))).flip(-1).flip(1)
@@ -256,7 +258,7 @@ def main() -> None:
     share = torch.cat([torch.full((len(films),), 0.5 / len(films)), torch.full((len(more),), 0.5 / len(more))])
     everything, targets = torch.cat([films, more]), torch.cat([masks, guessed])
     network = fit(everything, targets, share, given.steps[1], given.batch, given.rate, generator)
-    save_file(export(network), given.out)
+    safetensors.save_file(export(network), given.out)
     print(f"{given.out}: {given.out.stat().st_size / 1000:.0f} kB")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -59,7 +60,8 @@ def _orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.bfloat16()
     x = x.mT if tall else x
-    x = x / x.flatten(1).norm(dim=1).clamp(min=1e-7)[:, None, None]
+    length = cast(Tensor, torch.linalg.vector_norm(x.flatten(1), dim=1))
+    x = x / length.clamp(min=1e-7)[:, None, None]
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

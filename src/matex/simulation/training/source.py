@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from matex.simulation.training.batches import Batch, Batches, Films
 from matex.simulation.training.pool import (
@@ -24,6 +23,7 @@ from matex.simulation.training.pool import (
     read_real,
 )
 from matex.simulation.training.recipe import Recipe
+from matex.simulation.training.vocabulary import read_tokenizer
 
 
 class Source(Protocol):
@@ -109,7 +109,7 @@ def _prepare(data: Path, recipe: Recipe, words: Path, number: int, queue: Any, p
     simulator = SimulatorHere(normals, [recipe.seed, 1, number], progress)
     films = Films(read_real(data, "train"), recipe, simulator, normal_films(normals))
     films.fill(recipe.first)
-    batches = Batches(recipe, PreTrainedTokenizerFast.from_pretrained(words), [recipe.seed, 3, number])
+    batches = Batches(recipe, read_tokenizer(words), [recipe.seed, 3, number])
 
     def prepared() -> tuple[int, int, dict[str, np.ndarray], dict[str, np.ndarray]]:
         values = dict(vars(batches.make(films.batch(batches.rng), progress.value)))

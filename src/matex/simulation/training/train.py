@@ -26,7 +26,7 @@ from matex.simulation.training.muon import StackedMuon
 from matex.simulation.training.pool import SIZE, Place, TrainingFilm
 from matex.simulation.training.recipe import Recipe
 from matex.simulation.training.source import PreparedElsewhere, SimulatedElsewhere, Source
-from matex.simulation.training.vocabulary import radiology_words, save_tokenizer, train_tokenizer
+from matex.simulation.training.vocabulary import radiology_words, read_tokenizer, save_tokenizer, train_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def _examples(rng: np.random.Generator, count: int) -> Iterator[ClaimedSentence]
     places = [Place(name, side, zone) for _, name, side, zone in all_canonical()]
     for _ in range(count):
         chosen = rng.choice(len(places), size=int(rng.integers(3)), replace=False)
-        yield sentence([places[i] for i in chosen], rng)
+        yield sentence([places[int(i)] for i in chosen], rng)
 
 
 class Heads(nn.Module):
@@ -271,7 +271,7 @@ class Trainer:
         weights = CLIPModel.from_pretrained(folder, dtype=torch.float32).state_dict()
         position, word = (f"text_model.embeddings.{name}_embedding.weight" for name in ("position", "token"))
         weights[position] = weights[position][: self.family.length]
-        theirs = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+        theirs = read_tokenizer(folder).get_vocab()
         own_ids = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         weights[word] = weights[word][[theirs[token] for token, _ in own_ids]]
         for model in (self.model, self.average):
@@ -351,16 +351,16 @@ def _start(
     """A new trainer, or the one of the checkpoint or the model with the tokenizer it has learned with."""
     words, curves = work / "tokenizer", work / "curves.jsonl"
     if resume and (work / "checkpoint.pt").exists():
-        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(words), device)
+        trainer = Trainer(recipe, out, read_tokenizer(words), device)
         trainer.load(work / "checkpoint.pt")
         log.info("resumed at step %d", trainer.step)
     elif start:
-        trainer = Trainer(recipe, out, PreTrainedTokenizerFast.from_pretrained(start), device)
+        trainer = Trainer(recipe, out, read_tokenizer(start), device)
         rows = trainer.load_model(start)
         curves.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         save_tokenizer(trainer.tokenizer, words)
     elif text_from:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(text_from)
+        tokenizer = read_tokenizer(text_from)
         if recipe.family != "clip":  # another kind begins and ends its texts otherwise
             tokenizer = make_tokenizer(0, FAMILIES[recipe.family])
         trainer = Trainer(recipe, out, tokenizer, device)

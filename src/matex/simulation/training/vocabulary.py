@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -62,6 +63,11 @@ def train_tokenizer(sentences: Iterable[str], size: int, length: int, bos: bool 
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, **begins, eos_token=EOS, pad_token=PAD if bos else EOS, model_max_length=length
     )
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder that `save_tokenizer` wrote."""
+    return cast(PreTrainedTokenizerFast, PreTrainedTokenizerFast.from_pretrained(folder))
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
