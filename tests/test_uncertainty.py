@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 import matex
+from matex import queries
+from matex.audits.controls import seed_maps
 from matex.cli.app import run
 from matex.phrases.paraphrases import FRAMES, paraphrases
+from matex.protocols import make
+from matex.queries import image_maps
 from matex.samples import samples
 
 FILM = samples()[0]
@@ -94,3 +98,40 @@ def test_paraphrases_that_cannot_add_to_the_spread_are_refused(tiny, given, mess
 def test_a_file_in_place_of_the_phrase_is_refused(tmp_path, capsys):
     assert run(["uncertainty", str(FILM.path), str(FILM.path), "-o", str(tmp_path / "out")]) == 2
     assert "Expected the phrase as text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("rise", {"masks": 6}),
+        ("kernel-shap", {"samples": 8}),
+        ("gradient-shap", {}),
+        ("m2ib", {"steps": 2, "samples": 2}),
+        ("mmel", {"mode": "paper"}),
+    ],
+)
+def test_maps_of_seeds_over_one_trace_are_those_of_a_trace_for_each(tiny, method, settings):
+    explanation = matex.explain(tiny, FILM.path, PHRASE, method, **settings)
+    methods = [make(method, {**settings, "seed": seed}) for seed in (3, 4)]
+    pixels, placement = tiny.prepare(explanation.query.film)
+    context = explanation.query.context(placement, explanation.regions)
+
+    def maps(some):
+        found = image_maps(tiny, pixels, [tiny.encode(PHRASE)], [(0, 0)], [context], some)
+        return [one.grids for one in found]
+
+    together, alone = maps(methods), [grids for one in methods for grids in maps([one])]
+    assert not np.array_equal(*together)
+    for shared, own in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(shared, own)
+
+
+def test_seeds_take_one_pass_of_the_towers(tiny, monkeypatch):
+    explanation = matex.explain(tiny, FILM.path, PHRASE, "rise", **FEW)
+    passes = []
+    record = queries.record
+    monkeypatch.setattr(queries, "record", lambda *given, **named: passes.append(1) or record(*given, **named))
+    assert len(seed_maps(tiny, explanation, 4)) == 4
+    assert len(passes) == 1
+    matex.uncertainty(tiny, FILM.path, PHRASE, "rise", seeds=4, noise=1, paraphrases=["nodule"], **FEW)
+    assert len(passes) == 1 + 4  # the explanation, seeds, noise, paraphrases

@@ -23,7 +23,7 @@ from matex.geometry import Resize
 from matex.phrases.paraphrases import paraphrases as reworded
 from matex.pipeline import check_phrase, explain
 from matex.protocols import Method, make, stochastic
-from matex.queries import Domain, raw_maps, trace_inputs
+from matex.queries import Domain, image_maps
 from matex.results import DISCLAIMER, Explanation, SaliencyMap
 from matex.yardstick import is_readable
 
@@ -167,16 +167,16 @@ def uncertainty(
     if stochastic(chosen):
         first = int(getattr(chosen, "seed", 0))
         others = [make(method, {**parameters, "seed": first + number}) for number in range(1, seeds + 1)]
-        maps["seeds"] = [_maps(model, explanation, one, None, [text])[0] for one in others]
+        maps["seeds"] = _maps(model, explanation, others, None, [text])
     else:
         skipped["seeds"] = "the method is deterministic"
     pixels = _noisy(model, explanation, noise, noise_level)
     if pixels is None:
         skipped["noise"] = "the model does not state its black and white"
     else:
-        maps["noise"] = _maps(model, explanation, chosen, pixels, [text])
+        maps["noise"] = _maps(model, explanation, [chosen], pixels, [text])
     if phrases:
-        maps["paraphrases"] = _maps(model, explanation, chosen, None, phrases)
+        maps["paraphrases"] = _maps(model, explanation, [chosen], None, phrases)
     else:
         skipped["paraphrases"] = "the model can read none"
     spreads = {name: _spread(explanation, maps[name]) for name in SOURCES if name in maps}
@@ -214,9 +214,9 @@ def _noisy(model: Model, explanation: Explanation, noise: int, level: float) -> 
 
 
 def _maps(
-    model: Model, explanation: Explanation, method: Method, pixels: Tensor | None, phrases: Sequence[str]
+    model: Model, explanation: Explanation, methods: Sequence[Method], pixels: Tensor | None, phrases: Sequence[str]
 ) -> list[NDArray[np.float32]]:
-    """Maps of every film with every phrase.
+    """Maps of every film with every phrase by every method, over one trace.
 
     Args:
         pixels: of the films; None for the film itself.
@@ -226,16 +226,15 @@ def _maps(
     if pixels is None:
         pixels, _ = model.prepare(query.film, query.resize)
     pairs = [(film, phrase) for film in range(len(pixels)) for phrase in range(len(phrases))]
-    trace = trace_inputs(
+    found = image_maps(
         model,
         pixels,
-        model.batch([model.encode(phrase) for phrase in phrases]),
+        [model.encode(phrase) for phrase in phrases],
         pairs,
         [query.context(explanation.image.placement, read_places(phrases[p], query.domain)) for _, p in pairs],
-        [method],
-        ("image",),
-    ).image
-    return list(raw_maps(method, trace)[0].detach().to("cpu", torch.float32).numpy())
+        methods,
+    )
+    return [grid for maps in found for grid in maps.grids]
 
 
 def _spread(explanation: Explanation, maps: Sequence[NDArray[np.float32]]) -> Spread:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -306,6 +307,45 @@ def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:
         return method(trace), {}
     terms = method.components(trace)
     return method.fuse(terms), terms
+
+
+class ImageMaps(NamedTuple):
+    """Raw maps of one method for pairs of a trace, on the model's device.
+
+    Args:
+        values: [pair, rows, columns].
+        terms: before their weights, each shaped as the maps; none of a method without them.
+        score: of each pair, [pair].
+    """
+
+    values: Tensor
+    terms: dict[str, Tensor]
+    score: Tensor
+
+    @property
+    def grids(self) -> NDArray[np.float32]:
+        """The maps as an array [pair, rows, columns]."""
+        return self.values.detach().to("cpu", torch.float32).numpy()
+
+
+def image_maps(
+    model: Model,
+    pixels: Tensor,
+    phrases: Sequence[Encoded],
+    pairs: Sequence[tuple[int, int]],
+    contexts: Sequence[ImageContext],
+    methods: Sequence[Method],
+    objective: Contrast | ClassScore | None = None,
+) -> list[ImageMaps]:
+    """Maps of films by each of the methods, over one trace.
+
+    Args:
+        phrases: as the model reads them.
+        model, pixels, pairs, contexts, methods, objective: see `trace_inputs`.
+    """
+    token_ids = model.batch(phrases)
+    trace = trace_inputs(model, pixels, token_ids, pairs, contexts, methods, ("image",), objective=objective).image
+    return [ImageMaps(*raw_maps(method, trace), trace.score) for method in methods]
 
 
 def distinct(values: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[T], list[int]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model
@@ -18,8 +17,8 @@ from matex.domains import anatomy_of, read_places
 from matex.objectives import Contrast
 from matex.phrases import Mention
 from matex.phrases.swap_sides import other_side
-from matex.protocols import attends_to_phrase
-from matex.queries import raw_maps, trace_inputs
+from matex.protocols import Method, attends_to_phrase
+from matex.queries import ImageMaps, image_maps
 from matex.results import Control, Explanation, SaliencyMap
 from matex.yardstick import is_readable, opposite_claim
 
@@ -97,7 +96,10 @@ def seed_maps(model: Model, explanation: Explanation, repeats: int) -> list[Sali
     if "seed" not in explanation.parameters:
         return []
     target = Target("", explanation.text, explanation.regions)
-    return [_maps(model, explanation, [target], seed=seed)[0][0] for seed in range(repeats)]
+    methods = [make(explanation.method, {**explanation.parameters, "seed": seed}) for seed in range(repeats)]
+    return [
+        SaliencyMap(maps.grids[0], explanation.image.placement) for maps in _maps(model, explanation, [target], methods)
+    ]
 
 
 def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dict[str, Target]:
@@ -143,16 +145,18 @@ def _controls(
         known: controls that exist already; the map without the prior is taken from them.
         mirrored: show the model the mirrored film.
     """
-    maps, scores = _maps(model, explanation, list(targets.values()), mirrored)
+    method = make(explanation.method, explanation.parameters)
+    (maps,) = _maps(model, explanation, list(targets.values()), [method], mirrored)
+    grids = np.ascontiguousarray(maps.grids[..., ::-1]) if mirrored else maps.grids
     controls: dict[str, Control] = {}
-    for (name, target), image, score in zip(targets.items(), maps, scores, strict=True):
-        reference = explanation.image
+    for (name, target), grid, score in zip(targets.items(), grids, maps.score, strict=True):
+        image, reference = SaliencyMap(grid, explanation.image.placement), explanation.image
         if target.without_prior:
             reference = {**known, **controls}["no_prior"].image
         controls[name] = Control(
             target.title,
             target.text,
-            score,
+            float(score),
             image,
             likeness(reference, image),
             stays(reference, image),
@@ -162,25 +166,24 @@ def _controls(
 
 
 def _maps(
-    model: Model, explanation: Explanation, targets: Sequence[Target], mirrored: bool = False, **changes: Any
-) -> tuple[list[SaliencyMap], list[float]]:
-    """Maps and scores of the targets over one trace; on the mirrored film the maps are mirrored back.
+    model: Model,
+    explanation: Explanation,
+    targets: Sequence[Target],
+    methods: Sequence[Method],
+    mirrored: bool = False,
+) -> list[ImageMaps]:
+    """Maps and scores of the targets by each method, over one trace; of the mirrored film as the model sees it.
 
     All targets of a call have the same `against`.
     """
     query = explanation.query
-    method = make(explanation.method, {**explanation.parameters, **changes})
     pixels, placement = model.prepare(query.film, query.resize)
-    trace = trace_inputs(
+    return image_maps(
         model,
         pixels.flip(-1) if mirrored else pixels,
-        model.batch([model.encode(target.text) for target in targets]),
+        [model.encode(target.text) for target in targets],
         [(0, number) for number in range(len(targets))],
         [query.context(placement, target.mentions) for target in targets],
-        [method],
-        ("image",),
-        objective=Contrast(targets[0].against) if targets[0].against else None,
-    ).image
-    grids = raw_maps(method, trace)[0].detach().to("cpu", torch.float32).numpy()
-    grids = np.ascontiguousarray(grids[..., ::-1]) if mirrored else grids
-    return [SaliencyMap(grid, explanation.image.placement) for grid in grids], [float(score) for score in trace.score]
+        methods,
+        Contrast(targets[0].against) if targets[0].against else None,
+    )

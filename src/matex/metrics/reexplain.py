@@ -16,7 +16,7 @@ from matex.domains import read_places
 from matex.metrics.metric import Case
 from matex.metrics.similarity import spearman
 from matex.protocols import on_side, unserved
-from matex.queries import raw_maps, trace_inputs
+from matex.queries import image_maps, trace_inputs
 
 WordScores = tuple[tuple[str, float], ...]
 """(word, score) in reading order."""
@@ -47,17 +47,15 @@ def explain_again(model: Model, cases: Sequence[Case], pixels: Tensor, batch_siz
     def run(start: int, stop: int) -> dict[str, Tensor]:
         some = [case.explanation for case in cases[start:stop]]
         phrases = list(dict.fromkeys(one.token_ids for one in some))
-        trace = trace_inputs(
+        (maps,) = image_maps(
             model,
             pixels[start:stop],
-            model.batch([Encoded(ids, ()) for ids in phrases]),
+            [Encoded(ids, ()) for ids in phrases],
             [(number, phrases.index(one.token_ids)) for number, one in enumerate(some)],
             [one.query.context(one.image.placement, one.regions) for one in some],
             [method],
-            ("image",),
-        ).image
-        values, terms = raw_maps(method, trace)
-        return {"": values, **terms}
+        )
+        return {"": maps.values, **maps.terms}
 
     parts = list(batches(run, len(cases), batch_size))
     return _in_model_pixels({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, cases)
