@@ -10,7 +10,7 @@ pytest.importorskip("jaxtyping")
 pytest.importorskip("beartype")
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("matex.forward_pass", "matex.gradients", "matex.trace")
+MODULES = ("matex.forward_pass", "matex.gradients", "matex.recorded_attention", "matex.trace")
 DRIVERS = ("tests/test_trace.py", "tests/attribution/test_shapes.py")
 # The modules import jaxtyping for the type checker alone, so its names are put where annotations find them anyway; and
 # beartype refuses protocols that isinstance does not answer.

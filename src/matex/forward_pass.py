@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, Attentive, Encoder, Readers, Staged, State, single_row, staged
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 PHRASES_AT_ONCE = 256  # of many prompts, which bounds the memory
 FROM_INPUT = sys.maxsize  # as `gradient_blocks`: gradients of all blocks and of the encoder's input
@@ -30,7 +33,7 @@ class ForwardPass:
         attended: attention half of each block; none for an encoder without attention. That of the last block is
             computed for the reader's token alone where there is one, and so is the output of the first block on the
             graph.
-        embedding: unit norm, [item, joint]; carries the graph.
+        embedding: unit norm; carries the graph.
         readers: the queries through which the embedding is read; None for an encoder without attention.
         graph_from: first block whose attention output is on the graph; depth when none is.
         entry: differentiable input of the encoder where the graph reaches down to it, see `Staged.entry`.
@@ -40,10 +43,10 @@ class ForwardPass:
     inputs: Tensor
     states: tuple[State, ...]
     attended: tuple[Attended, ...]
-    embedding: Tensor
+    embedding: Float[Tensor, "item joint"]
     readers: Readers | None
     graph_from: int
-    entry: Tensor | None = None
+    entry: Float[Tensor, "item ..."] | None = None
 
     def rerun(self, first: int, tower: Attentive | None = None) -> ForwardPass:
         """Run the blocks from `first` on with all of them on the graph, from the recorded input of block `first`.
@@ -129,11 +132,11 @@ def _begin_graph(
     tower: Attentive,
     layer: int,
     attention: Attended,
-    residual: Tensor,
-    hidden: Tensor,
-    position: Tensor | None,
+    residual: Float[Tensor, "item row dim"],
+    hidden: Float[Tensor, "item row dim"],
+    position: Int[Tensor, " item"] | None,
     last: bool,
-) -> tuple[Attended, Tensor]:
+) -> tuple[Attended, Float[Tensor, "item row dim"]]:
     """Start the graph at the attention output of a block that was run without one.
 
     Where one token is read, the graph starts at its row of the output and the other tokens are constants.
@@ -149,17 +152,14 @@ def _begin_graph(
         return attention, hidden.index_put((torch.arange(len(position), device=position.device), position), row)
 
 
-def embed(tower: Staged, state: State, first: int = 0, unit: bool = True) -> Tensor:
-    """Embedding from the input of one of an encoder's stages; records nothing, differentiable.
+def embed(tower: Staged, state: State, first: int = 0, unit: bool = True) -> Float[Tensor, "item joint"]:
+    """Embedding from the input of one of an encoder's stages, at least float32; records nothing, differentiable.
 
     Args:
         tower: to run.
         state: input of stage `first`; of the first one as `tower.start` returns it.
         first: stage to begin with; those below are not run.
         unit: normalise to unit length; False leaves the projection as it is.
-
-    Returns:
-        [item, joint], at least float32.
     """
     blocks = tower if isinstance(tower, Attentive) else None
     position = blocks.readers(state.axis).position if blocks else None
@@ -173,14 +173,14 @@ def embed(tower: Staged, state: State, first: int = 0, unit: bool = True) -> Ten
     return pooled(tower, state, unit)
 
 
-def pooled(tower: Staged, state: State, unit: bool = True) -> Tensor:
-    """Embedding from the last stage's output, at least float32, unit norm unless `unit` is False, [item, joint]."""
+def pooled(tower: Staged, state: State, unit: bool = True) -> Float[Tensor, "item joint"]:
+    """Embedding from the last stage's output, at least float32, unit norm unless `unit` is False."""
     embedding = at_least_float32(tower.pool(state))
     return F.normalize(embedding, dim=-1) if unit else embedding
 
 
-def encode(encoder: Encoder, inputs: Tensor, unit: bool = True) -> Tensor:
-    """Embeddings of pixels or token ids without a graph, [item, joint].
+def encode(encoder: Encoder, inputs: Tensor, unit: bool = True) -> Float[Tensor, "item joint"]:
+    """Embeddings of pixels or token ids without a graph.
 
     Raises:
         UnsupportedModel: a black box, of which only scores are known.

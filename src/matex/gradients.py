@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -16,18 +16,21 @@ from torch.nn import functional as F
 from matex.adapters.encoder import Attentive, single_row
 from matex.forward_pass import FROM_INPUT, ForwardPass, at_least_float32, embed, pooled, run
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 _CONCURRENT_BACKWARD_PASSES = 8  # bounds the memory of many phrases on one image
 
 
 class AllTokenGradients(NamedTuple):
-    """Gradients of the score at the activations of one block for all tokens, each [pair, token, dim].
+    """Gradients of the score at the activations of one block for all tokens.
 
     Of a pooling head `output` has one row.
     """
 
-    hidden: Tensor
-    normed: Tensor
-    output: Tensor
+    hidden: Float[Tensor, "pair token dim"]
+    normed: Float[Tensor, "pair token dim"]
+    output: Float[Tensor, "pair row dim"]
 
 
 class Gradients:
@@ -35,11 +38,11 @@ class Gradients:
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair, [pair].
-        target: the other side's embedding, unit norm, [pair, joint]; a constant.
+        item: input of each pair.
+        target: the other side's embedding, unit norm; a constant.
     """
 
-    def __init__(self, forward: ForwardPass, item: Tensor, target: Tensor) -> None:
+    def __init__(self, forward: ForwardPass, item: Int[Tensor, " pair"], target: Float[Tensor, "pair joint"]) -> None:
         self._forward = forward
         self._item = item
         self._target = target
@@ -48,8 +51,8 @@ class Gradients:
         self._all_tokens: dict[int, AllTokenGradients] = {}
         self._hidden: dict[int, Tensor] = {}
 
-    def at_outputs(self, layer: int) -> Tensor:
-        """Gradient at the attention output of the rows through which the score is read, [pair, row, dim].
+    def at_outputs(self, layer: int) -> Float[Tensor, "pair row dim"]:
+        """Gradient at the attention output of the rows through which the score is read.
 
         One row where a single token is read or the block asks with a query of its own, otherwise one per token.
 
@@ -62,8 +65,8 @@ class Gradients:
             self._backward(lowest, self._forward.rerun(lowest) if lowest < self._forward.graph_from else self._forward)
         return self._outputs[layer]
 
-    def at_readout(self, layer: int) -> Tensor:
-        """Gradient at the attention output of the only row that is read, [pair, heads, head_dim].
+    def at_readout(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
+        """Gradient at the attention output of the only row that is read.
 
         Args:
             layer: from 0 on.
@@ -71,12 +74,8 @@ class Gradients:
         heads = self._forward.attended[layer].value.shape[1]
         return torch.unflatten(self.at_outputs(layer)[:, 0], -1, (heads, -1))
 
-    def at_stage(self, layer: int) -> Tensor:
-        """Gradient at the input of a stage of an encoder without attention; `depth` is the last one's output.
-
-        Returns:
-            [pair, token, dim].
-        """
+    def at_stage(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Gradient at the input of a stage of an encoder without attention; `depth` is the last one's output."""
         if layer not in self._hidden:
             state = self._forward.states[layer]
             with torch.inference_mode(False), torch.enable_grad():
@@ -85,11 +84,11 @@ class Gradients:
             (self._hidden[layer],) = self._per_pair(self._backward_passes(embedding, [hidden]))
         return self._hidden[layer]
 
-    def at_input(self, target: Tensor | None = None) -> Tensor:
+    def at_input(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
         """Gradient at the tower's input: [pair, channel, height, width], or [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets, [pair, joint].
+            target: replaces the pairs' own targets.
         """
         if target is None and self._input is not None:
             return self._input
@@ -124,11 +123,11 @@ class Gradients:
         return self._all_tokens[layer]
 
     @property
-    def _position(self) -> Tensor | None:
-        """Position of the only token that is read, [item]; None where there is no such token."""
+    def _position(self) -> Int[Tensor, " item"] | None:
+        """Position of the only token that is read; None where there is no such token."""
         return self._forward.readers.position if self._forward.readers else None
 
-    def _forward_all_tokens(self, first: int) -> tuple[Tensor, list[Tensor]]:
+    def _forward_all_tokens(self, first: int) -> tuple[Float[Tensor, "item joint"], list[Float[Tensor, "item _ dim"]]]:
         """Embedding on a graph that starts at the input of block `first`, and hidden, normed, output of each block."""
         tower, position = cast(Attentive, self._forward.tower), self._position
         activations: list[Tensor] = []
@@ -157,11 +156,11 @@ class Gradients:
         item = torch.arange(len(forward.inputs), device=self._item.device)
         position = self._position
 
-        def read(gradient: Tensor) -> Tensor:
+        def read(gradient: Float[Tensor, "backward item row dim"]) -> Float[Tensor, "backward item _ dim"]:
             if position is None:
                 return gradient
             row = torch.zeros_like(position) if gradient.shape[2] == 1 else position
-            return gradient[:, item, row][:, :, None]  # [backward pass, item, 1, dim]
+            return gradient[:, item, row][:, :, None]
 
         # Other tokens' gradients are dropped after every backward pass, which bounds the memory.
         gradients = self._per_pair(
@@ -173,14 +172,17 @@ class Gradients:
             self._input = gradients[-1]
 
     @cached_property
-    def _backward_pass(self) -> Tensor:
-        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..., [pair]."""
+    def _backward_pass(self) -> Int[Tensor, " pair"]:
+        """Backward pass that serves each pair: 0 for the first pair of its input, 1 for the second, ..."""
         return (self._item[:, None] == self._item).tril(-1).sum(-1)
 
     def _backward_passes(
-        self, embedding: Tensor, activations: Sequence[Tensor], target: Tensor | None = None
-    ) -> Iterator[Sequence[Tensor]]:
-        """Gradients of the scores at activations, each [backward pass, item, ...], some backward passes at a time.
+        self,
+        embedding: Float[Tensor, "item joint"],
+        activations: Sequence[Float[Tensor, "item ..."]],
+        target: Float[Tensor, "pair joint"] | None = None,
+    ) -> Iterator[Sequence[Float[Tensor, "backward item ..."]]]:
+        """Gradients of the scores at activations, some backward passes at a time.
 
         The backward passes for the first, second, ... pair of each input run concurrently.
         """
@@ -195,7 +197,9 @@ class Gradients:
             for some in torch.split(selected, _CONCURRENT_BACKWARD_PASSES):
                 yield torch.autograd.grad(scores, activations, some, retain_graph=True, is_grads_batched=True)
 
-    def _per_pair(self, backward_passes: Iterable[Sequence[Tensor]]) -> list[Tensor]:
-        """Gradients at each activation, [backward pass, item, ...] to [pair, ...], at least float32."""
+    def _per_pair(
+        self, backward_passes: Iterable[Sequence[Float[Tensor, "backward item ..."]]]
+    ) -> list[Float[Tensor, "pair ..."]]:
+        """Gradients of each pair at each activation, at least float32."""
         by_activation = zip(*backward_passes, strict=True)
         return [at_least_float32(torch.cat(parts)[self._backward_pass, self._item]) for parts in by_activation]

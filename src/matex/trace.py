@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.encoder import Attended, Attentive, JointTokens, Readers, Staged, State, TokenAxis, staged
+from matex.adapters.encoder import Attentive, JointTokens, Staged, State, TokenAxis, staged
 from matex.adapters.model import Model
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
@@ -25,6 +25,10 @@ from matex.objectives import Objective, Scoring
 from matex.pairs import Pairs
 from matex.phrase_cache import embed_phrase, embed_phrases
 from matex.priors.image_context import ImageContext
+from matex.recorded_attention import RecordedAttention
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 
 class Trace(Pairs):
@@ -35,9 +39,9 @@ class Trace(Pairs):
 
     Args:
         forward: recorded pass over the different inputs.
-        item: input of each pair, [pair].
-        target: gradient of the score with respect to this side's embedding, [pair, joint]; a constant. The other
-            side's embedding, unit norm, where the score is a cosine.
+        item: input of each pair.
+        target: gradient of the score with respect to this side's embedding; a constant. The other side's embedding,
+            unit norm, where the score is a cosine.
         contexts: image regions that the phrase names, one per pair; only text-guided priors read them.
         model: that the towers belong to; only methods that read further phrases need it.
         other: forward pass of the other side and the input of it that each pair uses; likewise.
@@ -47,8 +51,8 @@ class Trace(Pairs):
     def __init__(
         self,
         forward: ForwardPass,
-        item: Tensor,
-        target: Tensor,
+        item: Int[Tensor, " pair"],
+        target: Float[Tensor, "pair joint"],
         contexts: Sequence[ImageContext] = (),
         model: Model | None = None,
         other: tuple[ForwardPass, Tensor] | None = None,
@@ -58,6 +62,7 @@ class Trace(Pairs):
         self._forward = forward
         self._other = other
         self._scoring = scoring
+        self._attention = RecordedAttention(forward)
         self._gradients = Gradients(forward, item, self.target)
 
     @property
@@ -76,8 +81,8 @@ class Trace(Pairs):
         return self._forward.tower
 
     @property
-    def score(self) -> Tensor:
-        """Cosine similarity, or what the objective makes of several, [pair]."""
+    def score(self) -> Float[Tensor, " pair"]:
+        """Cosine similarity, or what the objective makes of several."""
         embedding = self._forward.embedding.detach()[self.item]
         return (embedding * self.target).sum(-1) if self._scoring is None else self._scoring.values(embedding)
 
@@ -87,15 +92,15 @@ class Trace(Pairs):
         return None if self._scoring is None else self._scoring.objective
 
     @property
-    def target_weight(self) -> Tensor:
-        """Sum of the weights of the unit vectors in `target`: 1 for a cosine, 0 for a contrast, [pair]."""
+    def target_weight(self) -> Float[Tensor, " pair"]:
+        """Sum of the weights of the unit vectors in `target`: 1 for a cosine, 0 for a contrast."""
         if self._scoring is None:
             return torch.ones_like(self.target[:, 0])
         return self._scoring.gradient(self.embedding)[1]
 
     @property
-    def embedding(self) -> Tensor:
-        """This tower's embedding, unit norm, off the graph, [pair, joint]."""
+    def embedding(self) -> Float[Tensor, "pair joint"]:
+        """This tower's embedding, unit norm, off the graph."""
         return self._pairs(self._forward.embedding)
 
     @property
@@ -104,13 +109,13 @@ class Trace(Pairs):
         return None if self._other is None else self._other[0].states[-1].axis.grid
 
     @property
-    def readout(self) -> Tensor:
-        """Position of the one token that is read (CLS, the end token), [pair].
+    def readout(self) -> Int[Tensor, " pair"]:
+        """Position of the one token that is read (CLS, the end token).
 
         Raises:
             UnsupportedModel: an encoder that pools several tokens or asks with a query of its own.
         """
-        position = self._readers.position
+        position = self._attention.readers.position
         if position is None:
             raise UnsupportedModel("Expected an encoder that is read at one token, got one that pools its tokens.")
         return position[self.item]
@@ -122,9 +127,7 @@ class Trace(Pairs):
         Raises:
             UnsupportedModel: an encoder without attention over all tokens.
         """
-        if self._forward.readers is None:
-            raise UnsupportedModel("Expected an encoder with attention over all tokens, got one without.")
-        return cast(Attentive, self.tower)
+        return self._attention.blocks
 
     @property
     def attentive(self) -> bool:
@@ -153,16 +156,15 @@ class Trace(Pairs):
 
         Otherwise it is reached through all valid tokens, and methods sum over them.
         """
-        readers = self._readers
-        return readers.position is not None or (readers.own_query and self._number(layer) == self.depth - 1)
+        return self._attention.one_reader(layer)
 
     @property
-    def reading(self) -> Tensor:
-        """How much each token's stream counts in the embedding, rows sum to 1, [pair, token].
+    def reading(self) -> Float[Tensor, "pair token"]:
+        """How much each token's stream counts in the embedding, rows sum to 1.
 
         1 for CLS or the end token, the same share for all tokens that are pooled.
         """
-        position = self._readers.position
+        position = self._attention.readers.position
         weights = self.axis.valid if position is None else F.one_hot(position, self.axis.valid.shape[1])
         weights = weights.to(self.target)
         return (weights / weights.sum(dim=1, keepdim=True))[self.item]
@@ -170,34 +172,30 @@ class Trace(Pairs):
     @property
     def pooling_head(self) -> bool:
         """Whether the last block is a pooling head with a query of its own, which no token's stream passes."""
-        return self._readers.own_query
+        return self._attention.readers.own_query
 
-    def query(self, layer: int) -> Tensor:
-        """The one query of block `layer` that is read, see `one_reader`, [pair, heads, head_dim]."""
-        query = self._attended(layer).query
-        return self._pairs(query[:, :, 0] if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2)))
+    def query(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
+        """The one query of block `layer` that is read, see `one_reader`."""
+        return self._pairs(self._attention.query(layer))
 
-    def queries(self, layer: int) -> Tensor:
-        """Query of every token in block `layer`, [pair, heads, token, head_dim]; a pooling head has one row."""
-        return self._pairs(self._all_rows(layer).query)
+    def queries(self, layer: int) -> Float[Tensor, "pair heads query head_dim"]:
+        """Query of every token in block `layer`; a pooling head has one row."""
+        return self._pairs(self._attention.complete(layer).query)
 
-    def key(self, layer: int) -> Tensor:
-        """[pair, heads, token, head_dim]."""
-        return self._pairs(self._of_tokens(self._attended(layer).key))
+    def key(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
+        """Key of every token in block `layer`."""
+        return self._pairs(self._attention.key(layer))
 
-    def value(self, layer: int) -> Tensor:
-        """[pair, heads, token, head_dim]."""
-        return self._pairs(self._of_tokens(self._attended(layer).value))
+    def value(self, layer: int) -> Float[Tensor, "pair heads token head_dim"]:
+        """Value of every token in block `layer`."""
+        return self._pairs(self._attention.value(layer))
 
-    def outputs(self, layer: int) -> Tensor:
-        """Attention output of every token, heads concatenated, before the output projection, [pair, token, dim]."""
-        attended = self._attended(layer)
-        if attended.output.shape[1] == 1:  # recorded for the reader's token alone, where the graph starts
-            attended = self._attend_all(layer)
-        return self._pairs(attended.output)
+    def outputs(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Attention output of every token, heads concatenated, before the output projection."""
+        return self._pairs(self._attention.output(layer))
 
-    def attention_row(self, layer: int) -> Tensor:
-        """How the embedding attends to every token in block `layer`, rows sum to 1, [pair, heads, key].
+    def attention_row(self, layer: int) -> Float[Tensor, "pair heads token"]:
+        """How the embedding attends to every token in block `layer`, rows sum to 1.
 
         The row of the one token that is read; with mean pooling the mean row of the tokens that are pooled; with a
         pooling head its own row, and in a block below it the head's query applied to that block's input.
@@ -205,51 +203,20 @@ class Trace(Pairs):
         Source:
             METHODS 22; the last form is LeGrad's for attention pooling, arXiv:2404.03214, section 3.4.
         """
-        layer = self._number(layer)
-        return self.memo(("attention row", layer), lambda: self._attention_row(layer))
+        number = self._attention.number(layer)
+        return self.memo(("attention row", number), lambda: self._pairs(self._attention.row(number)))
 
-    def _attention_row(self, layer: int) -> Tensor:
-        blocks, position = self.blocks, self._readers.position
-        axis = self._forward.states[layer].axis
-        if self._readers.own_query and layer < self.depth - 1:
-            with torch.no_grad():
-                head = self.depth - 1
-                normed = blocks.norm(head, self._forward.states[layer].hidden)
-                query, key, *_ = blocks.attend(head, normed, axis)
-            row = _attention(query, key, blocks.mask(head, axis))[:, :, 0]
-        elif self.one_reader(layer):
-            query, key, *_ = self._attended(layer)
-            query = query if query.shape[2] == 1 else self._at_readout(query.transpose(1, 2))[:, :, None]
-            row = _attention(query, key, blocks.mask(layer, axis, position))[:, :, 0]
-        else:
-            valid = axis.valid.to(self.target)
-            rows = self._attention(layer)
-            row = torch.einsum("iq,ihqk->ihk", valid / valid.sum(dim=1, keepdim=True), rows)
-        return self._pairs(self._of_tokens(row, dim=2))
+    def attention(self, layer: int) -> Float[Tensor, "pair heads query token"]:
+        """Attention of every token to every token in block `layer`; a pooling head has one query."""
+        return self._pairs(self._attention.map(layer))
 
-    def attention(self, layer: int) -> Tensor:
-        """Attention of every token to every token in block `layer`, [pair, heads, query, key].
-
-        A pooling head has one query.
-        """
-        return self._pairs(self._attention(layer))
-
-    def _attention(self, layer: int) -> Tensor:
-        layer = self._number(layer)
-        query, key, *_ = self._all_rows(layer)
-        axis = self._forward.states[layer].axis
-        return self._of_tokens(_attention(query, key, self.blocks.mask(layer, axis)), dim=3)
-
-    def gradient(self, layer: int) -> Tensor:
+    def gradient(self, layer: int) -> Float[Tensor, "pair heads head_dim"]:
         """Gradient of the score at the attention output of the one query that is read in block `layer`.
 
         That output is the concatenation of the heads before the output projection. See `one_reader`; where there are
         several, `gradient_rows` has one row for each.
-
-        Returns:
-            [pair, heads, head_dim].
         """
-        return self._gradients.at_readout(self._number(layer))
+        return self._gradients.at_readout(self._attention.number(layer))
 
     def run_backward(self) -> None:
         if self.attentive:
@@ -257,47 +224,44 @@ class Trace(Pairs):
         else:
             self._gradients.at_input()
 
-    def gradient_entry(self, target: Tensor | None = None) -> Tensor:
+    def gradient_entry(self, target: Float[Tensor, "pair joint"] | None = None) -> Float[Tensor, "pair ..."]:
         """Gradient of the score at the tower's input: pixels [pair, channel, height, width], or the first block's input
         [pair, token, dim] on the text tower.
 
         Args:
-            target: replaces the pairs' own targets in the product with the embedding, [pair, joint].
+            target: replaces the pairs' own targets in the product with the embedding.
         """
         return self._gradients.at_input(target)
 
-    def gradient_rows(self, layer: int) -> Tensor:
-        """Gradient of the score at every token's attention output in block `layer`, [pair, heads, query, head_dim].
+    def gradient_rows(self, layer: int) -> Float[Tensor, "pair heads query head_dim"]:
+        """Gradient of the score at every token's attention output in block `layer`.
 
         Where one token is read, only its row of the last block reaches the score; the others are zero. A pooling head
         has one row.
         """
-        heads, layer = self._attended(layer).value.shape[1], self._number(layer)
-        single = self._readers.position is not None
+        heads, layer = self._attention.recorded(layer).value.shape[1], self._attention.number(layer)
+        single = self._attention.readers.position is not None
         rows = self._gradients.all_tokens(layer).output if single else self._gradients.at_outputs(layer)
         return torch.unflatten(rows, -1, (heads, -1)).transpose(1, 2)
 
-    def gradient_hidden(self, layer: int) -> Tensor:
-        """Gradient of the score at the input of block `layer`, [pair, token, dim]."""
-        return self._gradients.all_tokens(self._number(layer)).hidden
+    def gradient_hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Gradient of the score at the input of block `layer`."""
+        return self._gradients.all_tokens(self._attention.number(layer)).hidden
 
-    def gradient_normed(self, layer: int) -> Tensor:
-        """Gradient of the score at the first norm's output in block `layer`, [pair, token, dim]."""
-        return self._gradients.all_tokens(self._number(layer)).normed
+    def gradient_normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Gradient of the score at the first norm's output in block `layer`."""
+        return self._gradients.all_tokens(self._attention.number(layer)).normed
 
-    def stage_output(self, layer: int) -> tuple[Tensor, Tensor]:
+    def stage_output(self, layer: int) -> tuple[Float[Tensor, "pair token dim"], Float[Tensor, "pair token dim"]]:
         """Output of a stage of an encoder without attention, and the gradient of the score there.
 
         Args:
             layer: number of the stage.
-
-        Returns:
-            Both [pair, token, dim].
         """
-        layer = self._number(layer) + 1
+        layer = self._attention.number(layer) + 1
         return self._pairs(self._forward.states[layer].hidden), self._gradients.at_stage(layer)
 
-    def scores(self, inputs: Tensor, item: int) -> Tensor:
+    def scores(self, inputs: Tensor, item: int) -> Float[Tensor, "input pair"]:
         with torch.inference_mode(False), torch.no_grad():
             found, pairs = encode(self.tower, inputs), self.item == item
             if self._scoring is None:
@@ -313,26 +277,23 @@ class Trace(Pairs):
         state = self._forward.states[layer]
         return replace(state, hidden=state.hidden.detach(), earlier=tuple(e.detach() for e in state.earlier))
 
-    def embed_state(self, layer: int, state: State) -> Tensor:
-        """Embedding from the input of block `layer`, of any pairs; differentiable.
+    def embed_state(self, layer: int, state: State) -> Float[Tensor, "batch joint"]:
+        """Embedding from the input of block `layer`, unit norm, of any pairs; differentiable.
 
         Args:
             layer: first block that is run.
             state: its input.
-
-        Returns:
-            Unit norm, [item of the state, joint].
         """
         return embed(self.tower, state, layer)
 
-    def target_tokens(self, readout: bool) -> tuple[Tensor, Tensor]:
+    def target_tokens(self, readout: bool) -> tuple[Float[Tensor, "pair token joint"], Bool[Tensor, "pair token"]]:
         """Tokens of the other side after its last block, projected to the joint space.
 
         Args:
             readout: count the readout token (CLS, EOS) among them.
 
         Returns:
-            Embeddings [pair, token, joint], unit norm, no graph; and a mask of those that count, bool [pair, token].
+            Embeddings, unit norm, no graph; and a mask of those that count.
 
         Raises:
             RuntimeError: a trace without the other side; `record` sets it.
@@ -351,30 +312,30 @@ class Trace(Pairs):
             mask = mask | F.one_hot(forward.readers.position, mask.shape[1]).bool()
         return embeddings[item], mask[item]
 
-    def project(self, tokens: Tensor) -> Tensor:
-        """Tokens behind the last block (below a pooling head) to the joint space, not normalised, [..., joint].
+    def project(self, tokens: Float[Tensor, "*any dim"]) -> Float[Tensor, "*any joint"]:
+        """Tokens behind the last block (below a pooling head) to the joint space, not normalised.
 
         Raises:
             UnsupportedModel: an encoder that reads no single token in the joint space.
         """
         return _joint_tokens(self.tower).project(tokens)
 
-    def hidden(self, layer: int) -> Tensor:
-        """Input of block `layer`, [pair, token, dim]."""
-        return self._forward.states[self._number(layer)].hidden.detach()[self.item]
+    def hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Input of block `layer`."""
+        return self._forward.states[self._attention.number(layer)].hidden.detach()[self.item]
 
-    def normed(self, layer: int) -> Tensor:
-        """Output of the first norm of block `layer`, which its attention reads, [pair, token, dim]."""
-        layer = self._number(layer)
+    def normed(self, layer: int) -> Float[Tensor, "pair token dim"]:
+        """Output of the first norm of block `layer`, which its attention reads."""
+        layer = self._attention.number(layer)
         with torch.no_grad():
             return self._pairs(self.blocks.norm(layer, self._forward.states[layer].hidden))
 
-    def retargeted(self, item: Tensor, target: Tensor) -> Trace:
+    def retargeted(self, item: Int[Tensor, " pair"], target: Float[Tensor, "pair joint"]) -> Trace:
         """Trace of other pairs of the same inputs, whose score is the product of the embedding and any vectors.
 
         Args:
-            item: input of each pair, [pair].
-            target: [pair, joint].
+            item: input of each pair.
+            target: the vector of each pair.
         """
         return Trace(self._forward, item, target, (), self._model)
 
@@ -398,8 +359,8 @@ class Trace(Pairs):
         )
         return Trace(combined, self.item, self.target, self.contexts, self._model, self._other, self._scoring)
 
-    def embed_text(self, phrase: str | Sequence[int]) -> Tensor:
-        """Unit-norm embedding of another phrase in the same joint space, [joint].
+    def embed_text(self, phrase: str | Sequence[int]) -> Float[Tensor, " joint"]:
+        """Unit-norm embedding of another phrase in the same joint space.
 
         It is cached with the model for as long as the text tower's weights stay the same.
 
@@ -435,57 +396,6 @@ class Trace(Pairs):
                 )
         return self.memo(("text", tuple(ids)), lambda: embed_phrase(model, tuple(ids), texts.inputs.device))
 
-    def _number(self, layer: int) -> int:
-        """The number of a block from 0 on; negative ones count from the end.
-
-        Raises:
-            InputError: no such block.
-        """
-        depth = self.depth
-        if not -depth <= layer < depth:
-            raise InputError(
-                f"Expected layer from {-depth} to {depth - 1} on this tower of {depth} blocks, got {layer}."
-            )
-        return layer % depth
-
-    def _attended(self, layer: int) -> Attended:
-        """Attention half of a block as recorded."""
-        return self._forward.attended[self._number(layer)]
-
-    def _all_rows(self, layer: int) -> Attended:
-        """Attention half of a block for every query; the last one is recorded for the token alone that is read."""
-        attended = self._attended(layer)
-        own = self._readers.own_query and self._number(layer) == self.depth - 1
-        return attended if own or attended.query.shape[2] > 1 else self._attend_all(layer)
-
-    def _attend_all(self, layer: int) -> Attended:
-        """Attention half of a block recomputed for every query, off the graph; cached."""
-        layer, blocks = self._number(layer), self.blocks
-
-        def attend() -> Attended:
-            state = self._forward.states[layer]
-            return blocks.attend(layer, blocks.norm(layer, state.hidden), state.axis)
-
-        with torch.no_grad():
-            return self.memo(("attended", layer), attend)
-
-    @property
-    def _readers(self) -> Readers:
-        """The queries through which the embedding is read."""
-        if self._forward.readers is None:
-            raise UnsupportedModel("Expected an encoder with attention over all tokens, got one without.")
-        return self._forward.readers
-
-    def _of_tokens(self, values: Tensor, dim: int = 2) -> Tensor:
-        """Keys, values or attention to them without the rows that belong to no token (a learned bias)."""
-        return values.narrow(dim, 0, self.axis.valid.shape[1])
-
-    def _at_readout(self, values: Tensor) -> Tensor:
-        """Entry of the readout token in [item, token, ...]."""
-        position = self._readers.position
-        assert position is not None
-        return values[torch.arange(len(values), device=values.device), position]
-
     def _pairs(self, values: Tensor) -> Tensor:
         """Values per input to values per pair, off the graph, at least float32."""
         values = at_least_float32(values.detach())
@@ -502,7 +412,7 @@ class PairTrace:
 
 def record(
     model: Model,
-    pixels: Tensor,
+    pixels: Float[Tensor, "image channel height width"],
     token_ids: Tensor,
     pairs: Sequence[tuple[int, int]] | None = None,
     *,
@@ -511,14 +421,14 @@ def record(
     contexts: Sequence[ImageContext] = (),
     other_contexts: Sequence[ImageContext] = (),
     objective: Objective | None = None,
-    further: Tensor | None = None,
+    further: Int[Tensor, "phrase token"] | None = None,
 ) -> PairTrace:
     """Run both towers once over the different images and phrases and set up the pairs to be explained.
 
     Args:
         model: two towers.
-        pixels: [image, channel, height, width], normalised.
-        token_ids: [phrase, token].
+        pixels: normalised.
+        token_ids: [phrase, token]; pixels or spectrograms where the other side of the pairs has no words.
         pairs: (image, phrase) indices; by default the i-th image with the i-th phrase.
         image_gradient_blocks: number of last image blocks whose gradients methods will read; a hint that saves time.
         text_gradient_blocks: the same for the text tower.
@@ -526,7 +436,7 @@ def record(
         other_contexts: likewise, of the image or sound that a pair of `Model.between` compares with; those of a phrase
             are the image's.
         objective: of the scores of each pair's phrase and of further phrases; None for the phrase's score.
-        further: the further phrases that the objective reads, [phrase, token].
+        further: the further phrases that the objective reads.
 
     Raises:
         ValueError: numbers of images and phrases that do not pair up.
@@ -564,13 +474,6 @@ def record(
         Trace(image, which[0], targets[0], contexts_of[0], model, (text, which[1]), scorings[0]),
         Trace(text, which[1], targets[1], contexts_of[1], model, (image, which[0]), scorings[1]),
     )
-
-
-def _attention(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """softmax(q k^T / sqrt(head_dim)) in at least float32, [item, heads, query, key]."""
-    query, key = at_least_float32(query.detach()), at_least_float32(key.detach())
-    logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
 
 
 def _joint_tokens(tower: Staged) -> JointTokens:

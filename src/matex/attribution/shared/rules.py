@@ -25,6 +25,7 @@ MOVES: frozenset[Function] = frozenset(
         *(Tensor.permute, Tensor.movedim, Tensor.expand, Tensor.contiguous, Tensor.clone, Tensor.to, Tensor.float),
         *(Tensor.squeeze, Tensor.unsqueeze, Tensor.chunk, Tensor.split, Tensor.narrow, Tensor.select, Tensor.unbind),
         *(Tensor.size, Tensor.dim, Tensor.__len__, torch.cat, torch.stack, torch.flatten, torch.transpose),
+        *(torch.unflatten, torch.split),
     ]
 )
 """Functions that move values or describe a tensor: relevance follows the values."""
