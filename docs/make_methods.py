@@ -23,7 +23,7 @@ from matex.attribution import METHODS, NEEDS
 from matex.catalog import MethodEntry, parameters
 from matex.render.overlay import draw_film, overlay
 from matex.render.text import font
-from matex.samples import Sample, samples
+from matex.samples import BundledFilm, samples
 from matex.simulation import canonical, simulate
 
 DOCS = Path(__file__).parent
@@ -305,7 +305,7 @@ def _code(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _film() -> Sample:
+def _film() -> BundledFilm:
     return next(sample for sample in samples() if sample.name == FILM)
 
 
@@ -355,7 +355,7 @@ def _outline(mask: np.ndarray) -> Callable[[Image.Image], None]:
     return lambda tile: tile.paste(TRUTH, (0, 0), border)
 
 
-def _boxes(sample: Sample) -> Callable[[Image.Image], None]:
+def _boxes(sample: BundledFilm) -> Callable[[Image.Image], None]:
     """A function that draws the boxes of a bundled film."""
 
     def draw(tile: Image.Image) -> None:

@@ -11,7 +11,7 @@ import torch
 import matex
 from matex.attribution import METHODS, make
 from matex.attribution.grad_eclip import key_similarity, value_gradient
-from matex.attribution.matex import attention_flow, consistency, layer_weights
+from matex.attribution.matex import consistency, layer_weights, weighted_flow
 from matex.attribution.rollout import rollout_row
 from matex.attribution.shared.minmax import minmax
 from matex.registry import UnknownName
@@ -167,7 +167,7 @@ def test_layer_weights_are_those_of_the_table():
 
 def test_flow_of_equal_rows_is_that_row():
     row = torch.rand(2, 7, dtype=torch.float64)
-    exact(attention_flow([row] * 5, 0.7), row)
+    exact(weighted_flow([row] * 5, 0.7), row)
 
 
 def test_steady_attention_is_fully_consistent():

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from matex.dicom.grey import Look
-    from matex.dicom.write.saliency import AuditVerdict, Saliency
+    from matex.dicom.write.saliency import AuditVerdict, SaliencyContent
     from matex.dicom.write.source import Source
 
 T = TypeVar("T")
@@ -180,12 +180,12 @@ def _check_film(film: Film) -> None:
         )
 
 
-def saliency(explanation: Explanation, threshold: float, audit: Audit | None) -> Saliency:
+def saliency(explanation: Explanation, threshold: float, audit: Audit | None) -> SaliencyContent:
     """What the objects hold of an explanation, as plain data."""
-    from matex.dicom.write.saliency import Saliency
+    from matex.dicom.write.saliency import SaliencyContent
 
     image = explanation.image
-    return Saliency(
+    return SaliencyContent(
         raw=image.raw,
         values=image.values,
         threshold=threshold,
@@ -226,7 +226,7 @@ def _check_same(explanation: Explanation, audit: Audit) -> None:
         )
 
 
-def _objects(origin: Origin, explanation: Explanation, content: Saliency) -> dict[str, Dataset]:
+def _objects(origin: Origin, explanation: Explanation, content: SaliencyContent) -> dict[str, Dataset]:
     from matex.dicom.write.bundle import objects
 
     # Not the name of the file, which may be a patient's.

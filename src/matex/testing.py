@@ -28,7 +28,7 @@ _FEW: Mapping[str, Any] = {"masks": 8, "samples": 8, "steps": 2}
 
 
 @dataclass(frozen=True)
-class Check:
+class ModelCheck:
     """One property of a model.
 
     Args:
@@ -57,8 +57,8 @@ def check_model(
     token_ids: Tensor | None = None,
     library: Library | None = None,
     methods: Sequence[str] | None = None,
-) -> tuple[Check, ...]:
-    """Check that a model's encoders are what their adapter says.
+) -> tuple[ModelCheck, ...]:
+    """ModelCheck that a model's encoders are what their adapter says.
 
     The embedding is the library's own; a batch equals its items, padded and not; padding reaches nothing; a pass
     continues from every stage; attention times values is each block's output; gradients are those of an eager pass; a
@@ -96,7 +96,7 @@ def check_model(
     found = [*_library_checks(model, images, phrases, library or _of_transformers(model), tolerance)]
     for inputs, encoder in ((images, model.image), (phrases, model.text)):
         if not isinstance(encoder, Staged):
-            found.append(Check(f"{encoder.modality}: stages", "skipped", "a black box"))
+            found.append(ModelCheck(f"{encoder.modality}: stages", "skipped", "a black box"))
             continue
         found += _side_checks(_Side(encoder, inputs, tolerance))
     if isinstance(model.image, Staged):
@@ -114,8 +114,8 @@ def check_model(
     return tuple(found)
 
 
-def _check(name: str, fault: str) -> Check:
-    return Check(name, "fail" if fault else "pass", fault)
+def _check(name: str, fault: str) -> ModelCheck:
+    return ModelCheck(name, "fail" if fault else "pass", fault)
 
 
 def _differ(found: Tensor, expected: Tensor, tolerance: float) -> str:
@@ -182,11 +182,11 @@ def _of_transformers(model: Model) -> Library | None:
 
 def _library_checks(
     model: Model, images: Tensor, phrases: Tensor, library: Library | None, tolerance: float
-) -> Iterator[Check]:
+) -> Iterator[ModelCheck]:
     name = "{}: the embedding is the library's own"
     if library is None:
         for side in model.sides:
-            yield Check(name.format(side), "skipped", "no forward of the library given")
+            yield ModelCheck(name.format(side), "skipped", "no forward of the library given")
         return
     for encoder, inputs, expected in zip(
         (model.image, model.text), (images, phrases), library(images, phrases), strict=True
@@ -195,7 +195,7 @@ def _library_checks(
         yield _check(name.format(encoder.modality), _differ(found, F.normalize(expected.to(found), dim=-1), tolerance))
 
 
-def _side_checks(side: _Side) -> Iterator[Check]:
+def _side_checks(side: _Side) -> Iterator[ModelCheck]:
     encoder, kind = side.encoder, side.encoder.modality
     yield _check(f"{kind}: the axis fits the tokens", _axis_fault(side))
     yield _check(f"{kind}: a batch equals its items", _batch_fault(side))
@@ -238,11 +238,11 @@ def _batch_fault(side: _Side) -> str:
     return ""
 
 
-def _padding(side: _Side) -> Check:
+def _padding(side: _Side) -> ModelCheck:
     """Noise in the place of padding must reach nothing."""
     name, state = f"{side.encoder.modality}: padding is not attended to", _start(side.encoder, side.inputs)
     if not state.axis.padded:
-        return Check(name, "skipped", "nothing is padded")
+        return ModelCheck(name, "skipped", "nothing is padded")
     noise = torch.randn(state.hidden.shape, generator=torch.Generator().manual_seed(1)).to(state.hidden)
     noisy = State(torch.where(state.axis.valid[..., None], state.hidden, 10 * noise), state.axis)
     with torch.no_grad():
@@ -365,13 +365,13 @@ def _reading(trace: Trace) -> dict[str, Tensor]:
     return {**values, "the input gradient": trace.gradient_entry()}
 
 
-def _corner_checks(side: _Side) -> Iterator[Check]:
+def _corner_checks(side: _Side) -> Iterator[ModelCheck]:
     """A patch that is planted in a corner of the image changes the tokens of that corner of the grid."""
     pixels, encoder = side.inputs, side.encoder
     axis = _start(encoder, pixels).axis
     name = f"{encoder.modality}: a planted patch is found in each corner"
     if axis.grid is None:
-        yield Check(name, "skipped", "no grid")
+        yield ModelCheck(name, "skipped", "no grid")
         return
     height, width = pixels.shape[-2:]
     faults: list[str] = []
@@ -395,10 +395,10 @@ def _corner_checks(side: _Side) -> Iterator[Check]:
     yield _check(name, "; ".join(faults[:2]))
 
 
-def _removal(model: Model, phrases: Tensor, tolerance: float) -> Check:
+def _removal(model: Model, phrases: Tensor, tolerance: float) -> ModelCheck:
     encoder, name = model.text, "text: removing nothing changes nothing"
     if not isinstance(encoder, Staged):
-        return Check(name, "skipped", "a black box")
+        return ModelCheck(name, "skipped", "a black box")
     for number in range(len(phrases)):
         phrase = phrases[number : number + 1]
         content = int(encoder.axis(phrase).content.sum())
@@ -414,10 +414,10 @@ def _removal(model: Model, phrases: Tensor, tolerance: float) -> Check:
     return _check(name, "")
 
 
-def _offsets(model: Model) -> Iterator[Check]:
+def _offsets(model: Model) -> Iterator[ModelCheck]:
     name = "text: tokens lie where the tokenizer says"
     if model.tokenizer is None:
-        yield Check(name, "skipped", "no tokenizer")
+        yield ModelCheck(name, "skipped", "no tokenizer")
         return
     yield _check(name, next((fault for text in PHRASES if (fault := _offset_fault(model, text))), ""))
 
@@ -440,7 +440,9 @@ def _offset_fault(model: Model, text: str) -> str:
     return ""
 
 
-def _method_checks(model: Model, images: Tensor, phrases: Tensor, methods: Sequence[str] | None) -> Iterator[Check]:
+def _method_checks(
+    model: Model, images: Tensor, phrases: Tensor, methods: Sequence[str] | None
+) -> Iterator[ModelCheck]:
     names = [*METHODS] if methods is None else methods
     for side in ("image", "text"):
         faults = [f"{name} {fault}" for name in names if (fault := _method_fault(model, images, phrases, name, side))]

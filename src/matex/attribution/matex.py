@@ -24,7 +24,7 @@ def layer_weights(depth: int, temperature: float) -> Tensor:
     return (temperature * torch.arange(depth, dtype=torch.float64)).softmax(dim=0)
 
 
-def attention_flow(rows: Sequence[Tensor], temperature: float) -> Tensor:
+def weighted_flow(rows: Sequence[Tensor], temperature: float) -> Tensor:
     """Weighted sum of the readout token's attention rows (eq. 1); the paper calls it rollout, which it is not.
 
     Args:
@@ -216,7 +216,7 @@ class Matex:
 
     def _flow(self, trace: Trace, rows: Sequence[Tensor]) -> Tensor:
         if self.flow == "weighted":
-            return attention_flow(rows, self.temperature)
+            return weighted_flow(rows, self.temperature)
         return reader_rollout(trace)
 
 

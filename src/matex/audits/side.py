@@ -26,7 +26,7 @@ RULE = (
 )
 
 
-class Finding(NamedTuple):
+class SideOutcome(NamedTuple):
     """One part of the check: a state and the sentence behind it."""
 
     state: State
@@ -70,16 +70,16 @@ def check_side(explanation: Explanation, controls: Mapping[str, Control], logit_
     return Check(question, _worst(findings), " ".join(finding.sentence for finding in findings), values, RULE)
 
 
-def prior_finding(shift: float) -> Finding:
+def prior_finding(shift: float) -> SideOutcome:
     """Whether the prior chose the side: how far the prior alone on the other side moves the highlighted region."""
     state = from_limit(abs(shift), "side")
     sentence = f"With the prior alone on the other side, the highlighted region {_movement(shift)}."
     if state in ("warn", "fail"):
         sentence += " The side of this map is the prior's."
-    return Finding(state, sentence)
+    return SideOutcome(state, sentence)
 
 
-def word_finding(shift: float, same: float) -> Finding:
+def word_finding(shift: float, same: float) -> SideOutcome:
     """Whether the map reads left and right at all: what the other side in the phrase changes, no prior in either map.
 
     Args:
@@ -90,10 +90,10 @@ def word_finding(shift: float, same: float) -> Finding:
     sentence = f"With the other side in the phrase, no prior in either map, it {_movement(shift)}."
     if state == "warn":
         sentence += " The map ignores left and right: it is the same for both."
-    return Finding(state, sentence)
+    return SideOutcome(state, sentence)
 
 
-def preference_finding(on_film: float, on_mirrored: float) -> Finding:
+def preference_finding(on_film: float, on_mirrored: float) -> SideOutcome:
     """The model's preference for the named side, on the film and on the mirrored film."""
     high, low = LIMITS["side_preference"]
     start = (
@@ -101,10 +101,10 @@ def preference_finding(on_film: float, on_mirrored: float) -> Finding:
         f"{100 * on_mirrored:.0f} % on the mirrored film: "
     )
     if on_film >= high and on_mirrored <= low:
-        return Finding("pass", start + "it sees the finding on the named side.")
+        return SideOutcome("pass", start + "it sees the finding on the named side.")
     if on_film <= low and on_mirrored >= high:
-        return Finding("fail", start + "it sees the finding on the other side.")
-    return Finding(
+        return SideOutcome("fail", start + "it sees the finding on the other side.")
+    return SideOutcome(
         "warn",
         start + "its preference does not reverse when the film is mirrored, so the map may follow the word rather than "
         "the finding.",
@@ -124,7 +124,7 @@ def _preference(score: float, other_score: float, logit_scale: float) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
-def _worst(findings: list[Finding]) -> State:
+def _worst(findings: list[SideOutcome]) -> State:
     states = {finding.state for finding in findings}
     return "fail" if "fail" in states else "warn" if "warn" in states else "pass"
 

@@ -18,7 +18,7 @@ from matex.geometry import Box
 from matex.images import Film, read
 from matex.queries import Domain
 from matex.registry import build
-from matex.samples import Sample, samples
+from matex.samples import BundledFilm, samples
 from matex.simulation.film import PlacedFinding, simulate
 
 SHARED = ("model", "methods", "films", "domain", "dots_per_inch")
@@ -154,7 +154,7 @@ def _phrase(found: PlacedFinding) -> str:
     return f"{found.finding} in the {place} lung" if place else found.finding
 
 
-def _sample(at: ConfigKey, name: object) -> Sample:
+def _sample(at: ConfigKey, name: object) -> BundledFilm:
     """A bundled film by its name."""
     known = {sample.name: sample for sample in samples()}
     if not isinstance(name, str) or name not in known:

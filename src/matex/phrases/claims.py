@@ -9,7 +9,7 @@ from typing import Literal
 from matex.phrases import lexicon
 from matex.phrases.anatomy import CHEST, Anatomy
 from matex.phrases.entities import Entity
-from matex.phrases.parser import Reading, read
+from matex.phrases.parser import ParsedSentence, read
 from matex.phrases.sections import has_no_findings
 from matex.phrases.sentence import Sentence, sentences
 from matex.phrases.terms import BREAKS, NEAR, REACH, Terms
@@ -63,7 +63,7 @@ def claim(sentence: str | Sentence, anatomy: Anatomy = CHEST) -> Claim:
 # ---------------------------------------------------------------------------------------------------------- polarity
 
 
-def _states(reading: Reading) -> set[Polarity]:
+def _states(reading: ParsedSentence) -> set[Polarity]:
     """The polarity of each entity of a sentence; of its words, when it has no entity."""
     terms = reading.terms
     found: set[Polarity] = set()
@@ -83,7 +83,7 @@ def _states(reading: Reading) -> set[Polarity]:
     return {state for term in terms for kind, state in _POLARITY_OF_KIND if kind in term.kinds}
 
 
-def _state(reading: Reading, entity: Entity) -> Polarity | None:
+def _state(reading: ParsedSentence, entity: Entity) -> Polarity | None:
     """The polarity of one entity; None for what is of the past."""
     negated, uncertain, historical = reading.scopes.flags(entity)
     if negated:
@@ -93,7 +93,7 @@ def _state(reading: Reading, entity: Entity) -> Polarity | None:
     return None if historical else "positive"
 
 
-def _device_places(reading: Reading) -> set[int]:
+def _device_places(reading: ParsedSentence) -> set[int]:
     """The terms that name only where a device lies: "IJ line at the cavoatrial junction"."""
     places: set[int] = set()
     if not any(_is_device(reading.terms, k) for k in range(len(reading.terms))):
@@ -115,7 +115,7 @@ def _is_device_part(terms: Terms, part: Sequence[int], place: int) -> bool:
 # ----------------------------------------------------------------------------------- sentences that describe nothing
 
 
-def _describes_finding(reading: Reading) -> bool:
+def _describes_finding(reading: ParsedSentence) -> bool:
     """Whether the sentence describes a finding, or its absence, and not only devices, technique and the like.
 
     In doubt it does: an unknown word may be a finding, and so may a place that no device was brought to.
@@ -144,7 +144,7 @@ def _parts(terms: Terms) -> Iterator[list[int]]:
     yield part
 
 
-def _names_place(reading: Reading, part: Sequence[int]) -> bool:
+def _names_place(reading: ParsedSentence, part: Sequence[int]) -> bool:
     """Whether this part of the sentence names a place, and not only where a device lies."""
     terms = reading.terms
     place = next((entity.term for entity in reading.entities.within(part) if entity.regions), None)

@@ -23,7 +23,7 @@ _SPAN = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ParsedSentence:
     """Parsed content of one sentence."""
 
     sentence: Sentence
@@ -35,12 +35,12 @@ class Reading:
         return self.entities.terms
 
 
-def read(sentence: Sentence, anatomy: Anatomy = CHEST) -> Reading:
+def read(sentence: Sentence, anatomy: Anatomy = CHEST) -> ParsedSentence:
     """Run all passes over one sentence."""
     terms = split_statements(find_terms(sentence.text, sentence.start, anatomy))
     entities = find_entities(terms)
     negated = assign_sides(entities)
-    return Reading(sentence, entities, find_scopes(entities, negated))
+    return ParsedSentence(sentence, entities, find_scopes(entities, negated))
 
 
 def parse(text: str, anatomy: Anatomy = CHEST) -> tuple[Mention, ...]:
@@ -60,7 +60,7 @@ def parse(text: str, anatomy: Anatomy = CHEST) -> tuple[Mention, ...]:
     return tuple(mention for sentence in sentences(text) for mention in _mentions(read(sentence, anatomy)))
 
 
-def _mentions(reading: Reading) -> list[Mention]:
+def _mentions(reading: ParsedSentence) -> list[Mention]:
     found = [
         _mention(reading, entity, region, side, weight)
         for entity in reading.entities.all
@@ -70,7 +70,7 @@ def _mentions(reading: Reading) -> list[Mention]:
     return sorted(found, key=lambda mention: mention.start)
 
 
-def _mention(reading: Reading, entity: Entity, region: str, side: Side | None, weight: float) -> Mention:
+def _mention(reading: ParsedSentence, entity: Entity, region: str, side: Side | None, weight: float) -> Mention:
     start, end = _span(reading, entity)
     offset = reading.sentence.start
     negated, uncertain, historical = reading.scopes.flags(entity)
@@ -113,7 +113,7 @@ def _sides_of(entity: Entity, fixed: str | None) -> SideWeights:
     return entity.sides
 
 
-def _span(reading: Reading, entity: Entity) -> tuple[int, int]:
+def _span(reading: ParsedSentence, entity: Entity) -> tuple[int, int]:
     """From the side word to the place when only adjectives are between them, else the place alone."""
     terms = reading.terms
     first, last = entity.term, max(entity.term, entity.last)
@@ -125,14 +125,14 @@ def _span(reading: Reading, entity: Entity) -> tuple[int, int]:
     return terms[first].start, terms[last].end
 
 
-def _parts_span(reading: Reading, k: int) -> bool:
+def _parts_span(reading: ParsedSentence, k: int) -> bool:
     return k in reading.entities.at or reading.terms[k].is_any("comma", "and", "or", "with", "boundary")
 
 
 # --------------------------------------------------------------------------------------- places that add nothing
 
 
-def _gives_way(reading: Reading, entity: Entity) -> bool:
+def _gives_way(reading: ParsedSentence, entity: Entity) -> bool:
     """Whether a nearer place repeats a whole lung, "pleural", "peripheral" or "central" more exactly."""
     if reading.terms.anatomy.shares_side and not entity.sides and _is_named_with_side(reading, entity):
         return True
@@ -144,7 +144,7 @@ def _gives_way(reading: Reading, entity: Entity) -> bool:
     return any(_repeats(reading, entity, other) for other in reading.entities.within(around))
 
 
-def _is_named_with_side(reading: Reading, entity: Entity) -> bool:
+def _is_named_with_side(reading: ParsedSentence, entity: Entity) -> bool:
     """Whether another word names the same regions with a side: "extra-axial haematoma of the left convexity"."""
     flags = reading.scopes.flags(entity)
     return any(
@@ -161,7 +161,7 @@ def _is_heading(found: Entities, entity: Entity) -> bool:
     )
 
 
-def _repeats(reading: Reading, entity: Entity, other: Entity) -> bool:
+def _repeats(reading: ParsedSentence, entity: Entity, other: Entity) -> bool:
     """Whether a nearer place has the same side and the same assertion."""
     terms = reading.terms
     if other.is_weak or not other.is_nearer or not terms.same_statement(other.term, entity.term):

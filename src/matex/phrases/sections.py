@@ -55,7 +55,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "report": ("report", "final report"),
     "signature": ("dictated by", "signed by", "electronically signed by", "reported by"),
 }
-"""Section -> the headings that begin it."""
+"""ReportSection -> the headings that begin it."""
 
 WITHOUT_FINDINGS = frozenset(
     ("indication", "history", "technique", "comparison", "examination", "recommendation", "notification", "signature")
@@ -77,7 +77,7 @@ _QUALIFIERS = frozenset(
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     """The text under one heading: report[start:end].
 
     Args:
@@ -125,7 +125,7 @@ def has_no_findings(name: str) -> bool:
     return bool(name) and set(name.split(" and ")) <= WITHOUT_FINDINGS
 
 
-def sections(report: str) -> tuple[Section, ...]:
+def sections(report: str) -> tuple[ReportSection, ...]:
     """The sections of a report in their order; what stands before the first heading comes first, without a name.
 
     Examples:
@@ -136,7 +136,9 @@ def sections(report: str) -> tuple[Section, ...]:
     found = list(_found(report))
     starts = [("", 0, 0), *found]
     ends = [heading for _, heading, _ in found] + [len(report)]
-    return tuple(Section(name, heading, start, end) for (name, heading, start), end in zip(starts, ends, strict=True))
+    return tuple(
+        ReportSection(name, heading, start, end) for (name, heading, start), end in zip(starts, ends, strict=True)
+    )
 
 
 def _found(report: str) -> Iterator[tuple[str, int, int]]:

@@ -98,7 +98,7 @@ def page(
         lead=lead,
         lines=lines,
         left_out=by_reason(left_out or {}),
-        sections=[Section(f"e{index}", one, marked) for index, (one, marked) in enumerate(pairs, start=1)],
+        sections=[ExplanationSection(f"e{index}", one, marked) for index, (one, marked) in enumerate(pairs, start=1)],
         one_phrase=len({explanation.text for explanation in explanations}) == 1,
         one_film=len({explanation.film.sha256 for explanation in explanations}) == 1,
         legends=list(dict.fromkeys(sides.legend for one in explanations if (sides := letters(one)))),
@@ -145,7 +145,7 @@ def final_layer(explanation: Explanation) -> Layer:
     return Layer("Map", "the final map", image.grid, ColourScale(*image.range), weight=None)
 
 
-class Part(NamedTuple):
+class PhrasePart(NamedTuple):
     """A piece of the phrase; `kind` is "on", "off" or "normal" where the parser found a place in it."""
 
     text: str
@@ -192,7 +192,7 @@ class MapView(NamedTuple):
         return (start, (start + end) / 2, end)
 
 
-class Viewer(NamedTuple):
+class FilmLayers(NamedTuple):
     """The film, and the maps that can be laid over it."""
 
     film: Image.Image
@@ -202,7 +202,7 @@ class Viewer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Section:
+class ExplanationSection:
     """One explanation as the template shows it.
 
     Args:
@@ -238,22 +238,22 @@ class Section:
             facts.append(explanation.film.name)
         return facts
 
-    def phrase(self) -> list[Part]:
+    def phrase(self) -> list[PhrasePart]:
         """The phrase in pieces, with the places that the parser found."""
         text = self.explanation.text
         marks: dict[tuple[int, int], list[str]] = {}
         for mention in self.explanation.regions:
             kind = "normal" if mention.normal else "off" if mention.weight == 0 else "on"
             marks.setdefault((mention.start, mention.end), [kind]).append(", ".join(describe_mention(mention)))
-        parts, position = list[Part](), 0
+        parts, position = list[PhrasePart](), 0
         for (start, end), (kind, *meanings) in sorted(marks.items()):
             if start < position:
                 continue
-            parts += [Part(text[position:start]), Part(text[start:end], kind, "; ".join(meanings))]
+            parts += [PhrasePart(text[position:start]), PhrasePart(text[start:end], kind, "; ".join(meanings))]
             position = end
-        return [*parts, Part(text[position:])]
+        return [*parts, PhrasePart(text[position:])]
 
-    def viewer(self) -> Viewer:
+    def viewer(self) -> FilmLayers:
         """The film with the maps that can be switched between: the final one, the terms and the prior."""
         explanation = self.explanation
         placement = explanation.image.placement
@@ -263,7 +263,7 @@ class Section:
         film = draw_film(explanation.film, size).convert("RGBA")
         if not (seen := np.isfinite(values)).all():
             film.alpha_composite(draw_unseen(seen))
-        return Viewer(
+        return FilmLayers(
             film.convert("RGB"),
             [
                 MapView(layer, paint(at_size(layer.grid, placement, small), layer.scale))
@@ -306,7 +306,7 @@ class Section:
         """The record as JSON that cannot end the script element it stands in."""
         return embedded(to_dict(self.explanation))
 
-    def film_data(self, viewer: Viewer) -> str:
+    def film_data(self, viewer: FilmLayers) -> str:
         """The film and the maps of the viewer for the script of the page, in JSON."""
         return embedded(viewer_data(self.explanation, [view.layer for view in viewer.maps], self.boxes))
 

@@ -23,7 +23,7 @@ class Annotation:
 
 
 @dataclass(frozen=True)
-class Sample:
+class BundledFilm:
     """One bundled film. `phrase`, `demo_phrase` and `boxes` are those of its first annotation."""
 
     name: str  # "right-lower-opacity"
@@ -54,7 +54,7 @@ class Sample:
 
 
 @cache
-def samples() -> tuple[Sample, ...]:
+def samples() -> tuple[BundledFilm, ...]:
     """All bundled films: those with a finding first, then the normal ones.
 
     Examples:
@@ -65,7 +65,7 @@ def samples() -> tuple[Sample, ...]:
     folder = Path(str(files(__name__)))
     rows = json.loads((folder / "samples.json").read_text(encoding="utf-8"))["samples"]
     return tuple(
-        Sample(
+        BundledFilm(
             name=row["name"],
             path=folder / row["file"],
             width=row["width"],

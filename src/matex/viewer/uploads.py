@@ -17,7 +17,7 @@ from matex.images import READ_SIDE, Film, read, read_bytes
 from matex.queries import read_as
 from matex.render.film_data import film_data
 from matex.render.overlay import fit
-from matex.samples import Sample, samples
+from matex.samples import BundledFilm, samples
 from matex.viewer.limits import Limits
 from matex.viewer.memory import Kept
 
@@ -67,7 +67,7 @@ def playback(sound: Sound) -> bytes:
     return stream.getvalue()
 
 
-def bundled() -> dict[str, Sample]:
+def bundled() -> dict[str, BundledFilm]:
     """The films that ship with the package, by name."""
     return {sample.name: sample for sample in samples()}
 

@@ -14,7 +14,7 @@ from matex.dicom.write.equipment import identity
 from matex.dicom.write.parametric_map import parametric_map
 from matex.dicom.write.presentation_state import presentation_state
 from matex.dicom.write.report import report
-from matex.dicom.write.saliency import Saliency
+from matex.dicom.write.saliency import SaliencyContent
 from matex.dicom.write.secondary_capture import secondary_capture
 from matex.dicom.write.segmentation import binary_segmentation, fractional_segmentation
 from matex.dicom.write.source import Source
@@ -22,7 +22,7 @@ from matex.dicom.write.source import Source
 
 def objects(
     source: Source,
-    saliency: Saliency,
+    saliency: SaliencyContent,
     picture: NDArray[np.uint8],
     film_size: tuple[int, int],
     look: Look,

@@ -7,7 +7,7 @@ from highdicom.sr import AlgorithmIdentification, CodedConcept
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from matex.dicom.write.saliency import Saliency
+from matex.dicom.write.saliency import SaliencyContent
 
 SALIENCY = Code("130404", "DCM", "Saliency")  # PS3.16 CID 217, Visual Explanation
 QUANTITY = Code("246205007", "SCT", "Quantity")
@@ -35,7 +35,7 @@ VERDICTS = {
 }
 
 
-def algorithm_parameters(saliency: Saliency) -> dict[str, str]:
+def algorithm_parameters(saliency: SaliencyContent) -> dict[str, str]:
     """Everything that the map depends on, by name."""
     return {
         "model": saliency.model,
@@ -44,7 +44,7 @@ def algorithm_parameters(saliency: Saliency) -> dict[str, str]:
     }
 
 
-def algorithm_sequence(saliency: Saliency) -> AlgorithmIdentificationSequence:
+def algorithm_sequence(saliency: SaliencyContent) -> AlgorithmIdentificationSequence:
     """Algorithm Identification Sequence (PS3.3 10.16) of images."""
     return AlgorithmIdentificationSequence(
         name=saliency.method[:64],
@@ -55,7 +55,7 @@ def algorithm_sequence(saliency: Saliency) -> AlgorithmIdentificationSequence:
     )
 
 
-def algorithm_content(saliency: Saliency) -> AlgorithmIdentification:
+def algorithm_content(saliency: SaliencyContent) -> AlgorithmIdentification:
     """Algorithm identification (PS3.16 TID 4019) of reports."""
     return AlgorithmIdentification(
         name=saliency.method,

@@ -7,7 +7,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from matex.dicom.write.saliency import DISCLAIMER, Saliency
+from matex.dicom.write.saliency import DISCLAIMER, SaliencyContent
 
 MAKER = "matex"
 FIRST_SERIES = 9000  # beyond the numbers that modalities give
@@ -18,7 +18,7 @@ def new_uid() -> str:
     return generate_uid(prefix=None)
 
 
-def identity(saliency: Saliency, number: int) -> dict[str, Any]:
+def identity(saliency: SaliencyContent, number: int) -> dict[str, Any]:
     """Arguments with which highdicom makes an instance in a series of its own."""
     return {
         "series_instance_uid": new_uid(),

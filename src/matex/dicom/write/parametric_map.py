@@ -18,7 +18,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from matex.dicom.write.codes import NO_UNITS, QUANTITY, SALIENCY, SOURCE_IMAGE, coded
 from matex.dicom.write.equipment import mark_as_research, new_uid
-from matex.dicom.write.saliency import UNSEEN, Saliency
+from matex.dicom.write.saliency import UNSEEN, SaliencyContent
 from matex.dicom.write.source import Source
 
 UNKNOWN_SPACING = (1.0, 1.0)  # the functional group Pixel Measures is mandatory here
@@ -27,7 +27,7 @@ STANDARD = ("L", "F")  # Patient Orientation of a frontal film in standard displ
 _AXES = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 
 
-def parametric_map(source: Source, saliency: Saliency, identity: dict[str, Any]) -> Dataset:
+def parametric_map(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
     """The map before any scaling, float32 at the film's size (PS3.3 A.75)."""
     image = _instance(source, saliency, identity)
     _describe_pixels(image, source)
@@ -42,7 +42,7 @@ def parametric_map(source: Source, saliency: Saliency, identity: dict[str, Any])
     return source.adopt(image)
 
 
-def _instance(source: Source, saliency: Saliency, identity: dict[str, Any]) -> Dataset:
+def _instance(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
     """Study, series, equipment and instance."""
     image = Dataset()
     image.file_meta = FileMetaDataset()
@@ -79,7 +79,7 @@ def _describe_pixels(image: Dataset, source: Source) -> None:
     source.orient(image)
 
 
-def _describe_content(image: Dataset, saliency: Saliency) -> None:
+def _describe_content(image: Dataset, saliency: SaliencyContent) -> None:
     """Label, creator, and the dimension that distinguishes frames (PS3.3 C.7.6.17)."""
     image.ContentLabel = "SALIENCY"
     image.ContentDescription = f"{saliency.method}, raw values"[:64]
@@ -96,7 +96,7 @@ def _describe_content(image: Dataset, saliency: Saliency) -> None:
     image.AcquisitionContextSequence = []
 
 
-def _range(saliency: Saliency) -> tuple[float, float, float]:
+def _range(saliency: SaliencyContent) -> tuple[float, float, float]:
     """Minimum, maximum, and the value of pixels that the model did not see: below the minimum by the range.
 
     A viewer that knows no padding shows such pixels as black, as it would not with NaN or the smallest float.
@@ -151,7 +151,7 @@ def _cosines(orientation: tuple[str, str] | None) -> list[int]:
     return [*_AXES[row], *_AXES[column]]
 
 
-def _frame_groups(source: Source, saliency: Saliency) -> Dataset:
+def _frame_groups(source: Source, saliency: SaliencyContent) -> Dataset:
     groups = Dataset()
     content = Dataset()
     content.StackID, content.InStackPositionNumber, content.DimensionIndexValues = "1", 1, [1]

@@ -23,7 +23,7 @@ from pydicom.valuerep import format_number_as_ds
 from matex.dicom.elements import words
 from matex.dicom.grey import Curve, Look
 from matex.dicom.write.contours import outlines
-from matex.dicom.write.saliency import DISCLAIMER, Saliency
+from matex.dicom.write.saliency import DISCLAIMER, SaliencyContent
 from matex.dicom.write.source import Source
 
 LEVELS = (0.5, 0.75, 0.9)  # of the map's range, as in overlay.png
@@ -31,7 +31,7 @@ CONTOURS, CAPTION = "MATEX CONTOURS", "MATEX CAPTION"
 COLOURS = {CONTOURS: (240, 147, 43), CAPTION: (236, 200, 96)}
 
 
-def presentation_state(source: Source, saliency: Saliency, look: Look, identity: dict[str, Any]) -> Dataset:
+def presentation_state(source: Source, saliency: SaliencyContent, look: Look, identity: dict[str, Any]) -> Dataset:
     """Contours at `LEVELS` of the map's range and a caption at the lower edge (PS3.3 A.33.1).
 
     Args:
@@ -59,7 +59,9 @@ def presentation_state(source: Source, saliency: Saliency, look: Look, identity:
     return source.adopt(state)
 
 
-def _annotations(source: Source, saliency: Saliency, layers: Mapping[str, GraphicLayer]) -> list[GraphicAnnotation]:
+def _annotations(
+    source: Source, saliency: SaliencyContent, layers: Mapping[str, GraphicLayer]
+) -> list[GraphicAnnotation]:
     film = [source.template()]
     lines = [
         GraphicObject("POLYLINE", polygon, units="PIXEL")
@@ -78,7 +80,7 @@ def _annotations(source: Source, saliency: Saliency, layers: Mapping[str, Graphi
     return annotations
 
 
-def _caption(saliency: Saliency, has_lines: bool) -> str:
+def _caption(saliency: SaliencyContent, has_lines: bool) -> str:
     what = "lines at 50, 75, 90 % of the map's range" if has_lines else "the map has no region to outline"
     phrase = saliency.phrase if len(saliency.phrase) <= 300 else saliency.phrase[:297] + "..."
     score = "undefined" if not np.isfinite(saliency.score) else f"{saliency.score:.3f}"

@@ -32,14 +32,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 from matex.dicom.write import codes as concepts
 from matex.dicom.write.contours import Polygon, area, outlines
 from matex.dicom.write.equipment import MAKER, new_uid
-from matex.dicom.write.saliency import DISCLAIMER, Saliency
+from matex.dicom.write.saliency import DISCLAIMER, SaliencyContent
 from matex.dicom.write.source import Source
 
 REGIONS = 10  # that a report lists, the largest
 PROCEDURE = Code("399208008", "SCT", "Plain chest X-ray")
 
 
-def report(source: Source, saliency: Saliency, identity: dict[str, Any]) -> Dataset:
+def report(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
     """The explanation as an imaging measurement report (PS3.3 A.35.3, PS3.16 TID 1500).
 
     One group for the film (TID 1501) and one for each highlighted region (TID 1410), the largest first.
@@ -81,7 +81,7 @@ def report(source: Source, saliency: Saliency, identity: dict[str, Any]) -> Data
     return source.adopt(document)
 
 
-def _film_group(film: Dataset, saliency: Saliency, algorithm: AlgorithmIdentification) -> Any:
+def _film_group(film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmIdentification) -> Any:
     """Phrase, score, words, yardstick and verdict."""
     audit = saliency.audit
     measurements = _number(concepts.SIMILARITY, saliency.score)
@@ -111,7 +111,7 @@ def _film_group(film: Dataset, saliency: Saliency, algorithm: AlgorithmIdentific
 
 
 def _region_group(
-    film: Dataset, saliency: Saliency, algorithm: AlgorithmIdentification, number: int, polygon: Polygon
+    film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmIdentification, number: int, polygon: Polygon
 ) -> Any:
     """One highlighted region with its share of the film."""
     region = ImageRegion("POLYLINE", polygon, source_image=SourceImageForRegion.from_source_image(film))

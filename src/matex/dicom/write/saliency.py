@@ -31,7 +31,7 @@ class AuditVerdict:
 
 
 @dataclass(frozen=True, eq=False)
-class Saliency:
+class SaliencyContent:
     """The content of the objects.
 
     Args:

@@ -14,12 +14,16 @@ from pydicom.valuerep import DS
 from matex.dicom.read import MAP_TYPE
 from matex.dicom.write.codes import SALIENCY, SOURCE_IMAGE, coded
 from matex.dicom.write.equipment import FIRST_SERIES, MAKER, mark_as_research, new_uid
-from matex.dicom.write.saliency import Saliency
+from matex.dicom.write.saliency import SaliencyContent
 from matex.dicom.write.source import Source
 
 
 def secondary_capture(
-    source: Source, saliency: Saliency, picture: NDArray[np.uint8], film_size: tuple[int, int], identity: dict[str, Any]
+    source: Source,
+    saliency: SaliencyContent,
+    picture: NDArray[np.uint8],
+    film_size: tuple[int, int],
+    identity: dict[str, Any],
 ) -> Dataset:
     """The overlay as an RGB picture with burned-in text (PS3.3 A.8.1).
 
