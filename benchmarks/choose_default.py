@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 import matex
 from matex.datasets import Sample, open_dataset
-from matex.pipeline import trace_pairs
+from matex.traced import trace_pairs
 
 ROOT = Path(__file__).parents[1]
 FILMS = ROOT / "examples" / "choice-normals.txt"

@@ -21,7 +21,7 @@ from matex.benchmark.config import Config
 from matex.benchmark.controls import applies, control_map, run_specs
 from matex.benchmark.runs.inputs import FilmCache, Inputs
 from matex.metrics import Case, make_metric
-from matex.pipeline import trace_pairs
+from matex.traced import trace_pairs
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 

@@ -23,7 +23,7 @@ import matex
 from matex.datasets import Sample, open_dataset
 from matex.metrics.statistics import summarise
 from matex.phrases.swap_sides import other_side
-from matex.pipeline import trace_pairs
+from matex.traced import trace_pairs
 
 ROOT = Path(__file__).parents[1]
 UNREPORTED = ROOT / "examples" / "unreported-normals.txt"

@@ -11,8 +11,8 @@ from PIL import Image
 import matex
 from matex.errors import InputError
 from matex.geometry import Placement
-from matex.pipeline import trace_pairs
 from matex.samples import samples
+from matex.traced import trace_pairs
 from tests.conftest import small_clip
 
 

@@ -17,7 +17,8 @@ from matex.audio.imagebind import ImageBindSpectrogram, clips
 from matex.audio.recording import Recording, read_sound
 from matex.checks import as_path
 from matex.errors import UnsupportedModel
-from matex.pipeline import check_request, explain
+from matex.pipeline import explain
+from matex.request_checks import check_request
 from matex.results import Explanation
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from matex.errors import InputError, shown
 from matex.explained_score import ExplainedScore, Labels
 from matex.geometry import Resize
 from matex.objectives import ClassScoreKind, Pooling
-from matex.pipeline import check_method, identity, named_class, trace_prepared
 from matex.queries import Domain, Prepared, Query, check_choices, modality_of, prepare, read_as
+from matex.request_checks import check_method, named_class
 from matex.results import Explanation
+from matex.traced import identity, trace_prepared
 
 _LOG = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 128  # pairs of one batch, however few images they share; bounds the memory of many texts of an image

@@ -21,9 +21,10 @@ from matex.errors import InputError, shown
 from matex.files import writing
 from matex.geometry import Resize
 from matex.phrases.paraphrases import paraphrases as reworded
-from matex.pipeline import check_phrase, explain
+from matex.pipeline import explain
 from matex.protocols import Method, make, stochastic
 from matex.queries import Domain, image_maps
+from matex.request_checks import check_phrase
 from matex.results import DISCLAIMER, Explanation, SaliencyMap
 from matex.yardstick import is_readable
 

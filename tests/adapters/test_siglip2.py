@@ -21,8 +21,8 @@ from matex.adapters.siglip2 import adapt
 from matex.datasets.sample import Sample
 from matex.forward_pass import run
 from matex.metrics import Case, make_metric
-from matex.pipeline import trace_pairs
 from matex.testing import check_model
+from matex.traced import trace_pairs
 from tests.adapters.test_siglip import EOS, PAD, TEXT, VISION, exact, perturbed, words_tokenizer
 
 IDS = [[3, 4, 5, 6, EOS, *[PAD] * 4], [10, EOS, *[PAD] * 7]]

@@ -26,9 +26,10 @@ from matex.checks import count
 from matex.errors import InputError, shown
 from matex.geometry import Resize
 from matex.images import READ_SIDE, read
-from matex.pipeline import check_phrase, check_request, explain
+from matex.pipeline import explain
 from matex.progress import stages
 from matex.queries import Domain, check_choices
+from matex.request_checks import check_phrase, check_request
 from matex.results import Audit
 from matex.yardstick import unrelated_phrase
 

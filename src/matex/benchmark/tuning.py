@@ -25,8 +25,8 @@ from matex.geometry import Resize
 from matex.images import Film
 from matex.metrics import METRICS, Case, Comparing, make_metric
 from matex.metrics.statistics import FEWEST_CLUSTERS, compare_paired, holm
-from matex.pipeline import trace_pairs
 from matex.queries import Domain
+from matex.traced import trace_pairs
 
 SIGNIFICANT = 0.05  # after correction for the settings tried
 RESAMPLES = 10_000  # the least p-value, corrected for hundreds of settings, must stay below SIGNIFICANT

@@ -10,9 +10,9 @@ from torch import Tensor
 from matex.checks import check
 from matex.figures.kind import FIGURES, Case, Material
 from matex.figures.panels import Panel, draw_grid
-from matex.pipeline import trace_query
 from matex.queries import Query
 from matex.trace import Trace
+from matex.traced import trace_query
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

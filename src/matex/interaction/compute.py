@@ -19,10 +19,10 @@ from matex.interaction.sides import word_groups
 from matex.interaction.units import Units, read_units
 from matex.interaction.ways import WAYS, Found, Pair, Way, WordMaps
 from matex.notes import film_notes
-from matex.pipeline import check_phrase
 from matex.protocols import METHODS, make, require
 from matex.queries import Domain, Query, prepare
 from matex.registry import build
+from matex.request_checks import check_phrase
 from matex.serialise import method_parameters, version_of
 
 

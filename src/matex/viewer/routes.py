@@ -23,9 +23,9 @@ from matex.errors import InputError
 from matex.images import Film, is_dicom
 from matex.interaction.ways import WAYS
 from matex.mask_files import parse_mask
-from matex.pipeline import check_method, check_phrase
 from matex.queries import Domain
 from matex.render.film_data import palettes
+from matex.request_checks import check_method, check_phrase
 from matex.results import DISCLAIMER, Explanation
 from matex.serialise import plain, version_of
 from matex.viewer import downloads, uploads, work

@@ -18,10 +18,11 @@ from matex.explained_score import phrase_scores
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
 from matex.interaction import Interactions, interactions
-from matex.pipeline import Traced, score, trace_query
+from matex.pipeline import score
 from matex.protocols import make
 from matex.queries import Domain, Query
 from matex.results import Explanation, Scored
+from matex.traced import Traced, trace_query
 from matex.yardstick import yardstick as compare_score
 
 

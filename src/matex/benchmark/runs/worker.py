@@ -32,8 +32,8 @@ from matex.metrics import Case, Comparing, make_metric
 from matex.metrics.deletion import predicted_classes
 from matex.phrases.anatomy import CHEST
 from matex.phrases.swap_sides import other_side
-from matex.pipeline import Traced, trace_pairs
 from matex.results import Explanation
+from matex.traced import Traced, trace_pairs
 
 ProgressCallback = Callable[[str, int], None]
 """Called with a label and a number of maps whenever some are computed and measured."""
