@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from matex import images
 from matex.errors import InputError
-from matex.images import Film, read
+from matex.images import Film, limits, pillow, read
 from matex.samples import samples
 
 HEIGHT, WIDTH = 23, 37
@@ -465,10 +465,10 @@ def test_threads_read_side_by_side_and_leave_the_warning_filters(tmp_path):
 
 
 def test_large_arrays_and_files_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 500)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 500)
     refused(GREY, "megapixels")
     refused(Image.fromarray(GREY), "megapixels")
-    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    monkeypatch.setattr(limits, "MAX_BYTES", 100)
     refused(saved(tmp_path / "film.bmp", GREY), "MiB")
 
 
@@ -511,10 +511,10 @@ def test_large_files_are_read_as_means_over_blocks(tmp_path, monkeypatch, suffix
     values = np.stack([values, values[::-1], values], axis=2) if colour else values
     values = values.astype(np.uint16) * 201 if bits == 16 else values
     path = saved(tmp_path / f"film.{suffix}", values, **({"lossless": True} if suffix == "webp" else {}))
-    monkeypatch.setattr(images, "_BAND", 331 * 7)  # several bands, none of whole blocks
+    monkeypatch.setattr(pillow, "_BAND", 331 * 7)  # several bands, none of whole blocks
     whole = read(path)
     np.testing.assert_array_equal(read(path, side=64).pixels, whole.pixels)  # small enough to be read whole
-    monkeypatch.setattr(images, "MAX_WHOLE", 1000)
+    monkeypatch.setattr(limits, "MAX_WHOLE", 1000)
     film = read(path, side=64)
     assert film.size == (200, 331)
     assert film.pixels.shape[:2] == (67, 111)
@@ -541,7 +541,7 @@ def test_block_means_are_those_of_a_loop():
 
 
 def test_colour_beyond_the_memory_bound_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_DECODED", 3 * GREY.size)
+    monkeypatch.setattr(limits, "MAX_DECODED", 3 * GREY.size)
     refused(saved(tmp_path / "film.png", COLOUR), "in colour")
     assert read(saved(tmp_path / "film.png", GREY)).pixels.shape == GREY.shape
 

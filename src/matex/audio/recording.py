@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from matex.checks import count, number, read_bytes
 from matex.errors import InputError, MissingExtra, shown
+from matex.images import begins_as_sound
 
 Floats = NDArray[np.floating[Any]]
 
@@ -27,7 +28,6 @@ RATES = (1_000, 192_000)  # Hz
 MAX_FILTER = 4_000_000  # numbers in the filters of a change of rate; 44.1 kHz takes 76 000, odd rates far more
 
 _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
-_STARTS = (b"fLaC", b"OggS", b"RIFF", b"RF64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +92,6 @@ def is_sound_file(path: str | Path) -> bool:
             return begins_as_sound(stream.read(12))
     except (OSError, ValueError):
         return False
-
-
-def begins_as_sound(data: bytes) -> bool:
-    """Whether the content of a file begins as WAV, FLAC or OGG files do."""
-    return data.startswith(_STARTS) and (data[:4] not in (b"RIFF", b"RF64") or data[8:12] == b"WAVE")
 
 
 def read_sound(path: str | Path, *, start: float = 0.0, channel: Literal["first", "mean"] = "first") -> Recording:

@@ -13,14 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from matex.adapters.model import Model
-from matex.audio.recording import begins_as_sound
 from matex.audio.sound import Sound
 from matex.audits import audit
 from matex.catalog import methods
 from matex.dicom.view_position import VIEWS
 from matex.domains import find_pack, names
 from matex.errors import InputError
-from matex.images import Film, is_dicom
+from matex.images import Film, begins_as_sound, is_dicom
 from matex.interaction.ways import WAYS
 from matex.mask_files import parse_mask
 from matex.queries import Domain
