@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from matex.adapters import Model, from_encoders, from_score, load
     from matex.audio.recording import read_sound
+    from matex.audit_results import Audit
     from matex.audits import audit
     from matex.catalog import methods, models
     from matex.clips import Clips, explain_clips
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from matex.model_comparison import ModelComparison, compare_models
     from matex.pipeline import attribute, compare, explain, score
     from matex.reports import ReportSentence, explain_report
-    from matex.results import Audit, Explanation, SaliencyMap
+    from matex.results import Explanation, SaliencyMap
     from matex.trace import record
     from matex.trust import Calibration, calibrate
 
@@ -52,7 +53,7 @@ _HOME = {
     "interactions": "interaction",
     "Uncertainty": "map_spread",
     "uncertainty": "map_spread",
-    "Audit": "results",
+    "Audit": "audit_results",
     "Model": "adapters",
     "from_encoders": "adapters",
     "from_score": "adapters",

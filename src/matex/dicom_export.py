@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.audio.sound import Sound
+from matex.audit_results import Audit
 from matex.checks import number, read_bytes, read_json
 from matex.dicom.view_position import is_frontal
 from matex.errors import InputError, MissingExtra, shown
@@ -23,7 +24,7 @@ from matex.images import FILTERS, MAX_BYTES, Film, is_dicom, read
 from matex.render.framed import framed_overlay
 from matex.render.overlay import SIDE, fit
 from matex.render.panel import model_name, places
-from matex.results import KEPT, Audit, Explanation
+from matex.results import KEPT, Explanation
 from matex.serialise import strict_json, version_of
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from matex.audit_results import Control
 from matex.audits.checks import (
     check_corners,
     check_map,
@@ -34,7 +35,7 @@ from matex.audits.regions import (
 from matex.audits.side import check_side, preference_finding, prior_finding, word_finding
 from matex.geometry import Placement
 from matex.phrases import Mention
-from matex.results import Control, SaliencyMap
+from matex.results import SaliencyMap
 from tests.fake_explanation import GRID, fake, film
 
 ROWS, COLUMNS = GRID

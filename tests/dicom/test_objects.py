@@ -13,10 +13,11 @@ pytest.importorskip("highdicom")
 
 from matex.audio.kinds import KINDS
 from matex.audio.recording import from_samples
+from matex.audit_results import Audit, Check, Control
 from matex.errors import InputError
 from matex.geometry import Placement
 from matex.images import read
-from matex.results import Audit, Check, Control, SaliencyMap
+from matex.results import SaliencyMap
 from matex.samples import samples
 from tests.dicom.exported import NAMES, explained, objects
 from tests.dicom.films import SECRETS, cr, dx, gradient, written

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import matex
+from matex.audit_results import Audit, Check, Control
 from matex.datasets import Sample
 from matex.geometry import Placement
 from matex.reader_study import make_study
@@ -17,7 +18,7 @@ from matex.render.colormap import ColourScale
 from matex.render.overlay import layered
 from matex.render.report import fragment
 from matex.render.report import page as report_page
-from matex.results import Audit, Check, Control, SaliencyMap
+from matex.results import SaliencyMap
 from matex.samples import samples
 from tests.fake_explanation import bipolar, blob, fake, film
 

@@ -3,8 +3,8 @@
 The package is not called audit, since importing it would hide the function `matex.audit`.
 """
 
+from matex.audit_results import Audit, Check, Control
 from matex.audits.limits import LIMITS
 from matex.audits.run import audit
-from matex.results import Audit, Check, Control
 
 __all__ = ["LIMITS", "Audit", "Check", "Control", "audit"]

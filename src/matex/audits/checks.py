@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from matex.audit_results import Check, Control
 from matex.audits.limits import below_limit, from_limit, rule
 from matex.audits.regions import corners, likeness, model_pixels, prior_share, share_inside
 from matex.dicom.view_position import is_frontal
 from matex.domains import find_pack, is_anatomical
-from matex.results import Check, Control, Explanation, SaliencyMap
+from matex.results import Explanation, SaliencyMap
 
 NO_ANATOMY = "The image was declared to have no anatomy: it has no patient's sides."
 

@@ -11,6 +11,7 @@ from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model
 from matex.adapters.randomise import randomised
 from matex.attribution import METHODS, make
+from matex.audit_results import Control
 from matex.audits.checks import guided, no_sides
 from matex.audits.regions import likeness, stays
 from matex.domains import anatomy_of, read_places
@@ -19,7 +20,7 @@ from matex.phrases import Mention
 from matex.phrases.swap_sides import other_side
 from matex.protocols import Method, attends_to_phrase
 from matex.queries import ImageMaps, image_maps
-from matex.results import Control, Explanation, SaliencyMap
+from matex.results import Explanation, SaliencyMap
 from matex.yardstick import is_readable, opposite_claim
 
 RANDOM_MODELS = 3  # how many models with random weights

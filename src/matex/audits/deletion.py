@@ -8,10 +8,11 @@ from torch import Tensor
 
 from matex.adapters.model import Model
 from matex.attribution.shared.batching import batches
+from matex.audit_results import Check
 from matex.audits.limits import below_limit, rule
 from matex.audits.regions import displaced, highlighted
 from matex.geometry import Placement
-from matex.results import Check, Explanation, SaliencyMap
+from matex.results import Explanation, SaliencyMap
 from matex.scores import phrase_scorer
 
 PLATEAU = 0.25  # largest share of the film that is still compared with regions elsewhere

@@ -7,13 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.audit_results import Check
 from matex.audits.checks import Values
 from matex.audits.regions import lungs, share_inside
 from matex.dicom.view_position import is_frontal
 from matex.domains import Pack, find_pack, is_anatomical
 from matex.priors.atlas import REGIONS
 from matex.priors.display import display_of
-from matex.results import Check, Explanation
+from matex.results import Explanation
 
 
 def organ_check(explanation: Explanation) -> dict[str, Check]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from matex.adapters.model import Model
+from matex.audit_results import Audit
 from matex.audits.checks import (
     check_corners,
     check_map,
@@ -30,7 +31,6 @@ from matex.pipeline import explain
 from matex.progress import stages
 from matex.queries import Domain, check_choices
 from matex.request_checks import check_phrase, check_request
-from matex.results import Audit
 from matex.yardstick import unrelated_phrase
 
 

@@ -11,10 +11,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from matex.audit_results import Check, Control
 from matex.audits.checks import guided, no_sides
 from matex.audits.limits import LIMITS, from_limit
 from matex.audits.regions import position, stays
-from matex.results import Check, Control, Explanation, SaliencyMap, State
+from matex.results import Explanation, SaliencyMap, State
 
 RULE = (
     "Warns when the prior alone on the other side moves the highlighted region by "

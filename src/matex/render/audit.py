@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from matex.audit_results import Audit, Control
 from matex.files import writing
 from matex.render.browser_files import film_script
 from matex.render.colormap import ColourScale
@@ -17,7 +18,6 @@ from matex.render.overlay import SIDE, draw_film, fit, letters, overlay
 from matex.render.page import FILM_STYLE, render, style_sheet
 from matex.render.panel import Layer
 from matex.render.report import THUMB, embedded
-from matex.results import Audit, Control
 from matex.serialise import strict_json
 
 HEADINGS = {

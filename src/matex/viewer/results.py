@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters.model import WORD
+from matex.audit_results import Audit
 from matex.domains import anatomy_of, read_places
 from matex.geometry import Box
 from matex.interaction import Interactions
@@ -21,7 +22,7 @@ from matex.render.colormap import ColourScale
 from matex.render.film_data import grid_data, map_data
 from matex.render.panel import Layer, describe_mention, layers
 from matex.render.report import final_layer
-from matex.results import KEPT, Audit, Explanation
+from matex.results import KEPT, Explanation
 from matex.serialise import plain
 
 
