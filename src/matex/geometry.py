@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.interpolation import bilinear, interval_ends, overlaps
+from matex.resizing import Size as Size  # named here by most callers
+from matex.resizing import resized_and_offset
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Size = tuple[int, int]  # (height, width) in pixels, or (rows, columns) in patches
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
 Resize = Literal["model", "squash", "pad", "crop"]
 
@@ -92,32 +95,10 @@ class Placement:
             mirrored: see the class.
 
         Raises:
-            ValueError: an unknown way, or an image so narrow that it would resize to nothing.
+            ValueError: an unknown `resize`, or an image so narrow that it would resize to nothing.
         """
-        height, width = original[::-1] if turns % 2 else original
-        if resize == "squash":
-            return cls(original, model, (0, 0), model, patch, turns, mirrored)
-        if resize not in ("pad", "crop"):
-            raise ValueError(f"Expected resize 'squash', 'pad' or 'crop', got {resize!r}.")
-        if resize == "crop" and resize_to is not None:
-            return cls(original, *_cropped((height, width), model, resize_to, half_even), model, patch, turns, mirrored)
-        if resize == "pad" and isinstance(resize_to, int):
-            return cls(original, *_padded((height, width), model, resize_to), model, patch, turns, mirrored)
-        ratios = (model[0] / height, model[1] / width)
-        ratio = min(ratios) if resize == "pad" else max(ratios)
-        # The governing side is exact and the other rounds down, as CLIP's own resizing of the shortest edge does.
-        resized = (
-            model[0] if ratios[0] == ratio else int(height * ratio + 1e-9),
-            model[1] if ratios[1] == ratio else int(width * ratio + 1e-9),
-        )
-        if min(resized) < 1:
-            raise ValueError(
-                f"Expected an image that keeps at least one pixel per side at {model[0]}x{model[1]}, "
-                f"got {height}x{width} (height x width). Use resize='squash' or cut the image."
-            )
-        # int() rounds an odd remainder towards zero for crops and for padding, as the model libraries do.
-        whole = round if half_even and resize == "crop" else int
-        offset = (whole((resized[0] - model[0]) / 2), whole((resized[1] - model[1]) / 2))
+        upright = (original[1], original[0]) if turns % 2 else original
+        resized, offset = resized_and_offset(upright, model, resize, resize_to, half_even)
         return cls(original, resized, offset, model, patch, turns, mirrored)
 
     @property
@@ -250,7 +231,7 @@ class Placement:
         Raises:
             ValueError: values of neither the grid's nor the model's size.
         """
-        down, across = (_bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True))
+        down, across = (bilinear(at, cells) for at, cells in zip(self._sampled(values), values.shape, strict=True))
         if self.mirrored:
             across = across[::-1]
         # The rows of the original are rows or columns of the standard frame, in either direction.
@@ -289,7 +270,7 @@ class Placement:
             ValueError: values of neither the grid's nor the model's size.
         """
         vertical, horizontal = (
-            _bilinear(_interval_ends(at, cells), cells)
+            bilinear(interval_ends(at, cells), cells)
             for at, cells in zip(self._sampled(values), values.shape, strict=True)
         )
         corners = (vertical @ values @ horizontal.T).astype(np.float32)
@@ -311,7 +292,7 @@ class Placement:
             cell = self.cell(self.grid)[axis]
             starts = np.arange(self.grid[axis] + 1) * cell + self.offset[axis]
             stops = starts[1:] + self.overlap[axis]
-            bands.append(_overlap(starts[:-1] * ratio, stops * ratio, self.standard[axis]))
+            bands.append(overlaps(starts[:-1] * ratio, stops * ratio, self.standard[axis]))
         area = bands[0].sum(1)[:, None] * bands[1].sum(1)[None, :]
         total = bands[0] @ standard.astype(np.float64) @ bands[1].T
         return np.divide(total, area, out=np.full(self.grid, np.nan), where=area > 0)
@@ -340,7 +321,7 @@ class Placement:
         """Mean of a model-pixel map [..., height, width] over each patch, [..., rows, columns]."""
         if self.cells is not None:
             down, across = (
-                _overlap(np.arange(count) * side / count, np.arange(1, count + 1) * side / count, side)
+                overlaps(np.arange(count) * side / count, np.arange(1, count + 1) * side / count, side)
                 for count, side in zip(self.cells, self.model, strict=True)
             )
             area = down.sum(1)[:, None] * across.sum(1)
@@ -424,54 +405,3 @@ def _spanned(corners: NDArray[np.float64]) -> Box:
     """Box spanned by two opposite corners [2, 2], in any order."""
     (x0, y0), (x1, y1) = corners.tolist()
     return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-
-
-def _cropped(upright: Size, model: Size, resize_to: Size | int, half_even: bool) -> tuple[Size, Size]:
-    """Size and offset of an image resized first and cropped then, as transformers' or torchvision's functions do."""
-    if isinstance(resize_to, int):
-        # The shorter side is exact and the other rounds down, in transformers' order of operations.
-        other = int(resize_to * max(upright) / min(upright))
-        resized = (resize_to, other) if upright[0] <= upright[1] else (other, resize_to)
-    else:
-        resized = resize_to
-    if half_even:
-        return resized, (round((resized[0] - model[0]) / 2), round((resized[1] - model[1]) / 2))
-    # Rounded down where it is negative too: center_crop rounds its padding up.
-    return resized, ((resized[0] - model[0]) // 2, (resized[1] - model[1]) // 2)
-
-
-def _padded(upright: Size, model: Size, side: int) -> tuple[Size, Size]:
-    """Size and offset of an image fitted into a square of `side` pixels of which the centre is cropped then."""
-    resized = (max(1, int(upright[0] * side / max(upright))), max(1, int(upright[1] * side / max(upright))))
-    top, left = ((side - seen) // 2 - (side - length) // 2 for seen, length in zip(model, resized, strict=True))
-    return resized, (top, left)
-
-
-def _bilinear(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """Interpolation weights [position, cell]; position in cell units, NaN rows for positions outside the cells."""
-    below = np.clip(np.floor(position - 0.5), 0, cells - 1).astype(int)
-    above = np.minimum(below + 1, cells - 1)
-    share = np.clip(position - 0.5 - below, 0.0, 1.0)
-    weights = np.zeros((len(position), cells))
-    rows = np.arange(len(position))
-    weights[rows, below] += 1 - share
-    weights[rows, above] += share
-    weights[(position < 0) | (position >= cells)] = np.nan
-    return weights
-
-
-def _interval_ends(position: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """First and last of the increasing positions in each interval between cell centres; none outside the cells."""
-    inside = position[(position >= 0) & (position < cells)]
-    interval = np.floor(inside - 0.5)
-    starts = np.flatnonzero(np.diff(interval, prepend=-np.inf))
-    stops = np.flatnonzero(np.diff(interval, append=np.inf))
-    return inside[np.union1d(starts, stops)]
-
-
-def _overlap(starts: NDArray[np.floating], stops: NDArray[np.floating], pixels: int) -> NDArray[np.float64]:
-    """Length of each pixel inside each cell [cell, pixel]; cell i lies between start i and stop i."""
-    left = np.arange(pixels)
-    start = np.maximum(starts[:, None], left[None, :])
-    stop = np.minimum(stops[:, None], left[None, :] + 1)
-    return np.clip(stop - start, 0.0, None)
