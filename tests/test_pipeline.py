@@ -86,7 +86,7 @@ def test_regions_say_what_was_understood(explanation):
 def test_provenance_is_complete_and_plain_data(explanation, tiny):
     record = json.loads(json.dumps(dict(explanation.provenance)))
     assert record["method"] == "matex"
-    assert record["parameters"] == dict(explanation.parameters)
+    assert record["parameters"] == json.loads(json.dumps(dict(explanation.parameters)))
     assert record["model"]["weights_sha256"] == tiny.weights_sha256
     assert record["model"]["preprocessing"]["size"] == [112, 112]
     assert record["laterality"] == "patient"
