@@ -3,7 +3,7 @@
     python benchmarks/class_and_word_evidence.py --data ../shared/data --films 12
 
 Simulated obvious findings in validation normals that nothing else is reported on. For each method the means of
-`class-discrimination` (five findings) and `outside-lungs`, and of `word-roles`, `word-stability` and
+`class-discrimination` (five findings), `outside-lungs` and `outside-body`, and of `word-roles`, `word-stability` and
 `text-randomisation`; phrases name finding, side and zone. The absolute form of embedding-space is left out of the word
 metrics, which would take minutes a film.
 """
@@ -33,11 +33,12 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "occlusion": ("occlusion", {}),
     "rollout": ("rollout", {}),
 }
-IMAGE = ("class-discrimination", "outside-lungs")
+IMAGE = ("class-discrimination", "outside-lungs", "outside-body")
 WORDS = ("word-roles", "word-stability", "text-randomisation")
 COLUMNS = {
     "class-discrimination": ("class_correlation", "class_correlation_abs"),
     "outside-lungs": ("outside_lungs", "outside_lungs_even"),
+    "outside-body": ("outside_body", "outside_body_even"),
     "word-roles": ("named_auc", "finding_share", "place_share", "filler_share"),
     "word-stability": ("word_stability", "frame_share"),
     "text-randomisation": ("words",),
@@ -58,10 +59,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with normals")
     parser.add_argument("--films", type=int, default=12)
     parser.add_argument("--model", default="tiny")
+    parser.add_argument("--only", nargs="+", choices=(*IMAGE, *WORDS), help="metrics; all where not given")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     model = matex.load(given.model)
     samples = list(open_dataset("simulated", root=given.data / "normals", films=given.films, only=UNREPORTED))
+    image, words = (tuple(name for name in some if given.only is None or name in given.only) for some in (IMAGE, WORDS))
     rows: dict[str, dict[str, np.ndarray]] = {}
     for label, (method, parameters) in tqdm(METHODS.items(), unit="method"):
         cases = [
@@ -69,10 +72,10 @@ def main() -> None:
             for one in samples
         ]
         rows[label] = {}
-        for metric in IMAGE if parameters else (*IMAGE, *WORDS):
+        for metric in image if parameters else (*image, *words):
             rows[label] |= make_metric(metric, {})(cases)
     of_words = {method: values for method, values in rows.items() if not METHODS[method][1]}
-    print(f"{given.model}, {len(samples)} films\n\n{table(rows, IMAGE)}\n\n{table(of_words, WORDS)}")
+    print(f"{given.model}, {len(samples)} films\n\n{table(rows, image)}\n\n{table(of_words, words)}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def section(model, means, seed=0, measures=(POINTING, DROP)):
             "sample": str(i),
             "cluster": f"film {i // PER_FILM}",
             "sha256": str(i // PER_FILM),
+            "text": "nodule",
             "group": f"finding {i % 3}",
         }
         for i in range(count)

@@ -37,6 +37,7 @@ def section(values, measures=(ENERGY, DROP), attributes=None, own=(), whole=None
             "sample": str(i),
             "cluster": f"film {i}",
             "sha256": str(i),
+            "text": "nodule",
             "group": "nodule",
             "split": None,
             "attributes": (attributes or [{}] * count)[i],
@@ -231,10 +232,22 @@ def test_a_group_that_repeats_the_finding_is_left_out():
     assert set(subgroups(some)) == {"group"}
 
 
+def test_phrases_of_specialists_are_a_subgroup_where_there_are_others():
+    some = section({"m": np.zeros(4)})
+    for row, text in zip(some.samples, ("atelectasis", "large heart", "hilar mass", "clear lungs"), strict=True):
+        row["text"] = text
+    found = subgroups(some)["vocabulary"]
+    assert {name: chosen.tolist() for name, chosen in found.items()} == {
+        "common": [False, True, False, True],
+        "specialised": [True, False, True, False],
+    }
+
+
 def rows(splits, groups=None, films=None):
     return [
         {
             "split": split,
+            "text": "nodule",
             "group": (groups or ["nodule"] * len(splits))[i],
             "cluster": (films or [f"film {i}" for i in range(len(splits))])[i],
             "sha256": str(i),

@@ -418,3 +418,25 @@ def folder(root: Path) -> None:
     picture(root / "ward/b.JPG")
     text(root / "ward/b.txt", "cardiomegaly")
     picture(root / "ward/c.png")
+
+
+LABELS = (
+    "Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,"
+    "No Finding,Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices"
+)
+
+
+def mimic_cxr_labels(root: Path) -> None:
+    """The tables of both programs for the studies of `mimic_cxr`, and MIMIC-IV's table of patients."""
+    rows = {
+        "chexpert": ("10000032,50414267,,0.0,,1.0,,,,,,1.0,,-1.0,,", "10000011,50414268,,,,,,,,,1.0,,,,,"),
+        "negbio": ("10000032,50414267,,,,1.0,,,,,,,,,,", "10000764,57375967,1.0,,,,,,,,,,,,,"),
+    }
+    for name, lines in rows.items():
+        with gzip.open(root / f"mimic-cxr-2.0.0-{name}.csv.gz", "wt") as file:
+            file.write("\n".join([f"subject_id,study_id,{LABELS}", *lines]))
+    text(
+        root / "patients.csv",
+        "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod",
+        "10000032,F,52,2180,2014 - 2016,2180-09-09",
+    )

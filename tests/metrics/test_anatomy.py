@@ -13,6 +13,7 @@ from matex.metrics import Case, make_metric
 from matex.metrics.classes import FIVE
 from matex.samples import samples
 from matex.simulation import find_lungs
+from matex.simulation.body import find_body
 from tests.metrics.made import film, make_case, small_model
 
 FILM = samples()[0]
@@ -93,3 +94,47 @@ def test_classes_of_the_data_set_are_its_own(model):
         assert own["class_correlation"][0] == pytest.approx(named["class_correlation"][0], nan_ok=True)
     with pytest.raises(ValueError, match="phrases"):
         make_metric("class-discrimination", {"phrases": ("nodule",)})
+
+
+def _drawn_body(marker=True, frame=False):
+    """A bright ellipse with two dark lungs on black, a marker in the air; and the ellipse's mask."""
+    y, x = np.mgrid[0:300, 0:260]
+    body = ((x - 130) / 105) ** 2 + ((y - 170) / 150) ** 2 < 1
+    lungs = (((np.abs(x - 130) - 48) / 30) ** 2 + ((y - 140) / 75) ** 2) < 1
+    grey = np.where(body, 170, 2).astype(np.uint8)
+    grey[lungs] = 30
+    grey[body & (np.abs(x - 130) < 8)] = 220
+    if marker:
+        grey[10:24, 10:24] = 250
+    if frame:
+        grey[[0, 1, 2, 3, -4, -3, -2, -1]] = grey[:, [0, 1, 2, 3, -4, -3, -2, -1]] = 255
+    return grey, body
+
+
+def test_the_body_is_the_largest_bright_part_with_its_lungs():
+    grey, body = _drawn_body()
+    found = find_body(grey)
+    assert found.measured
+    assert (found.mask & body).sum() / (found.mask | body).sum() > 0.96
+    assert not found.mask[10:24, 10:24].any()
+    assert found.mask[140, 82]
+    assert not find_body(_drawn_body(frame=True)[0]).measured
+    assert not find_body(np.full((300, 260), 120, np.uint8)).measured
+
+
+def test_the_share_outside_the_body_is_that_of_the_positive_map():
+    tiny = matex.load("tiny")
+    grey, _ = _drawn_body()
+    film_read = matex.read(grey)
+    explanation = matex.explain(tiny, film_read, "opacity", "gradient")
+    sample = Sample("s", film_read, "opacity")
+    found = make_metric("outside-body", {})([Case(tiny, sample, explanation, {})])
+    outside, raw = ~find_body(grey).mask, explanation.image.raw
+    total = part = 0.0
+    for value, out in zip(raw.ravel().tolist(), outside.ravel().tolist(), strict=True):
+        if value > 0:
+            total, part = total + value, part + value * out
+    assert found["outside_body"][0] == pytest.approx(part / total, abs=1e-6)
+    assert found["outside_body_even"][0] == pytest.approx(outside.mean(), abs=1e-6)
+    natural = matex.explain(tiny, film_read, "opacity", "gradient", domain="natural")
+    assert np.isnan(make_metric("outside-body", {})([Case(tiny, sample, natural, {})])["outside_body"][0])

@@ -35,13 +35,15 @@ class DatasetChoice:
         name: as registered.
         label: what results call it.
         parameters: its fields.
-        limit: use this many samples, evenly spread; None for all.
+        limit: use this many samples; None for all.
+        seed: with `limit`, of a random choice of the samples; None: evenly spread over the data set.
     """
 
     name: str
     label: str
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     limit: int | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -227,14 +229,20 @@ def differences(before: object, after: object, key: str = "") -> list[str]:
 
 
 def _dataset(at: ConfigKey, entry: object) -> DatasetChoice:
-    table = _table(at, entry, ("name", "label", "parameters", "limit"))
+    table = _table(at, entry, ("name", "label", "parameters", "limit", "seed"))
     name = at.name(DATASETS, "name", table["name"])
     limit = (at / "limit").typed(table.get("limit"), int | None)
     if limit is not None:
         (at / "limit").in_range(limit, 1 << 32)  # of samples that are there: no film is made for it
+    seed = (at / "seed").typed(table.get("seed"), int | None)
+    if seed is not None:
+        if limit is None:
+            raise (at / "seed").refusal("left out without a limit, whose samples it chooses", seed)
+        (at / "seed").in_range(seed, SEEDS - 1, 0)
     fields = [item.name for item in dataclasses.fields(DATASETS[name])]
     given = (at / "parameters").known(table.get("parameters", {}), fields)
-    return DatasetChoice(name, _label(at, table, name), _typed_fields(at / "parameters", DATASETS[name], given), limit)
+    typed = _typed_fields(at / "parameters", DATASETS[name], given)
+    return DatasetChoice(name, _label(at, table, name), typed, limit, seed)
 
 
 def model_choice(at: ConfigKey, entry: object) -> ModelChoice:

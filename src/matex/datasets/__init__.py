@@ -14,13 +14,14 @@ from typing import Any
 from matex.checks import is_list, text
 from matex.coerce import as_type, in_words
 from matex.datasets.sample import DATASETS, Dataset, Problem, Sample
+from matex.datasets.subset import random_subset
 from matex.errors import InputError, shown
 from matex.registry import UnknownName, check_counts
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["DATASETS", "Dataset", "Problem", "Sample", "open_dataset"]
+__all__ = ["DATASETS", "Dataset", "Problem", "Sample", "open_dataset", "random_subset"]
 
 
 def open_dataset(name: str, **fields: object) -> Dataset:

@@ -55,6 +55,8 @@ class Manifest(Layout):
         box_frame: what boxes are measured in: "pixels" of the image, "fractions" of its width and height, or pixels
             of the image at another size, WIDTHxHEIGHT such as "2544x3056".
         split: only rows whose column split says this; None: all.
+        attributes: further columns that results are broken down by, such as sex, age and device; of the first row of a
+            sample.
         domain: a name or file of `matex domains`, or "sound" where the images are sound files (WAV, FLAC, OGG).
     """
 
@@ -69,6 +71,7 @@ class Manifest(Layout):
     box_format: str = "xyxy"
     box_frame: str = "pixels"
     split: str | None = None
+    attributes: tuple[str, ...] = ()
     domain: str = "chest"
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ class Manifest(Layout):
         folder = self.images or table.parent
         size = cache(size_of)
         patients: dict[str, str | None] = {}  # by image
+        further: dict[_Key, dict[str, object]] = {}
 
         def key_of(row: Row) -> _Key:
             return _Key(
@@ -98,6 +102,7 @@ class Manifest(Layout):
         def boxes_of(row: Row) -> list[Box]:
             path = inside(folder, row.text(self.image))
             patients.setdefault(row.text(self.image), row.optional(self.patient))
+            further.setdefault(key_of(row), {name: row.optional(name) for name in self.attributes})
             listed = _lists(row.cells.get(self.boxes))
             form = row.optional("box_format") or self.box_format
             frame = row.optional("box_frame") or self.box_frame
@@ -115,7 +120,7 @@ class Manifest(Layout):
             )
             if name != usual
         ]
-        columns = [self.image, self.text, *renamed, *(["split"] if self.split is not None else [])]
+        columns = [self.image, self.text, *renamed, *self.attributes, *(["split"] if self.split is not None else [])]
         rows = read_rows(table, columns, problems)
         wanted = (row for row in rows if self.split in (None, row.optional("split")))
         samples = [
@@ -129,6 +134,7 @@ class Manifest(Layout):
                 group=key.group,
                 split=key.split,
                 view=key.view,
+                attributes=further[key],
             )
             for key, found in gather(wanted, key_of, boxes_of, problems).items()
         ]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from matex.datasets.boxes import corners, gather, scaled, within
 from matex.datasets.layout import Layout, Reading, check_choice, check_template, cluster, identity
@@ -68,7 +68,7 @@ class Nih(Layout):
         boxes = gather(
             read_rows(table(self.root, "BBox_List_2017.csv"), BOX_COLUMNS, problems), key_of, boxes_of, problems
         )
-        views, unplaced = self._entries(images, problems)
+        entries, unplaced = self._entries(images, problems)
         if self.films == "all":
             boxes |= {key: [] for key in unplaced if key not in boxes}
         splits = self._splits()
@@ -82,7 +82,8 @@ class Nih(Layout):
                 cluster=cluster("patient", "nih", name[:8]) if _NAME.match(name) else "",
                 group=finding,
                 split=splits.get(name),
-                view=views.get(name),
+                view=entries[name].view if name in entries else None,
+                attributes=entries[name].attributes if name in entries else {},
             )
             for (name, finding), found in boxes.items()
             if self.split in (None, splits.get(name))
@@ -91,21 +92,21 @@ class Nih(Layout):
 
     def _entries(
         self, images: dict[str, Path], problems: list[Problem]
-    ) -> tuple[dict[str, str | None], list[tuple[str, str]]]:
-        """View of each film, and with films="all" every film and finding whose image exists."""
+    ) -> tuple[dict[str, _Entry], list[tuple[str, str]]]:
+        """What is known of each film, and with films="all" every film and finding whose image exists."""
         if self.films == "boxes" and not any(self.root.glob("Data_Entry_2017*.csv")):
             return {}, []
         entries = table_of(self.root, ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"))
-        views: dict[str, str | None] = {}
+        known: dict[str, _Entry] = {}
         found: list[tuple[str, str]] = []
         for row in read_rows(entries, ENTRY_COLUMNS, problems):
             with leaving_out(row, problems):
                 name, labels = row.text("Image Index"), row.text("Finding Labels").split("|")
-                views[name] = row.optional("View Position")
+                known[name] = _Entry(row.optional("View Position"), _person(row))
                 if self.films == "all" and labels != ["No Finding"]:
                     self._image(images, row)
                     found += [(name, _finding(label)) for label in labels]
-        return views, found
+        return known, found
 
     def _splits(self) -> dict[str, str]:
         """Split of each film by the official lists that exist; that of the requested split must."""
@@ -122,6 +123,19 @@ class Nih(Layout):
             return contained(self.root, images[row.text("Image Index")])
         except KeyError:
             raise Unusable("Expected the image of this row under images or images_0NN/images, found none.") from None
+
+
+class _Entry(NamedTuple):
+    """What Data_Entry says about a film."""
+
+    view: str | None
+    attributes: dict[str, object]
+
+
+def _person(row: Row) -> dict[str, object]:
+    """Sex and age in years; ages such as "058Y" are those of the first release."""
+    age = (row.optional("Patient Age") or "").removesuffix("Y")
+    return {"sex": row.optional("Patient Gender"), "age": int(age) if age.isdecimal() else None}
 
 
 def _finding(label: str) -> str:

@@ -1,9 +1,9 @@
-"""Share of a map outside the lungs, and recall of single boxes of a finding in several zones."""
+"""Share of a map outside the lungs and outside the body, and recall of single boxes of a finding in several zones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from PIL import Image
 from matex.metrics.localisation import FieldOfView, Mask, energy, union
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, check_percent
 from matex.simulation import find_lungs
+from matex.simulation.body import find_body
 
 
 @METRICS("outside-lungs")
@@ -33,18 +34,58 @@ class OutsideLungs:
     source: ClassVar[str] = "embedding-space XAI"
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
-        columns = {name: np.full(len(cases), np.nan) for name in self.better}
-        known: dict[str, Mask | None] = {}
-        for number, case in enumerate(cases):
-            key = case.explanation.film.sha256
-            if key not in known:
-                known[key] = lungs_of(case)
-            lungs, raw = known[key], case.explanation.image.raw
-            if lungs is not None:
-                outside = ~lungs & np.isfinite(raw)
-                columns["outside_lungs"][number] = energy(np.where(np.isfinite(raw), raw, 0.0), outside)
-                columns["outside_lungs_even"][number] = outside.sum() / np.isfinite(raw).sum()
-        return columns
+        return _shares_outside(cases, lungs_of, ("outside_lungs", "outside_lungs_even"))
+
+
+@METRICS("outside-body")
+@dataclass(frozen=True)
+class OutsideBody:
+    """Share of the positive part of the raw map that lies outside the body, and that of an even map.
+
+    Air around the patient and the markers in it are outside; the outline is that of `simulation.body`. NaN where it
+    is not sure or the film shows nothing outside, for maps without positive values, and for images that are no chest
+    films.
+
+    Source:
+        Claim of embedding-space XAI that maps mark pixels outside the body; the paper shows pictures, this measures it.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("image",)
+    dataset_level: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Direction]] = {"outside_body": "lower", "outside_body_even": "neither"}
+    source: ClassVar[str] = "embedding-space XAI"
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        return _shares_outside(cases, body_of, ("outside_body", "outside_body_even"))
+
+
+def _shares_outside(cases: Sequence[Case], region_of: Callable[[Case], Mask | None], names: tuple[str, str]) -> Columns:
+    """Share of each positive map, and of the seen film, outside a region of the film; NaN where it is not known."""
+    columns = {name: np.full(len(cases), np.nan) for name in names}
+    known: dict[str, Mask | None] = {}
+    for number, case in enumerate(cases):
+        key = case.explanation.film.sha256
+        if key not in known:
+            known[key] = region_of(case)
+        region, raw = known[key], case.explanation.image.raw
+        if region is not None:
+            outside = ~region & np.isfinite(raw)
+            columns[names[0]][number] = energy(np.where(np.isfinite(raw), raw, 0.0), outside)
+            columns[names[1]][number] = outside.sum() / np.isfinite(raw).sum()
+    return columns
+
+
+def body_of(case: Case) -> Mask | None:
+    """The body on a case's film, bool [height, width]; None where it is not known."""
+    query = case.explanation.query
+    if query.domain != "chest":
+        return None
+    found = find_body(np.asarray(Image.fromarray(query.film.pixels).convert("L")))
+    if not found.measured:
+        return None
+    height, width = query.film.size
+    full = Image.fromarray(found.mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(full) >= 128
 
 
 def lungs_of(case: Case) -> Mask | None:

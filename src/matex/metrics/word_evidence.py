@@ -18,6 +18,7 @@ from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import WordScores, explain_words, rank_correlation
 from matex.phrases.anatomy import CHEST
 from matex.phrases.paraphrases import paraphrases
+from matex.phrases.specialised import vocabulary_of
 from matex.phrases.word_roles import Role, word_roles
 from matex.yardstick import is_readable
 
@@ -64,6 +65,48 @@ class WordRoles:
             named = [score for score, role in zip(scores, roles, strict=True) if role != "filler"]
             filler = [score for score, role in zip(scores, roles, strict=True) if role == "filler"]
             columns["named_auc"][number] = above(named, filler)
+        return columns
+
+
+@METRICS("vocabulary")
+@dataclass(frozen=True)
+class VocabularyScores:
+    """Whether words of specialists are scored otherwise than common ones.
+
+    `specialised_share` is the share of the positive scores that words of specialists get, `specialised_words` their
+    share of the words, which an even explanation gives them; `specialised_auc` the chance that one scores higher than a
+    common word, ties counted half. NaN for phrases with words of one kind alone, or without a positive score.
+
+    Source:
+        Discussion of CA-M2IB, which names the difference and measures none; the lists of words are ours
+        (`phrases.specialised`).
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
+    dataset_level: ClassVar[bool] = False
+    better: ClassVar[Mapping[str, Direction]] = {
+        "specialised_share": "neither",
+        "specialised_words": "neither",
+        "specialised_auc": "neither",
+    }
+    source: ClassVar[str] = "CA-M2IB section 5"
+
+    def __call__(self, cases: Sequence[Case]) -> Columns:
+        columns = {name: np.full(len(cases), np.nan) for name in self.better}
+        for number, case in enumerate(cases):
+            if case.token_scores is None:
+                continue
+            groups: dict[str, list[float]] = {"specialised": [], "common": []}
+            for word, score in case.explanation.words:
+                groups[vocabulary_of(word)].append(score)
+            special, common = groups["specialised"], groups["common"]
+            if not special or not common:
+                continue
+            columns["specialised_words"][number] = len(special) / (len(special) + len(common))
+            columns["specialised_auc"][number] = above(special, common)
+            positive = [sum(max(score, 0.0) for score in some) for some in (special, common)]
+            if sum(positive) > 0:
+                columns["specialised_share"][number] = positive[0] / sum(positive)
         return columns
 
 

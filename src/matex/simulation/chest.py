@@ -83,7 +83,7 @@ def find_lungs(normal: np.ndarray) -> Lungs:
         for lung in lung_probabilities(normal)
     ]
     averages = [_average(x, y, *columns) for columns in ((1, 2), (4, 3))]
-    found = [_largest_part(lung > 0.5) for lung in probabilities]
+    found = [largest_part(lung > 0.5) for lung in probabilities]
     shaped = [_is_shaped(field, average) for field, average in zip(found, averages, strict=True)]
     measured = [
         usable and _is_sure(field, lung) and not _is_half(field, other)
@@ -100,7 +100,7 @@ def find_lungs(normal: np.ndarray) -> Lungs:
     return Lungs(right, left, _depth(right) * unit, _depth(left) * unit, air, tissue, frame, *measured)
 
 
-def _largest_part(mask: np.ndarray) -> np.ndarray:
+def largest_part(mask: np.ndarray) -> np.ndarray:
     """Largest connected component of a mask, holes filled."""
     largest = np.zeros_like(mask)
     left = mask.copy()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from matex.benchmark.report.section import Better, Measure, Section
 from matex.metrics.statistics import PairedComparison, Summary, compare_paired, holm, summarise
+from matex.phrases.specialised import phrase_vocabulary
 
 RESAMPLES = 2000
 SIGNIFICANT = 0.05  # after correction
@@ -207,6 +208,7 @@ def subgroups(section: Section) -> dict[str, dict[str, NDArray[np.bool_]]]:
     facts: dict[str, list[object]] = {name: [row[name] for row in rows] for name in ("group", "split")}
     for name in dict.fromkeys(name for row in rows for name in row["attributes"]):
         facts[name] = [row["attributes"].get(name) for row in rows]
+    facts["vocabulary"] = [phrase_vocabulary(row["text"]) for row in rows]
     if facts.get("finding") == facts["group"]:
         del facts["group"]
     levels = {name: _levels(values, section.images) for name, values in facts.items()}

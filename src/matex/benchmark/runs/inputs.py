@@ -15,6 +15,7 @@ from matex.adapters.randomise import randomised
 from matex.benchmark.config import Config, ModelChoice
 from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
+from matex.datasets.subset import subset_numbers
 from matex.errors import InputError, shortened, shown
 from matex.images import Film
 from matex.queries import read_as
@@ -34,6 +35,7 @@ class Inputs:
         self._datasets: dict[str, Dataset] = {}
         self._model: tuple[str, Model] | None = None
         self._random: dict[int, Model] = {}
+        self._chosen: dict[str, list[int]] = {}
 
     def dataset(self, label: str) -> Dataset:
         if label not in self._datasets:
@@ -49,9 +51,14 @@ class Inputs:
         return min(len(self.dataset(label)), limit or len(self.dataset(label)))
 
     def sample(self, label: str, number: int) -> Sample:
-        """The sample of this number among those used, which are evenly spread over the data set."""
+        """The sample of this number among those used: evenly spread over the data set, or random by its seed."""
         dataset = self.dataset(label)
-        return dataset[number * len(dataset) // self.count(label)]
+        seed = next(choice.seed for choice in self.config.datasets if choice.label == label)
+        if seed is None:
+            return dataset[number * len(dataset) // self.count(label)]
+        if label not in self._chosen:
+            self._chosen[label] = subset_numbers(len(dataset), self.count(label), seed)
+        return dataset[self._chosen[label][number]]
 
     def choice(self, label: str) -> ModelChoice:
         return next(choice for choice in self.config.models if choice.label == label)
