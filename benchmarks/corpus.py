@@ -30,8 +30,8 @@ from matex.adapters.model import Model
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from matex.attribution import make
 from matex.images import READ_SIDE
+from matex.recording import record
 from matex.samples import samples
-from matex.trace import record
 
 SIZE = (2500, 3000)  # width, height
 PHRASE = "opacity in the left lower lung"

@@ -33,8 +33,9 @@ from matex.geometry import Box
 from matex.images import read
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
+from matex.recording import record
 from matex.simulation import canonical, find_lungs, simulate
-from matex.trace import Trace, record
+from matex.trace import Trace
 
 Formula = Callable[[Trace], Tensor]
 Results = dict[str, dict[str, float]]

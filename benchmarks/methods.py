@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from matex.attribution import METHODS, make
 from matex.forward_pass import run
-from matex.trace import Trace, record
+from matex.recording import record
+from matex.trace import Trace
 
 Kind = Literal["image", "text"]
 Work = dict[str, Callable[[], Any]]

@@ -39,8 +39,9 @@ from matex.forward_pass import run
 from matex.geometry import Placement
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
+from matex.recording import PairTrace, record
 from matex.samples import samples
-from matex.trace import PairTrace, Trace, record
+from matex.trace import Trace
 
 PHRASE = "consolidation in the left lower lobe"
 TOKENS = 12  # of each phrase, start and end included; the plain text forward gets the same ids

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import matex
-from matex.corpus import read_ahead
 from matex.images import Film
+from matex.read_ahead import read_ahead
 from matex.samples import samples
 
 
@@ -59,7 +59,7 @@ def test_texts_of_an_image_share_its_pass_wherever_they_stand_in_a_batch(tiny, m
 
 
 def test_many_texts_of_one_image_are_cut_into_bounded_batches(tiny, monkeypatch):
-    monkeypatch.setattr("matex.corpus._PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("matex.pair_stream._PAIRS_AT_ONCE", 3)
     runs = []
     start = type(tiny.text).start
     monkeypatch.setattr(type(tiny.text), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
@@ -103,7 +103,7 @@ def test_pairs_at_fault_are_skipped_in_their_place(tiny, tmp_path, caplog, funct
             assert isinstance(one.error, matex.InputError)
         else:
             assert (one.film.name, one.text) == (pairs[i][0].stem, pairs[i][1])
-    logged = [record.message.split()[1] for record in caplog.records if record.name == "matex.corpus"]
+    logged = [record.message.split()[1] for record in caplog.records if record.name == "matex.pair_stream"]
     assert {int(number) for number in logged} == at_fault
 
 

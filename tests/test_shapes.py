@@ -10,7 +10,7 @@ pytest.importorskip("jaxtyping")
 pytest.importorskip("beartype")
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("matex.forward_pass", "matex.gradients", "matex.recorded_attention", "matex.trace")
+MODULES = ("matex.forward_pass", "matex.gradients", "matex.recorded_attention", "matex.recording", "matex.trace")
 DRIVERS = ("tests/test_trace.py", "tests/attribution/test_shapes.py")
 # The modules import jaxtyping for the type checker alone, so its names are put where annotations find them anyway; and
 # beartype refuses protocols that isinstance does not answer.
@@ -23,7 +23,7 @@ for value in vars(matex.adapters.model).values():
         value._is_runtime_protocol = True
 builtins.Bool, builtins.Float, builtins.Int = jaxtyping.Bool, jaxtyping.Float, jaxtyping.Int
 with jaxtyping.install_import_hook(sys.argv[1].split(","), "beartype.beartype"):
-    import matex.trace
+    import matex.recording
 sys.exit(pytest.main(["-q", "-x", "--assert=plain", "-m", "not slow", "-p", "no:cacheprovider", *sys.argv[2:]]))
 """
 

@@ -17,7 +17,8 @@ from matex.forward_pass import FROM_INPUT, run
 from matex.geometry import Placement
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
-from matex.trace import Trace, record
+from matex.recording import record
+from matex.trace import Trace
 from tests.conftest import BOS, EOS, small_clip
 from tests.reference import clip
 from tests.reference import gradient as slow

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from matex.audits import audit
     from matex.catalog import methods, models
     from matex.clips import Clips, explain_clips
-    from matex.corpus import Pair, Skipped, explain_batch, explain_each
+    from matex.corpus import explain_batch, explain_each
     from matex.errors import CheckpointError, InputError, MissingExtra, PluginError, UnknownName, UnsupportedModel
     from matex.geometry import Placement
     from matex.images import Film, read
     from matex.interaction import Interactions, interactions
     from matex.map_spread import Uncertainty, uncertainty
     from matex.model_comparison import ModelComparison, compare_models
+    from matex.pair_stream import Pair, Skipped
     from matex.pipeline import attribute, compare, explain, score
+    from matex.recording import record
     from matex.reports import ReportSentence, explain_report
     from matex.results import Explanation, SaliencyMap
-    from matex.trace import record
     from matex.trust import Calibration, calibrate
 
 _HOME = {
@@ -42,8 +43,8 @@ _HOME = {
     "explain_each": "corpus",
     "explain_report": "reports",
     "ReportSentence": "reports",
-    "Pair": "corpus",
-    "Skipped": "corpus",
+    "Pair": "pair_stream",
+    "Skipped": "pair_stream",
     "score": "pipeline",
     "Placement": "geometry",
     "Film": "images",
@@ -68,7 +69,7 @@ _HOME = {
     "models": "catalog",
     "Explanation": "results",
     "SaliencyMap": "results",
-    "record": "trace",
+    "record": "recording",
     "ModelComparison": "model_comparison",
     "compare_models": "model_comparison",
     "Calibration": "trust",

@@ -16,7 +16,7 @@ from matex.adapters.model import Model
 from matex.attribution import make
 from matex.audio.recording import is_sound_file
 from matex.checks import is_mapping, read_bytes, read_json
-from matex.corpus import OnError, Pair, Skipped, explain_each
+from matex.corpus import explain_each
 from matex.datasets.sample import Problem
 from matex.datasets.tables import Row, Unusable, read_rows
 from matex.dicom.view_position import check_view
@@ -26,6 +26,7 @@ from matex.files import NAMES, replacing
 from matex.geometry import Resize
 from matex.images import MAX_BYTES
 from matex.objectives import ClassScore, ClassScoreKind, Pooling, choose_class
+from matex.pair_stream import OnError, Pair, Skipped
 from matex.queries import Domain
 from matex.results import Explanation
 from matex.serialise import method_parameters, strict_json

@@ -15,13 +15,14 @@ import torch
 
 from matex.adapters.model import Model
 from matex.checks import as_path, count
-from matex.corpus import Pair, explain_each
+from matex.corpus import explain_each
 from matex.datasets.sample import Sample
 from matex.files import writing
 from matex.geometry import Resize
 from matex.metrics.reexplain import rank_correlation
 from matex.metrics.similarity import overlap, spearman
 from matex.metrics.statistics import compare_paired, holm
+from matex.pair_stream import Pair
 from matex.queries import Domain
 from matex.render.model_comparison import SideBySide, page, side_by_side
 from matex.render.overlay import at_size, fit

@@ -29,8 +29,9 @@ from matex.phrases import Mention
 from matex.priors.display import UNKNOWN_DISPLAY, display_of
 from matex.priors.image_context import ImageContext
 from matex.protocols import Fused, Method, on_side, side, unserved
+from matex.recording import PairTrace, record
 from matex.scores import record_scores
-from matex.trace import PairTrace, Trace, record
+from matex.trace import Trace
 
 Domain = str
 """A name of `matex.domains.names()`, the path of a pack (.toml), or "sound" for spectrograms."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.adapters.model import Model, check_model
-from matex.corpus import Pair, explain_batch
+from matex.corpus import explain_batch
 from matex.domains import anatomy_of, check_domain
 from matex.errors import InputError, shown
 from matex.geometry import Resize
+from matex.pair_stream import Pair
 from matex.phrases import Sentence, claim, polarity, sentences
 from matex.phrases.claims import Claim
 from matex.queries import Domain

@@ -15,7 +15,7 @@ from matex.forward_pass import encode
 from matex.objectives import Objective
 from matex.pairs import Pairs
 from matex.priors.image_context import ImageContext
-from matex.trace import PairTrace
+from matex.recording import PairTrace
 
 
 class ScoredPairs(Pairs):

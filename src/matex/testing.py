@@ -18,7 +18,8 @@ from matex.attribution import METHODS
 from matex.errors import InputError, UnsupportedModel
 from matex.forward_pass import embed, encode, run
 from matex.protocols import Method, make, unserved
-from matex.trace import Trace, record
+from matex.recording import record
+from matex.trace import Trace
 
 Library = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 PHRASES = ("opacity in the left lower lung", "no effusion", "a nodule and consolidation on the right")

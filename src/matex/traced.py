@@ -35,9 +35,9 @@ from matex.queries import (
     subjects_of,
     trace_inputs,
 )
+from matex.recording import PairTrace
 from matex.results import Computation, Explanation, SaliencyMap, Token
 from matex.serialise import method_parameters, provenance, version_of
-from matex.trace import PairTrace
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

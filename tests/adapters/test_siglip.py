@@ -14,8 +14,8 @@ from matex.adapters.model import Similarity
 from matex.adapters.siglip import adapt
 from matex.attribution import METHODS
 from matex.forward_pass import FROM_INPUT, run
+from matex.recording import record
 from matex.samples import samples
-from matex.trace import record
 from tests.reference import siglip as slow
 
 WORDS = ("opacity", "in", "the", "left", "lower", "lung", "right", "nodule", "no", "effusion")

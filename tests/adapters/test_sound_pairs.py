@@ -11,9 +11,9 @@ from matex.attribution import METHODS, make
 from matex.audio.recording import from_samples
 from matex.forward_pass import encode, run
 from matex.protocols import unserved
+from matex.recording import record
 from matex.samples import samples
 from matex.testing import check_model
-from matex.trace import record
 from tests.adapters.folders import write_imagebind
 from tests.adapters.sounding import CONFIG, chirp, recording, small_model, small_network
 from tests.adapters.test_clap import extractor, small_clap, words_tokenizer

@@ -11,11 +11,12 @@ import numpy as np
 
 from matex.adapters.model import Model
 from matex.checks import as_path, check_seed, count, number, text
-from matex.corpus import Pair, explain_each
+from matex.corpus import explain_each
 from matex.datasets.sample import Sample
 from matex.errors import InputError, shown
 from matex.files import replacing, writing
 from matex.geometry import Resize
+from matex.pair_stream import Pair
 from matex.queries import Domain
 from matex.render.reader_study import Question, ReaderCase, case_pictures, page
 from matex.results import Explanation

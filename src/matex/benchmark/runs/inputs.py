@@ -13,12 +13,12 @@ from matex.adapters import Model, load
 from matex.adapters.encoder import Modality
 from matex.adapters.randomise import randomised
 from matex.benchmark.config import Config, ModelChoice
-from matex.corpus import read_ahead
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.datasets.subset import subset_numbers
 from matex.errors import InputError, shortened, shown
 from matex.images import Film
 from matex.queries import read_as
+from matex.read_ahead import read_ahead
 
 
 class Inputs:
