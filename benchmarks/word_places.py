@@ -35,7 +35,7 @@ from matex.datasets import Sample, open_dataset
 from matex.geometry import Placement
 from matex.interaction import pair_curves
 
-WAYS: dict[str, dict[str, Any]] = {
+INTERACTION_METHODS: dict[str, dict[str, Any]] = {
     "second-order": {},
     "grad-eclip": {},
     "chefer": {},
@@ -69,7 +69,7 @@ def evaluate(model: matex.Model, random: matex.Model, pairs: Sequence[tuple[Samp
     for first, second in tqdm(pairs, unit="film"):
         text = f"{first.text} and {second.text}"
         begins = (0, len(first.text.split()) + 1)
-        for way, parameters in WAYS.items():
+        for way, parameters in INTERACTION_METHODS.items():
             found = matex.interactions(model, first.image, text, way, **parameters)
             blank = matex.interactions(random, first.image, text, way, **parameters)
             named = [words_of(one, found, begin) for one, begin in zip((first, second), begins, strict=True)]
@@ -163,7 +163,7 @@ def side_words(model: matex.Model, samples: Sequence[Sample]) -> list[dict[str, 
             if finding not in words:
                 continue
             other = " ".join(PLACES[one] if one == word else one for one in words)
-            for way, parameters in WAYS.items():
+            for way, parameters in INTERACTION_METHODS.items():
                 for kind, text, named in (("true", " ".join(words), word), ("swapped", other, PLACES[word])):
                     found = matex.interactions(model, sample.image, text, way, **parameters)
                     for name, number in ((named, words.index(word)), ("finding", words.index(finding))):
@@ -207,7 +207,7 @@ def curve_areas(model: matex.Model, samples: Sequence[Sample]) -> list[dict[str,
     rows: list[dict[str, Any]] = []
     shuffle = np.random.default_rng(0)
     for sample in tqdm(samples, unit="film"):
-        for way, parameters in WAYS.items():
+        for way, parameters in INTERACTION_METHODS.items():
             found = matex.interactions(model, sample.image, sample.text, way, **parameters)
             flat = found.values.reshape(len(found.words), -1)
             shuffled = flat[:, shuffle.permutation(flat.shape[1])].reshape(found.values.shape)

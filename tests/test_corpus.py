@@ -157,7 +157,7 @@ def test_a_method_that_refuses_one_pair_leaves_the_others_of_its_batch(tiny, mon
         return call(self, trace)
 
     monkeypatch.setattr(Rollout, "__call__", choosy)
-    monkeypatch.setattr("matex.queries.parse", lambda text: [type("M", (), {"text": text})()])
+    monkeypatch.setattr("matex.queries.read_places", lambda text, domain: [type("M", (), {"text": text})()])
     texts = ["nodule", "effusion", "mass"]
     found = list(matex.explain_each(tiny, [(samples()[0].path, text) for text in texts], "rollout", on_error="skip"))
     assert [isinstance(one, matex.Skipped) for one in found] == [False, True, False]

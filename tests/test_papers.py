@@ -19,7 +19,7 @@ from matex.cli.app import app
 from matex.cli.parameters import parse_parameters
 from matex.datasets import DATASETS
 from matex.figures import FIGURES
-from matex.interaction.ways import WAYS
+from matex.interaction.methods import INTERACTION_METHODS
 from matex.metrics import make_metric
 from matex.prompts import PROMPT_SETS
 from tests.test_docs import ROOT
@@ -56,7 +56,7 @@ def check_command(show: str) -> None:
         PRESETS[given["preset"]]
     if given.get("labels"):
         PROMPT_SETS[given["labels"]]
-    if name == "explain" or (name == "interactions" and given["method"] not in WAYS):
+    if name == "explain" or (name == "interactions" and given["method"] not in INTERACTION_METHODS):
         parse_parameters(given["method"], given["parameter"] or [])
 
 

@@ -82,7 +82,7 @@ def test_the_matrix_is_the_product_of_two_integrated_jacobians(subject):
                 return embed(side.encoder, type(state)(hidden, state.axis, state.earlier), side.layer)[0]
 
             jacobian = torch.autograd.functional.jacobian(joint, state.hidden)[:, 0]  # [joint, token, dim]
-            total = total + weight * torch.einsum("jtd,td->tj", jacobian, side.way)
+            total = total + weight * torch.einsum("jtd,td->tj", jacobian, side.displacement)
         return total
 
     u, v = factors(image), factors(text)
@@ -104,13 +104,13 @@ def test_what_the_pooling_reads_of_lower_blocks_moves_too():
     """MedCLIP's text pools several depths: above the lowest of them, what was read already would stand still."""
     model = medclip.adapt(randomise(MedClip(MedClipConfig(((1, 1, 1, 1), 2), BERT, 10))), "small")
     forward = run(model.text, IDS[:1])
-    way = InputPath.of(forward)
-    assert way.layer == min(model.text.taps)
+    path = InputPath.of(forward)
+    assert path.layer == min(model.text.taps)
     with pytest.raises(ValueError, match="layer from 0 to 0, got 1"):
         InputPath.of(forward, 1)
-    ends = embed(model.text, way.points(torch.tensor([1.0, 0.0])), way.layer)
+    ends = embed(model.text, path.points(torch.tensor([1.0, 0.0])), path.layer)
     everything = torch.ones(1, IDS.shape[1], dtype=torch.bool)
-    exact(word_factors(way, everything, 64)[0], (ends[0] - ends[1]).detach(), atol=1e-6)
+    exact(word_factors(path, everything, 64)[0], (ends[0] - ends[1]).detach(), atol=1e-6)
     blank = torch.where(
         model.text.axis(IDS[:1]).content[..., None], model.text.blank(IDS[:1]), model.text.entry(IDS[:1])
     )

@@ -8,7 +8,7 @@ from matex.images import Film
 from matex.progress import listening, report, stages
 from matex.viewer.jobs import FINISHED, Busy, Cancelled, Jobs
 from matex.viewer.limits import Limits
-from matex.viewer.memory import Forgotten, Kept, Memory, Recent
+from matex.viewer.memory import Forgotten, Memory, Recent, StoredFilm
 from matex.viewer.results import Explained
 from tests.fake_explanation import fake
 from tests.fake_explanation import film as fake_film
@@ -38,7 +38,9 @@ def test_values_are_dropped_until_they_fit_the_budget():
 
 def test_the_same_film_is_kept_once():
     memory = Memory(Limits())
-    keys = [memory.keep_film(Kept(one, one)) for one in (film(), film(), film("other"), film().known_as("PA", None))]
+    keys = [
+        memory.keep_film(StoredFilm(one, one)) for one in (film(), film(), film("other"), film().known_as("PA", None))
+    ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3  # another film, and the same one read in another way
 

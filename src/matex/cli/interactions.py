@@ -95,12 +95,12 @@ def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         UnknownName: no such method or parameter.
     """
     from matex.errors import UnknownName
-    from matex.interaction.ways import WAYS, WordMaps
+    from matex.interaction.methods import INTERACTION_METHODS, WordMaps
     from matex.protocols import METHODS
 
-    if method not in WAYS and method not in METHODS:
-        raise UnknownName("method of interactions", method, (*WAYS, *METHODS))
-    kind = WAYS[method] if method in WAYS else WordMaps  # noqa: SIM401  a registry has no get
+    if method not in INTERACTION_METHODS and method not in METHODS:
+        raise UnknownName("method of interactions", method, (*INTERACTION_METHODS, *METHODS))
+    kind = INTERACTION_METHODS[method] if method in INTERACTION_METHODS else WordMaps  # noqa: SIM401  a registry has no get
     hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
     values: dict[str, Any] = {}
     others: list[str] = []
@@ -112,7 +112,7 @@ def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"Expected each parameter once, got {shown(name)} twice. Leave one out.")
         if name in hints and name != "method":
             values[name] = read_option(name, text, hints[name])
-        elif method in WAYS:
+        elif method in INTERACTION_METHODS:
             raise UnknownName(f"parameter of {method}", name, tuple(hints))
         else:
             others.append(item)

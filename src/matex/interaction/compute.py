@@ -1,4 +1,4 @@
-"""`interactions`: one question, several ways to answer it."""
+"""`interactions`: one question, several methods that answer it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matex.adapters.model import Model, check_model
 from matex.errors import UnknownName
 from matex.forward_pass import run
 from matex.geometry import Placement, Resize, Size
+from matex.interaction.methods import INTERACTION_METHODS, Found, InteractionMethod, Pair, WordMaps
 from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
 from matex.interaction.units import Units, read_units
-from matex.interaction.ways import WAYS, Found, Pair, Way, WordMaps
 from matex.notes import film_notes
 from matex.protocols import METHODS, make, require
 from matex.queries import Domain, Query, prepare
@@ -51,14 +51,14 @@ def interactions(
         units: parts of the film that words are related to, in `Interactions.units`: masks, bool [unit, height,
             width] in pixels of the film, or about how many superpixels. Games cover them, and all outside them, in the
             place of cells; maps of other methods are summed over them.
-        **parameters: of the way: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`; or
-            those of the method.
+        **parameters: of the method: `layer`, `text_layer`, `nodes`; `cells`, `masks`, `text_masks`, `chance`, `seed`;
+            or those of the attribution method.
 
     Raises:
         InputError: an image or phrase that cannot be read, a parameter outside its range, or a method that knows no
             phrase, such as rollout.
-        UnknownName: no such way, parameter or view.
-        UnsupportedModel: a model without what the way needs.
+        UnknownName: no such method, parameter or view.
+        UnsupportedModel: a model without what the method needs.
 
     Examples:
         >>> found = matex.interactions(model, film, "opacity in the left lung")
@@ -69,7 +69,7 @@ def interactions(
     """
     check_model(model)
     check_phrase(text)
-    way = _way(method, parameters, model)
+    chosen = _method(method, parameters, model)
     query = Query.of(image, text, resize, domain, view, mirrored)
     prepared = prepare(model, query)
     phrase = model.encode(text)
@@ -77,7 +77,7 @@ def interactions(
     words, groups = word_groups(text, phrase.spans, token_ids.shape[1])
     parts = None if units is None else read_units(units, prepared.pixels, prepared.placement)
     seen, read = run(staged(model.image), prepared.pixels), run(staged(model.text), token_ids)
-    found = way(Pair(model, seen, read, words, groups, parts))
+    found = chosen(Pair(model, seen, read, words, groups, parts))
     values = found.values.detach().cpu().float().numpy()
     score = float((seen.embedding @ read.embedding.T)[0, 0])
     known = [*model.notes, *phrase.notes]
@@ -89,7 +89,7 @@ def interactions(
         placement=prepared.placement if found.cell is None else _in_cells(prepared.placement, found.cell),
         score=score,
         method=method,
-        parameters=_settings(way),
+        parameters=_settings(chosen),
         notes=tuple(dict.fromkeys(film_notes(query.film, prepared.placement, query.domain, known, score))),
         report=found.report,
         provenance={
@@ -113,25 +113,25 @@ def _in_cells(placement: Placement, cell: Size) -> Placement:
     return replace(placement, patch=cell, cells=None, overlap=(0, 0))
 
 
-def _way(name: str, parameters: Mapping[str, Any], model: Model) -> Way:
-    """The way of this name with these parameters.
+def _method(name: str, parameters: Mapping[str, Any], model: Model) -> InteractionMethod:
+    """The method of this name with these parameters.
 
     Raises:
-        UnknownName: neither a way nor a method, or a parameter that it does not have.
+        UnknownName: no such method of interactions or of attribution, or a parameter that it does not have.
         UnsupportedModel: a model that cannot serve the method.
     """
-    if name in WAYS:
-        return build(WAYS, name, parameters, "matex interactions --help shows them")
+    if name in INTERACTION_METHODS:
+        return build(INTERACTION_METHODS, name, parameters, "matex interactions --help shows them")
     if name not in METHODS:
-        raise UnknownName("method of interactions", name, (*WAYS, *METHODS))
+        raise UnknownName("method of interactions", name, (*INTERACTION_METHODS, *METHODS))
     own = {key: parameters[key] for key in ("text_layer", "nodes") if key in parameters}
     method = make(name, {key: value for key, value in parameters.items() if key not in own})
     require(name, method, model.image, model.text)
     return WordMaps(method, **own)
 
 
-def _settings(way: Way) -> dict[str, Any]:
-    """The parameters of a way, those of its method with them."""
-    settings = {field.name: getattr(way, field.name) for field in fields(way) if field.name != "progress"}
-    method = settings.pop("method", None)
-    return settings if method is None else {**method_parameters(method), **settings}
+def _settings(method: InteractionMethod) -> dict[str, Any]:
+    """The parameters of a method of interactions, with those of the attribution method that it runs."""
+    settings = {field.name: getattr(method, field.name) for field in fields(method) if field.name != "progress"}
+    inner = settings.pop("method", None)
+    return settings if inner is None else {**method_parameters(inner), **settings}

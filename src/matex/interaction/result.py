@@ -41,8 +41,8 @@ class Interactions:
         values: raw and signed, float32 [word, rows, columns].
         placement: of the grid in the film.
         score: cosine similarity of image and phrase.
-        method: name of the way.
-        parameters: of that way.
+        method: name.
+        parameters: of that method.
         notes: what a reader should know of film and phrase.
         report: what it measured of itself, such as the error of its closed form; None for what is undefined.
         provenance: model, film and phrase, as plain data.
@@ -62,7 +62,7 @@ class Interactions:
     units: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
-        """One line: words, grid and way."""
+        """One line: words, grid and method."""
         rows, columns = self.values.shape[1:]
         return f"Interactions({len(self.words)} words x {rows} x {columns}, {self.method}, {self.query.text!r})"
 
@@ -180,7 +180,7 @@ class Interactions:
         return Path(folder)
 
     def _caption(self) -> str:
-        """Phrase, way, model, film and score."""
+        """Phrase, method, model, film and score."""
         model = self.provenance.get("model", {}).get("name", "")
         film = self.query.film.name
         return f"“{self.query.text}” · {self.method} · model {model} · film {film} · score {self.score:.3f}"

@@ -36,14 +36,14 @@ class SecondOrder(NamedTuple):
 
 
 def word_factors(text: Path, groups: Tensor, nodes: int) -> Tensor:
-    """v_w = integral of the derivative of the phrase's embedding along the way of each group of tokens.
+    """v_w = integral of the derivative of the phrase's embedding along the path of each group of tokens.
 
     The derivative along a direction is the gradient of a gradient: the backward pass is linear in its cotangent u, and
     the derivative of <backward(u), direction> at u is what is asked for. One forward and one backward over all nodes
     serve all groups.
 
     Args:
-        text: the phrase's way.
+        text: the phrase's path.
         groups: bool [group, token].
         nodes: of the Gauss-Legendre rule.
 
@@ -58,7 +58,7 @@ def word_factors(text: Path, groups: Tensor, nodes: int) -> Tensor:
         embedding = embed(text.encoder, replace(state, hidden=hidden), text.layer)
         cotangent = torch.zeros_like(embedding, requires_grad=True)
         (linear,) = torch.autograd.grad(embedding, hidden, cotangent, create_graph=True)
-        directions = text.way * groups[..., None].to(text.way)  # [group, token, dim]
+        directions = text.displacement * groups[..., None].to(text.displacement)  # [group, token, dim]
         (slope,) = torch.autograd.grad(
             linear, cotangent, directions[:, None].expand(-1, nodes, -1, -1).to(linear), is_grads_batched=True
         )
@@ -71,10 +71,10 @@ def with_rest(groups: Tensor) -> Tensor:
 
 
 def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Tensor:
-    """sum over nodes of the gradient of target . embedding times the way, per token, for each target.
+    """sum over nodes of the gradient of target . embedding times the displacement, per token, for each target.
 
     Args:
-        image: the image's way.
+        image: the image's path.
         targets: [target, joint].
         nodes: of the Gauss-Legendre rule.
         batch_size: nodes run at once.
@@ -83,7 +83,7 @@ def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Ten
         [target, token].
     """
     position, weight = gauss_legendre(nodes)
-    total = torch.zeros(len(targets), len(image.way), dtype=targets.dtype, device=targets.device)
+    total = torch.zeros(len(targets), len(image.displacement), dtype=targets.dtype, device=targets.device)
     for some in torch.split(torch.arange(nodes), batch_size):
         with torch.inference_mode(False), torch.enable_grad():
             state = image.points(position[some])
@@ -93,7 +93,7 @@ def place_rows(image: Path, targets: Tensor, nodes: int, batch_size: int) -> Ten
             for number, target in enumerate(targets):
                 cotangent = weight[some].to(embedding)[:, None] * target.to(embedding)
                 (gradient,) = torch.autograd.grad(embedding, hidden, cotangent, retain_graph=number + 1 < len(targets))
-                total[number] += torch.einsum("ntd,td->t", gradient.to(total), image.way.to(total))
+                total[number] += torch.einsum("ntd,td->t", gradient.to(total), image.displacement.to(total))
     return total
 
 
@@ -101,7 +101,7 @@ def second_order(image: Path, text: Path, groups: Tensor, nodes: int, batch_size
     """The matrix of words against tokens of the image.
 
     Args:
-        image, text: the ways of both sides.
+        image, text: the paths of both sides.
         groups: tokens of each word, bool [word, token].
         nodes: of the Gauss-Legendre rules of both sides.
         batch_size: nodes of the image run at once.

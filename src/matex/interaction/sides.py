@@ -35,7 +35,7 @@ def word_groups(text: str, spans: Sequence[tuple[int, int]], tokens: int) -> tup
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The straight way from a blank input to the input, as hidden states that enter one block.
+    """The straight path from a blank input to the input, as hidden states that enter one block.
 
     Args:
         encoder: that is run from there.
@@ -51,7 +51,7 @@ class Path:
 
     @classmethod
     def of(cls, forward: ForwardPass, layer: int | None = None) -> Path:
-        """The way of one input, from its recorded pass.
+        """The path of one input, from its recorded pass.
 
         On the image the blank input has the mean colour. On the phrase content tokens lose their words and keep their
         places, and special tokens stay.
@@ -78,7 +78,7 @@ class Path:
         return cls(encoder, layer, replace(state, hidden=state.hidden.detach()), below.hidden.detach())
 
     @property
-    def way(self) -> Tensor:
+    def displacement(self) -> Tensor:
         """Input minus blank, [token, dim]."""
         return (self.state.hidden - self.blank)[0]
 
@@ -86,4 +86,4 @@ class Path:
         """States at these positions between blank (0) and input (1), [step]."""
         steps = torch.zeros(len(position), dtype=torch.long, device=position.device)
         state = self.state.select(steps)
-        return replace(state, hidden=self.blank + position.to(self.blank)[:, None, None] * self.way)
+        return replace(state, hidden=self.blank + position.to(self.blank)[:, None, None] * self.displacement)

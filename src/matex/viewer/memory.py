@@ -77,7 +77,7 @@ class Recent(Generic[T]):
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class StoredFilm:
     """A film of this run.
 
     Args:
@@ -100,7 +100,7 @@ class Kept:
         sound = self.film.recording.samples.nbytes if isinstance(self.film, Sound) else 0
         return self.film.pixels.nbytes + len(self.dicom or b"") + (0 if self.mask is None else self.mask.nbytes) + sound
 
-    def like(self, other: Kept) -> bool:
+    def like(self, other: StoredFilm) -> bool:
         """Whether both are one film with the same view, orientation, mask and domain."""
         own, its = self.film, other.film
         same = (own.sha256, own.name, own.view, own.mirrored) == (its.sha256, its.name, its.view, its.mirrored)
@@ -111,7 +111,7 @@ class Memory:
     """Films, explanations and word maps of one run of the server."""
 
     def __init__(self, limits: Limits) -> None:
-        self.films: Recent[Kept] = Recent(limits.films, limits.film_bytes, lambda kept: kept.bytes)
+        self.films: Recent[StoredFilm] = Recent(limits.films, limits.film_bytes, lambda kept: kept.bytes)
         self.explanations: Recent[Explained] = Recent(
             limits.explanations, limits.explanation_bytes, lambda explained: explained.bytes
         )
@@ -121,7 +121,7 @@ class Memory:
             lambda found: found.query.film.pixels.nbytes + found.values.nbytes,
         )
 
-    def keep_film(self, kept: Kept) -> str:
+    def keep_film(self, kept: StoredFilm) -> str:
         """Keep a film; one that is there already, with the same settings, keeps its identifier."""
         for key, known in self.films.items():
             if known.like(kept):

@@ -20,7 +20,7 @@ from matex.dicom.view_position import VIEWS
 from matex.domains import find_pack, names
 from matex.errors import InputError
 from matex.images import Film, begins_as_sound, is_dicom
-from matex.interaction.ways import WAYS
+from matex.interaction.methods import INTERACTION_METHODS
 from matex.mask_files import parse_mask
 from matex.queries import Domain
 from matex.render.film_data import palettes
@@ -30,7 +30,7 @@ from matex.serialise import plain, version_of
 from matex.viewer import downloads, uploads, work
 from matex.viewer.jobs import Busy, Job, Jobs, Lane
 from matex.viewer.limits import Limits
-from matex.viewer.memory import Forgotten, Kept, Memory
+from matex.viewer.memory import Forgotten, Memory, StoredFilm
 from matex.viewer.models import Models
 from matex.viewer.page import Page
 from matex.viewer.requests import Fields, Refused, read_body, read_json
@@ -102,7 +102,7 @@ class Viewer:
                 "disclaimer": DISCLAIMER,
                 "models": list(self.models.names),
                 "methods": self._methods,
-                "ways": [{"name": name, "slow": name in SLOW_WORDS} for name in WAYS],
+                "interaction_methods": [{"name": name, "slow": name in SLOW_WORDS} for name in INTERACTION_METHODS],
                 "reads": list(self.models[model].encoders),
                 "refusals": await self._answer("methods of the model", lambda: self.models.refusals(model)),
                 "films": [
@@ -138,14 +138,14 @@ class Viewer:
         if begins_as_sound(data):
             model = self.models[request.headers.get("x-model", self.models.names[0])]
             sound = await self._answer("reading the sound", lambda: uploads.read_sound_upload(data, name, model))
-            return self._described(Kept(sound, sound, domain="sound"))
+            return self._described(StoredFilm(sound, sound, domain="sound"))
         film = await self._answer("reading the film", lambda: uploads.read_upload(data, name, self.limits))
-        return self._described(Kept(film, film, data if is_dicom(data) else None))
+        return self._described(StoredFilm(film, film, data if is_dicom(data) else None))
 
     async def bundled_film(self, request: Request) -> Response:
         name = (await self._json(request)).text("name", 100)
         film = await self._answer("reading the film", lambda: uploads.read_bundled(name))
-        return self._described(Kept(film, film))
+        return self._described(StoredFilm(film, film))
 
     async def settings(self, request: Request) -> Response:
         kept = self.memory.films[request.path_params["film"]]
@@ -163,7 +163,7 @@ class Viewer:
         mask = await self._answer("reading the mask", lambda: parse_mask(data, kept.film, "the file"))
         return self._described(replace(kept, mask=mask))
 
-    def _described(self, kept: Kept) -> Response:
+    def _described(self, kept: StoredFilm) -> Response:
         """Keep a film, and describe it."""
         return JSONResponse(uploads.described(self.memory.keep_film(kept), kept))
 

@@ -19,7 +19,7 @@ from matex.render.film_data import film_data
 from matex.render.overlay import fit
 from matex.samples import BundledFilm, samples
 from matex.viewer.limits import Limits
-from matex.viewer.memory import Kept
+from matex.viewer.memory import StoredFilm
 
 PICTURE_SIDE = 2048
 """Longer side of the picture that the page shows, pixels."""
@@ -84,7 +84,7 @@ def read_bundled(name: str) -> Film:
     return read(sample.path, side=READ_SIDE).known_as(sample.view, None)
 
 
-def described(key: str, kept: Kept) -> dict[str, Any]:
+def described(key: str, kept: StoredFilm) -> dict[str, Any]:
     """A film as the page takes it; its picture has an address of its own."""
     return {
         "id": key,

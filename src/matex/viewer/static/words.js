@@ -12,8 +12,8 @@ export class Words {
   }
 
   build() {
-    const { viewer } = this, { ways, methods, refusals } = viewer.facts;
-    const names = [...ways, ...methods.filter(({ name, slow }) => !slow && !(name in refusals))];
+    const { viewer } = this, { interaction_methods: own, methods, refusals } = viewer.facts;
+    const names = [...own, ...methods.filter(({ name, slow }) => !slow && !(name in refusals))];
     byId("words-method").replaceChildren(...names.map(({ name, slow }) =>
       element("option", { value: name, textContent: slow ? `${name} (slow)` : name })));
     byId("words-method").value = "second-order";
@@ -89,7 +89,7 @@ export class Words {
     this.viewer.redraw();
   }
 
-  // The maps of all words, computed once for each explanation and way.
+  // The maps of all words, computed once for each explanation and method.
   async find() {
     const pending = this.pending ??= this.compute();
     try {

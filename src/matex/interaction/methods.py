@@ -1,4 +1,4 @@
-"""Ways to find which word goes with which place; each is a dataclass whose fields are its parameters."""
+"""Methods for words against places; each is a dataclass whose fields are its parameters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a way found.
+    """Result of a method.
 
     Args:
         values: [word, rows, columns].
@@ -65,23 +65,23 @@ class Found(NamedTuple):
     units: Tensor | None = None
 
 
-class Way(Protocol):
+class InteractionMethod(Protocol):
     """A frozen dataclass whose fields are its parameters."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __call__(self, pair: Pair) -> Found:
-        """Values of words and places, and what the way measured of itself."""
+        """Values of words and places, and what the method measured of itself."""
         ...
 
 
-WAYS: Registry[type[Way]] = Registry("way")
-"""By name; every attribution method is a way too, see `WordMaps`."""
+INTERACTION_METHODS: Registry[type[InteractionMethod]] = Registry("method of interactions")
+"""By name; every attribution method serves too, see `WordMaps`."""
 
 
-@WAYS("second-order")
+@INTERACTION_METHODS("second-order")
 @dataclass(frozen=True)
-class SecondOrderWay:
+class SecondOrderMethod:
     """Integrated second-order attributions, exact up to the error of two integrals.
 
     Args:
@@ -137,7 +137,7 @@ class WordMaps:
 
     Args:
         method: that makes the maps; methods that are linear in the target split their map exactly.
-        text_layer: block of the phrase whose input is moved, see `SecondOrderWay`.
+        text_layer: block of the phrase whose input is moved, see `SecondOrderMethod`.
         nodes: of the integral that gives each word's factor.
     """
 
@@ -159,7 +159,7 @@ class WordMaps:
         return Found(maps[:-1], {})
 
 
-@WAYS("ca-m2ib")
+@INTERACTION_METHODS("ca-m2ib")
 @dataclass(frozen=True)
 class WordAttention:
     """CA-M2IB's own attention: how much each word, behind the bottleneck of the phrase, attends to each place.
@@ -292,18 +292,18 @@ def _check_enough(masks: Tensor, units: str, parameter: str) -> None:
         )
 
 
-@WAYS("banzhaf")
+@INTERACTION_METHODS("banzhaf")
 @dataclass(frozen=True)
-class BanzhafWay(Game):
+class BanzhafMethod(Game):
     """p-weighted faithful Banzhaf interactions, p the chance; see `Game`."""
 
     def fit(self, values: Tensor, image: Tensor, text: Tensor) -> Fit:
         return banzhaf(values, image, text, self.chance)
 
 
-@WAYS("shapley")
+@INTERACTION_METHODS("shapley")
 @dataclass(frozen=True)
-class ShapleyWay(Game):
+class ShapleyMethod(Game):
     """Faithful Shapley interactions; see `Game`. Fewer cells, since pairs of one side take part in the fit."""
 
     cells: int = 5
