@@ -81,6 +81,8 @@ class Query:
             UnknownName: an unknown view.
         """
         check_choices(resize, domain, view)
+        if lung_mask is not None and find_pack(domain) is not None:
+            raise InputError(f"Expected no lung mask in the domain {shown(domain)}, got one. Leave it out.")
         film = read(image, side=READ_SIDE).known_as(view, mirrored)
         if isinstance(film, Sound):
             domain = "sound"

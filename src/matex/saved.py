@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from matex.attribution import METHODS, make
 from matex.audio.kinds import KINDS as SPECTROGRAMS
 from matex.audio.recording import read_sound
-from matex.checks import is_mapping, parse_arrays, read_array, read_bytes, read_json
+from matex.checks import is_mapping, is_object, parse_arrays, read_array, read_bytes, read_json
 from matex.coerce import as_type, in_words
 from matex.confidence import Confidence
 from matex.errors import InputError, shortened, shown
@@ -158,7 +158,7 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     if film.sha256 != saved["provenance.image.sha256"]:
         raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
     target = read_target(saved)
-    settings = {"resize": saved["provenance.resize"], "domain": recorded_domain(saved)}
+    settings: dict[str, Any] = {"resize": saved["provenance.resize"], "domain": recorded_domain(saved)}
     record, provenance = saved.record, saved["provenance"]
     other = provenance["target"]["placement"] if "target" in arrays else None
     terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
@@ -209,7 +209,7 @@ def recorded_domain(saved: Saved) -> str:
     if not name.endswith(".toml"):
         return name
     pack = saved["provenance"].get("pack")
-    wanted = pack.get("sha256") if isinstance(pack, dict) else None
+    wanted = pack.get("sha256") if is_object(pack) else None
     for place in (saved.folder, saved.folder.parent, Path()):
         file = place / Path(name).name
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == wanted:

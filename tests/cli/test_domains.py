@@ -73,6 +73,7 @@ def test_explain_takes_a_domain_and_its_views(command, tmp_path):
     assert record["provenance"]["pack"]["name"] == "abdomen"
     assert [(one["side"], one["region"]) for one in record["regions"]] == [("left", "kidney")]
     page = (out / "report.html").read_text()
+    assert ", domain abdomen</b>" in page
     text = re.sub(r"[A-Za-z0-9+/=]{200,}", "", page.split("<script")[0]).lower()  # without pictures
     assert "lung" not in text.replace("lung_mask", "")
     assert command("verify", str(out))[0] == 0

@@ -5,6 +5,7 @@ import pytest
 
 import matex
 from matex.domains import find_pack, read_places
+from matex.errors import InputError
 from matex.images import Film
 from matex.priors.display import bounds, foreground
 from matex.queries import Query
@@ -208,6 +209,11 @@ def test_the_weight_of_a_mention_scales_the_prior():
     assert prior(flat, "possible stone in the left kidney", "abdomen").values.max() == 0.5
     assert prior(flat, "no stone in the left kidney", "abdomen").neutral
     assert prior(flat, "a stone", "abdomen").reason == "the phrase names no region of the domain 'abdomen'"
+
+
+def test_a_lung_mask_is_refused_outside_the_chest():
+    with pytest.raises(InputError, match="no lung mask in the domain 'abdomen'"):
+        Query.of(np.full((100, 100), 120, np.uint8), "", domain="abdomen", lung_mask=np.ones((100, 100), bool))
 
 
 def test_a_pack_of_ones_own_has_a_prior(tmp_path):

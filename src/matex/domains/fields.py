@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from matex.checks import is_array, is_object
 from matex.errors import shown
@@ -99,6 +99,6 @@ class Fields:
             yield name, self.inner(name)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a finite number and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9  # NaN compares false

@@ -66,9 +66,10 @@ def _points(value: object) -> tuple[Point, ...] | None:
 
 
 def _numbers(value: object, count: int = 4) -> tuple[float, ...] | None:
-    if not is_array(value) or len(value) != count or not all(map(is_number, value)):
+    if not is_array(value) or len(value) != count:
         return None
-    return tuple(float(one) for one in value if isinstance(one, int | float))
+    numbers = tuple(float(one) for one in value if is_number(one))
+    return numbers if len(numbers) == count else None
 
 
 def _problem(outline: Outline) -> str | None:

@@ -67,7 +67,7 @@ class Anatomy:
 
     def usual(self, finding: str | None) -> tuple[str, ...]:
         """Regions of a kind of finding whose side is known."""
-        if finding in self.usual_places:
+        if finding is not None and finding in self.usual_places:
             return self.usual_places[finding]
         return (self.whole,) if self.whole else ()
 

@@ -22,23 +22,22 @@ def draw_atlas(pack: Pack) -> Image.Image:
 
     A plane that shows one side is drawn for the right one.
     """
-    planes = {view.plane: view for view in reversed(pack.views.values())}
-    shown = {
-        view.name: (view, [region for region in pack.regions.values() if region.outlines.get(plane)])
-        for plane, view in reversed(planes.items())
-    }
-    rows = {name: -(-len(regions) // _ACROSS) for name, (_, regions) in shown.items()}
-    height = sum(_HEADER + count * (_SIDE + _CAPTION) for count in rows.values()) + _GAP
+    shown: list[tuple[View, list[Region]]] = []
+    for view in pack.views.values():
+        if view.plane not in {known.plane for known, _ in shown}:
+            shown.append((view, [region for region in pack.regions.values() if region.outlines.get(view.plane)]))
+    rows = [-(-len(regions) // _ACROSS) for _, regions in shown]
+    height = sum(_HEADER + count * (_SIDE + _CAPTION) for count in rows) + _GAP
     picture = Image.new("RGB", (_GAP + _ACROSS * (_SIDE + _GAP), height), _PAPER)
     draw = ImageDraw.Draw(picture, "RGBA")
     y = 0
-    for name, (view, regions) in shown.items():
+    for (view, regions), count in zip(shown, rows, strict=True):
         draw.text((_GAP, y + 10), drawable(f"{pack.name}: {_title(pack, view)}"), font=font(16), fill=_INK)
         y += _HEADER
         for number, region in enumerate(regions):
             corner = (_GAP + number % _ACROSS * (_SIDE + _GAP), y + number // _ACROSS * (_SIDE + _CAPTION))
             _panel(draw, corner, pack, view, region)
-        y += rows[name] * (_SIDE + _CAPTION)
+        y += count * (_SIDE + _CAPTION)
     return picture
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,9 @@ def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     y = page.paragraph(MARGIN, y - 4, f"“{explanation.text}”", 50, WIDTH - 2 * MARGIN - 380, BRIGHT, lines=4)
     height, width = explanation.film.size
     view = f", {explanation.film.view}" if explanation.film.view else ""
-    film = f"film {explanation.film.name} ({width} x {height}{view})"
+    domain = Path(explanation.query.domain).name
+    kind = "" if domain == "chest" else f", domain {domain}"
+    film = f"film {explanation.film.name} ({width} x {height}{view}{kind})"
     if isinstance(explanation.film, Sound):
         film = f"sound {explanation.film.name} ({explanation.film.recording.seconds:.3g} s)"
     line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   {film}"
