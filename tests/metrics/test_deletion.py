@@ -9,7 +9,9 @@ from PIL import Image
 
 from matex.errors import InputError
 from matex.metrics import make_metric
-from matex.metrics.deletion import PixelOrder, area_under, blurred, class_embeddings, noise, shrunk
+from matex.metrics.deletion import PixelOrder, area_under, blurred, noise
+from matex.metrics.shrunk import shrunk
+from matex.metrics.target_class import class_embeddings
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import deletion as twin
 

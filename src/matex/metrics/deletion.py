@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,24 +12,27 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.model import Model
 from matex.checks import check
 from matex.errors import InputError
-from matex.geometry import Resize
 from matex.images import Film
-from matex.metrics.embedding import embed_images, embed_texts, model_of, paired_scores
+from matex.metrics.embedding import embed_images, model_of, paired_scores
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, faded
+from matex.metrics.shrunk import coloured, shrunk
+from matex.metrics.target_class import (
+    check_explained,
+    class_embeddings,
+    explained_class,
+    explains_own_class,
+)
 from matex.results import SaliencyMap
 
 Curve = NDArray[np.float64]  # one value per recorded point
 TOP = (1, 5, 10)
 POINTS = 10  # recorded points after the start, to half of the pixels
 _STEPS = 100  # steps to half of the pixels, of which every tenth is recorded
-_LARGEST = 640  # shorter side, pixels; larger films are shrunk to it first
 _KERNEL, _SIGMA = 11, 5  # of RISE's blur, pixels
 
 
@@ -116,7 +118,7 @@ class DeletionInsertion:
         classes = bool(cases) and bool(cases[0].labels)
         protocol = self.protocol
         if protocol == "auto":
-            protocol = "grad-eclip" if classes and all(map(_explains_own_class, cases)) else "similarity"
+            protocol = "grad-eclip" if classes and all(map(explains_own_class, cases)) else "similarity"
         if protocol in ("grad-eclip", "gradeclip_script") and cases and not classes:
             raise InputError(
                 f"Expected a data set with classes for protocol {protocol!r}, got one without. "
@@ -172,7 +174,7 @@ class DeletionInsertion:
         names, classes = class_embeddings(model, cases[0].labels, self.batch_size)
         similarity = seen.cpu().double() @ classes.cpu().double().T  # [case, side, point, class]
         target = self._targets(cases, names, similarity[:, 0, 0])
-        _check_explained(cases, names, target)
+        check_explained(cases, names, target)
         of_target = similarity.gather(-1, target.clamp(min=0)[:, None, None, None].expand(*similarity.shape[:3], 1))
         above = (similarity > of_target).sum(-1)
         columns: Columns = {}
@@ -262,7 +264,7 @@ class PixelOrder:
         order = np.argsort(-np.where(seen, saliency.raw, -np.inf), axis=None, kind="stable")
         rank = np.empty(order.size, dtype=np.intp)
         rank[order] = np.arange(order.size)
-        picture = _coloured(pixels)
+        picture = coloured(pixels)
         return cls(picture, noise(case.sample.id, seed, seen.shape), rank.reshape(seen.shape), int(seen.sum()))
 
     def picture_at(self, side: str, point: int) -> NDArray[np.uint8]:
@@ -272,15 +274,6 @@ class PixelOrder:
         if side == "deletion":
             return np.where(gone, self.noise, self.picture)
         return np.where(gone, self.picture, np.uint8(0))
-
-
-def shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels [height, width] or [height, width, 3] with a shorter side of at most 640, by Pillow's default filter."""
-    height, width = pixels.shape[:2]
-    scale = min(height, width) / _LARGEST
-    if scale <= 1:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((int(width / scale), int(height / scale))))
 
 
 def noise(sample: str, seed: int, size: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -314,76 +307,6 @@ def blurred(pixels: Tensor) -> Tensor:
     line = torch.from_numpy((weights * (folded == _KERNEL // 2)).sum(1)).to(pixels)
     kernel = (line[:, None] * line)[None, None].expand(len(pixels), 1, -1, -1)
     return F.conv2d(pixels[None], kernel, padding=_KERNEL // 2, groups=len(pixels))[0]
-
-
-def explained_class(case: Case) -> str | None:
-    """Class that the explained phrase belongs to, the sample's own first; None where it belongs to none."""
-    text, own = case.explanation.text, case.sample.label
-    if own is not None and text in case.labels.get(own, ()):
-        return own
-    return next((name for name, phrases in case.labels.items() if text in phrases), None)
-
-
-def _explains_own_class(case: Case) -> bool:
-    return case.sample.label not in case.labels or explained_class(case) == case.sample.label
-
-
-def _check_explained(cases: Sequence[Case], names: Sequence[str], target: Tensor) -> None:
-    """Refuse maps of another class than the target, given by its number in `names` (-1: none), [case]."""
-    for case, number in zip(cases, map(int, target), strict=True):
-        if number >= 0 and explained_class(case) != names[number]:
-            raise InputError(
-                f"Expected the map of a phrase of the target class {names[number]!r}, got that of "
-                f"{case.explanation.text!r} (sample {case.sample.id}). Explain a phrase of that class, or use "
-                "target='truth' with maps of the true class, or protocol='similarity', which scores the phrase itself."
-            )
-
-
-_CLASSES: weakref.WeakKeyDictionary[Model, dict[object, tuple[list[str], Tensor]]] = weakref.WeakKeyDictionary()
-
-
-def class_embeddings(model: Model, labels: Mapping[str, tuple[str, ...]], batch_size: int) -> tuple[list[str], Tensor]:
-    """Names of the classes and their embeddings [class, joint], each the normalised mean over a class's phrases.
-
-    Cached for as long as the model lives and its weights stay the same: with 80 phrases for each of 1000 classes this
-    takes longer than many metrics do.
-    """
-    known = _CLASSES.setdefault(model, {})
-    key = (model.weights_sha256, tuple(labels.items()))
-    if key not in known:
-        phrases = [model.encode(phrase).ids for of_class in labels.values() for phrase in of_class]
-        each = torch.split(embed_texts(model, phrases, batch_size), [len(of_class) for of_class in labels.values()])
-        known.clear()
-        known[key] = (list(labels), F.normalize(torch.stack([some.mean(0) for some in each]), dim=-1))
-    return known[key]
-
-
-def predicted_classes(
-    model: Model, films: Sequence[Film], resize: Resize, labels: Mapping[str, tuple[str, ...]], batch_size: int = 64
-) -> list[str]:
-    """The class with the highest cosine for each film, which `target="predicted"` measures.
-
-    Args:
-        model: whose classes these are.
-        films: shrunk as the metric shrinks them.
-        resize: as the films are preprocessed.
-        labels: phrases of each class.
-        batch_size: films run at once.
-    """
-
-    def image(number: int) -> Tensor:
-        film = films[number]
-        return model.prepare(dataclasses.replace(film, pixels=_coloured(film.pixels), full=None), resize)[0][0]
-
-    seen = embed_images(model, len(films), image, batch_size)
-    names, classes = class_embeddings(model, labels, batch_size)
-    similarity = seen.cpu().double() @ classes.cpu().double().T
-    return [names[int(number)] for number in similarity.argmax(-1)]
-
-
-def _coloured(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels as the metric changes them: shrunk, and in three channels."""
-    return np.asarray(Image.fromarray(shrunk(pixels)).convert("RGB"))
 
 
 def _prepare(case: Case, pixels: NDArray[np.uint8]) -> Tensor:

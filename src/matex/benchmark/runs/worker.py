@@ -29,7 +29,7 @@ from matex.domains import anatomy_of
 from matex.errors import InputError, UnsupportedModel
 from matex.images import Film
 from matex.metrics import Case, Comparing, make_metric
-from matex.metrics.deletion import predicted_classes
+from matex.metrics.target_class import predicted_classes
 from matex.phrases.anatomy import CHEST
 from matex.phrases.swap_sides import other_side
 from matex.results import Explanation
