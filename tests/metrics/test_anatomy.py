@@ -96,7 +96,7 @@ def test_classes_of_the_data_set_are_its_own(model):
         make_metric("class-discrimination", {"phrases": ("nodule",)})
 
 
-def _drawn_body(marker=True, frame=False):
+def drawn_body(marker=True, frame=False):
     """A bright ellipse with two dark lungs on black, a marker in the air; and the ellipse's mask."""
     y, x = np.mgrid[0:300, 0:260]
     body = ((x - 130) / 105) ** 2 + ((y - 170) / 150) ** 2 < 1
@@ -112,19 +112,19 @@ def _drawn_body(marker=True, frame=False):
 
 
 def test_the_body_is_the_largest_bright_part_with_its_lungs():
-    grey, body = _drawn_body()
+    grey, body = drawn_body()
     found = find_body(grey)
     assert found.measured
     assert (found.mask & body).sum() / (found.mask | body).sum() > 0.96
     assert not found.mask[10:24, 10:24].any()
     assert found.mask[140, 82]
-    assert not find_body(_drawn_body(frame=True)[0]).measured
+    assert not find_body(drawn_body(frame=True)[0]).measured
     assert not find_body(np.full((300, 260), 120, np.uint8)).measured
 
 
 def test_the_share_outside_the_body_is_that_of_the_positive_map():
     tiny = matex.load("tiny")
-    grey, _ = _drawn_body()
+    grey, _ = drawn_body()
     film_read = matex.read(grey)
     explanation = matex.explain(tiny, film_read, "opacity", "gradient")
     sample = Sample("s", film_read, "opacity")

@@ -14,6 +14,7 @@ import typer
 import matex
 from matex.cli.audit import audit
 from matex.cli.benchmark import benchmark, merge, report, tune
+from matex.cli.bias import bias
 from matex.cli.calibrate import calibrate
 from matex.cli.compare import compare
 from matex.cli.compare_models import compare_models
@@ -43,6 +44,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     interactions,
     uncertainty,
     calibrate,
+    bias,
     figure,
     serve,
     methods,

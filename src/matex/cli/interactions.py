@@ -62,7 +62,7 @@ def interactions(
     from matex.mask_files import read_part
     from matex.serialise import strict_json
 
-    parameters = _parameters(method, parameter or [])
+    parameters = interaction_parameters(method, parameter or [])
     if film.lung_mask is not None:
         raise InputError("Expected no --lung-mask, since interactions have no anatomical prior. Leave it out.")
     if unit and superpixels is not None:
@@ -87,7 +87,7 @@ def interactions(
     model.report_default()
 
 
-def _parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE strings as parameters of an interaction method; those of an attribution method are passed on to it.
 
     Raises:

@@ -13,7 +13,7 @@ from PIL import Image
 from matex.metrics.localisation import FieldOfView, Mask, energy, union
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, check_percent
 from matex.simulation import find_lungs
-from matex.simulation.body import find_body
+from matex.simulation.body import enlarged, find_body
 
 
 @METRICS("outside-lungs")
@@ -84,8 +84,7 @@ def body_of(case: Case) -> Mask | None:
     if not found.measured:
         return None
     height, width = query.film.size
-    full = Image.fromarray(found.mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(full) >= 128
+    return enlarged(found.mask, height, width)
 
 
 def lungs_of(case: Case) -> Mask | None:
@@ -100,8 +99,7 @@ def lungs_of(case: Case) -> Mask | None:
     if not found.measured:
         return None
     height, width = query.film.size
-    both = Image.fromarray((found.right | found.left).astype(np.uint8) * 255)
-    return np.asarray(both.resize((width, height), Image.Resampling.BILINEAR)) >= 128
+    return enlarged(found.right | found.left, height, width)
 
 
 def highest(view: FieldOfView, percent: float) -> Mask:

@@ -227,6 +227,16 @@ def holm(p_values: ArrayLike) -> Values:
     return corrected
 
 
+def thirds(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Which of the values are in the lowest, middle and highest third, by the range in words; NaN is in none."""
+    low, high = np.nanquantile(values, [1 / 3, 2 / 3])
+    return {
+        f"up to {low:.3g}": values <= low,
+        f"{low:.3g} to {high:.3g}": (values > low) & (values <= high),
+        f"above {high:.3g}": values > high,
+    }
+
+
 def _chosen(clusters: Sequence[Hashable] | None, defined: NDArray[np.bool_]) -> list[Hashable]:
     """Clusters of the defined samples."""
     if clusters is None:

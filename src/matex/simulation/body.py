@@ -22,10 +22,12 @@ class Body:
 
     Args:
         mask: bool [height, width] of the film.
+        markers: bright parts outside of it, such as side letters, bool [height, width].
         measured: False where the outline is doubtful or the film shows nothing outside of it.
     """
 
     mask: NDArray[np.bool_]
+    markers: NDArray[np.bool_]
     measured: bool
 
 
@@ -43,11 +45,17 @@ def find_body(film: NDArray[np.uint8]) -> Body:
     rows = max(24, round(COLUMNS * height / width))
     grid = np.asarray(Image.fromarray(film).resize((COLUMNS, rows), Image.Resampling.BOX), dtype=np.float32)
     low, middle = np.percentile(grid, (1, 50))
-    body = largest_part(grid > low + AIR * (middle - low))
+    bright = grid > low + AIR * (middle - low)
+    body = largest_part(bright)
     lungs = find_lungs(film)
     share = body.mean()
     inside = np.asarray(Image.fromarray(lungs.right | lungs.left).resize((COLUMNS, rows), Image.Resampling.NEAREST))
     holds_lungs = not lungs.measured or body[inside].mean() >= LUNGS_INSIDE
     measured = bool(LEAST <= share <= MOST and holds_lungs)
-    full = Image.fromarray(body.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
-    return Body(np.asarray(full) >= 128, measured)
+    return Body(enlarged(body, height, width), enlarged(bright & ~body, height, width), measured)
+
+
+def enlarged(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """A mask of a working grid at the size of the film."""
+    full = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(full) >= 128

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.report.section import Better, Measure, Section
-from matex.metrics.statistics import PairedComparison, Summary, compare_paired, holm, summarise
+from matex.metrics.statistics import PairedComparison, Summary, compare_paired, holm, summarise, thirds
 from matex.phrases.specialised import phrase_vocabulary
 
 RESAMPLES = 2000
@@ -225,16 +225,7 @@ def _levels(values: Sequence[object], films: int) -> dict[str, NDArray[np.bool_]
         return {}
     if numeric and len(different) > (LEVELS if counted else 3):
         numbers = [float(value) if isinstance(value, int | float) else math.nan for value in values]
-        return _thirds(np.array(numbers))
+        return thirds(np.array(numbers))
     if len(different) > LEVELS * 2:
         return {}
     return {str(level): np.array([value == level for value in values]) for level in sorted(different, key=str)}
-
-
-def _thirds(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    low, high = np.nanquantile(values, [1 / 3, 2 / 3])
-    return {
-        f"up to {low:.3g}": values <= low,
-        f"{low:.3g} to {high:.3g}": (values > low) & (values <= high),
-        f"above {high:.3g}": values > high,
-    }
