@@ -173,6 +173,8 @@ def test_the_front_of_a_lateral_film_is_where_the_file_says():
     assert centre(prior(flat, text, "chest-lateral", "LL", facing="left"))[0] < 0.3
     assert centre(prior(flat, text, "chest-lateral", "RL", facing="right"))[0] > 0.7
     assert centre(prior(flat, text, "chest-lateral", oriented=True))[0] < 0.3  # stated by the caller
+    flipped = prior(flat, text, "chest-lateral", "RL", facing="right", mirrored=True)
+    assert centre(flipped)[0] < 0.3  # in the standard frame, into which the film is flipped for the model
 
 
 def test_a_side_does_not_move_a_place_of_a_lateral_film():
