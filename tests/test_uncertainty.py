@@ -44,6 +44,14 @@ def test_a_map_that_knows_no_phrase_has_no_spread_over_paraphrases(tiny):
     assert len(found.phrases) == len(FRAMES)
 
 
+def test_a_source_of_which_there_is_none_is_left_out(tiny):
+    found = matex.uncertainty(tiny, FILM.path, PHRASE, "rise", seeds=0, noise=0, paraphrases=["nodule"], **FEW)
+    assert found.skipped == {"seeds": "seeds is 0", "noise": "noise is 0"}
+    assert list(found.spreads) == ["paraphrases"]
+    with pytest.raises(matex.InputError, match="paraphrases: none are given"):
+        matex.uncertainty(tiny, FILM.path, PHRASE, "rise", seeds=0, noise=0, paraphrases=[], **FEW)
+
+
 def test_more_noise_spreads_more(tiny):
     low, high = (
         matex.uncertainty(tiny, FILM.path, PHRASE, "grad-eclip", noise=3, noise_level=level).spreads["noise"]

@@ -50,17 +50,9 @@ class ExplainedScore:
         of: ClassScoreKind = "logit",
         pool: Pooling = "mean",
     ) -> None:
-        if labels is None and (of, pool) != ("logit", "mean"):
-            raise InputError("Expected of and pool with labels, got them without. Leave them out, or name the classes.")
-        if against is not None and labels is not None:
-            raise InputError("Expected against or labels, one of them, got both. Leave one out.")
-        check_class_score(of, pool)
-        self.against = None if against is None else contrast("", against).against
+        self.against, self.classes = check_score(against, labels, of, pool)
         self.of: ClassScoreKind = of
         self.pool: Pooling = pool
-        self.classes: Mapping[str, tuple[str, ...]] | None = None
-        if labels is not None:
-            self.classes = PROMPT_SETS[labels] if isinstance(labels, str) else read_classes(labels)
         self._model = model
 
     @property
@@ -107,6 +99,25 @@ class ExplainedScore:
             logits = ClassScore(classes, first, classes[first][0], self.of, self.pool, model.logit_scale).logits(scores)
             name = list(classes)[int(logits.argmax())]
         return name, max(classes[name], key=lambda prompt: by_prompt[prompt]), predicted
+
+
+def check_score(
+    against: str | None = None, labels: Labels | None = None, of: ClassScoreKind = "logit", pool: Pooling = "mean"
+) -> tuple[str | None, Mapping[str, tuple[str, ...]] | None]:
+    """The other phrase and the prompts by class of an explained score, whichever of them it has.
+
+    Raises:
+        InputError: both of `against` and `labels`, `of` or `pool` without `labels`, or phrases that cannot be read.
+        UnknownName: no such prompt set.
+    """
+    if labels is None and (of, pool) != ("logit", "mean"):
+        raise InputError("Expected of and pool with labels, got them without. Leave them out, or name the classes.")
+    if against is not None and labels is not None:
+        raise InputError("Expected against or labels, one of them, got both. Leave one out.")
+    check_class_score(of, pool)
+    if labels is None:
+        return (None if against is None else contrast("", against).against), None
+    return None, PROMPT_SETS[labels] if isinstance(labels, str) else read_classes(labels)
 
 
 def contrast(text: str, against: object) -> Contrast:

@@ -127,8 +127,8 @@ def uncertainty(
 
     Args:
         model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
-        seeds: further seeds of a stochastic method.
-        noise: films with added noise.
+        seeds: further seeds of a stochastic method; 0 leaves them out.
+        noise: films with added noise; 0 leaves them out.
         noise_level: standard deviation of the Gaussian noise, share of the range from black to white.
         paraphrases: other wordings of the phrase; None for the phrase in five frames such as "there is ...".
 
@@ -143,7 +143,7 @@ def uncertainty(
     """
     check_phrase(text)
     for name, value in (("seeds", seeds), ("noise", noise)):
-        count(value, name, 1, 1000)
+        count(value, name, 0, 1000)
     check(0 < noise_level < 1, "noise_level", "above 0 and below 1", noise_level)
     explanation = explain(
         model,
@@ -165,21 +165,28 @@ def uncertainty(
     chosen = make(method, parameters)
     maps: dict[str, list[NDArray[np.float32]]] = {}
     skipped: dict[str, str] = {}
-    if stochastic(chosen):
+    if stochastic(chosen) and not seeds:
+        skipped["seeds"] = "seeds is 0"
+    elif stochastic(chosen):
         first = int(getattr(chosen, "seed", 0))
         others = [make(method, {**parameters, "seed": first + number}) for number in range(1, seeds + 1)]
         maps["seeds"] = _maps(model, explanation, others, None, [text])
     else:
         skipped["seeds"] = "the method is deterministic"
-    pixels = _noisy(model, explanation, noise, noise_level)
-    if pixels is None:
+    pixels = _noisy(model, explanation, noise, noise_level) if noise else None
+    if not noise:
+        skipped["noise"] = "noise is 0"
+    elif pixels is None:
         skipped["noise"] = "the model does not state its black and white"
     else:
         maps["noise"] = _maps(model, explanation, [chosen], pixels, [text])
     if phrases:
         maps["paraphrases"] = _maps(model, explanation, [chosen], None, phrases)
     else:
-        skipped["paraphrases"] = "the model can read none"
+        skipped["paraphrases"] = "the model can read none" if paraphrases is None else "none are given"
+    if not maps:
+        reasons = "; ".join(f"{name}: {why}" for name, why in skipped.items())
+        raise InputError(f"Expected seeds, noise or paraphrases that change the input, got none ({reasons}).")
     spreads = {name: _spread(explanation, maps[name]) for name in SOURCES if name in maps}
     return Uncertainty(explanation, spreads, skipped, phrases)
 

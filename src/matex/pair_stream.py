@@ -23,7 +23,8 @@ from matex.queries import Domain, Prepared, Query, check_choices, modality_of, p
 from matex.read_ahead import read_ahead
 from matex.request_checks import check_method, named_class
 from matex.results import Explanation
-from matex.traced import identity, trace_prepared
+from matex.score_traces import ScoreTraces
+from matex.traced import identity
 
 _LOG = logging.getLogger(__name__)
 _PAIRS_AT_ONCE = 128  # pairs of one batch, however few images they share; bounds the memory of many texts of an image
@@ -243,7 +244,9 @@ class PairStream:
         if not usable:
             return {}
         try:
-            return self._traced(model, usable, prepared, phrases)
+            methods = [(self.method, self.parameters)]
+            traces = ScoreTraces(model, prepared, list(usable.values()), phrases, methods)
+            return dict(zip(usable, traces.explain(self.method, self.parameters), strict=True))
         except InputError as error:
             if len(usable) == 1:
                 errors[next(iter(usable))] = error
@@ -253,31 +256,6 @@ class PairStream:
             explanations |= self._explained(model, {index: pair}, prepared, phrases, errors)
         if not explanations and len({str(errors[index]) for index in usable}) == 1:
             raise errors[next(iter(usable))]  # the request is at fault, not each of the pairs
-        return explanations
-
-    def _traced(
-        self,
-        model: Model,
-        usable: Mapping[int, tuple[int, Query]],
-        prepared: Mapping[int, Prepared],
-        phrases: Mapping[str, Encoded],
-    ) -> dict[int, Explanation]:
-        """All pairs, over one trace for each explained score and each shape of their films at the model's input."""
-        groups: dict[Hashable, dict[int, tuple[int, Query]]] = {}
-        for number, (image, query) in usable.items():
-            groups.setdefault((prepared[image].placement.model, query.objective), {})[number] = (image, query)
-        explanations: dict[int, Explanation] = {}
-        for group in groups.values():
-            images = {image: replace(prepared[image], query=query) for image, query in group.values()}
-            numbers = {image: number for number, image in enumerate(images)}
-            traced = trace_prepared(
-                model,
-                list(images.values()),
-                [(numbers[image], query.text) for image, query in group.values()],
-                phrases,
-                [(self.method, self.parameters)],
-            )
-            explanations |= zip(group, traced.explain(self.method, self.parameters), strict=True)
         return explanations
 
 

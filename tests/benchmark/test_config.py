@@ -73,6 +73,12 @@ def test_unknown_keys_are_refused_with_the_nearest():
     assert "Did you mean 'films'?" in refusal(datasets=[{"name": "toy", "parameters": {"film": 3}}])
 
 
+def against(settings, metrics=("pointing",)):
+    """A configuration with grad-eclip and another method that explains another score."""
+    entry = {"name": "grad-eclip", "label": "other score", **settings}
+    return {"methods": ["grad-eclip", entry], "metrics": list(metrics)}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -101,6 +107,22 @@ def test_unknown_keys_are_refused_with_the_nearest():
             "datasets[0].limit to be a whole number from 1 to 4294967296, got 0.",
         ),
         ({"datasets": [{"name": "toy", "parameters": {"films": 1.5}}]}, "films to be a whole number, got 1.5."),
+        (
+            against({"against": "a", "labels": "chest14"}),
+            "methods[1]: Expected against or labels, one of them, got both",
+        ),
+        (against({"labels": "chest15"}), "Did you mean 'chest14'"),
+        (against({"against": "a", "of": "margin"}), "methods[1]: Expected of and pool with labels"),
+        (
+            against({"labels": ["a", "b"], "of": "odds"}),
+            "methods[1]: Expected of to be one of logit",
+        ),
+        (against({"against": "a", "name": "ca-m2ib"}), "a method that explains scores of several phrases"),
+        (
+            {"methods": [{"name": "matex", "against": "a"}], "metrics": ["pointing"]},
+            "to include one that explains",
+        ),
+        (against({"against": "a"}, ["pointing", "confidence-image"]), "got 'confidence-image', which measures"),
     ],
 )
 def test_every_mistake_names_the_key_the_value_and_what_is_expected(changes, said):

@@ -414,6 +414,36 @@ def test_seeds_are_run_where_something_is_drawn(tmp_path):
     assert all((first[name] != second[name]).any() for name in first)
 
 
+def test_methods_explain_other_scores_beside_the_own_one(tmp_path):
+    other = toy.PHRASES[1]
+    classes = {"low": [toy.PHRASES[0]], "fluid": [toy.PHRASES[2], "effusion"]}
+    methods = [
+        "grad-eclip",
+        {"name": "grad-eclip", "label": "against", "against": other},
+        {"name": "grad-eclip", "label": "class", "labels": classes, "of": "margin"},
+    ]
+    datasets = [{"name": "toy", "parameters": {"films": 3}}]
+    config = parse_config(toy.config(methods=methods, datasets=datasets, metrics=["pointing"]))
+    assert parse_config(json.loads(json.dumps(plain(config)))) == config
+    run(config, tmp_path / "run")
+    stored = {label: list(Store(tmp_path / "run").maps("toy", "tiny", label, -1)) for label in ("against", "class")}
+    assert [len(maps) for maps in stored.values()] == [2, 3]
+    samples = {sample.id: sample for sample in toy.Toy(films=3)}
+    model = load("tiny")
+    settings = {"against": {"against": other}, "class": {"labels": classes, "of": "margin"}}
+    for label, maps in stored.items():
+        for name, grid, tokens in maps:
+            image, text = samples[name].image, samples[name].text
+            expected = matex.explain(model, image, text, "grad-eclip", **settings[label]).image.grid
+            np.testing.assert_allclose(grid, expected, atol=1e-4 * np.abs(expected).max())
+            assert tokens is None
+    values = [row for row in rows(tmp_path / "run") if row["method"] == "against" and row["column"] == "pointing"]
+    assert [np.isnan(row["value"]) for row in values].count(True) == 1  # the phrase itself is that of the comparison
+    cells = json.loads((tmp_path / "run" / "cells.json").read_text())
+    assert "Of another score: against 'nodule" in json.dumps(cells)
+    assert {"against (random weights)", "class (random weights)"} <= {row["method"] for row in rows(tmp_path / "run")}
+
+
 def _grids(folder, seed):
     return [(name, grid) for name, grid, _ in Store(folder).maps("toy", "tiny", "gradient-shap", seed)]
 

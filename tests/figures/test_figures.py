@@ -95,6 +95,21 @@ def test_what_cannot_be_drawn_is_refused_by_its_key(saved, content, match):
         load_figure("methods", saved(content))
 
 
+def test_a_method_stands_twice_in_a_figure_with_other_parameters_and_another_score(saved):
+    methods = """methods = [
+        "grad-eclip",
+        { name = "grad-eclip", label = "two blocks", parameters = { layers = 2 } },
+        { name = "grad-eclip", label = "rather than effusion", against = "pleural effusion" },
+    ]
+    """
+    config = load_figure("methods", saved(methods + 'films = ["right-lower-opacity"]'))
+    material = Material(matex.load("tiny"), config.cases, config.methods)
+    own, blocks, other = (explain_case(material, config.cases[0], method) for method in config.methods)
+    assert own.parameters != blocks.parameters
+    assert other.query.objective.against == "pleural effusion"
+    assert [method.label for method in config.methods] == ["grad-eclip", "two blocks", "rather than effusion"]
+
+
 def test_unknown_kinds_endings_and_films_without_boxes_are_refused(saved, tmp_path, capsys):
     path = saved('films = ["normal-1"]\n')
     assert command(["figure", "other", str(path)]) == 2
@@ -149,6 +164,7 @@ def test_the_measures_of_a_layer_are_those_of_loops(saved):
         ("words", 'words = ["mass", "mass"]\nfilms = ["normal-1"]\n', "words that differ"),
         ("methods", '[[films]]\nsample = "normal-1"\nboxes = [[0, 0, 9000, 1]]\n', "in the 224 x 224 pixels, got"),
         ("methods", '[[films]]\nsample = "normal-1"\nboxes = [[5, 5, 5, 9]]\n', "x0 < x1"),
+        ("methods", 'films = ["normal-1"]\nmethods = ["matex", "matex"]\n', "give it a label"),
     ],
 )
 def test_missing_repeated_and_impossible_values_name_their_key(saved, kind, content, message):

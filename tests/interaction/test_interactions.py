@@ -14,6 +14,7 @@ import torch
 import matex
 from matex.adapters import medclip, siglip
 from matex.adapters.medclip import MedClip, MedClipConfig
+from matex.attribution import METHODS
 from matex.cli.app import run as command
 from matex.forward_pass import embed, encode, run
 from matex.interaction import second_order as formulas
@@ -205,8 +206,10 @@ def test_a_way_can_be_repeated_from_its_record_and_is_saved(tiny, tmp_path):
 
 
 def test_what_cannot_be_answered_is_refused(tiny):
-    with pytest.raises(matex.UnknownName, match="method of interactions 'second'"):
+    with pytest.raises(matex.UnknownName, match="method of interactions 'second'") as refused:
         matex.interactions(tiny, FILM.path, PHRASE, method="second")
+    assert "grad-eclip" in str(refused.value)
+    assert "rollout" not in str(refused.value)
     with pytest.raises(matex.UnknownName, match="parameter of banzhaf"):
         matex.interactions(tiny, FILM.path, PHRASE, method="banzhaf", nodes=3)
     with pytest.raises(ValueError, match="layer"):
@@ -224,6 +227,29 @@ def test_what_cannot_be_answered_is_refused(tiny):
     black_box = matex.from_score(lambda images, texts: np.zeros((len(images), len(texts))), size=32)
     with pytest.raises(matex.UnsupportedModel, match="only scores"):
         matex.interactions(black_box, FILM.path, PHRASE)
+
+
+PLUGIN = '''
+from dataclasses import dataclass
+
+from matex.attribution import METHODS
+
+
+@METHODS("own-gradient")
+@dataclass(frozen=True)
+class OwnGradient:
+    """The gradient at the last block."""
+
+    towers = ("image",)
+    needs = ("readout",)
+    source = "a test"
+
+    def gradient_blocks(self, kind):
+        return 1
+
+    def __call__(self, trace):
+        return METHODS["grad-eclip"]()(trace)
+'''
 
 
 def quadrants():
@@ -375,9 +401,24 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
         ["-m", "second"],
         ["-p", "nodes=many"],
         ["-p", "nodes=4", "-p", "nodes=8"],
+        ["-m", "rollout"],
     ):
         assert command([*film, *wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+    assert command([*film, "--superpixels", "0"]) == 2
+    assert "Expected --superpixels to be a whole number from 2 to 256, got 0" in capsys.readouterr().err
+
+
+def test_methods_of_a_file_serve_and_slow_methods_show_their_progress(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(METHODS, "_entries", {**METHODS})
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(PLUGIN)
+    film = ["interactions", str(FILM.path), "opacity left", "-o", str(tmp_path / "out")]
+    assert command([*film, "-m", "own-gradient", "--plugin", str(plugin)]) == 0
+    assert "own-gradient: score" in capsys.readouterr().out
+    monkeypatch.setattr("matex.cli.interactions.on_terminal", lambda: True)
+    assert command([*film, "-m", "rise", "-p", "masks=8", "-p", "cells=2"]) == 0
+    assert "it/s" in capsys.readouterr().err
 
 
 def test_exclip_agrees(model, pixels, monkeypatch):

@@ -13,11 +13,13 @@ from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
 from matex.benchmark.config_key import ConfigKey
 from matex.benchmark.runs.store import as_folder
+from matex.benchmark.score_keys import SCORE, check_metrics, read_score
 from matex.checks import MAX_BATCH, MAX_COUNT, SEEDS, is_array, is_list, is_mapping, is_object, read_toml, shown
 from matex.datasets import DATASETS
 from matex.errors import InputError
 from matex.geometry import Resize
 from matex.metrics import METRICS, Metric, make_metric
+from matex.objectives import ClassScoreKind, Pooling
 from matex.protocols import Method
 from matex.registry import check_counts
 
@@ -64,11 +66,28 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A method of a run or a figure, under the label that results call it."""
+    """A method of a run or a figure, under the label that results call it.
+
+    Args:
+        name: as registered.
+        label: what results call it.
+        parameters: its fields.
+        against, labels, of, pool: of another explained score than the phrase's own, see `matex.explain`.
+    """
 
     name: str
     label: str
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    against: str | None = None
+    labels: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None
+    of: ClassScoreKind | None = None
+    pool: Pooling | None = None
+
+    @property
+    def score(self) -> dict[str, Any]:
+        """The arguments of `matex.explain` that choose the explained score; empty for that of the phrase."""
+        given = {name: getattr(self, name) for name in SCORE}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -140,10 +159,10 @@ def parse_config(content: Mapping[str, Any], source: str = "configuration") -> C
     at = ConfigKey(source)
     at.known(content, ("seeds", "chunk", "datasets", "models", "methods", "metrics"))
     config = Config(
-        datasets=_unique(at / "datasets", [_dataset(*entry) for entry in at.entries(content, "datasets")]),
-        models=_unique(at / "models", [model_choice(*entry) for entry in at.entries(content, "models")]),
-        methods=_unique(at / "methods", [method_choice(*entry) for entry in at.entries(content, "methods")]),
-        metrics=_unique(at / "metrics", [_metric(*entry) for entry in at.entries(content, "metrics")]),
+        datasets=unique(at / "datasets", [_dataset(*entry) for entry in at.entries(content, "datasets")]),
+        models=unique(at / "models", [model_choice(*entry) for entry in at.entries(content, "models")]),
+        methods=unique(at / "methods", [method_choice(*entry) for entry in at.entries(content, "methods")]),
+        metrics=unique(at / "metrics", [_metric(*entry) for entry in at.entries(content, "metrics")]),
         seeds=(at / "seeds").typed(content.get("seeds", [0]), tuple[int, ...]),
         chunk=(at / "chunk").typed(content.get("chunk", CHUNK), int),
     )
@@ -151,6 +170,11 @@ def parse_config(content: Mapping[str, Any], source: str = "configuration") -> C
     if not (different and 1 <= len(config.seeds) <= 1000 and all(0 <= seed < SEEDS for seed in config.seeds)):
         raise (at / "seeds").refusal("1 to 1000 different whole numbers from 0 to 4294967295", list(config.seeds))
     (at / "chunk").in_range(config.chunk, MAX_BATCH)
+    check_metrics(
+        source,
+        {method.label: method.score for method in config.methods},
+        {metric.label: metric.name for metric in config.metrics},
+    )
     return config
 
 
@@ -274,16 +298,17 @@ def method_choice(at: ConfigKey, entry: object) -> MethodChoice:
         InputError: an unknown key or name, or a value outside its range; the key is named.
     """
     if is_object(entry) and "preset" in entry:
-        at.known(entry, ("preset", "label"))
+        at.known(entry, ("preset", "label", *SCORE))
         path = (at / "preset").typed(entry["preset"], str)
         name, parameters = read_preset(path)
-        return MethodChoice(name, _label(at, entry, Path(path).stem), parameters)
-    table = _table(at, entry, ("name", "label", "parameters", "preset"))
+        score = read_score(at, name, parameters, entry)
+        return MethodChoice(name, _label(at, entry, Path(path).stem), parameters, **score)
+    table = _table(at, entry, ("name", "label", "parameters", "preset", *SCORE))
     name = at.name(METHODS, "name", table["name"])
     if "image" not in METHODS[name].towers:
         raise (at / "name").refusal("a method that makes a map of the image", name)
     parameters = _parameters(at / "parameters", METHODS[name], make, name, table.get("parameters", {}))
-    return MethodChoice(name, _label(at, table, name), parameters)
+    return MethodChoice(name, _label(at, table, name), parameters, **read_score(at, name, parameters, table))
 
 
 def _metric(at: ConfigKey, entry: object) -> MetricChoice:
@@ -403,7 +428,7 @@ def _typed_fields(at: ConfigKey, kind: type[object], given: Mapping[str, object]
 Choice = typing.TypeVar("Choice", DatasetChoice, ModelChoice, MethodChoice, MetricChoice)
 
 
-def _unique(at: ConfigKey, entries: list[Choice]) -> tuple[Choice, ...]:
+def unique(at: ConfigKey, entries: list[Choice]) -> tuple[Choice, ...]:
     """Refuse two entries of one label; upper and lower case are one, as for the folders of many systems."""
     labels = [entry.label.casefold() for entry in entries]
     for number, label in enumerate(labels):

@@ -9,15 +9,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.attribution import make
 from matex.benchmark.config import Config, MethodChoice, MetricChoice
-from matex.errors import InputError
+from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 from matex.protocols import Ablatable, same, stochastic
 from matex.results import Explanation, SaliencyMap
@@ -46,6 +46,7 @@ class RunSpec:
         seed: DETERMINISTIC where no random numbers are used.
         of: label of the method that a control belongs to; None for those that serve all.
         description: one sentence.
+        score: arguments of `matex.explain` that choose the explained score; empty for that of the phrase.
     """
 
     label: str
@@ -56,6 +57,7 @@ class RunSpec:
     seed: int
     of: str | None
     description: str
+    score: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def run_specs(config: Config) -> tuple[RunSpec, ...]:
@@ -161,8 +163,10 @@ def is_stochastic(name: str, parameters: Mapping[str, object]) -> bool:
 def _method_specs(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]:
     """A method of the configuration, once per seed if it is stochastic."""
     about = (type(make(choice.name, choice.parameters)).__doc__ or "").partition("\n")[0]
+    if choice.score:
+        about += f" Of another score: {', '.join(f'{name} {shown(value)}' for name, value in choice.score.items())}."
     return [
-        RunSpec(choice.label, "method", "method", choice.name, parameters, seed, None, about)
+        RunSpec(choice.label, "method", "method", choice.name, parameters, seed, None, about, choice.score)
         for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
     ]
 
@@ -173,7 +177,11 @@ def _random_weights(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]
     specs: list[RunSpec] = []
     for seed in seeds:
         parameters = {**choice.parameters, **({"seed": seed} if is_stochastic(choice.name, choice.parameters) else {})}
-        specs.append(RunSpec(label, "control", "random weights", choice.name, parameters, seed, choice.label, about))
+        specs.append(
+            RunSpec(
+                label, "control", "random weights", choice.name, parameters, seed, choice.label, about, choice.score
+            )
+        )
     return specs
 
 
@@ -186,7 +194,7 @@ def _exchanged_side(choice: MethodChoice, seeds: Sequence[int]) -> list[RunSpec]
     label = f"{choice.label} (exchanged side)"
     about = f"{choice.label} for the phrase with left and right exchanged, measured where the finding truly is."
     return [
-        RunSpec(label, "control", "exchanged side", choice.name, parameters, seed, choice.label, about)
+        RunSpec(label, "control", "exchanged side", choice.name, parameters, seed, choice.label, about, choice.score)
         for seed, parameters in _seeded(choice.name, choice.parameters, seeds)
     ]
 
@@ -198,11 +206,14 @@ def _ablations(choice: MethodChoice, config: Config) -> list[RunSpec]:
     if ablation is None:
         return []
     parameters = {**choice.parameters, **ablation.changes}
-    if any(same(make(other.name, other.parameters), make(choice.name, parameters)) for other in config.methods):
+    if any(
+        other.score == choice.score and same(make(other.name, other.parameters), make(choice.name, parameters))
+        for other in config.methods
+    ):
         return []
     label, about = f"{choice.label} ({ablation.name})", f"{choice.label} {ablation.description}"
     return [
-        RunSpec(label, "control", "method", choice.name, seeded, seed, choice.label, about)
+        RunSpec(label, "control", "method", choice.name, seeded, seed, choice.label, about, choice.score)
         for seed, seeded in _seeded(choice.name, parameters, config.seeds)
     ]
 

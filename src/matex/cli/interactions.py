@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from matex.checks import count
 from matex.cli.options import (
     FilmArgument,
     FilmOptions,
@@ -16,6 +17,7 @@ from matex.cli.options import (
     ModelOptions,
     ParameterOption,
     PhraseArgument,
+    PluginOption,
     read_target,
 )
 from matex.cli.parameters import parse_parameters, read_option
@@ -49,6 +51,7 @@ def interactions(
     *,
     film: FilmOptions,
     model: ModelOptions,
+    plugin: PluginOption = None,
 ) -> None:
     """Show which word goes with which place.
 
@@ -59,6 +62,7 @@ def interactions(
 
     import matex
     from matex.files import check_folder
+    from matex.interaction.units import MOST
     from matex.mask_files import read_part
     from matex.serialise import strict_json
 
@@ -67,6 +71,8 @@ def interactions(
         raise InputError("Expected no --lung-mask, since interactions have no anatomical prior. Leave it out.")
     if unit and superpixels is not None:
         raise InputError("Expected --unit or --superpixels, got both. Leave one out.")
+    if superpixels is not None:
+        count(superpixels, "--superpixels", 2, MOST)
     check_folder(out)
     read = film.read(image)
     found = matex.interactions(
@@ -95,11 +101,11 @@ def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
         UnknownName: no such method or parameter.
     """
     from matex.errors import UnknownName
+    from matex.interaction.compute import check_name
     from matex.interaction.methods import INTERACTION_METHODS, WordMaps
     from matex.protocols import METHODS
 
-    if method not in INTERACTION_METHODS and method not in METHODS:
-        raise UnknownName("method of interactions", method, (*INTERACTION_METHODS, *METHODS))
+    check_name(method)
     kind = INTERACTION_METHODS[method] if method in INTERACTION_METHODS else WordMaps  # noqa: SIM401  a registry has no get
     hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
     values: dict[str, Any] = {}
@@ -116,7 +122,8 @@ def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             raise UnknownName(f"parameter of {method}", name, tuple(hints))
         else:
             others.append(item)
-    shown_progress = {"progress": on_terminal()} if "progress" in hints else {}
+    running = hints if method in INTERACTION_METHODS else METHODS[method].__dataclass_fields__
+    shown_progress = {"progress": on_terminal()} if "progress" in running else {}
     return {**shown_progress, **values, **(parse_parameters(method, others) if others else {})}
 
 

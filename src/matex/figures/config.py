@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from matex.benchmark.config import MethodChoice, ModelChoice, method_choice, model_choice
+from matex.benchmark.config import MethodChoice, ModelChoice, method_choice, model_choice, unique
 from matex.benchmark.config_key import ConfigKey
 from matex.checks import read_toml
 from matex.domains import check_domain
@@ -73,7 +73,7 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
     return FigureConfig(
         build(FIGURES, name, settings, "docs/figures.md shows them"),
         model_choice(at / "model", table.get("model", "tiny")),
-        tuple(method_choice(key, entry) for key, entry in methods),
+        unique(at / "methods", [method_choice(key, entry) for key, entry in methods]),
         tuple(_case(key, entry, path.parent) for key, entry in at.entries(table, "films")),
         _domain(at / "domain", table.get("domain", "chest"), path.parent),
         dots,

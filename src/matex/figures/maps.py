@@ -14,7 +14,7 @@ def explain_case(material: Material, case: Case, method: MethodChoice, text: str
     Args:
         material: model and resize.
         case: film and phrase.
-        method: with its parameters.
+        method: with its parameters and the score that it explains.
         text: another phrase about the film.
     """
     return explain(
@@ -24,5 +24,6 @@ def explain_case(material: Material, case: Case, method: MethodChoice, text: str
         method=method.name,
         resize=material.resize,
         domain=material.domain,
+        **method.score,
         **method.parameters,
     )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model, check_model
-from matex.errors import UnknownName
+from matex.errors import InputError, UnknownName
 from matex.forward_pass import run
 from matex.geometry import Placement, Resize, Size
 from matex.interaction.methods import INTERACTION_METHODS, Found, InteractionMethod, Pair, WordMaps
@@ -19,7 +19,7 @@ from matex.interaction.result import Interactions
 from matex.interaction.sides import word_groups
 from matex.interaction.units import Units, read_units
 from matex.notes import film_notes
-from matex.protocols import METHODS, make, require
+from matex.protocols import METHODS, Method, make, require
 from matex.queries import Domain, Query, prepare
 from matex.registry import build
 from matex.request_checks import check_phrase
@@ -122,12 +122,34 @@ def _method(name: str, parameters: Mapping[str, Any], model: Model) -> Interacti
     """
     if name in INTERACTION_METHODS:
         return build(INTERACTION_METHODS, name, parameters, "matex interactions --help shows them")
-    if name not in METHODS:
-        raise UnknownName("method of interactions", name, (*INTERACTION_METHODS, *METHODS))
+    check_name(name)
     own = {key: parameters[key] for key in ("text_layer", "nodes") if key in parameters}
     method = make(name, {key: value for key, value in parameters.items() if key not in own})
     require(name, method, model.image, model.text)
     return WordMaps(method, **own)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no method of interactions.
+
+    Raises:
+        InputError: a method whose map is the same for every phrase.
+        UnknownName: no such method; the message lists those that serve.
+    """
+    if name in INTERACTION_METHODS:
+        return
+    serving = [known for known, kind in METHODS.items() if not _phrase_blind(kind) and "image" in kind.towers]
+    if name not in METHODS:
+        raise UnknownName("method of interactions", name, tuple(dict.fromkeys([*INTERACTION_METHODS, *serving])))
+    if _phrase_blind(METHODS[name]):
+        raise InputError(
+            f"Expected a method whose map depends on the phrase, got {name!r}, which gives every word the same map. "
+            "second-order, grad-eclip and maskclip are three that do."
+        )
+
+
+def _phrase_blind(kind: type[Method]) -> bool:
+    return bool(getattr(kind, "phrase_blind", False))
 
 
 def _settings(method: InteractionMethod) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class OutsideLungs:
 
     needs: ClassVar[tuple[Need, ...]] = ("image",)
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {"outside_lungs": "lower", "outside_lungs_even": "neither"}
     source: ClassVar[str] = "embedding-space XAI"
 
@@ -131,6 +132,7 @@ class BoxRecall:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {"box_recall": "higher", "box_cover": "higher", "boxes": "neither"}
     source: ClassVar[str] = "matex"
 

@@ -162,6 +162,7 @@ class IoU:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {
         "iou": "higher",
         "outside_view": "neither",
@@ -205,6 +206,7 @@ class MeanIoU:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {
         **{f"iou_at_{threshold}": "higher" for threshold in range(1, 100)},
         "hit": "higher",
@@ -246,6 +248,7 @@ class Pointing:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {
         "pointing": "higher",
         "pointing_within": "higher",
@@ -278,6 +281,7 @@ class Energy:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {
         "energy": "higher",
         "outside_view": "neither",
@@ -305,6 +309,7 @@ class NamedOverOther:
 
     needs: ClassVar[tuple[Need, ...]] = ("image", "boxes", "other")
     dataset_level: ClassVar[bool] = False
+    finished_maps: ClassVar[bool] = True
     better: ClassVar[Mapping[str, Direction]] = {
         "points_named": "higher",
         "points_other": "lower",

@@ -110,7 +110,8 @@ class Metric(Protocol):
     `needs` lists what a case must have; `dataset_level` is True for measures that compare all cases of a method with
     each other (retrieval, retraining) instead of evaluating each separately; `better` gives the better direction of
     each column; `source` is the paper. A metric that needs further maps of the method has `explains_again = True`: it
-    does not apply to maps without a method.
+    does not apply to maps without a method. One with `finished_maps = True` reads the map and the
+    sample's truth alone, so that it applies to maps of any score.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]

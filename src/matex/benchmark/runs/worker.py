@@ -27,12 +27,15 @@ from matex.datasets import Sample
 from matex.datasets.sample import domain_of
 from matex.domains import anatomy_of
 from matex.errors import InputError, UnsupportedModel
+from matex.explained_score import ExplainedScore
 from matex.images import Film
 from matex.metrics import Case, Comparing, make_metric
 from matex.metrics.target_class import predicted_classes
 from matex.phrases.anatomy import CHEST
 from matex.phrases.swap_sides import other_side
+from matex.queries import Query, distinct, prepare
 from matex.results import Explanation
+from matex.score_traces import ScoreTraces
 from matex.traced import Traced, trace_pairs
 
 ProgressCallback = Callable[[str, int], None]
@@ -161,9 +164,10 @@ class _ChunkWorker:
         """Run the methods of one variant on one model, all over one trace, and measure their maps."""
         todo = [spec for spec in self.specs if spec.variant == variant and seed in (None, spec.seed)]
         pairs = [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)]
+        own = [spec for spec in todo if not spec.score]
         with self._timed("methods", f"trace of the {name}"):
-            traced = self._traced(model, pairs, todo)
-        for spec in todo:
+            traced = self._traced(model, pairs, own)
+        for spec in own:
             explanations = self._maps_of(traced, spec)
             if not explanations:
                 continue
@@ -172,6 +176,44 @@ class _ChunkWorker:
             cases = self._store(spec, model, explanations)
             if spec.kind == "method" and self.between:
                 self.compared.setdefault(spec.label, (spec, cases))
+        self._explain_scores(model, dict(enumerate(sample.text for sample in self.samples)), todo)
+
+    def _explain_scores(self, model: Model, texts: Mapping[int, str], todo: Sequence[RunSpec]) -> None:
+        """Run the methods that explain another score than the phrase's own.
+
+        A sample without such a score, since its phrase is the one to compare with, has undefined values.
+
+        Args:
+            model: two towers.
+            texts: phrase by the number of its sample.
+            todo: methods and controls; those of the phrase's own score are left out.
+        """
+        for settings in distinct([spec.score for spec in todo if spec.score], str)[0]:
+            specs = [spec for spec in todo if spec.score == settings]
+            with self._timed("methods", f"trace of {settings}"):
+                queries = self._score_queries(model, ExplainedScore(model, **settings), texts)
+                phrases = {query.text: model.encode(query.text) for query in queries.values()}
+                traces = ScoreTraces(
+                    model,
+                    {number: prepare(model, query) for number, query in queries.items()},
+                    list(queries.items()),
+                    phrases,
+                    [(spec.name, spec.parameters) for spec in specs],
+                )
+            for spec in specs:
+                explanations = self._maps_of(traces, spec)
+                if explanations or not queries:
+                    self._store_some(spec, list(queries), explanations)
+
+    def _score_queries(self, model: Model, score: ExplainedScore, texts: Mapping[int, str]) -> dict[int, Query]:
+        """Queries with another score, by the numbers of the samples that have it."""
+        queries: dict[int, Query] = {}
+        resize = self.inputs.choice(self.chunk.model).resize
+        domain = domain_of(self.inputs.dataset(self.chunk.dataset))
+        for number, text in texts.items():
+            if score.against is None or score.against.split() != text.split():
+                queries[number] = score.explained(Query.of(self.films[number], text, resize, domain))
+        return queries
 
     def _explain_predictions(self) -> None:
         """Run the methods on the first phrase of the class that the model predicts, for the metrics about it.
@@ -184,7 +226,7 @@ class _ChunkWorker:
             self.inputs.reader(self.chunk.model, self.chunk.dataset),
             self.inputs.dataset(self.chunk.dataset).labels,
         )
-        todo = [spec for spec in self.specs if spec.variant == "method"]
+        todo = [spec for spec in self.specs if spec.variant == "method"]  # of the phrase's score: see `load_config`
         with self._timed("methods", "trace of predicted classes"):
             names = predicted_classes(model, self.films, self.inputs.choice(self.chunk.model).resize, labels)
             pairs = [(film, labels[name][0]) for film, name in zip(self.films, names, strict=True)]
@@ -216,8 +258,9 @@ class _ChunkWorker:
 
         Samples whose phrase names no side have no such map: their values are undefined.
         """
-        todo = [spec for spec in self.specs if spec.variant == "exchanged side"]
-        if not todo:
+        all_specs = [spec for spec in self.specs if spec.variant == "exchanged side"]
+        todo = [spec for spec in all_specs if not spec.score]
+        if not all_specs:
             return
         anatomy = anatomy_of(domain_of(self.inputs.dataset(self.chunk.dataset))) or CHEST
         phrases = {
@@ -238,6 +281,7 @@ class _ChunkWorker:
             if not explanations and spec.of in {row["method"] for row in self.unsupported}:
                 continue
             self._store_some(spec, list(phrases), explanations)
+        self._explain_scores(self.inputs.reader(self.chunk.model, self.chunk.dataset), phrases, all_specs)
 
     def _readable(self, phrase: str) -> bool:
         """Whether the model can encode the phrase: exchanging sides may make it longer."""
@@ -268,7 +312,7 @@ class _ChunkWorker:
                 self._add(spec, choice.label, columns)
         self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
 
-    def _maps_of(self, traced: Traced, spec: RunSpec) -> list[Explanation]:
+    def _maps_of(self, traced: Traced | ScoreTraces, spec: RunSpec) -> list[Explanation]:
         """The maps of a method; empty where the model does not support it, also for its controls."""
         if spec.of not in {row["method"] for row in self.unsupported}:
             try:
