@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
@@ -36,12 +37,14 @@ class Explained:
         explanation: with its maps.
         attention: for methods whose flow the browser weighs itself, the readout token's head-mean attention to the
             patches in each block, [block, rows, columns]; None for others.
+        score: arguments of `ExplainedScore`; none for the phrase's own score.
     """
 
     film: str
     model: str
     explanation: Explanation
     attention: NDArray[np.float32] | None = None
+    score: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def bytes(self) -> int:
@@ -66,6 +69,8 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
             "resize": explanation.query.resize,
             "lung_mask": explanation.query.lung_mask is not None,
             "score": explanation.score,
+            "score_kind": explanation.score_kind,
+            "other_score": explanation.query.objective is not None,
             "probability": explanation.probability,
             "seconds": explanation.computation.seconds,
             "degenerate": image.degenerate,

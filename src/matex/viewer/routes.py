@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -22,9 +22,11 @@ from matex.errors import InputError
 from matex.images import Film, begins_as_sound, is_dicom
 from matex.interaction.methods import INTERACTION_METHODS
 from matex.mask_files import parse_mask
+from matex.objectives import ClassScoreKind
+from matex.prompts import PROMPT_SETS
 from matex.queries import Domain
 from matex.render.film_data import palettes
-from matex.request_checks import check_method, check_phrase
+from matex.request_checks import check_method
 from matex.results import DISCLAIMER, Explanation
 from matex.serialise import plain, version_of
 from matex.viewer import downloads, uploads, work
@@ -112,6 +114,8 @@ class Viewer:
                 "palettes": palettes(),
                 "domains": [{"name": domain, "views": list(_views(domain))} for domain in DOMAINS],
                 "resizes": list(RESIZES),
+                "prompt_sets": list(PROMPT_SETS),
+                "class_scores": list(get_args(ClassScoreKind)),
                 "limits": {"upload": self.limits.upload, "phrase": self.limits.phrase, "report": self.limits.report},
                 "files": [*downloads.KINDS, downloads.DICOM],
             }
@@ -199,7 +203,7 @@ class Viewer:
 
         def compute() -> dict[str, Any]:
             found, attention = work.explain(self._model(name, question.film), question, method, parameters)
-            explained = Explained(film, name, found, attention)
+            explained = Explained(film, name, found, attention, question.score)
             return explanation_data(self.memory.explanations.add(explained), explained)
 
         return self._started(f"{method}: {question.text}", compute, self._lane(method))
@@ -210,6 +214,11 @@ class Viewer:
         if isinstance(found.film, Sound):
             raise InputError(
                 "Expected an explanation of a film for the audit, got one of a sound. Its checks are of films."
+            )
+        if found.query.objective is not None:
+            raise InputError(
+                f"Expected an explanation of a phrase's own score for the audit, got one of the {found.score_kind}. "
+                "Take the other score out to audit the phrase."
             )
 
         def compute() -> dict[str, Any]:
@@ -317,10 +326,21 @@ class Viewer:
         film = fields.text("film", 100)
         name = fields.one_of("model", self.models.names, self.models.names[0])
         text = fields.text("text", self.limits.phrase)
-        check_phrase(text)
         resize: Any = fields.one_of("resize", RESIZES, "model")
         kept = self.memory.films[film]
-        return film, name, work.Question(kept.film, text, resize, _stated(kept.domain), kept.mask)
+        return film, name, work.Question(kept.film, text, resize, _stated(kept.domain), kept.mask, self._score(fields))
+
+    def _score(self, fields: Fields) -> dict[str, Any]:
+        """Arguments of `ExplainedScore`: of a contrast, or of classes, a prompt set or phrases of the reader's."""
+        against = fields.text("against", self.limits.phrase, "").strip()
+        if against:
+            return {"against": against}
+        labels: Any = fields.one_of("labels", ("", "own", *PROMPT_SETS), "")
+        if not labels:
+            return {}
+        if labels == "own":
+            labels = fields.texts("classes", self.limits.phrases, self.limits.phrase)
+        return {"labels": labels, "of": fields.one_of("of", get_args(ClassScoreKind), "logit")}
 
     def _explanations(self, fields: Fields) -> list[Explanation]:
         """The explanations that a request names, at least one."""

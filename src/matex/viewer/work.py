@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from matex.attribution.matex import Matex
 from matex.audits.deletion import paint_over
 from matex.audits.regions import film_pixels, likeness, stays
 from matex.errors import InputError
-from matex.explained_score import phrase_scores
+from matex.explained_score import ExplainedScore, phrase_scores
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
 from matex.interaction import Interactions, interactions
@@ -34,11 +35,16 @@ class Question(NamedTuple):
     resize: Resize = "model"
     domain: Domain = "chest"
     lung_mask: NDArray[np.generic] | None = None
+    score: Mapping[str, Any] = MappingProxyType({})  # arguments of ExplainedScore; none: the phrase's own score
 
     @property
     def query(self) -> Query:
-        """As the library takes it."""
+        """As the library takes it, with the phrase's own score."""
         return Query.of(self.film, self.text, self.resize, self.domain, lung_mask=self.lung_mask)
+
+    def explained(self, model: Model) -> Query:
+        """With the score that is explained."""
+        return ExplainedScore(model, **self.score).explained(self.query)
 
 
 def explain(
@@ -51,7 +57,7 @@ def explain(
         UnknownName: no such method or parameter.
         UnsupportedModel: a model without what the method needs.
     """
-    traced = trace_query(model, question.query, [(method, parameters)])
+    traced = trace_query(model, question.explained(model), [(method, parameters)])
     return traced.explain(method, parameters)[0], _attention(traced, method, parameters)
 
 
@@ -96,7 +102,7 @@ def scores(model: Model, question: Question, phrases: Sequence[str]) -> list[flo
 
 
 def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[float, float]:
-    """Scores of the film as it is, and with boxes painted over in its mean colour.
+    """The explained score of the film as it is, and with boxes painted over in its mean colour.
 
     Args:
         boxes: fractions of the film as it lies.
@@ -109,8 +115,11 @@ def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[flo
     if not region.any() or region.all():
         raise InputError("Expected a region that covers a part of what the model sees, got none of it or all of it.")
     painted = paint_over(pixels, placement, [torch.from_numpy(region)])
-    values = score(model, torch.cat([pixels, painted]), model.batch([model.encode(question.text)]))
-    return float(values[0, 0]), float(values[1, 0])
+    query = question.explained(model)
+    phrases = [query.text, *(query.objective.further if query.objective else ())]
+    values = score(model, torch.cat([pixels, painted]), model.batch([model.encode(phrase) for phrase in phrases]))
+    before, after = query.objective(values) if query.objective else values[:, 0]
+    return float(before), float(after)
 
 
 def agreement(explanations: Sequence[Explanation]) -> dict[str, list[list[float]]]:

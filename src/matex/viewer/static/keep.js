@@ -32,7 +32,7 @@ export class Keep {
     const found = await viewer.running.compute((signal, onprogress) => run("api/explain",
       { ...viewer.shownQuestion(), method: explanation.method, parameters }, onprogress, signal), "computing …");
     if (!found) throw new DOMException("cancelled", "AbortError");
-    return new ShownMap(found);
+    return new ShownMap(found, shown.score);
   }
 
   async copyLink() {

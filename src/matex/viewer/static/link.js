@@ -26,6 +26,7 @@ function stateOf(viewer) {
   return {
     film: film.bundled ? { bundled: film.bundled } : { id: film.id },
     resize: viewer.settings.resize, phrase: byId("phrase").value, method: byId("method").value, model: byId("model").value,
+    score: viewer.score.state(),
     look: viewer.look, settings: shown?.live ? shown.settings : undefined, layer: shown?.layer,
     view: view?.view, window: view?.window, inverted: view?.inverted, theme: document.documentElement.dataset.theme,
     mode: viewer.mode, compare: viewer.comparison.state(),
@@ -39,6 +40,7 @@ export async function restore(viewer, state) {
   byId("phrase").value = state.phrase ?? byId("phrase").value;
   byId("method").value = state.method ?? "matex";
   byId("model").value = state.model ?? viewer.facts.models[0];
+  viewer.score.restore(state.score);
   Object.assign(viewer.look, state.look ?? {});
   await viewer.read();
   await viewer.explain();

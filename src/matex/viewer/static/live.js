@@ -13,8 +13,10 @@ const WEIGHTS = [
 
 // An explanation with its grids decoded, ready to be shown.
 export class ShownMap {
-  constructor(explanation) {
+  // score: fields of the request that chose the explained score.
+  constructor(explanation, score = {}) {
     this.explanation = explanation;
+    this.score = score;
     this.placement = explanation.map.placement;
     this.final = decodeGrid(explanation.map.grid);
     this.layers = explanation.layers.map((layer) => ({ ...layer, decoded: decodeGrid(layer.grid) }));

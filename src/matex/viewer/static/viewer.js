@@ -9,6 +9,7 @@ import { explainMentions, listSentences, underline } from "./phrase.js";
 import { Playback } from "./playback.js";
 import { Questions } from "./question.js";
 import { Running } from "./running.js";
+import { OtherScore } from "./score.js";
 import { FilmSettings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Words } from "./words.js";
@@ -29,6 +30,7 @@ class Viewer {
     this.words = new Words(this);
     this.keep = new Keep(this);
     this.settings = new FilmSettings(this);
+    this.score = new OtherScore(this);
     this.playback = new Playback(this);
   }
 
@@ -48,6 +50,7 @@ class Viewer {
     this.words.build();
     this.keep.build();
     this.settings.build();
+    this.score.build();
     this.playback.build();
     this.listen();
   }
@@ -178,7 +181,7 @@ class Viewer {
   // What the shown map is an explanation of; the controls of the page may have moved on since.
   shownQuestion() {
     const { film, model, text, resize } = this.shown.explanation;
-    return { film, model, text, resize };
+    return { film, model, text, resize, ...this.shown.score };
   }
 
   // -------------------------------------------------------------------------------------------------------- explain
@@ -193,13 +196,13 @@ class Viewer {
     clearTimeout(this.reading);
     if (sentence === null) await this.read();
     const text = sentence ?? this.phraseToExplain();
-    if (!text) throw new Error("Type a phrase first, such as “opacity in the left lower lung”.");
-    const method = byId("method").value;
+    if (!text && !this.score.ofClass) throw new Error("Type a phrase first, such as “opacity in the left lower lung”.");
+    const method = byId("method").value, score = this.score.request;
     const before = this.shown;
     const found = await this.running.compute((signal, onprogress) =>
-      run("api/explain", { ...this.question(text), method, parameters: {} }, onprogress, signal), `${method} …`);
+      run("api/explain", { ...this.question(text), ...score, method, parameters: {} }, onprogress, signal), `${method} …`);
     if (!found || found.film !== this.film.id) return;
-    this.shown = new ShownMap(found);
+    this.shown = new ShownMap(found, score);
     if (before?.live && this.shown.live && before.explanation.model === found.model && before.explanation.method === method) {
       this.shown.settings = { ...before.settings };
     }
@@ -214,7 +217,8 @@ class Viewer {
   showBefore(before) {
     const { explanation } = this.shown;
     const comparable = before && before.explanation.method === explanation.method &&
-      before.explanation.model === explanation.model && before.explanation.text !== explanation.text;
+      before.explanation.model === explanation.model && before.explanation.text !== explanation.text &&
+      before.explanation.score_kind === explanation.score_kind;
     byId("score-before").hidden = !comparable;
     if (comparable) {
       byId("score-before").textContent = `before: ${fixed(before.explanation.score)} for “${before.explanation.text}”, ` +
@@ -245,6 +249,8 @@ class Viewer {
     if (!this.shown) return;
     const { explanation } = this.shown;
     byId("score").textContent = fixed(explanation.score);
+    byId("score-kind").textContent = explanation.other_score ? explanation.score_kind : "cosine similarity of film and phrase";
+    byId("yardstick-note").hidden = !explanation.other_score;
     const { probability } = explanation; // of models with a sigmoid for each pair
     byId("probability").hidden = !Number.isFinite(probability);
     byId("probability").textContent = `probability ${probability?.toPrecision(3)}, by the model's sigmoid`;
