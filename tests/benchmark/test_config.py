@@ -65,7 +65,8 @@ def test_unknown_keys_are_refused_with_the_nearest():
     assert refusal(metric=["iou"]).endswith("Did you mean 'metrics'?")
     told = refusal(methods=["matex", {"name": "matex", "lable": "x"}])
     assert told == (
-        "my.toml: unknown key 'methods[1].lable'. Known here: name, label, parameters, preset. Did you mean 'label'?"
+        "my.toml: unknown key 'methods[1].lable'. Known here: name, label, parameters, preset, against, labels, of, "
+        "pool. Did you mean 'label'?"
     )
     told = refusal(methods=[{"name": "matex", "parameters": {"aplha": 1}}])
     assert "unknown key 'methods[0].parameters.aplha'" in told

@@ -418,7 +418,7 @@ def test_methods_of_a_file_serve_and_slow_methods_show_their_progress(tmp_path, 
     assert "own-gradient: score" in capsys.readouterr().out
     monkeypatch.setattr("matex.cli.interactions.on_terminal", lambda: True)
     assert command([*film, "-m", "rise", "-p", "masks=8", "-p", "cells=2"]) == 0
-    assert "it/s" in capsys.readouterr().err
+    assert "8/8" in capsys.readouterr().err
 
 
 def test_exclip_agrees(model, pixels, monkeypatch):

@@ -268,3 +268,40 @@ def test_a_lung_mask_moves_the_prior_and_is_removed(viewer, film):
         answer = viewer.ask("POST", f"api/films/{film}/mask", wrong)
         assert answer.status == 422
         assert "lung mask" in answer.json()["error"]
+
+
+OTHER = "opacity in the right lower lung"
+
+
+@pytest.mark.parametrize(
+    ("fields", "settings"),
+    [
+        ({"against": OTHER}, {"against": OTHER}),
+        ({"labels": "own", "classes": [OTHER, "clear lungs"], "of": "margin"}, {"labels": [OTHER, "clear lungs"]}),
+    ],
+)
+def test_another_score_is_the_one_that_python_explains_and_covering_measures_it(viewer, film, tiny, fields, settings):
+    text = "opacity in the left lower lung"
+    asked = {"film": film, "text": text, **fields}
+    found = viewer.result("api/explain", {**asked, "method": "gradient"})
+    of = {"of": fields["of"]} if "of" in fields else {}
+    path = next(sample.path for sample in samples() if sample.name == "left-lower-opacity")
+    expected = matex.explain(tiny, path, text, "gradient", **settings, **of)
+    assert found["score"] == pytest.approx(expected.score, abs=1e-4)
+    assert found["score_kind"] == expected.score_kind
+    assert found["other_score"]
+    covered = viewer.post("api/cover", {**asked, "boxes": [[0.5, 0.4, 0.8, 0.8]]}).json()
+    assert covered["before"] == pytest.approx(expected.score, abs=1e-4)
+    refused = viewer.post("api/audit", {"explanation": found["id"]})
+    assert refused.status == 422
+    assert "Take the other score out" in refused.json()["error"]
+
+
+def test_an_empty_phrase_is_the_predicted_class_where_there_are_classes(viewer, film):
+    found = viewer.result("api/explain", {"film": film, "text": "", "method": "rollout", "labels": "chest14"})
+    assert "predicted class" in found["score_kind"]
+    job = viewer.post("api/explain", {"film": film, "text": "", "method": "rollout"}).json()["job"]
+    while (answer := viewer.get(f"api/jobs/{job}").json())["state"] in ("waiting", "running"):
+        pass
+    assert "Expected a phrase" in answer["error"]
+    assert viewer.post("api/explain", {"film": film, "text": "a", "labels": "chest15"}).status == 422

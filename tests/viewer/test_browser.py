@@ -176,6 +176,28 @@ def test_another_phrase_shows_the_old_map_and_score_beside_the_new(page):
     assert page.locator("[data-key=before]").count() == 0
 
 
+def test_another_score_is_explained_and_restored_by_the_link(page, open_page):
+    page.click("#other-score summary")
+    page.fill("#against", "opacity in the right lower lung")
+    page.keyboard.press("Tab")
+    until(page, "document.getElementById('score-kind').textContent.includes('minus that of')")
+    against = score(page)
+    page.click("#audit")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "Take the other score out" in page.locator("#error").inner_text()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }")  # see `copyLink`
+    page.click("#copy-link")
+    until(page, "location.hash.length > 1")
+    again = open_page(page.url)
+    again.wait_for_selector("html[data-ready=yes]")
+    assert score(again) == against
+    assert again.input_value("#against") == "opacity in the right lower lung"
+    page.fill("#phrase", "")
+    page.select_option("#labels", "chest14")
+    until(page, "document.getElementById('score-kind').textContent.includes('predicted class')")
+    assert page.input_value("#against") == ""
+
+
 def test_a_report_is_explained_sentence_by_sentence(page):
     page.fill("#phrase", "PA view. Opacity in the left lower lung. No pneumothorax.")
     page.wait_for_selector("#sentences button >> nth=2")
