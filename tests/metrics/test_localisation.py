@@ -8,7 +8,8 @@ import pytest
 from matex.errors import InputError
 from matex.geometry import Placement
 from matex.metrics import make_metric
-from matex.metrics.localisation import grown, hit, iou, tune_thresholds, union
+from matex.metrics.field_of_view import union
+from matex.metrics.localisation import grown, hit, iou, tune_thresholds
 from matex.results import SaliencyMap
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import localisation as twin

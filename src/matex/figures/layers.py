@@ -14,7 +14,8 @@ from matex.checks import check
 from matex.errors import InputError, shown
 from matex.figures.kind import FIGURES, Case, Material
 from matex.figures.maps import explain_case
-from matex.metrics.localisation import energy, hit, iou, union
+from matex.metrics.field_of_view import union
+from matex.metrics.localisation import energy, hit, iou
 from matex.protocols import METHODS
 from matex.render.figure import new_figure
 from matex.results import DISCLAIMER, Explanation

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from matex.metrics.localisation import FieldOfView, Mask, energy, union
+from matex.metrics.field_of_view import FieldOfView, Mask, union
+from matex.metrics.localisation import energy
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need, check_percent
 from matex.simulation import find_lungs
 from matex.simulation.body import enlarged, find_body

@@ -25,7 +25,7 @@ from matex.errors import CheckpointError, InputError, UnsupportedModel
 from matex.geometry import Box, Placement
 from matex.images import Film
 from matex.metrics.confidence import highest_first
-from matex.metrics.localisation import union
+from matex.metrics.field_of_view import union
 from matex.render.colormap import ColourScale
 from matex.render.overlay import at_size, draw_film, fit, layered, paint
 from matex.results import SaliencyMap
