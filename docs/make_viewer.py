@@ -1,16 +1,19 @@
 """Screenshots of docs/viewer.md: the viewer in Chromium, on bundled films.
 
-python docs/make_viewer.py, with the extra `viewer`, Playwright and chromium.
+python docs/make_viewer.py [STEP ...], with the extra `viewer`, Playwright and chromium; from the root of the
+repository, whose tests hold the small model that hears.
 """
 
 from __future__ import annotations
 
 import io
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
 
+import soundfile
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
@@ -18,6 +21,10 @@ import matex
 from matex.viewer.app import create_app, listen, server_for
 from matex.viewer.models import Models
 from matex.viewer.security import new_token
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.adapters.sounding import RATE, chirp, small_model
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1600, 900)  # of the window, CSS pixels
@@ -61,9 +68,32 @@ def compare(page: Page) -> None:
     save(page, "viewer-compare.jpg")
 
 
+def sound(page: Page) -> None:
+    """A rising tone by a small model with random weights, in the dark theme."""
+    page.click("#mode-explain")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    stream = io.BytesIO()
+    soundfile.write(stream, chirp(2.0), RATE, format="WAV")
+    page.select_option("#model", "a model that hears")
+    page.select_option("#method", "grad-eclip")
+    page.wait_for_timeout(1500)
+    page.fill("#phrase", "a rising tone")
+    page.set_input_files("#file", {"name": "chirp.wav", "mimeType": "audio/wav", "buffer": stream.getvalue()})
+    page.wait_for_selector("#player")
+    page.wait_for_selector("#words .word")
+    page.wait_for_timeout(2500)
+    page.locator("[data-key=main] .film-stage").hover(position={"x": 420, "y": 300})
+    save(page, "viewer-sound.jpg")
+
+
+STEPS = {"explain": explain, "audit": audit, "compare": compare, "sound": sound}
+
+
 def main() -> None:
+    chosen = sys.argv[1:] or list(STEPS)
     listener, token = listen("127.0.0.1", 0), new_token()
-    server = server_for(create_app(Models({"tiny": lambda: matex.load("tiny")}), token))
+    models = Models({"tiny": lambda: matex.load("tiny"), "a model that hears": small_model})
+    server = server_for(create_app(models, token))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     while not server.started:
@@ -74,8 +104,8 @@ def main() -> None:
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.goto(f"http://127.0.0.1:{listener.getsockname()[1]}/{token}/")
         page.wait_for_selector("html[data-ready=yes]")
-        for step in (explain, audit, compare):
-            step(page)
+        for step in chosen:
+            STEPS[step](page)
         browser.close()
     server.should_exit = True
     thread.join()

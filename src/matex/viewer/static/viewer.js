@@ -249,7 +249,8 @@ class Viewer {
     if (!this.shown) return;
     const { explanation } = this.shown;
     byId("score").textContent = fixed(explanation.score);
-    byId("score-kind").textContent = explanation.other_score ? explanation.score_kind : "cosine similarity of film and phrase";
+    byId("score-kind").textContent = explanation.other_score ? explanation.score_kind
+      : `cosine similarity of ${this.film.axes ? "sound" : "film"} and phrase`;
     byId("yardstick-note").hidden = !explanation.other_score;
     const { probability } = explanation; // of models with a sigmoid for each pair
     byId("probability").hidden = !Number.isFinite(probability);
