@@ -34,7 +34,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "rollout": ("rollout", {}),
 }
 IMAGE = ("class-discrimination", "outside-lungs", "outside-body")
-WORDS = ("word-roles", "word-stability", "text-randomisation")
+WORDS = ("word-roles", "word-stability", "text-randomisation", "vocabulary")
 COLUMNS = {
     "class-discrimination": ("class_correlation", "class_correlation_abs"),
     "outside-lungs": ("outside_lungs", "outside_lungs_even"),
@@ -42,6 +42,7 @@ COLUMNS = {
     "word-roles": ("named_auc", "finding_share", "place_share", "filler_share"),
     "word-stability": ("word_stability", "frame_share"),
     "text-randomisation": ("words",),
+    "vocabulary": ("specialised_auc", "specialised_share", "specialised_words"),
 }
 
 
@@ -60,13 +61,15 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=12)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--only", nargs="+", choices=(*IMAGE, *WORDS), help="metrics; all where not given")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     model = matex.load(given.model)
     samples = list(open_dataset("simulated", root=given.data / "normals", films=given.films, only=UNREPORTED))
     image, words = (tuple(name for name in some if given.only is None or name in given.only) for some in (IMAGE, WORDS))
     rows: dict[str, dict[str, np.ndarray]] = {}
-    for label, (method, parameters) in tqdm(METHODS.items(), unit="method"):
+    for label in tqdm(given.methods, unit="method"):
+        method, parameters = METHODS[label]
         cases = [
             Case(model, one, matex.explain(model, one.image, one.text, method, view=one.view, **parameters), {})
             for one in samples
