@@ -104,6 +104,23 @@ def test_coco_names_entries_that_cannot_be_used(tmp_path, change, message):
     assert message in problem.said
 
 
+def test_coco_counts_the_objects_of_an_image(tmp_path):
+    layouts.coco(tmp_path)
+    layouts.coco_instances(tmp_path / "annotations")
+    dataset = open_dataset("coco", root=tmp_path, split=None, objects=tmp_path / "annotations")
+    assert [sample.attributes for sample in dataset] == [
+        {"objects": 0, "categories": 0, "clutter": "none"},
+        {"objects": 2, "categories": 1, "clutter": "1-5"},
+        {"objects": 11, "categories": 3, "clutter": "more than 10"},
+    ]
+    assert all(sample.attributes == {} for sample in open_dataset("coco", root=tmp_path, split=None))
+    with pytest.raises(InputError, match=r"Expected instances_val2014\.json in the folder of objects"):
+        open_dataset("coco", root=tmp_path, objects=tmp_path)
+    (tmp_path / "annotations" / "instances_val2014.json").write_text('{"images": []}')
+    with pytest.raises(InputError, match="annotations"):
+        open_dataset("coco", root=tmp_path, objects=tmp_path / "annotations")
+
+
 def test_coco_takes_an_image_once(tmp_path):
     layouts.coco(tmp_path)
     table = tmp_path / "dataset_coco.json"

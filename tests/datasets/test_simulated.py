@@ -65,6 +65,16 @@ def test_two_findings_make_two_samples_of_one_film():
         assert not (first.mask & first.other).any()
 
 
+def test_a_crowded_film_has_as_many_samples_as_findings():
+    dataset = list(open_dataset("simulated", films=1, findings=7))
+    assert len({sample.text for sample in dataset}) == len(dataset) == 7
+    assert {sample.attributes["objects"] for sample in dataset} == {7}
+    every = np.sum([sample.mask for sample in dataset], axis=0)
+    for sample in dataset:
+        np.testing.assert_array_equal(sample.other, (every - sample.mask).astype(bool))
+        assert not (sample.mask & sample.other).any()
+
+
 def test_without_a_place_the_phrase_fits_one_of_the_two_alone():
     akin = [{"nodule", "mass"}, {"opacity", "consolidation"}, {"opacity", "nodule"}, {"opacity", "atelectasis"}]
     dataset = open_dataset("simulated", films=34, findings=2, placed=False)

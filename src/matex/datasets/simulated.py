@@ -27,6 +27,7 @@ from matex.simulation import (
     find_lungs,
     simulate,
 )
+from matex.simulation.film import MOST
 from matex.simulation.findings import TIERS
 from matex.simulation.phrases import FAMILIES
 
@@ -37,7 +38,7 @@ _OPAQUE = FAMILIES["lung opacity"].members | FAMILIES["lung opacity"].possible
 @DATASETS("simulated")
 @dataclass(frozen=True)
 class Simulated(Layout):
-    """Normal films with one or two simulated findings, and a phrase that names one of them.
+    """Normal films with simulated findings, one to twelve, and a phrase that names one of them.
 
     Sample i is the same whatever else is read: it depends on the normal films, the seed and i alone. Findings and
     places alternate, each equally often. Films whose lungs were not found are skipped, since the zone of a finding
@@ -49,8 +50,8 @@ class Simulated(Layout):
             intervals and tests.
         films: how many.
         tier: how easy the findings are to see: "obvious", "moderate" or "subtle".
-        findings: in each film, 1 or 2. With 2 each film gives two samples, one phrase each: `mask` and `boxes` are
-            the finding it names, `other` the one it does not.
+        findings: in each film, 1 to 12. With several each film gives as many samples, one phrase each: `mask` and
+            `boxes` are the finding it names, `other` those it does not. With more than 2 none takes both lungs.
         placed: whether the phrase says where ("nodule in the left upper lung") or only what ("nodule").
         seed: of the simulation.
         split: of the normal films in root; None: all of them.
@@ -73,8 +74,13 @@ class Simulated(Layout):
 
     def __post_init__(self) -> None:
         check_choice("tier", self.tier, TIERS)
-        if self.findings not in (1, 2):
-            raise InputError(f"Expected 1 or 2 findings in each film, got {self.findings}.")
+        if not 1 <= self.findings <= MOST:
+            raise InputError(f"Expected 1 to {MOST} findings in each film, got {self.findings}.")
+        if self.findings > 2 and not self.placed:
+            raise InputError(
+                f"Expected phrases that name places (placed) for {self.findings} findings in each film, since a "
+                "finding's name alone does not say which is meant, got placed=False."
+            )
         if self.films < 1 or self.seed < 0:
             raise InputError(f"Expected films of 1 or more and a seed of 0 or more, got {self.films} and {self.seed}.")
         if self.root is None and (self.only or self.without):
@@ -123,7 +129,10 @@ class Simulated(Layout):
         def sample(index: int, named: int) -> Sample:
             return self._sample(*film(index), index, named)
 
-        places = [(finding, side, zone) for _, finding, side, zone in all_canonical()]
+        crowded = self.findings > 2  # a finding of both lungs leaves no room for others
+        places = [
+            (finding, side, zone) for _, finding, side, zone in all_canonical() if not (crowded and side == "both")
+        ]
         entries = [
             partial(sample, index, named)
             for index in range(self.films if normals else 0)
@@ -159,11 +168,11 @@ class Simulated(Layout):
         return found
 
     def _second(self, finding: str, rng: np.random.Generator) -> list[str | None]:
-        """Finding shown in addition; of an unrelated kind where the phrase names no place."""
+        """Findings shown in addition; of an unrelated kind where the phrase names no place."""
         if self.findings == 1:
             return []
         if self.placed:
-            return [None]
+            return [None] * (self.findings - 1)
         apart = [other for other in FINDINGS if _can_stand_apart(finding, other)]
         return [apart[int(rng.integers(len(apart)))]]
 
@@ -182,7 +191,7 @@ class Simulated(Layout):
             text=phrase,
             boxes=((float(x0), float(y0), float(x1), float(y1)),),
             mask=placed.mask,
-            other=others[0] if others else None,
+            other=np.logical_or.reduce(others) if others else None,
             label=phrase,
             cluster=source,
             group=placed.finding,
@@ -196,6 +205,7 @@ class Simulated(Layout):
                 "size": round(placed.size, 3),
                 "contrast": round(placed.contrast, 4),
                 "tier": placed.tier,
+                "objects": len(film.findings),
             },
         )
 

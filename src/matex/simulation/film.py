@@ -12,6 +12,7 @@ from matex.simulation.findings import DRAWINGS, TIERS, Change, View, broad, view
 from matex.simulation.phrases import FINDINGS, ZONES, phrase
 
 TRIES = 12  # at one place on one film, and choices of places
+MOST = 12  # findings in one film, two in each third of a lung
 FAINTEST = 0.5  # grey levels of 8 bits, mean change in the mask; less is lost when the film is rounded
 Choice = str | None | Sequence[str | None]
 
@@ -56,7 +57,9 @@ def simulate(
     Args:
         normal: uint8 [height, width], grey, dense = bright, standard display (patient's right on the left).
         seed: any integer >= 0.
-        findings: how many, 0 to 2. 0 gives the film back with a phrase that denies findings.
+        findings: how many, 0 to 12. 0 gives the film back with a phrase that denies findings. Two lie in different
+            thirds of the lungs. More are crowded: as few to a third as their number allows, each at a place (finding,
+            side and zone) of its own, none over another, and none that takes both lungs.
         tier: how easy to see: "obvious", "moderate" or "subtle", by contrast and size.
         finding: a name from `FINDINGS`, or one per finding; None: random.
         side: "right", "left" (or "both" where the finding has it), or one per finding; None: random.
@@ -78,7 +81,7 @@ def simulate(
     for wish in wishes:
         _places(*wish)
     seen = view(normal, lungs or find_lungs(normal))
-    film, placed = _draw(wishes, seen, tier, rng)
+    film, placed = (_draw if findings <= 2 else _crowd)(wishes, seen, tier, rng)
     image = np.clip(np.rint(film), 0, 255).astype(np.uint8)
     return SimulatedFilm(image, placed, phrase(placed, rng), seed)
 
@@ -93,8 +96,8 @@ def _check(normal: np.ndarray, seed: int, findings: int, tier: str) -> None:
             f"Expected a grey film, uint8 [height, width] of at least 64 x 64, got {normal.dtype} "
             f"{list(normal.shape)}. Convert it with matex.read(path).pixels or resize it."
         )
-    if findings not in (0, 1, 2):
-        raise ValueError(f"Expected 0, 1 or 2 findings, got {findings}. Call simulate once per film.")
+    if not 0 <= findings <= MOST:
+        raise ValueError(f"Expected 0 to {MOST} findings, got {findings}. A film has no room for more.")
     if seed < 0:
         raise ValueError(f"Expected a seed of 0 or more, got {seed}.")
     if tier not in TIERS:
@@ -188,6 +191,61 @@ def _fill(
         film, placed[i] = _put(film, seen, places[i], tier, taken, rng)
         taken |= placed[i].mask
     return film, tuple(placed[i] for i in range(len(places)))
+
+
+def _crowd(
+    wishes: list[Wish], seen: View, tier: str, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
+    """Draw many findings, each at a place of its own; again from the start where one finds no room."""
+    reason = ""
+    for _ in range(TRIES):
+        try:
+            return _one_by_one(wishes, seen, tier, rng)
+        except _NoRoom as problem:
+            reason = str(problem)
+    raise ValueError(reason)
+
+
+def _one_by_one(
+    wishes: list[Wish], seen: View, tier: str, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[PlacedFinding, ...]]:
+    """Draw findings in turn, each in thirds of the lungs that are not full yet."""
+    film, taken = seen.film, np.zeros(seen.film.shape, dtype=bool)
+    room = -(-len(wishes) // 6)  # findings to a third of a lung
+    used: list[Place] = []
+    placed: list[PlacedFinding] = []
+    for wish in wishes:
+        reason = _NoRoom(f"Expected places for {len(wishes)} findings on this film, got {len(placed)}. Ask for fewer.")
+        for _ in range(TRIES):
+            place = _free_place(wish, used, room, rng)
+            if place is None:
+                continue
+            try:
+                film, one = _put(film, seen, place, tier, taken, rng)
+            except _NoRoom as problem:
+                reason = problem
+                continue
+            used.append(place)
+            placed.append(one)
+            taken = taken | one.mask
+            break
+        else:
+            raise reason
+    return film, tuple(placed)
+
+
+def _free_place(wish: Wish, used: list[Place], room: int, rng: np.random.Generator) -> Place | None:
+    """A random place that agrees with a request and is free; None where it is not.
+
+    The heart is enlarged first or not at all, since that moves what is there. A finding of both lungs leaves no room.
+    """
+    options = _places(*wish)
+    places = options[int(rng.integers(len(options)))]
+    place = places[int(rng.integers(len(places)))]
+    filled = [cell for one in used for cell in _cells(one)]
+    late = place[0] == "cardiomegaly" and bool(used)
+    full = any(filled.count(cell) >= room for cell in _cells(place))
+    return None if late or full or place[1] == "both" or place in used else place
 
 
 def _put(
