@@ -21,6 +21,7 @@ from matex.adapters import (
     medclip,
     open_clip,
     openai,
+    slip,
 )
 from matex.adapters.black_box import from_score
 from matex.adapters.checkpoint import refuse_not_finite
@@ -198,4 +199,5 @@ __all__ = [
     "medclip",
     "open_clip",
     "openai",
+    "slip",
 ]

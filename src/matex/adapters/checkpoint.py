@@ -6,6 +6,7 @@ configuration asks for, so that a number in a configuration cannot make the proc
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 import stat
@@ -48,15 +49,20 @@ def regular(path: Path) -> bool:
     return True
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_tensors(path: Path, options: bool = False) -> dict[str, Any]:
     """Read a weights file: safetensors, or a file of torch.save read with weights_only.
+
+    Args:
+        path: of the file.
+        options: allow the options of a training script (`argparse.Namespace`, which holds values and runs nothing)
+            next to the tensors.
 
     Raises:
         CheckpointError: no such file, a damaged one, a TorchScript archive, or a pickle with other things than tensors.
     """
     if not regular(path):
         raise CheckpointError(f"Expected a checkpoint file, found none at {shown(str(path))}. Check the path.")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, options)
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _read_torch(path: Path) -> dict[str, Any]:
+def _read_torch(path: Path, options: bool) -> dict[str, Any]:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -83,7 +89,8 @@ def _read_torch(path: Path) -> dict[str, Any]:
         if unpacked > path.stat().st_size:
             raise CheckpointError(f"Expected a file as torch.save writes it, got a compressed archive: {path.name!r}.")
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace] if options else []):
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         kind = "a TorchScript archive" if "TorchScript" in str(error) else "something else or a broken file"
         raise CheckpointError(
