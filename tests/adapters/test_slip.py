@@ -9,7 +9,6 @@ from torch.nn import functional as F
 import matex
 from matex.errors import CheckpointError
 from matex.forward_pass import encode
-from matex.testing import check_model
 from tests.adapters.test_open_clip import small_vit, timm_names
 from tests.conftest import EOS, small_clip
 from tests.openai_format import state_dict
@@ -65,8 +64,6 @@ def test_embeddings_are_those_of_the_architectures_own_forward(parts, pixels_of,
     torch.testing.assert_close(encode(model.image, pixels_of), image, rtol=0, atol=1e-5)
     torch.testing.assert_close(encode(model.text, token_ids), text, rtol=0, atol=1e-5)
     assert model.vocabulary == EOS + 1
-    failed = [check for check in check_model(model, token_ids=token_ids) if check.state == "fail"]
-    assert not failed
 
 
 def test_the_preprocessing_is_the_training_scripts(parts, tmp_path):
