@@ -9,7 +9,7 @@ from typing import Any
 from matex.adapters.model import Encoded, Model
 from matex.queries import Prepared, Query
 from matex.results import Explanation
-from matex.traced import trace_prepared
+from matex.traced import Traced, trace_prepared
 
 
 class ScoreTraces:
@@ -35,7 +35,7 @@ class ScoreTraces:
         for number, (image, query) in enumerate(queries):
             key = prepared[image].placement.model, query.objective
             groups.setdefault(key, {})[number] = (image, query)
-        self._traced = {}
+        self._traced: dict[tuple[int, ...], Traced] = {}
         for group in groups.values():
             images = {image: replace(prepared[image], query=query) for image, query in group.values()}
             positions = {image: position for position, image in enumerate(images)}
