@@ -1,5 +1,9 @@
 """AttnLRP: layer-wise relevance propagation with rules for softmax, products, norms and activations."""
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,9 @@
 """Chefer et al., CVPR 2021: relevance of the attention maps times their gradient, carried down through the blocks."""
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -1,5 +1,9 @@
 """MMEL: Grad-ECLIP times a gate that says how much a token resembles the others, at several scales."""
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,9 @@
 """Values of tokens at coarser scales of their grid, and back: the pyramid of MMEL and of MATEX's figure 2."""
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import math

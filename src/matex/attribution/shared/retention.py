@@ -1,5 +1,9 @@
 """Scores of images of which only the best places of a map are left."""
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import math

@@ -5,6 +5,10 @@ replaced by functions of the same value whose backward pass is the rule; those t
 are refused, so that no operation is propagated through by accident.
 """
 
+# torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
