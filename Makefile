@@ -60,7 +60,7 @@ mutants: $(VENV)/.ready  ## mutate phrases, priors, audits and the report (hours
 bench: $(VENV)/.ready  ## speed and memory as ratios in one run
 	$(BIN)/python benchmarks/speed.py
 
-EVIDENCE := evidence evidence-tiers evidence-costly evidence-checks evidence-removal
+EVIDENCE := evidence evidence-tiers evidence-costly evidence-checks evidence-words evidence-removal
 evidence: $(VENV)/.ready  ## recompute every number of docs/benchmark.md, from the development data (hours on two cores)
 	for name in $(EVIDENCE); do \
 	    $(BIN)/matex benchmark examples/$$name.toml -o runs/$$name --resume && $(BIN)/matex report runs/$$name || exit 1; \
