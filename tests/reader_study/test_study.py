@@ -95,6 +95,27 @@ def test_the_key_never_lies_among_the_pages(study, tmp_path):
             study.save(tmp_path / "pages", tmp_path / place)
 
 
+def test_studies_of_one_seed_and_size_have_different_names(tiny):
+    """Otherwise answers to one would be joined with the key of the other, and browsers would mix them."""
+    first, same = (make_study(tiny, PAIRS[:2], ["rollout"], seed=5) for _ in range(2))
+    assert first.name == same.name
+    for pairs, methods in ((PAIRS[2:4], ["rollout"]), (PAIRS[:2], ["raw-attention"]), (PAIRS[1::-1], ["rollout"])):
+        assert make_study(tiny, pairs, methods, seed=5).name != first.name
+
+
+def test_the_key_of_another_study_stays_and_its_pages_go(tiny, study, tmp_path):
+    key = tmp_path / "key.json"
+    study.save(tmp_path / "pages", key)
+    study.save(tmp_path / "pages", key)
+    before = key.read_bytes()
+    other = make_study(tiny, PAIRS[:2], ["rollout"], readers=1, seed=5)
+    with pytest.raises(InputError, match="another study"):
+        other.save(tmp_path / "pages", key)
+    assert key.read_bytes() == before
+    other.save(tmp_path / "pages", tmp_path / "other.json")
+    assert [page.name for page in (tmp_path / "pages").iterdir()] == ["reader-1.html"]
+
+
 def test_answers_are_joined_with_the_key(study, tmp_path):
     study.save(tmp_path / "pages", tmp_path / "key.json")
     files = [saved_json(study, 1, tmp_path / "a.json"), saved_csv(study, 2, tmp_path / "b.csv")]

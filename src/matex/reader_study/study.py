@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from matex.adapters.model import Model
-from matex.checks import as_path, check_seed, count, number, text
+from matex.checks import as_path, check_seed, count, number, read_json, text
 from matex.corpus import explain_each
 from matex.datasets.sample import Sample
 from matex.errors import InputError, shown
@@ -69,7 +70,7 @@ class Study:
     """Pages for readers and their key.
 
     Args:
-        name: of the study, without meaning.
+        name: of the study, a digest of its key: another study has another name, also with the same seed.
         seed: of the order.
         model: name and digest of the model.
         questions: each answered on the scale.
@@ -105,7 +106,8 @@ class Study:
         """Write reader-1.html and so on into the folder, and the key to a file outside of it.
 
         Raises:
-            InputError: a key inside the folder, which would go to the readers with it; or what cannot be written to.
+            InputError: a key inside the folder, which would go to the readers with it; a file in the key's place that
+                is not the key of this study; or what cannot be written to.
         """
         target, file = as_path(folder, "a folder to write to"), as_path(key, "a file for the key")
         if file.resolve().is_relative_to(target.resolve()):
@@ -113,7 +115,13 @@ class Study:
                 f"Expected the key outside the folder of the pages, got {shown(str(file))} in {shown(str(target))}. "
                 "Readers must not receive it: name another place (--key)."
             )
-        with writing(target) as temporary:
+        if file.exists() and read_json(file, "the key of a reader study").get("study") != self.name:
+            raise InputError(
+                f"Expected no file or the key of this study, got another file: {shown(str(file))}. The answers to "
+                "another study cannot be read without its key: name another file (--key)."
+            )
+        earlier = [Path(page.name) for page in target.glob("reader-*.html")]
+        with writing(target, replaced=earlier) as temporary:
             for reader, cases in enumerate(self.order, start=1):
                 html = page(self.name, reader, [(one.case, self.pictures[one.item]) for one in cases], self.questions)
                 (temporary / f"reader-{reader}.html").write_text(html, encoding="utf-8")
@@ -180,7 +188,8 @@ def make_study(
     random = np.random.default_rng(seed)
     order = tuple(_presentations(len(items), repeats, random) for _ in range(readers))
     about = {"name": model.name, "weights_sha256": model.weights_sha256}
-    return Study(random.bytes(6).hex(), seed, about, asked, scale, tuple(items), order, tuple(pictures))
+    study = Study("", seed, about, asked, scale, tuple(items), order, tuple(pictures))
+    return replace(study, name=hashlib.sha256(strict_json(study.key()).encode()).hexdigest()[:12])
 
 
 def _with_parameters(methods: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
