@@ -111,6 +111,8 @@ def test_alpha_is_that_of_krippendorffs_example():
 def test_alpha_is_undefined_without_pairs_and_without_variety():
     assert math.isnan(krippendorff_alpha([[1, math.nan], [math.nan, 2]]))
     assert math.isnan(krippendorff_alpha([[2, 2], [2, 2]]))
+    assert math.isnan(krippendorff_alpha([[math.nan, math.nan]]))
+    assert math.isnan(krippendorff_alpha(np.empty((0, 1))))
     assert krippendorff_alpha([[1, 1], [4, 4]]) == 1
 
 

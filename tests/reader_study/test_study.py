@@ -139,6 +139,16 @@ def test_answers_are_joined_with_the_key(study, tmp_path):
     assert len(json.loads((tmp_path / "agreement.json").read_text())["questions"]) == 2
 
 
+def test_one_reader_alone_agrees_with_nobody(study, tmp_path):
+    study.save(tmp_path / "pages", tmp_path / "key.json")
+    found = analyse([saved_json(study, 2, tmp_path / "a.json")], tmp_path / "key.json").questions[0]
+    assert found.kappa == {"linear": {}, "quadratic": {}}
+    assert np.isnan([found.icc["ICC(2,1)"].value, found.alpha.value]).all()
+    assert found.intra["2"].cases == 3
+    nothing = analyse([saved_json(study, 1, tmp_path / "a.json", answers={})], tmp_path / "key.json").questions[0]
+    assert np.isnan([nothing.alpha.value, nothing.methods["rollout"].mean]).all()
+
+
 def test_answers_that_do_not_belong_to_the_study_are_refused(study, tmp_path):
     key = tmp_path / "key.json"
     study.save(tmp_path / "pages", key)
@@ -152,6 +162,10 @@ def test_answers_that_do_not_belong_to_the_study_are_refused(study, tmp_path):
     case = study.order[0][0].case
     with pytest.raises(InputError, match="from 1 to 5"):
         analyse([saved_json(study, 1, file, answers={case: {"q1": 6, "q2": 1}})], key)
+    table = saved_csv(study, 1, tmp_path / "b.csv")
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(InputError, match="one row for each case"):
+        analyse([table], key)
     with pytest.raises(InputError, match="key of a reader study"):
         analyse([file], file)
     shutil.copy(key, tmp_path / "copy.csv")

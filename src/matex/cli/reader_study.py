@@ -71,7 +71,8 @@ def pages(
     study.save(out, key)
     for problem in samples.problems:
         print(f"left out {problem.file} row {problem.row}: {problem.said}")
-    print(f"Wrote {readers} pages of {len(study.order[0])} cases to {out}, the key to {key}. Not for diagnosis.")
+    several = "page" if readers == 1 else "pages"
+    print(f"Wrote {readers} {several} of {len(study.order[0])} cases to {out}, the key to {key}. Not for diagnosis.")
     model.report_default()
 
 

@@ -170,6 +170,8 @@ def krippendorff_alpha(ratings: ArrayLike, metric: Literal["ordinal", "interval"
     """
     values = np.asarray(ratings, dtype=np.float64)
     categories = np.unique(values[~np.isnan(values)])
+    if not len(categories):
+        return math.nan
     counts = np.stack([(values == one).sum(axis=1) for one in categories], axis=1).astype(np.float64)
     counts = counts[counts.sum(axis=1) >= 2]  # [case, category]
     if not len(counts):

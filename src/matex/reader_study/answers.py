@@ -152,7 +152,13 @@ def _read_csv(path: Path, key: Key) -> tuple[int, Mapping[str, Mapping[str, obje
     number = readers.pop() if len(readers) == 1 else None
     if number is None or not number.isdecimal():
         raise InputError(f"Expected the answers of one reader in {shown(str(path))}, got others. Give one file each.")
-    return int(number), {str(row.optional("case")): row.cells for row in rows}
+    answers = {str(row.optional("case")): row.cells for row in rows}
+    if len(answers) < len(rows):
+        raise InputError(
+            f"Expected one row for each case in {shown(str(path))}, got {len(rows)} rows of {len(answers)} cases. "
+            "Correct the file."
+        )
+    return int(number), answers
 
 
 def _another_study(path: Path) -> InputError:
