@@ -33,4 +33,7 @@ def test_markers_are_bright_parts_in_the_air():
 
 
 def test_unknown_regions_are_missing():
+    frontal = next(film for one in samples() if regions_of(film := matex.read(one.path)))
+    assert "right lung" in regions_of(replace(frontal, view="PA"))
+    assert regions_of(replace(frontal, view="LATERAL")) == {}
     assert regions_of(matex.read(np.full((300, 260), 120, np.uint8))) == {}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from matex.dicom.view_position import is_frontal
 from matex.images import Film
 from matex.simulation import find_lungs
 from matex.simulation.body import enlarged, find_body
@@ -21,7 +22,10 @@ def regions_of(film: Film) -> dict[str, Mask]:
     """Masks of the regions that are known on a film, bool [height, width] of the film's pixels.
 
     Lungs are missing where the segmenter is not sure of both; all others where the outline of the body is not known.
+    All are missing on a view that is not frontal, on which a segmenter of frontal films finds lungs too.
     """
+    if not is_frontal(film.view):
+        return {}
     grey = np.asarray(Image.fromarray(film.pixels).convert("L"))
     height, width = film.size
     masks: dict[str, Mask] = {}
