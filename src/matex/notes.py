@@ -51,7 +51,7 @@ def _pack_notes(pack: Pack, film: Film, assumed: bool) -> list[str]:
     """Notes on what a data pack assumes of a film."""
     view = pack.view(film.view)
     if view is None:
-        return [f"domain {pack.name}: view unknown, so that no place is. State one of {', '.join(pack.views)} as view"]
+        return [f"domain {pack.name}: view unknown, so no place is known. State one of {', '.join(pack.views)} as view"]
     notes = [f"view unknown: taken as {view.name}"] if film.view is None else []
     if assumed and pack.orientation == "assumed":
         notes.append(f"orientation unknown: taken as standard display, {pack.display}")
