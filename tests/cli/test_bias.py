@@ -15,6 +15,8 @@ def test_groups_of_a_table_are_compared(command, tmp_path):
     code, out, _ = command("bias", "pairs.csv", "--by", "sex", "--least", "2", "-m", "grad-eclip")
     assert code == 0
     assert "sex: F 2, M 2" in out
+    assert "(no interval) p undefined" in out
+    assert "nan" not in out
     assert (tmp_path / "bias" / "bias.html").is_file()
     assert refused(command("bias", "pairs.csv", "--by", "age"), "age")
     assert refused(command("bias", "pairs.csv", "--by", "sex", "-m", "nope"), "nope")

@@ -25,6 +25,8 @@ def test_pages_are_written_and_their_answers_analysed(command, tmp_path):
     assert "kappa, quadratic, readers 1, 2" in out
     assert "ICC(2,1)" in out
     assert "raw-attention" in out
+    assert "(no interval)" in out
+    assert "nan" not in out
     assert refused(command("reader-study", "agreement", "1.json", "--key", "none.json"), "none.json")
     pages = ("reader-study", "pages", "pairs.csv", "-m", "rollout")
     assert refused(command(*pages, "--key", "reader-study/key.json"), "outside the folder")

@@ -9,7 +9,7 @@ import typer
 
 from matex.cli.interactions import interaction_parameters
 from matex.cli.options import JsonOption, ModelOptions, ParameterOption, PluginOption, ResizeOption
-from matex.cli.printing import on_terminal, print_json
+from matex.cli.printing import defined, interval, on_terminal, print_json
 from matex.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def _print(found: Associations, out: Path) -> None:
     tests = sum(one.p == one.p for one in found.differences)
     print(f"{tests} tests of words, regions and groups; p with Holm's correction for all of them")
     for one in found.differences[:10]:
+        ends = interval(one.low, one.high, "+.3f")
         print(
-            f"  {one.difference:+.3f} ({one.low:+.3f} to {one.high:+.3f}) p {one.p_holm:.2g}  {one.word!r} in "
+            f"  {defined(one.difference, '+.3f')} ({ends}) p {defined(one.p_holm, '.2g')}  {one.word!r} in "
             f"{one.region}, {one.attribute} {one.level}: {one.clusters} against {one.other_clusters} clusters"
         )
     print(f"Open {out / 'bias.html'}. Not for diagnosis.")

@@ -66,6 +66,16 @@ def on_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def defined(value: float, form: str) -> str:
+    """A number in a format such as ".2f"; NaN as a word."""
+    return "undefined" if value != value else format(value, form)
+
+
+def interval(low: float, high: float, form: str) -> str:
+    """The ends of a confidence interval in a format; NaN as words."""
+    return "no interval" if low != low else f"{low:{form}} to {high:{form}}"
+
+
 def indented(text: str, by: int = 4) -> str:
     """Text filled to 110 columns behind a margin."""
     space = " " * by

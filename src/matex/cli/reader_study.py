@@ -10,7 +10,7 @@ import typer
 from matex.cli.compare import method_names
 from matex.cli.options import DomainOption, JsonOption, ModelOptions, PluginOption, ResizeOption, grouped
 from matex.cli.parameters import parameters_by_method
-from matex.cli.printing import on_terminal, print_json
+from matex.cli.printing import defined, interval, on_terminal, print_json
 
 if TYPE_CHECKING:
     from matex.reader_study import Analysis
@@ -96,7 +96,7 @@ def agreement(
 
 def print_analysis(found: Analysis) -> None:
     """The statistics of each question."""
-    print(f"{len(found.readers)} readers, {found.items} maps")
+    print(f"{len(found.readers)} {'reader' if len(found.readers) == 1 else 'readers'}, {found.items} maps")
     for one in found.questions:
         print(f"\n{one.question}")
         for weights, pairs in one.kappa.items():
@@ -108,16 +108,15 @@ def print_analysis(found: Analysis) -> None:
         for reader, kappa in one.intra.items():
             print(_line(f"reader {reader} with themselves", kappa))
         for method, mean in one.methods.items():
-            print(f"  {method:36} mean {mean.mean:.2f} ({mean.low:.2f} to {mean.high:.2f}), {mean.defined} maps")
+            ends = interval(mean.low, mean.high, ".2f")
+            print(f"  {method:36} mean {defined(mean.mean, '.2f')} ({ends}), {mean.defined} maps")
         for pair, difference in one.differences.items():
-            print(
-                f"  {pair:36} {difference.difference:+.2f} ({difference.low:+.2f} to {difference.high:+.2f}), p "
-                f"{difference.p_wilcoxon:.2g} (Holm)"
-            )
+            ends, p = interval(difference.low, difference.high, "+.2f"), defined(difference.p_wilcoxon, ".2g")
+            print(f"  {pair:36} {defined(difference.difference, '+.2f')} ({ends}), p {p} (Holm)")
 
 
 def _line(name: str, found: Agreement) -> str:
-    return f"  {name:36} {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), {found.cases} maps"
+    return f"  {name:36} {defined(found.value, '.2f')} ({interval(found.low, found.high, '.2f')}), {found.cases} maps"
 
 
 app.command()(grouped(pages))
