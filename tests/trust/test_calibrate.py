@@ -53,6 +53,18 @@ def test_a_fit_lowers_the_loss_and_leaves_the_errors_as_they_are(fitted):
     assert after["error_rate"] == before["error_rate"]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_test_images_of_the_validation_pairs_are_counted(tiny, pairs, known):
+    """By patient; where none is known, by image."""
+    named = [replace(one, cluster=f"p{number}" if known else "") for number, one in enumerate(pairs)]
+    other = replace(named[5], image=samples()[1].path)
+    new = replace(named[7], cluster="new" if known else "", image=samples()[0].path)
+    fitted = matex.calibrate(tiny, named, risk=0.3, test=[*named[:3], new])
+    assert fitted.measures["test"]["of_validation"] == 3
+    if known:  # another film of a patient
+        assert matex.calibrate(tiny, named, test=[other, new]).measures["test"]["of_validation"] == 1
+
+
 def test_a_sigmoid_answers_for_each_image_and_phrase(tiny, pairs):
     fitted = matex.calibrate(tiny, pairs, kind="sigmoid", risk=0.3)
     found = score_samples(tiny, pairs)

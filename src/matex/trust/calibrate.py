@@ -55,7 +55,8 @@ def calibrate(
         kind: "auto" takes the loss that the model was trained with: sigmoid for SigLIP, softmax for others.
         risk: wanted share of wrong answers among those given.
         test: other pairs with the same phrases, on which the quality is measured as well. That on the validation
-            pairs is optimistic, above all at the threshold.
+            pairs is optimistic, above all at the threshold. The record counts images whose patient is among the
+            validation pairs ("of_validation"); where the patient is not known, images that are.
         resize: preprocessing, see `matex.explain`.
         progress: show a progress bar.
 
@@ -93,7 +94,11 @@ def calibrate(
     if test is not None:
         others = score_samples(model, test, found.phrases, resize=resize, progress=progress)
         of_test = answers_of(after, logits_of(model, others.scores), others)
-        measures["test"] = {**quality(of_test), "at_threshold": at_threshold(of_test, point)}
+        measures["test"] = {
+            **quality(of_test),
+            "at_threshold": at_threshold(of_test, point),
+            "of_validation": sum(cluster in found.clusters for cluster in others.clusters),
+        }
     return Calibration(
         chosen, temperature, bias, *about, threshold=point.threshold, images=len(found.images), measures=measures
     )

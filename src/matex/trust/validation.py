@@ -29,7 +29,8 @@ class Validation:
         phrases: the different phrases, in order of appearance.
         scores: of every image with every phrase, float64 [image, phrase].
         holds: whether a sample pairs the image with the phrase, bool [image, phrase].
-        clusters: unit of independent observation of each image, such as its patient.
+        clusters: unit of independent observation of each image, such as its patient; the image itself where none is
+            known.
     """
 
     images: tuple[Path | Film, ...]
@@ -99,7 +100,7 @@ def score_samples(
         phrases=known,
         scores=film_scores(model, films, known, resize),
         holds=holds,
-        clusters=tuple(one.cluster or f"image {number}" for number, one in enumerate(first)),
+        clusters=tuple(one.cluster or str(key) for key, one in zip(of_image, first, strict=True)),
     )
 
 
