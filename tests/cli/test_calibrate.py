@@ -27,7 +27,7 @@ def table(tmp_path, monkeypatch):
 def test_a_calibration_is_fitted_and_read(command, table, tmp_path):
     file = tmp_path / "calibration.json"
     code, out, _ = command("calibrate", str(table), "-o", str(file), "--risk", "0.4", "--test", str(table))
-    assert "test images are of patients of the validation pairs" in out
+    assert "test images of patients of the validation pairs: 12." in out
     assert code == 0
     assert "softmax: temperature" in out
     assert "ECE, 15 bins of equal width" in out

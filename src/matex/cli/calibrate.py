@@ -112,7 +112,7 @@ def _print(fitted: Calibration, detected: Sequence[Detection], out: Path) -> Non
         print(f"{title:34}" + "".join(f"{column[key]:9.3f}" for column in columns.values()))
     _print_threshold(fitted)
     if "test" in columns and (shared := columns["test"]["of_validation"]):
-        print(f"{shared} test images are of patients of the validation pairs: the test is optimistic. Leave them out.")
+        print(f"test images of patients of the validation pairs: {shared}. The test is optimistic: leave them out.")
     for one in detected:
         print(
             f"wrong answers by {one.signal:24} AUC {one.auc:.2f} ({one.low:.2f} to {one.high:.2f}), "
