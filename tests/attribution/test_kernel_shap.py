@@ -206,7 +206,7 @@ def test_on_a_film_there_are_about_as_many_superpixels_as_asked_for():
 
 
 def test_without_scikit_image_it_says_what_to_install(model, subject, monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match=r"pip install matex\[superpixels\]"):
         matex.attribute(model, *subject.inputs, "kernel-shap", features="superpixels")
     assert matex.attribute(model, *subject.inputs, "kernel-shap", samples=3).shape == (5, 5)

@@ -411,6 +411,7 @@ def test_the_command_writes_a_matrix_and_says_where_each_word_lies(tmp_path, cap
 
 def test_methods_of_a_file_serve_and_slow_methods_show_their_progress(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(METHODS, "_entries", {**METHODS})
+    monkeypatch.setenv("MATEX_PLUGINS", "")  # the command adds its file, for processes that later tests start
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN)
     film = ["interactions", str(FILM.path), "opacity left", "-o", str(tmp_path / "out")]
