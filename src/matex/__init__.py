@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matex.recording import record
     from matex.reports import ReportSentence, explain_report
     from matex.results import Explanation, SaliencyMap
+    from matex.sensors.reading import read_sensor
     from matex.trust import Calibration, calibrate
 
 _HOME = {
@@ -50,6 +51,7 @@ _HOME = {
     "Film": "images",
     "read": "images",
     "read_sound": "audio.recording",
+    "read_sensor": "sensors.reading",
     "Interactions": "interaction",
     "interactions": "interaction",
     "Uncertainty": "map_spread",
@@ -114,6 +116,7 @@ __all__ = [
     "methods",
     "models",
     "read",
+    "read_sensor",
     "read_sound",
     "record",
     "score",

@@ -25,6 +25,7 @@ from matex.render.framed import framed_overlay
 from matex.render.overlay import SIDE, fit
 from matex.render.panel import model_name, places
 from matex.results import KEPT, Explanation
+from matex.sensors.reading import SensorFilm
 from matex.serialise import strict_json, version_of
 
 if TYPE_CHECKING:
@@ -171,9 +172,11 @@ def _check_explanation(explanation: Explanation) -> None:
 
 
 def _check_film(film: Film) -> None:
-    """Raises InputError for the spectrogram of a sound, and for films whose map would not be kept."""
+    """Raises InputError for sounds, readings of sensors, and films whose map would not be kept."""
     if isinstance(film, Sound):
         raise InputError("Expected an explanation of a film for DICOM objects, got one of a sound.")
+    if isinstance(film, SensorFilm):
+        raise InputError(f"Expected an explanation of a film for DICOM objects, got one of {film.modality}.")
     if math.prod(film.size) > KEPT:
         raise InputError(
             f"Expected a film of at most {KEPT // 1_000_000} megapixels for DICOM objects, got "

@@ -205,10 +205,12 @@ def corner_checks(side: Side) -> Iterator[ModelCheck]:
     faults: list[str] = []
     forward = run(encoder, pixels)
     states = forward.states if forward.readers is None else forward.states[:1]
-    for down, across in ((0, 0), (0, 1), (1, 0), (1, 1)):
+    ends = ((0, 0), (0, 1), (1, 0), (1, 1)) if height > 1 else ((0, 0), (0, 1))  # motion has a height of 1
+    deep, wide = max(1, height // 8), width // 8
+    for down, across in ends:
         planted = pixels.clone()
-        y, x = down * (height - height // 8), across * (width - width // 8)
-        planted[..., y : y + height // 8, x : x + width // 8] += 3.0
+        y, x = down * (height - deep), across * (width - wide)
+        planted[..., y : y + deep, x : x + wide] += 3.0
         changed = run(encoder, planted).states
         for number, state in enumerate(states):
             rows, columns = state.axis.grid or axis.grid
@@ -216,7 +218,7 @@ def corner_checks(side: Side) -> Iterator[ModelCheck]:
             move = cast(Tensor, torch.linalg.vector_norm(change, dim=-1))[state.axis.content]
             row, column = divmod(int(move.argmax()), columns)
             corner = ("top", "bottom")[down] + " " + ("left", "right")[across]
-            if (row >= rows / 2) != bool(down) or (column >= columns / 2) != bool(across):
+            if (rows > 1 and (row >= rows / 2) != bool(down)) or (column >= columns / 2) != bool(across):
                 faults.append(
                     f"the {corner} one in row {row}, column {column} of {rows} x {columns} before stage {number}"
                 )

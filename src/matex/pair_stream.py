@@ -153,8 +153,8 @@ class PairStream:
             yield _Job(index, given, numbers.setdefault(key, len(numbers)), modality, opens, known)
 
     def modality(self, given: Any) -> Modality:
-        """Of a pair's image; what is no sound, or no pair, counts as an image, whose reading refuses it."""
-        if "audio" not in self.model.encoders or self.model.sides[1] != "text":
+        """Of a pair's image; what is no sound, no reading or no pair counts as an image, whose reading refuses it."""
+        if set(self.model.encoders) <= {"image", "text"} or self.model.sides[1] != "text":
             return "image"
         try:
             return modality_of(_pair(given).image)
@@ -171,7 +171,8 @@ class PairStream:
             return self.model
         if modality not in self.model.encoders:
             raise InputError(
-                f"Expected a sound, got an image: {self.model.name} has encoders of {', '.join(self.model.encoders)}."
+                f"Expected an input that the model reads, got one of {modality}: {self.model.name} has encoders of "
+                f"{', '.join(self.model.encoders)}."
             )
         return self.model.between(modality, "text")
 

@@ -31,10 +31,11 @@ from matex.priors.image_context import ImageContext
 from matex.protocols import Fused, Method, on_side, side, unserved
 from matex.recording import PairTrace, record
 from matex.scores import record_scores
+from matex.sensors.reading import SensorFilm
 from matex.trace import Trace
 
 Domain = str
-"""A name of `matex.domains.names()`, the path of a pack (.toml), or "sound" for spectrograms."""
+"""A name of `matex.domains.names()`, the path of a pack (.toml), "sound" for spectrograms, or "sensor" for readings."""
 Side = Literal["image", "text"]
 T = TypeVar("T")
 
@@ -47,8 +48,8 @@ class Query:
         film: as read; it knows its view and whether it is mirrored.
         text: the phrase.
         resize: "model" is the checkpoint's own preprocessing; "squash", "pad" or "crop" override it.
-        domain: kind of image, whose regions the prior knows: "chest", a data pack, "natural" (no regions), or "sound"
-            for spectrograms.
+        domain: kind of image, whose regions the prior knows: "chest", a data pack, "natural" (no regions), "sound"
+            for spectrograms, or "sensor" for depth, thermal and IMU readings.
         lung_mask: [height, width] of the film, 1 the patient's right lung, 2 the left; None where they are not known.
         target: the image or sound that the film is compared with, `text` being its name; None for a phrase.
         objective: the explained score where it depends on further phrases; None for the score of `text`.
@@ -77,7 +78,8 @@ class Query:
         """Read the image and check all that goes with it; a sound was read by `Question.of`.
 
         Raises:
-            InputError: an image that cannot be read, a mask of another size, or an unknown resize or domain.
+            InputError: an image that cannot be read, a mask of another size, an unknown resize or domain, or a lung
+                mask, view or orientation of a reading of a sensor.
             UnknownName: an unknown view.
         """
         check_choices(resize, domain, view)
@@ -86,6 +88,11 @@ class Query:
         film = read(image, side=READ_SIDE).known_as(view, mirrored)
         if isinstance(film, Sound):
             domain = "sound"
+        elif isinstance(film, SensorFilm):
+            domain = "sensor"
+            for name, given in (("lung mask", lung_mask), ("view", view), ("mirrored", mirrored)):
+                if given is not None:
+                    raise InputError(f"Expected no {name} with {film.modality}, which shows no film. Leave it out.")
         return cls(film, text, resize, domain, None if lung_mask is None else check_mask(lung_mask, film), target)
 
     @property
@@ -141,7 +148,8 @@ class Question(NamedTuple):
     def of(cls, model: Model, source: Any, target: Any) -> Question:
         """Choose the encoders by what the inputs are, and read sounds as these encoders do.
 
-        A string as the target is a phrase; what else is compared with is a `pathlib.Path`, a `Film` or a `Recording`.
+        A string as the target is a phrase; what else is compared with is a `pathlib.Path`, a `Film` (of
+        `matex.read` or `matex.read_sensor`) or a `Recording`.
 
         Raises:
             InputError: a file that cannot be read.
@@ -164,17 +172,19 @@ def is_input(value: Any) -> bool:
 
 
 def modality_of(source: Any) -> Modality:
-    """What a source is, an image or a sound."""
+    """What a source is: an image, a sound, or a reading of a sensor."""
+    if isinstance(source, SensorFilm):
+        return source.modality
     return "audio" if is_sound(source) else "image"
 
 
 def read_as(model: Model, source: Any, modality: Modality) -> Film:
-    """Read an image, or a sound as the model's encoder hears it.
+    """Read an image, or a sound as the model's encoder hears it; a reading of a sensor is read already.
 
     Raises:
         InputError: a file that cannot be read.
     """
-    if modality == "image":
+    if modality != "audio":
         return read(source, side=READ_SIDE)
     preprocessing = model.preprocessing_of(modality)
     assert isinstance(preprocessing, SoundPreprocessing)

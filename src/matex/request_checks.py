@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from matex.adapters.encoder import Modality
+from matex.adapters.encoder import CHANNELS, Modality
 from matex.adapters.model import Model, check_model
 from matex.attribution import METHODS
 from matex.checks import is_iterable, is_list, is_mapping
@@ -138,12 +138,12 @@ def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool =
 
 
 def _check_on_grid(model: Model, modality: Modality, inputs: Tensor) -> None:
-    """Refuse what is no batch of images or spectrograms.
+    """Refuse what is no batch of images, spectrograms or readings.
 
     Raises:
         InputError: other shapes, or values that are not finite.
     """
-    channels, (height, width) = 1 if modality == "audio" else 3, model.patch_of(modality)
+    channels, (height, width) = CHANNELS[modality], model.patch_of(modality)
     fits = inputs.dim() == 4 and inputs.shape[1] == channels
     if not fits or inputs.shape[2] < height or inputs.shape[3] < width:
         raise InputError(

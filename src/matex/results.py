@@ -367,7 +367,8 @@ class Explanation:
             lung_mask: another than the one it was explained with, which is the default.
 
         Raises:
-            InputError: a sound, an image that was compared with an image or a sound, or a score of several phrases.
+            InputError: a sound, a reading of a sensor, an image that was compared with another input, or a score of
+                several phrases.
         """
         from matex.audits import audit
 
@@ -376,7 +377,7 @@ class Explanation:
             raise InputError(
                 "Expected an explanation of the score of one phrase, got one with against or labels. Audit the phrase."
             )
-        if query.domain == "sound" or query.target is not None:
+        if query.domain in ("sound", "sensor") or query.target is not None:
             raise InputError("Expected an explanation of an image and a phrase, whose audit changes both, got another.")
         mask = query.lung_mask if lung_mask is None else lung_mask
         settings: dict[str, Any] = {"resize": query.resize, "domain": query.domain, "lung_mask": mask}

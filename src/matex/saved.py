@@ -30,6 +30,7 @@ from matex.phrases import Mention
 from matex.protocols import TEXT
 from matex.queries import Query
 from matex.results import Computation, Explanation, SaliencyMap, Scored, Token, Yardstick
+from matex.sensors.reading import read_sensor
 
 # What a record must hold, so that nothing else in this file or in `matex verify` has to doubt it.
 KINDS: Mapping[str, tuple[type[object], ...]] = {
@@ -85,6 +86,8 @@ SUFFIXES = frozenset(
         "wav",
         "flac",
         "ogg",
+        "npy",
+        "csv",
     ]
 )
 
@@ -221,7 +224,7 @@ def recorded_domain(saved: Saved) -> str:
 
 
 def read_recorded(saved: Saved, image: str | Path | None = None) -> Film:
-    """The film or sound of a record, in the view and orientation that it states.
+    """The film, sound or reading of a record, in the view and orientation that it states.
 
     Args:
         saved: the explanation.
@@ -246,6 +249,9 @@ def read_target(saved: Saved) -> Film | None:
 
 
 def _read(saved: Saved, entry: str, path: str | Path) -> Film:
+    if saved[entry].get("sensor") is not None:
+        modality, mean, std = (saved[f"{entry}.sensor.{key}"] for key in ("modality", "mean", "std"))
+        return read_sensor(path, modality, mean=mean, std=std)
     if saved[entry].get("sound") is None:
         return read(path, side=READ_SIDE, derived=True)
     name, start = (saved[f"{entry}.sound.{key}"] for key in ("spectrogram", "start"))

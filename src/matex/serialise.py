@@ -26,6 +26,7 @@ from matex.files import FORMAT, TARGET_MAP, TERM
 from matex.images import Film
 from matex.plugins import describe
 from matex.results import DISCLAIMER, Explanation, SaliencyMap, Yardstick
+from matex.sensors.reading import SensorFilm
 
 if TYPE_CHECKING:
     from matex.adapters.model import Model
@@ -186,6 +187,8 @@ def _film(film: Film) -> dict[str, Any]:
         found["uids"] = dict(film.uids)
     if isinstance(film, Sound):
         found["sound"] = {"spectrogram": film.kind, "start": film.recording.start, "rate": film.recording.rate}
+    if isinstance(film, SensorFilm):
+        found["sensor"] = {"modality": film.modality, "mean": film.mean, "std": film.std}
     return found
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters import siglip2
-from matex.adapters.encoder import Modality, Staged
+from matex.adapters.encoder import CHANNELS, Modality, Staged
 from matex.adapters.model import Encoded, Model
 from matex.attribution import METHODS
 from matex.encoder_checks import Side, corner_checks, encoder_checks
@@ -112,9 +112,8 @@ def _on_grid(model: Model, modality: Modality, inputs: Tensor | None, name: str,
         preprocessing = model.preprocessing_of(modality)
         if preprocessing is None:
             raise InputError(f"Expected {name} for a model without preprocessing, got none. Give {name}=.")
-        channels = 1 if modality == "audio" else 3
         generator = torch.Generator().manual_seed(seed)
-        inputs = torch.randn(2, channels, *preprocessing.size, generator=generator)
+        inputs = torch.randn(2, CHANNELS[modality], *preprocessing.size, generator=generator)
     return inputs.to(model.device, model.dtype)
 
 

@@ -18,6 +18,8 @@ from matex.errors import UnsupportedModel
 from matex.geometry import Size
 
 Modality = Literal["image", "text", "audio", "depth", "thermal", "imu"]
+CHANNELS: Mapping[Modality, int] = {"image": 3, "audio": 1, "depth": 1, "thermal": 1, "imu": 6}
+"""Of inputs on a grid [item, channel, height, width]; a recording of motion has a height of 1."""
 
 
 @dataclass(frozen=True, eq=False)

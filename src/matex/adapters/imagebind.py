@@ -22,22 +22,27 @@ from matex.adapters.imagebind_network import (
     MODALITIES,
     ImageBind,
     ImageBindConfig,
+    ImuConfig,
     PatchConfig,
     TextConfig,
+    config_of,
 )
 from matex.adapters.model import MODELS, Model, Options, Preparation, Similarity, Tokenizer
 from matex.adapters.openai import find_clip_tokenizer
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from matex.adapters.sensor import SensorPreprocessing
 from matex.adapters.sound import SoundPreprocessing
 from matex.audio.imagebind import ImageBindSpectrogram
 from matex.errors import CheckpointError, InputError, shown
+from matex.sensors.reading import MODALITIES as SENSORS
+from matex.sensors.reading import SensorModality
 
 LICENCE = "CC BY-NC-SA 4.0"
 PARTS = ("modality_preprocessors", "modality_trunks", "modality_heads", "modality_postprocessors")
 MASK = "modality_preprocessors.text.mask"
 """The causal mask, which the published file stores next to the weights; it is checked and dropped."""
 FAMILY = "ImageBind"
-_EXPLAINED: tuple[Modality, ...] = ("image", "audio", "text")
+_EXPLAINED: tuple[Modality, ...] = ("image", "audio", "depth", "thermal", "imu", "text")
 
 
 @MODELS("imagebind:")
@@ -64,10 +69,10 @@ def load_imagebind(source: str, *, name: str | None = None, options: Options | N
 def adapt(network: ImageBind, name: str, *, tokenizer: Tokenizer | None = None, notes: Sequence[str] = ()) -> Model:
     """Wrap the trunks of a network as a `Model`, of which image and text are explained until `between` is called.
 
-    Where one of these is absent, the pair is of the first two among image, audio and text.
+    Where one of these is absent, the pair is of the first two among image, audio, depth, thermal, imu and text.
 
     Raises:
-        CheckpointError: another tokenizer than CLIP's, or fewer than two of image, audio and text.
+        CheckpointError: another tokenizer than CLIP's, or fewer than two modalities.
     """
     encoders: dict[str, Encoder] = {
         _public(trunk): encoder_of(network, trunk, _public(trunk)) for trunk in network.modalities
@@ -75,7 +80,7 @@ def adapt(network: ImageBind, name: str, *, tokenizer: Tokenizer | None = None, 
     pair: list[Modality] = [modality for modality in _EXPLAINED if modality in encoders]
     if len(pair) < 2:
         raise CheckpointError(
-            f"Expected weights of at least two among vision, audio and text in {name!r}, got "
+            f"Expected weights of at least two modalities in {name!r}, got "
             f"{', '.join(network.modalities)}. A map needs an input and what it is compared with."
         )
     config = network.config
@@ -86,6 +91,7 @@ def adapt(network: ImageBind, name: str, *, tokenizer: Tokenizer | None = None, 
         preparations["image"] = _images(config.vision)
     if "audio" in encoders:
         preparations["audio"] = _sounds(config.audio)
+    preparations |= {sensor: _readings(sensor, config) for sensor in SENSORS if sensor in encoders}
     mapped, target = pair[0], "text" if "text" in pair else pair[1]
     scales: dict[Modality, float] = {_public(trunk): network.scale(trunk) for trunk in network.modalities}
     return Model(
@@ -122,6 +128,14 @@ def _sounds(config: PatchConfig) -> Preparation:
     return Preparation(
         SoundPreprocessing(ImageBindSpectrogram(), config.size, (shared, shared)), (config.stride, config.stride)
     )
+
+
+def _readings(sensor: SensorModality, config: ImageBindConfig) -> Preparation:
+    size = config_of(config, sensor)
+    if isinstance(size, PatchConfig):
+        return Preparation(SensorPreprocessing(sensor, size.size), (size.stride, size.stride))
+    assert isinstance(size, ImuConfig)
+    return Preparation(SensorPreprocessing(sensor, (1, size.samples)), (1, size.kernel))
 
 
 @dataclass(frozen=True)

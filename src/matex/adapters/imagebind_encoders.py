@@ -112,15 +112,16 @@ class AudioTrunk(Spectrograms, PatchTrunk):
 
 @dataclass(frozen=True, eq=False)
 class ImuTrunk(Pixels, Trunk):
-    """Recordings of accelerometer and gyroscope [item, channel, sample]: CLS first, then eight samples to a token."""
+    """Recordings of accelerometer and gyroscope [item, channel, 1, step]: CLS first, then eight steps to a token."""
 
     def axis(self, inputs: Tensor) -> TokenAxis:
         config = config_of(self.network.config, self.trunk)
         assert isinstance(config, ImuConfig)
-        return _behind_cls(len(inputs), config.samples // config.kernel, inputs.device, None)
+        columns = config.samples // config.kernel
+        return _behind_cls(len(inputs), columns, inputs.device, (1, columns))
 
     def start(self, entry: Tensor, inputs: Tensor) -> State:
-        return State(self.network.tokens(self.trunk, entry), self.axis(entry))
+        return State(self.network.tokens(self.trunk, entry.squeeze(2)), self.axis(entry))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,7 @@ def encoder_of(network: ImageBind, trunk: str, modality: Modality) -> Encoder:
     return (AudioTrunk if modality == "audio" else PatchTrunk)(network, trunk, modality)
 
 
-def _behind_cls(items: int, tokens: int, device: torch.device, grid: tuple[int, int] | None) -> TokenAxis:
+def _behind_cls(items: int, tokens: int, device: torch.device, grid: tuple[int, int]) -> TokenAxis:
     """CLS first, then the tokens; all are valid."""
     valid = torch.ones(items, 1 + tokens, dtype=torch.bool, device=device)
     content = valid.clone()

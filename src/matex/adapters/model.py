@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from matex.adapters.encoder import Encoder, Modality
 from matex.adapters.preprocessing import Preprocessing
+from matex.adapters.sensor import SensorPreprocessing
 from matex.adapters.sound import SoundPreprocessing
 from matex.adapters.unread import describe, unread_words
 from matex.audio.sound import Sound
@@ -27,6 +28,7 @@ from matex.errors import InputError, UnsupportedModel, shown
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
 from matex.registry import Registry
+from matex.sensors.reading import SensorFilm
 
 
 class Encoded(NamedTuple):
@@ -111,12 +113,12 @@ class Preparation(NamedTuple):
     """How inputs of one modality are prepared.
 
     Args:
-        preprocessing: films, or sounds, to the encoder's input.
+        preprocessing: films, sounds or readings of sensors to the encoder's input.
         patch: (height, width) of one patch in that input, or the distance of two where they overlap.
         cells: see `Placement`; None where the last grid is that of complete patches.
     """
 
-    preprocessing: Preprocessing | SoundPreprocessing
+    preprocessing: Preprocessing | SoundPreprocessing | SensorPreprocessing
     patch: Size
     cells: Size | None = None
 
@@ -150,7 +152,7 @@ class Model:
     module: nn.Module
     encoders: Mapping[str, Encoder]
     patch: Size
-    preprocessing: Preprocessing | SoundPreprocessing | None
+    preprocessing: Preprocessing | SoundPreprocessing | SensorPreprocessing | None
     tokenizer: Tokenizer | None
     context: int
     vocabulary: int
@@ -187,7 +189,7 @@ class Model:
             target: of what it is compared with.
 
         Raises:
-            UnsupportedModel: an encoder that the model does not have, or a modality without a picture.
+            UnsupportedModel: an encoder that the model does not have, or text as the first side.
 
         Examples:
             >>> model.between("image", "text") is model
@@ -197,15 +199,11 @@ class Model:
             return self
         for modality in (mapped, target):
             if modality not in self.encoders:
-                advice = " imagebind: models and CLAP have one." if modality == "audio" else ""
+                owners = "imagebind: models and CLAP have one" if modality == "audio" else "imagebind: models have one"
+                advice = "" if modality in ("image", "text") else f" {owners}."
                 raise UnsupportedModel(
                     f"Expected a model with an encoder of {modality}, got {self.name!r} with "
                     f"{', '.join(self.encoders)}.{advice}"
-                )
-            if modality not in ("image", "text", *self.preparations):
-                raise UnsupportedModel(
-                    f"Expected image, audio or text, got {modality}: {self.name!r} embeds it (docs/audio.md), but "
-                    "there is no picture that a map of it could lie on."
                 )
         if mapped == "text":
             raise UnsupportedModel(
@@ -223,7 +221,7 @@ class Model:
             cells=self.cells_of(mapped),
         )
 
-    def preprocessing_of(self, modality: Modality) -> Preprocessing | SoundPreprocessing | None:
+    def preprocessing_of(self, modality: Modality) -> Preprocessing | SoundPreprocessing | SensorPreprocessing | None:
         """How inputs of a modality are prepared; None where the checkpoint has nothing about it."""
         known = self.preparations.get(modality)
         return self.preprocessing if known is None else known.preprocessing
@@ -264,6 +262,8 @@ class Model:
         """
         if self.preprocessing is None:
             raise InputError(self._without("preprocessing"))
+        if isinstance(film, SensorFilm) and film.modality != self.sides[0]:
+            raise InputError(f"Expected {self.sides[0]} as the input, got {film.modality}. See `Model.between`.")
         if isinstance(film, Sound) and self.sides[0] != "audio":
             raise InputError(
                 "Expected an image, got the spectrogram of a sound. matex.explain and compare take sounds."

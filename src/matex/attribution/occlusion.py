@@ -90,8 +90,9 @@ class Occlusion:
         pixels = trace.inputs[item : item + 1]
         axes: list[Tensor] = []
         for length, patch in zip(pixels.shape[-2:], trace.patch, strict=True):
-            window = self.window or patch
-            stride = self.stride or window
+            # A recording of motion has a height of 1: window and stride are along its steps.
+            window = 1 if length == 1 else self.window or patch
+            stride = 1 if length == 1 else self.stride or window
             check(window <= length, "window", f"of at most {length} pixels, the image's side", window)
             check(stride <= window, "stride", f"of at most {window} pixels, the window, so that none is missed", stride)
             axes.append(windows(length, window, stride, pixels))

@@ -31,6 +31,7 @@ from matex.pipeline import explain
 from matex.progress import stages
 from matex.queries import Domain, check_choices
 from matex.request_checks import check_phrase, check_request
+from matex.sensors.reading import SensorFilm
 from matex.yardstick import unrelated_phrase
 
 
@@ -61,8 +62,8 @@ def audit(
         model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.
 
     Raises:
-        InputError: as `matex.explain`, or fewer than 10 regions or 2 repeats, or an unrelated phrase that is the
-            phrase itself.
+        InputError: as `matex.explain`, a reading of a sensor, fewer than 10 regions or 2 repeats, or an unrelated
+            phrase that is the phrase itself.
         UnknownName: no such method, parameter or view.
         ValueError: a parameter outside its range.
 
@@ -81,6 +82,8 @@ def audit(
         raise InputError(f"Expected an unrelated phrase other than the phrase itself, got {shown(unrelated)} for both.")
     check_choices(resize, domain, view)
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
+    if isinstance(film, SensorFilm):
+        raise InputError(f"Expected a film to audit, got {film.modality}. Its checks are of films.")
     given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
     explanation = explain(model, film, text, method, **given, **parameters)
     unrelated = unrelated_phrase(domain) if unrelated is None else unrelated

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 def compare(
     image: ImageArgument,
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with.")
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="The phrase, or the file of an image or sound to compare with (or depth:, thermal:, imu:FILE).",
+        ),
     ] = None,
     method: Annotated[
         str,

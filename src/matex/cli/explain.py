@@ -19,6 +19,7 @@ from matex.cli.options import (
     ParameterOption,
     PluginOption,
     ScoreOptions,
+    names_reading,
     read_target,
 )
 from matex.cli.parameters import parse_parameters
@@ -39,7 +40,10 @@ def explain(
     ],
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="The phrase, or the file of an image or sound to compare with."),
+        typer.Argument(
+            metavar="TEXT",
+            help="The phrase, or the file of an image or sound to compare with (or depth:, thermal:, imu:FILE).",
+        ),
     ] = None,
     method: MethodOption = "matex",
     parameter: ParameterOption = None,
@@ -78,7 +82,7 @@ def explain(
     from matex.files import check_folder
 
     given = [*(parameter or []), *([f"laterality={laterality}"] if laterality is not None else [])]
-    if Path(image).suffix.lower() in TABLES:
+    if Path(image).suffix.lower() in TABLES and not names_reading(image):
         _check_table_alone(image, text, report, film)
         _check_no_calibration(calibration, "a table")
         dicom.require_unused("for one film and one phrase")
@@ -132,7 +136,7 @@ def _explain_phrase(
         resize=film.resize,
         domain=film.domain,
         lung_mask=mask,
-        yardstick=not isinstance(target, Path),
+        yardstick=isinstance(target, str | None),
         **score.read(),
         **options,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from matex import Film, Model
     from matex.audio.recording import Recording
+    from matex.sensors.reading import SensorFilm
 
 
 def complete_method(incomplete: str) -> list[str]:
@@ -56,7 +57,9 @@ def _use_plugins(files: list[Path] | None) -> list[Path] | None:
     return files
 
 
-ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...; WAV, FLAC, OGG.")]
+ImageArgument = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...; WAV, FLAC, OGG; depth:, thermal:, imu:FILE.")
+]
 FilmArgument = Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, DICOM ...")]
 PhraseArgument = Annotated[str, typer.Argument(metavar="TEXT", help="The phrase.")]
 MethodOption = Annotated[str, typer.Option("-m", "--method", help="See matex methods.", autocompletion=complete_method)]
@@ -136,9 +139,15 @@ class FilmOptions:
     ] = False
 
     def read_source(self, image: str) -> Film | Recording:
-        """The film, as `read` returns it, or the recording of a sound file."""
+        """The film, as `read` returns it, the recording of a sound file, or the reading of a sensor."""
         from matex.audio.recording import is_sound_file, read_sound
 
+        if names_reading(image) and (self.view is not None or self.mirrored is not None):
+            raise InputError(
+                f"Expected no --view and no --mirrored with {shown(image)}, which is no film. Leave it out."
+            )
+        if (reading := read_prefixed(image)) is not None:
+            return reading
         return read_sound(image) if is_sound_file(image) else self.read(image)
 
     def read(self, image: str) -> Film:
@@ -314,7 +323,7 @@ class DicomOptions:
 
         if isinstance(film, Recording):
             raise InputError("Expected a film with --dicom-out, got a sound. Leave it out.")
-        if isinstance(target, Path):
+        if not isinstance(target, str | None):
             raise InputError("Expected a phrase with --dicom-out, got a file to compare with. Leave it out.")
         number(self.threshold, "--dicom-threshold", 0.001, 1)
         if self.dicom_out.absolute() == out.absolute():
@@ -363,14 +372,36 @@ def read_film(
     return film.known_as(view, mirrored)
 
 
+def read_prefixed(text: str) -> SensorFilm | None:
+    """The reading that depth:FILE, thermal:FILE or imu:FILE names; None for other texts.
+
+    Raises:
+        InputError: see `matex.read_sensor`.
+    """
+    if not names_reading(text):
+        return None
+    from matex.sensors.reading import read_sensor
+
+    modality, _, path = text.partition(":")
+    return read_sensor(path, modality)
+
+
+def names_reading(text: str) -> bool:
+    """Whether a text is depth:FILE, thermal:FILE or imu:FILE; after a space it is a phrase, as "depth: shallow"."""
+    modality, _, path = text.partition(":")
+    return modality in ("depth", "thermal", "imu") and path[:1] not in ("", " ")
+
+
 def read_target(text: str) -> Any:
-    """What TEXT names: the file of an image or a sound to compare with, or a phrase.
+    """What TEXT names: an image, a sound or a reading of a sensor to compare with, or a phrase.
 
     Raises:
         InputError: one word that ends as the names of such files do, where there is no file.
     """
     from matex.saved import SUFFIXES
 
+    if (reading := read_prefixed(text)) is not None:
+        return reading
     path = Path(text)
     if path.suffix.lower().removeprefix(".") not in SUFFIXES or "\0" in text:
         return text

@@ -80,7 +80,7 @@ def verify(
         cast(Any, text if target is None else target),
         saved["method"],
         resize=saved["provenance.resize"],
-        domain="chest" if saved["provenance.domain"] == "sound" else recorded_domain(saved),
+        domain="chest" if saved["provenance.domain"] in ("sound", "sensor") else recorded_domain(saved),
         lung_mask=mask,
         **explained,
         **recorded,

@@ -14,7 +14,7 @@ from matex.phrases import Mention, parse
 from matex.phrases.anatomy import CHEST, Anatomy
 
 PACKAGED = ("chest-lateral", "mammography", "brain-axial", "abdomen")
-WITHOUT_PLACES = ("natural", "sound")
+WITHOUT_PLACES = ("natural", "sound", "sensor")
 MAX_FILE = 1 << 20
 _FOLDER = Path(__file__).with_name("packs")
 

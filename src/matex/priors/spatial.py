@@ -69,7 +69,8 @@ def spatial_prior(
             left; or booleans of both lungs. Lung regions then lie in this patient's lungs (for every kind,
             on the atlas' boxes), those of the lower lobe also behind the heart and below the dome of the
             diaphragm, where a mask of the visible lung ends. Midline regions move with the lungs.
-        domain: "chest"; "natural" for images without a patient, "sound" for spectrograms.
+        domain: "chest"; "natural" for images without a patient, "sound" for spectrograms, "sensor" for
+            depth, thermal and IMU readings.
 
     Returns:
         values in [0, 1]. Neutral, with the reason, when no region is active, when no sample falls into a
@@ -90,7 +91,7 @@ def spatial_prior(
     """
     _check_choice("kind", kind, KINDS)
     _check_choice("laterality", laterality, ("patient", "paper"))
-    _check_choice("domain", domain, ("chest", "natural", "sound"))
+    _check_choice("domain", domain, ("chest", "natural", "sound", "sensor"))
     columns, rows = _samples("x", x), _samples("y", y)
     if laterality == "paper":
         warnings.warn(
@@ -120,6 +121,8 @@ def _reason_for_none(
     """Reason why a phrase has no prior on this image; None when it has one."""
     if domain == "sound":
         return "a sound has no anatomical regions"
+    if domain == "sensor":
+        return "a depth, thermal or IMU reading has no anatomical regions"
     if domain == "natural":
         return "not a chest film (domain 'natural'): left and right are no patient's sides"
     if not is_frontal(view):

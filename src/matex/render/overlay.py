@@ -19,6 +19,7 @@ from matex.images import Film
 from matex.render.colormap import ColourScale
 from matex.render.text import font
 from matex.results import Explanation, SaliencyMap
+from matex.sensors.reading import SensorFilm
 
 LEVELS = (0.5, 0.75, 0.9)  # contour lines, fractions of the way from the transparent value to the strongest colour
 SIDE = 1024  # longer side of a rendered film, pixels
@@ -48,9 +49,11 @@ def draw_film(film: Film, size: Size) -> Image.Image:
 
 
 def draw_axes(picture: Image.Image, film: Film) -> None:
-    """Mark frequencies (Hz) on the left edge and times (s) on the lower edge of a sound; nothing on other films."""
-    if not isinstance(film, Sound) or min(picture.size) < SMALLEST:
+    """Mark the axes of a sound (Hz, s) or of a recording of motion (channel, step); nothing on other films."""
+    marks = _marks(film)
+    if marks is None or min(picture.size) < SMALLEST:
         return
+    left, lower = marks
     draw, length = ImageDraw.Draw(picture), max(3, round(max(picture.size) / 120))
     points = max(10, round(26 * (max(picture.size) / SIDE) ** 0.6))
 
@@ -58,15 +61,26 @@ def draw_axes(picture: Image.Image, film: Film) -> None:
         rim = max(1, length // 4)
         draw.text((x, y), text, font=font(points), fill=STATED, anchor=anchor, stroke_width=rim, stroke_fill="#000000")
 
-    for mark in _legible(film.hertz, picture.height, 1.2 * points):
+    for mark in _legible(left, picture.height, 1.2 * points):
         y = mark.position * picture.height
         draw.line((0, y, length, y), fill=STATED, width=2)
-        label(length + 4, y, f"{mark.label} Hz", "lm")
+        label(length + 4, y, mark.label, "lm")
     bottom = picture.height - 1
-    for mark in _legible(film.seconds, picture.width, 3.5 * points):
+    for mark in _legible(lower, picture.width, 3.5 * points):
         x = mark.position * picture.width
         draw.line((x, bottom - length, x, bottom), fill=STATED, width=2)
-        label(x, bottom - length - 2, f"{mark.label} s", "ms")
+        label(x, bottom - length - 2, mark.label, "ms")
+
+
+def _marks(film: Film) -> tuple[list[Tick], list[Tick]] | None:
+    """Marks on the left and on the lower edge with their units; None for films without axes."""
+    if isinstance(film, Sound):
+        left = [Tick(at, f"{hertz} Hz") for at, hertz in film.hertz]
+        return left, [Tick(at, f"{second} s") for at, second in film.seconds]
+    if isinstance(film, SensorFilm) and film.steps:
+        left = [Tick(at, f"channel {number}") for at, number in film.channels]
+        return left, [Tick(at, f"step {number}") for at, number in film.steps]
+    return None
 
 
 def _legible(marks: Sequence[Tick], length: int, distance: float) -> list[Tick]:

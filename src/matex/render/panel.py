@@ -18,12 +18,16 @@ from matex.render.colormap import NEGATIVE, POSITIVE, ColourScale
 from matex.render.overlay import draw_film, draw_letters, fit, layered, letters, overlay, target_overlay
 from matex.render.text import wrap
 from matex.results import DISCLAIMER, Explanation
+from matex.sensors.reading import SensorFilm
 
 WIDTH, MARGIN, GAP = 1920, 56, 32
 WORDS = 16  # bars that fit next to the film
 
-_TITLES = {False: ("Film", "Map on the film"), True: ("Spectrogram", "Map on the spectrogram")}
-_NO_SIDES = {False: "no patient sides on this image", True: "frequency in Hz upwards, time in s from the start"}
+_TITLES = {"sound": ("Spectrogram", "Map on the spectrogram"), "sensor": ("Reading", "Map on the reading")}
+_LEGENDS = {
+    "sound": "frequency in Hz upwards, time in s from the start",
+    "sensor": "values from the lowest (black) to the highest; each channel of a recording in its own range",
+}
 TERMS = {
     "gradient": ("Gradient", "what raises the score"),
     "flow": ("Attention flow", "where attention went"),
@@ -110,6 +114,8 @@ def _header(page: Canvas, explanation: Explanation, y: float) -> float:
     film = f"film {explanation.film.name} ({width} x {height}{view}{kind})"
     if isinstance(explanation.film, Sound):
         film = f"sound {explanation.film.name} ({explanation.film.recording.seconds:.3g} s)"
+    elif isinstance(explanation.film, SensorFilm):
+        film = f"{explanation.film.modality} {explanation.film.name}"
     line = f"method {explanation.method}   ·   model {model_name(explanation)}   ·   {film}"
     line += "" if similarity else f"   ·   score: {explanation.score_kind}"
     y = page.paragraph(MARGIN, y + 10, line, 25, WIDTH - 2 * MARGIN - 380, SOFT, lines=2)
@@ -130,8 +136,9 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     film = draw_film(explanation.film, size)
     draw_letters(film, letters(explanation))
     mapped = overlay(explanation, max(size))
-    heard = isinstance(explanation.film, Sound)
-    for index, (title, picture) in enumerate(zip(_TITLES[heard], (film, mapped), strict=True)):
+    domain = explanation.query.domain
+    titles = _TITLES.get(domain, ("Film", "Map on the film"))
+    for index, (title, picture) in enumerate(zip(titles, (film, mapped), strict=True)):
         x = MARGIN + index * (column + GAP)
         page.write(x, y, title, 26, SOFT)
         page.image.paste(picture, (x, top + (frame - size[0]) // 2))
@@ -141,7 +148,7 @@ def _pictures(page: Canvas, explanation: Explanation, y: float) -> float:
     if not scale.constant:
         bottom = page.paragraph(x, bottom + 8, f"{scale.legend}; lines at 50, 75, 90 %", 20, column, FAINT) - 22
     sides = letters(explanation)
-    legend = sides.legend if sides else _NO_SIDES[heard]
+    legend = sides.legend if sides else _LEGENDS.get(domain, "no patient sides on this image")
     page.paragraph(MARGIN, top + frame + 18, legend, 20, column, FAINT)
     x = MARGIN + 2 * (column + GAP)
     after = _words(page, explanation, x, y, WIDTH - MARGIN - x)

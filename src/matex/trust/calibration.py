@@ -77,7 +77,7 @@ class Calibration:
             UnknownName: a phrase that the calibration was not fitted on.
         """
         query = explanation.query
-        if query.objective is not None or query.target is not None or query.domain == "sound":
+        if query.objective is not None or query.target is not None or query.domain in ("sound", "sensor"):
             raise InputError(
                 "Expected an explanation of the score of an image and one phrase, got another score. Leave the "
                 "calibration out."

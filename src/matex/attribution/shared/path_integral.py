@@ -47,7 +47,7 @@ def starts(trace: Trace, baseline: Baseline, seed: int, draws: int = 1) -> Begin
     tokens stay.
 
     Raises:
-        InputError: black or white, and a model that came without preprocessing.
+        InputError: black or white, and a model that came without preprocessing; blur of a recording of motion.
     """
     if baseline == "noise" and trace.tower.differentiable_input and draws > 1:
         noise = _Noise(trace.inputs.shape[1:], seed, draws)
@@ -104,6 +104,8 @@ def _one_start(trace: Trace, baseline: Baseline, seed: int) -> Tensor:
         level = trace.levels[0 if baseline == "black" else 1].to(inputs)
         return level[:, None, None].expand_as(inputs)
     if baseline == "blur":
+        if inputs.shape[-2] == 1:  # the width of the Gaussian follows the height, so that the input would be its own
+            raise InputError("Expected baseline 'mean' or 'noise' on a recording of motion, got 'blur'. Take 'mean'.")
         return _blur(inputs)
     if baseline == "noise":
         generator = torch.Generator().manual_seed(seed)
