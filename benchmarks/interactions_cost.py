@@ -27,7 +27,11 @@ from matex.interaction.sides import Path
 from matex.trace import Trace
 
 WORDS, NODES = 8, 8
-TARGETS = {"second-order, 8 nodes": 15.0, "word maps of grad-eclip": 2.5}
+TARGETS = {
+    "second-order, 8 nodes": 15.0,
+    "word maps of grad-eclip": 2.5,
+    "word maps of grad-eclip, last block of the phrase": 2.5,
+}
 
 
 class Matrix:
@@ -46,12 +50,12 @@ class Matrix:
         image, text = run(self.model.image, self.load.pixels), run(self.model.text, self.ids)
         second_order(Path.of(image), Path.of(text), self.groups, NODES)
 
-    def word_maps(self) -> None:
-        """The map of Grad-ECLIP for each word."""
+    def word_maps(self, layer: int | None = None) -> None:
+        """The map of Grad-ECLIP for each word, its factor from this block of the phrase on."""
         method = make("grad-eclip", {})
         image = run(self.model.image, self.load.pixels, method.gradient_blocks("image"))
         text = run(self.model.text, self.ids)
-        targets = torch.cat([word_factors(Path.of(text), self.groups, NODES), text.embedding])
+        targets = torch.cat([word_factors(Path.of(text, layer), self.groups, NODES), text.embedding])
         method(Trace(image, torch.zeros(len(targets), dtype=torch.long), targets))
 
     def exclip(self, nodes: int) -> Callable[[], Tensor]:
@@ -82,6 +86,7 @@ def main() -> None:
         "forward": matrix.load.plain_image,
         "second-order, 8 nodes": matrix.second_order,
         "word maps of grad-eclip": matrix.word_maps,
+        "word maps of grad-eclip, last block of the phrase": lambda: matrix.word_maps(matrix.model.text.depth - 1),
     }
     for function in work.values():
         function()
