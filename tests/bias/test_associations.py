@@ -49,6 +49,14 @@ def test_shares_are_those_of_the_matrix_and_the_masks(tiny):
     assert second.map.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_phrases_of_one_film_are_one_observation_where_no_patient_is_known(tiny):
+    pairs = [
+        Sample(f"{film}{text}", FILMS[film].path, text) for film, text in ((0, "nodule"), (0, "mass"), (1, "nodule"))
+    ]
+    nodule, mass, other = (one.cluster for one in observe(tiny, pairs, "grad-eclip", False, {}))
+    assert nodule == mass != other
+
+
 @pytest.fixture
 def made(monkeypatch):
     """Observations of two words in 24 films; women's maps of "nodule" lie .2 more in the left lung."""

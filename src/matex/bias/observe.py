@@ -27,7 +27,7 @@ class Observation:
 
     Args:
         word: in lower case.
-        cluster: unit of independent observation.
+        cluster: unit of independent observation: the patient where known, else the film.
         attributes: of the sample, with its view and whether markers lie in the air.
         shares: of the word's absolute interactions in each region; NaN where the region is not known, [region].
         even: of the film that the model saw in each region, which an even map has there; NaN likewise, [region].
@@ -46,13 +46,13 @@ def observe(
     model: Model, samples: Sequence[Sample], method: str, progress: bool, settings: Mapping[str, Any]
 ) -> Iterator[Observation]:
     """Every word of every pair."""
-    for number, sample in enumerate(tqdm(samples, disable=not progress, unit="pair")):
+    for sample in tqdm(samples, disable=not progress, unit="pair"):
         film = film_of(sample)
         found = interactions(model, film, sample.text, method, **settings)
         masks = regions_of(film)
         marked = bool(masks["markers"].mean() > MARKED) if "markers" in masks else None
         attributes = {"view": film.view, "markers": _words(marked), **sample.attributes}
-        yield from _words_of(found, masks, sample.cluster or f"sample {number}", attributes)
+        yield from _words_of(found, masks, sample.cluster or f"film {film.sha256}", attributes)
 
 
 def _words(marked: bool | None) -> str | None:
