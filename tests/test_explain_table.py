@@ -144,6 +144,13 @@ def test_a_pipe_or_device_is_no_table(tmp_path, capsys):
         assert len(said.strip().splitlines()) == 1
 
 
+def test_a_table_without_rows_is_refused(tmp_path, capsys):
+    (tmp_path / "pairs.csv").write_text("image,text\n")
+    assert run(["explain", str(tmp_path / "pairs.csv"), "-o", str(tmp_path / "out")]) == 2
+    assert "Expected a row for each pair in 'pairs.csv', got none." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("cell", ["+cmd|calc", "@SUM(1)", "-1+1", '"=1', "\uff1d1"])
 def test_a_phrase_that_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(tmp_path, film, cell):
     source = table(tmp_path, ['{},"{} nodule"'.format(film, cell.replace('"', '""'))])

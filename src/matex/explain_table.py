@@ -172,7 +172,7 @@ def _of_score(score: ExplainedScore, text: str) -> dict[str, object]:
 
 
 def check_table(table: Path, classes: bool = False) -> None:
-    """Refuse a table without the columns that it needs, before a model is loaded for it.
+    """Refuse a table without rows or the columns that it needs, before a model is loaded for it.
 
     Args:
         table: of images and phrases.
@@ -183,7 +183,9 @@ def check_table(table: Path, classes: bool = False) -> None:
     """
     if not table.is_file():
         raise InputError(f"Expected a table of images and phrases, got no file: {shown(str(table))}. Check the path.")
-    next(read_rows(table, _needed(classes), []), None)
+    problems: list[Problem] = []
+    if next(read_rows(table, _needed(classes), problems), None) is None and not problems:
+        raise InputError(f"Expected a row for each pair in {shown(table.name)}, got none. Add them below the header.")
 
 
 def _needed(classes: bool) -> tuple[str, ...]:
