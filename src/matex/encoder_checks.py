@@ -186,7 +186,7 @@ def _stale_fault(side: Side) -> str:
 
 
 def _reading(trace: Trace) -> dict[str, Tensor]:
-    """What a trace computes when it is asked; what starts a pass of its own comes last."""
+    """Values that a trace computes on demand; those that start a pass of their own come last."""
     values = {"the score": trace.score}
     if trace.attentive:
         values |= {"attention": trace.attention(0), "the gradient of all tokens": trace.gradient_rows(0)}

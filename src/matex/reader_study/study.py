@@ -170,11 +170,11 @@ def make_study(
     number(repeats, "repeats", 0, MOST_REPEATED)
     count(scale, "scale", 2, 11)
     check_seed(seed)
-    asked = tuple(Question(f"q{place}", text(one, "a question"), scale) for place, one in enumerate(questions, start=1))
+    form = tuple(Question(f"q{place}", text(one, "a question"), scale) for place, one in enumerate(questions, start=1))
     listed, chosen = list(samples), _with_parameters(methods)
-    if not listed or not chosen or not asked:
+    if not listed or not chosen or not form:
         raise InputError(
-            f"Expected pairs, methods and questions, got {len(listed)}, {len(chosen)} and {len(asked)}. Name some."
+            f"Expected pairs, methods and questions, got {len(listed)}, {len(chosen)} and {len(form)}. Name some."
         )
     items: list[Item] = []
     pictures: list[ReaderCase] = []
@@ -188,7 +188,7 @@ def make_study(
     random = np.random.default_rng(seed)
     order = tuple(_presentations(len(items), repeats, random) for _ in range(readers))
     about = {"name": model.name, "weights_sha256": model.weights_sha256}
-    study = Study("", seed, about, asked, scale, tuple(items), order, tuple(pictures))
+    study = Study("", seed, about, form, scale, tuple(items), order, tuple(pictures))
     return replace(study, name=hashlib.sha256(strict_json(study.key()).encode()).hexdigest()[:12])
 
 
