@@ -31,19 +31,13 @@ def check_lungs(explanation: Explanation) -> Check:
     if (why := _no_lungs(explanation)) is not None:
         return Check(question, "skipped", why, {}, limits)
     outside = ~lungs(explanation.image.placement, lung_mask)
-    share, even = share_inside(explanation.image, outside)
     source = "the atlas' average lungs" if lung_mask is None else "the lung mask"
+    share, even = share_inside(explanation.image, outside)
     values: Values = {"outside_lungs": share, "outside_lungs_of_an_even_map": even, "lungs_by": source}
     if even in (0, 1):
         part = "none" if even else "all"
         return Check(question, "skipped", f"By {source}, {part} of what the model sees is lung.", values, limits)
-    if math.isnan(share):
-        return Check(question, "skipped", "The map is nowhere above zero.", values, limits)
-    answer = (
-        f"{100 * share:.0f} % of the map lies outside the lungs by {source}; a map that is the same everywhere would "
-        f"have {100 * even:.0f} % there."
-    )
-    return Check(question, "warn" if share >= even else "pass", answer, values, limits)
+    return _judged(question, share, even, f"the lungs by {source}", values, limits)
 
 
 def _no_lungs(explanation: Explanation) -> str | None:
@@ -72,11 +66,16 @@ def check_organ(explanation: Explanation, pack: Pack) -> Check:
     values: Values = {"outside_organ": share, "outside_organ_of_an_even_map": even}
     if even in (0, 1):
         return Check(question, "skipped", f"The {pack.organ} fills what the model sees.", values, limits)
+    return _judged(question, share, even, f"the box around the {pack.organ}", values, limits)
+
+
+def _judged(question: str, share: float, even: float, place: str, values: Values, limits: str) -> Check:
+    """The check of a map of which this share lies outside a place, where an even map has `even` there."""
     if math.isnan(share):
         return Check(question, "skipped", "The map is nowhere above zero.", values, limits)
     answer = (
-        f"{100 * share:.0f} % of the map lies outside the box around the {pack.organ}; a map that is the same "
-        f"everywhere would have {100 * even:.0f} % there."
+        f"{100 * share:.0f} % of the map lies outside {place}; a map that is the same everywhere would have "
+        f"{100 * even:.0f} % there."
     )
     return Check(question, "warn" if share >= even else "pass", answer, values, limits)
 
