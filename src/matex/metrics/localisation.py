@@ -21,6 +21,7 @@ def iou(predicted: Mask, truth: Mask) -> float:
     """Intersection over union, in [0, 1]; NaN where both are empty.
 
     Examples:
+        >>> from matex.metrics.field_of_view import union
         >>> truth = union([(0, 0, 4, 4)], (8, 8))
         >>> iou(truth, truth), iou(truth, union([(0, 0, 4, 8)], (8, 8)))
         (1.0, 0.5)
@@ -35,6 +36,7 @@ def hit(values: Values, truth: Mask, within: int = 0) -> float:
     One highest pixel gives 0 or 1; a constant map gets the value of chance.
 
     Examples:
+        >>> from matex.metrics.field_of_view import union
         >>> values = np.zeros((8, 8))
         >>> values[2, 3] = 1
         >>> hit(values, union([(0, 0, 4, 4)], (8, 8))), hit(values, union([(4, 4, 8, 8)], (8, 8)))
@@ -71,6 +73,7 @@ def energy(values: Values, truth: Mask) -> float:
     """Share of the positive part of the map that lies in the truth; NaN where nothing is positive.
 
     Examples:
+        >>> from matex.metrics.field_of_view import union
         >>> energy(np.ones((8, 8)), union([(0, 0, 4, 4)], (8, 8)))
         0.25
     """
