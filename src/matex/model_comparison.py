@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import heapq
 from collections.abc import Iterable, Sequence
@@ -28,7 +27,7 @@ from matex.render.model_comparison import SideBySide, page, side_by_side
 from matex.render.overlay import at_size, fit
 from matex.results import DISCLAIMER, Explanation, SaliencyMap
 from matex.serialise import strict_json
-from matex.spreadsheets import spreadsheet_safe
+from matex.spreadsheets import write_rows
 from matex.trust.validation import Validation, score_samples
 
 SIDE = 112  # longer side at which maps of different grids are compared, pixels
@@ -130,8 +129,8 @@ class ModelComparison:
         target = as_path(folder, "a folder to write to")
         with writing(target) as temporary:
             (temporary / "comparison.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
-            _write_table(temporary / "pairs.csv", self.pairs)
-            _write_table(temporary / "phrases.csv", self.phrases)
+            write_rows(temporary / "pairs.csv", PairChange, self.pairs)
+            write_rows(temporary / "phrases.csv", PhraseChange, self.phrases)
             (temporary / "comparison.html").write_text(page(self), encoding="utf-8")
         return target
 
@@ -273,12 +272,3 @@ def _phrase_change(text: str, pairs: Sequence[PairChange], clusters: Sequence[st
         sum(one.rank_first == 1 and one.rank_second > 1 for one in pairs),
         float(agreement[np.isfinite(agreement)].mean()) if np.isfinite(agreement).any() else float("nan"),
     )
-
-
-def _write_table(path: Path, rows: Sequence[PairChange] | Sequence[PhraseChange]) -> None:
-    """Rows as CSV, undefined numbers as empty cells."""
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([field.name for field in dataclasses.fields(rows[0])])
-        for row in rows:
-            writer.writerow([spreadsheet_safe("" if value != value else value) for value in vars(row).values()])

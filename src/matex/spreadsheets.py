@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -23,3 +27,12 @@ def spreadsheet_safe(cell: Any) -> Any:
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
+    """Dataclasses of one kind as a CSV file with their fields as its header; undefined numbers are empty cells."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(field.name for field in dataclasses.fields(kind))
+        for row in rows:
+            writer.writerow(spreadsheet_safe("" if value != value else value) for value in vars(row).values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from matex.metrics.statistics import FEWEST_CLUSTERS, holm, summarise, thirds
 from matex.render.bias import MeanMap, page
 from matex.results import DISCLAIMER
 from matex.serialise import strict_json
-from matex.spreadsheets import spreadsheet_safe
+from matex.spreadsheets import write_rows
 
 RESAMPLES = 2000
 LEVELS = 8  # whole numbers of more different values are cut into thirds; more words are refused
@@ -135,14 +134,8 @@ class Associations:
         target = as_path(folder, "a folder to write to")
         with writing(target) as temporary:
             (temporary / "bias.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
-            for name, kind, rows in (
-                ("associations.csv", Association, self.overall),
-                ("differences.csv", Difference, self.differences),
-            ):
-                with (temporary / name).open("w", encoding="utf-8", newline="") as stream:
-                    writer = csv.writer(stream)
-                    writer.writerow(kind.__dataclass_fields__)
-                    writer.writerows([spreadsheet_safe(_cell(v)) for v in vars(row).values()] for row in rows)
+            write_rows(temporary / "associations.csv", Association, self.overall)
+            write_rows(temporary / "differences.csv", Difference, self.differences)
             (temporary / "bias.html").write_text(page(self), encoding="utf-8")
         return target
 
@@ -340,7 +333,3 @@ def _mean_map(rows: Sequence[Observation], chosen: NDArray[np.bool_]) -> NDArray
 
 def _of(rows: Sequence[Observation], chosen: NDArray[np.bool_]) -> list[Observation]:
     return [row for row, one in zip(rows, chosen.tolist(), strict=True) if one]
-
-
-def _cell(value: object) -> object:
-    return "" if value != value else value
