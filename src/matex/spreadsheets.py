@@ -35,4 +35,5 @@ def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
         writer = csv.writer(stream)
         writer.writerow(field.name for field in dataclasses.fields(kind))
         for row in rows:
-            writer.writerow(spreadsheet_safe("" if value != value else value) for value in vars(row).values())
+            cells: list[object] = list(vars(row).values())
+            writer.writerow(spreadsheet_safe("" if cell != cell else cell) for cell in cells)
