@@ -31,9 +31,10 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
     """Dataclasses of one kind as a CSV file with their fields as its header; undefined numbers are empty cells."""
+    names = [field.name for field in dataclasses.fields(kind)]
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(field.name for field in dataclasses.fields(kind))
+        writer.writerow(names)
         for row in rows:
-            cells: list[object] = list(vars(row).values())
+            cells: list[object] = [getattr(row, name) for name in names]
             writer.writerow(spreadsheet_safe("" if cell != cell else cell) for cell in cells)
