@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from matex.benchmark import parse_config
-from matex.benchmark.config import plain
+from matex.benchmark.plain_config import plain
 from matex.coerce import as_type, in_words
 from matex.errors import shown
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from matex.benchmark import parse_config
-from matex.benchmark.config import Config, plain
+from matex.benchmark.config import Config
 from matex.benchmark.controls import RunSpec, applies, run_specs
+from matex.benchmark.plain_config import plain
 from matex.benchmark.runs.parquet import RESULTS, results_table, samples_table, scores_table, table_bytes
 from matex.benchmark.runs.store import FORMAT, ChunkKey, Store, as_json, as_lines, map_file, pack
 from matex.metrics import METRICS

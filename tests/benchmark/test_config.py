@@ -3,7 +3,8 @@
 import pytest
 
 from matex.benchmark import load_config, parse_config, read_preset
-from matex.benchmark.config import differences, load_search, plain
+from matex.benchmark.plain_config import differences, plain
+from matex.benchmark.search import load_search
 from matex.errors import InputError
 from tests.benchmark import toy
 

@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from matex.benchmark import load_config, parse_config, run
-from matex.benchmark.config import load_search, plain
 from matex.benchmark.controls import localises, run_specs
+from matex.benchmark.plain_config import plain
+from matex.benchmark.search import load_search
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 

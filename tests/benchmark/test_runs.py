@@ -15,7 +15,7 @@ import pytest
 import matex
 from matex.adapters import load
 from matex.benchmark import merge, parse_config, run
-from matex.benchmark.config import plain, public
+from matex.benchmark.plain_config import plain, public
 from matex.benchmark.report import write_report
 from matex.benchmark.report.load import read_run
 from matex.benchmark.runs import parquet, store

@@ -8,7 +8,7 @@ import pytest
 
 import matex
 from matex.benchmark import read_preset, tune
-from matex.benchmark.config import load_search
+from matex.benchmark.search import load_search
 from matex.benchmark.tuning import tune_file, write_preset
 from matex.errors import InputError
 from tests.benchmark import toy

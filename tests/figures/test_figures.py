@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import matex
-from matex.benchmark.config import MethodChoice
+from matex.benchmark.choices import MethodChoice
 from matex.cli.app import run as command
 from matex.figures import FIGURES, draw, load_figure, write
 from matex.figures.attention import value_magnitude, weighted_attention

@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matex.benchmark.config import Config, load_config, parse_config, read_preset
+    from matex.benchmark.config import Config, load_config, parse_config
+    from matex.benchmark.parameters import read_preset
     from matex.benchmark.runs.merge import merge
     from matex.benchmark.runs.runner import run
     from matex.benchmark.runs.store import Store
@@ -19,7 +20,7 @@ _HOME = {
     "Config": "config",
     "load_config": "config",
     "parse_config": "config",
-    "read_preset": "config",
+    "read_preset": "parameters",
     "merge": "runs.merge",
     "run": "runs.runner",
     "Store": "runs.store",

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.attribution import make
-from matex.benchmark.config import Config, MethodChoice, MetricChoice
+from matex.benchmark.choices import MethodChoice, MetricChoice
+from matex.benchmark.config import Config
 from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 from matex.protocols import Ablatable, same, stochastic

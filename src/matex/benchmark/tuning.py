@@ -16,8 +16,10 @@ from tqdm.auto import tqdm
 
 from matex.adapters import Model
 from matex.attribution import make
-from matex.benchmark.config import CHUNK, DatasetChoice, MetricChoice, ModelChoice, Search, is_test_split
+from matex.benchmark.choices import DatasetChoice, MetricChoice, ModelChoice
+from matex.benchmark.config import CHUNK
 from matex.benchmark.runs.inputs import FilmCache, open_model, reader_of
+from matex.benchmark.search import Search, is_test_split
 from matex.datasets import Sample, open_dataset
 from matex.datasets.sample import domain_of
 from matex.errors import InputError

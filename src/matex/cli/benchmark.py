@@ -107,7 +107,7 @@ def tune(
 
     Writes a preset for matex explain -p @PRESET and for benchmark configurations. Never looks at a test split.
     """
-    from matex.benchmark.config import load_search
+    from matex.benchmark.search import load_search
     from matex.benchmark.tuning import tune_file, write_preset
     from matex.files import check_folder
 

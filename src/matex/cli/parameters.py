@@ -150,6 +150,6 @@ def _preset(item: str, method: str) -> dict[str, Any]:
 
 def _read_preset(item: str) -> tuple[str, dict[str, Any]]:
     """Method and parameters of @FILE."""
-    from matex.benchmark.config import read_preset
+    from matex.benchmark.parameters import read_preset
 
     return read_preset(item[1:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from matex.benchmark.config import MethodChoice, ModelChoice, method_choice, model_choice, unique
+from matex.benchmark.choices import MethodChoice, ModelChoice, method_choice, model_choice, unique
 from matex.benchmark.config_key import ConfigKey
 from matex.checks import read_toml
 from matex.domains import check_domain

@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from matex.adapters.model import Model
-from matex.benchmark.config import MethodChoice
+from matex.benchmark.choices import MethodChoice
 from matex.geometry import Box, Resize
 from matex.images import Film
 from matex.queries import Domain

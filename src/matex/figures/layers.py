@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from matex.adapters.encoder import staged
-from matex.benchmark.config import MethodChoice
+from matex.benchmark.choices import MethodChoice
 from matex.checks import check
 from matex.errors import InputError, shown
 from matex.figures.kind import FIGURES, Case, Material

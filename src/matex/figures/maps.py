@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matex.benchmark.config import MethodChoice
+from matex.benchmark.choices import MethodChoice
 from matex.figures.kind import Case, Material
 from matex.pipeline import explain
 from matex.results import Explanation

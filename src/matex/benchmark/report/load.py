@@ -13,7 +13,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.benchmark.config import Config, MetricChoice, parse_config
+from matex.benchmark.choices import MetricChoice
+from matex.benchmark.config import Config, parse_config
 from matex.benchmark.controls import applies, localises, run_specs, targets_prediction
 from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou

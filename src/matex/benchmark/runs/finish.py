@@ -11,8 +11,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from matex.benchmark.config import Config, plain, public
+from matex.benchmark.config import Config
 from matex.benchmark.controls import RunSpec, applies, run_specs
+from matex.benchmark.plain_config import plain, public
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import (
     RESULTS,

@@ -12,7 +12,8 @@ import torch
 from matex.adapters import Model, load
 from matex.adapters.encoder import Modality
 from matex.adapters.randomise import randomised
-from matex.benchmark.config import Config, ModelChoice
+from matex.benchmark.choices import ModelChoice
+from matex.benchmark.config import Config
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.datasets.subset import subset_numbers
 from matex.errors import InputError, shortened, shown

@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from matex.benchmark.config import Config, differences, plain
+from matex.benchmark.config import Config
+from matex.benchmark.plain_config import differences, plain
 from matex.benchmark.runs.finish import finish
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import arrow

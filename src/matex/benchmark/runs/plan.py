@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matex.benchmark.config import Config, differences, parse_config, plain, public
+from matex.benchmark.config import Config, parse_config
+from matex.benchmark.plain_config import differences, plain, public
 from matex.benchmark.runs.store import FORMAT, ChunkKey, Store
 from matex.errors import InputError
 

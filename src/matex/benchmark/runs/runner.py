@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from matex.benchmark.config import Config, differences
+from matex.benchmark.config import Config
 from matex.benchmark.controls import run_specs, targets_prediction
+from matex.benchmark.plain_config import differences
 from matex.benchmark.runs.executors import EXECUTORS
 from matex.benchmark.runs.finish import finish
 from matex.benchmark.runs.inputs import Inputs
