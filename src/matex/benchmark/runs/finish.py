@@ -19,6 +19,7 @@ from matex.benchmark.runs.parquet import (
     RESULTS,
     SCORES,
     ArrowTable,
+    append_results,
     join,
     read_table,
     results_table,
@@ -29,7 +30,6 @@ from matex.benchmark.runs.parquet import (
 from matex.benchmark.runs.plan import Plan
 from matex.benchmark.runs.store import Store, as_json, as_lines, timestamp
 from matex.benchmark.runs.stored_cases import StoredCases
-from matex.benchmark.runs.worker import append
 from matex.errors import InputError
 from matex.metrics import METRICS, make_metric
 
@@ -86,7 +86,7 @@ def _dataset_level_metrics(
                 raise InputError(f"Metric {choice.label!r}: {error}") from None
             for column, values in columns.items():
                 key = (dataset, model, spec.label, spec.seed, choice.label)
-                append(rows, key, column, [""] * len(values), values)
+                append_results(rows, key, column, [""] * len(values), values)
             store.write(name, table_bytes(results_table(rows)))
             store.log("whole", metric=choice.label, method=spec.label, seconds=time.perf_counter() - start)
         tables.append(read_table((store.path / name).read_bytes()))

@@ -94,7 +94,7 @@ class Inputs:
 
 
 class FilmCache:
-    """FilmCache of some samples that are explained together; those of one image are one object, and run once."""
+    """Films of some samples that are explained together; those of one image are one object, and run once."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

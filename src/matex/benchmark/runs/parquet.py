@@ -6,6 +6,9 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from matex.errors import InputError, MissingExtra, shortened
 
 ArrowTable = Any
@@ -36,6 +39,28 @@ MAY_BE_NULL = frozenset({"group", "split", "boxes", "label", "attributes"})
 def results_table(columns: Mapping[str, Sequence[object]]) -> ArrowTable:
     """Rows of results as a pyarrow table; NaN stays NaN."""
     return arrow().table({name: columns[name] for name in RESULTS}, schema=schema("results"))
+
+
+def append_results(
+    columns: dict[str, list[object]],
+    key: tuple[object, ...],
+    column: str,
+    samples: Sequence[str],
+    values: NDArray[np.float64],
+) -> None:
+    """Append one row of results per value: of each sample, or of the data set where `samples` are empty names.
+
+    Args:
+        columns: to append to, by name, see `RESULTS`.
+        key: data set, model, method, seed and metric.
+        column: of the metric.
+        samples: ids, one per value.
+        values: [sample].
+    """
+    for name, part in zip(RESULTS, (*key, column), strict=False):
+        columns[name] += [part] * len(values)
+    columns["sample"] += samples
+    columns["value"] += [float(value) for value in values]
 
 
 def samples_table(rows: Sequence[Mapping[str, object]]) -> ArrowTable:

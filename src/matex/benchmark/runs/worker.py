@@ -7,29 +7,27 @@ resuming, shards and executors rest on that.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from matex.adapters import Model
-from matex.benchmark.controls import RunSpec, applies, control_map, run_specs, targets_prediction
-from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
-from matex.benchmark.runs.parquet import RESULTS, results_table, table_bytes
+from matex.benchmark.controls import RunSpec, control_map, run_specs
+from matex.benchmark.runs.chunk_samples import ChunkSamples, read_samples
+from matex.benchmark.runs.chunk_values import ChunkValues
+from matex.benchmark.runs.inputs import Inputs
+from matex.benchmark.runs.parquet import results_table, table_bytes
 from matex.benchmark.runs.plan import Plan
-from matex.benchmark.runs.store import ChunkKey, chunk_file, map_file, pack, values_file
-from matex.datasets import Sample
+from matex.benchmark.runs.stopwatch import Stopwatch
+from matex.benchmark.runs.store import ChunkKey, chunk_file, values_file
 from matex.datasets.sample import domain_of
 from matex.domains import anatomy_of
 from matex.errors import InputError, UnsupportedModel
 from matex.explained_score import ExplainedScore
+from matex.geometry import Resize
 from matex.images import Film
-from matex.metrics import Case, Comparing, make_metric
+from matex.metrics import Case
 from matex.metrics.target_class import predicted_classes
 from matex.phrases.anatomy import CHEST
 from matex.phrases.swap_sides import other_side
@@ -61,111 +59,82 @@ def compute(plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCa
     Raises:
         InputError: a method or a metric that cannot be used on these samples.
     """
-    return _ChunkWorker(plan, inputs, chunk, on_progress).result()
-
-
-def append(
-    rows: dict[str, list[object]],
-    key: tuple[object, ...],
-    column: str,
-    samples: Sequence[str],
-    values: NDArray[np.float64],
-) -> None:
-    """Append one row per value: of each sample, or of the data set when `samples` are empty names."""
-    for name, part in zip(RESULTS, (*key, column), strict=False):
-        rows[name] += [part] * len(values)
-    rows["sample"] += samples
-    rows["value"] += [float(value) for value in values]
+    start, stopwatch = time.perf_counter(), Stopwatch()
+    with stopwatch.timed("reading", "samples"):
+        read = read_samples(plan, inputs, chunk)
+    values = ChunkValues(plan, chunk, read.samples, inputs.dataset(chunk.dataset).labels, stopwatch)
+    worker = _ChunkWorker(plan, inputs, chunk, read, values, stopwatch, on_progress)
+    if read.samples:
+        worker.run()
+    files = dict(values.files)
+    files[values_file(chunk)] = table_bytes(results_table(values.rows))
+    files[chunk_file(chunk)] = json.dumps(worker.record(), ensure_ascii=False).encode()
+    total, by_kind = time.perf_counter() - start, stopwatch.seconds
+    inside = sum(seconds for some in by_kind.values() for seconds in some.values())
+    facts = {"dataset": chunk.dataset, "model": chunk.model, "number": chunk.number}
+    log = {**facts, "samples": len(read.samples), "seconds": total, "overhead": total - inside, **by_kind}
+    return ChunkResult(files, log)
 
 
 class _ChunkWorker:
-    """State of a chunk while it is computed."""
+    """Run the methods and controls on the samples of a chunk, and hand their maps to its values."""
 
-    def __init__(self, plan: Plan, inputs: Inputs, chunk: ChunkKey, on_progress: ProgressCallback) -> None:
-        self.plan = plan
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Inputs,
+        chunk: ChunkKey,
+        read: ChunkSamples,
+        values: ChunkValues,
+        stopwatch: Stopwatch,
+        on_progress: ProgressCallback,
+    ) -> None:
         self.inputs = inputs
         self.chunk = chunk
+        self.read = read
+        self.values = values
+        self.timed = stopwatch.timed
         self.on_progress = on_progress
         self.specs = run_specs(plan.config)
-        metrics = [(choice, make_metric(choice.name, choice.parameters)) for choice in plan.config.metrics]
-        self.between = [(choice, metric) for choice, metric in metrics if isinstance(metric, Comparing)]
-        single = [one for one in metrics if not (one[1].dataset_level or isinstance(one[1], Comparing))]
-        self.metrics = [one for one in single if not targets_prediction(one[0])]
-        self.of_prediction = [one for one in single if targets_prediction(one[0])]
-        self.files: dict[str, bytes] = {}
-        self.rows: dict[str, list[object]] = {name: [] for name in RESULTS}
-        self.problems: list[dict[str, object]] = []
+        self.count = len(plan.numbers(chunk))
+        self.dataset = inputs.dataset(chunk.dataset)
+        self.domain = domain_of(self.dataset)
+        self.resize: Resize = inputs.choice(chunk.model).resize
+        self.model = inputs.reader(chunk.model, chunk.dataset)
         self.unsupported: list[dict[str, object]] = []
-        self.seconds: dict[str, dict[str, float]] = {"reading": {}, "methods": {}, "metrics": {}}
-        self.numbers: dict[str, int] = {}
-        self.samples: list[Sample] = []
-        self.films: list[Film] = []
         self.templates: list[Explanation] = []  # one of each sample, with token scores where a method has them
-        self.columns: dict[str, tuple[str, ...]] = {}  # names of each metric's columns, by its label
-        self.compared: dict[str, tuple[RunSpec, list[Case]]] = {}
 
-    def result(self) -> ChunkResult:
-        start = time.perf_counter()
-        with self._timed("reading", "samples"):
-            self._read()
-        if self.samples:
-            self._explain("method", self.inputs.reader(self.chunk.model, self.chunk.dataset), "model")
-            self._compare()
-            self._explain_predictions()
-            self._exchange_sides()
-            for seed in sorted({spec.seed for spec in self.specs if spec.variant == "random weights"}):
-                with self._timed("methods", "random weights drawn"):
-                    other = self.inputs.reader(self.chunk.model, self.chunk.dataset, seed)
-                self._explain("random weights", other, "random weights", seed)
-            self._maps_without_a_model()
-        self.files[values_file(self.chunk)] = table_bytes(results_table(self.rows))
-        self.files[chunk_file(self.chunk)] = json.dumps(self._record(), ensure_ascii=False).encode()
-        total = time.perf_counter() - start
-        inside = sum(seconds for some in self.seconds.values() for seconds in some.values())
-        facts = {"dataset": self.chunk.dataset, "model": self.chunk.model, "number": self.chunk.number}
-        log = {**facts, "samples": len(self.samples), "seconds": total, "overhead": total - inside, **self.seconds}
-        return ChunkResult(self.files, log)
+    def run(self) -> None:
+        self._explain("method", self.model, "model")
+        self._explain_predictions()
+        self._exchange_sides()
+        for seed in sorted({spec.seed for spec in self.specs if spec.variant == "random weights"}):
+            with self.timed("methods", "random weights drawn"):
+                other = self.inputs.reader(self.chunk.model, self.chunk.dataset, seed)
+            self._explain("random weights", other, "random weights", seed)
+        self._maps_without_a_model()
 
-    def _read(self) -> None:
-        """Read the samples whose image and phrase can be read; the others become problems."""
-        films = FilmCache(self.inputs.reader(self.chunk.model, self.chunk.dataset))
-        for number, sample, film in films.of_each(self._numbered()):
-            if isinstance(film, InputError):
-                self._problem(number, sample, film)
-                continue
-            self.numbers[sample.id] = number
-            self.samples.append(sample)
-            self.films.append(film)
-
-    def _numbered(self) -> Iterator[tuple[int, Sample]]:
-        for number in self.plan.numbers(self.chunk):
-            try:
-                yield number, self.inputs.sample(self.chunk.dataset, number)
-            except InputError as error:
-                self._problem(number, None, error)
-
-    def _problem(self, number: int, sample: Sample | None, error: InputError) -> None:
-        message, file = str(error), ""
-        if sample is not None and isinstance(sample.image, Path):
-            file = sample.image.name
-            message = without_folder(message, sample.image)
-        self.problems.append(
-            {
-                "dataset": self.chunk.dataset,
-                "model": self.chunk.model,
-                "sample": sample.id if sample else f"number {number}",
-                "file": file,
-                "row": None,
-                "said": message,
-            }
-        )
+    def record(self) -> dict[str, object]:
+        """Samples, scores and problems: everything about the chunk but values of metrics."""
+        where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
+        return {
+            "samples": self.read.rows(self.chunk.dataset),
+            "scores": [
+                {**where, "sample": sample.id, "score": template.score}
+                for sample, template in zip(self.read.samples, self.templates, strict=False)
+            ],
+            "numbers": self.read.numbers,
+            "problems": self.read.problems,
+            "left out": self.unsupported,
+        }
 
     def _explain(self, variant: str, model: Model, name: str, seed: int | None = None) -> None:
         """Run the methods of one variant on one model, all over one trace, and measure their maps."""
         todo = [spec for spec in self.specs if spec.variant == variant and seed in (None, spec.seed)]
-        pairs = [(film, sample.text) for film, sample in zip(self.films, self.samples, strict=True)]
+        pairs = [(film, sample.text) for film, sample in zip(self.read.films, self.read.samples, strict=True)]
         own = [spec for spec in todo if not spec.score]
-        with self._timed("methods", f"trace of the {name}"):
+        compared: dict[str, tuple[RunSpec, list[Case]]] = {}
+        with self.timed("methods", f"trace of the {name}"):
             traced = self._traced(model, pairs, own)
         for spec in own:
             explanations = self._maps_of(traced, spec)
@@ -173,10 +142,12 @@ class _ChunkWorker:
                 continue
             if variant == "method":
                 self._set_templates(explanations)
-            cases = self._store(spec, model, explanations)
-            if spec.kind == "method" and self.between:
-                self.compared.setdefault(spec.label, (spec, cases))
-        self._explain_scores(model, dict(enumerate(sample.text for sample in self.samples)), todo)
+            cases = self.values.add_all(spec, model, explanations)
+            self._report(spec)
+            if spec.kind == "method" and self.values.between:
+                compared.setdefault(spec.label, (spec, cases))
+        self._explain_scores(model, dict(enumerate(sample.text for sample in self.read.samples)), todo)
+        self.values.compare(compared)
 
     def _explain_scores(self, model: Model, texts: Mapping[int, str], todo: Sequence[RunSpec]) -> None:
         """Run the methods that explain another score than the phrase's own.
@@ -190,8 +161,8 @@ class _ChunkWorker:
         """
         for settings in distinct([spec.score for spec in todo if spec.score], str)[0]:
             specs = [spec for spec in todo if spec.score == settings]
-            with self._timed("methods", f"trace of {settings}"):
-                queries = self._score_queries(model, ExplainedScore(model, **settings), texts)
+            with self.timed("methods", f"trace of {settings}"):
+                queries = self._score_queries(ExplainedScore(model, **settings), texts)
                 phrases = {query.text: model.encode(query.text) for query in queries.values()}
                 traces = ScoreTraces(
                     model,
@@ -203,41 +174,28 @@ class _ChunkWorker:
             for spec in specs:
                 explanations = self._maps_of(traces, spec)
                 if explanations or not queries:
-                    self._store_some(spec, list(queries), explanations)
+                    self._add_some(spec, list(queries), explanations)
 
-    def _score_queries(self, model: Model, score: ExplainedScore, texts: Mapping[int, str]) -> dict[int, Query]:
+    def _score_queries(self, score: ExplainedScore, texts: Mapping[int, str]) -> dict[int, Query]:
         """Queries with another score, by the numbers of the samples that have it."""
         queries: dict[int, Query] = {}
-        resize = self.inputs.choice(self.chunk.model).resize
-        domain = domain_of(self.inputs.dataset(self.chunk.dataset))
         for number, text in texts.items():
             if score.against is None or score.against.split() != text.split():
-                queries[number] = score.explained(Query.of(self.films[number], text, resize, domain))
+                queries[number] = score.explained(Query.of(self.read.films[number], text, self.resize, self.domain))
         return queries
 
     def _explain_predictions(self) -> None:
-        """Run the methods on the first phrase of the class that the model predicts, for the metrics about it.
-
-        These maps are measured and not stored.
-        """
-        if not self.of_prediction:
+        """Run the methods on the first phrase of the class that the model predicts, for the metrics about it."""
+        if not self.values.of_prediction:
             return
-        model, labels = (
-            self.inputs.reader(self.chunk.model, self.chunk.dataset),
-            self.inputs.dataset(self.chunk.dataset).labels,
-        )
+        labels, films = self.dataset.labels, self.read.films
         todo = [spec for spec in self.specs if spec.variant == "method"]  # of the phrase's score: see `load_config`
-        with self._timed("methods", "trace of predicted classes"):
-            names = predicted_classes(model, self.films, self.inputs.choice(self.chunk.model).resize, labels)
-            pairs = [(film, labels[name][0]) for film, name in zip(self.films, names, strict=True)]
-            traced = self._traced(model, pairs, todo)
+        with self.timed("methods", "trace of predicted classes"):
+            names = predicted_classes(self.model, films, self.resize, labels)
+            pairs = [(film, labels[name][0]) for film, name in zip(films, names, strict=True)]
+            traced = self._traced(self.model, pairs, todo)
         for spec in todo:
-            explanations = self._maps_of(traced, spec)
-            cases = [Case(model, *pair, labels) for pair in zip(self.samples, explanations, strict=False)]
-            for choice, metric in self.of_prediction if cases else ():
-                with self._timed("metrics", choice.label):
-                    columns = metric(cases)
-                self._add(spec, choice.label, columns)
+            self.values.measure_predictions(spec, self.model, self._maps_of(traced, spec))
 
     def _set_templates(self, explanations: list[Explanation]) -> None:
         """Keep one explanation of each sample, with token scores if any method has them."""
@@ -245,13 +203,8 @@ class _ChunkWorker:
             self.templates = explanations
 
     def _traced(self, model: Model, pairs: Sequence[tuple[Film, str]], todo: Sequence[RunSpec]) -> Traced:
-        return trace_pairs(
-            model,
-            pairs,
-            [(spec.name, spec.parameters) for spec in todo],
-            resize=self.inputs.choice(self.chunk.model).resize,
-            domain=domain_of(self.inputs.dataset(self.chunk.dataset)),
-        )
+        methods = [(spec.name, spec.parameters) for spec in todo]
+        return trace_pairs(model, pairs, methods, resize=self.resize, domain=self.domain)
 
     def _exchange_sides(self) -> None:
         """Run the methods on phrases with left and right exchanged, compared with the true places.
@@ -262,155 +215,63 @@ class _ChunkWorker:
         todo = [spec for spec in all_specs if not spec.score]
         if not all_specs:
             return
-        anatomy = anatomy_of(domain_of(self.inputs.dataset(self.chunk.dataset))) or CHEST
+        anatomy = anatomy_of(self.domain) or CHEST
         phrases = {
             number: phrase
-            for number, sample in enumerate(self.samples)
+            for number, sample in enumerate(self.read.samples)
             if (phrase := other_side(sample.text, anatomy)) is not None and self._readable(phrase)
         }
         traced: Traced | None = None
         if phrases:
-            with self._timed("methods", "trace of exchanged sides"):
-                traced = self._traced(
-                    self.inputs.reader(self.chunk.model, self.chunk.dataset),
-                    [(self.films[number], phrase) for number, phrase in phrases.items()],
-                    todo,
-                )
+            with self.timed("methods", "trace of exchanged sides"):
+                pairs = [(self.read.films[number], phrase) for number, phrase in phrases.items()]
+                traced = self._traced(self.model, pairs, todo)
         for spec in todo:
             explanations = self._maps_of(traced, spec) if traced is not None else []
-            if not explanations and spec.of in {row["method"] for row in self.unsupported}:
-                continue
-            self._store_some(spec, list(phrases), explanations)
-        self._explain_scores(self.inputs.reader(self.chunk.model, self.chunk.dataset), phrases, all_specs)
+            if explanations or not self._is_unsupported(spec):
+                self._add_some(spec, list(phrases), explanations)
+        self._explain_scores(self.model, phrases, all_specs)
 
     def _readable(self, phrase: str) -> bool:
         """Whether the model can encode the phrase: exchanging sides may make it longer."""
         try:
-            self.inputs.reader(self.chunk.model, self.chunk.dataset).encode(phrase)
+            self.model.encode(phrase)
         except InputError:
             return False
         return True
 
-    def _store_some(self, spec: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
-        """Store and measure the maps of some samples; the values of the others are undefined."""
-        model, labels = (
-            self.inputs.reader(self.chunk.model, self.chunk.dataset),
-            self.inputs.dataset(self.chunk.dataset).labels,
-        )
-        some = [self.samples[number] for number in numbers]
-        maps = {sample.id: one.image.grid for sample, one in zip(some, explanations, strict=True)}
-        self.files[map_file(self.chunk, spec.label, spec.seed)] = pack(maps)
-        cases = [Case(model, *pair, labels) for pair in zip(some, explanations, strict=True)]
-        for choice, metric in self.metrics:
-            if applies(spec, choice):
-                with self._timed("metrics", choice.label):
-                    found = metric(cases) if cases else {}
-                names = found or self.columns.get(choice.label, ())
-                columns = {name: np.full(len(self.samples), np.nan) for name in names}
-                for name, values in found.items():
-                    columns[name][list(numbers)] = values
-                self._add(spec, choice.label, columns)
-        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
-
     def _maps_of(self, traced: Traced | ScoreTraces, spec: RunSpec) -> list[Explanation]:
         """The maps of a method; empty where the model does not support it, also for its controls."""
-        if spec.of not in {row["method"] for row in self.unsupported}:
+        if not self._is_unsupported(spec):
             try:
-                with self._timed("methods", spec.label):
+                with self.timed("methods", spec.label):
                     return traced.explain(spec.name, spec.parameters)
             except UnsupportedModel as error:
                 where = {"dataset": self.chunk.dataset, "model": self.chunk.model, "method": spec.label}
                 self.unsupported.append({**where, "file": "", "row": None, "said": str(error)})
             except InputError as error:
                 raise InputError(f"Method {spec.label!r}: {error}") from None
-        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
+        self._report(spec)
         return []
 
+    def _is_unsupported(self, spec: RunSpec) -> bool:
+        return spec.of in {row["method"] for row in self.unsupported}
+
     def _maps_without_a_model(self) -> None:
-        model = self.inputs.reader(self.chunk.model, self.chunk.dataset)
         for spec in (spec for spec in self.specs if spec.variant == "map"):
-            with self._timed("methods", spec.label):
+            with self.timed("methods", spec.label):
                 maps = [
                     control_map(spec, template, self.chunk.dataset, sample.id)
-                    for template, sample in zip(self.templates, self.samples, strict=False)
+                    for template, sample in zip(self.templates, self.read.samples, strict=False)
                 ]
             if maps:
-                self._store(spec, model, maps)
+                self.values.add_all(spec, self.model, maps)
+                self._report(spec)
 
-    def _store(self, spec: RunSpec, model: Model, explanations: Sequence[Explanation]) -> list[Case]:
-        """Store the maps of a method or control, measure them, and report progress."""
-        arrays: dict[str, NDArray[np.float32]] = {}
-        for sample, explanation in zip(self.samples, explanations, strict=True):
-            arrays[sample.id] = explanation.image.grid
-            if explanation.tokens:
-                scores = [token.score for token in explanation.tokens]
-                arrays[f"t:{sample.id}"] = np.asarray(scores, dtype=np.float32)
-        self.files[map_file(self.chunk, spec.label, spec.seed)] = pack(arrays)
-        labels = self.inputs.dataset(self.chunk.dataset).labels
-        cases = [Case(model, *pair, labels) for pair in zip(self.samples, explanations, strict=True)]
-        for choice, metric in self.metrics:
-            if not applies(spec, choice):
-                continue
-            try:
-                with self._timed("metrics", choice.label):
-                    columns = metric(cases)
-            except InputError as error:
-                raise InputError(f"Metric {choice.label!r}: {error}") from None
-            self.columns.setdefault(choice.label, tuple(columns))
-            self._add(spec, choice.label, columns)
-        self.on_progress(spec.label, len(self.plan.numbers(self.chunk)))
-        return cases
+    def _add_some(self, spec: RunSpec, numbers: Sequence[int], explanations: Sequence[Explanation]) -> None:
+        self.values.add_some(spec, self.model, numbers, explanations)
+        self._report(spec)
 
-    def _compare(self) -> None:
-        """Compute the metrics that compare the methods with each other, one run of each."""
-        for choice, metric in self.between if len(self.compared) > 1 else ():
-            with self._timed("metrics", choice.label):
-                compared = metric.between({label: cases for label, (_, cases) in self.compared.items()})
-            for label, columns in compared.items():
-                self._add(self.compared[label][0], choice.label, columns)
-
-    def _add(self, spec: RunSpec, metric: str, columns: Mapping[str, NDArray[np.float64]]) -> None:
-        key = (self.chunk.dataset, self.chunk.model, spec.label, spec.seed, metric)
-        for column, values in columns.items():
-            append(self.rows, key, column, [sample.id for sample in self.samples], values)
-
-    def _record(self) -> dict[str, object]:
-        """Samples, scores and problems: everything about the chunk but values of metrics."""
-        pairs = list(zip(self.samples, self.films, strict=True))
-        where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
-        return {
-            "samples": [
-                {"dataset": self.chunk.dataset, **_row(sample, film), "number": self.numbers[sample.id]}
-                for sample, film in pairs
-            ],
-            "scores": [
-                {**where, "sample": sample.id, "score": template.score}
-                for sample, template in zip(self.samples, self.templates, strict=False)
-            ],
-            "numbers": self.numbers,
-            "problems": self.problems,
-            "left out": self.unsupported,
-        }
-
-    @contextlib.contextmanager
-    def _timed(self, kind: str, label: str) -> Generator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[kind][label] = self.seconds[kind].get(label, 0.0) + time.perf_counter() - start
-
-
-def _row(sample: Sample, film: Film) -> dict[str, object]:
-    """A sample as samples.parquet holds it."""
-    return {
-        "sample": sample.id,
-        "text": sample.text,
-        "cluster": sample.cluster or f"film {film.sha256[:12]}",
-        "group": sample.group,
-        "split": sample.split,
-        "boxes": [[float(edge) for edge in box] for box in sample.boxes],
-        "label": sample.label,
-        "attributes": json.dumps(dict(sample.attributes), sort_keys=True, ensure_ascii=False),
-        "height": film.size[0],
-        "width": film.size[1],
-        "sha256": film.sha256,
-    }
+    def _report(self, spec: RunSpec) -> None:
+        """Report the maps of a method or control as computed and measured."""
+        self.on_progress(spec.label, self.count)
