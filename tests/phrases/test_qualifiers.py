@@ -117,6 +117,19 @@ def test_a_denial_or_doubt_covers_its_own_part_and_what_is_said_of_this_film(tex
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("Larger right than left effusions.", effusion(right=1, left=0.6)),
+        ("Smaller right than left effusion.", effusion(right=0.6, left=1)),
+        ("Larger effusion on the right than on the left.", effusion(right=1, left=0.6)),
+        ("More opacity on the right than left.", {"right lung": 1, "left lung": 0.6}),
+    ],
+)
+def test_a_comparative_before_both_sides_compares_them(text, expected):
+    assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("Hazy opacity without effusion.", "positive"),
         ("Opacity, possible artifact.", "uncertain"),
         ("Opacity and effusion, possible artifact.", "positive"),

@@ -114,7 +114,7 @@ def lesser_of(terms: Terms, i: int, following: int) -> int | None:
         if "less than" in kinds:
             return i
         if "than" in kinds:
-            nearby = (*terms.all[max(i + 1, k - 3) : k], *terms.all[i - 2 : i])
+            nearby = (*terms.all[max(i + 1, k - 3) : k], *terms.all[max(0, i - 3) : i])
             if any("more" in term.kinds for term in nearby):
                 return following
             if any(_is_less(term) for term in nearby):
