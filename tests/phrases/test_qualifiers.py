@@ -108,6 +108,10 @@ def test_a_level_or_adjective_has_the_side_next_to_it(text, expected):
         ("Left effusion possible, heart enlarged.", effusion(left=0.5) | {"heart": 1}),
         ("Left effusion possible but heart normal.", effusion(left=0.5) | {"heart": 0}),
         ("Opacity: left heart border not seen.", {"heart": 1}),
+        (
+            "Left basal opacity with the left hemidiaphragm not seen.",
+            {"left lower zone": 1, "left hemidiaphragm": 1},
+        ),
     ],
 )
 def test_a_denial_or_doubt_covers_its_own_part_and_what_is_said_of_this_film(text, expected):

@@ -114,9 +114,9 @@ def hides_place(found: Entities, i: int) -> bool:
     has_place = False
     for k in terms.before(i):
         term = terms[k]
-        if not terms.same_statement(k, i) or term.is_any("comma", "boundary", "colon"):
+        if not terms.same_statement(k, i) or term.is_any("comma", "boundary", "colon", "with"):
             break
-        if term.is_any("finding", "other", "device", "not", "with") or term.words in terms.anatomy.finding_places:
+        if term.is_any("finding", "other", "device", "not") or term.words in terms.anatomy.finding_places:
             return term.words in lexicon.NEUTRAL and has_place
         has_place = has_place or ("side" not in term.kinds and any(entity.regions for entity in found.within((k,))))
     return has_place
