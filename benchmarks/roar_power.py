@@ -47,13 +47,13 @@ def main() -> None:
         for row in rows:
             if row["model"] == model:
                 values.setdefault(row["method"], []).append(row["value"])
-        reference = np.array(values["random"])
+        reference = np.array(values["control: random"])
         print(f"\n{model}: {len(reference)} repetitions\n")
         print("| map | minus random, % | sd of a repetition | found here from | repetitions for 5 % |")
         print("| --- | ---: | ---: | ---: | ---: |")
         for name, found in values.items():
             difference = np.array(found) - reference
-            if name == "random" or len(found) != len(reference) or np.isnan(difference).any():
+            if name == "control: random" or len(found) != len(reference) or np.isnan(difference).any():
                 continue
             deviation = float(difference.std(ddof=1))
             print(

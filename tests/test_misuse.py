@@ -1,10 +1,23 @@
 """Slips of a hand in the Python interface: one line that says what to write instead, never a raw error."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 import matex
+from matex.benchmark.config import load_config
+from matex.benchmark.report.load import read_run
+from matex.benchmark.report.write import write_report
+from matex.benchmark.runs.merge import merge
+from matex.benchmark.runs.runner import run
+from matex.benchmark.tuning import tune
+from matex.bias import associations
+from matex.datasets import Sample
+from matex.figures.config import load_figure
+from matex.metrics.metric import METRICS
+from matex.reader_study import analyse, make_study
 from matex.samples import samples
 
 FILM = samples()[0]
@@ -267,3 +280,62 @@ def test_arrays_and_sparse_tensors_are_refused_wherever_a_choice_is_compared(tin
     sparse = torch.zeros(2, 2).to_sparse()
     assert refused(lambda: matex.explain(tiny, FILM.path, PHRASE, lung_mask=sparse), "lung mask")
     assert refused(lambda: matex.load("tiny", dtype="b" * 20_000), "dtype")
+
+
+@pytest.fixture(scope="module")
+def words(tiny):
+    return matex.interactions(tiny, FILM.path, PHRASE)
+
+
+@pytest.mark.parametrize("path", [5, None, 2.5, ["a"], "", "a\0b"], ids=repr)
+def test_files_and_folders_are_paths(tiny, words, path):
+    config = load_config("examples/evidence.toml")
+    for call in (
+        lambda: matex.read_sound(path),
+        lambda: words.save(path),
+        lambda: load_figure("words", path),
+        lambda: analyse([path], path),
+        lambda: run(config, path),
+        lambda: merge([path]),
+        lambda: read_run(path),
+        lambda: write_report(path),
+    ):
+        assert refused(call, "Expected")
+
+
+@pytest.mark.parametrize("samples", [5, None, ["film.png"], "pairs.csv", b"x"], ids=repr)
+def test_samples_are_those_of_a_data_set(tiny, samples):
+    for call in (
+        lambda: matex.calibrate(tiny, samples),
+        lambda: matex.compare_models(tiny, tiny, samples),
+        lambda: make_study(tiny, samples, ["matex"]),
+        lambda: associations(tiny, samples, ["view"]),
+        lambda: tune(tiny, samples, "matex", {"delta": [0.5]}, "pointing"),
+    ):
+        assert refused(call, "Expected samples", "open_dataset")
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("matex", {"scales": (1.0, 1.0)}),
+        ("mmel", {"scales": (0.5, 1.0, 0.5)}),
+        ("mmel", {"semantic": ("key", "key")}),
+        ("clip-surgery", {"rivals": ("effusion", "effusion")}),
+        ("embedding-space", {"prompts": ("effusion", "effusion")}),
+    ],
+)
+def test_what_is_listed_twice_would_count_double(tiny, method, parameters):
+    (name,) = parameters
+    assert refused(lambda: matex.explain(tiny, FILM.path, PHRASE, method, **parameters), f"one of {name} once", "twice")
+
+
+def test_a_method_listed_twice_would_be_dropped(tiny, tmp_path):
+    data = [Sample("one", FILM.path, PHRASE)]
+    assert refused(lambda: matex.compare(tiny, FILM.path, PHRASE, ["matex", "matex"]), "every method once", "'matex'")
+    assert refused(lambda: make_study(tiny, data, ["matex", "matex"]), "every method once")
+    for metric, parameters in (
+        ("class-discrimination", {"phrases": ("nodule", "nodule")}),
+        ("randomisation", {"orders": ("cascade", "cascade")}),
+    ):
+        assert refused(partial(METRICS[metric], **parameters), "once")

@@ -58,6 +58,23 @@ def check(ok: bool, name: str, expected: str, value: object) -> None:
         raise InputError(f"Expected {name} {expected}, got {shown(value)}.")
 
 
+def check_once(what: str, values: Iterable[object]) -> None:
+    """Refuse a value that stands twice in a list, where it would be dropped or count double.
+
+    Args:
+        what: each of them, for the message: "method".
+        values: all of them.
+
+    Raises:
+        InputError: one of them equals an earlier one.
+    """
+    earlier: list[object] = []
+    for value in values:
+        if value in earlier:
+            raise InputError(f"Expected every {what} once, got {shown(value)} twice. Leave one out.")
+        earlier.append(value)
+
+
 def check_seed(seed: int) -> None:
     """Refuse a seed that not every random generator takes.
 
@@ -88,8 +105,10 @@ def as_path(value: object, what: str) -> Path:
     Raises:
         InputError: neither text nor a path, or one that no system takes.
     """
-    if not _is_path(value) or "\0" in str(value) or not str(value):
+    if not _is_path(value) or not str(value):
         raise InputError(f"Expected {what}, got {shown(value)}. Give its path.")
+    if "\0" in str(value):
+        raise InputError(f"Expected {what}, got a path with a null byte: {shown(str(value))}. Check the path.")
     return Path(os.fsdecode(value))
 
 
@@ -162,12 +181,10 @@ def open_regular(path: str | Path, what: str, limit: int, where: str = "") -> Ge
     Raises:
         InputError: no such file, a folder, pipe or device, a too large file, or one that cannot be read.
     """
-    where = where or shown(str(path))
+    where = where or shown(str(as_path(path, what)))
     try:
         # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError:
-        raise InputError(f"Expected a path, got one with a null byte: {where}. Check the path.") from None
     except FileNotFoundError:
         advice = "Download it first" if "://" in str(path) else "Check the path"
         raise InputError(f"Expected {what}, got a path where there is none: {where}. {advice}.") from None

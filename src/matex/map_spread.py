@@ -15,7 +15,7 @@ from torch import Tensor
 
 from matex.adapters.model import Model
 from matex.audits.regions import likeness
-from matex.checks import check, count
+from matex.checks import as_path, check, count
 from matex.domains import read_places
 from matex.errors import InputError, shown
 from matex.files import writing
@@ -97,13 +97,13 @@ class Uncertainty:
         from matex.render.uncertainty import picture
         from matex.serialise import strict_json
 
-        with writing(Path(folder), alone=True) as temporary:
+        with writing(target := as_path(folder, "a folder"), alone=True) as temporary:
             (temporary / "uncertainty.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
             arrays = {name: one.image.grid for name, one in self.spreads.items()}
             np.savez_compressed(temporary / "uncertainty.npz", allow_pickle=False, **arrays)
             titles = {f"spread over {name}": one.image for name, one in self.spreads.items()}
             picture(self.explanation, titles).save(temporary / "uncertainty.png", "PNG")
-        return Path(folder)
+        return target
 
 
 def uncertainty(

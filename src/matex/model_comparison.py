@@ -15,7 +15,7 @@ import torch
 from matex.adapters.model import Model
 from matex.checks import as_path, count
 from matex.corpus import explain_each
-from matex.datasets.sample import Sample
+from matex.datasets.sample import Sample, checked_samples
 from matex.files import writing
 from matex.geometry import Resize
 from matex.metrics.reexplain import rank_correlation
@@ -164,10 +164,11 @@ def compare_models(
         UnknownName, UnsupportedModel: see `matex.explain`.
     """
     count(shown, "shown", 0, 1000)
-    listed = list(samples)
+    listed = list(checked_samples(samples))
     scored = [score_samples(model, listed, resize=resize, progress=progress) for model in (first, second)]
     images = _numbers(listed)
     pairs: list[PairChange] = []
+    clusters: list[str] = []
     drawn: list[tuple[float, int, SideBySide]] = []
     settings: dict[str, Any] = {"resize": resize, "domain": domain, **parameters}
     streams = [
@@ -184,12 +185,12 @@ def compare_models(
         assert isinstance(one, Explanation)
         assert isinstance(other, Explanation)
         ranks = [_rank(found, images[number], listed[number].text) for found in scored]
+        clusters.append(listed[number].unit(one.film))
         pairs.append(_pair_change(listed[number], one, other, ranks))
         agreement = pairs[-1].map_correlation
         if shown and np.isfinite(agreement):
             entry = (-agreement, -number, side_by_side(one, other, agreement))
             (heapq.heappush if len(drawn) < shown else heapq.heappushpop)(drawn, entry)
-    clusters = [one.cluster or str(images[number]) for number, one in enumerate(listed)]
     return ModelComparison(
         first.name,
         second.name,

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor
 
-from matex.checks import is_list, is_mapping
+from matex.checks import check_once, is_list, is_mapping
 from matex.errors import InputError, shown
 
 ClassScoreKind = Literal["logit", "log-softmax", "margin"]
@@ -222,9 +222,7 @@ def read_classes(labels: object) -> dict[str, tuple[str, ...]]:
         given = {name: texts if is_list(texts) else [texts] for name, texts in labels.items()}
     elif is_list(labels):
         given = {text: [text] for text in labels}
-        if len(given) < len(labels):
-            twice = next(label for label in labels if labels.count(label) > 1)
-            raise InputError(f"Expected labels that differ from each other, got {shown(twice)} twice. Leave one out.")
+        check_once("label", labels)
     else:
         raise InputError(f"Expected labels as a list of phrases or prompts by class, got {shown(labels)}.")
     classes: dict[str, tuple[str, ...]] = {}
@@ -235,10 +233,7 @@ def read_classes(labels: object) -> dict[str, tuple[str, ...]]:
                 f"Expected every label as text with at least one prompt, got {shown(name)} without. Write its phrase."
             )
         classes[name] = prompts
-    texts = [text for prompts in classes.values() for text in prompts]
-    if len(set(texts)) < len(texts):
-        twice = next(text for text in texts if texts.count(text) > 1)
-        raise InputError(f"Expected every prompt once, got {shown(twice)} twice. Leave one out.")
+    check_once("prompt", (text for prompts in classes.values() for text in prompts))
     return classes
 
 

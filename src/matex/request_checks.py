@@ -11,7 +11,7 @@ from torch import Tensor
 from matex.adapters.encoder import CHANNELS, Modality
 from matex.adapters.model import Model, check_model
 from matex.attribution import METHODS
-from matex.checks import is_iterable, is_list, is_mapping
+from matex.checks import check_once, is_iterable, is_list, is_mapping
 from matex.errors import InputError, shown
 from matex.queries import is_input
 
@@ -79,6 +79,7 @@ def methods_by_name(methods: object) -> Mapping[str, Mapping[str, Any]]:
         names = list(methods)
         for name in names:
             check_method(name)
+        check_once("method", names)
         chosen = {name: {} for name in names}
     else:
         raise InputError(f"Expected names of methods, got {shown(methods)}. matex.methods() lists them.")

@@ -16,7 +16,7 @@ from tests.cli.command_line import FILM, PHRASE, refused
 
 
 def test_compare_puts_methods_side_by_side(command):
-    code, out, err = command("compare", FILM, PHRASE, "-m", "rollout, matex,rollout")
+    code, out, err = command("compare", FILM, PHRASE, "-m", "rollout, matex,")
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["rollout", "matex"]
     assert sorted(path.name for path in Path("compare").iterdir()) == ["matex", RUN, "report.html", "rollout"]
@@ -28,6 +28,7 @@ def test_compare_puts_methods_side_by_side(command):
     assert "\npasses shared " in out
     assert refused(command("compare", FILM, PHRASE, "-m", "rollout,nope"), "'nope'")
     assert refused(command("compare", FILM, PHRASE, "-m", ","), "names of methods")
+    assert refused(command("compare", FILM, PHRASE, "-m", "rollout,matex,rollout"), "every method once", "'rollout'")
     for odd in ("matex.alpha", "alpha=1", "rollout.alpha=1", "matex.alpha=x"):
         assert refused(command("compare", FILM, PHRASE, "-m", "matex", "-p", odd), "alpha")
     arguments = ["-m", "matex,grad-eclip", "-p", "matex.alpha=0.25", "--json"]

@@ -1,7 +1,9 @@
 """`calibrate` and its file: fitted on films of the bundled model, refused for another one."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +65,14 @@ def test_test_images_of_the_validation_pairs_are_counted(tiny, pairs, known):
     assert fitted.measures["test"]["of_validation"] == 3
     if known:  # another film of a patient
         assert matex.calibrate(tiny, named, test=[other, new]).measures["test"]["of_validation"] == 1
+
+
+def test_a_copy_of_a_validation_image_under_another_name_is_counted(tiny, pairs, tmp_path):
+    film = samples()[0].path
+    copy = Path(shutil.copyfile(film, tmp_path / f"copy{film.suffix}"))
+    known, unknown = (replace(pairs[0], image=path, cluster="") for path in (film, copy))
+    fitted = matex.calibrate(tiny, [known, *pairs[1:]], risk=0.3, test=[unknown, pairs[1]])
+    assert fitted.measures["test"]["of_validation"] == 2
 
 
 def test_a_sigmoid_answers_for_each_image_and_phrase(tiny, pairs):

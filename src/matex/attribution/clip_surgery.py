@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.checks import check
+from matex.checks import check, check_once
 from matex.errors import InputError
 from matex.protocols import METHODS
 from matex.trace import Trace
@@ -88,6 +88,7 @@ class ClipSurgery:
     def __post_init__(self) -> None:
         check(self.layers >= 1, "layers", "of 1 or more", self.layers)
         check(self.redundant != (), "redundant", "to be words or at least one token id", self.redundant)
+        check_once("one of rivals", self.rivals)
 
     def gradient_blocks(self, kind: str) -> int:
         return 0

@@ -20,7 +20,7 @@ from matex.attribution.occlusion import Occlusion
 from matex.attribution.rise import Rise
 from matex.attribution.shared.input_gradients import stack_targets
 from matex.attribution.shared.path_integral import Begin, completeness
-from matex.checks import check, check_seed
+from matex.checks import check, check_once, check_seed
 from matex.errors import InputError, shown
 from matex.protocols import METHODS, Method, make, with_progress
 from matex.trace import FROM_INPUT, Trace
@@ -153,6 +153,7 @@ class EmbeddingSpace:
     def __post_init__(self) -> None:
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
         check_seed(self.seed)
+        check_once("one of prompts", self.prompts)
         check(
             self.embed == "normalized" or self.operator not in MAPS,
             "embed",

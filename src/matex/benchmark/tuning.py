@@ -20,8 +20,9 @@ from matex.benchmark.choices import DatasetChoice, MetricChoice, ModelChoice
 from matex.benchmark.config import CHUNK
 from matex.benchmark.runs.inputs import FilmCache, open_model, reader_of
 from matex.benchmark.search import Search, is_test_split
+from matex.checks import as_path
 from matex.datasets import Sample, open_dataset
-from matex.datasets.sample import domain_of
+from matex.datasets.sample import checked_samples, domain_of
 from matex.errors import InputError
 from matex.geometry import Resize
 from matex.images import Film
@@ -204,7 +205,7 @@ def tune(
             resize=resize,
             domain=domain,
         )
-        clusters += [sample.cluster or f"film {film.sha256}" for sample, film in batch]
+        clusters += [sample.unit(film) for sample, film in batch]
         for of_setting, some in zip(found, settings, strict=True):
             pairs = zip(batch, traced.explain(method, some), strict=True)
             cases = [Case(model, sample, explanation, labels or {}) for (sample, _), explanation in pairs]
@@ -288,7 +289,7 @@ def write_preset(tuned: Tuned, path: str | Path) -> Path:
     lines = [f"method = {_toml(tuned.method)}", "", "[parameters]"]
     lines += [f"{name} = {_toml(value)}" for name, value in parameters.items() if value is not None]
     lines += ["", "[evidence]", *(f"{name} = {_toml(value)}" for name, value in evidence.items())]
-    path = Path(path)
+    path = as_path(path, "a file")
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -311,7 +312,7 @@ def _settings(values: Mapping[str, Sequence[object]], trials: int | None, seed: 
 
 
 def _of_split(samples: Iterable[Sample], split: str) -> Iterable[Sample]:
-    return (sample for sample in samples if sample.split == (None if split == "none" else split))
+    return (sample for sample in checked_samples(samples) if sample.split == (None if split == "none" else split))
 
 
 def _batches(

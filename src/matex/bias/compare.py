@@ -15,7 +15,7 @@ from matex.adapters.model import Model
 from matex.bias.observe import Observation, Values, observe
 from matex.bias.regions import REGIONS
 from matex.checks import as_path, count
-from matex.datasets.sample import Sample
+from matex.datasets.sample import Sample, checked_samples
 from matex.errors import InputError, MissingExtra
 from matex.files import writing
 from matex.geometry import Resize
@@ -170,7 +170,7 @@ def associations(
         MissingExtra: scipy is not installed.
     """
     count(least, "least", 1)
-    rows = list(observe(model, list(samples), method, progress, {"resize": resize, **parameters}))
+    rows = list(observe(model, list(checked_samples(samples)), method, progress, {"resize": resize, **parameters}))
     if not rows:
         raise InputError("Expected pairs of an image and a phrase, got none.")
     levels = {name: levels_of([row.attributes.get(name) for row in rows], name) for name in dict.fromkeys(by)}

@@ -52,7 +52,7 @@ def observe(
         masks = regions_of(film)
         marked = bool(masks["markers"].mean() > MARKED) if "markers" in masks else None
         attributes = {"view": film.view, "markers": _words(marked), **sample.attributes}
-        yield from _words_of(found, masks, sample.cluster or f"film {film.sha256}", attributes)
+        yield from _words_of(found, masks, sample.unit(film), attributes)
 
 
 def _words(marked: bool | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -109,7 +110,7 @@ def _print(fitted: Calibration, detected: Sequence[Detection], out: Path) -> Non
     columns: Mapping[str, Mapping[str, Any]] = fitted.measures
     print(f"{'':34}" + "".join(f"{name:>9}" for name in columns))
     for key, title in _MEASURES.items():
-        print(f"{title:34}" + "".join(f"{column[key]:9.3f}" for column in columns.values()))
+        print(f"{title:34}" + "".join(_figure(column[key]) for column in columns.values()))
     _print_threshold(fitted)
     if "test" in columns and (shared := columns["test"]["of_validation"]):
         print(f"test images of patients of the validation pairs: {shared}. The test is optimistic: leave them out.")
@@ -119,6 +120,11 @@ def _print(fitted: Calibration, detected: Sequence[Detection], out: Path) -> Non
             f"{one.wrong} wrong, {one.right} right"
         )
     print(f"Wrote {out}. Not for diagnosis.")
+
+
+def _figure(value: float | None) -> str:
+    """A measure in its column; a bin of fewer than two answers leaves the debiased error undefined."""
+    return f"{'undefined':>9}" if value is None or math.isnan(value) else f"{value:9.3f}"
 
 
 def _print_threshold(fitted: Calibration) -> None:

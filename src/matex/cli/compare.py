@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from matex.checks import check_once
 from matex.cli.options import (
     DicomOptions,
     FilmOptions,
@@ -109,14 +110,15 @@ def compare(
 
 
 def method_names(method: str) -> list[str]:
-    """The methods that -m names, each once; `all` are those with an image map."""
+    """The methods that -m names; `all` are those with an image map."""
     import matex
 
     if method == "all":
         return [entry.name for entry in matex.methods() if "image" in entry.towers]
-    names = list(dict.fromkeys(name.strip() for name in method.split(",") if name.strip()))
+    names = [name.strip() for name in method.split(",") if name.strip()]
     if not names:
         raise InputError(f"Expected names of methods with commas between them, got {shown(method)}.")
+    check_once("method", names)
     return names
 
 

@@ -9,7 +9,7 @@ import typer
 
 from matex.cli.options import JsonOption
 from matex.cli.printing import indented, print_json
-from matex.errors import InputError, UnknownName
+from matex.errors import InputError, shown
 
 if TYPE_CHECKING:
     from matex.domains import Pack
@@ -42,7 +42,9 @@ def check(domain: DomainArgument, json: JsonOption = False) -> None:
     from matex.domains.registry import PACKAGED
 
     if domain not in PACKAGED and not domain.endswith(".toml"):
-        raise UnknownName("pack", domain, (*PACKAGED, "my-pack.toml"))
+        raise InputError(
+            f"Expected the name of a pack ({', '.join(PACKAGED)}) or the path of one (.toml), got {shown(domain)}."
+        )
     pack, faults = check_pack(domain)
     if json:
         print_json({"usable": pack is not None, "faults": faults, **(_facts(pack) if pack else {})})

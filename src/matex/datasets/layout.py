@@ -44,7 +44,7 @@ class Layout(ABC):
         if not reading.entries:
             first = reading.problems[0] if reading.problems else None
             reason = f" First of {len(reading.problems)} problems, {_place(first)}: {first.said}" if first else ""
-            raise InputError(f"Expected at least one usable sample, got none. Check root and split.{reason}")
+            raise InputError(f"Expected at least one usable sample, got none. Check its path (root) and split.{reason}")
         ids = Counter(entry.id for entry in reading.entries if isinstance(entry, Sample))
         if twice := [name for name, count in ids.most_common(1) if count > 1]:
             text = next(entry.text for entry in reading.entries if isinstance(entry, Sample) and entry.id == twice[0])

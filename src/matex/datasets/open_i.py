@@ -86,7 +86,7 @@ class OpenI(Layout):
         files = sorted(texts.glob("*.xml"))
         if not files:
             raise InputError(
-                f"Expected {REPORTS} or ecgen-radiology/*.xml in {shown(self.root)}, got none. Check root."
+                f"Expected {REPORTS} or ecgen-radiology/*.xml in {shown(self.root)}, got none. Check the path (root)."
             )
         seen: set[str] = set()
         for file in files:

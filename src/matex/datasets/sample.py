@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.checks import is_iterable
+from matex.errors import InputError, shown
 from matex.geometry import Box
 from matex.images import Film
 from matex.registry import Registry
@@ -49,6 +51,10 @@ class Sample:
     split: str | None = None
     view: str | None = None
     attributes: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def unit(self, film: Film) -> str:
+        """What statistics resample as one unit: the cluster where known, else the film as read."""
+        return self.cluster or f"film {film.sha256[:12]}"
 
 
 @dataclass(frozen=True)
@@ -101,3 +107,18 @@ DATASETS: Registry[type[Dataset]] = Registry("data set")
 def domain_of(dataset: Dataset) -> str:
     """Domain of a data set as an argument of `matex.explain`; that of sounds follows from what they are."""
     return "natural" if dataset.domain == "sound" else dataset.domain
+
+
+def checked_samples(samples: object) -> Iterator[Sample]:
+    """Samples one after another.
+
+    Raises:
+        InputError: no iterable, or something else than a sample in it.
+    """
+    advice = "Open a data set with matex.datasets.open_dataset, or make them with matex.datasets.Sample."
+    if not is_iterable(samples):
+        raise InputError(f"Expected samples, got {shown(samples)}. {advice}")
+    for one in samples:
+        if not isinstance(one, Sample):
+            raise InputError(f"Expected samples, got {shown(one)} among them. {advice}")
+        yield one

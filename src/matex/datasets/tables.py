@@ -220,7 +220,7 @@ def open_text(path: Path) -> Generator[TextIO]:
     """
     name = shortened(path.name)
     if not os.path.lexists(path):
-        raise InputError(f"Expected the file {name}, got none in {shown(path.parent)}. Check root.")
+        raise InputError(f"Expected the file {name}, got none in {shown(path.parent)}. Check the path (root).")
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"Expected the file {path.name}, got a folder, pipe or device. Save it as a regular file.")

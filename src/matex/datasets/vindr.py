@@ -64,7 +64,9 @@ class Vindr(Layout):
         names += ["train.csv"] if split == "train" else []
         found = next((table(self.root, name) for name in names if (self.root / name).is_file()), None)
         if found is None and (self.split is not None or split == "train"):
-            raise InputError(f"Expected {' or '.join(names)} in {shown(self.root)}, got none. Check root and split.")
+            raise InputError(
+                f"Expected {' or '.join(names)} in {shown(self.root)}, got none. Check its path (root) and split."
+            )
         return found
 
     def _samples(self, table: Path, split: str, problems: list[Problem]) -> list[Sample]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from matex.benchmark.choices import MethodChoice, ModelChoice, method_choice, model_choice, unique
 from matex.benchmark.config_key import ConfigKey
-from matex.checks import read_toml
+from matex.checks import as_path, read_toml
 from matex.domains import check_domain
 from matex.figures.kind import FIGURES, Case, FigureKind
 from matex.geometry import Box
@@ -58,7 +58,7 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
         UnknownName: no such kind.
         InputError: a file that cannot be read, an unknown key, or a value out of its range; the key is named.
     """
-    path = Path(path)
+    path = as_path(path, "the configuration of a figure")
     content = read_toml(path)
     at, kind = ConfigKey(path.name), FIGURES[name]
     own = [item.name for item in dataclasses.fields(cast(Any, kind))]

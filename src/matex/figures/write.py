@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matex.benchmark.runs.inputs import open_model
+from matex.checks import as_path
 from matex.errors import InputError, shown
 from matex.figures.config import FigureConfig
 from matex.figures.kind import Material
@@ -35,7 +36,7 @@ def write(config: FigureConfig, *paths: str | Path) -> tuple[Path, ...]:
     Raises:
         InputError: another ending; see `draw`.
     """
-    targets: list[tuple[Path, Format]] = [(Path(path), _format(Path(path))) for path in paths]
+    targets: list[tuple[Path, Format]] = [(path, _format(path)) for path in (as_path(one, "a file") for one in paths)]
     figure = draw(config)
     for target, kind in targets:
         content = encoded(lambda: figure, kind, config.dots_per_inch)

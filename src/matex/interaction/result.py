@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.checks import as_path
 from matex.errors import InputError, shown
 from matex.geometry import Placement
 from matex.queries import Query
@@ -171,13 +172,13 @@ class Interactions:
         from matex.render.words import word_grid
         from matex.serialise import strict_json
 
-        with writing(Path(folder), alone=True) as temporary:
+        with writing(target := as_path(folder, "a folder"), alone=True) as temporary:
             (temporary / "interactions.json").write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
             np.save(temporary / "interactions.npy", self.values)
             picture = word_grid(self.query.film, self.words, self._maps, self.query.domain, self._caption())
             picture.save(temporary / "interactions.png", "PNG")
             (temporary / "interactions.html").write_text(page(self, picture), encoding="utf-8")
-        return Path(folder)
+        return target
 
     def _caption(self) -> str:
         """Phrase, method, model, film and score."""

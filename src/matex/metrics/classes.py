@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from matex.checks import check
+from matex.checks import check, check_once
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import explain_again
@@ -51,6 +51,7 @@ class ClassDiscrimination:
 
     def __post_init__(self) -> None:
         check(len(self.phrases) != 1, "phrases", "of two or more findings", self.phrases)
+        check_once("one of phrases", self.phrases)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:

@@ -52,7 +52,7 @@ class Case:
     @property
     def cluster(self) -> str:
         """Unit of independent observation: the sample's patient or source film where known, else the film itself."""
-        return self.sample.cluster or f"film {self.explanation.film.sha256}"
+        return self.sample.unit(self.explanation.film)
 
     @cached_property
     def token_ids(self) -> tuple[int, ...]:

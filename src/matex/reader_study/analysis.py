@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from matex.checks import as_path
 from matex.files import replacing
 from matex.metrics.statistics import PairedComparison, Summary, compare_paired, holm, summarise
 from matex.reader_study.agreement import (
@@ -86,9 +87,9 @@ class Analysis:
 
     def save(self, path: str | Path) -> Path:
         """Write the statistics as JSON."""
-        with replacing(Path(path)) as temporary:
+        with replacing(target := as_path(path, "a file")) as temporary:
             temporary.write_text(strict_json(self.to_dict()) + "\n", encoding="utf-8")
-        return Path(path)
+        return target
 
 
 def analyse(answers: Sequence[str | Path], key: str | Path) -> Analysis:
@@ -102,8 +103,8 @@ def analyse(answers: Sequence[str | Path], key: str | Path) -> Analysis:
         InputError: files that are no answers to this study, see `read_answers`.
         MissingExtra: scipy is not installed.
     """
-    known = read_key(Path(key))
-    readers, ratings = read_answers([Path(path) for path in answers], known)
+    known = read_key(as_path(key, "the key of a study"))
+    readers, ratings = read_answers([as_path(path, "a file of answers") for path in answers], known)
     questions = [
         _question(question, one, readers, known) for question, one in zip(known.questions, ratings, strict=True)
     ]

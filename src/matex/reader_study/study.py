@@ -13,13 +13,14 @@ import numpy as np
 from matex.adapters.model import Model
 from matex.checks import as_path, check_seed, count, number, read_json, text
 from matex.corpus import explain_each
-from matex.datasets.sample import Sample
+from matex.datasets.sample import Sample, checked_samples
 from matex.errors import InputError, shown
 from matex.files import replacing, writing
 from matex.geometry import Resize
 from matex.pair_stream import Pair
 from matex.queries import Domain
 from matex.render.reader_study import Question, ReaderCase, case_pictures, page
+from matex.request_checks import methods_by_name
 from matex.results import Explanation
 from matex.serialise import strict_json
 
@@ -171,11 +172,9 @@ def make_study(
     count(scale, "scale", 2, 11)
     check_seed(seed)
     form = tuple(Question(f"q{place}", text(one, "a question"), scale) for place, one in enumerate(questions, start=1))
-    listed, chosen = list(samples), _with_parameters(methods)
-    if not listed or not chosen or not form:
-        raise InputError(
-            f"Expected pairs, methods and questions, got {len(listed)}, {len(chosen)} and {len(form)}. Name some."
-        )
+    listed, chosen = list(checked_samples(samples)), methods_by_name(methods)
+    if not listed or not form:
+        raise InputError(f"Expected pairs and questions, got {len(listed)} and {len(form)}. Name some.")
     items: list[Item] = []
     pictures: list[ReaderCase] = []
     for name, parameters in chosen.items():
@@ -192,16 +191,11 @@ def make_study(
     return replace(study, name=hashlib.sha256(strict_json(study.key()).encode()).hexdigest()[:12])
 
 
-def _with_parameters(methods: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    return methods if isinstance(methods, Mapping) else {name: {} for name in methods}
-
-
 def _item(sample: Sample, explanation: Explanation) -> Item:
-    image = explanation.film.sha256
     return Item(
         sample.id,
-        image,
-        sample.cluster or image[:12],
+        explanation.film.sha256,
+        sample.unit(explanation.film),
         sample.text,
         explanation.method,
         dict(explanation.parameters),

@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from PIL import Image
 
+from matex.checks import as_path
 from matex.files import replacing
 from matex.geometry import Box
 from matex.render.browser_files import film_script, film_style
@@ -74,7 +75,7 @@ def write_report(
         boxes: for each explanation the boxes that readers marked on its film; drawn dashed, never shown to a model.
         left_out: methods that are not on the page, each with the reason.
     """
-    target = Path(path)
+    target = as_path(path, "a file")
     with replacing(target) as temporary:
         temporary.write_text(page(explanations, title, lead, lines, boxes, left_out), encoding="utf-8")
     return target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from matex.adapters.model import Model, check_model
-from matex.datasets.sample import Sample
+from matex.datasets.sample import Sample, checked_samples
 from matex.errors import InputError
 from matex.geometry import Resize
 from matex.images import READ_SIDE, Film, read
@@ -77,7 +77,7 @@ def score_samples(
     """
     check_model(model)
     of_image: dict[Path | str, list[Sample]] = {}
-    for sample in samples:
+    for sample in checked_samples(samples):
         key = sample.image.sha256 if isinstance(sample.image, Film) else sample.image
         of_image.setdefault(key, []).append(sample)
     found = tuple(dict.fromkeys(one.text for some in of_image.values() for one in some))
@@ -89,7 +89,14 @@ def score_samples(
             f"Expected two or more images and phrases, got {len(of_image)} and {len(known)}. Add pairs to the table."
         )
     first = [some[0] for some in of_image.values()]
-    films = tqdm((film_of(one) for one in first), total=len(first), disable=not progress, unit="image")
+    clusters: list[str] = []
+
+    def films() -> Iterator[Film]:
+        for one in tqdm(first, disable=not progress, unit="image"):
+            film = film_of(one)
+            clusters.append(one.unit(film))
+            yield film
+
     texts = {phrase: number for number, phrase in enumerate(known)}
     holds = np.zeros((len(first), len(known)), dtype=bool)
     for number, some in enumerate(of_image.values()):
@@ -98,9 +105,9 @@ def score_samples(
         images=tuple(one.image for one in first),
         views=tuple(one.view for one in first),
         phrases=known,
-        scores=film_scores(model, films, known, resize),
+        scores=film_scores(model, films(), known, resize),
         holds=holds,
-        clusters=tuple(one.cluster or str(key) for key, one in zip(of_image, first, strict=True)),
+        clusters=tuple(clusters),
     )
 
 

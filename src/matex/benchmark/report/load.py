@@ -21,7 +21,7 @@ from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.finish import describe
 from matex.benchmark.runs.parquet import ADDED, ArrowTable, check_table, read_table
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
-from matex.checks import is_mapping, parse_json, read_bytes, read_json, read_text
+from matex.checks import as_path, is_mapping, parse_json, read_bytes, read_json, read_text
 from matex.errors import InputError, shown
 from matex.metrics import METRICS, make_metric
 
@@ -38,7 +38,7 @@ def read_run(folder: str | Path, partial: bool = False) -> Run:
     Raises:
         InputError: no run folder; a run that is not finished, without `partial`; controls that are missing.
     """
-    store = Store(Path(folder))
+    store = Store(as_path(folder, "the folder of a run"))
     if store.complete:
         return _finished(store)
     if not partial:

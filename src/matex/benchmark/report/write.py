@@ -19,6 +19,7 @@ from matex.benchmark.report.latex_csv import as_csv, as_latex
 from matex.benchmark.report.load import read_run
 from matex.benchmark.report.models import models_part
 from matex.benchmark.report.repetitions import Repetitions
+from matex.checks import as_path
 from matex.errors import InputError, shortened, shown
 from matex.files import writing
 
@@ -75,7 +76,7 @@ def _write_report(
     progress: bool,
 ) -> Path:
     run = read_run(folder, partial)
-    target = Path(out) if out is not None else run.store.path
+    target = as_path(out, "a folder") if out is not None else run.store.path
     title = f"Benchmark {run.store.path.resolve().name}"
     built = [SectionReport(run, section, repetitions) for section in run.sections]
     films = CaseFilms(run, roots, {(one.section.dataset, one.section.model): one.shown_samples() for one in built})

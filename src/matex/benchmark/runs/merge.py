@@ -17,6 +17,7 @@ from matex.benchmark.runs.parquet import arrow
 from matex.benchmark.runs.plan import Plan, refuse_changes
 from matex.benchmark.runs.runner import thread_count
 from matex.benchmark.runs.store import Store
+from matex.checks import as_path
 from matex.errors import InputError, shown
 from matex.metrics import METRICS
 
@@ -42,10 +43,10 @@ def merge(
             or data; a shard that is missing or not done.
     """
     arrow()
-    given = [Path(one) for one in runs]
+    given = [as_path(one, "the folder of a run") for one in runs]
     if out is None and (len(given) != 1 or not (given[0] / "shards").is_dir()):
         raise InputError("Expected one folder with shards in it, or -o OUT for the merged run. Name the folder.")
-    store = Store(Path(out) if out is not None else given[0])
+    store = Store(as_path(out, "a folder") if out is not None else given[0])
     if store.complete:
         raise InputError(f"Expected a folder without a finished run, got {str(store.path)!r}. Name another with -o.")
     if store.plan is not None:

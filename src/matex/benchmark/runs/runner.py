@@ -22,6 +22,7 @@ from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import arrow
 from matex.benchmark.runs.plan import Plan, Shard, plan_record, refuse_changes, shard_of_environment
 from matex.benchmark.runs.store import ChunkKey, Store, timestamp
+from matex.checks import as_path
 from matex.errors import InputError
 from matex.metrics import make_metric
 from matex.metrics.metric import serves_sounds
@@ -64,7 +65,7 @@ def run(
     shard = shard or shard_of_environment()
     if shard and not 1 <= shard[0] <= shard[1]:
         raise InputError(f"Expected a shard from 1/{shard[1]} to {shard[1]}/{shard[1]}, got {shard[0]}/{shard[1]}.")
-    store = Store(Path(out))
+    store = Store(as_path(out, "a folder"))
     if shard and not store.complete:
         store = Store(store.path / f"shards/{shard[0]}-of-{shard[1]}")
     inputs = inputs or Inputs(config)
