@@ -54,9 +54,7 @@ def main() -> None:
         different = {name: np.array(found) - reference for name, found in values.items() if not np.isnan(found).any()}
         p_values = holm([float(stats.ttest_1samp(one, 0).pvalue) for one in different.values()])
         print(f"\n{model}: {len(reference)} repetitions, minus {given.reference}\n")
-        print(
-            "| map | difference, % | p (t, Holm) | sd of a repetition | found here from | repetitions for 5 % |"
-        )
+        print("| map | difference, % | p (t, Holm) | sd of a repetition | found here from | repetitions for 5 % |")
         print("| --- | ---: | ---: | ---: | ---: | ---: |")
         for (name, difference), p in zip(different.items(), p_values, strict=True):
             deviation = float(difference.std(ddof=1))
