@@ -8,7 +8,8 @@ from PIL import Image
 import matex
 from matex.attribution import METHODS
 from matex.cli import run
-from matex.cli.options import FilmOptions, read_target
+from matex.cli.inputs import read_target
+from matex.cli.option_groups import FilmOptions
 from matex.forward_pass import encode
 from matex.samples import samples
 from matex.testing import check_model

@@ -334,7 +334,8 @@ def test_the_page_lays_the_map_where_the_patches_are(model, bark):
 
 
 def test_the_command_line_takes_sounds(bark, tmp_path, monkeypatch, capsys):
-    from matex.cli.options import FilmOptions, read_target
+    from matex.cli.inputs import read_target
+    from matex.cli.option_groups import FilmOptions
 
     monkeypatch.chdir(tmp_path)
     assert FilmOptions().read_source("bark.wav").name == "bark"

@@ -26,7 +26,7 @@ from matex.cli.failures import INTERRUPTED, describe
 from matex.cli.figure import figure
 from matex.cli.interactions import interactions
 from matex.cli.lists import methods, models
-from matex.cli.options import grouped
+from matex.cli.option_groups import grouped
 from matex.cli.output import guarded_output
 from matex.cli.printing import on_terminal
 from matex.cli.reader_study import app as reader_study

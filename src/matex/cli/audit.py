@@ -7,17 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from matex.cli.options import (
-    FilmArgument,
-    FilmOptions,
-    JsonOption,
-    MethodOption,
-    ModelOptions,
-    ParameterOption,
-    PhraseArgument,
-    PluginOption,
-    read_target,
-)
+from matex.cli.inputs import read_target
+from matex.cli.option_groups import FilmOptions, ModelOptions
+from matex.cli.options import FilmArgument, JsonOption, MethodOption, ParameterOption, PhraseArgument, PluginOption
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import indented, on_terminal, print_json, print_notes
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matex.cli.interactions import interaction_parameters
-from matex.cli.options import JsonOption, ModelOptions, ParameterOption, PluginOption, ResizeOption
+from matex.cli.option_groups import ModelOptions
+from matex.cli.options import JsonOption, ParameterOption, PluginOption, ResizeOption
 from matex.cli.printing import defined, interval, on_terminal, print_json
 from matex.errors import InputError
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from matex.cli.options import JsonOption, MethodOption, ModelOptions, ParameterOption, PluginOption, ResizeOption
+from matex.cli.option_groups import ModelOptions
+from matex.cli.options import JsonOption, MethodOption, ParameterOption, PluginOption, ResizeOption
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_json
 from matex.errors import InputError

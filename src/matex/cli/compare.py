@@ -9,17 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matex.checks import check_once
-from matex.cli.options import (
-    DicomOptions,
-    FilmOptions,
-    ImageArgument,
-    JsonOption,
-    ModelOptions,
-    PluginOption,
-    ScoreOptions,
-    complete_method,
-    read_target,
-)
+from matex.cli.inputs import read_target
+from matex.cli.option_groups import DicomOptions, FilmOptions, ModelOptions, ScoreOptions
+from matex.cli.options import ImageArgument, JsonOption, PluginOption, complete_method
 from matex.cli.parameters import parameters_by_method
 from matex.cli.printing import indented, on_terminal, print_explanations, print_notes
 from matex.errors import InputError, shown

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from matex.cli.options import MethodOption, ModelOptions, PluginOption, read_film
+from matex.cli.inputs import read_film
+from matex.cli.option_groups import ModelOptions
+from matex.cli.options import MethodOption, PluginOption
 from matex.cli.printing import on_terminal, print_notes
 
 LEAD = (

@@ -10,18 +10,9 @@ import typer
 
 from matex.cli.explain_report import explain_report
 from matex.cli.explain_table import explain_table
-from matex.cli.options import (
-    DicomOptions,
-    FilmOptions,
-    JsonOption,
-    MethodOption,
-    ModelOptions,
-    ParameterOption,
-    PluginOption,
-    ScoreOptions,
-    names_reading,
-    read_target,
-)
+from matex.cli.inputs import names_reading, read_target
+from matex.cli.option_groups import DicomOptions, FilmOptions, ModelOptions, ScoreOptions
+from matex.cli.options import JsonOption, MethodOption, ParameterOption, PluginOption
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_explanations, print_summary
 from matex.errors import InputError, shown

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matex.checks import MAX_REPORT, read_text
-from matex.cli.options import FilmOptions, ModelOptions
+from matex.cli.option_groups import FilmOptions, ModelOptions
 from matex.cli.printing import on_terminal, print_explanations, print_notes
 
 if TYPE_CHECKING:

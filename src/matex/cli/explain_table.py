@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from matex.cli.options import FilmOptions, ModelOptions, ScoreOptions
+from matex.cli.option_groups import FilmOptions, ModelOptions, ScoreOptions
 from matex.errors import InputError
 
 if TYPE_CHECKING:

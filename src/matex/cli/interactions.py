@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from matex.checks import count
-from matex.cli.options import (
-    FilmArgument,
-    FilmOptions,
-    JsonOption,
-    ModelOptions,
-    ParameterOption,
-    PhraseArgument,
-    PluginOption,
-    read_target,
-)
+from matex.cli.inputs import read_target
+from matex.cli.option_groups import FilmOptions, ModelOptions
+from matex.cli.options import FilmArgument, JsonOption, ParameterOption, PhraseArgument, PluginOption
 from matex.cli.parameters import parse_parameters, read_option
 from matex.cli.printing import indented, on_terminal
 from matex.errors import InputError, shown

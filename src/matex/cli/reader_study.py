@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matex.cli.compare import method_names
-from matex.cli.options import DomainOption, JsonOption, ModelOptions, PluginOption, ResizeOption, grouped
+from matex.cli.option_groups import ModelOptions, grouped
+from matex.cli.options import DomainOption, JsonOption, PluginOption, ResizeOption
 from matex.cli.parameters import parameters_by_method
 from matex.cli.printing import defined, interval, on_terminal, print_json
 

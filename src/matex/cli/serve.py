@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from matex.cli.options import ModelOptions, PluginOption
+from matex.cli.option_groups import ModelOptions
+from matex.cli.options import PluginOption
 from matex.errors import InputError, MissingExtra
 
 
