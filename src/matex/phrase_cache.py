@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import cast
 
 import torch
@@ -11,10 +11,42 @@ from torch import Tensor
 
 from matex.adapters.encoder import Staged, staged
 from matex.adapters.model import Model
-from matex.forward_pass import PHRASES_AT_ONCE, encode, run
+from matex.errors import InputError, UnsupportedModel
+from matex.forward_pass import PHRASES_AT_ONCE, ForwardPass, encode, run
 
 _CACHE: weakref.WeakKeyDictionary[Model, dict[Hashable, Tensor]] = weakref.WeakKeyDictionary()
 _MAX_PHRASES = 4096  # of each model
+
+
+def phrase_ids(model: Model, phrase: str | Sequence[int], texts: ForwardPass) -> tuple[int, ...]:
+    """Token ids of a phrase, special tokens included.
+
+    Args:
+        model: that reads it.
+        phrase: words, which need the model's tokenizer, or token ids. Empty words are the tokens that begin and end
+            every phrase.
+        texts: pass over other phrases, which show these tokens without a tokenizer.
+
+    Raises:
+        InputError: words, and a model without a tokenizer; or token ids that the model does not have.
+        UnsupportedModel: a pass over something other than phrases.
+    """
+    if texts.tower.modality != "text":
+        raise UnsupportedModel(
+            f"Expected a phrase as one side, since further phrases are embedded with it, got {model.sides[0]} and "
+            f"{model.sides[1]}."
+        )
+    if isinstance(phrase, str) and phrase and model.tokenizer is None:
+        raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
+    if phrase == "":
+        none = torch.zeros(1, int(texts.states[0].axis.content[0].sum()), dtype=torch.bool)
+        return tuple(cast("list[int]", texts.tower.remove(texts.inputs[:1], none)[0].tolist()))
+    ids = tuple(model.encode(phrase).ids if isinstance(phrase, str) else phrase)
+    if len(ids) > model.context or not all(0 <= token < model.vocabulary for token in ids):
+        raise InputError(
+            f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
+        )
+    return ids
 
 
 def embed_phrase(model: Model, ids: tuple[int, ...], device: torch.device) -> Tensor:

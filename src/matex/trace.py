@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.adapters.encoder import Attentive, JointTokens, Staged, State, TokenAxis
+from matex.adapters.encoder import Attentive, Staged, State, TokenAxis
 from matex.adapters.model import Model
-from matex.errors import InputError, UnsupportedModel
+from matex.errors import UnsupportedModel
 from matex.forward_pass import FROM_INPUT as FROM_INPUT  # plug-ins import it from here
 from matex.forward_pass import ForwardPass, at_least_float32, embed, encode, run
 from matex.gradients import Gradients
+from matex.joint_tokens import joint_tokens, last_tokens
 from matex.objectives import Objective, Scoring
 from matex.pairs import Pairs
-from matex.phrase_cache import embed_phrase
+from matex.phrase_cache import embed_phrase, phrase_ids
 from matex.priors.image_context import ImageContext
 from matex.recorded_attention import RecordedAttention
 
@@ -301,15 +302,7 @@ class Trace(Pairs):
         if self._other is None:
             raise RuntimeError("Expected a trace that knows the other side's tokens. Set it up with matex.record.")
         forward, item = self._other
-        tower, head = _joint_tokens(forward.tower), forward.readers is not None and forward.readers.own_query
-        with torch.no_grad():
-            # The last block was recorded for one token alone, and a pooling head keeps none.
-            state = forward.states[-1]
-            state = state if head or len(forward.states) > tower.depth else tower.stage(tower.depth - 1, state)
-            embeddings = F.normalize(at_least_float32(tower.project(state.read)), dim=-1)
-        mask = state.axis.content
-        if readout and forward.readers is not None and forward.readers.position is not None:
-            mask = mask | F.one_hot(forward.readers.position, mask.shape[1]).bool()
+        embeddings, mask = last_tokens(forward, readout)
         return embeddings[item], mask[item]
 
     def project(self, tokens: Float[Tensor, "*any dim"]) -> Float[Tensor, "*any joint"]:
@@ -318,7 +311,7 @@ class Trace(Pairs):
         Raises:
             UnsupportedModel: an encoder that reads no single token in the joint space.
         """
-        return _joint_tokens(self.tower).project(tokens)
+        return joint_tokens(self.tower).project(tokens)
 
     def hidden(self, layer: int) -> Float[Tensor, "pair token dim"]:
         """Input of block `layer`."""
@@ -377,38 +370,13 @@ class Trace(Pairs):
                 "Expected a trace made by matex.record, got one without its model: it cannot read phrases."
             )
         model, texts = self._model, self._forward if self.grid is None else self._other[0]
-        if texts.tower.modality != "text":
-            raise UnsupportedModel(
-                f"Expected a phrase as one side, since further phrases are embedded with it, got {model.sides[0]} and "
-                f"{model.sides[1]}."
-            )
-        if isinstance(phrase, str) and phrase and model.tokenizer is None:
-            raise InputError(f"Expected token ids, since {model.name!r} came with no tokenizer, got {phrase!r}.")
-
-        if phrase == "":
-            none = torch.zeros(1, int(texts.states[0].axis.content[0].sum()), dtype=torch.bool)
-            ids = cast(list[int], texts.tower.remove(texts.inputs[:1], none)[0].tolist())
-        else:
-            ids = list(model.encode(phrase).ids if isinstance(phrase, str) else phrase)
-            if len(ids) > model.context or not all(0 <= token < model.vocabulary for token in ids):
-                raise InputError(
-                    f"Expected at most {model.context} token ids from 0 to {model.vocabulary - 1}, got {phrase!r}."
-                )
-        return self.memo(("text", tuple(ids)), lambda: embed_phrase(model, tuple(ids), texts.inputs.device))
+        ids = phrase_ids(model, phrase, texts)
+        return self.memo(("text", ids), lambda: embed_phrase(model, ids, texts.inputs.device))
 
     def _pairs(self, values: Tensor) -> Tensor:
         """Values per input to values per pair, off the graph, at least float32."""
         values = at_least_float32(values.detach())
         return values if len(self.item) == len(values) and _in_order(self.item) else values[self.item]
-
-
-def _joint_tokens(tower: Staged) -> JointTokens:
-    if not isinstance(tower, JointTokens):
-        raise UnsupportedModel(
-            f"Expected tokens of the {tower.modality} encoder that can be read in the joint space, got an encoder "
-            f"without: {tower.missing.get('joint tokens', 'it has no projection for single tokens')}."
-        )
-    return tower
 
 
 def _in_order(item: Tensor) -> bool:
