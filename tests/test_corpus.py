@@ -232,6 +232,7 @@ def test_films_are_dropped_after_use(tiny, films, monkeypatch):
         living.add(film)
         return film
 
+    monkeypatch.setattr("matex.encoder_choice.read", counted)
     monkeypatch.setattr("matex.queries.read", counted)
     pairs = ((film, "nodule") for film in itertools.islice(films, 60))
     for _ in matex.explain_each(tiny, pairs, "gradcam", batch_size=4):

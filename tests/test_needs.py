@@ -58,7 +58,7 @@ def test_a_tower_that_lacks_something_refuses_exactly_who_needs_it(model, pixels
 
 
 def test_the_refusal_comes_before_any_work(model, pixels, token_ids, monkeypatch):
-    monkeypatch.setattr("matex.queries.record", None)
+    monkeypatch.setattr("matex.raw_maps.record", None)
     with pytest.raises(matex.UnsupportedModel):
         matex.attribute(without(model, "gradient"), pixels, token_ids, "matex")
 

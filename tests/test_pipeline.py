@@ -127,11 +127,13 @@ def test_a_batch_equals_single_calls_and_keeps_their_order(tiny):
 
 
 def test_an_image_with_several_texts_is_read_and_run_once(tiny, film, monkeypatch):
+    import matex.encoder_choice as encoder_choice
     import matex.queries as queries
 
     reads, runs = [], []
     read, start = queries.read, type(tiny.image).start
-    monkeypatch.setattr(queries, "read", lambda image, **options: reads.append(image) or read(image, **options))
+    for module in (encoder_choice, queries):
+        monkeypatch.setattr(module, "read", lambda image, **options: reads.append(image) or read(image, **options))
     monkeypatch.setattr(type(tiny.image), "start", lambda self, x, ids: runs.append(len(x)) or start(self, x, ids))
     matex.explain_batch(tiny, [(film.path, text) for text in ("nodule", "opacity", "lungs are clear")])
     assert [str(image) for image in reads if not isinstance(image, matex.Film)] == [str(film.path)]

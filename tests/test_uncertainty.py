@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import matex
-from matex import queries
+from matex import raw_maps
 from matex.audits.controls import seed_maps
 from matex.cli.app import run
 from matex.phrases.paraphrases import FRAMES, paraphrases
 from matex.protocols import make
-from matex.queries import image_maps
+from matex.raw_maps import image_maps
 from matex.samples import samples
 
 FILM = samples()[0]
@@ -137,8 +137,8 @@ def test_maps_of_seeds_over_one_trace_are_those_of_a_trace_for_each(tiny, method
 def test_seeds_take_one_pass_of_the_towers(tiny, monkeypatch):
     explanation = matex.explain(tiny, FILM.path, PHRASE, "rise", **FEW)
     passes = []
-    record = queries.record
-    monkeypatch.setattr(queries, "record", lambda *given, **named: passes.append(1) or record(*given, **named))
+    record = raw_maps.record
+    monkeypatch.setattr(raw_maps, "record", lambda *given, **named: passes.append(1) or record(*given, **named))
     assert len(seed_maps(tiny, explanation, 4)) == 4
     assert len(passes) == 1
     matex.uncertainty(tiny, FILM.path, PHRASE, "rise", seeds=4, noise=1, paraphrases=["nodule"], **FEW)

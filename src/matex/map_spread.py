@@ -23,7 +23,8 @@ from matex.geometry import Resize
 from matex.phrases.paraphrases import paraphrases as reworded
 from matex.pipeline import explain
 from matex.protocols import Method, make, stochastic
-from matex.queries import Domain, image_maps
+from matex.queries import Domain
+from matex.raw_maps import image_maps
 from matex.request_checks import check_phrase
 from matex.results import DISCLAIMER, Explanation, SaliencyMap
 from matex.yardstick import is_readable

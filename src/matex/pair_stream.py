@@ -16,10 +16,11 @@ from matex.adapters.encoder import Modality
 from matex.adapters.model import Encoded, Model, check_model
 from matex.attribution import make, require
 from matex.checks import MAX_BATCH, count, is_list
+from matex.encoder_choice import modality_of, read_as
 from matex.errors import InputError, shown
 from matex.explained_score import ExplainedScore
 from matex.geometry import Resize
-from matex.queries import Domain, Prepared, Query, check_choices, modality_of, prepare, read_as
+from matex.queries import Domain, Prepared, Query, check_choices, prepare
 from matex.read_ahead import read_ahead
 from matex.request_checks import check_method, named_class
 from matex.results import Explanation

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model, check_model
 from matex.attribution import make, require
+from matex.encoder_choice import Question
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.explained_score import ExplainedScore, Labels
 from matex.forward_pass import encode
@@ -23,7 +24,8 @@ from matex.objectives import ClassScoreKind, Pooling
 from matex.phrases import parse
 from matex.priors.image_context import ImageContext
 from matex.protocols import on_side, unserved
-from matex.queries import Domain, Query, Question, raw_maps, trace_inputs
+from matex.queries import Domain, Query
+from matex.raw_maps import raw_maps, trace_inputs
 from matex.request_checks import check_inputs, check_method, check_phrase, check_request, methods_by_name, named_class
 from matex.results import Explanation
 from matex.traced import trace_query

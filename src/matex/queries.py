@@ -1,23 +1,16 @@
-"""A query, film and phrase, and the one place where queries become a trace and a trace maps."""
+"""A query, film and phrase with how a model is to take them, and its preparation for a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.adapters.black_box import BlackBox
-from matex.adapters.encoder import Encoder, Modality
 from matex.adapters.model import Encoded, Model
-from matex.adapters.sound import SoundPreprocessing
-from matex.audio.kinds import draw, is_sound
-from matex.audio.recording import Recording
 from matex.audio.sound import Sound
 from matex.dicom.view_position import check_view
 from matex.domains import check_domain, find_pack, read_places
@@ -28,15 +21,10 @@ from matex.objectives import ClassScore, Contrast
 from matex.phrases import Mention
 from matex.priors.display import UNKNOWN_DISPLAY, display_of
 from matex.priors.image_context import ImageContext
-from matex.protocols import Fused, Method, on_side, side, unserved
-from matex.recording import PairTrace, record
-from matex.scores import record_scores
 from matex.sensors.reading import SensorFilm
-from matex.trace import Trace
 
 Domain = str
 """A name of `matex.domains.names()`, the path of a pack (.toml), "sound" for spectrograms, or "sensor" for readings."""
-Side = Literal["image", "text"]
 T = TypeVar("T")
 
 
@@ -129,68 +117,6 @@ class Query:
         )
 
 
-class Question(NamedTuple):
-    """A source and what it is compared with, and the pair of a model's encoders that reads them.
-
-    Args:
-        model: whose sides are this pair.
-        source: what gets a map: an image as `matex.read` takes it, or a `Sound`.
-        text: the phrase; the name of the target where it is none.
-        target: the image or sound that the source is compared with; None for a phrase.
-    """
-
-    model: Model
-    source: Any
-    text: str
-    target: Film | None = None
-
-    @classmethod
-    def of(cls, model: Model, source: Any, target: Any) -> Question:
-        """Choose the encoders by what the inputs are, and read sounds as these encoders do.
-
-        A string as the target is a phrase; what else is compared with is a `pathlib.Path`, a `Film` (of
-        `matex.read` or `matex.read_sensor`) or a `Recording`.
-
-        Raises:
-            InputError: a file that cannot be read.
-            UnsupportedModel: a model without an encoder of such an input.
-        """
-        sides = modality_of(source), "text" if isinstance(target, str) else modality_of(target)
-        if isinstance(target, str) and sides == model.sides and sides[0] == "image":
-            return cls(model, source, target)
-        model = model.between(*sides)
-        source = read_as(model, source, sides[0]) if sides[0] == "audio" else source
-        if isinstance(target, str):
-            return cls(model, source, target)
-        compared = read_as(model, target, sides[1])
-        return cls(model, source, compared.name, compared)
-
-
-def is_input(value: Any) -> bool:
-    """Whether something that is no phrase can be compared with: a film, a recording, or the path of one."""
-    return isinstance(value, Path | Film | Recording)
-
-
-def modality_of(source: Any) -> Modality:
-    """What a source is: an image, a sound, or a reading of a sensor."""
-    if isinstance(source, SensorFilm):
-        return source.modality
-    return "audio" if is_sound(source) else "image"
-
-
-def read_as(model: Model, source: Any, modality: Modality) -> Film:
-    """Read an image, or a sound as the model's encoder hears it; a reading of a sensor is read already.
-
-    Raises:
-        InputError: a file that cannot be read.
-    """
-    if modality != "audio":
-        return read(source, side=READ_SIDE)
-    preprocessing = model.preprocessing_of(modality)
-    assert isinstance(preprocessing, SoundPreprocessing)
-    return draw(source, preprocessing.kind)
-
-
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """The film of a query as a model takes it; queries about the same film share it.
@@ -264,101 +190,6 @@ def subjects_of(
         context = film.query.context(film.placement, mentions[text], spans=phrases[text].spans)
         subjects.append(Subject(replace(film.query, text=text), phrases[text], context))
     return subjects
-
-
-def trace_inputs(
-    model: Model,
-    pixels: Tensor,
-    token_ids: Tensor,
-    pairs: Sequence[tuple[int, int]],
-    contexts: Sequence[ImageContext],
-    methods: Sequence[Method],
-    towers: Sequence[Side] = ("image", "text"),
-    other_contexts: Sequence[ImageContext] = (),
-    objective: Contrast | ClassScore | None = None,
-) -> PairTrace:
-    """Run both towers over films and phrases for methods that share what was recorded.
-
-    Args:
-        model: both towers.
-        pixels: of the different films, [image, channel, height, width], normalised.
-        token_ids: of the different phrases, [phrase, token]; pixels or spectrograms of what is compared with otherwise.
-        pairs: (film, phrase) numbers.
-        contexts: what each pair's phrase says about places, one per pair; none without words.
-        methods: that will read the trace; they say how far down gradients are needed.
-        towers: that they will read.
-        other_contexts: see `matex.record`.
-        objective: the explained score where it depends on further phrases.
-    """
-    further = None if objective is None else model.batch([model.encode(text) for text in objective.further])
-    if isinstance(model, BlackBox):
-        return record_scores(model, pixels, token_ids, pairs, contexts, objective, further)
-    sides = {"image": (model.image, model.text), "text": (model.text, model.image)}
-    blocks = {f"{tower}_gradient_blocks": gradient_blocks(methods, *sides[tower]) for tower in towers}
-    return record(
-        model,
-        pixels,
-        token_ids,
-        pairs,
-        contexts=contexts,
-        other_contexts=other_contexts,
-        objective=objective,
-        further=further,
-        **blocks,
-    )
-
-
-def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:
-    """How many of a tower's last blocks any of the methods reads gradients of."""
-    kind = side(tower)
-    return max(0 if unserved(one, tower, other) else on_side(one, kind).gradient_blocks(kind) for one in methods)
-
-
-def raw_maps(method: Method, trace: Trace) -> tuple[Tensor, dict[str, Tensor]]:
-    """A method's raw map of each pair, and its terms before their weights where it has any, each [pair, ...]."""
-    if not isinstance(method, Fused):
-        return method(trace), {}
-    terms = method.components(trace)
-    return method.fuse(terms), terms
-
-
-class ImageMaps(NamedTuple):
-    """Raw maps of one method for pairs of a trace, on the model's device.
-
-    Args:
-        values: [pair, rows, columns].
-        terms: before their weights, each shaped as the maps; none of a method without them.
-        score: of each pair, [pair].
-    """
-
-    values: Tensor
-    terms: dict[str, Tensor]
-    score: Tensor
-
-    @property
-    def grids(self) -> NDArray[np.float32]:
-        """The maps as an array [pair, rows, columns]."""
-        return self.values.detach().to("cpu", torch.float32).numpy()
-
-
-def image_maps(
-    model: Model,
-    pixels: Tensor,
-    phrases: Sequence[Encoded],
-    pairs: Sequence[tuple[int, int]],
-    contexts: Sequence[ImageContext],
-    methods: Sequence[Method],
-    objective: Contrast | ClassScore | None = None,
-) -> list[ImageMaps]:
-    """Maps of films by each of the methods, over one trace.
-
-    Args:
-        phrases: as the model reads them.
-        model, pixels, pairs, contexts, methods, objective: see `trace_inputs`.
-    """
-    token_ids = model.batch(phrases)
-    trace = trace_inputs(model, pixels, token_ids, pairs, contexts, methods, ("image",), objective=objective).image
-    return [ImageMaps(*raw_maps(method, trace), trace.score) for method in methods]
 
 
 def distinct(values: Sequence[T], key: Callable[[T], Hashable]) -> tuple[list[T], list[int]]:

@@ -12,8 +12,8 @@ from matex.adapters.encoder import CHANNELS, Modality
 from matex.adapters.model import Model, check_model
 from matex.attribution import METHODS
 from matex.checks import check_once, is_iterable, is_list, is_mapping
+from matex.encoder_choice import is_input
 from matex.errors import InputError, shown
-from matex.queries import is_input
 
 
 def named_class(text: Any, labels: object) -> Any:

@@ -28,13 +28,11 @@ from matex.queries import (
     Subject,
     check_choices,
     distinct,
-    gradient_blocks,
     prepare,
     prepare_target,
-    raw_maps,
     subjects_of,
-    trace_inputs,
 )
+from matex.raw_maps import gradient_blocks, raw_maps, trace_inputs
 from matex.recording import PairTrace
 from matex.results import Computation, Explanation, SaliencyMap, Token
 from matex.serialise import method_parameters, provenance, version_of

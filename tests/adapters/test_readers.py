@@ -12,7 +12,7 @@ from matex.attribution import make
 from matex.attribution.ca_m2ib import CaM2IB
 from matex.interaction.attention import word_attention
 from matex.protocols import on_side
-from matex.queries import trace_inputs
+from matex.raw_maps import trace_inputs
 from tests.adapters.random_weights import BERT, IDS, pixels, randomise
 from tests.reference import m2ib, mmel, readers
 

@@ -19,7 +19,7 @@ from matex.objectives import Contrast
 from matex.phrases import Mention
 from matex.phrases.swap_sides import other_side
 from matex.protocols import Method, attends_to_phrase
-from matex.queries import ImageMaps, image_maps
+from matex.raw_maps import ImageMaps, image_maps
 from matex.results import Explanation, SaliencyMap
 from matex.yardstick import is_readable, opposite_claim
 

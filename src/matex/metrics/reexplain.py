@@ -16,7 +16,7 @@ from matex.domains import read_places
 from matex.metrics.metric import Case
 from matex.metrics.similarity import spearman
 from matex.protocols import on_side, unserved
-from matex.queries import image_maps, trace_inputs
+from matex.raw_maps import image_maps, trace_inputs
 
 WordScores = tuple[tuple[str, float], ...]
 """(word, score) in reading order."""

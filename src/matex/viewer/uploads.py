@@ -12,9 +12,11 @@ from PIL import Image
 from matex.adapters.model import Model
 from matex.audio.recording import parse_sound
 from matex.audio.sound import Sound
+from matex.dicom.view_position import VIEWS
+from matex.domains import find_pack
+from matex.encoder_choice import read_as
 from matex.errors import InputError
 from matex.images import READ_SIDE, Film, read, read_bytes
-from matex.queries import read_as
 from matex.render.film_data import film_data
 from matex.render.overlay import fit
 from matex.samples import BundledFilm, samples
@@ -111,3 +113,9 @@ def _label(name: str) -> str:
     """A file name without folders and control characters, for display."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(character for character in last if character.isprintable())[:80] or "film"
+
+
+def stated_views(domain: str) -> tuple[str, ...]:
+    """Views that can be stated for a film of a domain."""
+    pack = find_pack(domain)
+    return VIEWS if pack is None else tuple(pack.views)

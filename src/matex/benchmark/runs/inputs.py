@@ -16,9 +16,9 @@ from matex.benchmark.choices import ModelChoice
 from matex.benchmark.config import Config
 from matex.datasets import Dataset, Sample, open_dataset
 from matex.datasets.subset import subset_numbers
+from matex.encoder_choice import read_as
 from matex.errors import InputError, shortened, shown
 from matex.images import Film
-from matex.queries import read_as
 from matex.read_ahead import read_ahead
 
 
