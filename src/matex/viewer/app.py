@@ -14,13 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from matex.viewer.desk import Desk
+from matex.viewer.failures import explained_error
 from matex.viewer.jobs import Busy, Jobs
 from matex.viewer.limits import Limits
 from matex.viewer.memory import Forgotten, Memory
 from matex.viewer.models import Models
 from matex.viewer.page import Page
 from matex.viewer.requests import Refused
-from matex.viewer.routes import Viewer, explained_error
+from matex.viewer.routes import routes
 from matex.viewer.security import LOOPBACK, Guard
 from matex.viewer.slow_headers import closing_slow_headers
 
@@ -37,16 +39,16 @@ def create_app(models: Models, token: str, hosts: Sequence[str] = LOOPBACK, limi
         limits: of requests and memory.
     """
     limits = limits or Limits()
-    viewer = Viewer(models, Memory(limits), Jobs(limits.waiting), limits, Page.read())
+    desk = Desk(models, Memory(limits), Jobs(limits.waiting), limits, Page.read())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
-        viewer.jobs.close()
+        desk.jobs.close()
 
     known = (Refused, Forgotten, Busy, ValueError, ImportError, MemoryError)
     handlers = {HTTPException: _refused, **dict.fromkeys((Exception, *known), _failed)}
-    app = Starlette(routes=viewer.routes(), exception_handlers=handlers, lifespan=lifespan)
+    app = Starlette(routes=routes(desk), exception_handlers=handlers, lifespan=lifespan)
     return Guard(app, token, hosts)
 
 
