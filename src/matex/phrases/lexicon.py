@@ -301,7 +301,8 @@ SHIFTS = frozenset(_several("shift, shifts, deviation, displacement"))
 NEGATIONS = _several(
     "no, not, without, no evidence of, no sign of, no signs of, absence of, lack of, negative for, neither, nor, "
     "never, denies, no longer, rather than, resolution of, resolved, cleared, clearance of, clearing of, absent, "
-    "disappearance of, no definite, no obvious, no convincing, sparing of, sparing, spares, no suspicious, no new, "
+    "disappeared, vanished, disappearance of, no definite, no obvious, no convincing, sparing of, sparing, spares, "
+    "no suspicious, no new, "
     "zero, none, nothing, lacks, lacking, lack, fails to show"
 )
 """Forward: what follows is not there."""
@@ -411,19 +412,22 @@ NOT_NEGATIONS = (
         "no normal, without normal, absence of normal, absent normal, loss of normal, lack of normal, "
         "no change, no changes, no interval change, no significant change, no significant interval change, "
         "no appreciable change, no substantial change, not changed, not significantly changed, "
-        "not resolved, not cleared, not yet resolved, not completely resolved, not fully resolved, "
-        "has not resolved, have not resolved, no increase, no decrease, no improvement, not improved, "
+        "no increase, no decrease, no improvement, not improved, "
         "not only, without change, without significant change, without interval change, "
-        "no interval improvement, nearly resolved, almost resolved, nearly completely resolved, "
-        "almost completely resolved, partially resolved, partly resolved, mostly resolved, "
+        "no interval improvement, "
         "near complete resolution of, partial resolution of, incomplete resolution of, "
         "partial clearing of, slight clearing of, mild clearing of, incomplete clearing of, near complete clearing of, "
         "is excluded from, are excluded from, "
         "not present previously, not present before, not seen previously, not seen before, "
         "not previously present, not previously seen, not well seen, not well visualized, "
-        "no interval increase, partially cleared, nearly cleared, mostly cleared, "
+        "no interval increase, "
         "not significantly improved, nothing has changed, nothing changed, "
         "no doubt, without doubt, beyond doubt, no reason to doubt, without question, no denying, no mistaking"
+    )
+    + _combined(
+        "not, not yet, not completely, not fully, not entirely, has not, have not, nearly, almost, nearly completely, "
+        "almost completely, partially, partly, mostly, largely, incompletely",
+        "resolved, cleared, disappeared, vanished, gone",
     )
     + _combined(
         "no, without, no interval, without interval, no significant, no appreciable, no further, no definite, "
