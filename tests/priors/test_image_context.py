@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from matex.domains import find_pack, read_places
 from matex.geometry import Placement
 from matex.phrases import parse
+from matex.priors.display import Display
 from matex.priors.image_context import ImageContext
 from matex.priors.spatial import spatial_prior
 
@@ -42,12 +44,15 @@ def test_printed_mentions_ignore_what_is_said_of_a_place(placement):
 
 
 def test_emphasis_marks_the_tokens_of_places_that_count(placement):
-    text = "nodule in the right apex. No opacity in the left base"
-    named = ("opacity", "left", "base", "right", "apex")
+    text = "right apex, nodule. No opacity in the left base."
+    named = ("right", "apex", ",", "opacity", "left", "base")
     words = [(text.index(word), text.index(word) + len(word)) for word in named]
-    context = ImageContext(parse(text), placement, spans=((0, 0), *words, (0, 0)))
-    assert context.emphasis().tolist() == [False, False, False, False, True, True, False]
-    assert context.emphasis(printed=True).tolist() == [False, False, True, True, True, True, False]
+    full_stop = (len(text) - 1, len(text))
+    context = ImageContext(parse(text), placement, spans=((0, 0), *words, full_stop, (0, 0)))
+    assert context.emphasis().tolist() == [False, True, True, False, False, False, False, False, False]
+    assert context.emphasis(printed=True).tolist() == [False, True, True, False, False, True, True, False, False]
+    unknown = ImageContext(parse(text), placement).emphasis()
+    assert (unknown.shape, unknown.dtype) == ((0,), np.bool_)
 
 
 @pytest.mark.parametrize("kind", ["parabola", "atlas"])
@@ -56,6 +61,28 @@ def test_exchanged_places_are_those_of_the_mirrored_film(placement, kind):
     there = ImageContext(MENTIONS, placement, exchanged=True).prior(kind, "patient").values
     np.testing.assert_allclose(there, here[:, ::-1], atol=1e-12)
     assert np.abs(there - here).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["parabola", "atlas"])
+def test_the_papers_laterality_draws_the_mirror_image(placement, kind):
+    here = ImageContext(MENTIONS, placement).prior(kind, "patient").values
+    with pytest.warns(UserWarning, match="laterality='paper'"):
+        there = ImageContext(MENTIONS, placement).prior(kind, "paper").values
+    np.testing.assert_allclose(there, here[:, ::-1], atol=1e-12)
+
+
+def test_a_data_pack_is_drawn_with_the_laterality_and_the_mentions_that_the_method_asks_for(placement):
+    display = Display(find_pack("abdomen").view("AP"), (0.0, 0.0, 1.0, 1.0), mirrored=False, assumed=False)
+
+    def prior(text, laterality="patient", printed=False):
+        context = ImageContext(read_places(text, "abdomen"), placement, domain="abdomen", display=display)
+        return context.prior("atlas", laterality, printed).values
+
+    stated = prior("stone in the left kidney")
+    assert stated.max() > 0.5
+    np.testing.assert_allclose(prior("stone in the left kidney", "paper"), stated[:, ::-1], atol=1e-12)
+    np.testing.assert_array_equal(prior("possible stone in the left kidney", printed=True), stated)
+    assert not np.allclose(prior("possible stone in the left kidney"), stated)
 
 
 @pytest.mark.parametrize(

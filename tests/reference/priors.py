@@ -21,8 +21,14 @@ def mirror(box):
     return [1 - box[2], box[1], 1 - box[0], box[3]]
 
 
-def normalized_sum(xs, ys, boxes, weights, profile=ramp_product, joined=sum):
+def normalized(xs, ys, layers, weights, joined=sum):
     """Eq. 5 before lambda_s: min-max of the sum over regions, times the largest weight.
+
+    Args:
+        xs, ys: sample points, fractions of the image.
+        layers: of each region, weight(x, y).
+        weights: of each region's mention.
+        joined: how regions are joined.
 
     Returns:
         A list of rows, or None where the printed formula is 0/0.
@@ -31,9 +37,7 @@ def normalized_sum(xs, ys, boxes, weights, profile=ramp_product, joined=sum):
     for y in ys:
         row = []
         for x in xs:
-            terms = []
-            for box, weight in zip(boxes, weights, strict=True):
-                terms.append(weight * profile(x, box[0], box[2]) * profile(y, box[1], box[3]))
+            terms = [weight * layer(x, y) for layer, weight in zip(layers, weights, strict=True)]
             inside = 0 <= x <= 1 and 0 <= y <= 1
             row.append(joined(terms) if inside else 0.0)
         raw.append(row)
@@ -42,3 +46,26 @@ def normalized_sum(xs, ys, boxes, weights, profile=ramp_product, joined=sum):
     if high == low:
         return None
     return [[(value - low) / (high - low) * max(weights) for value in row] for row in raw]
+
+
+def on_box(box, profile):
+    """The weight of a box whose axes have this profile, as a function of the point."""
+    return lambda x, y: profile(x, box[0], box[2]) * profile(y, box[1], box[3])
+
+
+def normalized_sum(xs, ys, boxes, weights, profile=ramp_product, joined=sum):
+    """`normalized` over boxes."""
+    return normalized(xs, ys, [on_box(box, profile) for box in boxes], weights, joined)
+
+
+def window_share(mask, x, y, half):
+    """Share of lung among the pixels that a window around a point touches; 0 where it touches none."""
+    height, width = len(mask), len(mask[0])
+    values = []
+    for row in range(height):
+        for column in range(width):
+            across = (column + 1) / width > x - half + 1e-9 and column / width < x + half - 1e-9
+            down = (row + 1) / height > y - half + 1e-9 and row / height < y + half - 1e-9
+            if across and down:
+                values.append(mask[row][column])
+    return sum(values) / len(values) if values else 0.0

@@ -145,7 +145,7 @@ def _gap(mask: NDArray[np.bool_]) -> int | None:
     low, high = int(filled[0]), int(filled[-1]) + 1
     third = (high - low) // 3
     middle = heights[low + third : high - third]
-    if not third or not middle.size:
+    if not third:
         return None
     emptiest = np.nonzero(middle == middle.min())[0]
     cut = low + third + int(emptiest[len(emptiest) // 2])

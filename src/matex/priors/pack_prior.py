@@ -21,8 +21,8 @@ def pack_prior(
     display: Display,
     x: Values,
     y: Values,
-    kind: str = "atlas",
-    exchanged: bool = False,
+    kind: str,
+    exchanged: bool,
 ) -> SpatialPrior:
     """The normalised prior of a phrase, as `spatial_prior` defines it, on the outlines of a pack.
 
@@ -119,7 +119,10 @@ def _layers(
 def _convention(pack: Pack, display: Display, exchanged: bool) -> str:
     """Which way round the regions were drawn."""
     assert display.view is not None
+    where = f"domain {pack.name}, view {display.view.name}"
+    if display.mirrored is None:
+        return f"{where}, its own mirror image: the display of the image is not known"
     how = "mirrored: " if display.mirrored else ""
     known = " (assumed)" if display.assumed and pack.orientation == "assumed" else ""
     drawn = ", drawn on the other side" if exchanged else ""
-    return f"domain {pack.name}, view {display.view.name}, {how}{pack.display}{known}{drawn}"
+    return f"{where}, {how}{pack.display}{known}{drawn}"

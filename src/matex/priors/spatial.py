@@ -106,6 +106,7 @@ def spatial_prior(
     if reason is None:
         flipped = mirrored != (laterality == "paper")
         chest = Chest.average(flipped) if lung_mask is None else Chest.from_mask(lung_mask, mirrored, laterality)
+        active = {key: weight for key, weight in active.items() if key[1] is None or key[1] in chest.lungs}
         values, reason = _draw(chest, active, kind, columns, rows)
         if values is not None:
             where = "right" if flipped else "left"
@@ -136,13 +137,9 @@ def _draw(
     chest: Chest, active: Mapping[RegionSide, float], kind: str, columns: Values, rows: Values
 ) -> tuple[Values | None, str]:
     """The regions together, min-max scaled to [0, 1], with their names; None and the reason where that is undefined."""
-    drawn = [
-        weight * chest.draw(region, side, kind, columns, rows)
-        for (region, side), weight in active.items()
-        if side is None or side in chest.lungs
-    ]
-    if not drawn:
+    if not active:
         return None, "the lung mask has no lung on the side that the phrase names"
+    drawn = [weight * chest.draw(*key, kind, columns, rows) for key, weight in active.items()]
     named = ", ".join(names(*key) for key in active)
     return joined(drawn, kind == "parabola" or kind.startswith(PAPER), columns, rows, named)
 
