@@ -7,8 +7,8 @@ import pytest
 
 from matex.benchmark.report import write_report
 from matex.benchmark.report.load import read_run
-from matex.benchmark.report.model_stats import difference_over_models, settings_of
-from matex.benchmark.report.models import agreement_table, means_table, models_part
+from matex.benchmark.report.model_stats import difference_over_models, model_agreement, ranks_over, settings_of
+from matex.benchmark.report.models import agreement_table, means_table, models_part, ranks_table
 from matex.benchmark.report.section import Entry, Measure, Run, Section
 from tests.benchmark import synthetic_run
 
@@ -125,3 +125,108 @@ def test_too_few_films_give_no_interval(monkeypatch):
     found = difference_over_models(setting, "grad-eclip", "matex", POINTING)
     assert np.isnan([found.comparison.low, found.comparison.high]).all()
     assert found.favours == ""
+
+
+def exact(model, means, dataset="two findings", measures=(POINTING, DROP)):
+    """A section of twelve films, two samples each, whose values are these means, or these values by measure."""
+    small = section(model, dict.fromkeys(means, 0.0), measures=measures)
+    arrays = {
+        (name, measure.metric, measure.column): (
+            np.broadcast_to(value.get(measure.column, np.nan) if isinstance(value, dict) else value, (1, 24)).copy(),
+            np.ones((1, 24), dtype=bool),
+        )
+        for name, value in means.items()
+        for measure in measures
+    }
+    return dataclasses.replace(small, dataset=dataset, samples=small.samples[:24], _arrays=arrays)
+
+
+def test_ranks_are_over_every_model_data_set_and_measure_by_its_better_direction():
+    """Of both measures matex is worst by pointing and best by drop; maskclip has no drop on the second data set."""
+    values = {"matex": 0.1, "grad-eclip": 0.2, "maskclip": 0.3, CONTROL: 0.0}
+    without = dict(values, maskclip={"pointing": 0.3})
+    one, other = (exact(model, values) for model in ("a", "b"))
+    third, fourth = (exact(model, without, "second") for model in ("a", "b"))
+    settings = settings_of(run_of(one, third, other, fourth))
+    assert [(setting.dataset, setting.models) for setting in settings] == [
+        ("two findings", ("a", "b")),
+        ("second", ("a", "b")),
+    ]
+    ranks = ranks_over(settings)
+    assert (ranks.methods, ranks.blocks) == (METHODS, 6)  # 2 x 2 of the first, 2 of the second data set
+    np.testing.assert_allclose(ranks.ranks.means, [(4 * 3 + 2 * 1) / 6, 2, (4 * 1 + 2 * 3) / 6])
+    rows = [(row.label, row.cells) for row in ranks_table(ranks).rows]
+    assert rows == [("maskclip", ("1.67",)), ("grad-eclip", ("2.00",)), ("matex", ("2.33",))]
+    assert settings[0].changes_sign("matex", "maskclip", POINTING) is False
+
+
+def test_ranks_need_two_methods_that_every_data_set_has_and_one_block_with_all_of_them():
+    two = [exact(model, {"matex": 0.1, "mmel": 0.2, CONTROL: 0.0}) for model in ("a", "b")]
+    others = [exact(model, {"matex": 0.1, "rise": 0.2, CONTROL: 0.0}, "second") for model in ("a", "b")]
+    assert ranks_over(settings_of(run_of(*two))).methods == ("matex", "mmel")
+    assert ranks_over(settings_of(run_of(*two, *others))) is None
+    apart = {"matex": {"pointing": 0.1}, "mmel": {"drop": 0.2}, CONTROL: 0.0}
+    assert ranks_over(settings_of(run_of(*(exact(model, apart) for model in ("a", "b"))))) is None
+    _, tables = models_part(run_of(*two))
+    lead = next(table.lead for table in tables if table.key == "m-ranks-table")
+    assert "no p with fewer than three methods" in lead
+    assert "nan" not in lead
+
+
+def test_a_sign_changes_where_the_means_of_two_models_lie_on_both_sides():
+    def setting(*differences):
+        sections = [exact(str(n), {"matex": 0.5, "mmel": 0.5 + one, CONTROL: 0.0}) for n, one in enumerate(differences)]
+        return settings_of(run_of(*sections))[0]
+
+    for differences, expected in (
+        ((0.1, -0.1), True),
+        ((0.1, 0.2), False),
+        ((0.1, 0.0), False),
+        ((-0.1, 0, 0.1), True),
+    ):
+        assert setting(*differences).changes_sign("mmel", "matex", POINTING) is expected
+
+
+def test_only_measures_with_a_direction_that_every_model_has_are_compared():
+    none = Measure("mass", "mass", "confidence-image", "neither", False, False, {})
+    whole = Measure("roar", "roar_image", "roar-plus", "higher", False, True, {})
+    values = {"matex": 0.1, "mmel": 0.2, CONTROL: 0.0}
+    (setting,) = settings_of(
+        run_of(
+            exact("a", values, measures=(POINTING, DROP, none, whole)), exact("b", values, measures=(POINTING, none))
+        )
+    )
+    assert setting.measures == (POINTING,)
+    assert setting.dataset == "two findings"
+    assert settings_of(run_of(*(exact(model, values, measures=(none,)) for model in ("a", "b")))) == []
+    assert settings_of(run_of(*(exact(model, {"matex": 0.1, CONTROL: 0.0}) for model in ("a", "b")))) == []
+
+
+def test_the_agreement_of_two_models_counts_values_and_films():
+    first = exact("a", {"matex": 0.1, "mmel": 0.2, "rise": 0.3, CONTROL: 0.0})
+    second = exact("b", {"matex": 0.1, "mmel": 0.3, "rise": 0.2, CONTROL: 0.0})
+    second._arrays["mmel", "pointing", "pointing"][0][0, :5] = np.nan
+    (setting,) = settings_of(run_of(first, exact("skipped", {"matex": 1, "mmel": 1, "rise": 1, CONTROL: 0}), second))
+    estimate = model_agreement(setting, 0, 2, POINTING)
+    summary = estimate.summary
+    assert (summary.mean, summary.low, summary.high) == pytest.approx((1 / 3,) * 3)
+    assert (summary.defined, summary.undefined, summary.clusters) == (2 * 3 * 24 - 5, 5, 12)
+    assert (estimate.repetitions, estimate.measure) == (1, POINTING)
+
+
+def test_a_difference_over_models_counts_pairs_and_is_named():
+    (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", ONE, 1)))
+    setting.sections[1]._arrays["grad-eclip", "pointing", "pointing"][0][0, :3] = np.nan
+    found = difference_over_models(setting, "grad-eclip", "matex", POINTING)
+    comparison = found.comparison
+    assert (comparison.pairs, comparison.undefined, comparison.clusters) == (2 * FILMS * PER_FILM - 3, 3, FILMS)
+    assert (found.first, found.second) == ("grad-eclip", "matex")
+    assert np.isnan([found.p, comparison.p_bootstrap, comparison.p_wilcoxon]).all()
+
+
+def test_a_difference_that_is_the_same_everywhere_is_reported():
+    """Saturated measures do that: one method always hits and the other hits always less by the same."""
+    (setting,) = settings_of(run_of(*(exact(model, {"matex": 0.2, "mmel": 0.3, CONTROL: 0.0}) for model in "ab")))
+    found = difference_over_models(setting, "mmel", "matex", POINTING)
+    assert (found.comparison.low, found.comparison.high) == pytest.approx((0.1, 0.1))
+    assert found.favours == "first"

@@ -56,3 +56,51 @@ def holm(p_values):
         largest = max(largest, (len(p_values) - step) * p_values[i])
         corrected[i] = min(1.0, largest)
     return corrected
+
+
+def tau_b(first, second):
+    """Kendall's tau-b by counting pairs; NaN where one side ranks all alike. Pairs with NaN are left out."""
+    known = [(a, b) for a, b in zip(first, second, strict=True) if not (math.isnan(a) or math.isnan(b))]
+    concordant = ties_first = ties_second = 0
+    pairs = list(itertools.combinations(known, 2))
+    for (a, b), (c, d) in pairs:
+        concordant += np.sign(a - c) * np.sign(b - d)
+        ties_first += a == c
+        ties_second += b == d
+    scale = math.sqrt((len(pairs) - ties_first) * (len(pairs) - ties_second))
+    return concordant / scale if scale else math.nan
+
+
+def rank_agreement(first, second, films, draws):
+    """Tau-b of the methods' means and its percentile interval; draws: which films each resample holds."""
+    names = list(dict.fromkeys(films))
+
+    def mean(row, chosen):
+        values = [v for film in chosen for v, of in zip(row, films, strict=True) if of == names[film] and v == v]
+        return sum(values) / len(values) if values else math.nan
+
+    def tau(chosen):
+        return tau_b([mean(row, chosen) for row in first], [mean(row, chosen) for row in second])
+
+    taus = sorted(one for one in (tau(chosen) for chosen in draws) if one == one)
+    ends = []
+    for tail in (0.025, 0.975):
+        place = tail * (len(taus) - 1)
+        low = math.floor(place)
+        high = min(low + 1, len(taus) - 1)
+        ends.append(taus[low] + (place - low) * (taus[high] - taus[low]))
+    return tau(range(len(names))), *ends
+
+
+def restricted_likelihood(y, effects, variances, residual):
+    """-2 log REML of crossed random effects with dense matrices, and the estimate of the mean with its error."""
+    covariance = residual * np.eye(len(y))
+    for levels, variance in zip(effects, variances, strict=True):
+        covariance += variance * np.array([[float(a == b) for a in levels] for b in levels])
+    inverse = np.linalg.inv(covariance)
+    one = np.ones(len(y))
+    information = one @ inverse @ one
+    mean = one @ inverse @ y / information
+    away = y - mean
+    deviance = np.linalg.slogdet(covariance)[1] + math.log(information) + away @ inverse @ away
+    return deviance, mean, 1 / math.sqrt(information)

@@ -143,7 +143,10 @@ class RanksOverSettings:
 
 
 def ranks_over(settings: Sequence[Setting]) -> RanksOverSettings | None:
-    """Rank the methods over every model, data set and measure; None where fewer than two are common to all."""
+    """Rank the methods over every model, data set and measure.
+
+    None where fewer than two methods are common to all, or no model, data set and measure has values of all of them.
+    """
     methods = tuple(method for method in settings[0].methods if all(method in setting.methods for setting in settings))
     if len(methods) < 2:
         return None
@@ -155,4 +158,4 @@ def ranks_over(settings: Sequence[Setting]) -> RanksOverSettings | None:
                 blocks.append([stats.mean(method, measure) for method in methods])
                 higher.append(measure.better == "higher")
     complete = int((~np.isnan(np.array(blocks)).any(axis=1)).sum())
-    return RanksOverSettings(methods, rank_methods(blocks, higher), complete)
+    return RanksOverSettings(methods, rank_methods(blocks, higher), complete) if complete else None

@@ -116,11 +116,11 @@ def ranks_table(ranks: RanksOverSettings) -> Table:
 
 
 def _ranks_lead(ranks: RanksOverSettings) -> str:
-    difference = ranks.ranks.critical
-    critical = f"{difference:.2f}" if math.isfinite(difference) else "–"
+    p = ranks.ranks.p
+    test = f"p = {p:.2g}" if math.isfinite(p) else "no p with fewer than three methods or two combinations"
     return (
         f"Mean rank over {ranks.blocks} combinations of model, data set and measure, 1 is best. Friedman's test: "
-        f"p = {ranks.ranks.p:.2g}; critical difference after Nemenyi {critical}. Measures of one model are not "
+        f"{test}; critical difference after Nemenyi {ranks.ranks.critical:.2f}. Measures of one model are not "
         "independent, so methods that lie farther apart than that need not differ on another model."
     )
 

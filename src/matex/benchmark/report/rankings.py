@@ -22,6 +22,10 @@ from matex.metrics.statistics import RESAMPLES, Values, check_interval
 stats: Any = _stats  # scipy has no types
 optimize: Any = _optimize
 
+_LEAST_RESIDUAL = 1e-4
+"""Lower bound of the residual variance, as a share of the variance of the values. Without it, values that the effects
+explain without residual would have no maximum of the likelihood, and an interval that is too narrow."""
+
 
 @dataclass(frozen=True)
 class RankAgreement:
@@ -44,7 +48,8 @@ class Ranks:
 
     Args:
         means: mean rank of each method, 1 is best [method].
-        p: of Friedman's test that all methods rank alike; NaN with fewer than three methods or two blocks.
+        p: of Friedman's test that all methods rank alike; NaN with fewer than three methods or two blocks, 1 where all
+            ranks are equal.
         critical: mean ranks that lie closer than this do not differ at the chosen level.
         groups: the largest runs of methods, best first, of which no two differ; indices into `means`.
     """
@@ -108,15 +113,15 @@ def rank_agreement(
     pairs = ((sums, counts), (other_sums, other_counts))
     random = np.random.default_rng(seed)
     films = int(sums.shape[1])
-    taus = [_tau(*(total.sum(1) / count.sum(1) for total, count in pairs))]
-    for _ in range(resamples):
-        chosen: NDArray[np.int64] = random.integers(0, films, size=films)
-        with np.errstate(invalid="ignore"):
-            means = [total[:, chosen].sum(1) / count[:, chosen].sum(1) for total, count in pairs]
-        taus.append(_tau(*means))
+    chosen: list[NDArray[np.int64]] = [random.integers(0, films, size=films) for _ in range(resamples)]
+    with np.errstate(invalid="ignore"):  # a method without a value has no mean
+        tau, *taus = [
+            _tau(*(total[:, some].sum(1) / count[:, some].sum(1) for total, count in pairs))
+            for some in (np.arange(films), *chosen)
+        ]
     tails = (1 - level) / 2, (1 + level) / 2
-    low, high = np.nanquantile(taus[1:], tails) if np.isfinite(taus[1:]).any() else (math.nan, math.nan)
-    return RankAgreement(taus[0], float(low), float(high))
+    low, high = np.nanquantile(taus, tails) if np.isfinite(taus).any() else (math.nan, math.nan)
+    return RankAgreement(tau, float(low), float(high))
 
 
 def rank_methods(values: ArrayLike, better: Sequence[bool], *, level: float = 0.95) -> Ranks:
@@ -144,7 +149,7 @@ def rank_methods(values: ArrayLike, better: Sequence[bool], *, level: float = 0.
     ranks: Values = stats.rankdata(signed[~np.isnan(signed).any(axis=1)], axis=1)
     blocks, methods = int(ranks.shape[0]), int(ranks.shape[1])
     means: Values = np.asarray(ranks.mean(axis=0)) if blocks else np.full(methods, np.nan)
-    p = float(stats.friedmanchisquare(*ranks.T).pvalue) if methods > 2 and blocks > 1 else math.nan
+    p = _friedman(ranks) if methods > 2 and blocks > 1 else math.nan
     quantile = float(stats.studentized_range.ppf(level, methods, np.inf)) / math.sqrt(2)
     critical = quantile * math.sqrt(methods * (methods + 1) / (6 * blocks)) if blocks else math.inf
     return Ranks(means, p, critical, _groups(means, critical))
@@ -179,12 +184,12 @@ def mixed_effect(values: ArrayLike, effects: Mapping[str, Sequence[Hashable]], *
     if levels[over] < 2:
         raise ValueError(f"Expected two levels of {over!r} or more, got {levels[over]}.")
     scale = float(y.std())
-    if scale == 0:
+    if scale <= 1e-12 * np.abs(y).max():  # equal but for rounding
         return MixedEffect(float(y[0]), float(y[0]), float(y[0]), dict.fromkeys([*names, "residual"], 0.0))
     likelihood = _Likelihood(y / scale, indicators)
     start = np.full(len(names), math.log(0.1))
     best: Values = optimize.minimize(
-        likelihood.deviance, start, method="L-BFGS-B", bounds=[(-16.0, 10.0)] * len(names)
+        likelihood.deviance, start, method="L-BFGS-B", bounds=[(-16.0, 14.0)] * len(names)
     ).x
     mean, error, residual = likelihood.estimate(best)
     half = float(stats.t.ppf(0.975, levels[over] - 1)) * error * scale
@@ -226,12 +231,14 @@ class _Likelihood:
     def deviance(self, log_ratios: Values) -> float:
         """-2 log restricted likelihood, the residual variance profiled out, constants left out."""
         a, b, c, log_determinant = self._solve(log_ratios)
-        return log_determinant + math.log(a) + (self._count - 1) * math.log(c - b * b / a)
+        squares, freedom = c - b * b / a, self._count - 1
+        residual = max(squares / freedom, _LEAST_RESIDUAL)
+        return log_determinant + math.log(a) + freedom * math.log(residual) + squares / residual
 
     def estimate(self, log_ratios: Values) -> tuple[float, float, float]:
         """Mean, its standard error, and the residual variance."""
         a, b, c, _ = self._solve(log_ratios)
-        residual = (c - b * b / a) / (self._count - 1)
+        residual = max((c - b * b / a) / (self._count - 1), _LEAST_RESIDUAL)
         return b / a, math.sqrt(residual / a), residual
 
 
@@ -250,8 +257,14 @@ def _cluster_sums(values: Values, clusters: Sequence[Hashable]) -> tuple[Values,
 
 def _tau(first: Values, second: Values) -> float:
     defined = ~(np.isnan(first) | np.isnan(second))
+    if defined.sum() < 2:
+        return math.nan
     result: Any = stats.kendalltau(first[defined], second[defined])
     return float(result.statistic)
+
+
+def _friedman(ranks: Values) -> float:
+    return 1.0 if np.ptp(ranks) == 0 else float(stats.friedmanchisquare(*ranks.T).pvalue)
 
 
 def _groups(means: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...], ...]:

@@ -1,0 +1,234 @@
+"""Tables, their cells and the sentences about them, from sections made in memory."""
+
+import math
+
+import numpy as np
+import pytest
+
+from matex.benchmark.report.load import _measure
+from matex.benchmark.report.measures import contrast_measures, curves, localisation_measures, plain_measures
+from matex.benchmark.report.papers import TABLES
+from matex.benchmark.report.repetitions import Repetitions, repetition_table
+from matex.benchmark.report.section import Measure, cluster_of, count_units, curve_of, stage_of
+from matex.benchmark.report.stats import SectionStats
+from matex.benchmark.report.style import Style, heading
+from matex.benchmark.report.table import Column, Table, TableRow, best_cells, mean_cell
+from matex.benchmark.report.tables import against_controls, localisation, measured_table, pairwise
+from matex.benchmark.report.verdicts import verdicts
+from tests.benchmark import synthetic_run
+from tests.benchmark.test_report_stats import DROP, ENERGY, FILMS, LOSS, OUTSIDE, section, spread
+
+NAMED = Measure("named-over-other", "energy_share", "named-over-other", "higher", True, False)
+POINT = Measure("deletion", "deletion_at_20", "deletion-insertion", "lower", False, False)
+EARLIER = Measure("deletion", "deletion_at_5", "deletion-insertion", "lower", False, False)
+STAGE = Measure("randomisation", "cascade/block 1/spearman", "randomisation", "lower", False, False)
+AGREEMENT = Measure("agreement", "spearman with mmel", "agreement", "neither", False, False)
+
+
+def sentence(values):
+    (found,) = verdicts(SectionStats(section(values)), ENERGY)
+    return found
+
+
+def test_the_sentence_counts_methods_ahead_of_level_with_and_behind_their_controls():
+    said = sentence(
+        {
+            "best": spread(0.8),
+            "ahead": spread(0.6, 1),
+            "level": spread(0.3, 2),
+            "even": spread(0.3, 3),
+            "behind": spread(0.1, 4),
+            "last": spread(0.05, 5),
+            "control: uniform": spread(0.3, 6),
+            "control: random": spread(0.01, 7),
+        }
+    )
+    assert "best has the best mean, 8" in said
+    assert "; the best of its controls is uniform with 30." in said
+    assert "It is ahead of every other method (p < 0.05 after Holm)." in said
+    assert said.endswith(
+        " 2 of 6 methods beat the best of their controls (p < 0.05 after Holm). No significant difference from their "
+        "controls: level, even. Behind their controls: behind, last."
+    )
+
+
+def test_the_sentence_names_all_that_share_the_best_mean():
+    same = spread(0.8)
+    equal = {"a": same, "b": same, "c": same, "control: uniform": spread(0.3, 1)}
+    assert "a, b and c share the best mean, " in sentence(equal)
+    assert "every other method" not in sentence(equal)  # there is none
+    assert "They are ahead of every other method" in sentence(equal | {"d": spread(0.4, 2)})
+    tied = sentence(equal | {"d": same + spread(0, 3), "e": same + spread(0, 4)})
+    assert " No significant difference from " in tied
+    alone = sentence({"a": same, "control: uniform": spread(0.3, 1)})
+    assert "every other method" not in alone
+    assert "1 of 1 methods beat the best of their controls" in alone
+
+
+def test_ten_films_are_enough_for_a_verdict_and_nine_are_not():
+    for films, few in ((9, True), (10, False)):
+        values = {"a": spread(0.8)[:films], "control: uniform": spread(0.3, 1)[:films]}
+        assert (f"{films} films are too few" in sentence(values)) == few
+        assert ("beat the best of their controls" in sentence(values)) != few
+
+
+def difference_of(cell):
+    return cell.difference.first, cell.difference.second
+
+
+def test_methods_against_each_other_fill_the_triangle_from_the_best_down():
+    stats = SectionStats(section({"low": spread(0.2), "high": spread(0.8, 1), "mid": spread(0.5, 2)}))
+    for measure, order in ((ENERGY, ["high", "mid", "low"]), (DROP, ["low", "mid", "high"])):
+        table = pairwise(stats, measure, "key")
+        assert [column.label for column in table.columns] == order[1:]
+        assert [(row.label, row.kind) for row in table.rows] == [(name, "method") for name in order[:-1]]
+        cells = [[cell and difference_of(cell) for cell in row.cells] for row in table.rows]
+        best, second, last = order
+        assert cells == [[(best, second), (best, last)], [None, (second, last)]]
+        tested = table.rows[0].cells[0].difference
+        assert tested.favours == "first"
+        p_values = [cell.difference.p for row in table.rows for cell in row.cells if cell]
+        ranked = [stats.compare(*pair, measure).p_wilcoxon for pair in ((best, second), (best, last), (second, last))]
+        assert p_values == pytest.approx([3 * max(ranked)] * 3)  # Holm: three equal p-values
+        assert "corrected after Holm for the 3 pairs" in table.lead
+        assert table.title == f"{heading(measure)}: methods against each other"
+
+
+def test_every_method_stands_against_its_best_control_with_the_name_of_it():
+    values = {
+        "m": spread(0.5),
+        "m (random weights)": spread(0.4, 1),
+        "n": spread(0.6, 2),
+        "control: uniform": spread(0.3, 3),
+    }
+    stats = SectionStats(section(values, own=("m (random weights)",)))
+    table = against_controls(stats, [ENERGY, DROP], "key")
+    found = {row.label: [(*difference_of(cell), cell.note) for cell in row.cells] for row in table.rows}
+    shared = "control: uniform"
+    assert found == {
+        "m": [("m", "m (random weights)", "against itself, random weights"), ("m", shared, "against uniform")],
+        "n": [("n", shared, "against uniform"), ("n", shared, "against uniform")],
+    }
+    assert [cell.difference.favours for cell in table.rows[0].cells] == ["first", "second"]
+    ps = [stats.compare(label, of, ENERGY).p_bootstrap for label, of in (("m", "m (random weights)"), ("n", shared))]
+    assert [row.cells[0].difference.p for row in table.rows] == pytest.approx([2 * max(ps)] * 2)
+    assert [column.better for column in table.columns] == ["higher", "lower"]
+    assert "which favours the control" in table.lead
+    assert "p: two-sided paired bootstrap" in table.lead
+    nothing = SectionStats(section({"m": spread(0.5), "control: uniform": spread(math.nan)}))
+    assert [row.cells for row in against_controls(nothing, [ENERGY], "key").rows] == [(None,)]
+
+
+def test_notes_of_a_table_are_of_what_it_shows():
+    def notes(*measures):
+        stats = SectionStats(section({"m": spread(0.5), "control: uniform": spread(0.1)}, measures))
+        return " ".join(localisation(stats, measures, "key", "title").notes)
+
+    iou = Measure("iou", "iou", "iou", "higher", True, False, {"threshold": 0.5, "by": "value"})
+    tuned = Measure("miou", "miou", "miou", "higher", True, False)
+    assert "Energy: share of the positive part" in notes(ENERGY)
+    assert "Energy:" not in notes(iou)
+    assert "IoU at a percentile" in notes(iou)
+    assert "IoU at a percentile" not in notes(ENERGY)
+    assert "mIoU: per finding, the threshold that is best on other films" in notes(tuned)
+    assert "mIoU" not in notes(ENERGY)
+    cropped = section({"m": [0.0, 0.25]}, measures=(OUTSIDE, ENERGY))
+    table = localisation(SectionStats(cropped), [ENERGY], "key", "title")
+    assert "On average 12.5 % of what is marked lies outside" in table.notes[0]
+
+
+def test_a_loss_that_is_nearly_zero_is_said_under_the_table():
+    def notes(loss):
+        losses = {("m", "roar", "loss_original"): np.array([loss, 0.5])}
+        stats = SectionStats(section({"m": [0.0]}, measures=(ENERGY, LOSS), whole=losses))
+        return measured_table(stats, [ENERGY, LOSS], "key", "title").notes
+
+    assert "as small as 0.0012. Below " in notes(0.0012)[0]
+    assert notes(0.5) == ()
+
+
+def cells_of(means, better="higher"):
+    one = Measure("energy", "energy", "energy", better, True, False)
+    stats = SectionStats(section({f"m{i}": [mean] for i, mean in enumerate(means)}, measures=(one,)))
+    return tuple(mean_cell(stats.estimate(f"m{i}", one)) for i in range(len(means)))
+
+
+def test_the_best_method_of_each_column_is_marked_and_no_control():
+    higher, lower = cells_of([0.1, 0.3, 0.9]), cells_of([0.2, 0.4, 0.05], "lower")
+    rows = tuple(
+        TableRow(name, kind, cells)
+        for name, kind, cells in zip(
+            "abc", ("method", "method", "control"), zip(higher, lower, strict=True), strict=True
+        )
+    )
+    table = Table("key", "title", "corner", (Column("x", "higher"), Column("y", "lower")), rows)
+    assert best_cells(table) == {(1, 0), (0, 1)}
+
+
+def test_where_methods_are_columns_the_best_of_each_row_is_marked():
+    published = next(one for one in TABLES if one.across)
+    columns = (Column("a"), Column("b"), Column("uniform", group="controls"))
+    rows = tuple(
+        TableRow(name, "method", cells)
+        for name, cells in (("x", cells_of([0.1, 0.3, 0.9])), ("y", cells_of([0.2, 0.4, 0.05], "lower")))
+    )
+    assert best_cells(Table("key", "title", "corner", columns, rows, published=published)) == {(0, 1), (1, 0)}
+
+
+def test_an_interval_is_written_with_the_sign_of_its_ends():
+    style = Style("x", 100, 1)
+    assert style.interval(-0.1, 0.25, signed=True) == "[−10.0, +25.0]"
+    assert style.interval(0.1, 0.25) == "[10.0, 25.0]"
+
+
+def test_measures_are_assigned_to_the_parts_of_a_report():
+    every = (ENERGY, OUTSIDE, NAMED, DROP, POINT, EARLIER, STAGE, AGREEMENT)
+    some = section({"m": spread(0.5)}, measures=every)
+    assert localisation_measures(some) == [ENERGY]
+    assert contrast_measures(some) == [NAMED]
+    assert contrast_measures(section({"m": spread(math.nan)}, measures=every)) == []
+    assert plain_measures(some) == [ENERGY, NAMED, DROP]
+    (curve,) = curves(some)
+    assert (curve.name, curve.metric, curve.percents, curve.measures) == (
+        "deletion",
+        "deletion",
+        (5, 20),
+        (EARLIER, POINT),
+    )
+
+
+def test_the_tuned_overlap_is_better_where_it_is_higher_and_other_columns_as_their_metric_says():
+    choices = {choice.label: choice for choice in synthetic_run.config(metrics=["miou", "confidence-image"]).metrics}
+    assert _measure(choices["miou"], "miou", False).better == "higher"
+    found = {
+        column: _measure(choices["confidence-image"], column, False).better for column in ("drop", "increase", "?")
+    }
+    assert found == {"drop": "lower", "increase": "higher", "?": "neither"}
+
+
+def test_a_sample_without_a_patient_is_its_own_unit():
+    assert cluster_of({"cluster": None, "sha256": "ab"}) == cluster_of({"sha256": "ab"}) == "film ab"
+    assert cluster_of({"cluster": "patient 7", "sha256": "ab"}) == "patient 7"
+    assert count_units(["patient van der Berg", "patient van der Meer"]) == "2 patients"
+    assert count_units([]) == "no films"
+    assert (curve_of("deletion_at_100"), curve_of("deletion_at_1000")) == (("deletion", 100), None)
+    assert stage_of("cascade/spearman") is None
+
+
+def test_repetitions_are_means_over_the_same_subsets_for_every_method():
+    values = np.arange(FILMS) / 10
+    values[3] = math.nan
+    some = section({"m": values, "control: uniform": np.full(FILMS, 0.5)}, measures=(ENERGY, LOSS))
+    table = repetition_table(SectionStats(some), [ENERGY, LOSS], Repetitions(5, 4, seed=3), "key")
+    rng = np.random.default_rng(3)
+    means = [np.nanmean(values[rng.choice(FILMS, 4, replace=False)]) for _ in range(5)]
+    error = np.std(means, ddof=1) / 5**0.5
+    assert [(row.label, row.kind, row.cells) for row in table.rows] == [
+        ("m", "method", (f"{100 * np.mean(means):.1f} ± {100 * error:.1f}",)),
+        ("uniform", "control", ("50.0 ± 0.0",)),
+    ]
+    assert [column.label for column in table.columns] == [heading(ENERGY)]  # the other has one value per repetition
+    assert f"5 random subsets of 4 of the {FILMS} samples" in table.lead
+    assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS), "key") is None
+    assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS - 1), "key") is not None
+    assert repetition_table(SectionStats(some), [LOSS], Repetitions(5, 4), "key") is None
