@@ -1,5 +1,7 @@
 """Cases made by hand: a small exact model, films of random pixels, maps and token scores as given."""
 
+import hashlib
+
 import numpy as np
 
 from matex.adapters.clip import adapt
@@ -23,7 +25,7 @@ def small_model(resize="squash", eos=EOS):
 
 def film(seed, height=44, width=52, colour=True):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3) if colour else (height, width))
-    return Film(pixels.astype(np.uint8), f"film-{seed}", f"{seed:064d}")
+    return Film(pixels.astype(np.uint8), f"film-{seed}", hashlib.sha256(str(seed).encode()).hexdigest())
 
 
 def make_case(model, seed=0, grid=None, scores=None, text="3 14 15 9", picture=None, labels=None, **sample):

@@ -54,7 +54,7 @@ class Sample:
 
     def unit(self, film: Film) -> str:
         """What statistics resample as one unit: the cluster where known, else the film as read."""
-        return self.cluster or f"film {film.sha256}"
+        return self.cluster or f"film {film.sha256[:12]}"
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def _row(sample: Sample, film: Film) -> dict[str, object]:
     return {
         "sample": sample.id,
         "text": sample.text,
-        "cluster": sample.cluster or f"film {film.sha256[:12]}",
+        "cluster": sample.unit(film),
         "group": sample.group,
         "split": sample.split,
         "boxes": [[float(edge) for edge in box] for box in sample.boxes],
