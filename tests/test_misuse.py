@@ -318,9 +318,6 @@ def test_samples_are_those_of_a_data_set(tiny, samples):
 @pytest.mark.parametrize(
     ("method", "parameters"),
     [
-        ("matex", {"scales": (1.0, 1.0)}),
-        ("mmel", {"scales": (0.5, 1.0, 0.5)}),
-        ("mmel", {"semantic": ("key", "key")}),
         ("clip-surgery", {"rivals": ("effusion", "effusion")}),
         ("embedding-space", {"prompts": ("effusion", "effusion")}),
     ],

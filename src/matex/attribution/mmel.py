@@ -21,7 +21,7 @@ from matex.attribution.grad_eclip import GradEclip
 from matex.attribution.shared.minmax import minmax
 from matex.attribution.shared.pyramid import check_scales, coarser, restored
 from matex.attribution.shared.retention import retained_scores
-from matex.checks import check, check_once, check_seed
+from matex.checks import check, check_seed
 from matex.errors import UnsupportedModel
 from matex.protocols import METHODS, Ablation
 from matex.trace import Trace
@@ -156,8 +156,7 @@ class Mmel:
             "of 1 or more",
             self.semantic_layers,
         )
-        check(len(self.semantic) > 0, "semantic", "to name query, key or value", self.semantic)
-        check_once("one of semantic", self.semantic)
+        check(len(set(self.semantic)) == len(self.semantic) > 0, "semantic", "to name each part once", self.semantic)
         check(self.contrast is None or self.contrast > 0, "contrast", "above 0", self.contrast)
         check_seed(self.seed)
 

@@ -13,19 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.checks import check, check_once
+from matex.checks import check
 from matex.trace import Trace
 
 
 def check_scales(scales: Sequence[float]) -> None:
-    """Refuse scales of a pyramid outside (0, 1], none, or one twice.
+    """Refuse scales of a pyramid outside (0, 1], or none.
 
     Raises:
         InputError: such scales.
     """
     usable = len(scales) > 0 and all(0 < scale <= 1 for scale in scales)
     check(usable, "scales", "to be one or more numbers above 0 and up to 1", scales)
-    check_once("one of scales", scales)
 
 
 def coarser(values: Tensor, scale: float) -> Tensor:
