@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page papers-page train-tiny train-tiny-plain train-tiny-siglip fuzz mutants clean
+.PHONY: demo test test-slow check doctest docs coverage dist format bench evidence evidence-test methods-page papers-page files-page train-tiny train-tiny-plain train-tiny-siglip fuzz mutants clean
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -77,6 +77,9 @@ methods-page: $(VENV)/.ready  ## docs/methods.md, docs/methods/ and pictures, fr
 
 papers-page: $(VENV)/.ready  ## docs/papers.md, from docs/papers.toml
 	$(BIN)/python docs/make_papers.py
+
+files-page: $(VENV)/.ready  ## docs/files.md, from the first line of each module
+	$(BIN)/python docs/make_files.py
 
 train-tiny: $(VENV)/.ready  ## retrain the bundled model (about three hours on two cores)
 	$(BIN)/python -m matex.simulation.training --data $(DATA) --out build/tiny --seed 0

@@ -1,5 +1,5 @@
-// Pages of explanations: the pictures of a film and its maps become the film component. Without this script the pages
-// are complete in pictures.
+// Pages of explanations: the pictures of a film and its maps become the film component.
+// Without this script the pages are complete in pictures.
 import { FilmView, link } from "./film.js";
 import { decodeGrid } from "./maps.js";
 

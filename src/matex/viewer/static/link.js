@@ -1,5 +1,6 @@
-// A link that restores what is shown. The state is in the fragment, which browsers do not send to any server. It is
-// written when a person copies the link and at no other time, so that phrases stay out of the browser's history.
+// A link that restores what is shown.
+// The state is in the fragment, which browsers do not send to any server. It is written when a person copies the link
+// and at no other time, so that phrases stay out of the browser's history.
 import { get } from "./api.js";
 import { byId, setTheme } from "./dom.js";
 
