@@ -1,4 +1,4 @@
-"""A recording longer than the two seconds that ImageBind hears, as its own code reads it: three clips, scores averaged.
+"""Recordings longer than ImageBind's two seconds, as in its original code: three clips, scores averaged.
 
 The average of the clips' embeddings is not normalised again, so that its product with another embedding is the mean of
 the clips' scores: each clip contributes a third of the score, and its map explains that third.
@@ -91,7 +91,7 @@ def explain_clips(
 
 
 def start(explanation: Explanation) -> float:
-    """Where the clip of an explanation begins, seconds."""
+    """Start of an explanation's clip, seconds."""
     from matex.audio.sound import Sound
 
     assert isinstance(explanation.film, Sound)

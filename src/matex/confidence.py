@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Confidence(NamedTuple):
-    """How certain a calibrated model is of its answer on one image.
+    """Confidence of a calibrated model in its answer on one image.
 
     Args:
         probability: that the phrase holds, in [0, 1].

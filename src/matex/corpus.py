@@ -1,4 +1,4 @@
-"""Many pairs: films decoded ahead in threads, explained in batches, and dropped after use."""
+"""Many pairs: films decoded in advance by threads, explained in batches, and dropped after use."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _check_film(film: Film) -> None:
 
 
 def saliency(explanation: Explanation, threshold: float, audit: Audit | None) -> SaliencyContent:
-    """What the objects hold of an explanation, as plain data."""
+    """Content of an explanation's DICOM objects, as plain data."""
     from matex.dicom.write.saliency import SaliencyContent
 
     image = explanation.image

@@ -57,7 +57,7 @@ def is_input(value: Any) -> bool:
 
 
 def modality_of(source: Any) -> Modality:
-    """What a source is: an image, a sound, or a reading of a sensor."""
+    """Modality of a source: an image, a sound, or a reading of a sensor."""
     if isinstance(source, SensorFilm):
         return source.modality
     return "audio" if is_sound(source) else "image"

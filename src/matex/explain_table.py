@@ -1,4 +1,4 @@
-"""A table of images and phrases explained row by row into a folder, going on where an earlier run stopped."""
+"""A table of images and phrases explained row by row into a folder; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def explain_table(
 
 
 def _of_score(score: ExplainedScore, text: str) -> dict[str, object]:
-    """What the record of a row's explanation says of the explained score, by dotted names."""
+    """Columns of the explained score, by dotted names, from the record of a row's explanation."""
     if score.classes is None:
         return {"text": text, "provenance.objective": None if score.against is None else {"against": score.against}}
     try:

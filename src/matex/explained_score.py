@@ -1,4 +1,4 @@
-"""Which score a query explains: that of its phrase, the difference to another phrase, or that of a class."""
+"""Choice of the explained score: that of the phrase, the difference to another phrase, or that of a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders written whole or not at all: what a run writes replaces what an earlier run left, or nothing changes.
+"""Atomic writing of folders: the new files replace those of an earlier run, or nothing changes.
 
 `NAMES` are the files of one explanation; a folder with several has an index, `RUN`, of the folders that belong to it.
 """

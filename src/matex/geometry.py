@@ -359,7 +359,7 @@ class Placement:
         return np.where(inside, position, np.where(centres < 0, -1.0, shape[axis]))
 
     def _cells_from(self, shape: tuple[int, ...], axis: int) -> float:
-        """Where the first cell of a map begins, model pixels: cells of overlapping patches lie around their centres."""
+        """Position of a map's first cell, model pixels: cells of overlapping patches lie around their centres."""
         return 0.0 if shape == self.model else self.overlap[axis] / 2
 
     @property

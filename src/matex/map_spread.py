@@ -1,4 +1,4 @@
-"""How much of a map is chance: its spread over seeds, noise in the input and paraphrases of the phrase."""
+"""Spread of a map over seeds, noise in the input and paraphrases of the phrase."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def uncertainty(
     mirrored: bool | None = None,
     **parameters: Any,
 ) -> Uncertainty:
-    """How much a map changes with the seed, with noise in the film and with the wording of the phrase.
+    """Measure how a map changes with the seed, with noise in the film and with the wording of the phrase.
 
     Args:
         model, image, text, method, resize, domain, lung_mask, view, mirrored, **parameters: see `matex.explain`.

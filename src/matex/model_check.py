@@ -1,4 +1,4 @@
-"""One property of a model, checked."""
+"""Result of checking one property of a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_check(name: str, fault: str) -> ModelCheck:
 
 
 def difference(found: Tensor, expected: Tensor, tolerance: float) -> str:
-    """What is wrong with values that should be equal; empty when nothing is."""
+    """Description of a difference between values that should be equal; empty where they are."""
     if found.shape != expected.shape:
         return f"expected shape {tuple(expected.shape)}, got {tuple(found.shape)}"
     if not bool(torch.isfinite(found).all()):

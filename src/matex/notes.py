@@ -1,4 +1,4 @@
-"""Notes: what a reader of an explanation must know of it, one line each."""
+"""Notes for the reader of an explanation, one line each."""
 
 from __future__ import annotations
 

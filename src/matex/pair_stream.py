@@ -1,4 +1,4 @@
-"""A stream of pairs: films decoded ahead, cut into batches, explained, and the pairs that cannot be."""
+"""A stream of pairs: films decoded in advance, batches, their explanations, and the failures."""
 
 from __future__ import annotations
 

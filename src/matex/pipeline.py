@@ -1,4 +1,4 @@
-"""The whole flow: image and text in, explanations out."""
+"""The complete flow: image and text in, explanations out."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def explain(
     progress: bool = False,
     **parameters: Any,
 ) -> Explanation:
-    """Why the model gives this image and this phrase its score.
+    """Explain the score of an image and a phrase: a map in original pixels, word scores, notes and provenance.
 
     Args:
         model: from `matex.load`.

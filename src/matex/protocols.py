@@ -1,4 +1,4 @@
-"""What a method is: a frozen dataclass whose fields are its parameters and whose call is its formula over a trace.
+"""The protocol of a method: a frozen dataclass whose fields are its parameters, called on a trace.
 
 `Method` is what every method has. The other protocols are optional declarations; whoever needs one asks with
 isinstance, so that no part of the package knows methods by name.
@@ -68,7 +68,7 @@ class Method(Protocol):
     source: ClassVar[str]
 
     def gradient_blocks(self, kind: str) -> int:
-        """How many of the last blocks of the "image" or "text" tower it reads gradients of; a hint for the forward.
+        """Number of last blocks of the "image" or "text" tower whose gradients it reads; a hint for the forward.
 
         `matex.trace.FROM_INPUT` when it reads those at what enters the tower.
         """
@@ -96,7 +96,7 @@ class Fused(Method, Protocol):
         ...
 
     def spatial_priors(self, trace: Trace) -> list[SpatialPrior]:
-        """What the text says about places, one per pair; empty on the text tower."""
+        """Spatial priors of the texts, one per pair; empty on the text tower."""
         ...
 
     def spatial_weights(self, trace: Trace) -> Tensor:
@@ -238,12 +238,12 @@ def stochastic(method: Method) -> bool:
 
 
 def side(encoder: Encoder) -> Literal["image", "text"]:
-    """What a map of an encoder is: places on a grid ("image", also of a sound), or scores of words ("text")."""
+    """Kind of an encoder's maps: places on a grid ("image", also of a sound), or scores of words ("text")."""
     return "text" if encoder.modality == "text" else "image"
 
 
 def unserved(method: Method | type[Method], tower: Encoder, other: Encoder) -> str | None:
-    """Why an encoder cannot serve a method, as half a sentence; None when it can.
+    """Reason that an encoder cannot serve a method, as half a sentence; None when it can.
 
     Args:
         method: or its class.

@@ -100,7 +100,7 @@ class Query:
         exchanged: bool = False,
         spans: Sequence[tuple[int, int]] = (),
     ) -> ImageContext:
-        """What a phrase says about places in this film.
+        """Regions and prior that a phrase names in this film.
 
         Args:
             placement: of the model's pixels in the film.

@@ -66,7 +66,7 @@ def trace_inputs(
 
 
 def gradient_blocks(methods: Sequence[Method], tower: Encoder, other: Encoder) -> int:
-    """How many of a tower's last blocks any of the methods reads gradients of."""
+    """Number of a tower's last blocks whose gradients any of the methods reads."""
     kind = side(tower)
     return max(0 if unserved(one, tower, other) else on_side(one, kind).gradient_blocks(kind) for one in methods)
 

@@ -1,4 +1,4 @@
-"""Work on items in threads, some items in advance of the consumer."""
+"""Prefetching: work on items in threads, some items in advance of the consumer."""
 
 from __future__ import annotations
 

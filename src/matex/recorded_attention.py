@@ -89,7 +89,7 @@ class RecordedAttention:
         return self._of_tokens(self.recorded(layer).value)
 
     def row(self, layer: int) -> Float[Tensor, "item heads token"]:
-        """How the embedding attends to every token, see `Trace.attention_row`."""
+        """Attention of the embedding to every token, see `Trace.attention_row`."""
         layer, blocks, readers = self.number(layer), self.blocks, self.readers
         axis = self._forward.states[layer].axis
         if readers.own_query and not self._is_last(layer):

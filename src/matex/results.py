@@ -181,7 +181,7 @@ UNKNOWN = Computation("", "", "", math.nan)
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """Why the model gave this image and this text this score: maps, word scores, provenance.
+    """Explanation of the score of an image and a text: maps, word scores, provenance.
 
     Args:
         query: film, phrase, and how the model took them.

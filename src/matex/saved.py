@@ -1,4 +1,4 @@
-"""An explanation as its folder holds it: read back, with its film found by the checksum."""
+"""Explanations read back from their folder, with the film found by its checksum."""
 
 from __future__ import annotations
 

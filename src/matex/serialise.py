@@ -172,7 +172,7 @@ _NONE = (None, (0, 0))
 
 
 def _film(film: Film) -> dict[str, Any]:
-    """Where an image or sound comes from, without its path."""
+    """Source of an image or sound, without its path."""
     found: dict[str, Any] = {
         "name": film.name,
         "sha256": film.sha256,

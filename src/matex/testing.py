@@ -1,4 +1,4 @@
-"""`check_model`: does an adapter say of a model what is true? For authors of model families and their tests."""
+"""`check_model`: the conformance suite of model adapters, for authors of model families and their tests."""
 
 from __future__ import annotations
 

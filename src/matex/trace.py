@@ -161,7 +161,7 @@ class Trace(Pairs):
 
     @property
     def reading(self) -> Float[Tensor, "pair token"]:
-        """How much each token's stream counts in the embedding, rows sum to 1.
+        """Weight of each token's stream in the embedding, rows sum to 1.
 
         1 for CLS or the end token, the same share for all tokens that are pooled.
         """
@@ -196,7 +196,7 @@ class Trace(Pairs):
         return self._pairs(self._attention.output(layer))
 
     def attention_row(self, layer: int) -> Float[Tensor, "pair heads token"]:
-        """How the embedding attends to every token in block `layer`, rows sum to 1.
+        """Attention of the embedding to every token in block `layer`, rows sum to 1.
 
         The row of the one token that is read; with mean pooling the mean row of the tokens that are pooled; with a
         pooling head its own row, and in a block below it the head's query applied to that block's input.

@@ -161,7 +161,7 @@ def _traced(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Outputs:
-    """What one method computed for all pairs.
+    """Results of one method for all pairs.
 
     Args:
         grids: raw maps, [pair, rows, columns].
@@ -225,7 +225,7 @@ def _compute(traced: Traced, name: str, method: Method) -> _Outputs:
 
 
 def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, pair: int) -> Explanation:
-    """What a method computed for one pair, with the notes that its reader needs."""
+    """Explanation of one pair from a method's results, with the notes that its reader needs."""
     model, subject = traced.model, traced.subjects[pair]
     query, placement, score = subject.query, subject.context.placement, float(traced.trace.image.score[pair])
     components = {term: _array(values[pair]) for term, values in outputs.terms.items()}
@@ -279,7 +279,7 @@ def _target_notes(traced: Traced, query: Query) -> list[str]:
 
 
 def _modality(model: Model, side: str) -> str:
-    """What is on one side ("image", "text") of the explained pair, such as "audio", or "second image"."""
+    """Modality on one side ("image", "text") of the explained pair, such as "audio", or "second image"."""
     first, second = model.sides
     if side == "image":
         return first
@@ -331,7 +331,7 @@ def _words(subject: Subject, tokens: Sequence[Token]) -> tuple[tuple[str, float]
 
 
 def identity(image: Any) -> Any:
-    """What tells the images of a batch apart: the path, or which object it is."""
+    """Key that distinguishes the images of a batch: the path, or the object's identity."""
     return str(image) if isinstance(image, (str, Path)) else id(image)
 
 

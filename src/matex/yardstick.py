@@ -1,4 +1,4 @@
-"""Scores to compare a phrase's own with: a cosine of 0.02 is neither high nor low by itself."""
+"""Reference scores of other phrases: a cosine of 0.02 is neither high nor low by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one side of a model offers: protocols from a black box up to attention over all tokens.
+"""Protocols of an encoder, from a black box up to attention over all tokens.
 
 A method asks for a protocol (`matex.protocols.NEEDS`), an adapter implements those that its network has. Nothing here
 knows a modality: an image, a phrase and a sound differ in their `TokenAxis` alone.
@@ -205,11 +205,11 @@ class Attentive(Staged, Protocol):
         ...
 
     def norm(self, layer: int, hidden: Tensor) -> Tensor:
-        """What the attention of a block reads, [batch, token, dim]: its first norm's output, or its input as it is."""
+        """Input of a block's attention, [batch, token, dim]: its first norm's output, or the block's input itself."""
         ...
 
     def mask(self, layer: int, axis: TokenAxis, rows: Tensor | None = None) -> Tensor | None:
-        """Which keys each query may attend to, bool, broadcastable to [item, heads, query, key]; None for all.
+        """Attention mask, bool, broadcastable to [item, heads, query, key], True where it may attend; None for all.
 
         Args:
             layer: number of the block.

@@ -1,4 +1,4 @@
-"""The model hub: which files of a repository are needed, and what is said before they are downloaded."""
+"""Downloads from the model hub: selection of a repository's files, and the licence and size reported before."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _announce(source: str, about: Any, sizes: dict[str, int]) -> None:
 
 
 def _terms(source: str) -> str:
-    """What a gated model asks for; empty for the others."""
+    """Conditions of a gated model; empty for the others."""
     known = published(source)
     if known is None or not known.gated:
         return ""

@@ -212,7 +212,7 @@ class Block(nn.Module):
         self.norm_2 = nn.LayerNorm(config.dim, eps=NORM_EPS)
 
     def norm(self, hidden: Tensor) -> Tensor:
-        """What the attention reads of the block's input, [batch, token, dim]."""
+        """Input of the block's attention, [batch, token, dim]."""
         return self.norm_1(hidden)
 
     def attend(self, normed: Tensor, rows: Tensor | None = None) -> Attended:
@@ -454,7 +454,7 @@ class ImageBind(nn.Module):
         return F.normalize(self.project(modality, single_row(hidden, self.readout(modality, inputs))[:, 0]), dim=-1)
 
     def scale(self, modality: str) -> float:
-        """What the published forward multiplies a unit embedding with; 1 for images, which have no scale."""
+        """Factor of a unit embedding in the published forward; 1 for images, which have no scale."""
         self._check(modality)
         post = self.modality_postprocessors[modality]
         return float(cast(LogitScale, post[1]).value.detach()) if isinstance(post, nn.Sequential) else 1.0

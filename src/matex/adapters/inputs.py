@@ -1,4 +1,4 @@
-"""What enters an encoder: pixels, whose gradients are taken as they are, or words, which are embedded first."""
+"""Inputs of an encoder: pixels, whose gradients are taken directly, or token ids, which are embedded first."""
 
 from __future__ import annotations
 

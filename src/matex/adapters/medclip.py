@@ -142,7 +142,7 @@ class MedClip(nn.Module):
 
     @property
     def scale(self) -> float:
-        """What the model multiplies cosines with, at most 100."""
+        """Logit scale of the cosines, at most 100."""
         return float(self.logit_scale.detach().clamp(0, _LARGEST_LOG_SCALE).exp())
 
 

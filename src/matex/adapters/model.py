@@ -87,7 +87,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How a model turns the cosine of two embeddings into what it was trained on.
+    """Conversion of the cosine of two embeddings to the logit of a model's training.
 
     Args:
         scale: factor on the cosine, the inverse temperature.
@@ -110,7 +110,7 @@ class Similarity:
 
 
 class Preparation(NamedTuple):
-    """How inputs of one modality are prepared.
+    """Preprocessing of one modality's inputs.
 
     Args:
         preprocessing: films, sounds or readings of sensors to the encoder's input.
@@ -222,7 +222,7 @@ class Model:
         )
 
     def preprocessing_of(self, modality: Modality) -> Preprocessing | SoundPreprocessing | SensorPreprocessing | None:
-        """How inputs of a modality are prepared; None where the checkpoint has nothing about it."""
+        """Preprocessing of a modality; None where the checkpoint does not state it."""
         known = self.preparations.get(modality)
         return self.preprocessing if known is None else known.preprocessing
 

@@ -87,7 +87,7 @@ class ImageTower(Pixels, Blocks):
         return state.hidden[:, 0]
 
     def project(self, tokens: Tensor) -> Tensor:
-        """What the head would make of each token alone: its value, without attention."""
+        """Output of the pooling head for each token alone: its value, without attention."""
         value = self._head_projection(2, self.final_norm(tokens)).transpose(-3, -2).flatten(-2)
         return self.after_attention(self.depth - 1, tokens, value)
 

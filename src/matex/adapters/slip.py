@@ -1,4 +1,4 @@
-"""SLIP: checkpoints of facebookresearch/SLIP, a vision transformer of timm next to CLIP's text tower.
+"""SLIP: checkpoints of facebookresearch/SLIP, a vision transformer of timm with CLIP's text tower.
 
 A file is a training checkpoint: the weights under "state_dict" with "module." before every name, and the options of the
 run. The projection head of the self-supervised loss is not part of an embedding and is left out. The CLIP models that

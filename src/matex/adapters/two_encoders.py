@@ -291,7 +291,7 @@ def _words(module: nn.Module, head: nn.Module, pooling: Pooling, tokenizer: Toke
 
 
 def _joint(head: nn.Module, pooling: Pooling) -> dict[str, str]:
-    """Why single tokens cannot be read in the joint space; empty where they can."""
+    """Reason that single tokens cannot be projected to the joint space; empty where they can."""
     if pooling == "mean" and not isinstance(head, nn.Linear | nn.Identity):
         return {"joint tokens": "its projection is not linear: the embedding is no mean of tokens in the joint space"}
     return {}

@@ -1,4 +1,4 @@
-"""Attention flow: how much could run from each token to the readout token, attention as capacity."""
+"""Attention flow: the maximum flow from each token to the readout token, with attention as capacity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CA-M2IB: the bottleneck whose target is what the noisy embedding attends to among the other side's tokens."""
+"""CA-M2IB: an information bottleneck whose target is the other side's tokens, by cross-attention."""
 
 from __future__ import annotations
 

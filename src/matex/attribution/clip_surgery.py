@@ -1,4 +1,4 @@
-"""CLIP Surgery: a second path in which tokens attend by what they are, and texts without what they share."""
+"""CLIP Surgery: a second path with value-value attention, and the feature common to all texts removed."""
 
 from __future__ import annotations
 

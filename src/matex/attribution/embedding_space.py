@@ -1,4 +1,4 @@
-"""Embedding-space XAI: attribute each coordinate of the embedding, weighed with the other side's embedding."""
+"""Embedding-space XAI: attribution of each coordinate of the embedding, weighted by the other side's embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grad-ECLIP: value times gradient, weighted by how alike the readout's query and each key are."""
+"""Grad-ECLIP: value times gradient, weighted by the similarity of the readout's query and each key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of the score at what enters the tower: pixels, or the embeddings of tokens."""
+"""The gradient of the score at the tower's input: pixels, or the embeddings of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guided backpropagation, refused where there is no ReLU to guide."""
+"""Guided backpropagation, refused for networks without ReLU."""
 
 from __future__ import annotations
 

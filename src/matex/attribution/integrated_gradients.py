@@ -1,4 +1,4 @@
-"""Integrated Gradients: the gradient added up on the way from a baseline, so that it sums to the change of score."""
+"""Integrated Gradients: the gradient integrated from a baseline to the input, which sums to the change of score."""
 
 from __future__ import annotations
 

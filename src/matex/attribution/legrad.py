@@ -1,4 +1,4 @@
-"""LeGrad: how each block's own attention carries the score of that block's tokens."""
+"""LeGrad: gradients of the score with respect to the attention maps, block by block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MaskCLIP: what each patch's own value says, read as if it were the image."""
+"""MaskCLIP: the value of each patch in the last block, projected to the joint space as if it were the image's."""
 
 from __future__ import annotations
 

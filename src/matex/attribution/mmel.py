@@ -1,4 +1,4 @@
-"""MMEL: Grad-ECLIP times a gate that says how much a token resembles the others, at several scales."""
+"""MMEL: Grad-ECLIP times a gate by each token's similarity to the others, at several scales."""
 
 # torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""Occlusion: how much of the score goes when a window is covered, or a word is left out."""
+"""Occlusion: the loss of score when a window is covered, or a word is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RISE: the score under many random masks, shared out among what each mask let through."""
+"""RISE: the average of random masks, weighted by the scores of the masked inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention rollout: the product of the attention maps, the residual stream counted in."""
+"""Attention rollout: the product of the blocks' attention maps, including the residual stream."""
 
 from __future__ import annotations
 

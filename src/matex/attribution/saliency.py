@@ -1,4 +1,4 @@
-"""Saliency: how much the score reacts to each pixel or token, whatever the direction."""
+"""Saliency: the magnitude of the gradient at each pixel or token."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Sound(Film):
 
 
 class SpectrogramKind(Protocol):
-    """How the original code of a model turns a recording into its input.
+    """Conversion of a recording to a model's input, as in the model's original code.
 
     Args:
         name: in `KINDS`.

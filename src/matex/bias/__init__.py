@@ -1,4 +1,4 @@
-"""Which words go with which regions over a data set, and whether that depends on sex, age, view, device or markers."""
+"""Associations of words with regions over a data set, and their differences by sex, age, view, device or markers."""
 
 from matex.bias.compare import Associations, associations
 

@@ -151,7 +151,7 @@ def associations(
     progress: bool = False,
     **parameters: Any,
 ) -> Associations:
-    """Which words go with which regions of frontal chest films, and whether groups of films differ in that.
+    """Associations of words with regions of frontal chest films, and their differences between groups of films.
 
     Args:
         model: from `matex.load`; both encoders must give embeddings.
@@ -212,7 +212,7 @@ def associations(
 
 
 def levels_of(values: Sequence[object], name: str) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.bool_]]]:
-    """Which values are known, and which belong to each level; numbers of more than `LEVELS` values as thirds.
+    """Masks of the known values and of each level; numbers of more than `LEVELS` values as thirds.
 
     Raises:
         InputError: an attribute without two levels, or words of too many.

@@ -1,4 +1,4 @@
-"""What IMAGE and TEXT name: films, sounds, readings of sensors, or a phrase."""
+"""IMAGE and TEXT arguments as inputs: films, sounds, readings of sensors, or a phrase."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def names_reading(text: str) -> bool:
 
 
 def read_target(text: str) -> Any:
-    """What TEXT names: an image, a sound or a reading of a sensor to compare with, or a phrase.
+    """TEXT as an input: an image, a sound or a reading of a sensor to compare with, or a phrase.
 
     Raises:
         InputError: one word that ends as the names of such files do, where there is no file.

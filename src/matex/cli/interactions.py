@@ -121,7 +121,7 @@ def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_words(found: Interactions, out: Path) -> None:
-    """Where each word has its strongest value, with its sign, and what the method reports of itself."""
+    """Print the place of each word's strongest value, with its sign, and the method's report on its run."""
     import numpy as np
 
     print(f"{found.method}: score {found.score:.3f}")

@@ -93,7 +93,7 @@ class Nih(Layout):
     def _entries(
         self, images: dict[str, Path], problems: list[Problem]
     ) -> tuple[dict[str, _Entry], list[tuple[str, str]]]:
-        """What is known of each film, and with films="all" every film and finding whose image exists."""
+        """Entries by film, and with films="all" every film and finding whose image exists."""
         if self.films == "boxes" and not any(self.root.glob("Data_Entry_2017*.csv")):
             return {}, []
         entries = table_of(self.root, ("Data_Entry_2017_v2020.csv", "Data_Entry_2017*.csv"))
@@ -126,7 +126,7 @@ class Nih(Layout):
 
 
 class _Entry(NamedTuple):
-    """What Data_Entry says about a film."""
+    """Row of Data_Entry: labels and patient of a film."""
 
     view: str | None
     attributes: dict[str, object]

@@ -53,7 +53,7 @@ class Sample:
     attributes: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def unit(self, film: Film) -> str:
-        """What statistics resample as one unit: the cluster where known, else the film as read."""
+        """Resampling unit of statistics: the cluster where known, else the film as read."""
         return self.cluster or f"film {film.sha256[:12]}"
 
 

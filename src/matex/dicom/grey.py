@@ -76,7 +76,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Look:
-    """How a film's stored values become the grey values that `display` shows, before any inversion.
+    """Transformation of a film's stored values to the grey values of `display`, before any inversion.
 
     Args:
         rescale: (slope, intercept); None where `voi` applies to stored values.

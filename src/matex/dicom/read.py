@@ -117,7 +117,7 @@ def _decode(stream: BytesIO, max_pixels: int, derived: bool) -> DicomImage:
 
 
 def _derived_kind(dataset: Dataset) -> str | None:
-    """What an object is that was derived from a film to explain or mark it; None for films."""
+    """Kind of an object that was derived from a film to explain or mark it; None for films."""
     if MAP_TYPE in [word.upper() for word in words(dataset, "ImageType")]:
         return "a picture of a saliency map"
     return "a segmentation" if code(dataset, "Modality") == "SEG" else None
@@ -130,7 +130,7 @@ def _uids(dataset: Dataset) -> tuple[tuple[str, str], ...]:
 
 
 class _Lie(NamedTuple):
-    """How the patient lies in the image, see DicomImage."""
+    """Orientation of the patient in the image, see DicomImage."""
 
     turns: int = 0
     mirrored: bool = False

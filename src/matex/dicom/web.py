@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Service(Protocol):
-    """What is used of dicomweb_client.DICOMwebClient, whose annotations leave types open."""
+    """The methods used of dicomweb_client.DICOMwebClient, whose annotations leave types open."""
 
     def store_instances(self, datasets: Sequence[Dataset], study_instance_uid: str) -> Dataset: ...
 

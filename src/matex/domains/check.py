@@ -33,7 +33,7 @@ def check_pack(domain: str) -> tuple[Pack | None, list[str]]:
 
 
 def misreading(pack: Pack, phrase: Labelled) -> str | None:
-    """How a labelled phrase is read otherwise than its author reads it; None where both agree."""
+    """Difference between the parser's reading and the author's label of a phrase; None where both agree."""
     expected = sorted(set(phrase.places))
     read = sorted(set(map(as_label, parse(phrase.text, pack.anatomy))))  # a region named twice counts once
     if expected == read:

@@ -73,7 +73,7 @@ def _numbers(value: object, count: int = 4) -> tuple[float, ...] | None:
 
 
 def _problem(outline: Outline) -> str | None:
-    """What is wrong with an outline's numbers, as a message begins; None for nothing."""
+    """Fault of an outline's numbers, as the beginning of a message; None for a valid outline."""
     u0, v0, u1, v1 = outline.box
     if not (u0 >= 0 and v0 >= 0 and u1 <= 1 and v1 <= 1):
         return "expected a place inside the frame, every u and v from 0 to 1"

@@ -42,7 +42,7 @@ def weighted_attention(attention: Tensor, value: Tensor) -> Tensor:
 @FIGURES("attention")
 @dataclass(frozen=True)
 class Attention:
-    """What the last block attends to and what it finds there, then the terms of the first method.
+    """Attention and values of the last block, then the terms of the first method.
 
     Args:
         block: whose attention is shown, from 0; -1 is the last.

@@ -1,4 +1,4 @@
-"""What a kind of figure is, and the registry of kinds."""
+"""The protocol of a kind of figure, and the registry of kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which block should the bottleneck lie behind? The layer table of CA-M2IB's appendix."""
+"""Localisation by the block of the bottleneck: the layer table of CA-M2IB's appendix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEASURES = ("IoU of the highest quarter", "peak in the box", "share in the box")
 @FIGURES("layers")
 @dataclass(frozen=True)
 class Layers:
-    """How well the map finds the boxes, for each layer of the image, percent, mean over the films.
+    """Localisation of the boxes for each layer of the image encoder, percent, mean over the films.
 
     Args:
         layers: numbers of blocks; all behind which the bottleneck can lie where none are given.

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, and the refusal of one that is no image."""
+"""File types by their first bytes, and the refusal of files that are no image."""
 
 import zlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Values of any type as 8-bit pixels: scaled, reduced and grey where the channels are equal."""
+"""Conversion of values of any type to 8-bit pixels: scaled, reduced, and grey where the channels are equal."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""How large an image may be."""
+"""Limits on the size of an image."""
 
 from matex.errors import InputError
 

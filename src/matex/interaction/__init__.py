@@ -1,4 +1,4 @@
-"""Which word goes with which place: interactions of the two sides of a score."""
+"""Words against places: interactions of the two sides of a score."""
 
 from matex.interaction.compute import interactions
 from matex.interaction.pair_curves import PairCurves, pair_curves

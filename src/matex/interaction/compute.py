@@ -1,4 +1,4 @@
-"""`interactions`: one question, several methods that answer it."""
+"""`interactions`: words against places by one of several methods."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def interactions(
     units: ArrayLike | int | None = None,
     **parameters: Any,
 ) -> Interactions:
-    """Which word goes with which place: a matrix of the words of a phrase against the places of an image.
+    """Attribute the score to pairs of a word and a place: a matrix of a phrase's words against an image's places.
 
     Args:
         model: from `matex.load`; both encoders must give embeddings.

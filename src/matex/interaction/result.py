@@ -19,7 +19,7 @@ from matex.results import DISCLAIMER, SaliencyMap
 
 
 class Support(NamedTuple):
-    """How much a part of the film and a word contribute together.
+    """Joint contribution of a part of the film and a word.
 
     Args:
         word: of the phrase.
@@ -34,7 +34,7 @@ class Support(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """How much each word and each place contribute together to the score of an image and a phrase.
+    """Joint contributions of each word and each place to the score of an image and a phrase.
 
     Args:
         query: film and phrase.
@@ -83,7 +83,7 @@ class Interactions:
         return tuple(SaliencyMap(grid, self.placement) for grid in self.values)
 
     def at(self, box: tuple[float, float, float, float]) -> tuple[tuple[str, float], ...]:
-        """How much each word is supported by a part of the film: the mean of its map inside.
+        """Support of each word by a part of the film: the mean of its map inside.
 
         Args:
             box: (x0, y0, x1, y1), original pixels.

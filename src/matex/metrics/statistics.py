@@ -228,7 +228,7 @@ def holm(p_values: ArrayLike) -> Values:
 
 
 def thirds(values: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Which of the values are in the lowest, middle and highest third, by the range in words; NaN is in none."""
+    """Masks of the values in the lowest, middle and highest third, by the range in words; NaN is in none."""
     low, high = np.nanquantile(values, [1 / 3, 2 / 3])
     return {
         f"up to {low:.3g}": values <= low,

@@ -31,7 +31,7 @@ def word_scores(case: Case) -> tuple[float, ...] | None:
 @METRICS("word-roles")
 @dataclass(frozen=True)
 class WordRoles:
-    """Which words are scored high: those that name the finding, those that name the place, or filler.
+    """Word scores by role: words that name the finding, words that name the place, filler.
 
     `finding_share`, `place_share` and `filler_share` are shares of the positive scores; `named_auc` is the chance that
     a word that names a finding or a place scores higher than a filler word, ties counted half. NaN where the phrase has

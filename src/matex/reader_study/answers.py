@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """What `Study.key` wrote, checked.
+    """The key that `Study.key` wrote, checked.
 
     Args:
         study: name of the study.

@@ -91,7 +91,7 @@ class Study:
     pictures: tuple[ReaderCase, ...]
 
     def key(self) -> dict[str, Any]:
-        """What each case is, as plain values; for the study's owner, never for a reader."""
+        """Method, film and phrase of each case, as plain values; for the study's owner, never for a reader."""
         return {
             "format": KEY_FORMAT,
             "study": self.name,

@@ -26,7 +26,7 @@ class Question(NamedTuple):
 
 
 class ReaderCase(NamedTuple):
-    """What the reader sees of one map: the phrase, the film, and the film under the map."""
+    """One case as a reader sees it: the phrase, the film, and the film under the map."""
 
     text: str
     film: Image.Image

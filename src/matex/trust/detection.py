@@ -26,7 +26,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Detection:
-    """How well a number tells wrong answers from right ones.
+    """Detection of wrong answers by a number: AUC with its interval.
 
     Args:
         signal: name of the number; higher should mean wrong.

@@ -1,4 +1,4 @@
-"""What the handlers of the viewer share: its state, the fields of a request, and the lanes where work is done."""
+"""State shared by the viewer's handlers, fields of a request, and the lanes in which work is done."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Desk:
         ]
 
     def lane(self, method: str) -> Lane:
-        """Where a method is computed: those that run the model many times have a thread of their own."""
+        """Lane of a method: those that run the model many times have a thread of their own."""
         slow = {one["name"] for one in self.methods if one["slow"]} | SLOW_WORDS
         return "slow" if method in slow else "fast"
 

@@ -1,4 +1,4 @@
-"""Files of an explanation, made in memory when they are asked for."""
+"""Files of an explanation, written in memory on request."""
 
 from __future__ import annotations
 

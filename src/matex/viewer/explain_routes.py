@@ -1,4 +1,4 @@
-"""What is computed of a film and a phrase: maps, audits, words and scores."""
+"""Handlers of computations on a film and a phrase: maps, audits, words and scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from matex.viewer.results import Explained, audit_data, explanation_data, readin
 
 @dataclass(frozen=True)
 class ExplainRoutes:
-    """What is computed of a film and a phrase: maps, audits, words and scores."""
+    """Handlers of computations on a film and a phrase: maps, audits, words and scores."""
 
     desk: Desk
 

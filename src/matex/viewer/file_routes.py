@@ -1,4 +1,4 @@
-"""What is made of finished explanations: figures, their agreement and files."""
+"""Handlers of finished explanations: figures, agreement of maps, and files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matex.viewer.requests import Refused
 
 @dataclass(frozen=True)
 class FileRoutes:
-    """What is made of finished explanations: figures, their agreement and files."""
+    """Handlers of finished explanations: figures, agreement of maps, and files."""
 
     desk: Desk
 

@@ -1,4 +1,4 @@
-"""Films and sounds: loading, description, settings and pictures."""
+"""Handlers of films and sounds: loading, description, settings and pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from matex.viewer.uploads import stated_views
 
 @dataclass(frozen=True)
 class FilmRoutes:
-    """Films and sounds: loading, description, settings and pictures."""
+    """Handlers of films and sounds: loading, description, settings and pictures."""
 
     desk: Desk
 

@@ -1,4 +1,4 @@
-"""Computations in progress."""
+"""Handlers of computations in progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class JobRoutes:
-    """Computations in progress."""
+    """Handlers of computations in progress."""
 
     desk: Desk
 

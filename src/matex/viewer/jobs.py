@@ -1,4 +1,4 @@
-"""The work queue: threads that compute, in two lanes so that a slow method never delays a fast one.
+"""Job queue with a thread for each lane, so that a slow method never delays a fast one.
 
 A job is cancelled where it reports progress (`matex.progress`): methods that run the model many times report after each
 batch, so a cancelled one ends within a batch. PyTorch releases the interpreter while it computes, so the server answers
@@ -52,7 +52,7 @@ class Job:
 
     @property
     def state(self) -> State:
-        """Where the job stands."""
+        """State of the job."""
         if self.future.cancelled() or (self._stop.is_set() and self.future.done()):
             return "cancelled"
         if self.future.done():

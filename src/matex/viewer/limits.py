@@ -1,4 +1,4 @@
-"""Bounds on what one request may bring and on what the server keeps in memory."""
+"""Limits on the size of a request and on the server's memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server remembers while it runs: films and explanations, the least recently used dropped first.
+"""Memory of a running server: films and explanations, the least recently used dropped first.
 
 Nothing is written to disk, and nothing outlives the process.
 """

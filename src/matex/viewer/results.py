@@ -89,7 +89,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
 
 
 def _live(explained: Explained) -> dict[str, Any] | None:
-    """What the browser needs to fuse MATEX itself: terms that do not depend on its weights, rows per block, the prior.
+    """Values for fusing MATEX in the browser: terms that do not depend on its weights, rows per block, the prior.
 
     The prior of eq. 5 is M = 1 + (strength - 1) n; n is sent, so that the strength can change.
     """
@@ -125,7 +125,7 @@ def words_data(key: str, found: Interactions) -> dict[str, Any]:
 
 
 def support_data(found: Interactions, box: Box) -> dict[str, Any]:
-    """What a box supports, and the share of the film that it covers.
+    """Words that a box supports, and the share of the film that it covers.
 
     Args:
         found: maps of the words.
@@ -138,7 +138,7 @@ def support_data(found: Interactions, box: Box) -> dict[str, Any]:
 
 
 def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:
-    """What the parser understood, with its characters in the phrase."""
+    """Mentions found by the parser, with their characters in the phrase."""
     found: list[dict[str, Any]] = []
     for mention in mentions:
         region, side, assertion = describe_mention(mention)

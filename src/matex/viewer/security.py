@@ -1,4 +1,4 @@
-"""Who may ask, and what browsers may do with the answers.
+"""Access to the server, and the headers that restrict what browsers do with its answers.
 
 Every address begins with a random token, so that no other page and no other user of the machine can guess it. A request
 must name this server in Host (another name that resolves here is refused: DNS rebinding) and, where the browser sends

@@ -1,4 +1,4 @@
-"""Films that the browser sends: read from memory, never from a path, and described for the page."""
+"""Uploaded films: read from memory, never from a path, and described for the page."""
 
 from __future__ import annotations
 

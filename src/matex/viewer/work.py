@@ -1,4 +1,4 @@
-"""What jobs compute: explanations, scores of other phrases, the score without a region, agreement of maps."""
+"""Computations of jobs: explanations, scores of other phrases, the score without a region, agreement of maps."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _attention(traced: Traced, method: str, parameters: Mapping[str, Any]) -> ND
 
 
 def word_maps(model: Model, question: Question, method: str) -> Interactions:
-    """Which word of the phrase goes with which place.
+    """Matrix of the phrase's words against places.
 
     Raises:
         InputError: a phrase that the model cannot read, or a method that knows no phrase.
@@ -123,7 +123,7 @@ def covered(model: Model, question: Question, boxes: Sequence[Box]) -> tuple[flo
 
 
 def agreement(explanations: Sequence[Explanation]) -> dict[str, list[list[float]]]:
-    """How alike maps of one film are, each with each: rank correlation, and the share of the highest tenth in common.
+    """Similarity of one film's maps, pair by pair: rank correlation, and overlap of the highest tenth.
 
     Raises:
         InputError: maps of different films.

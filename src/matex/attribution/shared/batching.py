@@ -1,4 +1,4 @@
-"""Many rows through a tower, some at a time, fewer when memory runs out."""
+"""Batches of many rows through a tower, smaller ones where memory runs out."""
 
 from __future__ import annotations
 

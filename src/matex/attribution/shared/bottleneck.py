@@ -1,4 +1,4 @@
-"""An information bottleneck behind one block: how much of each token must get through for the embeddings to agree.
+"""An information bottleneck behind one block: the share of each token that must pass for the embeddings to agree.
 
 M2IB and CA-M2IB share everything but what the noisy embedding is to agree with. Only the blocks behind the bottleneck
 are run, for all noisy copies of all pairs side by side.

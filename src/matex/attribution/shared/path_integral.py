@@ -1,4 +1,4 @@
-"""Gradients along a straight way from a baseline to the input: what Integrated Gradients and GradientSHAP share."""
+"""Gradients along a straight path from a baseline to the input, shared by Integrated Gradients and GradientSHAP."""
 
 from __future__ import annotations
 

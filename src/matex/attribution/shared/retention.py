@@ -1,4 +1,4 @@
-"""Scores of images of which only the best places of a map are left."""
+"""Scores of images that retain only the highest places of a map."""
 
 # torch's stubs leave unflatten, split and tolist untyped, and its functions are passed as values here.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false

@@ -1,4 +1,4 @@
-"""What all objects of one export share: new series, the software that wrote them, the mark of research."""
+"""Attributes shared by all objects of one export: new series, software, the mark of research."""
 
 from __future__ import annotations
 

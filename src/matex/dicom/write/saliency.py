@@ -15,7 +15,7 @@ UNSEEN = "not seen by the model"
 
 @dataclass(frozen=True)
 class AuditVerdict:
-    """What the controls say about the map.
+    """Verdict of the controls on the map.
 
     Args:
         state: "pass", "warn" or "fail".
@@ -76,7 +76,7 @@ class SaliencyContent:
 
     @property
     def region(self) -> str:
-        """What `highlighted` is, with the exact threshold."""
+        """Definition of `highlighted`, with the exact threshold."""
         return f"at or above {100 * self.threshold:.6g}% of the map's range"
 
     @property

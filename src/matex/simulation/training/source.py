@@ -1,4 +1,4 @@
-"""Where the batches of a training run come from: simulated and prepared by other processes, as far as that pays."""
+"""Source of a training run's batches: other processes simulate and prepare them, as far as that pays."""
 
 from __future__ import annotations
 
