@@ -586,7 +586,7 @@ def test_an_unreachable_hub_is_one_line_after_one_attempt(no_network, capfd, mon
 
 
 def test_only_the_cache_is_read_where_the_hub_is_not_to_be_contacted(no_network):
-    refused("hf:somebody/clip", match="the hub was not asked; nothing is cached", cached_only=True)
+    refused("hf:somebody/clip", match="the hub was not queried; nothing is cached", cached_only=True)
     assert not no_network
 
 

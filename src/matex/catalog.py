@@ -277,7 +277,7 @@ def _entry(name: str, summary: str, parameters: Mapping[str, Any], constants: Ma
 def _registered(
     folder: str, registry: str, classes: dict[str, ast.ClassDef]
 ) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
-    """(name, definition) of everything under `@registry("name")`; collects all classes on the way."""
+    """(name, definition) of everything under `@registry("name")`; collects all classes in passing."""
     for file in sorted((PACKAGE / folder).rglob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef):

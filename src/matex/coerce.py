@@ -37,7 +37,7 @@ PLAIN: Words = {
 def as_type(value: object, hint: Any) -> Any:
     """A value as an annotated type, however it was given: in Python, as numpy's number, in TOML or in JSON.
 
-    Lists become tuples, whole numbers floats, numpy's numbers Python's and texts paths where those are asked for; in a
+    Lists become tuples, whole numbers floats, numpy's numbers Python's and texts paths where those are expected; in a
     union the first type that takes the value counts. A truth value is no number, nor are nan and inf. Types other than
     those that `in_words` has words for let every value through.
 

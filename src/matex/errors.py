@@ -50,6 +50,10 @@ class CheckpointError(_Refusal):
     """A file or folder that is not the checkpoint it should be."""
 
 
+class NotCached(CheckpointError):
+    """A hub id without a copy in the hub's cache, where the hub must not be contacted."""
+
+
 class UnsupportedModel(_Refusal):
     """A model outside what the adapters were written for."""
 

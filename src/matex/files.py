@@ -39,7 +39,7 @@ def writing(folder: Path, alone: bool = False, replaced: Sequence[Path] = ()) ->
     """A temporary folder inside the folder; on success its files move into the folder, on failure it goes.
 
     The exchange with an earlier result is a matter of renaming: old files move out before new ones move in, so that
-    the folder never holds parts of two results. A process that is killed on the way leaves both in the temporary
+    the folder never holds parts of two results. A process that is killed before the end leaves both in the temporary
     folder, and the next run in the folder completes the exchange.
 
     Args:

@@ -2,7 +2,7 @@
 
 Original pixels lie as the film does; model pixels and patches lie in the standard frame, upright and with the
 patient's right on the left, since that is how models met films in training.
-Whoever resizes the image knows the way back: one invertible record serves points, boxes and maps.
+One invertible record of the resizing serves points, boxes and maps in both directions.
 Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5.
 """
 

@@ -132,7 +132,7 @@ class Pairs(ABC):
         Args:
             values: of the tokens.
             layer: the block whose input they belong to, `depth` for the last one's output, where an encoder's tokens
-                change on the way; None for those of the last.
+                change between blocks; None for those of the last.
 
         Returns:
             [pair, rows, columns] of a grid, special tokens dropped; [pair, token] of words, NaN where a shorter phrase

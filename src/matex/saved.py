@@ -366,7 +366,7 @@ def _images(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_image(path: Path) -> bool:
-    """By its name and size; pipes, devices and what cannot be asked are none."""
+    """By its name and size; pipes, devices and what cannot be inspected are none."""
     try:
         status = path.stat()
     except OSError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
 from matex.checks import number, read_array
-from matex.errors import CheckpointError, InputError, shortened, shown
+from matex.errors import InputError, NotCached, shortened, shown
 from matex.files import TARGET_MAP
 from matex.results import Explanation
 from matex.saved import Saved
@@ -69,9 +69,7 @@ def load_recorded(saved: Saved, model: str | None, tokenizer: str | None, device
             resolution=recorded.get("resolution"),
             cached_only=model is None and tokenizer is None,
         )
-    except CheckpointError as error:
-        if "the hub was not asked" not in str(error):
-            raise
+    except NotCached:
         raise InputError(
             f"Expected the recorded model {shown(saved['provenance.model.name'])} in the hub's cache, found none; the "
             "hub is not contacted because a record names it. Name it with --model to download it."

@@ -10,6 +10,7 @@ import pytest
 
 import matex
 from matex.adapters import folder, hub
+from matex.errors import NotCached
 from matex.published import PUBLISHED
 
 TINY = Path(matex.__file__).parent / "adapters" / "tiny"
@@ -143,7 +144,7 @@ def test_cached_only_never_asks_the_hub(cache, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", asked)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     assert matex.load("hf:somebody/clip", cached_only=True).name == "hf:somebody/clip"
-    with pytest.raises(matex.CheckpointError, match=r"the hub was not asked; nothing is cached"):
+    with pytest.raises(NotCached, match=r"the hub was not queried; nothing is cached"):
         matex.load("hf:somebody/other", cached_only=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matex.adapters.checkpoint import first_line
-from matex.errors import CheckpointError, shown
+from matex.errors import CheckpointError, NotCached, shown
 from matex.published import published
 
 LOGGER = logging.getLogger("matex")
@@ -28,6 +28,7 @@ def fetch(source: str, wanted: Callable[[list[str]], list[str]], cached_only: bo
         cached_only: do not contact the hub.
 
     Raises:
+        NotCached: nothing in the cache, with `cached_only`.
         CheckpointError: no such hub id, or no connection and nothing in the cache; one line after one attempt.
     """
     import huggingface_hub
@@ -36,7 +37,7 @@ def fetch(source: str, wanted: Callable[[list[str]], list[str]], cached_only: bo
 
     absent = f"Expected a folder with config.json or a reachable hub id, found neither for {shown(source)}"
     advice = "Check the name, or download the model and give its folder."
-    reason = "the hub was not asked"
+    reason = "the hub was not queried"
     try:
         if not cached_only:
             try:
@@ -56,7 +57,8 @@ def fetch(source: str, wanted: Callable[[list[str]], list[str]], cached_only: bo
     except HFValidationError:
         raise CheckpointError(f"{absent}. {advice}") from None
     except Exception:
-        raise CheckpointError(f"{absent} ({reason}; nothing is cached). {_terms(source)}{advice}") from None
+        refusal = NotCached if cached_only else CheckpointError
+        raise refusal(f"{absent} ({reason}; nothing is cached). {_terms(source)}{advice}") from None
     return cached
 
 

@@ -72,7 +72,7 @@ class Chefer:
         else:
             last = torch.einsum("pq,pqk->pk", trace.reading, self._relevance(trace, trace.depth - 1))
         if self.layers == "all":
-            trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
+            trace.gradient_rows(0)  # the lowest block first: one backward pass also finds those above
         return trace.to_grid(carry_down(trace, last, below))
 
     def _relevance(self, trace: Trace, layer: int) -> Tensor:

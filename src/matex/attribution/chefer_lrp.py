@@ -189,7 +189,7 @@ class CheferLrp:
 
     def __call__(self, trace: Trace) -> Tensor:
         maps = self.attention_relevance(trace)
-        trace.gradient_rows(0)  # the lowest block first: one backward finds those above on the way
+        trace.gradient_rows(0)  # the lowest block first: one backward pass also finds those above
         last, *below = (self._positive(trace, layer, maps[layer]) for layer in reversed(range(trace.depth)))
         return trace.to_grid(carry_down(trace, last[:, 0], below))
 

@@ -26,11 +26,11 @@ def gauss_legendre(steps: int) -> tuple[Tensor, Tensor]:
 @METHODS("integrated-gradients")
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """Gradient averaged on the way from a baseline, times the way; sums to the score minus the baseline's score.
+    """Gradient averaged over the path from a baseline, times the path; sums to the score minus the baseline's score.
 
     Args:
         steps: nodes of the Gauss-Legendre quadrature.
-        baseline: where the way begins on the image: "mean" (0 in normalised space), "black", "white", "blur" or
+        baseline: start of the path on the image: "mean" (0 in normalised space), "black", "white", "blur" or
             "noise". On the text it is always the same words' places without words.
         seed: of the noise.
         batch_size: points run at once.

@@ -135,7 +135,7 @@ class Matex:
         "an atlas.",
         "Figure 2 has a box for multi-scale enhancement in the image and the text branch, without a formula. Off by "
         "default; scales=(1, .75, .5), those of MMEL, averages A_grad and A_flow over such a pyramid.",
-        "Localisation is measured against boxes of the place that the prior was told. `delta=0` and the prior "
+        "Localisation is measured against boxes of the place that the prior is given. `delta=0` and the prior "
         "alone are its controls.",
     )
 

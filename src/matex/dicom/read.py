@@ -68,7 +68,7 @@ def decode(stream: BytesIO, *, max_pixels: int, derived: bool = False) -> DicomI
     """Decode, rescale, window, invert where the header requires it, and read the patient's orientation in the image.
 
     Warning filters and pydicom's logger, which belong to the whole process, change for the time of the call:
-    matex.images.read, the way in, lets one thread at a time in here.
+    matex.images.read, the only caller, admits one thread at a time.
 
     Args:
         stream: the whole file; closed here.

@@ -17,7 +17,7 @@ class Film:
     sha256: str  # of the file's bytes, or of the array
     view: str | None = None  # "PA", "AP", "LL", "LATERAL", ... (matex.dicom.view_position); None when nothing is known
     mirrored: bool = False  # True when the left edge of the upright image is the patient's left
-    notes: tuple[str, ...] = ()  # what was assumed or done on the way
+    notes: tuple[str, ...] = ()  # assumptions and changes of the reader
     oriented: bool = False  # True when the file or the caller states the patient's sides; else they are assumed
     turns: int = 0  # quarter turns counter-clockwise that bring the image upright
     facing: Literal["left", "right"] | None = None

@@ -104,7 +104,7 @@ class Interactions:
     def support(self, box: tuple[float, float, float, float]) -> tuple[Support, ...]:
         """The words that a part of the film supports: what they contribute together, and the share of each word's map.
 
-        Sums of disjoint boxes add up. A share is to be read beside the share of the film that the box covers.
+        Sums of disjoint boxes add up. Compare a share with the share of the film that the box covers.
 
         Args:
             box: (x0, y0, x1, y1), original pixels.

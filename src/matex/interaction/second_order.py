@@ -39,7 +39,7 @@ def word_factors(text: Path, groups: Tensor, nodes: int) -> Tensor:
     """v_w = integral of the derivative of the phrase's embedding along the path of each group of tokens.
 
     The derivative along a direction is the gradient of a gradient: the backward pass is linear in its cotangent u, and
-    the derivative of <backward(u), direction> at u is what is asked for. One forward and one backward over all nodes
+    the derivative of <backward(u), direction> at u is the result. One forward and one backward over all nodes
     serve all groups.
 
     Args:

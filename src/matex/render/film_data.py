@@ -25,7 +25,7 @@ CUTS = (0.35, 0.635)
 NAMED = ("costophrenic angle", "hilum")
 """Places of a lung that are named before its zones."""
 BEHIND = ("heart", "mediastinum")
-"""Midline places, named in this order where no lung lies, and beside the zone where the heart overlaps the lung."""
+"""Midline places, named in this order where no lung lies, and next to the zone where the heart overlaps the lung."""
 
 
 def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:

@@ -141,7 +141,7 @@ def fragment(explanation: Explanation) -> str:
 
 
 def final_layer(explanation: Explanation) -> Layer:
-    """The final map, as a layer beside its terms."""
+    """The final map, as a layer next to its terms."""
     image = explanation.image
     return Layer("Map", "the final map", image.grid, ColourScale(*image.range), weight=None)
 

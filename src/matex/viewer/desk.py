@@ -56,7 +56,7 @@ class Desk:
         return await read_json(request, self.limits.json, self.limits.body_seconds)
 
     def question(self, fields: Fields) -> tuple[str, str, work.Question]:
-        """Identifier of the film, name of the model, and what is asked of it."""
+        """Identifier of the film, name of the model, and the query."""
         film = fields.text("film", 100)
         name = fields.one_of("model", self.models.names, self.models.names[0])
         text = fields.text("text", self.limits.phrase)

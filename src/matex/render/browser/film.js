@@ -16,7 +16,7 @@ export function link(views) {
 }
 
 export class FilmView {
-  // host: element that is filled. options: label, tools (names beside "pan" and "window"), wheel ("always", or "focus"
+  // host: element that is filled. options: label, tools (names in addition to "pan" and "window"), wheel ("always", or "focus"
   // where a page must scroll), hint (shown where nothing is read), grey (whether grey values are read: not of a JPEG),
   // dashed (boxes: those of readers, not of the person at the screen).
   constructor(host, options = {}) {

@@ -10,7 +10,7 @@ export function drawAudit(host, audit, onchoice) {
   const verdict = element("div", { className: `verdict ${audit.verdict}`, role: "status" },
     element("b", { textContent: HEADINGS[audit.verdict] }), audit.summary);
   const picker = element("div", { role: "radiogroup" });
-  picker.setAttribute("aria-label", "control to show beside the map");
+  picker.setAttribute("aria-label", "control to show next to the map");
   choices(picker, [{ value: "", label: "none" }, ...audit.controls.map((control) => ({ value: control.name,
     label: control.title, title: `“${control.text}”, score ${fixed(control.score)}` }))], "", (name) => {
     const control = audit.controls.find((one) => one.name === name);
@@ -20,7 +20,7 @@ export function drawAudit(host, audit, onchoice) {
     element("span", { className: check.state, textContent: STATES[check.state] }),
     element("div", {}, element("b", { textContent: check.question }), element("p", { textContent: check.answer }),
       check.rule && check.state !== "skipped" ? element("p", { className: "quiet", textContent: check.rule }) : null)));
-  host.replaceChildren(verdict, element("h3", { textContent: "Show a control beside the map" }), picker,
+  host.replaceChildren(verdict, element("h3", { textContent: "Show a control next to the map" }), picker,
     element("details", { open: audit.verdict !== "pass" }, element("summary", { textContent: "The checks" }), ...checks));
 }
 
