@@ -171,6 +171,15 @@ def test_a_hub_id_is_recorded_as_it_was_given():
     assert describe_tokenizer("somebody/clip") == {"source": "somebody/clip", "sha256": None}
 
 
+def test_verify_contacts_no_hub_that_only_the_record_names(command, saved, monkeypatch):
+    path = saved / "explanation.json"
+    record = json.loads(path.read_text())
+    record["provenance"]["model"]["name"] = "hf:somebody/clip"
+    path.write_text(json.dumps(record))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: pytest.fail("the hub was contacted"))
+    assert refused(command("verify", saved), "in the hub's cache, found none", "Name it with --model")
+
+
 def test_verify_wants_the_same_lung_mask(command):
     mask = np.zeros((512, 512), dtype=np.uint8)
     mask[100:300, 300:400] = 2
