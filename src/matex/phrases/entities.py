@@ -83,12 +83,13 @@ class Entities:
         """Whether term i is a side word that belongs to nothing yet."""
         return self.terms.has(i, "side") and i not in self.used
 
-    def give_side(self, entities: Iterable[Entity], side: int) -> None:
-        """Give the side word at a term to entities, for good."""
-        self.used.add(side)
+    def give_sides(self, entities: Iterable[Entity], sides: Sequence[int]) -> None:
+        """Give the side words at these terms to entities, for good."""
+        self.used.update(sides)
         for entity in entities:
-            entity.sides |= side_weights(self.terms[side].value)
-            entity.side_term = side
+            for side in sides:
+                entity.sides |= side_weights(self.terms[side].value)
+                entity.side_term = side
 
     def adjectives_before(self, side: int) -> list[Entity]:
         """The places that are adjectives right before their side, in "basal left lung": those without another side."""
@@ -170,14 +171,17 @@ _REGIONS_OF_LEVELS = {"lobe": _LOBES, "thirds": _TWO_THIRDS, "zone": _ZONES, "lu
 
 
 def _join_levels(found: Entities, levels: Sequence[int], head: int) -> None:
-    """ "right upper and middle lobe", "mid to lower left lung", where the side is between the levels and the head."""
+    """ "right upper and middle lobe", "mid to lower left lung", where the side is between the levels and the head.
+
+    In "right upper and lower left lung" each level has the side next to it.
+    """
     terms = found.terms
     regions = _REGIONS_OF_LEVELS[terms[head].value]
     shared = head - 1 if found.is_free_side(head - 1) else None
-    if any(terms.has(i - 1, "side") for i in levels):
-        shared = None
     for i in levels:
-        own = i + 1 if found.is_free_side(i + 1) and i + 1 < head - 1 else shared
+        own = None if terms.has(i - 1, "side") else shared
+        if found.is_free_side(i + 1) and i + 1 < head - 1:
+            own = i + 1
         for region in regions[terms[i].value]:
             entity = Entity(
                 i,
@@ -186,7 +190,7 @@ def _join_levels(found: Entities, levels: Sequence[int], head: int) -> None:
                 last=head if i == levels[-1] else -1,
             )
             if own is not None:
-                found.give_side([entity], own)
+                found.give_sides([entity], [own])
             found.add(entity)
 
 
@@ -200,15 +204,14 @@ def _read_bare_levels(found: Entities, levels: Iterable[int]) -> None:
 def _read_lung(found: Entities, i: int) -> None:
     """A whole lung, unless it only qualifies its base or zone: "base of the left lung", "lung base"."""
     terms = found.terms
-    is_part = _is_part_of(found, i)
+    sides = _sides_before(found, i)
+    is_part = _is_part_of(found, sides[0] if sides else i)
     if terms[i].value != "lung" and terms[i].words not in lexicon.WHOLE_LUNG and not is_part:
         return
-    sides = _sides_before(found, i)
     if sides and (places := found.adjectives_before(sides[0])):  # "apical and basal left lung"
-        for side in sides:
-            found.give_side(places, side)
+        found.give_sides(places, sides)
     elif is_part:
-        _give_side_of_whole(found, i)
+        _give_sides_of_whole(found, sides)
     elif not (terms.has(i + 1, "level") or _qualifies_place(found, i)):
         found.add(Entity(i, terms.anatomy, (("lung", None),), is_weak=True))
 
@@ -219,23 +222,20 @@ def _qualifies_place(found: Entities, i: int) -> bool:
     return terms.has(i + 1, "place") and i + 1 not in found.used and terms.anatomy.is_sided(terms[i + 1].value)
 
 
-def _is_part_of(found: Entities, i: int) -> bool:
-    """Whether "of the (left) lung" follows a place directly."""
-    back = i - 2 if found.terms.has(i - 1, "side") else i - 1
-    if found.terms.word(back) not in ("of", "in", "within") or not found.all:
+def _is_part_of(found: Entities, start: int) -> bool:
+    """Whether "of the (left) lung", whose side or noun is at `start`, follows a place directly."""
+    if found.terms.word(start - 1) not in ("of", "in", "within") or not found.all:
         return False
     place = found.all[-1]
-    return place.is_sided and max(place.term, place.last) == back - 1
+    return place.is_sided and max(place.term, place.last) == start - 2
 
 
-def _give_side_of_whole(found: Entities, i: int) -> None:
-    """ "upper and lower zones of the left lung": the side goes to all of them that have none."""
-    if not found.terms.has(i - 1, "side"):
-        return
+def _give_sides_of_whole(found: Entities, sides: Sequence[int]) -> None:
+    """ "upper and lower zones of the left lung": its sides go to all of them that have none."""
     for entity in reversed(found.all):
         if entity.finding or entity.sides or found.terms.has(entity.term - 1, "side"):
             break
-        found.give_side([entity], i - 1)
+        found.give_sides([entity], sides)
 
 
 def _sides_before(found: Entities, i: int) -> list[int]:

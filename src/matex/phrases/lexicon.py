@@ -23,8 +23,10 @@ def _combined(firsts: str, seconds: str, end: str = "") -> tuple[str, ...]:
 
 
 SIDES: Table = {
-    "right": _several("right, right sided, rt, right side, right sides, right hand side"),
-    "left": _several("left, left sided, lt, left side, left sides, left hand side"),
+    "right": _several(
+        "right, right sided, rt, right side, right sides, right hand side, right side up to, right side down to"
+    ),
+    "left": _several("left, left sided, lt, left side, left sides, left hand side, left side up to, left side down to"),
     "both": _several("bilateral, bilaterally, bilat, both, both sides, either, either side, on each side"),
 }
 """Words that say a side. The single letters R and L are sides too, where they stand alone."""
@@ -274,10 +276,11 @@ OTHER_BODY = _several(
 """Anatomy outside the regions of the atlas: it takes the side word before it and names no region, and neither do
 its findings."""
 
-POSITIONS = _several(
+POSITIONS = _combined("right side, left side", "down, up") + _several(
     "lateral decubitus, decubitus, lateral view, lateral radiograph, lateral film, lateral projection, "
-    "lateral image, lateral chest radiograph, anterior oblique, posterior oblique, side down, side up, "
-    "supraclavicular fossa, upper limits, lower limits, upper limit, lower limit, upper back"
+    "lateral image, lateral chest radiograph, lateral position, oblique view, oblique views, anterior oblique, "
+    "posterior oblique, side down, side up, "
+    "supraclavicular fossa, upper limits, lower limits, upper limit, lower limit, upper back, marker, markers"
 )
 """Positions, projections and limits: a side word before them is theirs."""
 
@@ -584,7 +587,7 @@ WITHS = _several(
     "with, compared with, with associated, along with, together with, accompanied by, due to, secondary to, from"
 )
 
-PREPOSITIONS = _several(
+PREPOSITIONS = _combined("right side, left side", "down, up") + _several(
     "of, in, at, on, within, to, toward, towards, over, overlying, under, below, above, near, along, "
     "throughout, involving, into, for, by, through, projecting over, adjacent to, beneath, behind, "
     "between, as"
