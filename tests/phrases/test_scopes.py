@@ -9,14 +9,13 @@ def sides(text):
     return {(mention.region, mention.side): mention.weight for mention in parse(text)}
 
 
-def test_sides_are_compared_over_a_long_description_and_not_over_a_longer_one():
+def test_sides_are_compared_over_a_description_of_any_length():
     words = "small patchy dense bulky chronic stable mild"
-    assert sides(f"Right basal {words} opacity is greater than left.") == {
-        ("lower zone", "right"): 1.0,
-        ("lower zone", "left"): 0.6,
-    }
-    longer = f"Right basal {words} {words} opacity is greater than left."
-    assert 0.6 not in sides(longer).values()
+    for description in (words, f"{words} {words}"):
+        assert sides(f"Right basal {description} opacity is greater than left.") == {
+            ("lower zone", "right"): 1.0,
+            ("lower zone", "left"): 0.6,
+        }
 
 
 def test_a_contrast_is_that_of_the_nearest_place():

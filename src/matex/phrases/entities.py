@@ -160,7 +160,8 @@ def _is_of_other_anatomy(terms: Terms, i: int) -> bool:
     if terms.has(terms.skip(i - 1, -1, "other", "status", "finding"), "body"):
         return True
     k = terms.skip(i + 1, 1, "finding")
-    return terms.has(k, "preposition") and terms.has(terms.skip(k + 1, 1, "other", "status", "side", "level"), "body")
+    noun = terms.skip(k + 1, 1, "other", "status", "side", "level")
+    return terms.has(k, "preposition") and terms.has(noun, "body") and not terms.has_object(k + 1, noun)
 
 
 _LOBES = {"upper": ("upper lobe",), "mid": ("middle lobe",), "lower": ("lower lobe",)}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matex.phrases.entities import Entities, Entity
 from matex.phrases.side_scopes import give, has_usual_place
 from matex.phrases.side_words import SideWord
-from matex.phrases.terms import REACH
 
 
-def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
+def lone_side(found: Entities, word: SideWord, looks_ahead: bool = False) -> Entity:
     """Make an entity of a side alone, in "the left is sharp": it repeats the last one named, else the whole organ.
 
     Args:
@@ -25,7 +26,7 @@ def lone_side(found: Entities, word: SideWord, looks_ahead: bool) -> Entity:
     return lone
 
 
-def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
+def repeated_by(found: Entities, word: SideWord, looks_ahead: bool = False) -> Entity | None:
     """Referent of a side that stands alone: the last sided place or effusion before it, else the next one."""
     before = list(found.within(found.terms.before(word.first)))
     last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
@@ -45,13 +46,13 @@ def _regions_on(entity: Entity, word: SideWord) -> tuple[tuple[str, str | None],
     return tuple((region, None) for region in there or anatomy.usual(None))
 
 
-def set_standard(found: Entities, word: SideWord, stop: int) -> set[int]:
+def set_standard(found: Entities, word: SideWord) -> set[int]:
     """Give the standard of a comparison its place: the one right after it, else the last one named, else the next.
 
     Returns:
         the terms of these places: no finding is asserted there.
     """
-    ahead = _unsided_after(found, word, stop)
+    ahead = _unsided_after(found, word)
     if ahead:
         give(found, word, ahead, ahead[-1].term)
         return {entity.term for entity in ahead}
@@ -60,33 +61,45 @@ def set_standard(found: Entities, word: SideWord, stop: int) -> set[int]:
     return {lone.term}
 
 
-def _unsided_after(found: Entities, word: SideWord, stop: int) -> list[Entity]:
+def _unsided_after(found: Entities, word: SideWord) -> list[Entity]:
     entities: list[Entity] = []
-    for i in range(word.last + 1, min(stop, word.last + REACH)):
-        if found.terms.has(
-            i, "comma", "or", "with", "boundary", "colon", "preposition", "singular verb", "plural verb"
-        ):
+    for i in found.terms.after(word.last):
+        if found.terms.has(i, "side", "comma", "with", "boundary", "singular verb", "plural verb"):
             break
         entities += [entity for entity in found.at.get(i, ()) if not entity.sides]
     return entities
 
 
-def set_contrast(found: Entities, word: SideWord) -> None:
-    """ "but not on the right": the opposite of what is asserted of the nearest entity on the other side."""
-    around = found.within(range(word.first - REACH, word.first + REACH))
-    sided = [entity for entity in around if entity.sides and not set(entity.sides) & set(word.weights)]
-    if not sided:
+def own_places(found: Entities, word: SideWord) -> list[Entity]:
+    """Give a side after "but not" its own place: "the lungs are clear but not the left base".
+
+    In "the left but not the right base" the place is that of both sides.
+    """
+    terms = found.terms
+    excepted = terms.skip(word.first - 1, -1, "preposition")
+    is_shared = excepted == word.first - 1 and terms.has(terms.skip(excepted - 2, -1, "comma"), "side")
+    places = [] if is_shared else _unsided_after(found, word)
+    for entity in places:
+        entity.sides, entity.side_term = dict(word.weights), word.first
+    return places
+
+
+def set_contrast(found: Entities, word: SideWord, places: Sequence[Entity]) -> None:
+    """ "but not on the right": the opposite of what is asserted of the nearest entity on the other side.
+
+    Args:
+        places: those of the side itself; without any it is a side alone.
+    """
+    terms = found.terms
+    around = list(found.within([*terms.before(word.first), *terms.after(word.first)]))
+    opposite = [entity for entity in around if entity.sides and not set(entity.sides) & set(word.weights)]
+    unsided = [entity for entity in around if not entity.sides and entity.term < word.first]
+    nearest = min(opposite or unsided, key=lambda entity: abs(entity.term - word.first), default=None)
+    if nearest is None:
         return
-    nearest = min(sided, key=lambda entity: abs(entity.term - word.first))
-    found.add(
-        Entity(
-            word.first,
-            found.terms.anatomy,
-            _regions_on(nearest, word),
-            is_weak=nearest.is_weak,
-            last=word.last,
-            repeats=nearest,
-            contrasts=True,
-            sides=dict(word.weights),
-        )
-    )
+    if not places:
+        lone = Entity(word.first, terms.anatomy, _regions_on(nearest, word), last=word.last, sides=word.weights)
+        found.add(lone)
+        places = [lone]
+    for entity in places:
+        entity.repeats, entity.contrasts = nearest, True

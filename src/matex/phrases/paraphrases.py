@@ -14,7 +14,7 @@ def paraphrases(text: str) -> tuple[str, ...]:
         >>> paraphrases("Nodule in the left lung.")[1]
         'nodule in the left lung is seen'
     """
-    inner = within_sentence(text.strip().rstrip("."))
+    inner = within_sentence(text.strip().removesuffix("."))
     return tuple(frame.replace("{}", inner) for frame in FRAMES)
 
 
@@ -28,5 +28,5 @@ def within_sentence(text: str) -> str:
         >>> within_sentence("Opacity in the RUL"), within_sentence("RUL opacity")
         ('opacity in the RUL', 'RUL opacity')
     """
-    word = text.split(maxsplit=1)[0] if text.strip() else ""
+    word = text.partition(" ")[0]
     return text if any(letter.isupper() for letter in word[1:]) else text[:1].lower() + text[1:]

@@ -8,16 +8,16 @@ from matex.phrases import lexicon
 from matex.phrases.entities import Entities, Entity
 from matex.phrases.mention import LESSER_SIDE_WEIGHT
 from matex.phrases.side_words import SideWord
-from matex.phrases.terms import BREAKS, NEAR, REACH
+from matex.phrases.terms import BREAKS, REACH
 
 
 def look_ahead(found: Entities, word: SideWord, stop: int) -> list[Entity]:
     """The entities of the first part after the side word that has any, up to the next side word."""
     entities: list[Entity] = []
-    for i in range(word.first + 1, min(stop, word.last + REACH)):
+    for i in range(word.first, min(stop, word.last + REACH)):
         if not found.terms.same_statement(i, word.first) or (entities and found.terms.has(i, *BREAKS, "not")):
             break
-        if word.is_behind and found.terms.has(i, "and", "or", "with"):
+        if word.is_behind and found.terms.has(i, "and", "with"):
             break
         entities += [entity for entity in found.at.get(i, ()) if not entity.sides]
     return entities
@@ -25,25 +25,26 @@ def look_ahead(found: Entities, word: SideWord, stop: int) -> list[Entity]:
 
 def give(found: Entities, word: SideWord, ahead: Sequence[Entity], stop: int) -> None:
     """Give the side to places before findings; later places of the same statement inherit it."""
-    for entity in _qualified(found, ahead, stop):
+    for entity in _qualified(found, ahead):
         entity.sides = dict(word.weights)
         entity.side_term = word.first
     _inherit(found, word, ahead[-1].term, stop)
 
 
-def _qualified(found: Entities, ahead: Sequence[Entity], stop: int) -> list[Entity]:
+def _qualified(found: Entities, ahead: Sequence[Entity]) -> list[Entity]:
     """Entities after a side word that it qualifies."""
     places = _strongest(entity for entity in ahead if entity.takes_side)
     usual = next((entity for entity in ahead if has_usual_place(entity)), None)
     if usual is not None:
         places = [entity for entity in places if entity.regions[0][0] != "pleura"]
     if places:
-        tracks = usual is not None and usual.term < places[0].term and places[0].regions[0][0] in lexicon.FISSURES
-        return [usual, *places] if tracks and usual else places  # "effusion tracking into the fissure" is in both
+        if usual and usual.term < places[0].term and places[0].regions[0][0] in lexicon.FISSURES:
+            return [usual, *places]  # "effusion tracking into the fissure" is in both
+        return places
     if ahead[0].regions and not ahead[0].takes_side:  # "right mediastinal mass": the side says no more
         return []
     if usual is not None:
-        return _joined(found, usual, list(found.within(range(usual.term + 1, stop))))
+        return _joined(found, usual, found.within(found.terms.after(usual.term)))
     return [entity for entity in ahead if entity.finding][:1]
 
 
@@ -59,14 +60,12 @@ def has_usual_place(entity: Entity) -> bool:
 
 
 def _inherit(found: Entities, word: SideWord, after: int, stop: int) -> None:
-    if word.is_behind or word.compares:
+    if word.compares:
         return
     terms = found.terms
-    for i in range(after + 1, min(stop, after + REACH)):
-        if not terms.same_statement(i, word.last):
-            break
-        if len(word.weights) == 2 and terms.has(i, "with"):
-            break
+    for i in range(after, min(stop, after + REACH)):
+        if not terms.same_statement(i, word.last) or (len(word.weights) == 2 and terms.has(i, "with")):
+            return
         for entity in found.at.get(i, ()):
             is_own = not entity.is_weak or (terms.has(i - 1, "and", "or") and i - 2 in found.at)
             if entity.takes_side and is_own and not entity.sides and not entity.usual_side:
@@ -95,19 +94,19 @@ def _joined(found: Entities, finding: Entity, others: Iterable[Entity]) -> list[
 
 def give_to_adjectives(found: Entities, word: SideWord) -> bool:
     """ "basal left effusion": the places that are adjectives before the side; whether there are any."""
-    places = [] if word.is_behind or word.compares else found.adjectives_before(word.first)
+    places = [] if word.compares else found.adjectives_before(word.first)
     for entity in places:
         entity.sides, entity.side_term = dict(word.weights), word.first
     return bool(places)
 
 
-def give_back(found: Entities, word: SideWord, start: int, findings: bool = True) -> bool:
+def give_back(found: Entities, word: SideWord, start: int, findings: bool) -> bool:
     """Give the side to the places before it that have none, else to the nearest finding; whether there is any."""
     before = [
         entity
         for entity in found.within(range(max(start, word.first - REACH), word.first))
         if found.terms.same_statement(entity.term, word.first) and not entity.sides
-        if not (entity.usual_side and found.terms.is_parted(entity.term + 1, word.first - 1))
+        if not (entity.usual_side and found.terms.is_parted(entity.term, word.first - 1))
     ]
     places = _strongest(entity for entity in before if entity.takes_side)
     if findings and (not places or _follows_effusion(found, word)):
@@ -128,13 +127,9 @@ def _has_device_between(found: Entities, i: int, k: int) -> bool:
 
 def _has_midline_place(found: Entities, finding: Entity, word: SideWord) -> bool:
     """Whether the finding is one of a midline place: "abdominal gas on the left", "mass in the mediastinum"."""
-    terms = found.terms
-    k = finding.term - 1
-    while k > finding.term - NEAR and (terms.has(k, "other", "status", "finding") or terms.is_modifier(k)):
-        k -= 1
-    is_parted = terms.is_parted(finding.term, word.first - 1)
-    following = [] if is_parted else [i for i in range(finding.term + 1, word.first) if i in found.at]
-    return any(entity.regions and not entity.is_sided and not entity.sides for entity in found.within([k, *following]))
+    k = found.terms.skip(finding.term - 1, -1, "other", "status", "finding", "singular verb", "plural verb")
+    near = found.within([k, *range(finding.term, word.first)])
+    return any(entity.regions and not entity.is_sided for entity in near)
 
 
 def _follows_effusion(found: Entities, word: SideWord) -> bool:
@@ -143,27 +138,22 @@ def _follows_effusion(found: Entities, word: SideWord) -> bool:
     "opacity at the bases, effusion on the left".
     """
     terms = found.terms
-    k = word.first - 1
-    while terms.has(k, "preposition", "other", "status"):
-        k -= 1
-    if not any(has_usual_place(entity) for entity in found.at.get(k, ())):
-        return False
-    while terms.has(k, "finding", "other", "status", "not", "or"):
-        k -= 1
-    return terms.has(k, "comma")
+    k = terms.skip(word.first - 1, -1, "preposition", "other", "status")
+    is_effusion = any(has_usual_place(entity) for entity in found.at.get(k, ()))
+    return is_effusion and terms.has(terms.skip(k, -1, "finding", "other", "status", "not", "or"), "comma")
 
 
 def override_both(found: Entities, word: SideWord) -> bool:
     """ "bilateral effusions, right greater than left": the weights go to what is on both sides already."""
     weights = {side: weight or LESSER_SIDE_WEIGHT for side, weight in word.weights.items()}  # the clearer one has some
-    is_done = False
-    for entity in found.within(range(max(0, word.first - REACH), word.first)):
-        if found.terms.statement[word.first] - found.terms.statement[entity.term] > 1:
-            continue
-        if any(side == "both" for _, side in entity.regions):
-            entity.regions = tuple((region, None) for region, _ in entity.regions)
-        elif set(entity.sides) != {"right", "left"}:
-            continue
+    named = [entity.regions for entity in found.within(range(word.first, word.last)) if entity.regions]
+    both = [
+        entity
+        for entity in found.within(found.terms.before(word.first))
+        if set(entity.sides) == {"right", "left"} or any(side == "both" for _, side in entity.regions)
+        if not named or entity.regions in named
+    ]
+    for entity in both:
+        entity.regions = tuple((region, None) for region, _ in entity.regions)
         entity.sides = dict(weights)
-        is_done = True
-    return is_done
+    return bool(both)

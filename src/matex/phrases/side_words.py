@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from matex.phrases.entities import Entities, SideWeights, side_weights
 from matex.phrases.mention import LESSER_SIDE_WEIGHT
-from matex.phrases.terms import BREAKS, Term, Terms
+from matex.phrases.terms import BREAKS, Terms
 
 _ADVERBS = frozenset(("bilaterally", "on each side"))
 """Sides that follow what they qualify."""
 _OPPOSITE = {"right": "left", "left": "right"}
-COMPARISON_REACH = 16
-"""Two sides further apart than this are not compared with each other."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,15 @@ def find_side_words(found: Entities) -> list[SideWord]:
         lesser = None if following is None else lesser_of(found.terms, i, following)
         position += 1
         if following is not None and lesser is not None:
-            is_standard = found.terms.has(found.terms.skip(following - 1, -1, "preposition"), "than")
-            weight = _lesser_weight(found.terms, range(i + 1, following) if is_standard else ())
+            side, weight = lesser
             if not _has_own_place(found, i, following):
-                weights = side_weights("both") | {found.terms[lesser].value: weight}
+                weights = side_weights("both") | {found.terms[side].value: weight}
                 words.append(SideWord(i, following, weights, True, _is_behind(found.terms, i)))
                 position += 1
                 continue
-            own_weight[lesser] = weight
+            own_weight[side] = weight
         elif i not in own_weight and (comparative := _comparative_before(found.terms, i)) is not None:
-            weight = _lesser_weight(found.terms, (comparative,))
-            weights = side_weights("both") | {_lesser_after(found.terms, comparative, i): weight}
+            weights = side_weights("both") | _lesser_after(found.terms, comparative, i)
             words.append(SideWord(comparative, i, weights, compares=True, is_behind=True))
             continue
         words.append(_single(found.terms, i, own_weight.get(i, 1.0)))
@@ -80,19 +76,24 @@ def _single(terms: Terms, i: int, weight: float) -> SideWord:
 def _is_behind(terms: Terms, i: int) -> bool:
     if terms.word(i - 1) == "on" or is_adverb(terms.word(i)):
         return True
-    return terms.has(i - 1, "finding") and terms.has(i + 1, "comma", "boundary") and not terms.has(i + 2, "side")
+    return terms.has(i - 1, "finding") and terms.has(i + 1, "comma") and not _is_listed(terms, i + 2)
+
+
+def _is_listed(terms: Terms, i: int) -> bool:
+    """Whether term i is a side for what stands before it: "opacity right, left", not "opacity right, left effusion"."""
+    if not terms.has(i, "side"):
+        return False
+    part = takewhile(lambda k: not terms.has(k, *BREAKS), terms.after(i))
+    return not any(terms.has(k, "finding", "normal") for k in part)
 
 
 def _is_standard(terms: Terms, i: int) -> bool:
     """ "unlike the right", "none in the right lung", "not right": no finding is asserted there."""
-    k = i - 1
-    while k >= max(0, i - 3) and terms.has(k, "preposition"):
-        k -= 1
+    k = terms.skip(i - 1, -1, "preposition")
     if terms.has(k, "against"):
         return True
-    is_less = any("less normal" in term.kinds for term in terms.all[max(0, k - 3) : k + 1])
-    if is_less and (terms.word(k) in ("than", "as") or terms.has(k, "less normal")):
-        return True  # "less clear than the right"
+    if terms.has(k, "than") or "as" in (term.words for term in terms.all[k + 1 : i]):  # "less clear than the right"
+        return any("less normal" in terms[j].kinds for j in terms.before(k + 1))
     ends = i + 1 == len(terms) or terms.has(i + 1, "comma", "boundary")
     return terms.has(k, "not") and ends and not terms.has(i + 2, "side")
 
@@ -100,35 +101,34 @@ def _is_standard(terms: Terms, i: int) -> bool:
 # ------------------------------------------------------------------------------------------------------- comparisons
 
 
-def lesser_of(terms: Terms, i: int, following: int) -> int | None:
-    """The side term that has less, when the words between two sides compare them; None when they do not."""
+def lesser_of(terms: Terms, i: int, following: int) -> tuple[int, float] | None:
+    """The side term that has less, with its weight, when the words between two sides compare them; None otherwise."""
     is_pair = {terms[i].value, terms[following].value} == {"right", "left"}
-    if not is_pair or following - i > COMPARISON_REACH or not terms.same_statement(i, following):
+    if not is_pair or not terms.same_statement(i, following):
         return None
     for k in range(i + 1, following):
-        kinds = terms[k].kinds
-        if "less normal" in kinds:
-            return None
-        if "more than" in kinds:
-            return following
-        if "less than" in kinds:
-            return i
-        if "than" in kinds:
-            nearby = (*terms.all[max(i + 1, k - 3) : k], *terms.all[max(0, i - 3) : i])
-            if any("more" in term.kinds for term in nearby):
-                return following
-            if any(_is_less(term) for term in nearby):
-                return i
+        if terms.has(k, "more than"):
+            return following, LESSER_SIDE_WEIGHT
+        if terms.has(k, "less than"):
+            return i, LESSER_SIDE_WEIGHT
+        if terms.has(k, "than") and not terms.is_parted(k, following):
+            return _lesser_by(terms, k, i, following)
     return None
 
 
-def _lesser_weight(terms: Terms, positions: Iterable[int]) -> float:
+def _lesser_by(terms: Terms, than: int, i: int, following: int) -> tuple[int, float] | None:
+    """By the nearest comparative before "than": "larger effusion on the right than on the left"."""
+    for k in terms.before(than):
+        if terms.has(k, "more") and terms.same_statement(k, i):
+            return following, LESSER_SIDE_WEIGHT
+        if terms.has(k, "less") and terms.same_statement(k, i):
+            return i, _weight_of_less(terms, k)
+    return (i, LESSER_SIDE_WEIGHT) if terms.word(than - 1) == "lower" else None
+
+
+def _weight_of_less(terms: Terms, comparative: int) -> float:
     """The weight of the side that has less; 0 when it is only clearer than the other one."""
-    return 0.0 if any(terms.has(k, "more normal") for k in positions) else LESSER_SIDE_WEIGHT
-
-
-def _is_less(term: Term) -> bool:
-    return "less" in term.kinds or term.words == "lower"
+    return 0.0 if terms.has(comparative, "more normal", "less normal") else LESSER_SIDE_WEIGHT
 
 
 def _has_own_place(found: Entities, i: int, following: int) -> bool:
@@ -147,14 +147,11 @@ def _comparative_before(terms: Terms, i: int) -> int | None:
     """The comparative of "worse on the left", "larger on the right"."""
     if terms[i].value == "both" or terms.word(i - 1) not in ("on", "in", "at"):
         return None
-    for k in range(i - 2, max(-1, i - 5), -1):
-        if terms[k].is_any("more", "less"):
-            return k
-        if not terms[k].is_any("other", "status"):
-            return None
-    return None
+    k = terms.skip(i - 2, -1, "other", "status")
+    return k if terms.has(k, "more", "less", "less normal") else None
 
 
-def _lesser_after(terms: Terms, comparative: int, i: int) -> str:
+def _lesser_after(terms: Terms, comparative: int, i: int) -> SideWeights:
     side = terms[i].value
-    return _OPPOSITE[side] if "more" in terms[comparative].kinds else side
+    lesser = _OPPOSITE[side] if terms.has(comparative, "more", "less normal") else side
+    return {lesser: _weight_of_less(terms, comparative)}

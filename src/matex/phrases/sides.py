@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities, Entity, SideWeights, side_weights
-from matex.phrases.lone_sides import lone_side, repeated_by, set_contrast, set_standard
+from matex.phrases.lone_sides import lone_side, own_places, repeated_by, set_contrast, set_standard
 from matex.phrases.side_scopes import give, give_back, give_to_adjectives, has_usual_place, look_ahead, override_both
 from matex.phrases.side_words import SideWord, find_side_words
-from matex.phrases.terms import REACH
+from matex.phrases.terms import BREAKS
 
 
 def assign_sides(found: Entities) -> set[int]:
@@ -23,6 +23,7 @@ def assign_sides(found: Entities) -> set[int]:
     """
     all_words = find_side_words(found)
     words = [word for word in all_words if not word.contrasts]
+    excepted = [(word, own_places(found, word)) for word in all_words if word.contrasts]
     denied: set[int] = set()
     waiting: SideWeights = {}
     start = 0
@@ -30,17 +31,16 @@ def assign_sides(found: Entities) -> set[int]:
         following = words[number + 1] if number + 1 < len(words) else None
         stop = following.first if following else len(found.terms)
         if number and not waiting:
-            start = words[number - 1].last + 1
+            start = words[number - 1].last
         if word.compares and override_both(found, word):
             continue
         if word.is_standard:
             if not (number and words[number - 1].compares):  # "worse on the left compared to the right"
-                denied |= set_standard(found, word, stop)
+                denied |= set_standard(found, word)
             continue
         waiting = _assign(found, word, _Neighbours(following, start, stop), waiting)
-    for word in all_words:
-        if word.contrasts:
-            set_contrast(found, word)
+    for word, places in excepted:
+        set_contrast(found, word, places)
     found.all.sort(key=lambda entity: entity.term)
     _pass_sides_on(found)
     return denied
@@ -68,8 +68,7 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
     if give_to_adjectives(found, word) and not terms.has(word.last + 1, "level", "place", "several"):
         return waiting
     ahead = [] if is_called_normal(found, word) else look_ahead(found, word, near.stop)
-    places_ahead = any(entity.takes_side and not entity.is_weak for entity in ahead)
-    if word.is_behind and give_back(found, word, near.start, findings=not places_ahead):
+    if word.is_behind and give_back(found, word, near.start, findings=not _has_place_ahead(found, word, ahead)):
         return waiting
     if terms.word(word.last) in lexicon.PAIRING and terms.has(word.last + 1, "side"):
         return waiting
@@ -78,7 +77,7 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
     if waiting:
         word = replace(word, weights=waiting | word.weights)
     if ahead and _continues_place(found, word, ahead):
-        found.add(lone_side(found, word, looks_ahead=False))
+        found.add(lone_side(found, word))
     elif ahead:
         give(found, word, ahead, near.stop)
     elif not give_back(found, word, near.start, findings=not terms.has(word.last + 1, "normal")) and (
@@ -88,16 +87,21 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
     return {}
 
 
+def _has_place_ahead(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> bool:
+    """ "opacity on the right at the base"; in "opacity on the right, basal nodule" the base is that of the nodule."""
+    if not any(entity.takes_side and not entity.is_weak for entity in ahead):
+        return False
+    return not (found.terms.is_parted(word.last, ahead[0].term) and any(entity.finding for entity in ahead))
+
+
 def _continues_place(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> bool:
     """ "the right base is normal and the left is hazy": the left base is, not the left lung."""
     if word.is_behind or word.compares or found.terms.word(word.last + 1) not in lexicon.COPULAS:
         return False
     if any(entity.regions or has_usual_place(entity) for entity in ahead):
         return False
-    place = repeated_by(found, word, looks_ahead=False)
-    if place is None or place.finding or place.is_weak:
-        return False
-    return bool(place.sides) and place.sides.keys().isdisjoint(word.weights)
+    place = repeated_by(found, word)
+    return place is not None and not place.finding and place.sides.keys().isdisjoint(word.weights)
 
 
 def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -> bool:
@@ -109,16 +113,19 @@ def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -
 
 
 def is_called_normal(found: Entities, word: SideWord) -> bool:
-    """ "the right is clear, ...": what comes next belongs to another side."""
+    """ "the right is clear, ...", "clear on the right, ...": what comes next belongs to another side."""
+    terms = found.terms
+    if terms.has(word.first - 2, "normal") and terms.word(word.first - 1) == "on" and terms.has(word.last + 1, *BREAKS):
+        return True
     k = word.last + 1
-    while found.terms.has(k, "singular verb", "plural verb") or found.terms.word(k) in lexicon.NEUTRAL:
+    while terms.has(k, "singular verb", "plural verb") or terms.word(k) in lexicon.NEUTRAL:
         k += 1
-    return k > word.last + 1 and found.terms.has(k, "normal")
+    return k > word.last + 1 and terms.has(k, "normal")
 
 
 def _is_of_something_else(found: Entities, word: SideWord) -> bool:
     """ "chest tube on the left", "bowel gas on the left": a device or other anatomy is the last noun before it."""
-    for i in found.terms.before(word.first, 12):
+    for i in found.terms.before(word.first):
         if found.terms[i].is_any("device", "body"):
             return True
         if i in found.at or not found.terms.same_statement(i, word.first):
@@ -135,9 +142,9 @@ def _is_coordinated(found: Entities, i: int, following: SideWord) -> bool:
     if has_adjective and not look_ahead(found, following, len(found.terms)):
         return False  # "right unchanged, left resolved": each describes its own side
     return (
-        not following.is_behind
+        not (following.is_behind or following.is_standard)
         and any(term.is_any("and", "or", "comma") for term in between)
-        and all(term.is_any("and", "or", "comma", "other", "status", "not") for term in between)
+        and all(term.is_any("and", "or", "comma", "other", "status") for term in between)
         and not any(term.words in lexicon.ONLY for term in between)
     )
 
@@ -150,9 +157,9 @@ def _pass_sides_on(found: Entities) -> None:
     """
     for entity in found.all:
         _pass_to_part(found, entity)
-        if not (entity.is_weak and entity.sides and entity.regions):
+        if not (entity.is_weak and entity.sides):
             continue
-        for other in found.within(range(entity.term - REACH, entity.term)):
+        for other in found.within(found.terms.before(entity.term)):
             is_unsided = other.takes_side and not other.sides and other.is_nearer
             if (
                 is_unsided
@@ -167,14 +174,14 @@ def _is_parted(found: Entities, place: Entity, whole: Entity) -> bool:
     if not whole.anatomy.shares_side:
         return found.terms.is_parted(place.term, whole.term)
     between = found.terms.all[place.term : whole.term]
-    return any(term.is_any("with", "boundary", "colon", "not") for term in between)
+    return any(term.is_any("with", "not") for term in between)
 
 
 def _pass_to_part(found: Entities, whole: Entity) -> None:
     start = whole.term if whole.side_term is None else min(whole.term, whole.side_term)
-    if not (found.terms.word(start - 1) in ("of", "within") and whole.is_sided):
+    if found.terms.word(start - 1) not in ("of", "within"):
         return
     fixed: SideWeights = {side: 1.0 for _, key in whole.regions if key for side in side_weights(key)}
     for part in found.within((start - 2, start - 3)):
-        if part.takes_side and not part.sides and not found.terms.is_parted(part.term, start):
+        if part.takes_side and not part.sides:
             part.sides = dict(whole.sides or fixed)

@@ -19,6 +19,7 @@ BREAKS: tuple[Kind, ...] = ("comma", "and", "or", "with", "boundary", "colon")
 """Where the parts of a sentence meet."""
 
 _OTHER: Kinds = frozenset({"other"})
+_SIDE_LETTERS = {"r": "right", "l": "left"}
 _SKIPPED = frozenset(("-", ".", "‐", "‑", '"')) | lexicon.ARTICLES
 
 
@@ -88,6 +89,10 @@ class Terms:
         """Whether a comma, conjunction or boundary is in [start, stop)."""
         return any(term.is_any(*BREAKS) for term in self.all[start:stop])
 
+    def has_object(self, start: int, stop: int) -> bool:
+        """Whether a participle is in [start, stop), whose object follows: "on the right obscuring the liver"."""
+        return self.word(start - 1) == "on" and any(term.words.endswith("ing") for term in self.all[start:stop])
+
     def is_modifier(self, i: int) -> bool:
         """Whether a term is an adjective, by its kind, by the lexicon, or by its ending."""
         if not 0 <= i < len(self.all):
@@ -99,11 +104,11 @@ class Terms:
         return not known and term.words.endswith(lexicon.MODIFIER_ENDINGS)
 
     def with_kinds(self, kinds: Mapping[int, Kinds]) -> Terms:
-        """The same terms, some of them of other kinds, which name nothing."""
+        """The same terms, some of them of other kinds, which name nothing; statements are found after this."""
         if not kinds:
             return self
         changed = (term._replace(kinds=kinds[i], value="") if i in kinds else term for i, term in enumerate(self.all))
-        return Terms(tuple(changed), self.anatomy, self.joins, self.statement)
+        return Terms(tuple(changed), self.anatomy)
 
 
 def find_terms(text: str, offset: int, anatomy: Anatomy = CHEST) -> Terms:
@@ -132,41 +137,39 @@ def _look_up(text: str, offset: int, anatomy: Anatomy) -> Terms:
     found: list[Term] = []
     i = 0
     while i < len(words):
-        length, kinds, value = 1, _OTHER, ""
         for size, of_size in phrases.get(words[i], ()):
             entry = of_size.get(words[i : i + size])
             if entry is not None:
-                length, (kinds, value) = size, entry
                 break
         else:
-            kinds, value = _unlisted(tokens, words, i)
+            size, entry = 1, _unlisted(tokens[i], words, i)
+        kinds, value = entry
         if words[i] == "may" and _is_date(words, i):
             kinds = _OTHER
-        start, end = tokens[i].start(), tokens[i + length - 1].end()
-        found.append(Term(kinds, " ".join(words[i : i + length]), value, offset + start, offset + end))
-        i += length
+        start, end = tokens[i].start(), tokens[i + size - 1].end()
+        found.append(Term(kinds, " ".join(words[i : i + size]), value, offset + start, offset + end))
+        i += size
     return Terms(tuple(found), anatomy)
 
 
-def _unlisted(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> Entry:
+def _unlisted(token: re.Match[str], words: Sequence[str], i: int) -> Entry:
     """The kinds of a word that is in no list: a side letter, punctuation, or unknown."""
-    if words[i] in ("r", "l") and _is_side_letter(tokens, words, i):
-        return frozenset({"side"}), {"r": "right", "l": "left"}[words[i]]
+    if words[i] in _SIDE_LETTERS and _is_side_letter(token, words, i):
+        return frozenset({"side"}), _SIDE_LETTERS[words[i]]
     return PUNCTUATION.get(words[i], _OTHER), ""
 
 
 def _is_date(words: Sequence[str], i: int) -> bool:
     """Whether a month is next to a number: "12 May", "May 2019"."""
-    return any(0 <= k < len(words) and words[k][:1].isdigit() for k in (i - 1, i + 1))
+    return any(word.isdigit() for word in words[max(0, i - 1) : i + 2])
 
 
-def _is_side_letter(tokens: Sequence[re.Match[str]], words: Sequence[str], i: int) -> bool:
+def _is_side_letter(token: re.Match[str], words: Sequence[str], i: int) -> bool:
     """R or L alone, in capitals or next to > and <; not litres ("5 L") and not vertebrae ("L1", "L spine")."""
-    before = words[i - 1] if i else ""
-    after = words[i + 1] if i + 1 < len(words) else ""
-    if before[:1].isdigit() or after[:1].isdigit() or after in ("spine", "spinal", "vertebra"):
+    neighbours = (*words[max(0, i - 1) : i], *words[i + 1 : i + 2])
+    if any(word[:1].isdigit() or word == "spine" for word in neighbours):
         return False
-    return tokens[i].group().isupper() or before in (">", "<") or after in (">", "<")
+    return token.group().isupper() or any(word in (">", "<") for word in neighbours)
 
 
 # ----------------------------------------------------------------------- terms whose kind depends on their neighbours
@@ -176,7 +179,7 @@ def _read_central_as_normal(terms: Terms) -> dict[int, Kinds]:
     """ "the trachea is central" and "trachea central": nothing is displaced."""
     changed: dict[int, Kinds] = {}
     for i, term in enumerate(terms):
-        if term.words in lexicon.CENTRAL and not terms.has(i + 1, "finding", "head", "place", "side"):
+        if term.words in lexicon.CENTRAL and not terms.has(i + 1, "finding"):
             k = i - 1
             while terms.word(k) in lexicon.COPULAS or terms.word(k) in lexicon.NEUTRAL:
                 k -= 1
@@ -189,10 +192,9 @@ def _read_contrasts(terms: Terms) -> dict[int, Kinds]:
     """ "the left, but not the right, effusion has resolved": what holds for one side does not for the other."""
     changed: dict[int, Kinds] = {}
     for i, term in enumerate(terms):
-        if term.words in ("but", "and") and terms.word(i + 1) == "not":
-            side = terms.skip(i + 2, 1, "preposition")
-            if terms.has(side, "side") and any(terms.has(k, "side") for k in range(max(0, i - 3), i)):
-                changed |= {i: _OTHER, i + 1: frozenset({"contrast"})}
+        has_not = term.words in ("but", "and") and terms.word(i + 1) == "not"
+        if has_not and terms.has(terms.skip(i + 2, 1, "preposition"), "side"):
+            changed[i], changed[i + 1] = _OTHER, frozenset({"contrast"})
     return changed
 
 
@@ -202,7 +204,7 @@ def _read_no_change(terms: Terms) -> dict[int, Kinds]:
     for i, term in enumerate(terms):
         if "not" in term.kinds:
             k = i + 1
-            while k < i + NEAR and (terms.word(k) in lexicon.DEGREES or terms.has(k, "comma", "or")):
+            while terms.word(k) in lexicon.DEGREES or terms.has(k, "comma", "or"):
                 k += 1
             if terms.word(k) in lexicon.CHANGES:
                 changed[i] = frozenset({"ignored"})
