@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from matex.audit_results import Control
 from matex.audits.checks import (
     check_corners,
     check_map,
@@ -22,58 +21,25 @@ from matex.audits.deletion import judge_drops, paint_over, region_to_delete
 from matex.audits.limits import LIMITS, below_limit, from_limit, rule
 from matex.audits.organ import check_lungs
 from matex.audits.regions import (
-    corners,
     film_pixels,
-    highlighted,
     likeness,
-    lungs,
-    position,
-    prior_share,
-    share_inside,
-    stays,
 )
 from matex.audits.side import check_side, preference_finding, prior_finding, word_finding
-from matex.geometry import Placement
 from matex.phrases import Mention
-from matex.results import SaliencyMap
-from tests.fake_explanation import GRID, fake, film
-
-ROWS, COLUMNS = GRID
-OTHER = "opacity in the right lower lung"
-
-
-def column(index, height=1.0):
-    """A grid that is above zero in one column alone."""
-    grid = np.zeros(GRID, dtype=np.float32)
-    grid[:, index] = height
-    return grid
-
-
-def row(index):
-    grid = np.zeros(GRID, dtype=np.float32)
-    grid[index] = 1.0
-    return grid
-
-
-FLAT = np.full(GRID, 0.5, dtype=np.float32)
-
-
-def image(grid, resize="squash", size=(512, 512)):
-    return SaliencyMap(grid, Placement.fit(size, (192, 224), (16, 16), resize))
-
-
-def explained(grid, **changes):
-    return fake(grid=grid, **changes)
-
-
-def unguided(grid, **changes):
-    """The explanation of a method without a prior."""
-    return explained(grid, prior=None, components={}, weights={}, **changes)
-
-
-def control(grid, text=OTHER, score=0.1, share=0.5, alike=0.5):
-    return Control("", text, score, image(grid), alike, share)
-
+from tests.audits.hand_made import (
+    FLAT,
+    MASK,
+    NATURAL,
+    OTHER,
+    column,
+    control,
+    explained,
+    image,
+    lungs_check,
+    side_controls,
+    unguided,
+)
+from tests.fake_explanation import GRID, film
 
 # --------------------------------------------------------------------------------------------------------- limits
 
@@ -98,101 +64,6 @@ def test_a_value_that_is_worse_when_small_warns_and_fails_below_its_limits(value
 
 def test_a_rule_states_both_limits():
     assert rule("deletion", "share of regions", "below") == "Share of regions: warns below 0.95, fails below 0.8."
-
-
-# -------------------------------------------------------------------------------------------------------- regions
-
-
-def test_the_highlighted_region_is_a_tenth_of_the_film():
-    region = highlighted(image(np.random.default_rng(0).random(GRID).astype(np.float32)))
-    assert region.shape == (192, 224)
-    assert float(region.sum()) == pytest.approx(math.ceil(0.1 * 192 * 224))
-    padded = image(np.random.default_rng(0).random(GRID).astype(np.float32), "pad", (300, 700))
-    seen = film_pixels(padded.placement)
-    assert 0.3 < seen.mean() < 0.6
-    assert float(highlighted(padded).sum()) == pytest.approx(math.ceil(0.1 * seen.sum()))
-    assert not highlighted(padded)[torch.from_numpy(~seen)].any()
-
-
-def test_all_of_a_map_stays_in_itself_and_none_in_a_map_elsewhere():
-    ramp = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(GRID)
-    assert stays(image(ramp), image(ramp)) == pytest.approx(1, abs=1e-3)
-    assert stays(image(ramp), image(-ramp)) == 0
-    assert stays(image(column(3)), image(column(9))) == pytest.approx(0)
-    assert math.isnan(stays(image(FLAT), image(column(3))))
-    assert math.isnan(stays(image(column(3)), image(FLAT)))
-
-
-def test_the_share_that_stays_is_that_of_the_first_map():
-    """Equal values share the tenth, so that the highlighted regions weigh alike and overlap in proportion."""
-    wide = np.zeros(GRID, dtype=np.float32)
-    wide[:, 2:10] = 1.0
-    assert stays(image(column(3)), image(wide)) == pytest.approx(0.1 / (8 / 14), abs=0.04)
-
-
-def test_likeness_is_the_rank_correlation():
-    ramp = np.arange(ROWS * COLUMNS, dtype=np.float32).reshape(GRID)
-    assert likeness(image(ramp), image(ramp**3)) == pytest.approx(1, abs=1e-3)
-    assert likeness(image(ramp), image(-ramp)) == pytest.approx(-1, abs=1e-6)
-
-
-@pytest.mark.parametrize("index", [0, 3, 9, 13])
-def test_the_position_of_a_column_is_its_place_across_the_film(index):
-    assert position(image(column(index))) == pytest.approx((index + 0.5) / COLUMNS, abs=0.02)
-
-
-def test_a_constant_map_has_no_position():
-    assert math.isnan(position(image(FLAT)))
-
-
-def test_the_share_inside_a_region_counts_positive_values_on_the_film_alone():
-    half = np.zeros((192, 224), dtype=bool)
-    half[:, :112] = True
-    signed = column(3) - column(9, 5.0)
-    share, even = share_inside(image(signed), half)
-    assert share == pytest.approx(1, abs=0.01)
-    assert even == 0.5
-    assert share_inside(image(column(3) + column(9)), half)[0] == pytest.approx(0.5, abs=0.01)
-    assert math.isnan(share_inside(image(-column(3)), half)[0])
-    padded = image(column(3), "pad", (300, 700))
-    top = np.zeros((192, 224), dtype=bool)
-    top[:96] = True
-    assert share_inside(padded, top) == pytest.approx((0.5, 0.5), abs=0.01)
-
-
-def test_corners_are_fifteen_per_cent_of_each_side():
-    placement = image(FLAT).placement
-    region = corners(placement)
-    assert region.mean() == pytest.approx(4 * 0.15**2, abs=0.01)
-    assert region[0, 0]
-    assert region[-1, 0]
-    assert region[0, -1]
-    assert region[-1, -1]
-    assert not region[96, 0]
-    assert not region[0, 112]
-    assert not region[96, 112]
-    assert region[27, 32]
-    assert not region[31, 32]
-    assert not region[27, 36]
-
-
-def test_a_lung_mask_lies_where_it_lies_on_the_film():
-    mask = np.zeros((512, 512), dtype=np.uint8)
-    mask[100:400, 60:200] = 2
-    found = lungs(image(FLAT).placement, mask)
-    y, x = np.flatnonzero(found.any(axis=1)), np.flatnonzero(found.any(axis=0))
-    assert (y[0] / 192, y[-1] / 192) == pytest.approx((100 / 512, 400 / 512), abs=0.01)
-    assert (x[0] / 224, x[-1] / 224) == pytest.approx((60 / 512, 200 / 512), abs=0.01)
-
-
-def test_the_atlas_lungs_are_two_boxes_beside_each_other():
-    found = lungs(image(FLAT).placement)
-    assert found[96, 60]
-    assert found[96, 170]
-    assert not found[96, 112]
-    assert not found[:5].any()
-    assert not found[-20:].any()
-    assert not found[:, :10].any()
 
 
 # --------------------------------------------------------------------------------------------------------- checks
@@ -382,15 +253,6 @@ def test_painting_over_replaces_the_region_by_the_mean_of_the_film():
 # ----------------------------------------------------------------------------------------------------------- side
 
 
-def side_controls(**changes):
-    """The controls of a phrase with a side, each with a map in a column of its own."""
-    named = {"no_prior": 10, "mirrored_prior": 3, "other_side": 4, "other_side_no_prior": 2}
-    controls = {name: control(column(index)) for name, index in named.items()}
-    controls["mirrored_film"] = control(column(5), score=0.0)
-    controls["mirrored_film_other_side"] = control(column(5), score=0.3)
-    return {**controls, **changes}
-
-
 def test_every_shift_of_the_side_has_its_sign_and_its_controls():
     """Positive to the patient's left, from the map of the phrase to that of the control."""
     check = check_side(explained(column(9), score=0.3), side_controls(), 50.0)
@@ -503,14 +365,6 @@ def test_scores_far_apart_do_not_overflow():
 
 # ---------------------------------------------------------------------------------------- questions, limits, edges
 
-MASK = np.zeros((512, 512), dtype=np.uint8)
-MASK[:, 73:220] = 1  # columns 2 to 5 of the grid
-NATURAL = {"domain": "natural"}
-
-
-def lungs_check(mask, grid, **changes):
-    return check_lungs(explained(grid, lung_mask=mask, **changes))
-
 
 EVERY = {
     "Does the map vary over the film?": (
@@ -614,7 +468,10 @@ def test_an_image_without_sides_is_skipped_also_where_controls_exist(changes, wh
 
 def test_a_phrase_without_a_side_is_skipped():
     check = check_side(explained(column(9)), {"unrelated": control(FLAT)}, 50.0)
-    assert (check.state, check.answer) == ("skipped", "The phrase names no side that could be swapped.")
+    assert (check.state, check.answer) == (
+        "skipped",
+        "The phrase names no side to swap, or the model cannot read it with the other side.",
+    )
 
 
 def test_the_percentages_in_words_are_the_numbers():
@@ -659,29 +516,6 @@ def test_a_view_without_corners_is_skipped():
     assert check.state == "skipped"
     assert math.isnan(check.values["times"])
     assert check.answer == "The model sees no corners, or the map is nowhere above zero."
-
-
-def test_pixels_of_a_mask_are_sampled_up_to_its_edges():
-    mask = np.random.default_rng(2).integers(0, 2, (6, 7))
-    placement = Placement.fit((6, 7), (192, 224), (16, 16), "squash")
-    np.testing.assert_array_equal(lungs(placement, mask), np.kron(mask, np.ones((32, 32))).astype(bool))
-    padded = Placement.fit((6, 7), (224, 224), (16, 16), "pad")
-    np.testing.assert_array_equal(lungs(padded, mask)[16:-16], np.kron(mask, np.ones((32, 32))).astype(bool))
-
-
-def test_the_prior_share_is_capped_and_independent_of_scale_and_offset():
-    base = torch.tensor([[0.0, 0.1], [0.2, 0.3]], dtype=torch.float64)
-    assert prior_share(base, 10 * base) == 1
-    assert prior_share(base, 0.5 * base) == pytest.approx(0.5)
-    assert prior_share(base, 0.5 * base + 7) == pytest.approx(0.5)
-    assert prior_share(base - 3, 0.5 * base) == pytest.approx(0.5)
-
-
-def test_the_share_inside_a_region_is_independent_of_the_scale_and_of_padding():
-    half = np.zeros((192, 224), dtype=bool)
-    half[:, :112] = True
-    assert share_inside(image(column(3, 1e-6)), half)[0] == pytest.approx(1, abs=0.01)
-    assert share_inside(image(column(3), "pad", (300, 700)), half) == pytest.approx((1, 0.5), abs=0.01)
 
 
 def test_pixels_that_share_the_edge_of_the_tenth_are_not_deleted():

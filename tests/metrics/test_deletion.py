@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from matex.errors import InputError
 from matex.metrics import make_metric
@@ -281,6 +282,16 @@ def test_the_blur_keeps_a_constant_inside_and_darkens_the_border():
     result = blurred(torch.ones(3, 30, 31, dtype=torch.float64))
     torch.testing.assert_close(result[:, 5:-5, 5:-5], torch.ones(3, 20, 21, dtype=torch.float64))
     assert result[0, 0, 0] < 0.5
+
+
+def test_the_blur_is_that_of_rises_kernel():
+    """Its kernel: an impulse in the middle of 11 x 11, filtered by SciPy with mirrored borders."""
+    impulse = np.zeros((11, 11))
+    impulse[5, 5] = 1
+    kernel = gaussian_filter(impulse, 5)
+    pixels = torch.zeros(1, 21, 21, dtype=torch.float64)
+    pixels[0, 10, 10] = 1
+    np.testing.assert_allclose(blurred(pixels)[0, 5:16, 5:16], kernel, rtol=0, atol=1e-12)
 
 
 def test_class_embeddings_are_made_again_when_weights_change():

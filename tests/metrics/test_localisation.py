@@ -129,6 +129,13 @@ def test_a_perfect_map_is_perfect(squashed):
     }
 
 
+def test_a_value_at_the_threshold_is_not_above_it(squashed):
+    """Values 0, .25, .5, .75 and 1 in bands, cut at .5: the three lower bands are not highlighted."""
+    bands = np.repeat(np.linspace(0, 1, 5), 8)[:, None].repeat(40, axis=1)
+    case = with_map(make_case(squashed, 0, picture=film(0, 40, 40), mask=blocks(24, 40, 0, 40, 40, 40)), bands)
+    assert make_metric("iou", {"by": "value", "threshold": 50})([case])["iou"][0] == 100
+
+
 def test_a_map_of_the_other_finding_is_wrong_in_everything(squashed):
     truth, other = blocks(0, 9, 0, 9), blocks(20, 33, 20, 39)
     case = with_map(

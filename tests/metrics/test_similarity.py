@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from matex.metrics import make_metric
-from matex.metrics.agreement import agreement
+from matex.metrics.agreement import _at_size, agreement
 from matex.metrics.similarity import MEASURES, overlap, ranks, spearman, spearman_abs, ssim
 from tests.metrics.made import make_case, small_model
 from tests.reference import similarity as twin
@@ -119,6 +119,12 @@ def test_agreement_of_a_fine_map_is_that_of_what_one_sees_from_afar():
     fine = np.kron(smooth, np.ones((3, 3))) + np.indices((336, 336)).sum(0) % 2 * np.linspace(0, 9, 336)
     found = agreement({"smooth": [smooth + np.linspace(0, 4.5, 112)], "fine": [fine]})
     assert found["spearman"][0, 1, 0] > 0.99
+
+
+def test_cells_of_a_grid_lie_around_their_centres(monkeypatch):
+    """A row of two cells over eight pixels: flat up to the first centre, at 2, and straight from there to the other."""
+    monkeypatch.setattr("matex.metrics.agreement.SIZE", (1, 8))
+    np.testing.assert_allclose(_at_size(np.array([[0.0, 1.0]]))[0], [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1], atol=1e-6)
 
 
 def test_agreement_is_undefined_for_a_constant_map_alone():

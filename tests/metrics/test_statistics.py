@@ -26,6 +26,16 @@ def test_the_interval_equals_the_twin(clustered):
     assert found.mean == pytest.approx(values.mean())
 
 
+def test_resampled_means_that_equal_the_mean_count_half():
+    """Hits and misses: one resample in five or so has as many hits as the sample."""
+    values = np.array([1.0] * 7 + [0.0] * 6)
+    draws = np.random.default_rng(3).integers(0, 13, (500, 13))
+    tied = np.isclose(values[draws].mean(1), values.mean()).sum()
+    assert tied > 80
+    found = summarise(values, resamples=500, seed=3)
+    assert (found.low, found.high) == pytest.approx(twin.bca([[value] for value in values], draws.tolist()))
+
+
 def test_the_interval_agrees_with_scipy():
     values = skewed(40)
     expected = stats.bootstrap((values,), np.mean, n_resamples=20000, method="BCa", rng=np.random.default_rng(1))

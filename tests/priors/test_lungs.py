@@ -79,3 +79,12 @@ def test_the_whole_lung_holds_the_visible_one_and_reaches_to_the_inner_edge_of_i
     assert inward[70, 40] == pytest.approx(1)
     assert inward[70, 42] == pytest.approx(1)
     assert inward[70, 47] == 0
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_labels_one_above_the_other_show_no_right_and_left(mirrored):
+    """Their means lie in the same column, which is the order of neither display."""
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:8, 5:15], mask[10:18, 5:15] = 1, 2
+    with pytest.raises(InputError, match="got them exchanged"):
+        lung_boxes(mask, mirrored)

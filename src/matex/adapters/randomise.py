@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model
+from matex.checks import check_seed
 from matex.errors import InputError
 
 Scheme = Literal["normal", "permute"]
@@ -38,13 +39,14 @@ def randomised(model: Model, seed: int = 0, stages: Iterable[str] | None = None,
             entries.
 
     Raises:
-        InputError: an unknown stage or scheme.
+        InputError: an unknown stage or scheme, or a seed below 0 or above 32 bits.
 
     Source:
         "Sanity Checks for Saliency Maps", arXiv:1810.03292; METHODS 17.7.
     """
     if scheme not in ("normal", "permute"):
         raise InputError(f"Expected scheme to be one of normal, permute, got {scheme!r}.")
+    check_seed(seed)
     with torch.inference_mode(False), torch.no_grad():
         randomised_model = _copy(model)
         names = None if stages is None else list(stages)

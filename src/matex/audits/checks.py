@@ -63,9 +63,11 @@ def check_prior_share(explanation: Explanation, controls: Mapping[str, Control])
     values: Values = {"prior_share": share, "stays_without_prior": without.stays}
     if math.isnan(share):
         return Check(question, "skipped", "The map is constant: the share is undefined.", values, limits)
+    stays = f"{100 * without.stays:.0f} % of the highlighted region stays where it is"
+    rest = "the map is constant" if without.image.degenerate else stays
     answer = (
         f"{100 * share:.0f} % of the map comes from the place that the phrase names, whatever the film shows; "
-        f"without it, {100 * without.stays:.0f} % of the highlighted region stays where it is."
+        f"without it, {rest}."
     )
     return Check(question, from_limit(share, "prior_share"), answer, values, limits)
 

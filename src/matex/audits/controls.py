@@ -46,7 +46,8 @@ class Target(NamedTuple):
 
 def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> dict[str, Control]:
     """The maps of other phrases and other priors, over one trace, and those of the mirrored film."""
-    other = other_side_of(explanation)
+    other = _other_side(explanation)
+    other = other if other is not None and is_readable(model, other) else None
     opposite = opposite_claim(explanation.text, explanation.query.domain)
     opposite = opposite if opposite is not None and is_readable(model, opposite[1]) else None
     targets = _targets(explanation, other, unrelated)
@@ -60,7 +61,7 @@ def phrase_controls(model: Model, explanation: Explanation, unrelated: str) -> d
     return controls
 
 
-def other_side_of(explanation: Explanation) -> str | None:
+def _other_side(explanation: Explanation) -> str | None:
     """The explained phrase with the other side; None where it or the domain has none."""
     anatomy = anatomy_of(explanation.query.domain)
     return None if anatomy is None else other_side(explanation.text, anatomy)
@@ -105,7 +106,7 @@ def seed_maps(model: Model, explanation: Explanation, repeats: int) -> list[Sali
 
 def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dict[str, Target]:
     """The phrases and priors that are explained on the film as it is, by the names of their controls."""
-    text, has_prior = explanation.text, guided(explanation)
+    text, has_prior, suffix = explanation.text, guided(explanation), _suffix(explanation)
     places = read_places(other, explanation.query.domain) if other else ()
     targets: dict[str, Target] = {}
     if has_prior:
@@ -116,18 +117,22 @@ def _targets(explanation: Explanation, other: str | None, unrelated: str) -> dic
         targets["other_side"] = Target("phrase with the other side", other, places)
     if has_prior and other:
         targets["other_side_no_prior"] = Target("other side, without the prior", other, (), has_prior)
-    targets["unrelated"] = Target("unrelated phrase, without the prior", unrelated, (), has_prior)
+    targets["unrelated"] = Target(f"unrelated phrase{suffix}", unrelated, (), has_prior)
     return targets
 
 
 def _mirrored_targets(explanation: Explanation, other: str) -> dict[str, Target]:
     """Both sides' phrases, which are explained on the mirrored film without the prior."""
-    has_prior = guided(explanation)
-    suffix = ", without the prior" if has_prior else ""
+    has_prior, suffix = guided(explanation), _suffix(explanation)
     return {
         "mirrored_film": Target(f"mirrored film{suffix}", explanation.text, (), has_prior),
         "mirrored_film_other_side": Target(f"mirrored film, other side{suffix}", other, (), has_prior),
     }
+
+
+def _suffix(explanation: Explanation) -> str:
+    """End of the title of a control without the prior; empty where the explanation has none either."""
+    return ", without the prior" if guided(explanation) else ""
 
 
 def _controls(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from matex.audit_results import Check
 from matex.audits.checks import Values
-from matex.audits.regions import lungs, share_inside
+from matex.audits.regions import box_pixels, lungs, share_inside
 from matex.dicom.view_position import is_frontal
 from matex.domains import Pack, find_pack, is_anatomical
 from matex.priors.atlas import REGIONS
@@ -61,11 +58,12 @@ def check_organ(explanation: Explanation, pack: Pack) -> Check:
     frame = display_of(pack, explanation.film, placement).frame
     if frame is None:
         return Check(question, "skipped", f"No {pack.organ} was found in front of a dark background.", {}, limits)
-    outside = ~_within(frame, *placement.fractions())
+    outside = ~box_pixels(frame, placement)
     share, even = share_inside(explanation.image, outside)
     values: Values = {"outside_organ": share, "outside_organ_of_an_even_map": even}
     if even in (0, 1):
-        return Check(question, "skipped", f"The {pack.organ} fills what the model sees.", values, limits)
+        extent = "lies outside" if even else "fills"
+        return Check(question, "skipped", f"The {pack.organ} {extent} what the model sees.", values, limits)
     return _judged(question, share, even, f"the box around the {pack.organ}", values, limits)
 
 
@@ -78,11 +76,3 @@ def _judged(question: str, share: float, even: float, place: str, values: Values
         f"{100 * even:.0f} % there."
     )
     return Check(question, "warn" if share >= even else "pass", answer, values, limits)
-
-
-def _within(
-    box: tuple[float, float, float, float], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Model pixels inside a box in fractions of the film, [height, width]."""
-    x0, y0, x1, y1 = box
-    return np.logical_and.outer((y >= y0) & (y <= y1), (x >= x0) & (x <= x1))

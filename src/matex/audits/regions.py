@@ -15,7 +15,7 @@ from torch import Tensor
 
 from matex.geometry import Placement
 from matex.metrics.similarity import highest, spearman
-from matex.priors.atlas import LUNGS
+from matex.priors.atlas import LUNGS, Box
 from matex.results import SaliencyMap
 
 HIGHLIGHTED = 0.1  # share of what the model sees that counts as highlighted
@@ -29,8 +29,13 @@ def model_pixels(image: SaliencyMap) -> Tensor:
 
 def film_pixels(placement: Placement) -> NDArray[np.bool_]:
     """Mask of the model pixels that show the film rather than padding, [height, width]."""
-    x, y = placement.fractions()
-    return np.logical_and.outer((y >= 0) & (y <= 1), (x >= 0) & (x <= 1))
+    return box_pixels((0.0, 0.0, 1.0, 1.0), placement)
+
+
+def box_pixels(box: Box, placement: Placement) -> NDArray[np.bool_]:
+    """Mask of the model pixels whose centres lie in a box in fractions of the film, edges included, [height, width]."""
+    (x0, y0, x1, y1), (x, y) = box, placement.fractions()
+    return np.logical_and.outer((y >= y0) & (y <= y1), (x >= x0) & (x <= x1))
 
 
 def highlighted(image: SaliencyMap) -> Tensor:
@@ -92,12 +97,9 @@ def lungs(placement: Placement, mask: NDArray[np.generic] | None = None) -> NDAr
         placement: of the film.
         mask: original pixels [height, width], above 0 where lung is.
     """
-    x, y = placement.fractions()
     if mask is None:
-        boxes = [
-            np.logical_and.outer((y >= y0) & (y <= y1), (x >= x0) & (x <= x1)) for x0, y0, x1, y1 in LUNGS.values()
-        ]
-        return np.logical_or.reduce(boxes)
+        return np.logical_or.reduce([box_pixels(box, placement) for box in LUNGS.values()])
+    x, y = placement.fractions()
     standard = placement.to_standard(mask)
     height, width = standard.shape
     rows = np.clip((y * height).astype(int), 0, height - 1)

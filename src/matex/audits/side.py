@@ -46,7 +46,13 @@ def check_side(explanation: Explanation, controls: Mapping[str, Control], logit_
     if (why := no_sides(explanation)) is not None:
         return Check(question, "skipped", why, {}, RULE)
     if "other_side" not in controls:
-        return Check(question, "skipped", "The phrase names no side that could be swapped.", {}, RULE)
+        return Check(
+            question,
+            "skipped",
+            "The phrase names no side to swap, or the model cannot read it with the other side.",
+            {},
+            RULE,
+        )
     here, there = position(explanation.image), position(controls["other_side"].image)
     named, other = _maps_without_prior(explanation, controls)
     moved, same = position(other) - position(named), stays(named, other)

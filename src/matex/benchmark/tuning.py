@@ -20,7 +20,7 @@ from matex.benchmark.choices import DatasetChoice, MetricChoice, ModelChoice
 from matex.benchmark.config import CHUNK
 from matex.benchmark.runs.inputs import FilmCache, open_model, reader_of
 from matex.benchmark.search import Search, is_test_split
-from matex.checks import as_path
+from matex.checks import as_path, check_seed
 from matex.datasets import Sample, open_dataset
 from matex.datasets.sample import checked_samples, domain_of
 from matex.errors import InputError
@@ -190,6 +190,7 @@ def tune(
         )
     if is_test_split(split):
         raise InputError(f"Expected split 'val' or 'train', got {split!r}. Parameters chosen there say nothing there.")
+    check_seed(seed)
     kept = dict(fixed or {})
     settings = [kept, *({**kept, **some} for some in _settings(values, trials, seed))]
     for some in settings:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.errors import InputError
 from matex.images import Film
 from matex.metrics.embedding import embed_images, model_of, paired_scores
@@ -106,7 +106,7 @@ class DeletionInsertion:
         known = ("auto", "similarity", "grad-eclip", "gradeclip_script", "rise")
         check(self.protocol in known, "protocol", f"among {', '.join(known)}", self.protocol)
         check(self.target in ("truth", "predicted"), "target", "'truth' or 'predicted'", self.target)
-        check(self.seed >= 0, "seed", "of 0 or more", self.seed)
+        check_seed(self.seed)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
 
     @property

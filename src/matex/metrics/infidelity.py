@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.errors import MissingExtra
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
@@ -55,6 +55,7 @@ class Infidelity:
         ordered = len(self.sides) == 2 and 0 < self.sides[0] <= self.sides[1] <= 1
         check(ordered, "sides", "to be two shares, the smaller first, above 0 and up to 1", self.sides)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         values = np.full(len(cases), np.nan)
@@ -121,6 +122,7 @@ class SensitivityMax:
         check(0 < self.radius < float("inf"), "radius", "above 0", self.radius)
         check(self.samples >= 1, "samples", "of 1 or more", self.samples)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         values = np.full(len(cases), np.nan)

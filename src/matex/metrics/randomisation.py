@@ -11,7 +11,7 @@ import torch
 from matex.adapters.encoder import staged
 from matex.adapters.model import Model
 from matex.adapters.randomise import Scheme, randomised
-from matex.checks import check, check_once
+from matex.checks import check, check_once, check_seed
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
 from matex.metrics.reexplain import Maps, explain_again, original
@@ -59,6 +59,7 @@ class Randomisation:
         check_once("one of orders", self.orders)
         check(self.scheme in ("normal", "permute"), "scheme", "to be one of normal, permute", self.scheme)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         if not cases:

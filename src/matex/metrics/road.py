@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.errors import MissingExtra
 from matex.metrics.deletion import area_under, falling
 from matex.metrics.embedding import model_of, paired_scores
@@ -61,6 +61,7 @@ class Road:
     def __post_init__(self) -> None:
         check(0 <= self.noise < float("inf"), "noise", "of 0 or more", self.noise)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         columns = {name: np.full(len(cases), np.nan) for name in self.better}

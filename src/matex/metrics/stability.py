@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from matex.adapters.model import Model
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.errors import InputError
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
@@ -63,6 +63,7 @@ class Stability:
         check(0 < self.brightness < 1, "brightness", "above 0 and below 1", self.brightness)
         check(0 < self.noise < 1, "noise", "above 0 and below 1", self.noise)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         columns = {name: np.full(len(cases), np.nan) for name in self.better}

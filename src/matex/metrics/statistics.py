@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.errors import MissingExtra
 
 Values = NDArray[np.float64]
@@ -96,7 +96,8 @@ def summarise(
         seed: of the resampling; the same seed gives the same interval.
 
     Raises:
-        InputError: a level outside of (0, 1), no resamples, or another number of clusters than of values.
+        InputError: a level outside of (0, 1), no resamples, a seed below 0 or above 32 bits, or another number of
+            clusters than of values.
 
     Source:
         "Better bootstrap confidence intervals", doi:10.1080/01621459.1987.10478410.
@@ -107,6 +108,7 @@ def summarise(
         (0.6, 5, 1, 3)
     """
     check_interval(level, resamples)
+    check_seed(seed)
     values = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(values)
     sums, counts = _by_cluster(values[defined], _chosen(clusters, defined))
@@ -134,7 +136,7 @@ def compare_paired(
         clusters, level, resamples, seed: see `summarise`.
 
     Raises:
-        InputError: a level outside of (0, 1), or no resamples.
+        InputError: a level outside of (0, 1), no resamples, or a seed below 0 or above 32 bits.
         ValueError: different lengths.
         ImportError: scipy is not installed.
 
@@ -146,6 +148,7 @@ def compare_paired(
         (40, True, True)
     """
     check_interval(level, resamples)
+    check_seed(seed)
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape:
         raise ValueError(f"Expected values of the same samples, got {one.shape} and {other.shape}. Pair them first.")

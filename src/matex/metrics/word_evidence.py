@@ -11,7 +11,7 @@ import numpy as np
 from matex.adapters.encoder import staged
 from matex.adapters.model import WORD
 from matex.adapters.randomise import Scheme, randomised
-from matex.checks import check
+from matex.checks import check, check_seed
 from matex.domains import anatomy_of
 from matex.metrics.embedding import model_of
 from matex.metrics.metric import METRICS, Case, Columns, Direction, Need
@@ -226,6 +226,7 @@ class TextRandomisation:
     def __post_init__(self) -> None:
         check(self.scheme in ("normal", "permute"), "scheme", "to be one of normal, permute", self.scheme)
         check(self.batch_size >= 1, "batch_size", "of 1 or more", self.batch_size)
+        check_seed(self.seed)
 
     def __call__(self, cases: Sequence[Case]) -> Columns:
         at = [number for number, case in enumerate(cases) if word_scores(case) is not None]

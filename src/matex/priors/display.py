@@ -94,7 +94,7 @@ def foreground(grey: NDArray[np.float64]) -> NDArray[np.bool_] | None:
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected area (four neighbours) of a mask."""
+    """The largest connected area (four neighbours) of a mask, which has one."""
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:  # the highest number of each area spreads over it, row by row and column by column
         spread = labels
@@ -105,7 +105,7 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             break
         labels = spread
     numbers, counts = np.unique(labels[mask], return_counts=True)
-    return labels == numbers[counts.argmax()] if numbers.size else np.zeros_like(mask)
+    return labels == numbers[counts.argmax()]
 
 
 def _swept(labels: NDArray[np.intp], mask: NDArray[np.bool_], axis: int, step: int) -> NDArray[np.intp]:

@@ -127,7 +127,7 @@ def _check_sides(labels: NDArray[np.uint8], mirrored: bool) -> None:
     """Refuse labels that are exchanged for how the film lies, and one label on both lungs."""
     if len(np.unique(labels[labels > 0])) == 2:
         right, left = (float(np.nonzero(labels == _LABEL[side])[1].mean()) for side in ("right", "left"))
-        if (right < left) == mirrored:
+        if not (left < right if mirrored else right < left):
             raise InputError(
                 "Expected label 1 on the patient's right lung and 2 on the left, got them exchanged for how this film "
                 "lies. Swap the labels, or correct `mirrored`: whether the image's left edge is the patient's left."
@@ -185,7 +185,7 @@ def _coverage(lung: NDArray[np.bool_]) -> Coverage:
     """The coverage of a mask, from its summed-area table."""
     height, width = lung.shape
     sums = np.zeros((height + 1, width + 1))
-    sums[1:, 1:] = lung.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+    sums[1:, 1:] = lung.cumsum(axis=0).cumsum(axis=1)
 
     def edges(z: Values, size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         low = np.floor((z - _EDGE) * size + 1e-9)  # so that rounding errors flip no pixel when the film is flipped
