@@ -25,9 +25,9 @@ def test_the_map_varies_or_is_constant_in_words():
 
 
 def test_the_prior_share_is_stated_in_words():
-    without = {"no_prior": control(column(3, 0.6), share=0.4)}
+    without = {"no_prior": control(column(3, 0.6), share=0.9)}
     assert check_prior_share(explained(column(3)), without).answer == (
-        "40 % of the map comes from the place that the phrase names, whatever the film shows; without it, 40 % of the "
+        "40 % of the map comes from the place that the phrase names, whatever the film shows; without it, 90 % of the "
         "highlighted region stays where it is."
     )
     constant = {"no_prior": control(FLAT, share=math.nan)}

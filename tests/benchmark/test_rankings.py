@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from matex.benchmark.report.rankings import mixed_effect, rank_agreement, rank_methods
+from matex.benchmark.report.rankings import _groups, mixed_effect, rank_agreement, rank_methods
 from tests.reference import statistics as reference
 
 
@@ -204,3 +204,24 @@ def test_what_cannot_be_answered_is_refused():
     ):
         with pytest.raises(ValueError, match=r"level between 0 and 1, such as 0.95, got 95"):
             compute()
+
+
+def test_arrays_that_do_not_fit_together_are_refused_with_their_shapes():
+    two = np.zeros((2, 3))
+    for first, second, clusters in (
+        (np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), "abc"),
+        (two, np.zeros((2, 4)), "abc"),
+        (two[:1], two[:1], "abc"),
+        (two, two, "ab"),
+    ):
+        with pytest.raises(ValueError, match=r"^Expected two arrays \[method, sample\]"):
+            rank_agreement(first, second, clusters)
+    with pytest.raises(ValueError, match=r"^Expected a level of every effect for each of 2 values"):
+        mixed_effect([0.1, 0.2], {"model": [0]})
+
+
+def test_methods_exactly_a_critical_difference_apart_differ():
+    assert _groups(np.array([2.0, 1.0, 3.5]), 1.0) == ((1,), (0,), (2,))
+    assert _groups(np.array([2.0, 1.0, 3.5]), 1.01) == ((1, 0), (2,))
+    many = np.ones(60)
+    assert _groups(many, 0.5) == (tuple(range(60)),)

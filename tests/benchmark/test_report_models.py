@@ -127,6 +127,12 @@ def test_too_few_films_give_no_interval(monkeypatch):
     assert found.favours == ""
 
 
+def test_as_many_films_as_an_interval_needs_give_one(monkeypatch):
+    monkeypatch.setattr("matex.benchmark.report.model_stats.FEWEST_CLUSTERS", FILMS)
+    (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1)))
+    assert np.isfinite(difference_over_models(setting, "grad-eclip", "matex", POINTING).comparison.low)
+
+
 def exact(model, means, dataset="two findings", measures=(POINTING, DROP)):
     """A section of twelve films, two samples each, whose values are these means, or these values by measure."""
     small = section(model, dict.fromkeys(means, 0.0), measures=measures)
@@ -211,7 +217,8 @@ def test_the_agreement_of_two_models_counts_values_and_films():
     summary = estimate.summary
     assert (summary.mean, summary.low, summary.high) == pytest.approx((1 / 3,) * 3)
     assert (summary.defined, summary.undefined, summary.clusters) == (2 * 3 * 24 - 5, 5, 12)
-    assert (estimate.repetitions, estimate.measure) == (1, POINTING)
+    assert (estimate.repetitions, estimate.measure, estimate.method) == (1, POINTING, "")
+    assert np.isnan(estimate.spread)
 
 
 def test_a_difference_over_models_counts_pairs_and_is_named():

@@ -8,6 +8,7 @@ import pytest
 
 from matex.benchmark.report.section import Entry, Measure, Section
 from matex.benchmark.report.stats import (
+    Difference,
     SectionStats,
     any_tested,
     best_of,
@@ -20,6 +21,7 @@ from matex.benchmark.report.stats import (
 )
 from matex.benchmark.report.tables import breakdown, measured_table
 from matex.benchmark.report.thresholds import tuned_iou
+from matex.metrics.statistics import PairedComparison
 
 ENERGY = Measure("energy", "energy", "energy", "higher", True, False)
 DROP = Measure("drop", "drop", "confidence-image", "lower", False, False)
@@ -168,6 +170,41 @@ def test_an_estimate_of_a_subset_has_its_samples_and_films_alone():
     assert stats.estimate("m", ENERGY, ("few", chosen)) is estimate
 
 
+def test_an_estimate_is_of_its_method_and_measure_and_of_the_films_of_its_subset():
+    """Twelve samples of four films, three of each; a subset of two films has two clusters."""
+    some = section({"m": np.arange(FILMS) / 10})
+    for number, row in enumerate(some.samples):
+        row["cluster"] = f"film {number // 3}"
+    stats = SectionStats(some)
+    assert stats.estimate("m", ENERGY).summary.clusters == 4
+    estimate = stats.estimate("m", ENERGY, ("two films", np.arange(FILMS) < 6))
+    assert (estimate.summary.clusters, estimate.summary.defined) == (2, 6)
+    assert (estimate.method, estimate.measure) == ("m", ENERGY)
+
+
+@pytest.mark.parametrize(("p", "favours"), [(0.0499, "first"), (0.05, "")])
+def test_a_difference_favours_a_method_below_the_level_of_the_test_alone(monkeypatch, p, favours):
+    comparison = PairedComparison(0.2, 0.1, 0.3, p, p, FILMS, 0, FILMS)
+    monkeypatch.setattr(SectionStats, "compare", lambda self, first, second, measure: comparison)
+    stats = SectionStats(section({"a": spread(0.4), "b": spread(0.2, 1)}))
+    for by in ("mean", "ranks"):
+        found = compare_all(stats, [("a", "b", ENERGY)], by)["a", "b", ENERGY]
+        assert (found.first, found.second, found.measure, found.p) == ("a", "b", ENERGY, p)
+        assert found.favours == favours
+        assert found.comparison is comparison
+
+
+def test_a_difference_with_an_interval_alone_is_announced():
+    """A difference over models has no p."""
+    for p, low, expected in (
+        (math.nan, 0.1, True),
+        (0.2, math.nan, True),
+        (math.nan, math.nan, False),
+    ):
+        comparison = PairedComparison(0.2, low, low, p, p, FILMS, 0, FILMS)
+        assert any_tested([Difference(comparison, p, "a", "b", ENERGY, "")]) is expected
+
+
 def test_tests_are_announced_only_where_there_are_any():
     stats = SectionStats(section({"a": spread(0.2), "b": spread(0.3)}))
     assert any_tested(compare_all(stats, [("a", "b", ENERGY)], "mean").values())
@@ -182,6 +219,15 @@ def test_what_lies_outside_of_the_view_is_a_mean_over_samples():
     assert share_outside(cropped, {"pointing"}) == 0
     assert share_outside(section({"m": [0.0, 0.0]}, measures=(OUTSIDE,)), {"energy"}) == 0
     assert share_outside(section({"m": [math.nan]}, measures=(OUTSIDE,)), {"energy"}) == 0
+
+
+def test_what_lies_outside_is_said_by_the_first_metric_that_sees_anything_there():
+    other = Measure("pointing", "outside_view", "pointing", "neither", True, False)
+    some = section({"m": [0.0, 0.0]}, measures=(OUTSIDE, other))
+    some._arrays["m", "pointing", "outside_view"][0][:] = [[0.5, 0.25]]
+    assert share_outside(some, {"energy", "pointing"}) == 0.375
+    some._arrays["m", "energy", "outside_view"][0][:] = [[0.5, 0.0]]
+    assert share_outside(some, {"energy", "pointing"}) == 0.25
 
 
 def test_the_smallest_loss_is_that_of_any_method_and_repetition():
@@ -220,6 +266,24 @@ def test_many_numbers_are_cut_into_thirds_and_few_are_not():
     thirds = levels([1, 2, 3, 4, 5, 6, 7, 8, 9, 9])
     assert list(thirds.values()) == [4, 3, 3]
     assert levels([1, 2, 3]) == {}  # as many as films: another name of each
+
+
+def test_what_is_not_known_is_no_level():
+    assert levels(["a", "", "b", None, "a"]) == {"a": 2, "b": 1}
+    assert levels([0.1, None, 0.2, "", 0.3]) == {"0.1": 1, "0.2": 1, "0.3": 1}
+    found = levels([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, None])
+    assert sum(found.values()) == 6
+
+
+def test_three_different_numbers_are_levels_and_four_are_cut_into_thirds():
+    assert list(levels([0.1, 0.2, 0.3, 0.3])) == ["0.1", "0.2", "0.3"]
+    assert [name.split()[0] for name in levels([0.1, 0.2, 0.3, 0.4])] == ["up", "0.2", "above"]
+
+
+def test_counts_are_in_the_order_of_their_size_and_words_in_that_of_the_alphabet():
+    assert list(levels([10, 2, 2, 1, 10])) == ["1", "2", "10"]
+    assert list(levels(["b", "10", "a", "2"])) == ["10", "2", "a", "b"]
+    assert list(levels([True, "no", False])) == ["False", "True", "no"]
 
 
 def test_a_group_that_repeats_the_finding_is_left_out():

@@ -1,5 +1,6 @@
 """Tables, their cells and the sentences about them, from sections made in memory."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,7 +14,14 @@ from matex.benchmark.report.section import Measure, cluster_of, count_units, cur
 from matex.benchmark.report.stats import SectionStats
 from matex.benchmark.report.style import Style, heading
 from matex.benchmark.report.table import Column, Table, TableRow, best_cells, mean_cell
-from matex.benchmark.report.tables import against_controls, localisation, measured_table, pairwise
+from matex.benchmark.report.tables import (
+    against_controls,
+    breakdown,
+    localisation,
+    measured_table,
+    pairwise,
+    short_label,
+)
 from matex.benchmark.report.verdicts import verdicts
 from tests.benchmark import synthetic_run
 from tests.benchmark.test_report_stats import DROP, ENERGY, FILMS, LOSS, OUTSIDE, section, spread
@@ -232,3 +240,94 @@ def test_repetitions_are_means_over_the_same_subsets_for_every_method():
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS), "key") is None
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS - 1), "key") is not None
     assert repetition_table(SectionStats(some), [LOSS], Repetitions(5, 4), "key") is None
+
+
+def test_rows_are_each_method_with_its_own_controls_and_then_the_shared_ones():
+    """The exchanged side has no row where no phrase names a side; the controls after it have theirs."""
+    values = {
+        "m": spread(0.5),
+        "m (exchanged side)": spread(math.nan),
+        "m (random weights)": spread(0.2, 1),
+        "n": spread(0.4, 2),
+        "control: uniform": spread(0.3, 3),
+    }
+    some = section(values, own=("m (exchanged side)", "m (random weights)"))
+    for label, entry in list(some.entries.items()):
+        some.entries[label] = dataclasses.replace(entry, description=f"description of {label}")
+    stats = SectionStats(some)
+    expected = [
+        ("m", "method", "m", "", None),
+        ("random weights", "control", "m (random weights)", "", "m"),
+        ("n", "method", "n", "", None),
+        ("uniform", "control", "control: uniform", "Controls shared by all methods", None),
+    ]
+    table = localisation(stats, [ENERGY, DROP], "key", "title", "lead")
+    rows = [(row.label, row.kind, row.cells[0].estimate.method, row.group, row.of or None) for row in table.rows]
+    assert rows == expected
+    assert [row.hint for row in table.rows] == [f"description of {label}" for _, _, label, _, _ in expected]
+    assert [[cell.estimate.measure for cell in row.cells] for row in table.rows] == [[ENERGY, DROP]] * 4
+    assert (table.key, table.title, table.corner, table.lead) == ("key", "title", "Method, and its controls", "lead")
+    assert [(column.label, column.better) for column in table.columns] == [
+        (heading(ENERGY), "higher"),
+        (heading(DROP), "lower"),
+    ]
+    assert table.notes[0] == "Exchanged side: no phrase of these samples names a side, so there is no such control."
+    named = section({**values, "m (exchanged side)": spread(0.1, 4)}, own=("m (exchanged side)", "m (random weights)"))
+    table = localisation(SectionStats(named), [ENERGY], "key", "title")
+    assert [row.label for row in table.rows] == ["m", "exchanged side", "random weights", "n", "uniform"]
+    assert f"on the {FILMS} samples whose phrase names a side" in table.notes[0]
+
+
+def test_the_name_of_a_control_is_short_under_its_method_and_among_the_shared_ones():
+    entry = section({"m": spread(0.5), "m (random weights)": spread(0.2)}, own=("m (random weights)",)).entries
+    assert short_label(entry["m (random weights)"], "m") == "random weights"
+    shared = section({"control: mean (of films)": spread(0.5)}).entries["control: mean (of films)"]
+    assert short_label(shared, "") == short_label(shared, "mean") == "mean (of films)"
+
+
+def test_a_measured_table_has_the_value_of_each_method_and_control_that_was_measured():
+    some = section({"m": spread(0.5), "n": spread(0.4, 1), "control: uniform": spread(0.3, 2)}, measures=(ENERGY, DROP))
+    del some._arrays["n", "energy", "energy"]
+    del some._arrays["n", "drop", "drop"]
+    del some._arrays["control: uniform", "drop", "drop"]
+    stats = SectionStats(some)
+    table = measured_table(stats, [ENERGY, DROP], "key", "title", "lead")
+    assert [row.label for row in table.rows] == ["m", "uniform"]
+    assert [(cell.estimate.method, cell.estimate.measure) for cell in table.rows[0].cells] == [
+        ("m", ENERGY),
+        ("m", DROP),
+    ]
+    assert table.rows[1].cells[0].estimate.method == "control: uniform"
+    assert table.rows[1].cells[1] is None
+    assert (table.key, table.title, table.corner, table.lead) == ("key", "title", "Method", "lead")
+
+
+def test_a_breakdown_is_titled_by_its_measure_and_fact():
+    stats = SectionStats(section({"m": spread(0.5)}))
+    half = np.arange(FILMS) < 5
+    table = breakdown(stats, ENERGY, "view", {"PA": half, "AP": ~half}, "key")
+    assert (table.key, table.title) == ("key", f"{heading(ENERGY)} by view")
+    assert [(column.label, column.better, column.group) for column in table.columns] == [
+        ("PA (n = 5)", "higher", "view"),
+        ("AP (n = 7)", "higher", "view"),
+    ]
+    assert [cell.estimate.summary.defined for cell in table.rows[0].cells] == [5, 7]
+
+
+def test_without_a_value_a_sample_is_undefined_and_a_repetition_does_not_exist():
+    some = section({"m": spread(0.5)}, measures=(ENERGY,))
+    missing = some.values("m", DROP)
+    assert missing.shape == (FILMS,)
+    assert np.isnan(missing).all()
+    assert some.values("m", LOSS).shape == (0,)
+    assert some.seed_means("m", DROP).shape == (0,)
+    assert (some.missing("m", DROP), some.missing("m", ENERGY)) == (FILMS, 0)
+
+
+def test_a_label_names_the_parameters_of_its_metric():
+    within = Measure("pointing", "pointing_within", "pointing", "higher", True, False, {"within": 15})
+    assert heading(within) == "Pointing within 15 px, %"
+    assert heading(dataclasses.replace(within, metric="close")) == "Pointing within 15 px (close), %"
+    unknown = Measure("new", "top1_max", "new", "higher", True, False)
+    assert heading(unknown) == "@1 maximum"
+    assert heading(dataclasses.replace(unknown, metric="strict")) == "@1 maximum (strict)"

@@ -228,4 +228,5 @@ def _levels(values: Sequence[object], films: int) -> dict[str, NDArray[np.bool_]
         return thirds(np.array(numbers))
     if len(different) > LEVELS * 2:
         return {}
-    return {str(level): np.array([value == level for value in values]) for level in sorted(different, key=str)}
+    order = sorted(different, key=(lambda level: level) if numeric else str)
+    return {str(level): np.array([value == level for value in values]) for level in order}

@@ -98,8 +98,7 @@ def style_of(measure: Measure) -> Style:
     known = STYLES.get((measure.name, measure.column))
     label = measure.column.replace("_", " ")
     if known:
-        values = dict(measure.parameters)
-        label = known.label.format(**values) if "{" in known.label else known.label
+        label = known.label.format(**measure.parameters)
     else:
         label = " ".join(WORDS.get(word, word) for word in label.split())
         label = label[:1].upper() + label[1:]
