@@ -318,6 +318,7 @@ def test_the_worst_part_of_the_side_decides():
         (0.02, "pass", "moves by 2 % of the film's width to the patient's left"),
         (-0.099, "pass", "moves by 10 % of the film's width to the patient's right"),
         (-0.1, "warn", "moves by 10 % of the film's width to the patient's right"),
+        (-0.1999, "warn", "moves by 20 % of the film's width to the patient's right"),
         (0.2, "fail", "moves by 20 % of the film's width to the patient's left"),
         (-0.2, "fail", "moves by 20 % of the film's width to the patient's right"),
         (math.nan, "skipped", "has no place"),
@@ -331,7 +332,7 @@ def test_a_shift_by_the_prior_counts_in_both_directions_and_names_its_own(shift,
 
 
 def test_a_map_that_stays_for_the_other_side_ignores_the_word():
-    assert word_finding(0.3, 0.94).state == "pass"
+    assert word_finding(0.3, 0.9499).state == "pass"
     assert word_finding(0.0, 0.95) == (
         "warn",
         "With the other side in the phrase, no prior in either map, it stays where it is. "
@@ -344,11 +345,11 @@ def test_a_map_that_stays_for_the_other_side_ignores_the_word():
     ("on_film", "on_mirrored", "state", "sentence"),
     [
         (0.9, 0.1, "pass", "gives the named side 90 % on this film and 10 % on the mirrored film: it sees"),
-        (0.89, 0.1, "warn", "may follow the word"),
-        (0.9, 0.11, "warn", "may follow the word"),
+        (0.8999, 0.1, "warn", "may follow the word"),
+        (0.9, 0.1001, "warn", "may follow the word"),
         (0.1, 0.9, "fail", "it sees the finding on the other side."),
-        (0.11, 0.9, "warn", "may follow the word"),
-        (0.1, 0.89, "warn", "may follow the word"),
+        (0.1001, 0.9, "warn", "may follow the word"),
+        (0.1, 0.8999, "warn", "may follow the word"),
         (0.9, 0.9, "warn", "may follow the word"),
     ],
 )

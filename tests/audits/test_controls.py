@@ -143,6 +143,18 @@ def test_an_opposite_claim_is_read_by_the_rules_of_the_domain(tiny):
     """A domain without anatomy has no other side; its phrases are still denied."""
     controls = controls_of(tiny, "ramp", "a dog on the left", domain="natural", view=None)
     assert set(controls) == {"unrelated", "opposite_claim", "against_opposite_claim"}
+    denial = controls_of(tiny, "ramp", "glioma is not seen", domain="brain-axial", view="AXIAL-VENTRICLES")
+    assert set(denial) == {"unrelated"}  # a finding of the head alone
+
+
+def test_the_other_side_is_read_by_the_rules_of_the_domain(tiny):
+    """A chest film shows no kidneys; without a known side of the patient there is no mirrored film to explain."""
+    controls = controls_of(tiny, "ramp", "stone in the right kidney", domain="abdomen", view="AP")
+    assert controls["other_side"].text == controls["mirrored_film_other_side"].text == "stone in the left kidney"
+    assert "other_side" not in controls_of(tiny, "ramp", "stone in the right kidney")
+    unknown = controls_of(tiny, "ramp", "infarct in the right thalamus", domain="brain-axial", view="AXIAL-VENTRICLES")
+    assert "other_side" in unknown
+    assert not [name for name in unknown if name.startswith("mirrored_film")]
 
 
 def test_phrases_that_the_model_cannot_read_are_left_out(tiny):

@@ -1,0 +1,319 @@
+"""A run folder as the report reads it: each row at its place, and what is refused or passed over."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from matex.benchmark.report.load import (
+    _by_seed,
+    _cells,
+    _check_facts,
+    _events,
+    _in_order,
+    _measure,
+    _read_config,
+    _refusal,
+    _Results,
+    _sample,
+    _sections,
+    check_controls,
+    read_run,
+)
+from matex.benchmark.runs.store import Store
+from matex.errors import InputError
+from matex.metrics import METRICS
+from tests.benchmark import synthetic_run
+
+
+def message_of(call, *arguments):
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------- rows of the results
+
+ROW = {"dataset": "d", "model": "m", "method": "matex", "metric": "energy", "column": "energy", "sample": "a"}
+
+
+def results(*changes):
+    """A table of results with one row for each set of changes."""
+    rows = [{**ROW, "seed": -1, "value": 0.0, **one} for one in changes]
+    return pa.table({name: [row[name] for row in rows] for name in rows[0]})
+
+
+def test_rows_are_grouped_by_what_was_measured_in_the_order_of_the_table():
+    changes = [
+        {"value": 0.0},
+        {"value": 1.0, "method": "rise", "sample": "b"},
+        {"value": 2.0, "column": "outside_view"},
+        {"value": 3.0, "sample": "b", "seed": 1},
+        {"value": 4.0, "model": "other"},
+        {"value": 5.0, "dataset": "e"},
+        {"value": 6.0, "metric": "iou"},
+        {"value": 7.0, "method": "rise"},
+    ]
+    found = _Results.of(results(*changes))
+    values = {key: found.values[rows].tolist() for key, rows in found.rows.items()}
+    assert values == {
+        ("d", "m", "matex", "energy", "energy"): [0, 3],
+        ("d", "m", "rise", "energy", "energy"): [1, 7],
+        ("d", "m", "matex", "energy", "outside_view"): [2],
+        ("d", "other", "matex", "energy", "energy"): [4],
+        ("e", "m", "matex", "energy", "energy"): [5],
+        ("d", "m", "matex", "iou", "energy"): [6],
+    }
+    rows = found.rows["d", "m", "matex", "energy", "energy"]
+    assert found.seeds[rows].tolist() == [-1, 1]
+    assert [found.names[number] for number in found.samples[rows]] == ["a", "b"]
+    assert _Results.of(results(ROW).slice(0, 0)).rows == {}
+
+
+def test_values_stand_at_their_seed_and_sample():
+    numbers, seeds = np.array([2, 0, 2, -1]), np.array([5, 3, 3, 5])
+    runs, present = _by_seed(numbers, seeds, np.array([0.1, np.nan, 0.3, 9.0]), 4)
+    np.testing.assert_array_equal(runs, [[np.nan, np.nan, 0.3, np.nan], [np.nan, np.nan, 0.1, np.nan]])
+    assert present.tolist() == [True, False, True, False]  # an undefined value is a row
+
+
+def of_section(table, metrics=("energy",), methods=("matex",), entries=("matex", "rise")):
+    """The section of these results; samples a and b, of which the second data set has another one of the same name."""
+    config = synthetic_run.config(methods=list(methods), metrics=list(metrics), datasets=["toy"])
+    dataset, model = config.datasets[0].label, config.models[0].label
+    described = [
+        {"method": label, "kind": "method", "of": None, "name": label, "description": f"what {label} is",
+         "parameters": {"a": 1}, "seeds": [-1], "dataset": where, "model": model}
+        for label in entries for where in (dataset, "elsewhere")
+    ]  # fmt: skip
+    sample = {"sha256": "0" * 64, "height": 5, "width": 7, "boxes": None, "attributes": '{"view": "PA"}'}
+    tables = {
+        "results": table,
+        "samples": [
+            {**sample, "sample": name, "dataset": where}
+            for where, name in ((dataset, "a"), ("elsewhere", "b"), (dataset, "b"), (dataset, "without a score"))
+        ],
+        "scores": [
+            {"dataset": where, "model": one, "sample": name, "score": score}
+            for where, one, name, score in (
+                (dataset, model, "b", 0.2),
+                (dataset, model, "a", 0.1),
+                ("elsewhere", model, "a", 0.8),
+                (dataset, "other", "without a score", 0.9),
+            )
+        ],
+    }
+    (section,) = _sections(config, described, tables)
+    return section
+
+
+@pytest.fixture
+def names():
+    config = synthetic_run.config(datasets=["toy"])
+    return {"dataset": config.datasets[0].label, "model": config.models[0].label}
+
+
+def test_a_section_has_the_samples_scores_and_values_of_its_data_set_and_model(names):
+    table = results(
+        {**names, "value": 0.25, "sample": "b"},
+        {**names, "value": 0.75, "sample": "without a score"},
+        {**names, "value": 0.5, "column": "outside_view"},
+        {**names, "value": 9.0, "dataset": "elsewhere"},
+        {**names, "value": 8.0, "model": "other"},
+        {**names, "value": 7.0, "metric": "not configured"},
+        {**names, "value": 0.125, "sample": "", "metric": "roar-plus", "column": "roar_image"},
+    )
+    section = of_section(table, metrics=("roar-plus", "energy"))
+    assert [row["sample"] for row in section.samples] == ["a", "b"]
+    assert section.samples[0]["attributes"] == {"view": "PA"}
+    assert section.scores.tolist() == [0.1, 0.2]
+    assert (section.dataset, section.model) == (names["dataset"], names["model"])
+    assert list(section.entries) == ["matex", "rise"]
+    entry = section.entries["rise"]
+    assert (entry.label, entry.kind, entry.of, entry.name) == ("rise", "method", None, "rise")
+    assert (entry.description, entry.parameters, entry.seeds) == ("what rise is", {"a": 1}, (-1,))
+    measures = {(one.metric, one.column): one for one in section.measures}
+    assert list(measures) == [("roar-plus", "roar_image"), ("energy", "energy"), ("energy", "outside_view")]
+    np.testing.assert_array_equal(section.values("matex", measures["energy", "energy"]), [np.nan, 0.25])
+    np.testing.assert_array_equal(section.values("matex", measures["energy", "outside_view"]), [0.5, np.nan])
+    assert section.values("matex", measures["roar-plus", "roar_image"]).tolist() == [0.125]
+    assert [one.dataset_level for one in section.measures] == [True, False, False]
+    assert [one.localises for one in section.measures] == [False, True, True]
+
+
+def test_results_of_a_method_that_is_not_described_are_refused(names):
+    message = message_of(of_section, results({**names, "method": "gradcam"}))
+    assert message == "Expected 'gradcam' of results.parquet in cells.json too, found none."
+
+
+def test_columns_are_in_the_order_of_their_metric_and_unknown_ones_last():
+    choice = next(one for one in synthetic_run.config().metrics if one.name == "energy")
+    known = list(METRICS["energy"].better)
+    assert _in_order(choice, ["zeta", *reversed(known), "alpha"]) == [*known, "alpha", "zeta"]
+
+
+def test_a_measure_has_the_direction_and_the_parameters_of_its_metric():
+    choices = {one.label: one for one in synthetic_run.config().metrics}
+    measure = _measure(choices["deletion of the prediction"], "deletion_auc", False)
+    assert (measure.metric, measure.column, measure.name) == (
+        "deletion of the prediction",
+        "deletion_auc",
+        "deletion-insertion",
+    )
+    assert measure.parameters["target"] == "predicted"
+    assert measure.better == METRICS["deletion-insertion"].better["deletion_auc"]
+    assert _measure(choices["miou"], "miou", True).dataset_level
+
+
+# ------------------------------------------------------------------------------------------------- records and the log
+
+
+def test_versions_before_the_target_left_out_what_they_measured_on_maps_of_the_true_class():
+    record = {"config": json.loads(json.dumps(_plain()))}
+    labels = {older: [one.label for one in _read_config(record, "run.json", older).metrics] for older in (False, True)}
+    assert "deletion of the prediction" in labels[False]
+    assert labels[True] == [label for label in labels[False] if label != "deletion of the prediction"]
+    assert "run.json" in message_of(_read_config, {"config": 3}, "run.json", False)
+
+
+def _plain():
+    from matex.benchmark.plain_config import plain
+
+    return plain(synthetic_run.config())
+
+
+CELL = {"method": "m", "kind": "method", "dataset": "d", "model": "x", "name": "m", "description": ""}
+CELL |= {"seeds": [0], "parameters": {}, "of": None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"of": 3},
+        {"of": ["m"]},
+        {"kind": "other"},
+        {"kind": "quoted"},
+        {"seeds": [True]},
+        {"seeds": [0.0]},
+        {"seeds": []},
+        {"seeds": [0, "1"]},
+        {"parameters": []},
+        *({name: None} for name in CELL if name != "of"),
+    ],
+)
+def test_an_entry_that_is_no_method_or_control_is_refused_by_its_number(tmp_path, changes):
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps([CELL, {**CELL, "kind": "control", "of": "m", "seeds": [0, 1]}]))
+    assert len(_cells(path)) == 2
+    path.write_text(json.dumps([CELL, {**CELL, **changes}]))
+    assert message_of(_cells, path).startswith("Expected a method or control as entry 1 of cells.json, got {")
+
+
+@pytest.mark.parametrize(("content", "number"), [("3", 0), ("{}", 0), ("[3]", 0), ("[[]]", 0), ("null", 0)])
+def test_descriptions_of_another_kind_are_refused(tmp_path, content, number):
+    path = tmp_path / "cells.json"
+    path.write_text(content)
+    assert f"as entry {number} of cells.json" in message_of(_cells, path)
+
+
+@pytest.mark.parametrize("name", ["environment", "weights", "fingerprints"])
+def test_facts_of_a_run_are_objects(name):
+    _check_facts({name: {"a": 1}})
+    _check_facts({})
+    assert message_of(_check_facts, {name: [1]}) == f"Expected {name} in run.json to be an object, got [1]."
+
+
+CHUNK = {"event": "chunk", "seconds": 1, "overhead": 0.5, "samples": 3}
+WHOLE = {"event": "whole", "seconds": 2.0, "metric": "roar-plus"}
+
+
+@pytest.mark.parametrize("event", [CHUNK, WHOLE, {"event": "start"}, {**CHUNK, "methods": {"matex": 1.0}}])
+def test_events_with_times_are_kept(event):
+    assert _events(SimpleNamespace(events=[event])) == (event,)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"event": 5},
+        *({**CHUNK, name: value} for name in ("seconds", "overhead", "samples") for value in (None, "1", True)),
+        {**CHUNK, "seconds": float("nan")},
+        *({**CHUNK, name: value} for name in ("methods", "metrics", "reading") for value in ([1.0], {"a": "1"}, None)),
+        {**WHOLE, "seconds": "2"},
+        {"event": "whole", "seconds": 2.0},
+    ],
+)
+def test_events_whose_times_cannot_be_added_up_are_passed_over(event):
+    assert _events(SimpleNamespace(events=[WHOLE, event, CHUNK])) == (WHOLE, CHUNK)
+
+
+SAMPLE = {"sample": "a", "sha256": "0" * 64, "height": 1, "width": 1, "boxes": None, "attributes": None}
+
+
+def test_a_sample_of_one_pixel_without_attributes_is_a_sample():
+    assert _sample(SAMPLE) == {**SAMPLE, "attributes": {}}
+    boxes = {**SAMPLE, "boxes": [[0, 0, 1, 1.0]], "attributes": '{"age": 7}'}
+    assert _sample(boxes) == {**boxes, "attributes": {"age": 7}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"sha256": "0" * 63}, "a hash and a size"),
+        ({"sha256": "0" * 65}, "a hash and a size"),
+        ({"sha256": "G" * 64}, "a hash and a size"),
+        ({"height": 0}, "a hash and a size"),
+        ({"width": 0}, "a hash and a size"),
+        ({"boxes": [[0, 0, 1]]}, "boxes of four numbers"),
+        ({"boxes": [[0, 0, 1, 1, 1]]}, "boxes of four numbers"),
+        ({"boxes": [None]}, "boxes of four numbers"),
+        ({"boxes": [[0, 0, 1, True]]}, "boxes of four numbers"),
+        ({"boxes": [[0, 0, 1, 1], [0, 0, 1, float("inf")]]}, "boxes of four numbers"),
+    ],
+)
+def test_a_sample_is_refused_by_its_name(changes, what):
+    message = message_of(_sample, {**SAMPLE, **changes})
+    assert message.startswith(f"Expected {what}")
+    assert "'a' in samples.parquet." in message
+
+
+def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(tmp_path):
+    empty = message_of(read_run, tmp_path)
+    assert empty == _refusal(Store(tmp_path))
+    assert "which holds no run. Check the path." in empty
+    (tmp_path / "shards").mkdir()
+    assert "matex merge, or add --partial" in message_of(read_run, tmp_path)
+    message = message_of(lambda: read_run(tmp_path, partial=True))
+    assert message == (f"Expected a run folder with at least one finished chunk, got {str(tmp_path)!r}. Run it first.")
+    assert message_of(read_run, 3).startswith("Expected the folder of a run")
+
+
+# --------------------------------------------------------------------------------------------------------- its controls
+
+
+def test_localisation_needs_every_sample_of_every_control_and_other_measures_none(tmp_path):
+    config = synthetic_run.config(methods=["matex"], metrics=["energy", "confidence-image"])
+    run = read_run(synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(3)))
+    section = run.sections[0]
+    check_controls(section, config)
+    arrays, key = section._arrays, ("control: uniform", "energy", "energy")
+    samples = len(section.samples)
+    arrays[key][1][0] = False
+    assert message_of(check_controls, section, config) == (
+        f"Expected the control 'control: uniform' on every sample of {section.dataset} with {section.model}, got none "
+        f"for 1 of {samples} samples in energy. Run the benchmark again: a localisation table is not made without its "
+        "controls."
+    )
+    del arrays[key]
+    assert f"got none for {samples} of {samples} samples" in message_of(check_controls, section, config)
+    plain = synthetic_run.config(methods=["matex"], metrics=["confidence-image"])
+    check_controls(_without(section, "energy"), plain)
+
+
+def _without(section, metric):
+    import dataclasses
+
+    return dataclasses.replace(section, measures=tuple(one for one in section.measures if one.metric != metric))
