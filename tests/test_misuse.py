@@ -105,7 +105,9 @@ def test_sizes_of_batches_are_counts(tiny, size):
     assert refused(lambda: matex.explain_batch(tiny, [(FILM.path, PHRASE)], workers=size), "workers")
 
 
-@pytest.mark.parametrize("methods", [None, 5, [], {}, [["rollout"]], [5], {"rollout": None}, {5: {}}, ["x"]])
+@pytest.mark.parametrize(
+    "methods", [None, 5, [], {}, [["rollout"]], [5], {"rollout": None}, {5: {}}, {"rollout": {5: 1}}, ["x"]]
+)
 def test_methods_to_compare_are_names_or_parameters_by_name(tiny, methods):
     assert refused(lambda: matex.compare(tiny, FILM.path, PHRASE, methods))
 

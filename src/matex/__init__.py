@@ -7,7 +7,7 @@ bears the name of a public function, since importing it would hide the function.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
@@ -124,7 +124,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         found = importlib.import_module("importlib.metadata").version("matex")
     elif name in _HOME:

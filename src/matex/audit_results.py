@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from matex.checks import as_path
 from matex.results import DISCLAIMER, Explanation, SaliencyMap, State
@@ -102,7 +102,7 @@ class Audit:
         share = self.checks["prior_share"].values["prior_share"]
         return float(share) if isinstance(share, (int, float)) else math.nan
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """As plain values, for audit.json."""
         return {
             "format": "matex-audit/2",

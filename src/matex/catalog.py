@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from matex.checks import is_list
 from matex.coerce import PLAIN, in_words
 from matex.errors import UnknownName
 from matex.plugins import announced, origin
+from matex.registry import Parameterised, Parameters
 
 PACKAGE = Path(__file__).parent
 
@@ -43,7 +45,7 @@ class MethodEntry:
 
     name: str
     summary: str
-    parameters: Mapping[str, object]
+    parameters: Parameters
     towers: tuple[str, ...]
     source: str
     needs: tuple[str, ...] = ()
@@ -132,7 +134,7 @@ def parameters(method: str) -> tuple[ParameterEntry, ...]:
         nodes = _lineage(method)
         texts, hints, ranges = [ast.get_docstring(node) or "" for node in nodes], _hints(nodes), _ranges(nodes)
     else:
-        kind: type[Any] = sys.modules["matex.protocols"].METHODS[method]
+        kind: type[object] = sys.modules["matex.protocols"].METHODS[method]
         texts = [inspect.cleandoc(base.__dict__.get("__doc__") or "") for base in reversed(kind.__mro__)]
         hints, ranges = typing.get_type_hints(kind), {}
     summaries = _argument_texts(texts)
@@ -185,7 +187,7 @@ def _lineage(method: str) -> list[ast.ClassDef]:
     return found
 
 
-def _hints(nodes: Sequence[ast.ClassDef]) -> dict[str, Any]:
+def _hints(nodes: Sequence[ast.ClassDef]) -> dict[str, object]:
     """The types of annotated fields, from the source; names of choices (`Baseline`) are looked up in their modules."""
     fields = {
         statement.target.id: ast.unparse(statement.annotation)
@@ -199,9 +201,9 @@ def _hints(nodes: Sequence[ast.ClassDef]) -> dict[str, Any]:
 
 
 @cache
-def _choices() -> dict[str, Any]:
+def _choices() -> dict[str, object]:
     """Names that stand for `Literal[...]` in the modules of methods."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for file in sorted((PACKAGE / "attribution").rglob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             match node:
@@ -242,9 +244,9 @@ def _argument_texts(docstrings: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _of_class(name: str, kind: type[Any]) -> MethodEntry:
+def _of_class(name: str, kind: type[Parameterised]) -> MethodEntry:
     """An entry of a class that some plug-in registered."""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, object] = {}
     for field in dataclasses.fields(kind):
         if field.default is not dataclasses.MISSING:
             parameters[field.name] = field.default
@@ -258,20 +260,24 @@ def _of_class(name: str, kind: type[Any]) -> MethodEntry:
 _CONSTANTS = ("towers", "source", "needs", "passes", "equation", "errors", "draws")
 
 
-def _entry(name: str, summary: str, parameters: Mapping[str, Any], constants: Mapping[str, Any]) -> MethodEntry:
+def _entry(name: str, summary: str, parameters: Parameters, constants: Mapping[str, object]) -> MethodEntry:
     return MethodEntry(
         name=name,
         summary=summary,
         parameters=parameters,
-        towers=tuple(constants.get("towers", ())),
+        towers=_texts(constants.get("towers")),
         source=str(constants.get("source", "")),
-        needs=tuple(constants.get("needs", ())),
+        needs=_texts(constants.get("needs")),
         passes=str(constants.get("passes", "")),
         equation=str(constants.get("equation", "")),
-        errors=tuple(constants.get("errors", ())),
+        errors=_texts(constants.get("errors")),
         deterministic="seed" not in parameters,
         draws=str(constants.get("draws", "")),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if is_list(value) else ()
 
 
 def _registered(
@@ -292,9 +298,9 @@ def _registered(
                         pass
 
 
-def _fields(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> dict[str, tuple[Any, bool]]:
+def _fields(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> dict[str, tuple[object, bool]]:
     """Annotated names with (default, is it a ClassVar), those of base classes first."""
-    found: dict[str, tuple[Any, bool]] = {}
+    found: dict[str, tuple[object, bool]] = {}
     for base in node.bases:
         if isinstance(base, ast.Name) and base.id in classes:
             found |= _fields(classes[base.id], classes)
@@ -305,7 +311,7 @@ def _fields(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> dict[str
     return found
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: ast.expr) -> object:
     """A literal as the value, anything else as its source."""
     try:
         return ast.literal_eval(node)

@@ -19,11 +19,12 @@ from collections.abc import Generator, Iterable, Mapping
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 from matex.errors import InputError, shortened, shown
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 MAX_COUNT = 100_000
@@ -240,7 +241,7 @@ def read_text(path: Path, what: str, limit: int = MAX_TEXT) -> str:
         raise InputError(f"Expected {what} in UTF-8, got other bytes: {shown(str(path))}. Save it as UTF-8.") from None
 
 
-def read_json(path: Path, what: str, limit: int = MAX_TEXT) -> dict[str, Any]:
+def read_json(path: Path, what: str, limit: int = MAX_TEXT) -> dict[str, object]:
     """A JSON file with an object at its top.
 
     Raises:
@@ -249,7 +250,7 @@ def read_json(path: Path, what: str, limit: int = MAX_TEXT) -> dict[str, Any]:
     return parse_json(read_text(path, what, limit), f"{what}, {shown(str(path))}")
 
 
-def parse_json(content: str, what: str, unique_names: bool = False) -> dict[str, Any]:
+def parse_json(content: str, what: str, unique_names: bool = False) -> dict[str, object]:
     """A JSON object from text.
 
     Args:
@@ -275,9 +276,9 @@ def parse_json(content: str, what: str, unique_names: bool = False) -> dict[str,
     raise InputError(f"Expected JSON in {what} to be one object, got {reason}. Copy it again.")
 
 
-def _unique(what: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(what: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
     """The object of these pairs, see `parse_json`."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
             raise InputError(f"Expected every name once in {what}, got {shown(name)} twice. Leave one out.")
@@ -285,7 +286,7 @@ def _unique(what: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> dict[str, Any]:
+def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> dict[str, object]:
     """A TOML file.
 
     Raises:
@@ -305,7 +306,7 @@ def read_toml(path: Path, what: str = "a TOML file", limit: int = 4 << 20) -> di
     return found
 
 
-def read_array(path: Path, what: str = "a NumPy array file", limit: int = MAX_ARRAY) -> NDArray[Any]:
+def read_array(path: Path, what: str = "a NumPy array file", limit: int = MAX_ARRAY) -> NDArray[np.generic]:
     """A .npy file of numbers or truth values; objects, which are pickled, are refused.
 
     Raises:
@@ -314,7 +315,7 @@ def read_array(path: Path, what: str = "a NumPy array file", limit: int = MAX_AR
     return parse_array(read_bytes(path, what, limit), f"{what}, {shown(str(path))}")
 
 
-def parse_array(data: bytes, what: str) -> NDArray[Any]:
+def parse_array(data: bytes, what: str) -> NDArray[np.generic]:
     """An array from the bytes of a .npy file; its header must fit the number of bytes before anything is allocated.
 
     Raises:
@@ -341,7 +342,7 @@ def parse_array(data: bytes, what: str) -> NDArray[Any]:
         ) from None
 
 
-def parse_arrays(data: bytes, what: str) -> dict[str, NDArray[Any]]:
+def parse_arrays(data: bytes, what: str) -> dict[str, NDArray[np.generic]]:
     """Arrays by name from the bytes of a .npz file; each is checked as `parse_array` does.
 
     Raises:

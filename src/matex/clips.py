@@ -16,6 +16,7 @@ from matex.adapters.sound import SoundPreprocessing
 from matex.audio.imagebind import ImageBindSpectrogram, clips
 from matex.audio.recording import Recording, read_sound
 from matex.checks import as_path
+from matex.encoder_choice import Target
 from matex.errors import UnsupportedModel
 from matex.pipeline import explain
 from matex.request_checks import check_request
@@ -60,7 +61,7 @@ class Clips:
 
 
 def explain_clips(
-    model: Model, sound: str | Path | Recording, text: Any, method: str = "matex", **settings: Any
+    model: Model, sound: str | Path | Recording, text: Target, method: str = "matex", **settings: Any
 ) -> Clips:
     """Explain the three clips of a recording whose scores ImageBind's own code averages.
 

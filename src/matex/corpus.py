@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sized
+from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence, Sized
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -54,8 +54,8 @@ def explain_each(
     batch_size: int = 8,
     workers: int = 2,
     progress: bool = False,
-    **parameters: Any,
-) -> Generator[Any]:
+    **parameters: object,
+) -> Generator[Explanation | Skipped]:
     """Explain a stream of pairs: one result per pair, in their order, with memory that does not grow.
 
     Films are decoded and preprocessed in threads while the model works on those before. At most two batches of films
@@ -137,8 +137,8 @@ def explain_batch(
     batch_size: int = 8,
     workers: int = 2,
     progress: bool = False,
-    **parameters: Any,
-) -> list[Any]:
+    **parameters: object,
+) -> Sequence[Explanation | Skipped]:
     """Explain many pairs; an image with several texts is read and run through its tower once, wherever they stand.
 
     Args:
@@ -173,7 +173,7 @@ def explain_batch(
     return [results[index] for index, _ in numbered]
 
 
-def _check_pairs(pairs: Any) -> None:
+def _check_pairs(pairs: object) -> None:
     """Refuse what holds no pairs.
 
     Raises:

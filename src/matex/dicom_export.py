@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -320,10 +320,10 @@ def _earlier(folder: Path) -> list[Path]:
         record = read_json(index, "a record")
     except InputError:
         return []
-    listed: Any = record.get("files")
+    listed: object = record.get("files")
     if record.get("format") != FORMAT or not isinstance(listed, dict):
         return []
-    own = [Path(name) for name in cast(dict[str, Any], listed) if _OWN_FILE.fullmatch(name)]
+    own = [Path(name) for name in cast(dict[str, object], listed) if _OWN_FILE.fullmatch(name)]
     return [
         path for path in [*own, Path(INDEX)] if (folder / path).is_file() and not (folder / path.parent).is_symlink()
     ]

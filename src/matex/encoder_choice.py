@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 from matex.adapters.encoder import Modality
 from matex.adapters.model import Model
@@ -12,6 +12,9 @@ from matex.audio.kinds import draw, is_sound
 from matex.audio.recording import Recording
 from matex.images import READ_SIDE, Film, read
 from matex.sensors.reading import SensorFilm
+
+Target: TypeAlias = str | Path | Film | Recording
+"""What a source is compared with: a phrase, or an image or sound."""
 
 
 class Question(NamedTuple):
@@ -25,12 +28,12 @@ class Question(NamedTuple):
     """
 
     model: Model
-    source: Any
+    source: object
     text: str
     target: Film | None = None
 
     @classmethod
-    def of(cls, model: Model, source: Any, target: Any) -> Question:
+    def of(cls, model: Model, source: object, target: Target) -> Question:
         """Choose the encoders by what the inputs are, and read sounds as these encoders do.
 
         A string as the target is a phrase; what else is compared with is a `pathlib.Path`, a `Film` (of
@@ -51,19 +54,19 @@ class Question(NamedTuple):
         return cls(model, source, compared.name, compared)
 
 
-def is_input(value: Any) -> bool:
+def is_input(value: object) -> TypeGuard[Path | Film | Recording]:
     """Whether something that is no phrase can be compared with: a film, a recording, or the path of one."""
     return isinstance(value, Path | Film | Recording)
 
 
-def modality_of(source: Any) -> Modality:
+def modality_of(source: object) -> Modality:
     """Modality of a source: an image, a sound, or a reading of a sensor."""
     if isinstance(source, SensorFilm):
         return source.modality
     return "audio" if is_sound(source) else "image"
 
 
-def read_as(model: Model, source: Any, modality: Modality) -> Film:
+def read_as(model: Model, source: object, modality: Modality) -> Film:
     """Read an image, or a sound as the model's encoder hears it; a reading of a sensor is read already.
 
     Raises:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from matex.adapters.model import Model
 from matex.attribution import make
@@ -77,7 +77,7 @@ def explain_table(
     domain: Domain = "chest",
     view: str | None = None,
     mirrored: bool | None = None,
-    **parameters: Any,
+    **parameters: object,
 ) -> Generator[RowResult]:
     """Explain the rows of a table as a stream; each gets a folder in `out`, `results.csv` lists all of them.
 
@@ -237,7 +237,9 @@ class _PairRow:
         if any(_entry(record, name) != value for name, value in wanted.items()):
             return None
         label = _entry(record, "provenance.objective.class") or ""
-        return RowResult(self.line, self.image, self.text, "kept", record.get("score"), self.folder, label=str(label))
+        score = record.get("score")
+        score = float(score) if isinstance(score, int | float) else None
+        return RowResult(self.line, self.image, self.text, "kept", score, self.folder, label=str(label))
 
 
 def _rows(table: Path, view: str | None, mirrored: bool | None, classes: bool) -> Iterator[_PairRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import torch
 from torch import Tensor
@@ -28,6 +28,15 @@ from matex.queries import Query
 
 Labels: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """The name of a prompt set, phrases that are classes of their own, or prompts by class."""
+
+
+class ScoreArguments(TypedDict, total=False):
+    """Arguments of `matex.explain` that choose the explained score; none of them for that of the phrase."""
+
+    against: str | None
+    labels: Labels | None
+    of: ClassScoreKind
+    pool: Pooling
 
 
 class ExplainedScore:

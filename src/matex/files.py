@@ -14,9 +14,8 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from matex.checks import read_json
+from matex.checks import is_object, read_json
 from matex.errors import InputError, shown
 
 if sys.platform != "win32":
@@ -92,9 +91,10 @@ def _check_free(folder: Path, file: Path) -> None:
 def _earlier(folder: Path) -> Iterator[Path]:
     """Files of an earlier run: those of an explanation, and those in the folders that its index names."""
     index = _json(folder / RUN)
-    if index.get("format") == RUN_FORMAT and isinstance(index.get("folders"), dict):
+    folders = index.get("folders")
+    if index.get("format") == RUN_FORMAT and is_object(folders):
         for below in sorted(folder.iterdir()):
-            if below.name in index["folders"] and below.is_dir() and not below.is_symlink():
+            if below.name in folders and below.is_dir() and not below.is_symlink():
                 yield from (Path(below.name) / file for file in _earlier(below))
         yield from (Path(name) for name in (RUN, "report.html") if os.path.lexists(folder / name))
     if _json(folder / "explanation.json").get("format") == FORMAT:
@@ -172,7 +172,7 @@ def _remove_empty(folder: Path, files: Sequence[Path]) -> None:
             (folder / below).rmdir()
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, object]:
     """A JSON object, or an empty one for whatever else lies there."""
     try:
         return read_json(path, "a record") if path.is_file() else {}

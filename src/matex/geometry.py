@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from matex.resizing import resized_and_offset
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = TypeVar("Kind", bound=np.generic)
 Box = tuple[float, float, float, float]  # (x0, y0, x1, y1), half-open
 Resize = Literal["model", "squash", "pad", "crop"]
 
@@ -114,7 +115,7 @@ class Placement:
         """(height, width) of the upright original, pixels."""
         return (self.original[1], self.original[0]) if self.turns % 2 else self.original
 
-    def to_standard(self, values: NDArray[Any]) -> NDArray[Any]:
+    def to_standard(self, values: NDArray[Kind]) -> NDArray[Kind]:
         """Rotate an image or mask [height, width, ...] of the original into the standard frame; returns a view."""
         upright = np.rot90(values, self.turns)
         return upright[:, ::-1] if self.mirrored else upright

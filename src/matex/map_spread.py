@@ -15,7 +15,7 @@ from torch import Tensor
 
 from matex.adapters.model import Model
 from matex.audits.regions import likeness
-from matex.checks import as_path, check, count
+from matex.checks import as_path, check, count, is_object
 from matex.domains import read_places
 from matex.errors import InputError, shown
 from matex.files import writing
@@ -68,10 +68,15 @@ class Uncertainty:
     @property
     def completeness(self) -> Mapping[str, float | None]:
         """Relative completeness error of the map and of the word scores of path methods, by side; None if undefined."""
-        report: Mapping[str, Mapping[str, Any]] = self.explanation.provenance.get("report", {})
-        return {side: values["completeness_error"] for side, values in report.items() if "completeness_error" in values}
+        report = self.explanation.provenance.get("report")
+        errors: dict[str, float | None] = {}
+        for side, values in report.items() if is_object(report) else ():
+            if is_object(values) and "completeness_error" in values:
+                error = values["completeness_error"]
+                errors[side] = error if isinstance(error, float) else None
+        return errors
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, without the maps."""
         return {
             "disclaimer": DISCLAIMER,
@@ -109,7 +114,7 @@ class Uncertainty:
 
 def uncertainty(
     model: Model,
-    image: Any,
+    image: object,
     text: str,
     method: str = "matex",
     *,

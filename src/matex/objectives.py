@@ -10,16 +10,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
-from matex.checks import check_once, is_list, is_mapping
+from matex.checks import check_once, is_list, is_mapping, is_object
 from matex.errors import InputError, shown
 
 ClassScoreKind = Literal["logit", "log-softmax", "margin"]
 Pooling = Literal["mean", "max"]
+Choice = TypeVar("Choice", bound=str)
 
 
 class Objective(Protocol):
@@ -44,7 +45,7 @@ class Objective(Protocol):
         """The explained score of scores [..., phrase], the explained phrase first, then the further ones; [...]."""
         ...
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """As plain values; `read_objective` is its inverse."""
         ...
 
@@ -77,7 +78,7 @@ class Contrast:
     def __call__(self, scores: Tensor) -> Tensor:
         return scores[..., 0] - scores[..., 1]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         return {"against": self.against}
 
 
@@ -157,7 +158,7 @@ class ClassScore:
         ]
         return self.scale * torch.stack(pooled, dim=-1)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         return {
             "labels": {name: list(texts) for name, texts in self.classes.items()},
             "class": self.explained,
@@ -169,7 +170,7 @@ class ClassScore:
         }
 
 
-def read_objective(record: Any) -> Contrast | ClassScore | None:
+def read_objective(record: object) -> Contrast | ClassScore | None:
     """The objective of a record, as JSON holds it; None where one phrase's score was explained.
 
     Raises:
@@ -178,6 +179,8 @@ def read_objective(record: Any) -> Contrast | ClassScore | None:
     if record is None:
         return None
     try:
+        if not is_object(record):
+            raise TypeError("no object")
         return _recorded_contrast(record) if "against" in record else _recorded_class(record)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # an InputError is a ValueError
         raise InputError(
@@ -185,31 +188,43 @@ def read_objective(record: Any) -> Contrast | ClassScore | None:
         ) from error
 
 
-def _recorded_contrast(record: Mapping[str, Any]) -> Contrast:
-    if not isinstance(record["against"], str) or not record["against"].strip():
+def _recorded_contrast(record: Mapping[str, object]) -> Contrast:
+    against = record["against"]
+    if not isinstance(against, str) or not against.strip():
         raise ValueError("no phrase")
-    return Contrast(record["against"])
+    return Contrast(against)
 
 
-def _recorded_class(record: Mapping[str, Any]) -> ClassScore:
-    check_class_score(record["of"], record["pool"])
+def _recorded_class(record: Mapping[str, object]) -> ClassScore:
+    of, pool = check_class_score(record["of"], record["pool"])
     classes, scale, predicted = read_classes(record["labels"]), record["scale"], record["predicted"]
-    if len(classes) < 2 or record["text"] not in classes[record["class"]]:
+    explained, text = record["class"], record["text"]
+    if (
+        len(classes) < 2
+        or not isinstance(explained, str)
+        or not isinstance(text, str)
+        or text not in classes[explained]
+    ):
         raise ValueError("no explained class among others")
     if not isinstance(scale, int | float) or not 0 < scale < math.inf or not isinstance(predicted, bool):
         raise ValueError("no scale, or not known whether predicted")
-    return ClassScore(classes, record["class"], record["text"], record["of"], record["pool"], float(scale), predicted)
+    return ClassScore(classes, explained, text, of, pool, float(scale), predicted)
 
 
-def check_class_score(of: object, pool: object) -> None:
-    """Refuse an unknown score of a class or pooling of its prompts.
+def check_class_score(of: object, pool: object) -> tuple[ClassScoreKind, Pooling]:
+    """The score of a class and the pooling of its prompts.
 
     Raises:
         InputError: a value that there is not.
     """
-    for name, value, choices in (("of", of, get_args(ClassScoreKind)), ("pool", pool, get_args(Pooling))):
-        if value not in choices:
-            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
+    return _one_of("of", of, get_args(ClassScoreKind)), _one_of("pool", pool, get_args(Pooling))
+
+
+def _one_of(name: str, value: object, choices: tuple[Choice, ...]) -> Choice:
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
 
 
 def read_classes(labels: object) -> dict[str, tuple[str, ...]]:

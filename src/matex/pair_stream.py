@@ -6,7 +6,7 @@ import logging
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from matex.explained_score import ExplainedScore
 from matex.geometry import Resize
 from matex.queries import Domain, Prepared, Query, check_choices, prepare
 from matex.read_ahead import read_ahead
+from matex.registry import Parameters
 from matex.request_checks import check_method, named_class
 from matex.results import Explanation
 from matex.score_traces import ScoreTraces
@@ -43,14 +44,14 @@ class Pair(NamedTuple):
         lung_mask: [height, width] of the image; None for the call's.
     """
 
-    image: Any
+    image: object
     text: str | None
     view: str | None = None
     mirrored: bool | None = None
     lung_mask: NDArray[np.generic] | None = None
 
 
-PairLike: TypeAlias = Pair | tuple[Any, str | None]
+PairLike: TypeAlias = Pair | tuple[object, str | None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Skipped:
     """
 
     index: int
-    pair: Any
+    pair: object
     error: InputError
 
 
@@ -81,7 +82,7 @@ class _Job(NamedTuple):
     """
 
     number: int
-    given: Any
+    given: object
     image: int
     modality: Modality
     opens: bool
@@ -98,7 +99,7 @@ class PairStream:
 
     model: Model
     method: str
-    parameters: Mapping[str, Any]
+    parameters: Parameters
     on_error: OnError
     score: ExplainedScore
     resize: Resize
@@ -118,7 +119,7 @@ class PairStream:
         require(self.method, make(self.method, self.parameters), self.model.image, self.model.text)
 
     def results(
-        self, pairs: Iterable[tuple[int, Any]], total: int | None, progress: bool
+        self, pairs: Iterable[tuple[int, object]], total: int | None, progress: bool
     ) -> Generator[Explanation | Skipped]:
         """Results of numbered pairs, in their order."""
         batch: list[tuple[_Job, Prepared | InputError | None]] = []
@@ -132,16 +133,16 @@ class PairStream:
             yield from self._counted(batch, bar)
 
     def _counted(
-        self, batch: Sequence[tuple[_Job, Prepared | InputError | None]], bar: Any
+        self, batch: Sequence[tuple[_Job, Prepared | InputError | None]], bar: tqdm[NoReturn]
     ) -> Generator[Explanation | Skipped]:
         for result in self._batch(batch):
             bar.update()
             yield result
 
-    def _jobs(self, pairs: Iterable[tuple[int, Any]]) -> Iterator[_Job]:
+    def _jobs(self, pairs: Iterable[tuple[int, object]]) -> Iterator[_Job]:
         """The pairs, cut into batches by how many different images they have."""
         numbers: dict[Hashable, int] = {}
-        held: list[Any] = []  # an image that is an object is known by its address, which must stay taken
+        held: list[object] = []  # an image that is an object is known by its address, which must stay taken
         before: Modality | None = None
         for index, given in pairs:
             key, modality = image_key(given), self.modality(given)
@@ -153,7 +154,7 @@ class PairStream:
             known = key in numbers
             yield _Job(index, given, numbers.setdefault(key, len(numbers)), modality, opens, known)
 
-    def modality(self, given: Any) -> Modality:
+    def modality(self, given: object) -> Modality:
         """Of a pair's image; what is no sound, no reading or no pair counts as an image, whose reading refuses it."""
         if set(self.model.encoders) <= {"image", "text"} or self.model.sides[1] != "text":
             return "image"
@@ -223,14 +224,14 @@ class PairStream:
                 _LOG.warning("pair %d (counted from 0) skipped: %s", job.number, errors[job.number])
                 yield Skipped(job.number, job.given, errors[job.number])
 
-    def _query(self, of_film: Query, text: Any, model: Model) -> Query:
+    def _query(self, of_film: Query, text: str | None, model: Model) -> Query:
         """The query of a film and a pair's text, with the score that is explained.
 
         Raises:
             InputError: what is no text, or a score that there is not for it.
         """
         text = named_class(text, self.score.classes)
-        if not isinstance(text, str):
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             self.model.encode(text)  # says what to write
         return self.score.explained(replace(of_film, text=text), model)
 
@@ -261,7 +262,7 @@ class PairStream:
         return explanations
 
 
-def _pair(given: Any) -> Pair:
+def _pair(given: object) -> Pair:
     """One element of `pairs`.
 
     Raises:
@@ -270,10 +271,10 @@ def _pair(given: Any) -> Pair:
     kind = type(given).__name__
     if not is_list(given) or not 2 <= len(given) <= len(Pair._fields):
         raise InputError(f"Expected a pair (image, text) or a matex.Pair, got {kind}. Pair them: zip(images, texts).")
-    return Pair(*cast(Sequence[Any], given))
+    return Pair(*cast(Sequence[Any], given))  # as the caller gave them: checked where they are read
 
 
-def image_key(given: Any) -> Hashable:
+def image_key(given: object) -> Hashable:
     """Equal for pairs whose image is read once."""
     try:
         pair = _pair(given)

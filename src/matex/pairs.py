@@ -37,7 +37,7 @@ class Pairs(ABC):
     ) -> None:
         self._encoder = tower
         self._model = model
-        self._memo: dict[Hashable, Any] = {}
+        self._memo: dict[Hashable, Any] = {}  # each of the type that the function of its key returns
         self._priors: dict[tuple[str, str, bool], list[SpatialPrior]] = {}
         self.item = item
         self.target = target.detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from matex.adapters.black_box import BlackBox
 from matex.adapters.model import Model, check_model
 from matex.attribution import make, require
-from matex.encoder_choice import Question
+from matex.encoder_choice import Question, Target
 from matex.errors import InputError, UnsupportedModel, shown
 from matex.explained_score import ExplainedScore, Labels
 from matex.forward_pass import encode
@@ -26,6 +26,7 @@ from matex.priors.image_context import ImageContext
 from matex.protocols import on_side, unserved
 from matex.queries import Domain, Query
 from matex.raw_maps import raw_maps, trace_inputs
+from matex.registry import Parameters
 from matex.request_checks import check_inputs, check_method, check_phrase, check_request, methods_by_name, named_class
 from matex.results import Explanation
 from matex.traced import trace_query
@@ -34,8 +35,8 @@ from matex.yardstick import yardstick as compare_score
 
 def explain(
     model: Model,
-    image: Any,
-    text: str | None = None,
+    image: object,
+    text: Target | None = None,
     method: str = "matex",
     *,
     against: str | None = None,
@@ -49,7 +50,7 @@ def explain(
     mirrored: bool | None = None,
     yardstick: bool = False,
     progress: bool = False,
-    **parameters: Any,
+    **parameters: object,
 ) -> Explanation:
     """Explain the score of an image and a phrase: a map in original pixels, word scores, notes and provenance.
 
@@ -93,9 +94,9 @@ def explain(
         >>> [word for word, _ in explanation.words]
         ['opacity', 'in', 'the', 'left', 'lower', 'lung']
     """
-    text = named_class(text, labels)
-    check_request(model, text, method)
-    question = Question.of(model, image, text)
+    target = named_class(text, labels)
+    check_request(model, target, method)
+    question = Question.of(model, image, target)
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
     query = ExplainedScore(question.model, against, labels, of, pool).explained(query)
     explanation = trace_query(question.model, query, [(method, parameters)]).explain(method, parameters, progress)[0]
@@ -121,9 +122,9 @@ class Comparison(dict[str, Explanation]):
 
 def compare(
     model: Model,
-    image: Any,
-    text: str | None = None,
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]] = (
+    image: object,
+    text: Target | None = None,
+    methods: Sequence[str] | Mapping[str, Parameters] = (
         "matex",
         "grad-eclip",
         "rollout",
@@ -159,11 +160,11 @@ def compare(
         >>> comparison["rollout"].score == comparison["grad-eclip"].score
         True
     """
-    chosen, text = methods_by_name(methods), named_class(text, labels)
+    chosen, target = methods_by_name(methods), named_class(text, labels)
     for name, parameters in chosen.items():
-        check_request(model, text, name)
+        check_request(model, target, name)
         make(name, parameters)
-    question = Question.of(model, image, text)
+    question = Question.of(model, image, target)
     model = question.model
     query = Query.of(question.source, question.text, resize, domain, view, mirrored, lung_mask, question.target)
     query = ExplainedScore(model, against, labels, of, pool).explained(query)
@@ -189,7 +190,7 @@ def attribute(
     method: str = "grad-eclip",
     tower: Literal["image", "text"] = "image",
     text: str | None = None,
-    **parameters: Any,
+    **parameters: object,
 ) -> Tensor:
     """Raw, signed attribution for inputs the caller prepared; nothing is normalised.
 

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 
 from matex.errors import PluginError
 
@@ -135,12 +134,12 @@ def _run(path: Path, file: Path, name: str) -> None:
         ) from error
 
 
-def _check(path: Path, name: str, kind: Any) -> None:
+def _check(path: Path, name: str, kind: object) -> None:
     """Refuse what is registered and is no method, before it fails in the middle of a run."""
-    parameters: Any = getattr(kind, "__dataclass_params__", None)
+    frozen = getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
     towers = getattr(kind, "towers", ())
     for ok, expected in (
-        (parameters is not None and parameters.frozen, "a class under @dataclass(frozen=True)"),
+        (frozen, "a class under @dataclass(frozen=True)"),
         (towers and set(towers) <= {"image", "text"}, 'towers = ("image",), ("text",) or both'),
         (callable(getattr(kind, "gradient_blocks", None)), "a function gradient_blocks(self, kind)"),
         ("__call__" in dir(kind), "a function __call__(self, trace)"),

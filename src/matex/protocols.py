@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from matex.adapters.encoder import Attentive, Encoder, JointTokens, Staged
 from matex.checks import is_object
 from matex.errors import InputError, UnknownName, UnsupportedModel, shown
 from matex.priors.spatial import SpatialPrior
-from matex.registry import Registry, build
+from matex.registry import Parameterised, Parameters, Registry, build
 from matex.trace import Trace
 
 # What a method may need of an encoder. An encoder says in `missing` which of these it does not have, and why.
@@ -51,7 +51,7 @@ RESERVED = frozenset(
 """Arguments of matex.explain and its relatives, which a field of the same name would hide."""
 
 
-class Method(Protocol):
+class Method(Parameterised, Protocol):
     """An attribution method.
 
     The constants below are literals, since `matex.catalog` reads them without running the file.
@@ -63,7 +63,6 @@ class Method(Protocol):
     about it; and, when it has a `seed`, `draws`: what depends on the seed.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     towers: ClassVar[tuple[str, ...]]
     source: ClassVar[str]
 
@@ -133,7 +132,7 @@ class Ablation(NamedTuple):
     """
 
     name: str
-    changes: Mapping[str, Any]
+    changes: Parameters
     description: str
 
 
@@ -163,7 +162,7 @@ def _check_fields(name: str, kind: type[Method]) -> None:
 METHODS: Registry[type[Method]] = Registry("method", _check_fields)
 
 
-def make(name: str, parameters: Mapping[str, Any]) -> Method:
+def make(name: str, parameters: Parameters) -> Method:
     """The registered method with these parameters, each as the type that its field is annotated with.
 
     Whole numbers become floats and lists tuples where the field says so, so that a record of the parameters and the
@@ -189,7 +188,7 @@ def make(name: str, parameters: Mapping[str, Any]) -> Method:
             raise InputError(
                 f"Expected no parameters of the text, since {name} explains the image alone, got {min(text)}."
             )
-        fields = tuple(field.name for field in dataclasses.fields(cast(Any, method)))
+        fields = tuple(field.name for field in dataclasses.fields(method))
         if unknown := sorted(set(text) - set(fields)):
             raise UnknownName(f"parameter of {name}", f"{TEXT}{unknown[0]}", fields)
         object.__setattr__(method, "_text", (build(METHODS, name, {**shared, **text}, _LISTED), tuple(sorted(text))))
@@ -210,7 +209,7 @@ def on_side(method: Method, side: str) -> Method:
     return own[0] if side == "text" and own else method
 
 
-def text_settings(method: Method) -> dict[str, Any]:
+def text_settings(method: Method) -> dict[str, object]:
     """The parameters that were given for the text side alone, by name with "text." before it."""
     own: tuple[Method, tuple[str, ...]] | None = getattr(method, "_text", None)
     return {f"{TEXT}{name}": getattr(own[0], name) for name in own[1]} if own else {}
@@ -225,10 +224,10 @@ def with_progress(method: Method) -> Method:
     """The method with a progress bar where it has one."""
     if not hasattr(method, "progress"):
         return method
-    shown_one = dataclasses.replace(cast(Any, method), progress=True)
+    shown_one = dataclasses.replace(method, progress=True)
     own: tuple[Method, tuple[str, ...]] | None = getattr(method, "_text", None)
     if own:
-        object.__setattr__(shown_one, "_text", (dataclasses.replace(cast(Any, own[0]), progress=True), own[1]))
+        object.__setattr__(shown_one, "_text", (dataclasses.replace(own[0], progress=True), own[1]))
     return shown_one
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Query:
     @classmethod
     def of(
         cls,
-        image: Any,
+        image: object,
         text: str,
         resize: Resize = "model",
         domain: Domain = "chest",

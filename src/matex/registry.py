@@ -6,15 +6,28 @@ import dataclasses
 import functools
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from matex.checks import LARGEST, MAX_COUNT, MAX_REAL, is_list
 from matex.coerce import as_type, in_words
 from matex.errors import InputError, UnknownName, shown
 
+Parameters: TypeAlias = Mapping[str, Any]
+"""Parameters of a method or metric by name, as a caller gave them: `build` checks each against its field's type.
+
+`Any`, because calls such as `explain(..., **parameters)` pass them next to arguments that have types of their own.
+"""
+
+
+class Parameterised(Protocol):
+    """A dataclass whose fields are its parameters."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]  # as typeshed has it
+
+
 T = TypeVar("T")
 Entry = TypeVar("Entry")
-Built = TypeVar("Built")
+Built = TypeVar("Built", bound=Parameterised)
 MAX_NAME = 100
 """Characters of a registered name."""
 
@@ -65,11 +78,11 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 @functools.cache  # evaluating annotations costs more than the rest of `build`, and they never change
-def _hints(kind: type[object]) -> dict[str, Any]:
+def _hints(kind: type[object]) -> dict[str, object]:
     return typing.get_type_hints(kind)
 
 
-def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, object], listed: str) -> Built:
+def build(registry: Registry[type[Built]], name: str, parameters: Parameters, listed: str) -> Built:
     """The registered dataclass with these parameters, each as the type that its field is annotated with.
 
     Args:
@@ -85,8 +98,8 @@ def build(registry: Registry[type[Built]], name: str, parameters: Mapping[str, o
     """
     kind = registry[name]
     hints = _hints(kind)
-    known = tuple(field.name for field in dataclasses.fields(cast(Any, kind)))
-    values: dict[str, Any] = {}
+    known = tuple(field.name for field in dataclasses.fields(kind))
+    values: dict[str, object] = {}
     for parameter, value in parameters.items():
         if parameter not in known:
             raise UnknownName(f"parameter of {name}", parameter, known)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ class ReportSentence:
 
 def explain_report(
     model: Model,
-    image: Any,
+    image: object,
     report: str,
     method: str = "matex",
     *,
@@ -50,7 +49,7 @@ def explain_report(
     view: str | None = None,
     mirrored: bool | None = None,
     progress: bool = False,
-    **parameters: Any,
+    **parameters: object,
 ) -> tuple[ReportSentence, ...]:
     """Explain every sentence of a report that describes a finding and that the model can read.
 

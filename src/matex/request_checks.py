@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,9 +13,12 @@ from matex.attribution import METHODS
 from matex.checks import check_once, is_iterable, is_list, is_mapping
 from matex.encoder_choice import is_input
 from matex.errors import InputError, shown
+from matex.registry import Parameters
+
+T = TypeVar("T")
 
 
-def named_class(text: Any, labels: object) -> Any:
+def named_class(text: T | None, labels: object) -> T | str:
     """The text of a request, empty where the predicted class is to be explained.
 
     Raises:
@@ -29,7 +31,7 @@ def named_class(text: Any, labels: object) -> Any:
     return "" if text is None else text
 
 
-def check_request(model: Model, text: Any, method: str) -> None:
+def check_request(model: Model, text: object, method: str) -> None:
     """Refuse arguments of another kind than `explain` takes, before anything is read.
 
     Raises:
@@ -42,8 +44,8 @@ def check_request(model: Model, text: Any, method: str) -> None:
     check_method(method)
 
 
-def check_phrase(text: Any) -> None:
-    """Refuse what is no phrase.
+def check_phrase(text: object) -> str:
+    """The text of a request that must be a phrase.
 
     Raises:
         InputError: a list of phrases, or anything else that is not text.
@@ -52,10 +54,11 @@ def check_phrase(text: Any) -> None:
         raise InputError(f"Expected one phrase, got {shown(text)}. Give explain_batch an (image, text) pair for each.")
     if not isinstance(text, str):
         raise InputError(f"Expected the phrase as text, got {shown(text)}. Write it in quotation marks.")
+    return text
 
 
-def check_method(method: Any) -> None:
-    """Refuse what is no name of a method.
+def check_method(method: object) -> str:
+    """The name of a method.
 
     Raises:
         InputError: several names, or anything else that is not text.
@@ -67,28 +70,30 @@ def check_method(method: Any) -> None:
             "explain_batch takes pairs, list(zip(images, texts))."
         )
     METHODS[method]
+    return method
 
 
-def methods_by_name(methods: object) -> Mapping[str, Mapping[str, Any]]:
+def methods_by_name(methods: object) -> dict[str, Parameters]:
     """Methods as `compare` takes them: a name, names, or parameters by name."""
     if isinstance(methods, str):
         methods = [methods]
+    chosen: dict[object, object]
     if is_mapping(methods):
-        chosen: dict[Any, Any] = dict(methods)
+        chosen = dict(methods)
     elif is_iterable(methods) and getattr(methods, "ndim", 1):  # an array of no dimension has no entries
-        names = list(methods)
-        for name in names:
-            check_method(name)
+        names = [check_method(name) for name in methods]
         check_once("method", names)
         chosen = {name: {} for name in names}
     else:
         raise InputError(f"Expected names of methods, got {shown(methods)}. matex.methods() lists them.")
     if not chosen:
         raise InputError("Expected at least one method, got none. matex.methods() lists them.")
+    by_name: dict[str, Parameters] = {}
     for name, parameters in chosen.items():
-        if not isinstance(parameters, Mapping):
+        if not is_mapping(parameters):
             raise InputError(f"Expected parameters of {shown(name)} by name, got {shown(parameters)}.")
-    return chosen
+        by_name[check_method(name)] = {str(key): value for key, value in parameters.items()}
+    return by_name
 
 
 def check_inputs(model: Model, pixels: Tensor, token_ids: Tensor, paired: bool = True) -> None:

@@ -18,6 +18,7 @@ from matex.errors import InputError, shortened
 from matex.geometry import Placement
 from matex.images import Film
 from matex.phrases import Mention
+from matex.registry import Parameters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from matex.adapters.model import Model
     from matex.audit_results import Audit
     from matex.queries import Query
+    from matex.serialise import Json
 
 KEPT = 40_000_000
 """Pixels of a film whose map in original pixels is kept once it was read; float32, so 160 MB."""
@@ -223,7 +225,7 @@ class Explanation:
     query: Query
     token_ids: tuple[int, ...]
     method: str
-    parameters: Mapping[str, Any]
+    parameters: Parameters
     score: float
     image: SaliencyMap
     tokens: tuple[Token, ...]
@@ -234,7 +236,7 @@ class Explanation:
     regions: tuple[Mention, ...] = ()
     notes: tuple[str, ...] = ()
     computation: Computation = UNKNOWN
-    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, object] = field(default_factory=dict[str, object])
     target: SaliencyMap | None = None
     probability: float | None = None
     yardstick: Yardstick | None = None
@@ -337,7 +339,7 @@ class Explanation:
 
         return load(as_path(folder, "a folder"), None if image is None else as_path(image, "a film"))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """Plain values, as explanation.json holds them: scores, words, regions, notes, provenance; no maps.
 
         Examples:
@@ -380,8 +382,16 @@ class Explanation:
         if query.domain in ("sound", "sensor") or query.target is not None:
             raise InputError("Expected an explanation of an image and a phrase, whose audit changes both, got another.")
         mask = query.lung_mask if lung_mask is None else lung_mask
-        settings: dict[str, Any] = {"resize": query.resize, "domain": query.domain, "lung_mask": mask}
-        return audit(model, query.film, query.text, self.method, **settings, **self.parameters)
+        return audit(
+            model,
+            query.film,
+            query.text,
+            self.method,
+            resize=query.resize,
+            domain=query.domain,
+            lung_mask=mask,
+            **self.parameters,
+        )
 
     def plot(self) -> Figure:
         """Film and overlay side by side as a matplotlib figure (extra `plots`)."""

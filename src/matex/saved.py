@@ -98,7 +98,7 @@ class Saved:
 
     folder: Path
     record: Mapping[str, Any]
-    values: NDArray[np.float32]
+    values: NDArray[np.generic]
 
     def __getitem__(self, path: str) -> Any:
         """An entry of explanation.json by its dotted path."""

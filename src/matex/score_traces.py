@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from matex.adapters.model import Encoded, Model
 from matex.queries import Prepared, Query
+from matex.registry import Parameters
 from matex.results import Explanation
 from matex.traced import Traced, trace_prepared
 
@@ -29,7 +29,7 @@ class ScoreTraces:
         prepared: Mapping[int, Prepared],
         queries: Sequence[tuple[int, Query]],
         phrases: Mapping[str, Encoded],
-        methods: Sequence[tuple[str, Mapping[str, Any]]],
+        methods: Sequence[tuple[str, Parameters]],
     ) -> None:
         groups: dict[Hashable, dict[int, tuple[int, Query]]] = {}
         for number, (image, query) in enumerate(queries):
@@ -42,7 +42,7 @@ class ScoreTraces:
             pairs = [(positions[image], query.text) for image, query in group.values()]
             self._traced[tuple(group)] = trace_prepared(model, list(images.values()), pairs, phrases, methods)
 
-    def explain(self, method: str, parameters: Mapping[str, Any]) -> list[Explanation]:
+    def explain(self, method: str, parameters: Parameters) -> list[Explanation]:
         """One method on every pair, in their order; see `matex.traced.Traced.explain`."""
         found: dict[int, Explanation] = {}
         for numbers, traced in self._traced.items():

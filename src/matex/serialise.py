@@ -10,9 +10,10 @@ import io
 import json
 import platform
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from matex.queries import Query, Subject
 
 
-def to_dict(explanation: Explanation) -> dict[str, Any]:
+def to_dict(explanation: Explanation) -> dict[str, object]:
     """explanation.json: plain values, the numbers without the maps."""
     image = explanation.image
     return {
@@ -71,7 +72,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _yardstick(yardstick: Yardstick) -> dict[str, Any]:
+def _yardstick(yardstick: Yardstick) -> dict[str, object]:
     return {
         "phrases": [scored._asdict() for scored in yardstick.rows],
         "rank": yardstick.rank,
@@ -80,11 +81,11 @@ def _yardstick(yardstick: Yardstick) -> dict[str, Any]:
     }
 
 
-def _confidence(confidence: Confidence) -> dict[str, Any]:
+def _confidence(confidence: Confidence) -> dict[str, object]:
     return {**confidence._asdict(), "abstain": confidence.abstain}
 
 
-def _target(image: SaliencyMap) -> dict[str, Any]:
+def _target(image: SaliencyMap) -> dict[str, object]:
     """The map on the other side, where an image or a sound was compared with."""
     return {
         "file": TARGET_MAP,
@@ -117,7 +118,7 @@ def words_frame(explanation: Explanation) -> Any:
         MissingExtra: pandas is not installed.
     """
     try:
-        pandas: Any = importlib.import_module("pandas")
+        pandas: Any = importlib.import_module("pandas")  # no dependency of matex: there are no types of it here
     except ImportError:
         raise MissingExtra("Explanation.to_frame needs pandas: pip install pandas") from None
     about: dict[str, str | float] = {
@@ -136,19 +137,31 @@ def strict_json(values: object) -> str:
     return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # no file can hold a lone surrogate
 
 
-def plain(value: Any) -> Any:
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | None"
+"""A value as JSON has it."""
+
+
+@overload
+def plain(value: Mapping[str, object]) -> dict[str, Json]: ...
+@overload
+def plain(value: object) -> Json: ...
+def plain(value: object) -> Json:
     """A value as JSON has it: numpy as Python, tuples as lists, what is not a finite number as None."""
     if is_mapping(value):
         return {str(name): plain(inner) for name, inner in value.items()}
     if is_list(value):
         return [plain(inner) for inner in value]
-    if isinstance(value, np.ndarray | np.generic):
+    if _is_numpy(value):
         return plain(value.tolist())
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if value is None or isinstance(value, (str, int)):
         return value
     return str(value)
+
+
+def _is_numpy(value: object) -> TypeGuard[NDArray[np.generic] | np.generic]:
+    return isinstance(value, np.ndarray | np.generic)
 
 
 def _span(low: float, high: float) -> dict[str, float | None]:
@@ -161,7 +174,7 @@ def _extremes(values: NDArray[np.floating]) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
 
 
-def _placement(placement: Placement) -> dict[str, Any]:
+def _placement(placement: Placement) -> dict[str, object]:
     """A placement as plain data; `cells` and `overlap` where it has them."""
     fields = dataclasses.asdict(placement)
     fields = {key: value for key, value in fields.items() if key not in ("cells", "overlap") or value not in _NONE}
@@ -171,9 +184,9 @@ def _placement(placement: Placement) -> dict[str, Any]:
 _NONE = (None, (0, 0))
 
 
-def _film(film: Film) -> dict[str, Any]:
+def _film(film: Film) -> dict[str, object]:
     """Source of an image or sound, without its path."""
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "name": film.name,
         "sha256": film.sha256,
         "height": film.size[0],
@@ -192,7 +205,7 @@ def _film(film: Film) -> dict[str, Any]:
     return found
 
 
-def _pack(query: Query) -> dict[str, Any]:
+def _pack(query: Query) -> dict[str, object]:
     """The data pack of an explanation's domain, with the digest of its file; nothing for the chest."""
     pack = find_pack(query.domain)
     return {} if pack is None else {"pack": {"name": pack.name, "sha256": pack.sha256}}
@@ -200,7 +213,7 @@ def _pack(query: Query) -> dict[str, Any]:
 
 def provenance(
     model: Model, name: str, method: Method, subject: Subject, seconds: float, target: Placement | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything needed to run the explanation again, as plain data.
 
     Args:
@@ -251,7 +264,7 @@ def provenance(
     }
 
 
-def method_parameters(method: Method) -> dict[str, Any]:
+def method_parameters(method: Method) -> dict[str, object]:
     """All that the map depends on: a record is the same with and without a progress bar."""
     from matex.protocols import text_settings  # torch: this file also reads records
 

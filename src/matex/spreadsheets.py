@@ -7,10 +7,14 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from matex.registry import Parameterised
+
+Row = TypeVar("Row", bound=Parameterised)
 
 
-def spreadsheet_safe(cell: Any) -> Any:
+def spreadsheet_safe(cell: object) -> object:
     """A cell of a CSV file that no spreadsheet takes for a formula: an apostrophe precedes text that would be one.
 
     Spreadsheets read cells that begin with = + - @, a tab or a carriage return as formulas, some also behind blanks
@@ -29,7 +33,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff2
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
-def write_rows(path: Path, kind: type[Any], rows: Iterable[Any]) -> None:
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """Dataclasses of one kind as a CSV file with their fields as its header; undefined numbers are empty cells."""
     names = [field.name for field in dataclasses.fields(kind)]
     with path.open("w", encoding="utf-8", newline="") as stream:

@@ -24,7 +24,7 @@ from matex.recording import record
 Library = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 PHRASES = ("opacity in the left lower lung", "no effusion", "a nodule and consolidation on the right")
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-_FEW: Mapping[str, Any] = {"masks": 8, "samples": 8, "steps": 2}
+_FEW: Mapping[str, object] = {"masks": 8, "samples": 8, "steps": 2}
 """Settings that make costly methods cheap: what is checked is that they run."""
 
 
@@ -119,7 +119,7 @@ def _on_grid(model: Model, modality: Modality, inputs: Tensor | None, name: str,
 
 def _of_transformers(model: Model) -> Library | None:
     """The library's own forward of a network of transformers."""
-    module: Any = model.module
+    module: Any = model.module  # of transformers, whose networks' methods have no protocol
     if model.sides != ("image", "text"):
         return None
     if not (hasattr(module, "get_image_features") and hasattr(module, "get_text_features")):
@@ -127,9 +127,11 @@ def _of_transformers(model: Model) -> Library | None:
 
     def features(pixels: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         other = tuple(pixels.shape[-2:]) != getattr(model.image, "size", tuple(pixels.shape[-2:]))
-        images: dict[str, Any] = {"pixel_values": pixels} | ({"interpolate_pos_encoding": True} if other else {})
+        images: Mapping[str, Tensor | bool]
         if isinstance(model.image, siglip2.ImageTower):
             images = model.image.library_inputs(pixels)
+        else:
+            images = {"pixel_values": pixels, **({"interpolate_pos_encoding": True} if other else {})}
         valid = model.text.axis(token_ids).valid.long()
         with torch.no_grad():
             found = (
@@ -238,7 +240,7 @@ def _cheap(name: str) -> Method:
     return make(name, {key: value for key, value in _FEW.items() if key in fields})
 
 
-def _fingerprint(model: Model) -> tuple[Any, ...]:
+def _fingerprint(model: Model) -> tuple[object, ...]:
     """Weights, flags, gradients and hooks of the network."""
     module = model.module
     weights = tuple((name, tensor._version, tensor.requires_grad) for name, tensor in module.named_parameters())

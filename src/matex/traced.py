@@ -6,7 +6,6 @@ import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from matex.queries import (
 )
 from matex.raw_maps import gradient_blocks, raw_maps, trace_inputs
 from matex.recording import PairTrace
+from matex.registry import Parameters
 from matex.results import Computation, Explanation, SaliencyMap, Token
 from matex.serialise import method_parameters, provenance, version_of
 
@@ -54,7 +54,7 @@ class Traced:
     subjects: tuple[Subject, ...]
     target: Placement | None = None
 
-    def explain(self, method: str, parameters: Mapping[str, Any], progress: bool = False) -> list[Explanation]:
+    def explain(self, method: str, parameters: Parameters, progress: bool = False) -> list[Explanation]:
         """One method on every pair, in their order.
 
         Raises:
@@ -70,8 +70,8 @@ class Traced:
 
 def trace_pairs(
     model: Model,
-    pairs: Sequence[tuple[Any, str]],
-    methods: Iterable[tuple[str, Mapping[str, Any]]],
+    pairs: Sequence[tuple[object, str]],
+    methods: Iterable[tuple[str, Parameters]],
     *,
     resize: Resize = "model",
     domain: Domain = "chest",
@@ -97,7 +97,7 @@ def trace_pairs(
     return trace_prepared(model, prepared, list(zip(image_of, texts, strict=True)), phrases, methods)
 
 
-def trace_query(model: Model, query: Query, methods: Iterable[tuple[str, Mapping[str, Any]]]) -> Traced:
+def trace_query(model: Model, query: Query, methods: Iterable[tuple[str, Parameters]]) -> Traced:
     """Run both towers once over one film and phrase; see `trace_pairs`."""
     methods = list(methods)
     for name, parameters in methods:  # refused before the film is prepared
@@ -116,7 +116,7 @@ def trace_prepared(
     prepared: Sequence[Prepared],
     pairs: Sequence[tuple[int, str]],
     phrases: Mapping[str, Encoded],
-    methods: Iterable[tuple[str, Mapping[str, Any]]],
+    methods: Iterable[tuple[str, Parameters]],
 ) -> Traced:
     """As `trace_pairs`, of films and phrases that are prepared already.
 
@@ -240,7 +240,7 @@ def _explanation(traced: Traced, name: str, method: Method, outputs: _Outputs, p
     if tokens and constant(tokens):
         tokens = tuple(dataclasses.replace(token, score=float("nan")) for token in tokens)
     known = provenance(model, name, method, subject, outputs.seconds, traced.target)
-    computation = Computation(version_of("matex"), model.name, known["model"]["weights_sha256"], outputs.seconds)
+    computation = Computation(version_of("matex"), model.name, model.weights_sha256, outputs.seconds)
     return Explanation(
         query=query,
         token_ids=subject.phrase.ids,
@@ -303,7 +303,7 @@ def _method_notes(method: Method, outputs: _Outputs, pair: int) -> list[str]:
 _GRID = ("rows", "columns")
 
 
-def _shaped(name: str, values: Any, pairs: int, axes: Sequence[str]) -> Tensor:
+def _shaped(name: str, values: object, pairs: int, axes: Sequence[str]) -> Tensor:
     """Check the output of a method, which may be a plug-in's.
 
     Raises:
@@ -330,7 +330,7 @@ def _words(subject: Subject, tokens: Sequence[Token]) -> tuple[tuple[str, float]
     return words(subject.query.text, [(t.start, t.end) for t in tokens], [t.score for t in tokens]) if tokens else ()
 
 
-def identity(image: Any) -> Any:
+def identity(image: object) -> object:
     """Key that distinguishes the images of a batch: the path, or the object's identity."""
     return str(image) if isinstance(image, (str, Path)) else id(image)
 

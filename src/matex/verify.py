@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
-from matex.checks import number, read_array
+from matex.checks import is_object, number, read_array
 from matex.errors import InputError, NotCached, shortened, shown
 from matex.files import TARGET_MAP
 from matex.results import Explanation
@@ -116,9 +116,9 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
         )
     for label, path, now in (
         ("image checksum", "provenance.image.sha256", again.film.sha256),
-        ("weights checksum", "provenance.model.weights_sha256", again.provenance["model"]["weights_sha256"]),
+        ("weights checksum", "provenance.model.weights_sha256", again.computation.weights_sha256),
         ("text", "text", again.text),
-        ("token ids", "provenance.token_ids", list(again.provenance["token_ids"])),
+        ("token ids", "provenance.token_ids", list(again.token_ids)),
         ("lung mask checksum", "provenance.lung_mask", again.provenance["lung_mask"]),
     ):
         if saved[path] != now:
@@ -131,8 +131,9 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
     score_difference = abs(float(saved["score"] if saved["score"] is not None else np.nan) - again.score)
     if not score_difference <= tolerance:
         differences.append(f"score: recorded {shown(saved['score'])}, now {again.score}, tolerance {tolerance:.2g}")
+    installed = again.provenance["versions"]
     for package, version in saved["provenance.versions"].items():
-        now = again.provenance["versions"].get(package)
+        now = installed.get(package) if is_object(installed) else None
         if now != version:
             remarks.append(f"{shortened(package)} was {shown(version)}, is {shown(now)}")
     if (was := saved.record["provenance"].get("plugin")) != (now := again.provenance["plugin"]):

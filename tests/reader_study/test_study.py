@@ -173,6 +173,26 @@ def test_answers_that_do_not_belong_to_the_study_are_refused(study, tmp_path):
         analyse([tmp_path / "copy.csv"], key)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key: key["items"][0].pop("method"),
+        lambda key: key["readers"][0][0].pop("item"),
+        lambda key: key.update(scale="5"),
+        lambda key: key.update(questions="Is it helpful?"),
+        lambda key: key.update(items={}),
+    ],
+)
+def test_a_damaged_key_is_refused(study, tmp_path, change):
+    key = tmp_path / "key.json"
+    study.save(tmp_path / "pages", key)
+    record = json.loads(key.read_text())
+    change(record)
+    key.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="whole key"):
+        analyse([saved_json(study, 1, tmp_path / "a.json")], key)
+
+
 def test_studies_that_cannot_be_made_are_refused(tiny):
     for settings in ({"repeats": 0.5}, {"readers": 0}, {"scale": 1}, {"questions": ()}, {"seed": -1}):
         with pytest.raises(InputError):

@@ -37,7 +37,7 @@ from matex.yardstick import unrelated_phrase
 
 def audit(
     model: Model,
-    image: Any,
+    image: object,
     text: str,
     method: str = "matex",
     *,
@@ -84,8 +84,7 @@ def audit(
     film = read(image, side=READ_SIDE).known_as(view, mirrored)
     if isinstance(film, SensorFilm):
         raise InputError(f"Expected a film to audit, got {film.modality}. Its checks are of films.")
-    given: dict[str, Any] = {"resize": resize, "domain": domain, "lung_mask": lung_mask}
-    explanation = explain(model, film, text, method, **given, **parameters)
+    explanation = explain(model, film, text, method, resize=resize, domain=domain, lung_mask=lung_mask, **parameters)
     unrelated = unrelated_phrase(domain) if unrelated is None else unrelated
     with tqdm(total=4, desc="controls", disable=not progress) as bar, stages(4) as stage_done:
         controls = phrase_controls(model, explanation, unrelated)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from matex.cli.inputs import read_target
+from matex.cli.inputs import read_phrase
 from matex.cli.option_groups import FilmOptions, ModelOptions
 from matex.cli.options import FilmArgument, JsonOption, MethodOption, ParameterOption, PhraseArgument, PluginOption
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import indented, on_terminal, print_json, print_notes
+from matex.registry import Parameters
 
 
 def audit(
@@ -44,11 +45,11 @@ def audit(
     check_folder(out)
     read = film.read(image)
     mask = film.read_mask(read)
-    options: dict[str, Any] = {"progress": on_terminal(), **settings}  # -p progress=... overrides
+    options: Parameters = {"progress": on_terminal(), **settings}  # -p progress=... overrides
     result = matex.audit(
         model.load(),
         read,
-        read_target(text),
+        read_phrase(text),
         method,
         unrelated=unrelated,
         regions=regions,

@@ -16,6 +16,7 @@ from matex.cli.printing import on_terminal, print_json
 from matex.errors import InputError
 
 if TYPE_CHECKING:
+    from matex.datasets import Problem
     from matex.trust import Calibration, Detection
 
 _MEASURES = {
@@ -96,7 +97,7 @@ def calibrate(
     model.report_default()
 
 
-def _problems(problems: Sequence[Any]) -> list[str]:
+def _problems(problems: Sequence[Problem]) -> list[str]:
     """Rows that were left out, in words."""
     return [f"{one.file} row {one.row}: {one.said}" for one in problems]
 

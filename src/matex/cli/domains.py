@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -81,7 +81,28 @@ def picture(
     print(f"Wrote {path}.")
 
 
-def _listed() -> list[dict[str, Any]]:
+class DomainEntry(TypedDict):
+    """A domain that has a name."""
+
+    name: str
+    description: str
+    regions: int
+    views: list[str]
+    display: str
+    sources: dict[str, str]
+
+
+class PackFacts(TypedDict):
+    """Numbers of a pack."""
+
+    regions: int
+    views: int
+    words: int
+    phrases: int
+    misread: int
+
+
+def _listed() -> list[DomainEntry]:
     """The domains that have a name, as plain data."""
     from matex.domains import find_pack, names
     from matex.priors.atlas import REGIONS
@@ -102,7 +123,7 @@ def _listed() -> list[dict[str, Any]]:
 
 def _entry(
     name: str, description: str, regions: int, views: tuple[str, ...], display: str, sources: dict[str, str]
-) -> dict[str, Any]:
+) -> DomainEntry:
     return {
         "name": name,
         "description": description,
@@ -113,7 +134,7 @@ def _entry(
     }
 
 
-def _facts(pack: Pack) -> dict[str, Any]:
+def _facts(pack: Pack) -> PackFacts:
     """Numbers of a pack."""
     anatomy = pack.anatomy
     tables = (*anatomy.places.values(), *anatomy.weak_places.values(), tuple(anatomy.several_places))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +15,7 @@ from matex.cli.options import JsonOption, MethodOption, ParameterOption, PluginO
 from matex.cli.parameters import parse_parameters
 from matex.cli.printing import on_terminal, print_explanations, print_summary
 from matex.errors import InputError, shown
+from matex.registry import Parameters
 
 TABLES = (".csv", ".tsv", ".jsonl")
 
@@ -98,7 +98,7 @@ def _explain_phrase(
     text: str | None,
     out: Path,
     method: str,
-    parameters: Mapping[str, Any],
+    parameters: Parameters,
     calibration: Path | None,
     score: ScoreOptions,
     film: FilmOptions,
@@ -114,7 +114,7 @@ def _explain_phrase(
     score.require_one_phrase(dicom.dicom_out is not None, "--dicom-out")
     dicom.check(read, image, target, out)
     mask = film.read_mask(read)
-    options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
+    options: Parameters = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     fitted = None if calibration is None else matex.Calibration.load(calibration)
     loaded = model.load()
     if fitted is not None:

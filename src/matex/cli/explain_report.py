@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matex.checks import MAX_REPORT, read_text
 from matex.cli.option_groups import FilmOptions, ModelOptions
 from matex.cli.printing import on_terminal, print_explanations, print_notes
+from matex.registry import Parameters
 
 if TYPE_CHECKING:
     from matex.reports import ReportSentence
@@ -19,7 +20,7 @@ def explain_report(
     report: Path,
     out: Path,
     method: str,
-    parameters: Mapping[str, Any],
+    parameters: Parameters,
     film: FilmOptions,
     model: ModelOptions,
     json: bool,
@@ -35,7 +36,7 @@ def explain_report(
 
     read = film.read(image)
     mask = film.read_mask(read)
-    options: dict[str, Any] = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
+    options: Parameters = {"progress": on_terminal(), **parameters}  # -p progress=... overrides
     sentences = matex.explain_report(
         model.load(),
         read,

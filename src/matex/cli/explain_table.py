@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from matex.cli.option_groups import FilmOptions, ModelOptions, ScoreOptions
 from matex.errors import InputError
+from matex.registry import Parameters
 
 if TYPE_CHECKING:
     from matex.explain_table import RowResult
@@ -20,7 +20,7 @@ def explain_table(
     table: Path,
     out: Path,
     method: str,
-    parameters: Mapping[str, Any],
+    parameters: Parameters,
     on_error: Literal["stop", "skip"],
     score: ScoreOptions,
     film: FilmOptions,
@@ -40,7 +40,7 @@ def explain_table(
     from matex.serialise import strict_json
 
     explained = score.read()
-    check_table(table, explained["labels"] is not None)
+    check_table(table, score.labels is not None)
     check_folder(out)
     loaded = model.load()
     logging.getLogger("matex").addHandler(logging.NullHandler())  # rows that are skipped are printed here

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matex.errors import InputError, shown
 
 if TYPE_CHECKING:
     from matex import Film
+    from matex.encoder_choice import Target
     from matex.sensors.reading import SensorFilm
 
 
@@ -53,7 +54,18 @@ def names_reading(text: str) -> bool:
     return modality in ("depth", "thermal", "imu") and path[:1] not in ("", " ")
 
 
-def read_target(text: str) -> Any:
+def read_phrase(text: str) -> str:
+    """TEXT of a command that compares with no files.
+
+    Raises:
+        InputError: the file of an image or sound, a reading of a sensor, or see `read_target`.
+    """
+    from matex.request_checks import check_phrase
+
+    return check_phrase(read_target(text))
+
+
+def read_target(text: str) -> Target:
     """TEXT as an input: an image, a sound or a reading of a sensor to compare with, or a phrase.
 
     Raises:

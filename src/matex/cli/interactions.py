@@ -5,17 +5,18 @@ from __future__ import annotations
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from matex.checks import count
-from matex.cli.inputs import read_target
+from matex.cli.inputs import read_phrase
 from matex.cli.option_groups import FilmOptions, ModelOptions
 from matex.cli.options import FilmArgument, JsonOption, ParameterOption, PhraseArgument, PluginOption
 from matex.cli.parameters import parse_parameters, read_option
 from matex.cli.printing import indented, on_terminal
 from matex.errors import InputError, shown
+from matex.registry import Parameters
 
 if TYPE_CHECKING:
     from matex.interaction import Interactions
@@ -71,7 +72,7 @@ def interactions(
     found = matex.interactions(
         model.load(),
         read,
-        read_target(text),
+        read_phrase(text),
         method,
         resize=film.resize,
         domain=film.domain,
@@ -86,7 +87,7 @@ def interactions(
     model.report_default()
 
 
-def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+def interaction_parameters(method: str, given: Sequence[str]) -> Parameters:
     """KEY=VALUE strings as parameters of an interaction method; those of an attribution method are passed on to it.
 
     Raises:
@@ -101,7 +102,7 @@ def interaction_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     check_name(method)
     kind = INTERACTION_METHODS[method] if method in INTERACTION_METHODS else WordMaps  # noqa: SIM401  a registry has no get
     hints = {name: hint for name, hint in typing.get_type_hints(kind).items() if name in kind.__dataclass_fields__}
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     others: list[str] = []
     for item in given:
         name, sign, text = item.partition("=")

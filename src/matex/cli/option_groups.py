@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from matex.cli.inputs import names_reading, read_film, read_prefixed
 from matex.cli.options import DeviceOption, DomainOption, LungMaskOption, ResizeOption, TokenizerOption, complete_model
 from matex.cli.parameters import read_option
 from matex.errors import InputError, shown
+from matex.registry import Parameterised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from matex import Film, Model
     from matex.audio.recording import Recording
+    from matex.explained_score import Labels, ScoreArguments
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class ScoreOptions:
                 "Expected --of and --pool with --labels, got them without. Leave them out, or add --labels."
             )
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> ScoreArguments:
         """Arguments of `matex.explain`.
 
         Raises:
@@ -192,8 +194,9 @@ class ScoreOptions:
         if given and (self.against is not None or self.labels is not None):
             raise InputError(f"Expected {option} with the score of one phrase, got --against or --labels too.")
 
-    def _labels(self) -> Any:
+    def _labels(self) -> Labels | None:
         from matex.checks import parse_json, read_text
+        from matex.objectives import read_classes
 
         if self.labels is None:
             return None
@@ -203,7 +206,8 @@ class ScoreOptions:
                 raise InputError(f"Expected a file of labels, got a path where there is none: {shown(path)}. Check it.")
             return self.labels
         if path.suffix.lower() == ".json":
-            return parse_json(read_text(path, "labels"), f"labels, {shown(self.labels)}", unique_names=True)
+            content = parse_json(read_text(path, "labels"), f"labels, {shown(self.labels)}", unique_names=True)
+            return read_classes(content)
         return [line.strip() for line in read_text(path, "labels").splitlines() if line.strip()]
 
 
@@ -278,9 +282,9 @@ GROUPS = (FilmOptions, ModelOptions, ScoreOptions, DicomOptions)
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take dataclasses of options: Typer is shown their fields, the command gets the dataclass."""
     hints = typing.get_type_hints(command, include_extras=True)
-    groups: dict[str, type[Any]] = {name: hint for name, hint in hints.items() if hint in GROUPS}
+    groups: dict[str, type[Parameterised]] = {name: hint for name, hint in hints.items() if hint in GROUPS}
 
-    def flat(**values: Any) -> None:
+    def flat(**values: object) -> None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in dataclasses.fields(group)})
         command(**values)
@@ -295,7 +299,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def _fields(group: type[Any]) -> list[inspect.Parameter]:
+def _fields(group: type[Parameterised]) -> list[inspect.Parameter]:
     """The fields of a group of options as parameters of a function."""
     hints = typing.get_type_hints(group, include_extras=True)
     return [

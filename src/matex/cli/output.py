@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Generator
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from matex.errors import InputError, printable
 
@@ -40,7 +40,7 @@ class PrintableOutput:
         with _reported():
             self._stream.flush()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 

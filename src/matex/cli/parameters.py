@@ -6,15 +6,17 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeVar, overload
 
 from matex.coerce import PLAIN, as_type, in_words
 from matex.errors import InputError, shown
+from matex.registry import Parameters
 
+T = TypeVar("T")
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+def parse_parameters(method: str, given: Sequence[str]) -> Parameters:
     """KEY=VALUE strings as the types of the method's fields; @FILE takes those of a preset, which KEY=VALUE override.
 
     Raises:
@@ -31,7 +33,7 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     pairs = [item for item in given if not item.startswith("@")]
     if pairs and not known:
         raise InputError(f"Expected no parameters, since {method} has none, got {shown(pairs[0])}.")
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for item in pairs:
         name, text = _key_and_value(item, known)
         if name in values:
@@ -49,7 +51,7 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def parameters_by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, dict[str, Any]]:
+def parameters_by_method(names: Sequence[str], given: Sequence[str]) -> dict[str, Parameters]:
     """METHOD.KEY=VALUE strings as the parameters of each of the methods named.
 
     Raises:
@@ -67,7 +69,11 @@ def parameters_by_method(names: Sequence[str], given: Sequence[str]) -> dict[str
     return {name: parse_parameters(name, items) for name, items in of_method.items()}
 
 
-def read_option(name: str, text: str, hint: Any) -> Any:
+@overload
+def read_option(name: str, text: str, hint: type[T]) -> T: ...
+@overload
+def read_option(name: str, text: str, hint: object) -> object: ...
+def read_option(name: str, text: str, hint: object) -> object:
     """A string as a value of an annotated type.
 
     Raises:
@@ -81,7 +87,7 @@ def read_option(name: str, text: str, hint: Any) -> Any:
         raise InputError(f"Expected {name} to be {expected}, got {shown(text)}.{advice}") from None
 
 
-def _read(text: str, hint: Any) -> Any:
+def _read(text: str, hint: object) -> object:
     """The value of an annotated type that a string spells; raises ValueError where it spells none."""
     options = _options(hint)
     if not text and str in options:
@@ -94,13 +100,13 @@ def _read(text: str, hint: Any) -> Any:
     raise ValueError(text)
 
 
-def _options(hint: Any) -> tuple[Any, ...]:
+def _options(hint: object) -> tuple[object, ...]:
     """The types of a union, text last, since any value could be read as text."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     return tuple(sorted(options, key=lambda option: option is str))
 
 
-def _spelled(text: str, hint: Any) -> Any:
+def _spelled(text: str, hint: object) -> object:
     """The plain value that a string stands for where a type that is no union is expected."""
     kind, inner = typing.get_origin(hint), typing.get_args(hint)
     if kind is typing.Literal:
@@ -114,10 +120,12 @@ def _spelled(text: str, hint: Any) -> Any:
         return _choose(text.lower(), {"none": None})
     if hint is bool:
         return _choose(text.lower(), TRUTH)
-    return hint(text) if hint in (int, float) else text
+    if hint is int or hint is float:
+        return hint(text)
+    return text
 
 
-def _choose(text: str, choices: Mapping[str, Any]) -> Any:
+def _choose(text: str, choices: Mapping[str, object]) -> object:
     if text not in choices:
         raise ValueError(text)
     return choices[text]
@@ -136,7 +144,7 @@ def _key_and_value(item: str, known: Sequence[str]) -> tuple[str, str]:
     return name, text.strip()
 
 
-def _preset(item: str, method: str) -> dict[str, Any]:
+def _preset(item: str, method: str) -> dict[str, object]:
     """The parameters that -p @FILE names.
 
     Raises:
@@ -148,7 +156,7 @@ def _preset(item: str, method: str) -> dict[str, Any]:
     return values
 
 
-def _read_preset(item: str) -> tuple[str, dict[str, Any]]:
+def _read_preset(item: str) -> tuple[str, dict[str, object]]:
     """Method and parameters of @FILE."""
     from matex.benchmark.parameters import read_preset
 

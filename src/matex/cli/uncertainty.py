@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from matex.cli.inputs import read_target
+from matex.cli.inputs import read_phrase
 from matex.cli.option_groups import FilmOptions, ModelOptions
 from matex.cli.options import FilmArgument, JsonOption, MethodOption, ParameterOption, PhraseArgument, PluginOption
 from matex.cli.parameters import parse_parameters
@@ -49,7 +49,7 @@ def uncertainty(
     found = matex.uncertainty(
         model.load(),
         read,
-        read_target(text),
+        read_phrase(text),
         method,
         seeds=seeds,
         noise=noise,

@@ -68,7 +68,7 @@ def verify(
         from matex.mask_files import read_mask
 
         mask = read_mask(lung_mask, film)
-    text, explained = saved["text"], dict[str, Any]()
+    text, explained = saved["text"], dict[str, object]()
     if isinstance(objective, ClassScore):
         text = objective.explained
         explained = {"labels": objective.classes, "of": objective.of, "pool": objective.pool}

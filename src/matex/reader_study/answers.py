@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.checks import is_object, read_json
+from matex.coerce import as_type
 from matex.datasets.sample import Problem
 from matex.datasets.tables import read_rows
 from matex.errors import InputError, shown
@@ -18,6 +19,33 @@ from matex.reader_study.study import KEY_FORMAT
 
 FORMAT = "matex-reader-answers/1"
 Values = NDArray[np.float64]
+
+
+class KeyItem(TypedDict):
+    """A map of the study."""
+
+    sample: str
+    cluster: str
+    text: str
+    method: str
+
+
+class KeyCase(TypedDict):
+    """A map as one reader sees it."""
+
+    case: str
+    item: int
+    repeated: bool
+
+
+class KeyRecord(TypedDict):
+    """The file that holds the key."""
+
+    study: str
+    questions: tuple[str, ...]
+    scale: int
+    items: tuple[KeyItem, ...]
+    readers: tuple[tuple[KeyCase, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +63,7 @@ class Key:
     study: str
     questions: tuple[str, ...]
     scale: int
-    items: tuple[Mapping[str, Any], ...]
+    items: tuple[KeyItem, ...]
     readers: tuple[Mapping[str, tuple[int, bool]], ...]
 
 
@@ -65,15 +93,11 @@ def read_key(path: Path) -> Key:
             "that --key named when the pages were made."
         )
     try:
-        return Key(
-            record["study"],
-            tuple(record["questions"]),
-            record["scale"],
-            tuple(record["items"]),
-            tuple({one["case"]: (one["item"], one["repeated"]) for one in cases} for cases in record["readers"]),
-        )
-    except (KeyError, TypeError):
+        key = as_type(record, KeyRecord)
+    except ValueError:
         raise InputError(f"Expected a whole key, got a damaged one: {shown(str(path))}. Copy it again.") from None
+    readers = tuple({one["case"]: (one["item"], one["repeated"]) for one in cases} for cases in key["readers"])
+    return Key(key["study"], key["questions"], key["scale"], key["items"], readers)
 
 
 def read_answers(paths: Sequence[Path], key: Key) -> tuple[list[int], list[Ratings]]:

@@ -6,7 +6,7 @@ import io
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from matex.errors import MissingExtra
 from matex.render.overlay import letters
@@ -16,10 +16,11 @@ from matex.results import DISCLAIMER, Explanation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.typing import RcKeyType
 
 Format = Literal["png", "svg", "pdf"]
 COLUMNS = 4
-SETTINGS: dict[Any, Any] = {"svg.hashsalt": "matex", "svg.fonttype": "none", "pdf.fonttype": 42}
+SETTINGS: dict[RcKeyType, str | int] = {"svg.hashsalt": "matex", "svg.fonttype": "none", "pdf.fonttype": 42}
 """The same bytes for the same maps, and text that can be edited."""
 UNDATED: dict[Format, dict[str, None]] = {
     "png": {"Software": None},

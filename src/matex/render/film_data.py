@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.audio.sound import Sound
-from matex.geometry import Box, Placement
+from matex.audio.sound import Sound, Tick
+from matex.geometry import Box, Placement, Size
 from matex.images import Film
 from matex.priors.atlas import REGIONS
 from matex.priors.chest import Chest
@@ -28,7 +28,89 @@ BEHIND = ("heart", "mediastinum")
 """Midline places, named in this order where no lung lies, and next to the zone where the heart overlaps the lung."""
 
 
-def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
+class SidesData(TypedDict):
+    """Letters of the patient's sides at the edges of the film, and their legend."""
+
+    left: str
+    right: str
+    assumed: bool
+    legend: str
+
+
+class Place(TypedDict):
+    """A box of the average anatomy, (x0, y0, x1, y1) as fractions of the standard frame."""
+
+    name: str
+    kind: Literal["lung", "midline"]
+    box: list[float]
+
+
+class Axes(TypedDict):
+    """Marks on the axes of a spectrogram."""
+
+    seconds: tuple[Tick, ...]
+    hertz: tuple[Tick, ...]
+
+
+class FilmData(TypedDict):
+    """A film as the component takes it."""
+
+    name: str
+    sha256: str
+    height: int
+    width: int
+    view: str | None
+    turns: int
+    mirrored: bool
+    sides: SidesData | None
+    places: list[Place]
+    spacing: list[float] | None
+    axes: Axes | None
+
+
+class GridData(TypedDict):
+    """Values [rows, columns] as base64 of little-endian float32."""
+
+    rows: int
+    columns: int
+    values: str
+
+
+class PlacementData(TypedDict):
+    """Where a map lies on its film, (height, width) in pixels; see `_placement_data`."""
+
+    original: Size
+    resized: Size
+    offset: Size
+    model: Size
+    patch: Size
+    turns: int
+    mirrored: bool
+    margin: tuple[float, float]
+    cell: NotRequired[list[float]]
+
+
+class MapData(TypedDict):
+    """A map as the component takes it."""
+
+    name: str
+    meaning: str
+    weight: float | None
+    grid: GridData
+    range: list[float | None]
+    placement: PlacementData
+
+
+class MapsData(TypedDict):
+    """A film with its maps for the script of a page."""
+
+    film: FilmData
+    maps: list[MapData]
+    boxes: list[list[float]]
+    palettes: dict[str, str]
+
+
+def film_data(film: Film, domain: str = "chest") -> FilmData:
     """A film as the component takes it: size, sides, anatomy and scale; the picture itself travels apart from it."""
     height, width = film.size
     sides = sides_of(film, domain)
@@ -40,14 +122,14 @@ def film_data(film: Film, domain: str = "chest") -> dict[str, Any]:
         "view": film.view,
         "turns": film.turns,
         "mirrored": film.mirrored,
-        "sides": None if sides is None else {**sides._asdict(), "legend": sides.legend},
+        "sides": None if sides is None else SidesData(**sides._asdict(), legend=sides.legend),
         "places": _places() if sides is not None and domain == "chest" else [],
         "spacing": None if film.spacing is None else list(film.spacing),
         "axes": {"seconds": film.seconds, "hertz": film.hertz} if isinstance(film, Sound) else None,
     }
 
 
-def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence[Box] = ()) -> dict[str, Any]:
+def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence[Box] = ()) -> MapsData:
     """A film with its maps for the script of a page.
 
     Args:
@@ -61,7 +143,7 @@ def viewer_data(explanation: Explanation, maps: Sequence[Layer], boxes: Sequence
 
 def maps_data(
     film: Film, domain: str, maps: Sequence[Layer], placement: Placement, boxes: Sequence[Box] = ()
-) -> dict[str, Any]:
+) -> MapsData:
     """A film with maps of one placement, see `viewer_data`."""
     return {
         "film": film_data(film, domain),
@@ -71,7 +153,7 @@ def maps_data(
     }
 
 
-def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
+def map_data(layer: Layer, placement: Placement) -> MapData:
     """A map as the component takes it: raw values, their range on the film, and where they lie."""
     return {
         "name": layer.name,
@@ -83,7 +165,7 @@ def map_data(layer: Layer, placement: Placement) -> dict[str, Any]:
     }
 
 
-def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, Any]:
+def _placement_data(placement: Placement, shape: tuple[int, ...]) -> PlacementData:
     """A placement as the component takes it.
 
     `cell` where the map's values are those of other areas than patches, `margin` where the model sees a border beyond
@@ -99,14 +181,25 @@ def _placement_data(placement: Placement, shape: tuple[int, ...]) -> dict[str, A
             model=(shape[0] * placement.patch[0], shape[1] * placement.patch[1]),
             overlap=(0, 0),
         )
-    fields = dataclasses.asdict(placement)
-    del fields["cells"], fields["overlap"]
-    fields["margin"] = margin
-    whole = (placement.model[0] // placement.patch[0], placement.model[1] // placement.patch[1])
-    return fields if shape in (whole, placement.model) else {**fields, "cell": list(placement.cell(shape))}
+    data: PlacementData = {
+        "original": placement.original,
+        "resized": placement.resized,
+        "offset": placement.offset,
+        "model": placement.model,
+        "patch": placement.patch,
+        "turns": placement.turns,
+        "mirrored": placement.mirrored,
+        "margin": margin,
+    }
+    if shape not in (
+        (placement.model[0] // placement.patch[0], placement.model[1] // placement.patch[1]),
+        placement.model,
+    ):
+        data["cell"] = list(placement.cell(shape))
+    return data
 
 
-def grid_data(grid: NDArray[np.floating]) -> dict[str, Any]:
+def grid_data(grid: NDArray[np.floating]) -> GridData:
     """Values [rows, columns] as base64 of little-endian float32, exact."""
     values = base64.b64encode(np.ascontiguousarray(grid, dtype="<f4").tobytes())
     return {"rows": grid.shape[0], "columns": grid.shape[1], "values": values.decode("ascii")}
@@ -117,10 +210,10 @@ def palettes() -> dict[str, str]:
     return dict(PALETTES)
 
 
-def _places() -> list[dict[str, Any]]:
+def _places() -> list[Place]:
     """Boxes of the average anatomy in the standard frame (patient's right on the left), first match first."""
     chest = Chest.average(flipped=False)
-    found: list[dict[str, Any]] = []
+    found: list[Place] = []
     for name in NAMED:
         for side, lung in chest.lungs.items():
             found.append({"name": f"{side} {name}", "kind": "lung", "box": list(lung.place(REGIONS[name]))})
@@ -129,7 +222,8 @@ def _places() -> list[dict[str, Any]]:
         edges = [y0, *(y0 + (y1 - y0) * cut for cut in CUTS), y1]
         for zone, top, bottom in zip(("upper", "mid", "lower"), edges, edges[1:], strict=False):
             found.append({"name": f"{side} {zone} zone", "kind": "lung", "box": [x0, top, x1, bottom]})
-    found += [{"name": name, "kind": "midline", "box": list(REGIONS[name].box)} for name in BEHIND]
+    for name in BEHIND:
+        found.append({"name": name, "kind": "midline", "box": list(REGIONS[name].box)})
     return found
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from matex.checks import is_mapping
 from matex.render.browser_files import film_script
 from matex.render.colormap import ColourScale
 from matex.render.film_data import maps_data
@@ -44,7 +45,7 @@ def page(found: Interactions, picture: Image.Image) -> str:
     layers = [
         Layer(word, f"the map of {word}", grid, scale) for word, grid in zip(found.words, found.values, strict=True)
     ]
-    model = found.provenance.get("model", {}).get("name", "")
+    model = found.provenance.get("model")
     return render(
         "interactions.html",
         f"Words and places: {query.text}",
@@ -52,7 +53,7 @@ def page(found: Interactions, picture: Image.Image) -> str:
         film_script(),
         text=query.text,
         method=found.method,
-        model=model,
+        model=model.get("name", "") if is_mapping(model) else "",
         score=found.score,
         explanation=found,
         picture=picture,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, get_args
+from typing import TypedDict, TypeVar, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +15,8 @@ from matex.audio.sound import Sound
 from matex.catalog import methods
 from matex.domains import names
 from matex.errors import InputError
+from matex.explained_score import ScoreArguments
+from matex.geometry import Resize
 from matex.images import Film
 from matex.objectives import ClassScoreKind
 from matex.prompts import PROMPT_SETS
@@ -31,7 +33,17 @@ from matex.viewer.requests import Fields, Refused, read_json
 T = TypeVar("T")
 SLOW_WORDS = {"banzhaf", "shapley"}
 """Methods of word maps that run the model many times."""
-RESIZES, DOMAINS = ("model", "squash", "pad", "crop"), names()  # never a file of the server that a page names
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+DOMAINS = names()  # never a file of the server that a page names
+
+
+class MethodRow(TypedDict):
+    """A method with an image map as the page lists it."""
+
+    name: str
+    summary: str
+    slow: bool
+    parameters: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Desk:
         film = fields.text("film", 100)
         name = fields.one_of("model", self.models.names, self.models.names[0])
         text = fields.text("text", self.limits.phrase)
-        resize: Any = fields.one_of("resize", RESIZES, "model")
+        resize: Resize = fields.one_of("resize", RESIZES, "model")
         kept = self.memory.films[film]
         return film, name, work.Question(kept.film, text, resize, _stated(kept.domain), kept.mask, self._score(fields))
 
@@ -72,7 +84,7 @@ class Desk:
         return [self.memory.explanations[key].explanation for key in keys]
 
     @cached_property
-    def methods(self) -> list[dict[str, Any]]:
+    def methods(self) -> list[MethodRow]:
         return [
             {
                 "name": entry.name,
@@ -94,7 +106,7 @@ class Desk:
         model = self.models[name]
         return model.between("audio", "text") if isinstance(film, Sound) else model
 
-    def started(self, label: str, compute: Callable[[], Any], lane: Lane) -> Response:
+    def started(self, label: str, compute: Callable[[], object], lane: Lane) -> Response:
         key, _ = self.jobs.start(label, compute, lane)
         return JSONResponse({"job": key}, 202)
 
@@ -109,16 +121,16 @@ class Desk:
         finally:
             self.jobs.forget(key)
 
-    def _score(self, fields: Fields) -> dict[str, Any]:
-        """Arguments of `ExplainedScore`: of a contrast, or of classes, a prompt set or phrases of the reader's."""
+    def _score(self, fields: Fields) -> ScoreArguments:
+        """The explained score: of a contrast, or of classes, a prompt set or phrases of the reader's."""
         against = fields.text("against", self.limits.phrase, "").strip()
         if against:
             return {"against": against}
-        labels: Any = fields.one_of("labels", ("", "own", *PROMPT_SETS), "")
-        if not labels:
+        named = fields.one_of("labels", ("", "own", *PROMPT_SETS), "")
+        if not named:
             return {}
-        if labels == "own":
-            labels = fields.texts("classes", self.limits.phrases, self.limits.phrase)
+        own = named == "own"
+        labels = fields.texts("classes", self.limits.phrases, self.limits.phrase) if own else named
         return {"labels": labels, "of": fields.one_of("of", get_args(ClassScoreKind), "logit")}
 
 

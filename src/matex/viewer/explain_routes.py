@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +12,7 @@ from matex.audio.sound import Sound
 from matex.audits import audit
 from matex.errors import InputError
 from matex.request_checks import check_method
+from matex.serialise import Json
 from matex.viewer import work
 from matex.viewer.desk import DOMAINS, Desk
 from matex.viewer.results import Explained, audit_data, explanation_data, reading_data, support_data, words_data
@@ -48,7 +48,7 @@ class ExplainRoutes:
         method, parameters = fields.text("method", 100, "matex"), fields.mapping("parameters")
         check_method(method)
 
-        def compute() -> dict[str, Any]:
+        def compute() -> dict[str, Json]:
             found, attention = work.explain(self.desk.model(name, question.film), question, method, parameters)
             explained = Explained(film, name, found, attention, question.score)
             return explanation_data(self.desk.memory.explanations.add(explained), explained)
@@ -68,7 +68,7 @@ class ExplainRoutes:
                 "Take the other score out to audit the phrase."
             )
 
-        def compute() -> dict[str, Any]:
+        def compute() -> dict[str, Json]:
             query = found.query
             return audit_data(
                 audit(
@@ -90,7 +90,7 @@ class ExplainRoutes:
         _, name, question = self.desk.question(fields)
         method = fields.text("method", 100, "second-order")
 
-        def compute() -> dict[str, Any]:
+        def compute() -> dict[str, Json]:
             found = work.word_maps(self.desk.model(name, question.film), question, method)
             return words_data(self.desk.memory.interactions.add(found), found)
 

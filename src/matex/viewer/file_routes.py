@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from matex.render.figure import Format
 from matex.serialise import plain
 from matex.viewer import downloads, work
 from matex.viewer.desk import Desk
@@ -31,7 +31,7 @@ class FileRoutes:
     async def figure(self, request: Request) -> Response:
         fields = await self.desk.json(request)
         found = self.desk.explanations(fields)
-        kind: Any = fields.one_of("format", tuple(downloads.FIGURES), "png")
+        kind: Format = fields.one_of("format", tuple(downloads.FIGURES), "png")
         return _attachment(await self.desk.answer("drawing the figure", lambda: downloads.figure(found, kind)))
 
     async def agreement(self, request: Request) -> Response:

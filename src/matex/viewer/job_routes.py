@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -33,7 +32,7 @@ class JobRoutes:
     async def job(self, request: Request) -> Response:
         job = self._job(request)
         await job.wait(POLL_SECONDS)
-        answer: dict[str, Any] = {"state": job.state, "label": job.label, "done": job.done, "total": job.total}
+        answer: dict[str, object] = {"state": job.state, "label": job.label, "done": job.done, "total": job.total}
         if job.state == "done":
             answer["result"] = job.future.result()
         elif job.state == "failed":

@@ -45,7 +45,7 @@ class Job:
     """
 
     label: str
-    future: Future[Any] = field(default_factory=Future[Any])
+    future: Future[Any] = field(default_factory=Future[Any])  # of whatever the page takes: jobs lie in one list
     done: float = 0.0
     total: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -80,7 +80,7 @@ class Job:
             await asyncio.wait_for(ended.wait(), seconds)
         return self.future.done()
 
-    def run(self, work: Callable[[], Any]) -> None:
+    def run(self, work: Callable[[], object]) -> None:
         """Compute, in the thread of a lane."""
         if not self.future.set_running_or_notify_cancel():
             return
@@ -114,7 +114,7 @@ class Jobs:
             "slow": ThreadPoolExecutor(1, thread_name_prefix="matex-slow"),
         }
 
-    def start(self, label: str, work: Callable[[], Any], lane: Lane = "fast") -> tuple[str, Job]:
+    def start(self, label: str, work: Callable[[], object], lane: Lane = "fast") -> tuple[str, Job]:
         """Queue a computation.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import cast
+from typing import TypeVar, cast
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -61,6 +61,9 @@ async def read_json(request: Request, limit: int, seconds: float) -> Fields:
     return Fields(cast("dict[str, object]", values))
 
 
+Choice = TypeVar("Choice", bound=str)
+
+
 class Fields:
     """The fields of a JSON object, each read as the type that it must have."""
 
@@ -87,16 +90,17 @@ class Fields:
         values = self._list(name, most)
         return [Fields({name: value}).text(name, longest) for value in values]
 
-    def one_of(self, name: str, choices: tuple[str, ...], default: str) -> str:
+    def one_of(self, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
         """One of some strings.
 
         Raises:
             InputError: anything else.
         """
         value = self._values.get(name, default)
-        if not isinstance(value, str) or value not in choices:
-            raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
-        return value
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise InputError(f"Expected {name} to be one of {', '.join(choices)}, got {shown(value)}.")
 
     def mapping(self, name: str) -> dict[str, object]:
         """A flat object of plain values; empty where it is missing.

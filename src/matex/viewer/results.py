@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +14,17 @@ from numpy.typing import NDArray
 from matex.adapters.model import WORD
 from matex.audit_results import Audit
 from matex.domains import anatomy_of, read_places
+from matex.explained_score import ScoreArguments
 from matex.geometry import Box
 from matex.interaction import Interactions
-from matex.phrases import Mention, claim, sentences
+from matex.phrases import Claim, Mention, claim, sentences
 from matex.phrases.anatomy import CHEST
 from matex.render.colormap import ColourScale
-from matex.render.film_data import grid_data, map_data
+from matex.render.film_data import GridData, grid_data, map_data
 from matex.render.panel import Layer, describe_mention, layers
 from matex.render.report import final_layer
 from matex.results import KEPT, Explanation
-from matex.serialise import plain
+from matex.serialise import Json, plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Explained:
     model: str
     explanation: Explanation
     attention: NDArray[np.float32] | None = None
-    score: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    score: ScoreArguments = field(default_factory=ScoreArguments)
 
     @property
     def bytes(self) -> int:
@@ -54,7 +54,49 @@ class Explained:
         return film.pixels.nbytes + (8 * pixels if pixels <= KEPT else 0)
 
 
-def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
+class MentionData(TypedDict):
+    """A mention of a place, with its characters in the phrase."""
+
+    start: int
+    end: int
+    region: str
+    side: str
+    assertion: str
+    weight: float
+    kind: Literal["normal", "off", "on"]
+
+
+class SentenceData(TypedDict):
+    """A sentence and what it claims."""
+
+    text: str
+    start: int
+    claim: Claim
+
+
+class ReadingData(TypedDict):
+    """A phrase or report as it is read."""
+
+    sentences: list[SentenceData]
+    mentions: list[MentionData]
+
+
+class BlocksData(GridData):
+    """Rows of attention of several blocks, one below the other."""
+
+    blocks: int
+
+
+class LiveData(TypedDict):
+    """What the page needs to fuse MATEX itself."""
+
+    gradient: GridData
+    consistency: GridData
+    prior: GridData | None
+    attention: BlocksData
+
+
+def explanation_data(key: str, explained: Explained) -> dict[str, Json]:
     """One explanation with its maps."""
     explanation = explained.explanation
     image = explanation.image
@@ -88,7 +130,7 @@ def explanation_data(key: str, explained: Explained) -> dict[str, Any]:
     )
 
 
-def _live(explained: Explained) -> dict[str, Any] | None:
+def _live(explained: Explained) -> LiveData | None:
     """Values for fusing MATEX in the browser: terms that do not depend on its weights, rows per block, the prior.
 
     The prior of eq. 5 is M = 1 + (strength - 1) n; n is sent, so that the strength can change.
@@ -108,7 +150,7 @@ def _live(explained: Explained) -> dict[str, Any] | None:
     }
 
 
-def words_data(key: str, found: Interactions) -> dict[str, Any]:
+def words_data(key: str, found: Interactions) -> dict[str, Json]:
     """The maps of single words, on one scale."""
     scale = ColourScale.of(found.values)
     return plain(
@@ -124,7 +166,7 @@ def words_data(key: str, found: Interactions) -> dict[str, Any]:
     )
 
 
-def support_data(found: Interactions, box: Box) -> dict[str, Any]:
+def support_data(found: Interactions, box: Box) -> dict[str, Json]:
     """Words that a box supports, and the share of the film that it covers.
 
     Args:
@@ -137,9 +179,9 @@ def support_data(found: Interactions, box: Box) -> dict[str, Any]:
     return plain({"area": (x1 - x0) * (y1 - y0), "words": [row._asdict() for row in rows]})
 
 
-def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:
+def mentions_data(mentions: tuple[Mention, ...]) -> list[MentionData]:
     """Mentions found by the parser, with their characters in the phrase."""
-    found: list[dict[str, Any]] = []
+    found: list[MentionData] = []
     for mention in mentions:
         region, side, assertion = describe_mention(mention)
         found.append(
@@ -156,7 +198,7 @@ def mentions_data(mentions: tuple[Mention, ...]) -> list[dict[str, Any]]:
     return found
 
 
-def reading_data(text: str, domain: str = "chest") -> dict[str, Any]:
+def reading_data(text: str, domain: str = "chest") -> ReadingData:
     """A phrase or report as it is read in a domain, without any model: sentences with their claims, and its places."""
     anatomy = anatomy_of(domain) or CHEST
     return {
@@ -168,7 +210,7 @@ def reading_data(text: str, domain: str = "chest") -> dict[str, Any]:
     }
 
 
-def audit_data(audit: Audit) -> dict[str, Any]:
+def audit_data(audit: Audit) -> dict[str, Json]:
     """An audit: verdict, checks with their numbers, and the maps of the controls."""
     placement = audit.explanation.image.placement
     return plain(

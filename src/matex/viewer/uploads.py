@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import wave
-from typing import Any
 
 from PIL import Image
 
@@ -86,7 +85,7 @@ def read_bundled(name: str) -> Film:
     return read(sample.path, side=READ_SIDE).known_as(sample.view, None)
 
 
-def described(key: str, kept: StoredFilm) -> dict[str, Any]:
+def described(key: str, kept: StoredFilm) -> dict[str, object]:
     """A film as the page takes it; its picture has an address of its own."""
     return {
         "id": key,

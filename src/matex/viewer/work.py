@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,13 +14,14 @@ from matex.attribution.matex import Matex
 from matex.audits.deletion import paint_over
 from matex.audits.regions import film_pixels, likeness, stays
 from matex.errors import InputError
-from matex.explained_score import ExplainedScore, phrase_scores
+from matex.explained_score import ExplainedScore, ScoreArguments, phrase_scores
 from matex.geometry import Box, Placement, Resize
 from matex.images import Film
 from matex.interaction import Interactions, interactions
 from matex.pipeline import score
 from matex.protocols import make
 from matex.queries import Domain, Query
+from matex.registry import Parameters
 from matex.results import Explanation, Scored
 from matex.traced import Traced, trace_query
 from matex.yardstick import yardstick as compare_score
@@ -35,7 +35,7 @@ class Question(NamedTuple):
     resize: Resize = "model"
     domain: Domain = "chest"
     lung_mask: NDArray[np.generic] | None = None
-    score: Mapping[str, Any] = MappingProxyType({})  # arguments of ExplainedScore; none: the phrase's own score
+    score: ScoreArguments = ScoreArguments()
 
     @property
     def query(self) -> Query:
@@ -48,7 +48,7 @@ class Question(NamedTuple):
 
 
 def explain(
-    model: Model, question: Question, method: str, parameters: Mapping[str, Any]
+    model: Model, question: Question, method: str, parameters: Parameters
 ) -> tuple[Explanation, NDArray[np.float32] | None]:
     """An explanation, and the attention of each block where the browser weighs the flow itself.
 
@@ -61,7 +61,7 @@ def explain(
     return traced.explain(method, parameters)[0], _attention(traced, method, parameters)
 
 
-def _attention(traced: Traced, method: str, parameters: Mapping[str, Any]) -> NDArray[np.float32] | None:
+def _attention(traced: Traced, method: str, parameters: Parameters) -> NDArray[np.float32] | None:
     """The readout token's head-mean attention to the patches, [block, rows, columns]; None without a weighted flow."""
     chosen = make(method, parameters)
     if not isinstance(chosen, Matex) or chosen.flow != "weighted":

@@ -119,7 +119,7 @@ def _unfinished(store: Store) -> Run:
             f"Expected a run folder with at least one finished chunk, got {str(store.path)!r}. Run it first."
         )
     config = _read_config(first, "plan.json", first.get("format") != FORMAT)
-    parts = [read_json(file, f"the chunk {file.name}", MAX_RECORD) for file in files]
+    parts = [_chunk(file) for file in files]
     samples = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     tables = {
         "results": join([_table(file.with_suffix(".parquet"), "results") for file in files]),
@@ -140,6 +140,10 @@ def _unfinished(store: Store) -> Run:
         f"{len(files)} of {chunks} chunks are done; metrics of a whole data set are computed when a run is finished"
     )
     return Run(store, first, config, sections, tuple(problems), events, unfinished=unfinished)
+
+
+def _chunk(file: Path) -> dict[str, Any]:
+    return read_json(file, f"the chunk {file.name}", MAX_RECORD)
 
 
 _TABLES = ("results", "samples", "scores")

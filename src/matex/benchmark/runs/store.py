@@ -229,7 +229,8 @@ class Store:
                 if any(member.file_size > len(data) for member in archive.infolist()):  # they are stored uncompressed
                     raise ValueError
                 names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-                arrays = {name: parse_array(archive.read(f"{name}.npy"), "a map") for name in names}
+                read = {name: parse_array(archive.read(f"{name}.npy"), "a map") for name in names}
+            arrays = {name: array.astype(np.float32, copy=False) for name, array in read.items()}
             if any(array.ndim != (1 if name.startswith("t:") else 2) for name, array in arrays.items()):
                 raise ValueError
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
