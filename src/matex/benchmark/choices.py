@@ -7,7 +7,6 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from matex.adapters import DTypeName
 from matex.attribution import METHODS, make
@@ -17,9 +16,11 @@ from matex.benchmark.runs.store import as_folder
 from matex.benchmark.score_keys import SCORE, read_score
 from matex.checks import SEEDS, is_object
 from matex.datasets import DATASETS
+from matex.explained_score import Labels, ScoreArguments
 from matex.geometry import Resize
 from matex.metrics import METRICS, make_metric
 from matex.objectives import ClassScoreKind, Pooling
+from matex.registry import Parameters
 
 LABEL = 200
 """Characters of a label as a folder name, at most 255: the labels of controls are longer than those of methods."""
@@ -73,17 +74,25 @@ class MethodChoice:
 
     name: str
     label: str
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parameters: Parameters = field(default_factory=dict[str, object])
     against: str | None = None
-    labels: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None
+    labels: Labels | None = None
     of: ClassScoreKind | None = None
     pool: Pooling | None = None
 
     @property
-    def score(self) -> dict[str, Any]:
+    def score(self) -> ScoreArguments:
         """The arguments of `matex.explain` that choose the explained score; empty for that of the phrase."""
-        given = {name: getattr(self, name) for name in SCORE}
-        return {name: value for name, value in given.items() if value is not None}
+        given = ScoreArguments()
+        if self.against is not None:
+            given["against"] = self.against
+        if self.labels is not None:
+            given["labels"] = self.labels
+        if self.of is not None:
+            given["of"] = self.of
+        if self.pool is not None:
+            given["pool"] = self.pool
+        return given
 
 
 @dataclass(frozen=True)
@@ -99,10 +108,10 @@ def dataset_choice(at: ConfigKey, entry: object) -> DatasetChoice:
     """A data set of a configuration, from its name or a table of its options; see `model_choice`."""
     table = _table(at, entry, ("name", "label", "parameters", "limit", "seed"))
     name = at.name(DATASETS, "name", table["name"])
-    limit = (at / "limit").typed(table.get("limit"), int | None)
+    limit = (at / "limit").optional(table.get("limit"), int)
     if limit is not None:
         (at / "limit").in_range(limit, 1 << 32)  # of samples that are there: no film is made for it
-    seed = (at / "seed").typed(table.get("seed"), int | None)
+    seed = (at / "seed").optional(table.get("seed"), int)
     if seed is not None:
         if limit is None:
             raise (at / "seed").refusal("left out without a limit, whose samples it chooses", seed)
@@ -125,10 +134,11 @@ def model_choice(at: ConfigKey, entry: object) -> ModelChoice:
     """
     hints = typing.get_type_hints(ModelChoice)
     table = _table(at, entry, tuple(hints))
-    values: dict[str, Any] = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
-    last = str(values["name"]).rpartition(":")[2].rstrip("/\\")
-    values["label"] = _label(at, table, Path(last).name or values["name"])
-    return ModelChoice(**values)
+    values: Parameters = {key: (at / key).typed(value, hints[key]) for key, value in table.items()}
+    name = str(values["name"])
+    last = name.rpartition(":")[2].rstrip("/\\")
+    labelled: Parameters = {**values, "label": _label(at, table, Path(last).name or name)}
+    return ModelChoice(**labelled)
 
 
 def method_choice(at: ConfigKey, entry: object) -> MethodChoice:

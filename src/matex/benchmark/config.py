@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matex.benchmark.choices import (
     DatasetChoice,
@@ -56,7 +55,7 @@ def load_config(path: str | Path) -> Config:
     return parse_config(read_toml(Path(path)), str(path))
 
 
-def parse_config(content: Mapping[str, Any], source: str = "configuration") -> Config:
+def parse_config(content: Mapping[str, object], source: str = "configuration") -> Config:
     """A configuration from plain values, as TOML gives them; `source` is named in errors."""
     at = ConfigKey(source)
     at.known(content, ("seeds", "chunk", "datasets", "models", "methods", "metrics"))

@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, overload
 
 from matex.checks import is_array, is_object, shortened, shown
 from matex.coerce import Words, as_type, in_words
 from matex.errors import InputError
 
+T = TypeVar("T")
 _WORDS: Words = {
     int: ("a whole number", "whole numbers"),
     float: ("a number that is finite", "numbers"),
@@ -77,10 +78,18 @@ class ConfigKey:
             raise InputError(f"{self.source}: {(self / key).key}: {error}") from None
         return value
 
-    def typed(self, value: object, hint: Any) -> Any:
+    @overload
+    def typed(self, value: object, hint: type[T]) -> T: ...
+    @overload
+    def typed(self, value: object, hint: object) -> object: ...
+    def typed(self, value: object, hint: object) -> object:
         """Coerce a value of TOML to an annotated type; paths stay text, which the records of a run can hold."""
         try:
-            result: object = as_type(value, hint)
+            result = as_type(value, hint)
         except ValueError:
             raise self.refusal(in_words(hint, _WORDS), value) from None
         return str(value) if isinstance(result, Path) else result
+
+    def optional(self, value: object, hint: type[T]) -> T | None:
+        """As `typed`, None for a key that is left out."""
+        return None if value is None else self.typed(value, hint)

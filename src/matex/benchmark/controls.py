@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from matex.attribution import make
 from matex.benchmark.choices import MethodChoice, MetricChoice
 from matex.benchmark.config import Config
 from matex.errors import InputError, shown
+from matex.explained_score import ScoreArguments
 from matex.metrics import METRICS, make_metric
 from matex.protocols import Ablatable, same, stochastic
 from matex.results import Explanation, SaliencyMap
@@ -58,7 +59,7 @@ class RunSpec:
     seed: int
     of: str | None
     description: str
-    score: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    score: ScoreArguments = field(default_factory=ScoreArguments)
 
 
 def run_specs(config: Config) -> tuple[RunSpec, ...]:

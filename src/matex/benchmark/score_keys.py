@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from matex.attribution import make
 from matex.benchmark.config_key import ConfigKey
 from matex.errors import InputError, UnsupportedModel
-from matex.explained_score import check_score
+from matex.explained_score import ScoreArguments, check_score
 from matex.metrics import METRICS
 from matex.protocols import require_objective
 
@@ -18,7 +18,7 @@ SCORE = ("against", "labels", "of", "pool")
 
 def read_score(
     at: ConfigKey, method: str, parameters: Mapping[str, object], entry: Mapping[str, object]
-) -> dict[str, Any]:
+) -> ScoreArguments:
     """The arguments of `matex.explain` that an entry gives for its score; none for the phrase's own score.
 
     Args:
@@ -30,17 +30,18 @@ def read_score(
     Raises:
         InputError: a value that `matex.explain` refuses, or a method that cannot explain such a score.
     """
-    given: dict[str, Any] = {name: entry[name] for name in SCORE if entry.get(name) is not None}
+    given = {name: entry[name] for name in SCORE if entry.get(name) is not None}
     if not given:
-        return given
+        return {}
+    score = cast(ScoreArguments, given)  # of these types once `check_score` has let them pass
     try:
-        _, classes = check_score(**given)
+        _, classes = check_score(**score)
         require_objective(method, make(method, parameters))
     except (ValueError, UnsupportedModel) as error:
         raise InputError(f"{at.source}: {at.key}: {error}") from None
     if classes is not None and not isinstance(given["labels"], str):
-        given["labels"] = {name: list(prompts) for name, prompts in classes.items()}
-    return given
+        score["labels"] = {name: list(prompts) for name, prompts in classes.items()}
+    return score
 
 
 def check_metrics(source: str, scores: Mapping[str, Mapping[str, object]], metrics: Mapping[str, str]) -> None:

@@ -88,7 +88,7 @@ def _search(at: ConfigKey, entry: object) -> Search:
         raise (at / "split").refusal(
             "'val' or 'train', as parameters chosen on the test split say nothing there", split
         )
-    trials = (at / "trials").typed(table.get("trials"), int | None)
+    trials = (at / "trials").optional(table.get("trials"), int)
     if trials is not None:
         (at / "trials").in_range(trials, MAX_COUNT)
     seed = (at / "seed").typed(table.get("seed", 0), int)

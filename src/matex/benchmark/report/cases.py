@@ -20,6 +20,7 @@ from matex.benchmark.config import Config
 from matex.benchmark.report.section import Entry, Measure, Run, Section, Values
 from matex.benchmark.report.style import style_of
 from matex.benchmark.runs.inputs import Inputs, film_of, without_folder
+from matex.checks import is_object
 from matex.datasets import Sample
 from matex.errors import CheckpointError, InputError, UnsupportedModel
 from matex.geometry import Box, Placement
@@ -79,12 +80,12 @@ class CaseFilms:
         self.reasons: dict[tuple[str, str], str] = {}
         self._films: dict[tuple[str, str, str], CaseFilm] = {}
         # A run records names without folders: what lies in the current folder or on the hub may be another model.
-        inputs, weights = Inputs(with_roots(run.config, roots), cached_only=True), run.record.get("weights", {})
+        inputs, weights = Inputs(with_roots(run.config, roots), cached_only=True), run.record.get("weights")
         for (dataset, model), samples in wanted.items():
             try:
                 for name, number in samples.items():
                     self._films[dataset, model, name] = _case_film(
-                        inputs, dataset, model, name, number, weights.get(model)
+                        inputs, dataset, model, name, number, weights.get(model) if is_object(weights) else None
                     )
             except (CheckpointError, InputError, UnsupportedModel) as error:
                 root = roots.get(dataset)

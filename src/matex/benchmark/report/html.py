@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from matex.benchmark.report.blocks import Block, Part, StripGroup
 from matex.benchmark.report.html_table import TableView, table_view
 from matex.benchmark.report.panels import Drawing
 from matex.benchmark.report.section import Entry, Run
 from matex.benchmark.report.table import Table
+from matex.benchmark.runs.records import Event
+from matex.checks import is_object
 from matex.metrics.statistics import FEWEST_CLUSTERS
 from matex.render.page import STYLE, render, style_sheet
 
 LISTED = 200  # problems that are shown one by one
 FREQUENT = 12  # kinds of problems that are counted
+TIMED: tuple[Literal["methods", "metrics", "reading"], ...] = ("methods", "metrics", "reading")
+"""Kinds of work whose seconds the log states."""
 PROBLEM_COLUMNS = ("dataset", "model", "method", "file", "row", "said")
 
 
@@ -158,7 +162,7 @@ def _entries(run: Run) -> Iterator[EntryView]:
         yield EntryView(entry.label, entry.description, parameters or "defaults", seeds or "deterministic")
 
 
-def _problems(problems: Sequence[Mapping[str, Any]]) -> ProblemsView:
+def _problems(problems: Sequence[Mapping[str, object]]) -> ProblemsView:
     counts = Counter(f"{row.get('dataset', '')}: {_kind_of(row)}" for row in problems)
     rows = (
         tuple(str(row.get(name) if row.get(name) is not None else "") for name in PROBLEM_COLUMNS)
@@ -168,28 +172,28 @@ def _problems(problems: Sequence[Mapping[str, Any]]) -> ProblemsView:
     return ProblemsView(len(problems), tuple(counts.most_common(FREQUENT)), PROBLEM_COLUMNS, tuple(rows), more)
 
 
-def _kind_of(row: Mapping[str, Any]) -> str:
+def _kind_of(row: Mapping[str, object]) -> str:
     """The message without the numbers that differ from row to row."""
     message = str(row.get("said", ""))
     return f"{row['method']}: {message}" if row.get("method") else message.partition(", got")[0]
 
 
-def _times(events: Sequence[Mapping[str, Any]]) -> TimesView | None:
+def _times(events: Sequence[Event]) -> TimesView | None:
     """Seconds by method and metric, from the log; None where it holds no times."""
     chunks = [event for event in events if event.get("event") == "chunk"]
     dataset_level = [event for event in events if event.get("event") == "whole"]
     if not chunks:
         return None
-    total = sum(float(event["seconds"]) for event in chunks) + sum(float(event["seconds"]) for event in dataset_level)
-    overhead = sum(float(event["overhead"]) for event in chunks)
-    samples = sum(int(event["samples"]) for event in chunks)
+    total = sum(event.get("seconds", 0.0) for event in (*chunks, *dataset_level))
+    overhead = sum(event.get("overhead", 0.0) for event in chunks)
+    samples = sum(event.get("samples", 0) for event in chunks)
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for event in chunks:
-        for kind in ("methods", "metrics", "reading"):
+        for kind in TIMED:
             for label, spent in event.get(kind, {}).items():
                 seconds[kind, label] += spent
     for event in dataset_level:
-        seconds["metrics", f"{event['metric']} (whole)"] += float(event["seconds"])
+        seconds["metrics", f"{event.get('metric')} (whole)"] += event.get("seconds", 0.0)
     rows = (
         (
             label,
@@ -207,10 +211,11 @@ def _provenance(run: Run) -> Iterator[tuple[str, object]]:
     """(name, value) of versions, hashes, times and every entry of the configuration."""
     record = run.record
     for heading, key in (("version", "environment"), ("weights", "weights"), ("fingerprint", "fingerprints")):
-        yield from ((f"{heading} of {name}", value) for name, value in record.get(key, {}).items())
+        values = record.get(key)
+        yield from ((f"{heading} of {name}", value) for name, value in (values.items() if is_object(values) else ()))
     yield "threads", record.get("threads", "")
     yield "format", record.get("format", "")
-    times = {str(event["event"]): str(event["time"]) for event in run.events if "time" in event}
+    times = {event.get("event", ""): event["time"] for event in run.events if "time" in event}
     yield from ((f"time of {name}", value) for name, value in times.items())
     yield from _flat(record.get("config", {}), "configuration")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from matex.benchmark.choices import MetricChoice
 from matex.benchmark.config import Config, parse_config
 from matex.benchmark.controls import applies, localises, run_specs, targets_prediction
-from matex.benchmark.report.section import TUNED, Entry, Key, Measure, Run, Section, Values
+from matex.benchmark.report.section import TUNED, Entry, Key, Measure, ReportSample, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.finish import describe
 from matex.benchmark.runs.parquet import ADDED, ArrowTable, check_table, read_table
+from matex.benchmark.runs.records import CellRow, ChunkRecord, Event, SampleRow, ScoreRow
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
-from matex.checks import as_path, is_mapping, parse_json, read_bytes, read_json, read_text
+from matex.checks import as_path, is_array, is_object, parse_json, read_bytes, read_json, read_text
+from matex.coerce import as_type
 from matex.errors import InputError, shown
+from matex.geometry import Box
 from matex.metrics import METRICS, make_metric
 
 _KEY = ("dataset", "model", "method", "metric", "column")
@@ -74,7 +77,11 @@ def _finished(store: Store) -> Run:
         older = record.get("format") != FORMAT
         config = _read_config(record, "run.json", older)
         described = _cells(store.path / "cells.json")
-        tables = {name: _table(store.path / f"{name}.parquet", name, older) for name in _TABLES}
+        results, samples, scores = (
+            _table(store.path / f"{name}.parquet", name, older) for name in ("results", "samples", "scores")
+        )
+        # `check_table` has compared columns and types with those of these rows.
+        tables = _Tables(results, cast(list[SampleRow], samples.to_pylist()), cast(list[ScoreRow], scores.to_pylist()))
         problems = read_lines(store.path / "problems.jsonl")
         if len(problems) != record.get("problems"):
             raise InputError(f"Expected {shown(record.get('problems'))} lines in problems.jsonl, got {len(problems)}.")
@@ -90,7 +97,7 @@ def _finished(store: Store) -> Run:
     return Run(store, record, config, sections, tuple(problems), _events(store), unfinished="")
 
 
-def _read_config(record: Mapping[str, Any], source: str, older: bool) -> Config:
+def _read_config(record: Mapping[str, object], source: str, older: bool) -> Config:
     """The configuration of a run.
 
     Args:
@@ -99,7 +106,10 @@ def _read_config(record: Mapping[str, Any], source: str, older: bool) -> Config:
         older: whether another version wrote it. Versions before format 4 measured metrics of the predicted class on
             maps of the true class; these are left out.
     """
-    config = parse_config(record.get("config", {}), source)
+    content = record.get("config", {})
+    if not is_object(content):
+        raise InputError(f"Expected the configuration in {source} to be an object, got {shown(content)}.")
+    config = parse_config(content, source)
     if not older:
         return config
     kept = tuple(choice for choice in config.metrics if not targets_prediction(choice))
@@ -121,11 +131,11 @@ def _unfinished(store: Store) -> Run:
     config = _read_config(first, "plan.json", first.get("format") != FORMAT)
     parts = [_chunk(file) for file in files]
     samples = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
-    tables = {
-        "results": join([_table(file.with_suffix(".parquet"), "results") for file in files]),
-        "samples": [samples[key] for key in sorted(samples)],
-        "scores": [row for part in parts for row in part["scores"]],
-    }
+    tables = _Tables(
+        join([_table(file.with_suffix(".parquet"), "results") for file in files]),
+        [samples[key] for key in sorted(samples)],
+        [row for part in parts for row in part["scores"]],
+    )
     unsupported = {(row["dataset"], row["model"], row["method"]) for part in parts for row in part["left out"]}
     described = [
         entry
@@ -133,8 +143,14 @@ def _unfinished(store: Store) -> Run:
         if any(applies(spec, metric) for metric in config.metrics)
     ]
     sections = _sections(config, described, tables)
-    chunks = sum(-(-count // config.chunk) for count in first["counts"].values()) * len(config.models)
-    problems = [*first["problems"], *(row for part in parts for key in ("problems", "left out") for row in part[key])]
+    try:
+        planned = as_type(first, _Planned)
+    except ValueError:
+        raise InputError(f"Expected the plan of {shown(str(store.path))} as it was written. Copy the folder.") from None
+    chunks = sum(-(-count // config.chunk) for count in planned["counts"].values()) * len(config.models)
+    problems: list[Mapping[str, object]] = [*planned["problems"]]
+    for part in parts:
+        problems += [*part["problems"], *part["left out"]]
     events = tuple(event for one in stores for event in _events(one))
     unfinished = (
         f"{len(files)} of {chunks} chunks are done; metrics of a whole data set are computed when a run is finished"
@@ -142,11 +158,23 @@ def _unfinished(store: Store) -> Run:
     return Run(store, first, config, sections, tuple(problems), events, unfinished=unfinished)
 
 
-def _chunk(file: Path) -> dict[str, Any]:
-    return read_json(file, f"the chunk {file.name}", MAX_RECORD)
+def _chunk(file: Path) -> ChunkRecord:
+    return cast(ChunkRecord, read_json(file, f"the chunk {file.name}", MAX_RECORD))  # written whole or not at all
 
 
-_TABLES = ("results", "samples", "scores")
+class _Planned(TypedDict):
+    """What is read of the plan of a run that is not finished."""
+
+    counts: dict[str, int]
+    problems: tuple[dict[str, object], ...]
+
+
+class _Tables(NamedTuple):
+    """The tables of a run."""
+
+    results: ArrowTable
+    samples: Sequence[SampleRow]
+    scores: Sequence[ScoreRow]
 
 
 def _refusal(store: Store) -> str:
@@ -192,31 +220,23 @@ class _Results:
         return cls(cast(dict[Key, NDArray[np.intp]], rows), values, seeds, numbers["sample"], words["sample"])
 
 
-def _sections(
-    config: Config, described: Sequence[Mapping[str, Any]], tables: Mapping[str, ArrowTable]
-) -> tuple[Section, ...]:
-    samples, scores = (_rows(tables[name]) for name in ("samples", "scores"))
-    results = _Results.of(tables["results"])
+def _sections(config: Config, described: Sequence[CellRow], tables: _Tables) -> tuple[Section, ...]:
+    results = _Results.of(tables.results)
     return tuple(
-        _section(dataset.label, model.label, config, described, results, samples, scores)
+        _section(dataset.label, model.label, config, described, results, tables.samples, tables.scores)
         for dataset in config.datasets
         for model in config.models
     )
-
-
-def _rows(table: ArrowTable) -> list[Mapping[str, Any]]:
-    """Rows of a pyarrow table, or of a list of them."""
-    return cast(list[Mapping[str, Any]], table if isinstance(table, list) else table.to_pylist())
 
 
 def _section(
     dataset: str,
     model: str,
     config: Config,
-    described: Sequence[Mapping[str, Any]],
+    described: Sequence[CellRow],
     results: _Results,
-    samples: Sequence[Mapping[str, Any]],
-    scores: Sequence[Mapping[str, Any]],
+    samples: Sequence[SampleRow],
+    scores: Sequence[ScoreRow],
 ) -> Section:
     score_of = {row["sample"]: row["score"] for row in scores if (row["dataset"], row["model"]) == (dataset, model)}
     rows = [_sample(row) for row in samples if row["dataset"] == dataset and row["sample"] in score_of]
@@ -308,51 +328,49 @@ def _table(path: Path, name: str, older: bool = False) -> ArrowTable:
     return table
 
 
-def _cells(path: Path) -> list[dict[str, Any]]:
+def _cells(path: Path) -> list[CellRow]:
     """Descriptions of the methods and controls, from cells.json."""
-    rows: Any = parse_json(f'{{"cells": {read_text(path, path.name, MAX_RECORD)}}}', path.name)["cells"]
-    kinds: dict[str, Any] = dict.fromkeys(("method", "kind", "dataset", "model", "name", "description"), str)
-    kinds |= {"seeds": list, "parameters": dict, "of": str | None}
-    entries = cast(list[Any], rows if isinstance(rows, list) else [None])
-    for number, row in enumerate(entries):
-        known = cast(dict[str, Any], row) if is_mapping(row) else dict[str, Any]()
-        typed = all(isinstance(known.get(name), kind) for name, kind in kinds.items())
-        if not typed or known["kind"] not in ("method", "control") or {type(seed) for seed in known["seeds"]} != {int}:
+    rows = parse_json(f'{{"cells": {read_text(path, path.name, MAX_RECORD)}}}', path.name)["cells"]
+    entries: list[CellRow] = []
+    for number, row in enumerate(rows if is_array(rows) else [None]):
+        try:
+            entry = as_type({"of": None, **row} if is_object(row) else row, CellRow)
+        except ValueError:
+            entry = None
+        if entry is None or not entry["seeds"]:
             raise InputError(f"Expected a method or control as entry {number} of cells.json, got {shown(row)}.")
+        entries.append(entry)
     return entries
 
 
-def _check_facts(record: Mapping[str, Any]) -> None:
+def _check_facts(record: Mapping[str, object]) -> None:
     for name in ("environment", "weights", "fingerprints"):
         if not isinstance(record.get(name, {}), Mapping):
             raise InputError(f"Expected {name} in run.json to be an object, got {shown(record[name])}.")
 
 
-def _events(store: Store) -> tuple[dict[str, Any], ...]:
+def _events(store: Store) -> tuple[Event, ...]:
     """Lines of log.jsonl whose times can be added up; the log may have been cut at any moment."""
-    numbers = {"chunk": ("seconds", "overhead", "samples"), "whole": ("seconds",)}
-    return tuple(
-        event
-        for event in store.events
-        if isinstance(event.get("event"), str)
-        and all(_is_time(event.get(name)) for name in numbers.get(event["event"], ()))
-        and all(
-            isinstance(times := event.get(kind, {}), dict) and all(map(_is_time, cast(dict[str, Any], times).values()))
-            for kind in ("methods", "metrics", "reading")
-        )
-        and (event["event"] != "whole" or "metric" in event)
-    )
+    found: list[Event] = []
+    for line in store.events:
+        needed = _OF_EVENT.get(str(line.get("event")), ("event",))
+        with contextlib.suppress(ValueError):
+            event = as_type(line, Event)
+            if all(name in event for name in needed):
+                found.append(event)
+    return tuple(found)
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+_OF_EVENT = {"chunk": ("seconds", "overhead", "samples"), "whole": ("seconds", "metric")}
 
 
-def _sample(row: Mapping[str, Any]) -> dict[str, Any]:
+def _sample(row: SampleRow) -> ReportSample:
     """A row of samples.parquet with its attributes decoded."""
-    boxes: list[list[Any] | None] = row["boxes"] or []
     if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]) or min(row["height"], row["width"]) < 1:
         raise InputError(f"Expected a hash and a size of the image of {shown(row['sample'])} in samples.parquet.")
-    if not all(box and len(box) == 4 and all(map(_is_time, box)) for box in boxes):
-        raise InputError(f"Expected boxes of four numbers for {shown(row['sample'])} in samples.parquet.")
-    return {**row, "attributes": parse_json(row["attributes"] or "{}", "the attributes in samples.parquet")}
+    try:
+        boxes = as_type(row["boxes"] or [], tuple[Box, ...])
+    except ValueError:
+        raise InputError(f"Expected boxes of four numbers for {shown(row['sample'])} in samples.parquet.") from None
+    attributes = parse_json(row["attributes"] or "{}", "the attributes in samples.parquet")
+    return {**row, "boxes": boxes, "attributes": attributes}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from matex.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.typing import RcKeyType
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, the lighter ones darkened for thin lines.
 Arguments = ParamSpec("Arguments")
@@ -23,7 +23,7 @@ INK, SOFT, FAINT = "#1b2026", "#57616d", "#c3cad2"
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, SKY = "#0072b2", "#c44e00", "#00795a", "#a3528a", "#a87400", "#2a7fb8"
 WIDTH = 11.5  # inches
 PANELS = 4  # side by side
-SETTINGS: dict[str, object] = {
+SETTINGS: dict[RcKeyType, object] = {
     "svg.hashsalt": "matex",  # the same bytes for the same numbers
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -82,7 +82,7 @@ def with_settings(draw: Callable[Arguments, Result]) -> Callable[Arguments, Resu
     @wraps(draw)
     def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
-            matplotlib: Any = importlib.import_module("matplotlib")
+            import matplotlib
         except ImportError as error:
             raise MissingExtra("The report's figures need matplotlib: pip install matex[plots]") from error
         with matplotlib.rc_context(SETTINGS):

@@ -259,8 +259,7 @@ def _tau(first: Values, second: Values) -> float:
     defined = ~(np.isnan(first) | np.isnan(second))
     if defined.sum() < 2:
         return math.nan
-    result: Any = stats.kendalltau(first[defined], second[defined])
-    return float(result.statistic)
+    return float(stats.kendalltau(first[defined], second[defined]).statistic)
 
 
 def _friedman(ranks: Values) -> float:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.config import Config
 from matex.benchmark.controls import MAPS
+from matex.benchmark.runs.records import Event, SampleColumns
 from matex.benchmark.runs.store import Store
+from matex.geometry import Box
 
 Values = NDArray[np.float64]
 Better = Literal["higher", "lower", "neither"]
 Key = tuple[str, str, str, str, str]  # dataset, model, method, metric, column
 TUNED = "miou"  # column that is made here, of the columns of the metric miou
+
+
+class ReportSample(SampleColumns):
+    """A row of samples.parquet, its boxes and attributes decoded."""
+
+    boxes: Sequence[Box]
+    attributes: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Section:
 
     dataset: str
     model: str
-    samples: tuple[Mapping[str, Any], ...]
+    samples: tuple[ReportSample, ...]
     entries: Mapping[str, Entry]
     measures: tuple[Measure, ...]
     scores: Values
@@ -168,15 +177,15 @@ class Run:
     """
 
     store: Store
-    record: Mapping[str, Any]
+    record: Mapping[str, object]
     config: Config
     sections: tuple[Section, ...]
-    problems: tuple[Mapping[str, Any], ...]
-    events: tuple[Mapping[str, Any], ...]
+    problems: tuple[Mapping[str, object], ...]
+    events: tuple[Event, ...]
     unfinished: str
 
 
-def cluster_of(sample: Mapping[str, Any]) -> str:
+def cluster_of(sample: SampleColumns) -> str:
     """Unit of independent evidence of a row of samples.parquet: "patient ...", "study ..." or "film ..."."""
     return str(sample.get("cluster") or f"film {sample['sha256']}")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.report.section import TUNED, Values, cluster_of, curve_of
+from matex.benchmark.runs.records import SampleColumns
 from matex.metrics.localisation import tune_thresholds
 
 Runs = tuple[Values, NDArray[np.bool_]]  # values [seed, sample], and which samples have a row at all
@@ -19,7 +19,7 @@ Fold = tuple[Sequence[str | None], str, str]  # split of each sample, the one to
 def tuned_iou(
     metric: str,
     arrays: Mapping[tuple[str, str, str], Runs],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[SampleColumns],
 ) -> dict[tuple[str, str, str], Runs]:
     """IoU of each sample at a threshold of its finding that was chosen on other patients or films.
 
@@ -41,7 +41,7 @@ def tuned_iou(
     return {(method, metric, TUNED): _tuned_runs(ladder, groups, folds) for method, ladder in ladders.items()}
 
 
-def _folds(rows: Sequence[Mapping[str, Any]]) -> list[Fold]:
+def _folds(rows: Sequence[SampleColumns]) -> list[Fold]:
     """The splits of the data set where there are both; else two halves, each evaluated with the other's thresholds."""
     splits = [row["split"] for row in rows]
     if {"val", "test"} <= set(splits):

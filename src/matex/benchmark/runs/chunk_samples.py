@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matex.benchmark.runs.inputs import FilmCache, Inputs, without_folder
 from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.records import ProblemRow, SampleRow
 from matex.benchmark.runs.store import ChunkKey
 from matex.datasets import Sample
 from matex.errors import InputError
@@ -29,16 +30,16 @@ class ChunkSamples:
     samples: list[Sample] = field(default_factory=list[Sample])
     films: list[Film] = field(default_factory=list[Film])
     numbers: dict[str, int] = field(default_factory=dict[str, int])
-    problems: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    problems: list[ProblemRow] = field(default_factory=list[ProblemRow])
 
-    def rows(self, dataset: str) -> list[dict[str, object]]:
+    def rows(self, dataset: str) -> list[SampleRow]:
         """The samples as samples.parquet holds them.
 
         Args:
             dataset: label of the data set.
         """
         pairs = zip(self.samples, self.films, strict=True)
-        return [{"dataset": dataset, **_row(sample, film), "number": self.numbers[sample.id]} for sample, film in pairs]
+        return [_row(dataset, self.numbers[sample.id], sample, film) for sample, film in pairs]
 
 
 def read_samples(plan: Plan, inputs: Inputs, chunk: ChunkKey) -> ChunkSamples:
@@ -63,7 +64,7 @@ def _numbered(plan: Plan, inputs: Inputs, chunk: ChunkKey, read: ChunkSamples) -
             read.problems.append(_problem(chunk, number, None, error))
 
 
-def _problem(chunk: ChunkKey, number: int, sample: Sample | None, error: InputError) -> dict[str, object]:
+def _problem(chunk: ChunkKey, number: int, sample: Sample | None, error: InputError) -> ProblemRow:
     message, file = str(error), ""
     if sample is not None and isinstance(sample.image, Path):
         file = sample.image.name
@@ -78,8 +79,9 @@ def _problem(chunk: ChunkKey, number: int, sample: Sample | None, error: InputEr
     }
 
 
-def _row(sample: Sample, film: Film) -> dict[str, object]:
+def _row(dataset: str, number: int, sample: Sample, film: Film) -> SampleRow:
     return {
+        "dataset": dataset,
         "sample": sample.id,
         "text": sample.text,
         "cluster": sample.unit(film),
@@ -91,4 +93,5 @@ def _row(sample: Sample, film: Film) -> dict[str, object]:
         "height": film.size[0],
         "width": film.size[1],
         "sha256": film.sha256,
+        "number": number,
     }

@@ -12,6 +12,7 @@ import torch
 from matex.benchmark.controls import run_specs
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.records import PlanRecord
 from matex.benchmark.runs.store import ChunkKey
 from matex.benchmark.runs.worker import ChunkResult, ProgressCallback, compute
 from matex.errors import MissingExtra
@@ -66,10 +67,10 @@ def _on_workers(
     cores = max(1, min(plan.threads, int(ray.cluster_resources().get("CPU", 1))))
     devices = {inputs.model(choice.label).device.type for choice in plan.config.models}
     options = {"num_cpus": cores, "num_gpus": 1 if "cuda" in devices else 0, "max_retries": RETRIES}
-    work: Any = ray.remote(**options)(_compute_in_worker)
+    work = ray.remote(**options)(_compute_in_worker)
     record = ray.put(plan.as_plain())
     room = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)) // cores)
-    waiting, running = list(reversed(chunks)), dict[Any, ChunkKey]()
+    waiting, running = list(reversed(chunks)), dict[object, ChunkKey]()
     maps_per_sample = len(run_specs(plan.config))
     while waiting or running:
         while waiting and len(running) < room:
@@ -86,7 +87,7 @@ def _on_workers(
             yield outcome
 
 
-def _compute_in_worker(record: Mapping[str, Any], chunk: ChunkKey) -> ChunkResult:
+def _compute_in_worker(record: PlanRecord, chunk: ChunkKey) -> ChunkResult:
     """Compute a chunk in a worker's process."""
     plan = Plan.from_plain(record)
     torch.set_num_threads(plan.threads)

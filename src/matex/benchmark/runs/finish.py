@@ -7,7 +7,6 @@ import itertools
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -28,6 +27,7 @@ from matex.benchmark.runs.parquet import (
     table_bytes,
 )
 from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.records import CellRow, ChunkRecord, DirectedCell, SampleRow
 from matex.benchmark.runs.store import Store, as_json, as_lines, timestamp
 from matex.benchmark.runs.stored_cases import StoredCases
 from matex.errors import InputError
@@ -42,7 +42,7 @@ def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> 
     known = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     samples = [known[key] for key in sorted(known)]
     scores = [row for part in parts for row in part["scores"]]
-    problems = [*plan.problems, *(row for part in parts for row in part["problems"])]
+    problems: list[Mapping[str, object]] = [*plan.problems, *(row for part in parts for row in part["problems"])]
     left_out = [row for part in parts for row in part["left out"]]
     problems += [json.loads(row) for row in dict.fromkeys(json.dumps(row) for row in left_out)]
     results = join(tables)
@@ -57,7 +57,7 @@ def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> 
 
 
 def _dataset_level_metrics(
-    store: Store, plan: Plan, inputs: Inputs, parts: Sequence[Mapping[str, Any]], progress: bool
+    store: Store, plan: Plan, inputs: Inputs, parts: Sequence[ChunkRecord], progress: bool
 ) -> list[ArrowTable]:
     """Compute the metrics that compare all maps of a method with each other, from the stored maps."""
     config = plan.config
@@ -93,7 +93,7 @@ def _dataset_level_metrics(
     return tables
 
 
-def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> list[tuple[RunSpec, dict[str, Any]]]:
+def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> list[tuple[RunSpec, CellRow]]:
     """Entries of cells.json without directions: every method and control, once per data set and model.
 
     Args:
@@ -101,12 +101,15 @@ def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> l
         unsupported: (data set, model, method) of methods that a model does not support; they and their controls are
             left out.
     """
-    found: dict[tuple[str, str, str], tuple[RunSpec, dict[str, Any]]] = {}
+    found: dict[tuple[str, str, str], tuple[RunSpec, CellRow]] = {}
+    seeds: dict[tuple[str, str, str], list[int]] = {}
     pairs = [(dataset.label, model.label) for dataset in config.datasets for model in config.models]
     for (dataset, model), spec in itertools.product(pairs, run_specs(config)):
         if (dataset, model, spec.label) in unsupported or (dataset, model, spec.of) in unsupported:
             continue
-        entry: dict[str, Any] = {
+        key = (dataset, model, spec.label)
+        seeds.setdefault(key, []).append(spec.seed)
+        entry: CellRow = {
             "dataset": dataset,
             "model": model,
             "method": spec.label,
@@ -115,15 +118,13 @@ def describe(config: Config, unsupported: Collection[tuple[str, str, str]]) -> l
             "name": spec.name,
             "description": spec.description,
             "parameters": {key: value for key, value in spec.parameters.items() if key != "seed"},
-            "seeds": [],
+            "seeds": seeds[key],
         }
-        found.setdefault((dataset, model, spec.label), (spec, entry))[1]["seeds"].append(spec.seed)
+        found.setdefault(key, (spec, entry))
     return list(found.values())
 
 
-def _described(
-    plan: Plan, parts: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[str]]
-) -> list[dict[str, Any]]:
+def _described(plan: Plan, parts: Sequence[ChunkRecord], columns: Mapping[str, Sequence[str]]) -> list[DirectedCell]:
     """Entries of cells.json, with the better direction of each column of the metrics that apply."""
     better = {
         choice.label: {
@@ -147,7 +148,7 @@ def _columns(results: ArrowTable) -> dict[str, list[str]]:
     return found
 
 
-def _record(plan: Plan, samples: Sequence[Mapping[str, Any]], problems: int) -> dict[str, Any]:
+def _record(plan: Plan, samples: Sequence[SampleRow], problems: int) -> dict[str, object]:
     """run.json."""
     fingerprints: dict[str, str] = {}
     for choice in plan.config.datasets:

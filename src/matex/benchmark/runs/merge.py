@@ -62,7 +62,7 @@ def merge(
         finish(store, plan, inputs, progress)
         for number, shard in enumerate(shards, start=1):
             for event in shard.events:
-                store.log(event.pop("event"), shard=number, **event)
+                store.log(str(event.pop("event")), shard=number, **event)
     if out is None:
         shutil.rmtree(store.path / "shards", ignore_errors=True)
     return store.path

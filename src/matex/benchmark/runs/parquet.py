@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.errors import InputError, MissingExtra, shortened
 
-ArrowTable = Any
-"""A pyarrow.Table; pyarrow has no types."""
+
+class ArrowColumn(Protocol):
+    """What is used of a pyarrow column; pyarrow has no types."""
+
+    type: object
+    null_count: int
+
+    def combine_chunks(self) -> ArrowColumn: ...
+    def dictionary_encode(self) -> ArrowCodes: ...
+    def to_numpy(self) -> NDArray[Any]: ...
+    def to_pylist(self) -> list[Any]: ...
+
+
+class ArrowCodes(Protocol):
+    """A column as numbers among its different values."""
+
+    dictionary: ArrowColumn
+    indices: ArrowColumn
+
+
+class ArrowGroups(Protocol):
+    """A table grouped by columns."""
+
+    def aggregate(self, aggregations: list[object]) -> ArrowTable: ...
+
+
+class ArrowTable(Protocol):
+    """What is used of a pyarrow.Table."""
+
+    column_names: list[str]
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, name: str) -> ArrowColumn: ...
+    def to_pylist(self) -> list[dict[str, Any]]: ...
+    def select(self, names: list[str]) -> ArrowTable: ...
+    def group_by(self, names: list[str]) -> ArrowGroups: ...
+    def sort_by(self, order: list[tuple[str, str]]) -> ArrowTable: ...
+
+
+class ArrowField(Protocol):
+    """Name and type of a column in a schema."""
+
+    name: str
+    type: object
+
 
 RESULTS = ("dataset", "model", "method", "seed", "metric", "column", "sample", "value")
 SAMPLES = (
@@ -71,7 +114,7 @@ def scores_table(rows: Sequence[Mapping[str, object]]) -> ArrowTable:
     return arrow().table({name: [row[name] for row in rows] for name in SCORES}, schema=schema("scores"))
 
 
-def schema(table: str) -> Any:
+def schema(table: str) -> Iterable[ArrowField]:
     """Columns and types of "results", "samples" or "scores", a pyarrow schema."""
     pa = arrow()
     columns = {"results": RESULTS, "samples": SAMPLES, "scores": SCORES}[table]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matex.benchmark.config import Config, parse_config
 from matex.benchmark.plain_config import differences, plain, public
+from matex.benchmark.runs.records import PlanRecord, ProblemRow
 from matex.benchmark.runs.store import FORMAT, ChunkKey, Store
+from matex.coerce import as_type
 from matex.errors import InputError
 
 Shard = tuple[int, int]  # (which, of how many), from 1
@@ -36,7 +36,7 @@ class Plan:
     counts: Mapping[str, int]
     data: Mapping[str, str]
     weights: Mapping[str, str | None]
-    problems: tuple[Mapping[str, Any], ...]
+    problems: Sequence[ProblemRow]
     threads: int
     environment: Mapping[str, str]
     shard: Shard | None = None
@@ -58,29 +58,42 @@ class Plan:
         start = chunk.number * self.config.chunk
         return range(start, min(start + self.config.chunk, self.counts[chunk.dataset]))
 
-    def as_plain(self) -> dict[str, Any]:
+    def as_plain(self) -> PlanRecord:
         return {
             "format": FORMAT,
-            **{item.name: getattr(self, item.name) for item in dataclasses.fields(self)},
             "config": plain(self.config),
+            "counts": dict(self.counts),
+            "data": dict(self.data),
+            "weights": dict(self.weights),
+            "problems": self.problems,
+            "threads": self.threads,
+            "environment": dict(self.environment),
+            "shard": self.shard,
         }
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Plan:
-        """Raises InputError for a folder that another version of the package wrote."""
+    def from_plain(cls, values: Mapping[str, object]) -> Plan:
+        """Raises InputError for a folder that another version of the package wrote, and for a damaged record."""
         if values.get("format") != FORMAT:
             raise InputError(
                 f"Expected a run of format {FORMAT}, got {values.get('format')}. Use the version it names."
             )
+        try:
+            record = as_type(values, PlanRecord)
+        except ValueError:
+            raise InputError(
+                "Expected the plan of a run as it was written, got a damaged one. Copy the folder again, or start "
+                "a new run with -o."
+            ) from None
         return cls(
-            parse_config(values["config"], "the recorded configuration"),
-            values["counts"],
-            values["data"],
-            values["weights"],
-            tuple(values["problems"]),
-            values["threads"],
-            values["environment"],
-            (values["shard"][0], values["shard"][1]) if values["shard"] else None,
+            parse_config(record["config"], "the recorded configuration"),
+            record["counts"],
+            record["data"],
+            record["weights"],
+            tuple(record["problems"]),
+            record["threads"],
+            record["environment"],
+            record["shard"],
         )
 
 
@@ -92,10 +105,13 @@ def shard_of_environment() -> Shard | None:
     return int(rank) + 1, int(size)
 
 
-def refuse_changes(before: Mapping[str, Any], config: Config, store: Store) -> None:
+def refuse_changes(before: object, config: Config, store: Store) -> None:
     """Refuse a configuration that differs from the recorded one in more than where its folders are.
 
     That the folders hold the same data and weights is checked by their hashes.
+
+    Raises:
+        InputError: another configuration, or a recorded one that is damaged.
     """
     changed = differences(public(before), json.loads(json.dumps(public(plain(config)))))
     if changed:
@@ -106,7 +122,7 @@ def refuse_changes(before: Mapping[str, Any], config: Config, store: Store) -> N
         )
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
+def plan_record(plan: Plan) -> dict[str, object]:
     """The plan as an unfinished run folder holds it, without the user's folders."""
     config = plain(plan.config)
     return {**plan.as_plain(), "config": public(config), "without_folders": public(config) != config}

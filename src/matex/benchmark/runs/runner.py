@@ -21,6 +21,7 @@ from matex.benchmark.runs.finish import finish
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import arrow
 from matex.benchmark.runs.plan import Plan, Shard, plan_record, refuse_changes, shard_of_environment
+from matex.benchmark.runs.records import ProblemRow
 from matex.benchmark.runs.store import ChunkKey, Store, timestamp
 from matex.checks import as_path
 from matex.errors import InputError
@@ -101,7 +102,7 @@ def _plan(store: Store, inputs: Inputs, shard: Shard | None, resume: bool) -> Pl
             "or name another with -o."
         )
     if store.complete:
-        refuse_changes(store.record["config"], inputs.config, store)
+        refuse_changes(store.record.get("config"), inputs.config, store)
         return None
     recorded = store.plan
     if recorded is None:
@@ -133,8 +134,8 @@ def _new_plan(inputs: Inputs, shard: Shard | None) -> Plan:
     _check_targets(inputs)
     _check_sounds(inputs)
     counts = {choice.label: inputs.count(choice.label) for choice in config.datasets}
-    problems = [
-        {"dataset": choice.label, **dataclasses.asdict(problem)}
+    problems: list[ProblemRow] = [
+        {"dataset": choice.label, "file": problem.file, "row": problem.row, "said": problem.said}
         for choice in config.datasets
         for problem in inputs.dataset(choice.label).problems
     ]

@@ -30,13 +30,14 @@ import zipfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.runs.parquet import ArrowTable, read_table
+from matex.benchmark.runs.records import ChunkRecord
 from matex.checks import parse_array, parse_json, read_bytes, read_json
 from matex.errors import InputError, shown
 from matex.serialise import strict_json
@@ -82,7 +83,7 @@ class Store:
         return os.path.exists(self.path / "run.json")
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """run.json of a complete run.
 
         Raises:
@@ -91,7 +92,7 @@ class Store:
         return self._read_json("run.json", "Copy the folder again, or run it again.")
 
     @property
-    def plan(self) -> dict[str, Any] | None:
+    def plan(self) -> dict[str, object] | None:
         """The plan of an unfinished run; None when there is none."""
         return self._read_json(PLAN, "Start a new run with -o.") if os.path.exists(self.path / PLAN) else None
 
@@ -159,20 +160,20 @@ class Store:
             stream.write(line.encode())
 
     @property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[dict[str, object]]:
         """Lines of log.jsonl; none where there is no log, and without one that was cut when a process was killed."""
         return read_lines(self.path / "log.jsonl")
 
     def has(self, chunk: ChunkKey) -> bool:
         return (self.path / chunk_file(chunk)).exists()
 
-    def chunk(self, chunk: ChunkKey) -> dict[str, Any]:
+    def chunk(self, chunk: ChunkKey) -> ChunkRecord:
         """Samples, scores, problems and unsupported methods of a chunk, as its file holds them.
 
         Raises:
             InputError: the file is damaged.
         """
-        return self._read_json(chunk_file(chunk), _advice(chunk))
+        return cast(ChunkRecord, self._read_json(chunk_file(chunk), _advice(chunk)))  # a file of this run's own
 
     def values(self, chunk: ChunkKey) -> ArrowTable:
         """The chunk's rows of results, a pyarrow table.
@@ -185,7 +186,7 @@ class Store:
         except (OSError, ValueError):
             raise self._damaged(values_file(chunk), _advice(chunk)) from None
 
-    def _read_json(self, name: str, advice: str) -> dict[str, Any]:
+    def _read_json(self, name: str, advice: str) -> dict[str, object]:
         try:
             return read_json(self.path / name, name, MAX_RECORD)
         except InputError:
@@ -291,9 +292,9 @@ def timestamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
-def read_lines(file: Path) -> list[dict[str, Any]]:
+def read_lines(file: Path) -> list[dict[str, object]]:
     """Rows of a file of JSON lines, without one that was cut when a process was killed; empty without file."""
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for line in read_bytes(file, "JSON lines", MAX_RECORD).split(b"\n") if _has_content(file) else ():
         with contextlib.suppress(ValueError):
             found.append(parse_json(line.decode("utf-8"), file.name))

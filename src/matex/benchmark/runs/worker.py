@@ -19,6 +19,7 @@ from matex.benchmark.runs.chunk_values import ChunkValues
 from matex.benchmark.runs.inputs import Inputs
 from matex.benchmark.runs.parquet import results_table, table_bytes
 from matex.benchmark.runs.plan import Plan
+from matex.benchmark.runs.records import ChunkRecord, UnsupportedRow
 from matex.benchmark.runs.stopwatch import Stopwatch
 from matex.benchmark.runs.store import ChunkKey, chunk_file, values_file
 from matex.datasets.sample import domain_of
@@ -101,7 +102,7 @@ class _ChunkWorker:
         self.domain = domain_of(self.dataset)
         self.resize: Resize = inputs.choice(chunk.model).resize
         self.model = inputs.reader(chunk.model, chunk.dataset)
-        self.unsupported: list[dict[str, object]] = []
+        self.unsupported: list[UnsupportedRow] = []
         self.templates: list[Explanation] = []  # one of each sample, with token scores where a method has them
 
     def run(self) -> None:
@@ -114,13 +115,13 @@ class _ChunkWorker:
             self._explain("random weights", other, "random weights", seed)
         self._maps_without_a_model()
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> ChunkRecord:
         """Samples, scores and problems: everything about the chunk but values of metrics."""
-        where = {"dataset": self.chunk.dataset, "model": self.chunk.model}
+        dataset, model = self.chunk.dataset, self.chunk.model
         return {
             "samples": self.read.rows(self.chunk.dataset),
             "scores": [
-                {**where, "sample": sample.id, "score": template.score}
+                {"dataset": dataset, "model": model, "sample": sample.id, "score": template.score}
                 for sample, template in zip(self.read.samples, self.templates, strict=False)
             ],
             "numbers": self.read.numbers,
@@ -247,8 +248,16 @@ class _ChunkWorker:
                 with self.timed("methods", spec.label):
                     return traced.explain(spec.name, spec.parameters)
             except UnsupportedModel as error:
-                where = {"dataset": self.chunk.dataset, "model": self.chunk.model, "method": spec.label}
-                self.unsupported.append({**where, "file": "", "row": None, "said": str(error)})
+                self.unsupported.append(
+                    {
+                        "dataset": self.chunk.dataset,
+                        "model": self.chunk.model,
+                        "method": spec.label,
+                        "file": "",
+                        "row": None,
+                        "said": str(error),
+                    }
+                )
             except InputError as error:
                 raise InputError(f"Method {spec.label!r}: {error}") from None
         self._report(spec)
