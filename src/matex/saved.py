@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from matex.checks import is_mapping, is_object, parse_arrays, read_array, read_b
 from matex.coerce import as_type, in_words
 from matex.confidence import Confidence
 from matex.errors import InputError, shortened, shown
+from matex.explanation_record import ConfidenceRecord, ExplanationRecord, PlacementRecord, ScoredRecord, YardstickRecord
 from matex.files import FORMAT, GRIDS, TERM
 from matex.geometry import Placement
 from matex.images import MAX_BYTES, READ_SIDE, Film, read
@@ -29,6 +30,7 @@ from matex.objectives import read_objective
 from matex.phrases import Mention
 from matex.protocols import TEXT
 from matex.queries import Query
+from matex.registry import Parameters
 from matex.results import Computation, Explanation, SaliencyMap, Scored, Token, Yardstick
 from matex.sensors.reading import read_sensor
 
@@ -92,22 +94,48 @@ SUFFIXES = frozenset(
 )
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Saved:
     """An explanation as its folder holds it."""
 
     folder: Path
-    record: Mapping[str, Any]
-    values: NDArray[np.generic]
+    record: Mapping[str, object]
+    values: NDArray[np.floating]
 
-    def __getitem__(self, path: str) -> Any:
+    def __getitem__(self, path: str) -> object:
         """An entry of explanation.json by its dotted path."""
-        found: Any = self.record
+        found: object = self.record
         for name in path.split("."):
             if not is_mapping(found) or name not in found:
                 raise InputError(f"Expected {shown(path)} in {shown(self.folder / 'explanation.json')}, found none.")
             found = found[name]
         return found
+
+    def read(self, path: str, kind: type[T]) -> T:
+        """An entry of a type, see `as_type`.
+
+        Raises:
+            InputError: there is none, or one of another type.
+        """
+        value = self[path]
+        try:
+            return as_type(value, kind)
+        except ValueError:
+            raise InputError(
+                f"Expected {path} in {shown(self.folder / 'explanation.json')} to be {in_words(kind)}, got "
+                f"{shown(value)}. Explain again."
+            ) from None
+
+    def optional(self, path: str, kind: type[T]) -> T | None:
+        """An entry of a type; None where it is null or missing."""
+        parent, _, name = path.rpartition(".")
+        entries = self[parent]
+        if not is_object(entries) or entries.get(name) is None:
+            return None
+        return self.read(path, kind)
 
 
 def load_saved(folder: Path) -> Saved:
@@ -121,18 +149,14 @@ def load_saved(folder: Path) -> Saved:
             where = shown(folder)
             raise InputError(f"Expected a folder that matex explain wrote, but {name} is missing in {where}. Check it.")
     record = read_json(folder / "explanation.json", "explanation.json as matex wrote it")
-    values = read_array(folder / "image_map.npy", "image_map.npy as matex wrote it")
     if record.get("format") != FORMAT:
         raise InputError(
             f"Expected {shown(folder / 'explanation.json')} in the format matex-explanation/1, got another."
         )
-    if values.ndim != 2 or values.dtype.kind != "f":
-        raise InputError(
-            f"Expected a map of floats [height, width] in {shown(folder / 'image_map.npy')}. Explain again."
-        )
-    saved = Saved(folder, record, values)
+    saved = Saved(folder, record, read_map(folder / "image_map.npy"))
     for path, kinds in KINDS.items():
-        if path in MAY_LACK and path.rpartition(".")[2] not in saved[path.rpartition(".")[0]]:
+        parent, _, name = path.rpartition(".")
+        if path in MAY_LACK and name not in saved.read(parent, dict[str, object]):
             continue
         if not isinstance(saved[path], kinds):
             wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
@@ -141,6 +165,22 @@ def load_saved(folder: Path) -> Saved:
                 f"{type(saved[path]).__name__}. Explain again."
             )
     return saved
+
+
+def read_map(path: Path) -> NDArray[np.floating]:
+    """A map [height, width] of a folder.
+
+    Raises:
+        InputError: a file that is missing or holds another array.
+    """
+    values = read_array(path, f"{path.name} as matex wrote it")
+    if values.ndim != 2 or not _is_real(values):
+        raise InputError(f"Expected a map of floats [height, width] in {shown(path)}. Explain again.")
+    return values
+
+
+def _is_real(values: NDArray[np.generic]) -> TypeGuard[NDArray[np.floating]]:
+    return values.dtype.kind == "f"
 
 
 def load(folder: Path, image: Path | None = None) -> Explanation:
@@ -155,46 +195,55 @@ def load(folder: Path, image: Path | None = None) -> Explanation:
     """
     saved = load_saved(folder)
     arrays = load_grids(saved)
-    if "image" not in arrays:
+    maps = {name: values.astype(np.float32, copy=False) for name, values in arrays.items() if name != "lung_mask"}
+    if "image" not in maps:
         raise InputError(f"Expected {GRIDS} in {shown(folder)}, which earlier versions did not write. Explain again.")
     film = read_recorded(saved, image)
     if film.sha256 != saved["provenance.image.sha256"]:
         raise InputError(f"Expected the recorded film, got another: {shown(str(image))}. Name it with image=.")
     target = read_target(saved)
-    settings: dict[str, Any] = {"resize": saved["provenance.resize"], "domain": recorded_domain(saved)}
-    record, provenance = saved.record, saved["provenance"]
-    other = provenance["target"]["placement"] if "target" in arrays else None
-    terms = {name.removeprefix(TERM): grid for name, grid in arrays.items() if name.startswith(TERM)}
+    try:
+        record = as_type(saved.record, ExplanationRecord)
+    except ValueError:
+        raise InputError(
+            f"Expected {shown(folder / 'explanation.json')} as matex wrote it, got entries of other types or none. "
+            "Explain again."
+        ) from None
+    provenance = record["provenance"]
+    other = provenance["target"]["placement"] if "target" in maps and "target" in provenance else None
+    weights = {name: record["components"][name]["weight"] for name in record["components"]}
+    terms = {name.removeprefix(TERM): grid for name, grid in maps.items() if name.startswith(TERM)}
     return Explanation(
         query=Query(
             film,
-            saved["text"],
-            **settings,
+            record["text"],
+            resize=provenance["resize"],
+            domain=recorded_domain(saved),
             lung_mask=arrays.get("lung_mask"),
             target=target,
             objective=read_objective(provenance.get("objective")),
         ),
-        token_ids=tuple(saved["provenance.token_ids"]),
-        method=saved["method"],
+        token_ids=provenance["token_ids"],
+        method=record["method"],
         parameters=recorded_parameters(saved),
-        score=_number(saved["score"]),
-        image=SaliencyMap(arrays["image"], _placement(provenance["placement"])),
+        score=_number(record["score"]),
+        image=SaliencyMap(maps["image"], _placement(provenance["placement"])),
         tokens=tuple(Token(one["text"], one["start"], one["end"], _number(one["score"])) for one in record["tokens"]),
         words=tuple((one["word"], _number(one["score"])) for one in record["words"]),
         components=terms,
-        weights={name: record["components"][name]["weight"] for name in terms},
-        prior=arrays.get("prior"),
+        weights={name: weight for name in terms if (weight := weights.get(name)) is not None},
+        prior=maps.get("prior"),
         regions=tuple(Mention(**mention) for mention in record["regions"]),
-        notes=tuple(record["notes"]),
+        notes=record["notes"],
         computation=Computation(
             provenance["matex"],
             provenance["model"]["name"],
             provenance["model"]["weights_sha256"],
-            _number(provenance["seconds"]),
+            provenance["seconds"],
         ),
-        provenance=provenance,
-        target=None if other is None else SaliencyMap(arrays["target"], _placement(other)),
-        probability=None if record.get("probability") is None else _number(record["probability"]),
+        provenance=saved.read("provenance", dict[str, object]),
+        target=None if other is None else SaliencyMap(maps["target"], _placement(other)),
+        probability=record.get("probability"),
         yardstick=_yardstick(record.get("yardstick")),
         confidence=_confidence(record.get("confidence")),
     )
@@ -211,8 +260,8 @@ def recorded_domain(saved: Saved) -> str:
     name = str(saved["provenance.domain"])
     if not name.endswith(".toml"):
         return name
-    pack = saved["provenance"].get("pack")
-    wanted = pack.get("sha256") if is_object(pack) else None
+    pack = saved.optional("provenance.pack", dict[str, object])
+    wanted = None if pack is None else pack.get("sha256")
     for place in (saved.folder, saved.folder.parent, Path()):
         file = place / Path(name).name
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == wanted:
@@ -234,7 +283,8 @@ def read_recorded(saved: Saved, image: str | Path | None = None) -> Film:
         InputError: no such file, or one that cannot be read.
     """
     film = _read(saved, "provenance.image", image or find_image(saved))
-    return film.known_as(saved["provenance.image.view"], saved["provenance.image.mirrored"])
+    mirrored = saved.read("provenance.image.mirrored", bool)
+    return film.known_as(saved.optional("provenance.image.view", str), mirrored)
 
 
 def read_target(saved: Saved) -> Film | None:
@@ -243,24 +293,24 @@ def read_target(saved: Saved) -> Film | None:
     Raises:
         InputError: no such file.
     """
-    if saved["provenance"].get("target") is None:
+    if saved.optional("provenance.target", dict[str, object]) is None:
         return None
     return _read(saved, "provenance.target", find_image(saved, "provenance.target"))
 
 
 def _read(saved: Saved, entry: str, path: str | Path) -> Film:
-    if saved[entry].get("sensor") is not None:
-        modality, mean, std = (saved[f"{entry}.sensor.{key}"] for key in ("modality", "mean", "std"))
-        return read_sensor(path, modality, mean=mean, std=std)
-    if saved[entry].get("sound") is None:
+    if saved.optional(f"{entry}.sensor", dict[str, object]) is not None:
+        mean, std = (saved.read(f"{entry}.sensor.{key}", float) for key in ("mean", "std"))
+        return read_sensor(path, saved.read(f"{entry}.sensor.modality", str), mean=mean, std=std)
+    if saved.optional(f"{entry}.sound", dict[str, object]) is None:
         return read(path, side=READ_SIDE, derived=True)
-    name, start = (saved[f"{entry}.sound.{key}"] for key in ("spectrogram", "start"))
-    if name not in list(SPECTROGRAMS):
+    name, start = saved[f"{entry}.sound.spectrogram"], saved.read(f"{entry}.sound.start", float)
+    if not isinstance(name, str) or name not in SPECTROGRAMS:
         raise InputError(f"Expected a spectrogram among {', '.join(SPECTROGRAMS)}, got {shown(name)}. Explain again.")
     return SPECTROGRAMS[name].sound(read_sound(path, start=start))
 
 
-def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
+def load_grids(saved: Saved) -> dict[str, NDArray[np.generic]]:
     """Raw map, terms, prior and lung mask of a folder; empty for one that an earlier version wrote.
 
     Raises:
@@ -270,15 +320,21 @@ def load_grids(saved: Saved) -> dict[str, NDArray[Any]]:
     return parse_arrays(read_bytes(path, "grids as matex wrote them"), shown(str(path))) if path.is_file() else {}
 
 
-def _placement(record: Mapping[str, Any]) -> Placement:
-    """A placement from its record, which has lists for tuples."""
-    sizes = {name: (record[name][0], record[name][1]) for name in ("original", "resized", "offset", "model", "patch")}
-    cells = (record["cells"][0], record["cells"][1]) if "cells" in record else None
-    overlap = (record["overlap"][0], record["overlap"][1]) if "overlap" in record else (0, 0)
-    return Placement(**sizes, turns=record["turns"], mirrored=record["mirrored"], cells=cells, overlap=overlap)
+def _placement(record: PlacementRecord) -> Placement:
+    return Placement(
+        record["original"],
+        record["resized"],
+        record["offset"],
+        record["model"],
+        record["patch"],
+        turns=record["turns"],
+        mirrored=record["mirrored"],
+        cells=record.get("cells"),
+        overlap=record.get("overlap", (0, 0)),
+    )
 
 
-def _yardstick(record: Mapping[str, Any] | None) -> Yardstick | None:
+def _yardstick(record: YardstickRecord | None) -> Yardstick | None:
     if record is None:
         return None
     rows = tuple(_scored(one) for one in record["phrases"])
@@ -286,11 +342,21 @@ def _yardstick(record: Mapping[str, Any] | None) -> Yardstick | None:
     return Yardstick(rows, record["rank"], record["among"], highest)
 
 
-def _confidence(record: Mapping[str, Any] | None) -> Confidence | None:
-    return None if record is None else Confidence(**{name: record[name] for name in Confidence._fields})
+def _confidence(record: ConfidenceRecord | None) -> Confidence | None:
+    if record is None:
+        return None
+    return Confidence(
+        record["probability"],
+        record["answer"],
+        record["confidence"],
+        record["threshold"],
+        record["risk"],
+        record["among"],
+        record["films"],
+    )
 
 
-def _scored(record: Mapping[str, Any]) -> Scored:
+def _scored(record: ScoredRecord) -> Scored:
     return Scored(record["kind"], record["text"], _number(record["score"]), record["probability"])
 
 
@@ -299,21 +365,21 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def recorded_parameters(saved: Saved) -> dict[str, Any]:
+def recorded_parameters(saved: Saved) -> Parameters:
     """The method's parameters as it takes them: JSON has neither tuples nor types.
 
     Raises:
         InputError: a method of a plug-in that is not there, or a value of another type or outside its range.
         UnknownName: no such method or parameter.
     """
-    name, plugin = saved["method"], saved.record["provenance"].get("plugin")
+    name, plugin = saved.read("method", str), saved.optional("provenance.plugin", dict[str, object])
     if name not in METHODS and plugin is not None:
         raise InputError(
             f"The method {shown(name)} came from the plug-in {shown(plugin.get('name'))}. Name it with --plugin."
         )
     hints = typing.get_type_hints(METHODS[name])
-    values: dict[str, Any] = {}
-    for key, value in saved["parameters"].items():
+    values: dict[str, object] = {}
+    for key, value in saved.read("parameters", dict[str, object]).items():
         field = key.removeprefix(TEXT)
         try:
             values[key] = as_type(value, hints[field]) if field in hints else value
@@ -337,7 +403,7 @@ def find_image(saved: Saved, entry: str = "provenance.image") -> Path:
     Raises:
         InputError: no file with that checksum.
     """
-    wanted, name = saved[f"{entry}.sha256"], saved[f"{entry}.name"]
+    wanted, name = saved.read(f"{entry}.sha256", str), saved.read(f"{entry}.name", str)
     candidates = sorted(set(_images(saved.folder)), key=lambda path: (path.stem != name, str(path)))
     for path in candidates:
         try:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from matex.adapters import DTypeName
 from matex.adapters.model import Model
 from matex.adapters.tokenizer import describe_tokenizer
-from matex.checks import is_object, number, read_array
+from matex.checks import is_object, number
 from matex.errors import InputError, NotCached, shortened, shown
 from matex.files import TARGET_MAP
 from matex.results import Explanation
-from matex.saved import Saved
+from matex.saved import Saved, read_map
 
 TOLERANCE = 1e-3  # of a map in [0, 1] and of the score: processors differ by less, inputs and weights by more
 
@@ -56,22 +57,23 @@ def load_recorded(saved: Saved, model: str | None, tokenizer: str | None, device
     """
     import matex
 
-    recorded = saved["provenance.model"]
+    name = saved.read("provenance.model.name", str)
+    dtype = cast(DTypeName, saved.read("provenance.model.dtype", str))  # matex.load refuses what there is not
     try:
         return matex.load(
-            model or saved["provenance.model.name"],
-            preset=recorded.get("preset"),
+            model or name,
+            preset=saved.optional("provenance.model.preset", str),
             tokenizer=tokenizer or find_tokenizer(saved),
             device=device,
-            dtype=saved["provenance.model.dtype"],
-            heads=recorded.get("heads"),
-            activation=recorded.get("activation"),
-            resolution=recorded.get("resolution"),
+            dtype=dtype,
+            heads=saved.optional("provenance.model.heads", tuple[int, ...]),
+            activation=saved.optional("provenance.model.activation", str),
+            resolution=saved.optional("provenance.model.resolution", int),
             cached_only=model is None and tokenizer is None,
         )
     except NotCached:
         raise InputError(
-            f"Expected the recorded model {shown(saved['provenance.model.name'])} in the hub's cache, found none; the "
+            f"Expected the recorded model {shown(name)} in the hub's cache, found none; the "
             "hub is not contacted because a record names it. Name it with --model to download it."
         ) from None
 
@@ -84,8 +86,7 @@ def find_tokenizer(saved: Saved) -> str | None:
     Raises:
         InputError: no such folder.
     """
-    recorded = saved.record["provenance"]["model"].get("tokenizer")
-    if recorded is None:
+    if saved.optional("provenance.model.tokenizer", dict[str, object]) is None:
         return None
     source, wanted = (saved[f"provenance.model.tokenizer.{name}"] for name in ("source", "sha256"))
     if wanted is None:
@@ -125,20 +126,22 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
             differences.append(f"{label}: recorded {shown(saved[path])}, now {shown(now)}")
     map_difference = _compare_maps("map", saved.values, again.image.values, tolerance, differences)
     if again.target is not None:
-        recorded = read_array(saved.folder / TARGET_MAP, f"{TARGET_MAP} as matex wrote it")
-        target_difference = _compare_maps("target map", recorded, again.target.values, tolerance, differences)
+        target_map = read_map(saved.folder / TARGET_MAP)
+        target_difference = _compare_maps("target map", target_map, again.target.values, tolerance, differences)
         map_difference = float(np.maximum(map_difference, target_difference))  # NaN where either is
-    score_difference = abs(float(saved["score"] if saved["score"] is not None else np.nan) - again.score)
+    recorded_score = saved["score"]
+    score_difference = abs((recorded_score if isinstance(recorded_score, float) else np.nan) - again.score)
     if not score_difference <= tolerance:
         differences.append(f"score: recorded {shown(saved['score'])}, now {again.score}, tolerance {tolerance:.2g}")
     installed = again.provenance["versions"]
-    for package, version in saved["provenance.versions"].items():
+    for package, version in saved.read("provenance.versions", dict[str, object]).items():
         now = installed.get(package) if is_object(installed) else None
         if now != version:
             remarks.append(f"{shortened(package)} was {shown(version)}, is {shown(now)}")
-    if (was := saved.record["provenance"].get("plugin")) != (now := again.provenance["plugin"]):
+    recorded = saved.read("provenance", dict[str, object])
+    if (was := recorded.get("plugin")) != (now := again.provenance["plugin"]):
         remarks.append(f"the method's plug-in was {shown(was)}, is {shown(now)}")
-    if (was := saved.record["provenance"].get("pack")) != (now := again.provenance.get("pack")):
+    if (was := recorded.get("pack")) != (now := again.provenance.get("pack")):
         remarks.append(f"the pack of the domain was {shown(was)}, is {shown(now)}")
     if saved["provenance.matex"] != again.provenance["matex"]:
         remarks.append(f"matex was {shown(saved['provenance.matex'])}, is {again.provenance['matex']}")
@@ -146,7 +149,7 @@ def compare(saved: Saved, again: Explanation, tolerance: float = TOLERANCE) -> V
 
 
 def _compare_maps(
-    name: str, recorded: NDArray[Any], now: NDArray[np.floating], tolerance: float, differences: list[str]
+    name: str, recorded: NDArray[np.floating], now: NDArray[np.floating], tolerance: float, differences: list[str]
 ) -> float:
     """Largest difference of two maps, reported where it is beyond the tolerance; NaN if they are not comparable."""
     if now.shape != recorded.shape:

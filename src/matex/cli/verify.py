@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -19,6 +19,10 @@ from matex.cli.options import (
 )
 from matex.cli.printing import print_json
 from matex.errors import InputError
+
+if TYPE_CHECKING:
+    from matex.encoder_choice import Target
+    from matex.geometry import Resize
 
 
 def verify(
@@ -45,6 +49,7 @@ def verify(
     current folder, or among the bundled films.
     """
     import matex
+    from matex.explained_score import ScoreArguments
     from matex.objectives import ClassScore, read_objective
     from matex.saved import (
         load_grids,
@@ -59,7 +64,7 @@ def verify(
     tolerance = TOLERANCE if tolerance is None else number(tolerance, "--tolerance", 0)
     saved = load_saved(out)
     recorded = recorded_parameters(saved)
-    objective = read_objective(saved["provenance"].get("objective"))
+    objective = read_objective(saved.read("provenance", dict[str, object]).get("objective"))
     film, target = read_recorded(saved, image), read_target(saved)
     mask = load_grids(saved).get("lung_mask")
     if saved["provenance.lung_mask"] and lung_mask is None and mask is None:
@@ -68,7 +73,8 @@ def verify(
         from matex.mask_files import read_mask
 
         mask = read_mask(lung_mask, film)
-    text, explained = saved["text"], dict[str, object]()
+    text: Target = saved.read("text", str)
+    explained = ScoreArguments()
     if isinstance(objective, ClassScore):
         text = objective.explained
         explained = {"labels": objective.classes, "of": objective.of, "pool": objective.pool}
@@ -77,9 +83,9 @@ def verify(
     repeated = matex.explain(
         load_recorded(saved, model, tokenizer, device),
         film,
-        cast(Any, text if target is None else target),
-        saved["method"],
-        resize=saved["provenance.resize"],
+        text if target is None else target,
+        saved.read("method", str),
+        resize=cast("Resize", saved.read("provenance.resize", str)),  # explain refuses what there is not
         domain="chest" if saved["provenance.domain"] in ("sound", "sensor") else recorded_domain(saved),
         lung_mask=mask,
         **explained,
