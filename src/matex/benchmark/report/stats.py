@@ -224,9 +224,9 @@ def _levels(values: Sequence[object], films: int) -> dict[str, NDArray[np.bool_]
     if numeric and counted and len(different) >= films:
         return {}
     if numeric and len(different) > (LEVELS if counted else 3):
-        numbers = [float(value) if isinstance(value, int | float) else math.nan for value in values]
-        return thirds(np.array(numbers))
+        return thirds(np.array([float(value) if isinstance(value, int | float) else math.nan for value in values]))
     if len(different) > LEVELS * 2:
         return {}
-    order = sorted(different, key=(lambda level: level) if numeric else str)
+    numbers = {level: float(level) for level in different if isinstance(level, int | float)}
+    order = sorted(numbers, key=numbers.__getitem__) if numeric else sorted(different, key=str)
     return {str(level): np.array([value == level for value in values]) for level in order}
