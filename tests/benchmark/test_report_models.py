@@ -10,6 +10,7 @@ from matex.benchmark.report.load import read_run
 from matex.benchmark.report.model_stats import difference_over_models, model_agreement, ranks_over, settings_of
 from matex.benchmark.report.models import agreement_table, means_table, models_part, ranks_table
 from matex.benchmark.report.section import Entry, Measure, Run, Section
+from matex.benchmark.report.style import heading
 from tests.benchmark import synthetic_run
 
 POINTING = Measure("pointing", "pointing", "pointing", "higher", True, False, {})
@@ -237,3 +238,105 @@ def test_a_difference_that_is_the_same_everywhere_is_reported():
     found = difference_over_models(setting, "mmel", "matex", POINTING)
     assert (found.comparison.low, found.comparison.high) == pytest.approx((0.1, 0.1))
     assert found.favours == "first"
+
+
+# ------------------------------------------------------------------------------------------- tables, row by row
+
+
+def test_the_means_of_every_model_stand_under_their_measure():
+    """Each value is known: every method has one value on all samples of a model."""
+    values = {"mmel": 0.3, "matex": 0.2, CONTROL: 0.1}
+    (setting,) = settings_of(run_of(exact("a", values), exact("b", dict(values, mmel=0.5)), exact("c", values)))
+    assert setting.baseline == "matex"
+    table = means_table(setting, "key")
+    heads = [(column.label, column.better, column.group) for column in table.columns]
+    assert heads == [
+        (label, better, group)
+        for better, group in (("higher", heading(POINTING)), ("lower", heading(DROP)))
+        for label in ("a", "b", "c", "minus matex, over models")
+    ]
+    rows = {row.label: row for row in table.rows}
+    means = [cell.estimate.summary.mean for cell in rows["mmel"].cells[:3]]
+    assert means == pytest.approx([0.3, 0.5, 0.3])
+    for label, of in (("mmel", "mmel"), ("uniform", CONTROL)):
+        assert [cell.estimate.method for cell in rows[label].cells[:3]] == [of] * 3
+        differences = [rows[label].cells[at].difference for at in (3, 7)]
+        assert [(one.first, one.second, one.measure) for one in differences] == [
+            (of, "matex", POINTING),
+            (of, "matex", DROP),
+        ]
+    assert [(row.kind, row.group, row.hint) for row in table.rows] == [
+        ("method", "", ""),
+        ("method", "", ""),
+        ("control", "Controls shared by all methods", "constant"),
+    ]
+    assert [cell is None for cell in rows["matex"].cells] == [False, False, False, True] * 2
+    assert (table.key, table.title, table.corner) == ("key", "Methods on every model: two findings", "Method")
+    assert table.lead == (
+        "Last column of a measure: the method minus matex over film, finding and model as random effects, with the "
+        "95 % interval of Student's t with one degree of freedom fewer than models. ▲ better and ▼ worse than matex "
+        "where the interval leaves out 0."
+    )
+    without = {"rise": 0.1, "mmel": 0.3, CONTROL: 0.1}
+    (setting,) = settings_of(run_of(exact("a", without), exact("b", without)))
+    assert setting.baseline == "rise"  # the first where matex was not run
+
+
+def test_the_agreement_of_every_two_models_has_a_row():
+    values = {"matex": 0.1, "mmel": 0.2, "rise": 0.3, CONTROL: 0.0}
+    turned = dict(values, matex=0.3, rise=0.1)
+    (setting,) = settings_of(run_of(exact("a", values), exact("b", turned), exact("c", values)))
+    table = agreement_table(setting, "key")
+    assert [(row.label, row.kind) for row in table.rows] == [
+        ("a and b", "method"),
+        ("a and c", "method"),
+        ("b and c", "method"),
+    ]
+    assert [[cell.estimate.summary.mean for cell in row.cells] for row in table.rows] == [[-1, -1], [1, 1], [-1, -1]]
+    assert [[cell.estimate.measure for cell in row.cells] for row in table.rows] == [[POINTING, DROP]] * 3
+    assert table.rows[0].cells[0].style.number(-0.5) == "−0.50"
+    assert [column.label for column in table.columns] == [heading(POINTING), heading(DROP)]
+    assert (table.key, table.title) == ("key", "Do models rank the methods alike? two findings")
+    assert table.corner == "Kendall’s tau of"
+    assert table.lead.startswith("Tau-b between the rankings of the methods' means: 1 the same order")
+
+
+def test_ranks_are_listed_from_the_best_with_their_test():
+    values = {"matex": 0.1, "mmel": 0.2, "rise": 0.3, CONTROL: 0.0}
+    ranks = ranks_over(settings_of(run_of(exact("a", values, measures=(POINTING,)), exact("b", values))))
+    table = ranks_table(ranks)
+    assert [(row.label, row.kind, row.cells) for row in table.rows] == [
+        ("rise", "method", ("1.00",)),
+        ("mmel", "method", ("2.00",)),
+        ("matex", "method", ("3.00",)),
+    ]
+    assert [(column.label, column.better) for column in table.columns] == [("Mean rank", "lower")]
+    assert (table.key, table.title, table.corner) == ("m-ranks-table", "Mean ranks", "Method")
+    assert table.lead.startswith("Mean rank over 2 combinations of model, data set and measure, 1 is best.")
+    assert f"p = {ranks.ranks.p:.2g}; critical difference after Nemenyi {ranks.ranks.critical:.2f}." in table.lead
+
+
+def test_the_part_on_all_models_has_a_block_of_ranks_and_one_for_each_data_set():
+    values = {"matex": 0.1, "mmel": 0.2, CONTROL: 0.0}
+    sections = [exact(model, values, dataset) for dataset in ("two findings", "second") for model in ("a", "b")]
+    part, tables = models_part(run_of(*sections))
+    assert (part.title, part.facts) == ("All models", "2 models (a, b) on the same samples.")
+    assert [(block.key, block.title) for block in part.blocks] == [
+        ("m-ranks", "Ranks over models and measures"),
+        ("m1", "All models: two findings"),
+        ("m2", "All models: second"),
+    ]
+    assert [table.key for table in tables] == ["m1-means", "m1-tau", "m2-means", "m2-tau", "m-ranks-table"]
+    assert part.blocks[0].parts[0] is tables[-1]
+    assert part.blocks[0].parts[1].key == "m-ranks-figure"
+    assert list(part.blocks[2].parts) == tables[2:4]
+    assert part.findings == (
+        f"two findings, {heading(POINTING)}: ahead of matex over all models: mmel.",
+        f"second, {heading(POINTING)}: ahead of matex over all models: mmel.",
+    )
+    apart = [exact("a", values), exact("b", dict(values, mmel=0.05))]
+    part, _ = models_part(run_of(*apart))
+    assert part.findings == (
+        f"two findings, {heading(POINTING)}: no method is ahead of matex over all models. Ahead of it on some models "
+        "and behind it on others: mmel.",
+    )
