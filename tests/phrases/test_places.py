@@ -112,16 +112,18 @@ def test_a_side_belongs_to_one_noun(text, expected):
         ("effusion l", {}),
         ("effusion L", effusion(left=1)),
         ("R lung opacity.", {"right lung": 1}),
-        ("Dated 12 May 2020, left effusion.", effusion(left=1)),
-        ("3 May, left effusion.", effusion(left=1)),
-        ("Since May 2020, left effusion.", effusion(left=1)),
-        ("Left apical opacity may be 2 nodules.", {"left apex": 1}),
+        ("3 cm L apical nodule.", {"left apex": 1}),
+        ("Film of 12 May shows left effusion.", effusion(left=1)),
+        ("12 May shows left effusion.", effusion(left=1)),
+        ("Since May 2020 left effusion is larger.", effusion(left=1)),
+        ("There may be 2 nodules in the left apex.", {"left apex": 0.5}),
         ("Opacity of 2 cm may be in the left apex.", {"left apex": 0.5}),
         ("Can’t exclude left basal opacity.", {"left lower zone": 0.5}),
         ("No upper, mid, lower zone opacity.", {"upper zone": 0, "mid zone": 0, "lower zone": 0}),
         ("No interval or significant change in the left effusion.", effusion(left=1)),
         ("The trachea is central.", {"trachea": 0}),
         ("Trachea central lungs clear.", {"trachea": 0, "lung": 0}),
+        ("Opacity is central.", {"central lung": 1}),
         ("Mediastinal central mass.", {"mediastinum": 1, "central lung": 1}),
     ],
 )
@@ -132,6 +134,8 @@ def test_letters_months_and_adjectives_are_read_in_their_context(text, expected)
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("Effusions, larger again on the left.", effusion(right=0.6, left=1)),
+        ("Nodules > 5 mm in the right and left lung.", {"right lung": 1, "left lung": 1}),
         ("Effusions larger in the right.", effusion(right=1, left=0.6)),
         ("Effusions larger at the left.", effusion(right=0.6, left=1)),
         ("Opacities slightly larger on the left.", {"right lung": 0.6, "left lung": 1}),
@@ -210,7 +214,16 @@ def test_compared_sides_have_their_weights(text, expected):
         ("Effusion in the left, not right.", effusion(left=1, right=0)),
         ("Left effusion, none on the right.", effusion(left=1, right=0)),
         ("Left none, right increased effusion.", {"left lung": 0} | effusion(right=1)),
+        ("Compared to the right the left base is hazy.", {"right lower zone": 0, "left lower zone": 1}),
+        ("As before, the lungs are less clear on the right.", {"right lung": 1, "left lung": 0}),
+        (
+            "Left base hazy unlike the right base; left apex hazy unlike the right apex.",
+            {"left lower zone": 1, "right lower zone": 0, "left apex": 1, "right apex": 0},
+        ),
+        ("Widespread opacities with sparing of the left.", {"left lung": 0}),
+        ("No evidence of right, only left effusion.", effusion(right=0, left=1)),
         # what is excepted
+        ("But not on the left.", {}),
         ("Lungs are clear but not on the right.", {"lung": 0, "right lung": 1}),
         ("Lungs are clear but not on the right, heart enlarged.", {"lung": 0, "right lung": 1, "heart": 1}),
         ("Lungs are clear but not in the right base.", {"lung": 0, "right lower zone": 1}),
@@ -233,6 +246,14 @@ def test_the_other_side_has_what_the_comparison_or_exception_says(text, expected
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("Stable on the left with left basal atelectasis.", {"left lower zone": 1}),
+        ("The left is hazy but the bases are normal.", {"left lung": 1, "lower zone": 0}),
+        ("Effusion right, left, heart enlarged.", effusion(right=1, left=1) | {"heart": 1}),
+        ("Effusion, left, heart enlarged.", effusion(left=1) | {"heart": 1}),
+        ("Effusions bilaterally obscuring consolidation.", effusion(right=1, left=1)),
+        ("Effusion on the right obscuring consolidation.", effusion(right=1)),
+        ("Heart normal, density on the left in the base reflects collapse.", {"heart": 0, "left lower zone": 1}),
+        ("Density on the left in the base reflects collapse, heart normal.", {"left lower zone": 1, "heart": 0}),
         ("Clear on the right, hazy on the left.", {"right lung": 0, "left lung": 1}),
         ("Clear on the right base, hazy on the left.", {"right lower zone": 0, "left lung": 1}),
         ("Both are clear, no effusion.", {"right lung": 0, "left lung": 0}),
@@ -287,6 +308,7 @@ def test_a_side_alone_or_behind_its_finding(text, expected):
             {"retrocardiac": 1, "left lower zone": 1} | effusion(right=1),
         ),
         ("No edema, retrocardiac opacity on the right.", {"retrocardiac": 1, "right lower zone": 1}),
+        ("Retrocardiac opacity, on the right.", {"retrocardiac": 1, "right lower zone": 1}),
         ("Retrocardiac opacity, right side.", {"retrocardiac": 1, "right lower zone": 1}),
         ("The heart is enlarged on the left.", {"heart": 1}),
         ("The cardiac borders are indistinct on the left.", {"heart": 1}),
@@ -300,6 +322,7 @@ def test_a_side_alone_or_behind_its_finding(text, expected):
         ("Opacity at the bases, loculated effusion on the left.", {"lower zone": 1} | effusion(left=1)),
         ("Opacity at the bases, effusion stable on the left.", {"lower zone": 1} | effusion(left=1)),
         ("Opacity at the bases, effusion again on the left.", {"lower zone": 1} | effusion(left=1)),
+        ("Opacity at the bases, effusion bilaterally.", {"lower zone": 1} | effusion(right=1, left=1)),
         ("Opacity at the bases, no effusion on the left.", {"lower zone": 1} | effusion(left=0)),
         (
             "Opacity at the bases, pneumothorax or effusion on the left.",
@@ -325,6 +348,7 @@ def test_a_side_reaches_the_places_of_its_finding(text, expected):
     ("text", "spans"),
     [
         ("Larger on the left.", ["Larger on the left"] * 2),
+        ("Effusion on the right, chest tube in place.", ["Effusion on the right"] * 2),
     ],
 )
 def test_the_words_of_compared_sides_are_those_of_the_comparison(text, spans):
@@ -383,9 +407,9 @@ def test_sides_are_exchanged_with_their_capitals(text, swapped):
 
 
 def test_a_phrase_within_a_sentence_keeps_its_abbreviations():
-    assert [within_sentence(text) for text in ("ET tube", "Nodule in the RUL", "")] == [
+    assert [within_sentence(text) for text in ("ET tube", "Nodule in the RUL seen", "")] == [
         "ET tube",
-        "nodule in the RUL",
+        "nodule in the RUL seen",
         "",
     ]
     assert paraphrases(" Nodule in rib X. ")[0] == "there is nodule in rib X"

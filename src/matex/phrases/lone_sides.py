@@ -26,7 +26,7 @@ def lone_side(found: Entities, word: SideWord, looks_ahead: bool = False) -> Ent
     return lone
 
 
-def repeated_by(found: Entities, word: SideWord, looks_ahead: bool = False) -> Entity | None:
+def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
     """Referent of a side that stands alone: the last sided place or effusion before it, else the next one."""
     before = list(found.within(found.terms.before(word.first)))
     last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
@@ -75,9 +75,7 @@ def own_places(found: Entities, word: SideWord) -> list[Entity]:
 
     In "the left but not the right base" the place is that of both sides.
     """
-    terms = found.terms
-    excepted = terms.skip(word.first - 1, -1, "preposition")
-    is_shared = excepted == word.first - 1 and terms.has(terms.skip(excepted - 2, -1, "comma"), "side")
+    is_shared = found.terms.has(word.first - 3, "side")
     places = [] if is_shared else _unsided_after(found, word)
     for entity in places:
         entity.sides, entity.side_term = dict(word.weights), word.first
@@ -91,14 +89,15 @@ def set_contrast(found: Entities, word: SideWord, places: Sequence[Entity]) -> N
         places: those of the side itself; without any it is a side alone.
     """
     terms = found.terms
-    around = list(found.within([*terms.before(word.first), *terms.after(word.first)]))
+    before = list(found.within(terms.before(word.first)))
+    around = [*before, *found.within(terms.after(word.first))]
     opposite = [entity for entity in around if entity.sides and not set(entity.sides) & set(word.weights)]
-    unsided = [entity for entity in around if not entity.sides and entity.term < word.first]
+    unsided = [entity for entity in before if not entity.sides]
     nearest = min(opposite or unsided, key=lambda entity: abs(entity.term - word.first), default=None)
     if nearest is None:
         return
     if not places:
-        lone = Entity(word.first, terms.anatomy, _regions_on(nearest, word), last=word.last, sides=word.weights)
+        lone = Entity(word.first, terms.anatomy, _regions_on(nearest, word), sides=word.weights)
         found.add(lone)
         places = [lone]
     for entity in places:

@@ -102,11 +102,12 @@ def give_to_adjectives(found: Entities, word: SideWord) -> bool:
 
 def give_back(found: Entities, word: SideWord, start: int, findings: bool) -> bool:
     """Give the side to the places before it that have none, else to the nearest finding; whether there is any."""
+    end = found.terms.skip(word.first - 1, -1, "preposition", "comma")
     before = [
         entity
         for entity in found.within(range(max(start, word.first - REACH), word.first))
         if found.terms.same_statement(entity.term, word.first) and not entity.sides
-        if not (entity.usual_side and found.terms.is_parted(entity.term, word.first - 1))
+        if not (entity.usual_side and found.terms.is_parted(entity.term, end))
     ]
     places = _strongest(entity for entity in before if entity.takes_side)
     if findings and (not places or _follows_effusion(found, word)):

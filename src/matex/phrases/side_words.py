@@ -76,7 +76,8 @@ def _single(terms: Terms, i: int, weight: float) -> SideWord:
 def _is_behind(terms: Terms, i: int) -> bool:
     if terms.word(i - 1) == "on" or is_adverb(terms.word(i)):
         return True
-    return terms.has(i - 1, "finding") and terms.has(i + 1, "comma") and not _is_listed(terms, i + 2)
+    follows_finding = terms.has(terms.skip(i - 1, -1, "side", "comma"), "finding")
+    return follows_finding and terms.has(i + 1, "comma") and not _is_listed(terms, i + 2)
 
 
 def _is_listed(terms: Terms, i: int) -> bool:
@@ -92,10 +93,9 @@ def _is_standard(terms: Terms, i: int) -> bool:
     k = terms.skip(i - 1, -1, "preposition")
     if terms.has(k, "against"):
         return True
-    if terms.has(k, "than") or "as" in (term.words for term in terms.all[k + 1 : i]):  # "less clear than the right"
-        return any("less normal" in terms[j].kinds for j in terms.before(k + 1))
-    ends = i + 1 == len(terms) or terms.has(i + 1, "comma", "boundary")
-    return terms.has(k, "not") and ends and not terms.has(i + 2, "side")
+    if terms.has(k, "than") or any(terms.word(j) == "as" for j in range(k, i)):  # "less clear than the right"
+        return any("less normal" in terms[j].kinds for j in terms.before(i))
+    return terms.has(k, "not") and (i + 1 == len(terms) or terms.has(i + 1, "comma"))
 
 
 # ------------------------------------------------------------------------------------------------------- comparisons
@@ -103,25 +103,20 @@ def _is_standard(terms: Terms, i: int) -> bool:
 
 def lesser_of(terms: Terms, i: int, following: int) -> tuple[int, float] | None:
     """The side term that has less, with its weight, when the words between two sides compare them; None otherwise."""
-    is_pair = {terms[i].value, terms[following].value} == {"right", "left"}
-    if not is_pair or not terms.same_statement(i, following):
+    if {terms[i].value, terms[following].value} != {"right", "left"}:
         return None
-    for k in range(i + 1, following):
-        if terms.has(k, "more than"):
-            return following, LESSER_SIDE_WEIGHT
-        if terms.has(k, "less than"):
-            return i, LESSER_SIDE_WEIGHT
-        if terms.has(k, "than") and not terms.is_parted(k, following):
+    for k in range(i, following):
+        if terms.has(k, "than", "more than", "less than") and not terms.is_parted(k, following):
             return _lesser_by(terms, k, i, following)
     return None
 
 
 def _lesser_by(terms: Terms, than: int, i: int, following: int) -> tuple[int, float] | None:
-    """By the nearest comparative before "than": "larger effusion on the right than on the left"."""
-    for k in terms.before(than):
-        if terms.has(k, "more") and terms.same_statement(k, i):
+    """By ">" or "<", or the nearest comparative before "than": "larger effusion on the right than on the left"."""
+    for k in (than, *terms.before(than)):
+        if terms.has(k, "more", "more than"):
             return following, LESSER_SIDE_WEIGHT
-        if terms.has(k, "less") and terms.same_statement(k, i):
+        if terms.has(k, "less", "less than"):
             return i, _weight_of_less(terms, k)
     return (i, LESSER_SIDE_WEIGHT) if terms.word(than - 1) == "lower" else None
 
@@ -135,12 +130,8 @@ def _has_own_place(found: Entities, i: int, following: int) -> bool:
     """ "right basilar greater than left basilar": each side has a place of its own."""
     if not any(k in found.at for k in range(i + 1, following)):
         return False
-    for k in range(following + 1, len(found.terms)):
-        if k in found.at:
-            return True
-        if found.terms[k].is_any(*BREAKS):
-            return False
-    return False
+    after = found.terms.after(following)
+    return next((k for k in after if k in found.at or found.terms[k].is_any(*BREAKS)), None) in found.at
 
 
 def _comparative_before(terms: Terms, i: int) -> int | None:

@@ -65,17 +65,17 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
         the sides that wait for the next side word.
     """
     terms = found.terms
-    if give_to_adjectives(found, word) and not terms.has(word.last + 1, "level", "place", "several"):
-        return waiting
-    ahead = [] if is_called_normal(found, word) else look_ahead(found, word, near.stop)
-    if word.is_behind and give_back(found, word, near.start, findings=not _has_place_ahead(found, word, ahead)):
-        return waiting
-    if terms.word(word.last) in lexicon.PAIRING and terms.has(word.last + 1, "side"):
-        return waiting
-    if not ahead and near.following and _is_coordinated(found, word.last, near.following):
-        return waiting | word.weights
     if waiting:
         word = replace(word, weights=waiting | word.weights)
+    if give_to_adjectives(found, word) and not terms.has(word.last + 1, "level", "place", "several"):
+        return {}
+    ahead = [] if is_called_normal(found, word) else look_ahead(found, word, near.stop)
+    if word.is_behind and give_back(found, word, near.start, findings=not _has_place_ahead(found, word, ahead)):
+        return {}
+    if terms.word(word.last) in lexicon.PAIRING and terms.has(word.last + 1, "side"):
+        return {}
+    if not ahead and near.following and _is_coordinated(found, word.last, near.following):
+        return word.weights
     if ahead and _continues_place(found, word, ahead):
         found.add(lone_side(found, word))
     elif ahead:
@@ -96,11 +96,11 @@ def _has_place_ahead(found: Entities, word: SideWord, ahead: Sequence[Entity]) -
 
 def _continues_place(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> bool:
     """ "the right base is normal and the left is hazy": the left base is, not the left lung."""
-    if word.is_behind or word.compares or found.terms.word(word.last + 1) not in lexicon.COPULAS:
+    if found.terms.word(word.last + 1) not in lexicon.COPULAS:
         return False
     if any(entity.regions or has_usual_place(entity) for entity in ahead):
         return False
-    place = repeated_by(found, word)
+    place = repeated_by(found, word, looks_ahead=False)
     return place is not None and not place.finding and place.sides.keys().isdisjoint(word.weights)
 
 
@@ -108,7 +108,7 @@ def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -
     """Whether a side that stands alone can be about what is named after it: "the left is stable, ..."."""
     if following is None:
         return False
-    has_verb = found.terms.has(word.last + 1, "singular verb", "plural verb", "status", "not behind")
+    has_verb = found.terms.has(word.last + 1, "singular verb", "not behind")
     return following.is_standard or (has_verb and not is_called_normal(found, word))
 
 
@@ -136,13 +136,11 @@ def _is_of_something_else(found: Entities, word: SideWord) -> bool:
 def _is_coordinated(found: Entities, i: int, following: SideWord) -> bool:
     """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
     between = found.terms.all[i + 1 : following.first]
-    if any("not behind" in term.kinds for term in between):
-        return False  # "left resolved, right increased effusion"
     has_adjective = any(term.is_any("other", "status") for term in between)
     if has_adjective and not look_ahead(found, following, len(found.terms)):
         return False  # "right unchanged, left resolved": each describes its own side
     return (
-        not (following.is_behind or following.is_standard)
+        not following.is_standard
         and any(term.is_any("and", "or", "comma") for term in between)
         and all(term.is_any("and", "or", "comma", "other", "status") for term in between)
         and not any(term.words in lexicon.ONLY for term in between)
@@ -174,7 +172,7 @@ def _is_parted(found: Entities, place: Entity, whole: Entity) -> bool:
     if not whole.anatomy.shares_side:
         return found.terms.is_parted(place.term, whole.term)
     between = found.terms.all[place.term : whole.term]
-    return any(term.is_any("with", "not") for term in between)
+    return any("not" in term.kinds for term in between)
 
 
 def _pass_to_part(found: Entities, whole: Entity) -> None:

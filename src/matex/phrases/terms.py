@@ -183,7 +183,7 @@ def _read_central_as_normal(terms: Terms) -> dict[int, Kinds]:
             k = i - 1
             while terms.word(k) in lexicon.COPULAS or terms.word(k) in lexicon.NEUTRAL:
                 k -= 1
-            if terms.has(k, "place") and terms[k].value in lexicon.CENTRED_PLACES:
+            if k >= 0 and terms[k].value in lexicon.CENTRED_PLACES:
                 changed[i] = frozenset({"normal"})
     return changed
 
