@@ -12,7 +12,7 @@ from matex.errors import InputError
 from matex.metrics import make_metric
 from matex.metrics.deletion import PixelOrder, area_under, blurred, noise
 from matex.metrics.shrunk import shrunk
-from matex.metrics.target_class import class_embeddings
+from matex.metrics.target_class import class_embeddings, explained_class
 from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import deletion as twin
 
@@ -231,6 +231,15 @@ def test_phrases_that_are_no_class_are_scored_by_themselves(model):
     assert "deletion_auc" in make_metric("deletion-insertion", {})([case])
     with pytest.raises(InputError, match="phrase of the target class 'nodule'"):
         make_metric("deletion-insertion", {"protocol": "grad-eclip"})([case])
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("mass", "mass"), ("nodule", "nodule"), (None, "nodule"), ("none", "nodule")]
+)
+def test_a_phrase_of_two_classes_is_that_of_the_samples_own(model, label, expected):
+    labels = {"nodule": ("3 14",), "mass": ("26 5", "3 14"), "none": ("7",)}
+    assert explained_class(make_case(model, 0, text="3 14", labels=labels, label=label)) == expected
+    assert explained_class(make_case(model, 0, text="9", labels=labels, label=label)) is None
 
 
 def test_classes_are_asked_for_when_there_are_none(model):
