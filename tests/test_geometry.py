@@ -291,3 +291,10 @@ def test_the_shares_of_the_view_are_ones_also_where_patches_overlap():
     assert inside.sum() == pytest.approx(1)
     pixels = OVERLAPPING.shares((3, 5, 9, 6.5), OVERLAPPING.model)
     assert pixels.sum() == pytest.approx(6 * 1.5)
+
+
+@pytest.mark.parametrize(("half_even", "offset"), [(False, (0, 3)), (True, (0, 4))])
+def test_an_odd_remainder_of_a_crop_is_rounded_as_the_model_library_does(half_even, offset):
+    """Seven columns too many, 3.5 on either side: rounded down, or half to even as torchvision's crop does."""
+    placement = Placement.fit((50, 57), (50, 50), (10, 10), "crop", half_even=half_even)
+    assert (placement.resized, placement.offset) == ((50, 57), offset)

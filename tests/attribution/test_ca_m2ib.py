@@ -1,11 +1,13 @@
 """CA-M2IB agrees with its twin, and its attention does what eq. 4 says."""
 
+import numpy as np
 import pytest
 import torch
 
 import matex
 from matex.attribution import make
 from matex.attribution.ca_m2ib import attention_maps, cross_attention, width_map
+from matex.samples import samples
 from tests.attribution.test_m2ib import exact, slow
 from tests.conftest import BOS, EOS
 from tests.reference.m2ib import attend, m2ib, tokens_of, unit
@@ -189,3 +191,15 @@ def test_bad_choices_are_refused(model, pixels):
             make("ca-m2ib", {name: value})
     with pytest.raises(matex.InputError, match="Expected words or patches to attend to, got none"):
         matex.attribute(model, pixels[:1], torch.tensor([[BOS, EOS]]), method="ca-m2ib", readout_key=False)
+
+
+def test_the_tokens_of_a_second_image_are_its_patches_alone(tiny):
+    """The end token of a phrase takes part; the CLS token of an image does not."""
+    first, second = (matex.read(film.path) for film in samples()[8:10])
+
+    def grid(**parameters):
+        return matex.explain(tiny, first, second, method="ca-m2ib", steps=2, samples=2, **parameters).image.grid
+
+    default = grid()
+    np.testing.assert_array_equal(default, grid(readout_key=False))
+    assert (default != grid(readout_key=True)).any()

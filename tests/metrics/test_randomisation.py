@@ -12,7 +12,7 @@ from matex.metrics.reexplain import explain_again, original
 from matex.metrics.sample_rng import generator_of
 from matex.metrics.stability import common, shifted
 from matex.samples import samples
-from tests.metrics.made import film, loop, same, small_model
+from tests.metrics.made import film, loop, make_case, same, small_model
 from tests.reference import similarity as twin
 from tests.reference.maps import enlarge
 
@@ -194,6 +194,11 @@ def test_a_shift_mapped_back_is_the_image_itself(moved):
     assert before.shape == (11 - abs(moved[0]), 13 - abs(moved[1]))
 
 
+def test_a_shift_is_at_least_one_pixel(model):
+    changes = make_metric("stability", {"shift": 0.001})._changes(model, make_case(model))
+    assert [moved for kind, _, moved in changes if kind == "shift"] == [(1, 0), (-1, 0), (0, 1), (0, -1)]
+
+
 def test_black_and_white_are_those_of_the_preprocessing(model):
     black, white = model.preprocessing.levels
     mean, std = np.array(model.preprocessing.mean), np.array(model.preprocessing.std)
@@ -210,6 +215,7 @@ def test_black_and_white_are_those_of_the_preprocessing(model):
         ("stability", {"shift": 0.5}),
         ("stability", {"brightness": 0}),
         ("stability", {"noise": float("nan")}),
+        ("stability", {"noise": 1}),
     ],
 )
 def test_parameters_outside_their_range_are_refused(name, parameters):
