@@ -12,7 +12,7 @@ files = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(files)
 
 TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")
-ROOMS = TEXT.split("## Rooms")[1].split("Imports point one way")[0]
+FOLDERS = TEXT.split("## Folders")[1].split("Imports point one way")[0]
 # Former names, and the package's own front door.
 ELSEWHERE = {"__init__.py", "__main__.py", "auditing.py", "py.typed", "__pycache__"}
 
@@ -23,13 +23,13 @@ def test_the_page_of_files_is_that_of_the_modules():
 
 def test_a_module_without_a_first_line_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "PACKAGE", tmp_path)
-    (tmp_path / "room.py").write_text("x = 1\n")
-    with pytest.raises(ValueError, match="what room"):
+    (tmp_path / "new.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match="what new"):
         files.page()
 
 
-def test_the_table_of_rooms_names_all_that_stands_at_the_top():
-    first_column = "".join(line.split(" | ")[0] for line in ROOMS.splitlines() if line.startswith("| `"))
+def test_the_table_of_folders_names_all_that_stands_at_the_top():
+    first_column = "".join(line.split(" | ")[0] for line in FOLDERS.splitlines() if line.startswith("| `"))
     named = set(re.findall(r"`([\w.]+)/?`", first_column))
     there = {path.name for path in files.PACKAGE.iterdir()} - ELSEWHERE
     assert named == there

@@ -1,4 +1,4 @@
-"""What explanation.json holds that an explanation is made of again; the rest of it is for readers."""
+"""Types of the entries of explanation.json from which an explanation is loaded; the other entries are for readers."""
 
 from __future__ import annotations
 
