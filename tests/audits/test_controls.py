@@ -221,6 +221,8 @@ def test_a_control_is_compared_with_its_reference(tiny):
         assert controls[name].stays < 0.5, name
     grids = {name: control.image.grid for name, control in controls.items()}
     np.testing.assert_allclose(grids["mirrored_prior"], grids["other_side"], **ALIKE)
+    np.testing.assert_allclose(grids["other_side"], explained(tiny, "guided", OTHER).image.grid, **ALIKE)
+    assert np.abs(grids["other_side"] - grids["no_prior"]).max() > 1
     np.testing.assert_allclose(grids["no_prior"], grids["unrelated"], **ALIKE)
 
 

@@ -450,10 +450,23 @@ def test_unknown_choices_are_refused_with_the_known_ones(wrong, message):
         spatial_prior(parse("left base"), GRID, GRID, **wrong)
 
 
+def test_the_warning_about_the_papers_laterality_says_what_to_do_at_the_line_of_the_caller():
+    with pytest.warns(UserWarning, match="laterality='paper'") as caught:
+        spatial_prior(parse("left base"), GRID, GRID, laterality="paper")
+    (warning,) = caught
+    assert str(warning.message) == (
+        "laterality='paper' draws the patient's right on the image's right, as MATEX prints it; films are "
+        "displayed the other way round (docs/laterality.md). Use it only to reproduce the paper."
+    )
+    assert warning.filename == __file__
+
+
 @pytest.mark.parametrize("samples", [np.zeros((2, 2)), np.array([]), np.array([0.1, np.nan])])
 def test_samples_that_are_no_vector_of_fractions_are_refused(samples):
     with pytest.raises(ValueError, match="Expected x to be a vector of finite fractions"):
         spatial_prior(parse("left base"), samples, GRID)
+    with pytest.raises(ValueError, match="Expected y to be a vector of finite fractions"):
+        spatial_prior(parse("left base"), GRID, samples)
 
 
 # -------------------------------------------------------------------------------------------------- lung masks
