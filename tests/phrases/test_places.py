@@ -2,6 +2,7 @@
 
 import pytest
 
+from matex.domains import find_pack
 from matex.phrases import claim, parse
 from matex.phrases.anatomy import Anatomy
 from matex.phrases.paraphrases import paraphrases, within_sentence
@@ -88,6 +89,7 @@ def test_each_level_or_part_has_the_sides_of_its_own_whole(text, expected):
         ("Opacity on the left abutting the stomach.", {"left lung": 1}),
         ("Effusion on the right containing a chest tube.", effusion(right=1)),
         ("Mass in the left enlarging kidney.", {}),
+        ("Calcification on the right kidney obscuring bowel.", {}),
         ("Effusion on the right, chest tube in place.", effusion(right=1)),
         ("Pneumothorax with a chest tube on the left.", {}),
         ("Chest tube on the left and basal opacity.", {"lower zone": 1}),
@@ -215,6 +217,8 @@ def test_compared_sides_have_their_weights(text, expected):
         ("Left effusion, none on the right.", effusion(left=1, right=0)),
         ("Left none, right increased effusion.", {"left lung": 0} | effusion(right=1)),
         ("Compared to the right the left base is hazy.", {"right lower zone": 0, "left lower zone": 1}),
+        ("As before, less clear right lung.", {"right lung": 1}),
+        ("Opacity larger than before in the right lung compared to the left.", {"right lung": 1, "left lung": 0}),
         ("As before, the lungs are less clear on the right.", {"right lung": 1, "left lung": 0}),
         (
             "Left base hazy unlike the right base; left apex hazy unlike the right apex.",
@@ -308,6 +312,10 @@ def test_a_side_alone_or_behind_its_finding(text, expected):
             {"retrocardiac": 1, "left lower zone": 1} | effusion(right=1),
         ),
         ("No edema, retrocardiac opacity on the right.", {"retrocardiac": 1, "right lower zone": 1}),
+        (
+            "Retrocardiac opacity, nodule on the right.",
+            {"retrocardiac": 1, "left lower zone": 1, "right lung": 1},
+        ),
         ("Retrocardiac opacity, on the right.", {"retrocardiac": 1, "right lower zone": 1}),
         ("Retrocardiac opacity, right side.", {"retrocardiac": 1, "right lower zone": 1}),
         ("The heart is enlarged on the left.", {"heart": 1}),
@@ -342,6 +350,14 @@ def test_a_side_alone_or_behind_its_finding(text, expected):
 )
 def test_a_side_reaches_the_places_of_its_finding(text, expected):
     assert weights(text) == expected
+
+
+def test_a_denial_keeps_the_side_of_a_breast_from_the_other_one():
+    found = parse("Mass in the upper outer quadrant, no mass in the left breast.", find_pack("mammography").anatomy)
+    assert [(m.region, m.side, m.weight) for m in found] == [
+        ("upper outer quadrant", None, 1.0),
+        ("breast", "left", 0.0),
+    ]
 
 
 @pytest.mark.parametrize(

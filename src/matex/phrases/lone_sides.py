@@ -9,33 +9,28 @@ from matex.phrases.side_scopes import give, has_usual_place
 from matex.phrases.side_words import SideWord
 
 
-def lone_side(found: Entities, word: SideWord, looks_ahead: bool = False) -> Entity:
-    """Make an entity of a side alone, in "the left is sharp": it repeats the last one named, else the whole organ.
-
-    Args:
-        looks_ahead: when there is no last one, it repeats the next one.
-    """
+def lone_side(found: Entities, word: SideWord, repeated: Entity | None) -> Entity:
+    """Entity of a side alone, in "the left is sharp": it repeats another one, else it is the whole organ."""
     anatomy = found.terms.anatomy
     whole = ((anatomy.whole, None),) if anatomy.whole else ()
     lone = Entity(word.first, anatomy, whole, is_weak=True, last=word.last, sides=word.weights)
-    if not found.terms.has(word.last + 1, "normal"):
-        repeated = repeated_by(found, word, looks_ahead)
-        if repeated is not None:
-            lone.regions = _regions_on(repeated, word)
-            lone.is_weak, lone.repeats = repeated.is_weak, repeated
+    if repeated is not None and not found.terms.has(word.last + 1, "normal"):
+        lone.regions = _regions_on(repeated, word)
+        lone.is_weak, lone.repeats = repeated.is_weak, repeated
     return lone
 
 
-def repeated_by(found: Entities, word: SideWord, looks_ahead: bool) -> Entity | None:
-    """Referent of a side that stands alone: the last sided place or effusion before it, else the next one."""
+def named_before(found: Entities, word: SideWord) -> Entity | None:
+    """Referent of a side that stands alone: the last sided place or effusion before it."""
     before = list(found.within(found.terms.before(word.first)))
     last = next((e for e in before if e.is_sided or (has_usual_place(e) and e.sides)), None)
-    if last is None:
-        last = next((e for e in before if has_usual_place(e)), None)
-    if last is None and looks_ahead:
-        after = found.within(found.terms.after(word.last))
-        last = next((e for e in after if e.is_sided or has_usual_place(e)), None)
-    return last
+    return last or next((e for e in before if has_usual_place(e)), None)
+
+
+def named_after(found: Entities, word: SideWord) -> Entity | None:
+    """Referent when none is before it: "the left is stable, the right effusion larger"."""
+    after = found.within(found.terms.after(word.last))
+    return next((e for e in after if e.is_sided or has_usual_place(e)), None)
 
 
 def _regions_on(entity: Entity, word: SideWord) -> tuple[tuple[str, str | None], ...]:
@@ -56,7 +51,7 @@ def set_standard(found: Entities, word: SideWord) -> set[int]:
     if ahead:
         give(found, word, ahead, ahead[-1].term)
         return {entity.term for entity in ahead}
-    lone = lone_side(found, word, looks_ahead=True)
+    lone = lone_side(found, word, named_before(found, word) or named_after(found, word))
     found.add(lone)
     return {lone.term}
 

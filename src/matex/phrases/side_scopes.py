@@ -102,7 +102,7 @@ def give_to_adjectives(found: Entities, word: SideWord) -> bool:
 
 def give_back(found: Entities, word: SideWord, start: int, findings: bool) -> bool:
     """Give the side to the places before it that have none, else to the nearest finding; whether there is any."""
-    end = found.terms.skip(word.first - 1, -1, "preposition", "comma")
+    end = found.terms.skip(word.first, -1, "side", "preposition")
     before = [
         entity
         for entity in found.within(range(max(start, word.first - REACH), word.first))

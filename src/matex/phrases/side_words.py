@@ -76,7 +76,7 @@ def _single(terms: Terms, i: int, weight: float) -> SideWord:
 def _is_behind(terms: Terms, i: int) -> bool:
     if terms.word(i - 1) == "on" or is_adverb(terms.word(i)):
         return True
-    follows_finding = terms.has(terms.skip(i - 1, -1, "side", "comma"), "finding")
+    follows_finding = terms.has(terms.skip(i, -1, "side", "comma"), "finding")
     return follows_finding and terms.has(i + 1, "comma") and not _is_listed(terms, i + 2)
 
 

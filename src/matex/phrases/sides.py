@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities, Entity, SideWeights, side_weights
-from matex.phrases.lone_sides import lone_side, own_places, repeated_by, set_contrast, set_standard
+from matex.phrases.lone_sides import lone_side, named_after, named_before, own_places, set_contrast, set_standard
 from matex.phrases.side_scopes import give, give_back, give_to_adjectives, has_usual_place, look_ahead, override_both
 from matex.phrases.side_words import SideWord, find_side_words
 from matex.phrases.terms import BREAKS
@@ -76,14 +76,17 @@ def _assign(found: Entities, word: SideWord, near: _Neighbours, waiting: SideWei
         return {}
     if not ahead and near.following and _is_coordinated(found, word.last, near.following):
         return word.weights
-    if ahead and _continues_place(found, word, ahead):
-        found.add(lone_side(found, word))
+    if ahead and (place := _continued_place(found, word, ahead)):
+        found.add(lone_side(found, word, place))
     elif ahead:
         give(found, word, ahead, near.stop)
     elif not give_back(found, word, near.start, findings=not terms.has(word.last + 1, "normal")) and (
         not _is_of_something_else(found, word)
     ):
-        found.add(lone_side(found, word, looks_ahead=_refers_ahead(found, word, near.following)))
+        referent = named_before(found, word)
+        if referent is None and _refers_ahead(found, word, near.following):
+            referent = named_after(found, word)
+        found.add(lone_side(found, word, referent))
     return {}
 
 
@@ -94,14 +97,15 @@ def _has_place_ahead(found: Entities, word: SideWord, ahead: Sequence[Entity]) -
     return not (found.terms.is_parted(word.last, ahead[0].term) and any(entity.finding for entity in ahead))
 
 
-def _continues_place(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> bool:
+def _continued_place(found: Entities, word: SideWord, ahead: Sequence[Entity]) -> Entity | None:
     """ "the right base is normal and the left is hazy": the left base is, not the left lung."""
     if found.terms.word(word.last + 1) not in lexicon.COPULAS:
-        return False
+        return None
     if any(entity.regions or has_usual_place(entity) for entity in ahead):
-        return False
-    place = repeated_by(found, word, looks_ahead=False)
-    return place is not None and not place.finding and place.sides.keys().isdisjoint(word.weights)
+        return None
+    place = named_before(found, word)
+    is_other = place is not None and not place.finding and place.sides.keys().isdisjoint(word.weights)
+    return place if is_other else None
 
 
 def _refers_ahead(found: Entities, word: SideWord, following: SideWord | None) -> bool:
