@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Literal
 
@@ -12,7 +12,7 @@ from matex.phrases.entities import Entity
 from matex.phrases.parser import ParsedSentence, read
 from matex.phrases.sections import has_no_findings
 from matex.phrases.sentence import Sentence, sentences
-from matex.phrases.terms import BREAKS, NEAR, REACH, Terms
+from matex.phrases.terms import BREAKS, NEAR, Terms
 from matex.phrases.vocabulary import Kind
 
 Polarity = Literal["positive", "negated", "normal", "uncertain"]
@@ -37,18 +37,15 @@ def polarity(text: str, anatomy: Anatomy = CHEST) -> Polarity:
         >>> polarity("No effusion."), polarity("No effusion, possible left basal opacity.")
         ('negated', 'uncertain')
     """
-    found = {state for sentence in sentences(text) for state in _states(read(sentence, anatomy))}
-    for state in _BY_STRENGTH:
-        if state in found:
-            return state
-    return "positive"
+    return _strongest(read(sentence, anatomy) for sentence in sentences(text))
 
 
 def claim(sentence: str | Sentence, anatomy: Anatomy = CHEST) -> Claim:
     """Claim of a sentence about the patient: its `polarity`, or "no finding" when it describes none.
 
     Sentences about technique, comparison, devices and recommendations describe no finding, and neither do those of a
-    section such as INDICATION. A sentence that the rules cannot place counts as one that describes something.
+    section such as INDICATION, also where the heading is part of the text ("Comparison: none."). A sentence that the
+    rules cannot place counts as one that describes something.
 
     Examples:
         >>> claim("PA and lateral views of the chest."), claim("ET tube in situ, left effusion.")
@@ -56,11 +53,17 @@ def claim(sentence: str | Sentence, anatomy: Anatomy = CHEST) -> Claim:
     """
     if isinstance(sentence, Sentence):
         return "no finding" if has_no_findings(sentence.section) else claim(sentence.text, anatomy)
-    readings = [read(part, anatomy) for part in sentences(sentence)]
-    return "no finding" if readings and not any(map(_describes_finding, readings)) else polarity(sentence, anatomy)
+    parts = sentences(sentence)
+    readings = [read(part, anatomy) for part in parts if not has_no_findings(part.section)]
+    return "no finding" if parts and not any(map(_describes_finding, readings)) else _strongest(readings)
 
 
 # ---------------------------------------------------------------------------------------------------------- polarity
+
+
+def _strongest(readings: Iterable[ParsedSentence]) -> Polarity:
+    found = {state for reading in readings for state in _states(reading)}
+    return next((state for state in _BY_STRENGTH if state in found), "positive")
 
 
 def _states(reading: ParsedSentence) -> set[Polarity]:
@@ -154,23 +157,31 @@ def _names_place(reading: ParsedSentence, part: Sequence[int]) -> bool:
 
 
 def _denies_or_normal(terms: Terms, part: Sequence[int]) -> bool:
-    """ "no complication after line placement", "normal portable radiograph"; not "tube in normal position"."""
+    """ "no complication after line placement", "normal portable radiograph"; not "tube in normal position".
+
+    A denial with no noun after it is about what is before it: "prior films: none", "line not seen".
+    """
     k = next((k for k in part if terms.has(k, "normal", "not", "not behind", "free of")), None)
     if k is None:
         return False
     if terms.has(k, "not"):
-        noun = next((i for i in terms.after(k, NEAR) if not terms.is_modifier(i)), k)
-        has_device = any(_is_device(terms, i) for i in range(max(0, k - REACH), k))
-        return not (_is_aside(terms, noun) or has_device)
+        noun = next((i for i in terms.after(k, NEAR) if _is_aside(terms, i) or not terms.is_modifier(i)), None)
+        if noun is None:
+            return not any(_is_aside(terms, i) for i in range(k))
+        return not (_is_aside(terms, noun) or any(_is_device(terms, i) for i in range(k)))
     return not any(_is_device(terms, i) or terms.word(i) in lexicon.QUALITIES_OF_TECHNIQUE for i in part)
 
 
 def _has_unknown(terms: Terms, part: Sequence[int]) -> bool:
-    """Whether a noun belongs to no device or technique ("pacemaker and bronchiolitis"), or something is shown."""
+    """Whether a noun belongs to no device or technique ("pacemaker and bronchiolitis"), or something is shown.
+
+    Words after the device that is shown are its own: "film shows the tube tip in good position".
+    """
     verb = next((k for k in part if terms.word(k) in lexicon.REPORTING_VERBS), None)
-    if verb is None and any(_is_aside(terms, k) for k in part):
-        return False
-    return any(_is_unknown_noun(terms, k) for k in part if verb is None or k > verb)
+    if verb is None:
+        return not any(_is_aside(terms, k) for k in part) and any(_is_unknown_noun(terms, k) for k in part)
+    shown = takewhile(lambda k: not _is_device(terms, k), (k for k in part if k > verb))
+    return any(_is_unknown_noun(terms, k) and not _is_aside(terms, k + 1) for k in shown)
 
 
 def _is_unknown_noun(terms: Terms, k: int) -> bool:
@@ -194,4 +205,4 @@ def _has_word(terms: Terms, k: int, words: frozenset[str]) -> bool:
 def _continues_device(terms: Terms, part: Sequence[int]) -> bool:
     """ "leads in the right atrium and right ventricle": nothing but a place after a device."""
     only_place = all(terms.has(k, "place", "several", "weak", "side", "level", "head", "preposition") for k in part)
-    return only_place and any(_is_device(terms, k) for k in range(max(0, part[0] - REACH), part[0]))
+    return only_place and any(_is_device(terms, k) for k in range(part[0]))

@@ -107,16 +107,20 @@ def _names_side_or_place(found: Entities, positions: Iterable[int]) -> bool:
 
 
 def hides_place(found: Entities, i: int) -> bool:
-    """ "the left heart border is not seen": obscured, where "the opacity is not seen" is absent."""
+    """ "the left heart border is not seen": obscured, where "the opacity is not seen" is absent.
+
+    A device that is gone denies nothing of the place where it was: "the line over the left base is no longer present".
+    """
     terms = found.terms
-    if terms.word(i) not in lexicon.UNSEEN:
-        return False
-    has_place = False
+    has_place = has_device = False
     for k in terms.before(i):
         term = terms[k]
         if not terms.same_statement(k, i) or term.is_any("comma", "boundary", "colon", "with"):
             break
-        if term.is_any("finding", "other", "device", "not") or term.words in terms.anatomy.finding_places:
-            return term.words in lexicon.NEUTRAL and has_place
+        if term.is_any("finding", "not") or term.words in terms.anatomy.finding_places:
+            return False
+        has_device = has_device or "device" in term.kinds
+        if "other" in term.kinds and not has_device and term.words not in lexicon.NEUTRAL:
+            return False
         has_place = has_place or ("side" not in term.kinds and any(entity.regions for entity in found.within((k,))))
-    return has_place
+    return has_place and (has_device or terms.word(i) in lexicon.UNSEEN)

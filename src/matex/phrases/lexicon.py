@@ -683,7 +683,8 @@ TECHNIQUE_WORDS = frozenset(
         "technique, technical, technically, study, studies, exam, examination, comparison, comparisons, compared, "
         "obtained, submitted, performed, acquired, received, hours, hrs, dated, ct, cxr, mri, ultrasound, scan, "
         "scans, repeat, available, unavailable, january, february, march, april, june, july, august, september, "
-        "october, november, december, am, pm, report, history, indication, clinical"
+        "october, november, december, am, pm, report, history, indication, clinical, "
+        "priors, position, exams, examinations"
     )
 )
 """Words of technique and comparison: no finding by themselves."""
@@ -706,7 +707,8 @@ MESSAGE_WORDS = frozenset(
 REPORTING_VERBS = frozenset(
     _several(
         "shows, show, showing, demonstrates, demonstrate, demonstrating, reveals, reveal, revealing, suggests, "
-        "suggesting, confirms, indicates, indicating, consistent, compatible"
+        "suggesting, confirms, indicates, indicating, consistent, compatible, "
+        "confirm, confirming, indicate, indicating"
     )
 )
 """What follows these is a finding, whatever its word."""

@@ -26,6 +26,20 @@ def forward(found: Entities, i: int, marked: Set[int]) -> list[int]:
     return _forward(found.terms, i, crosses_lists=True)
 
 
+def forward_of_denial(found: Entities, i: int, marked: Set[int]) -> list[int]:
+    """As `forward`, without the places where a device is denied: "no line over the left base" says nothing of it."""
+    terms = found.terms
+    reached = forward(found, i, marked)
+    if any(terms.has(k, "device") for k in reached) and not any(_may_be_finding(terms, k) for k in reached):
+        return [k for k in reached if k not in found.at]
+    return reached
+
+
+def _may_be_finding(terms: Terms, k: int) -> bool:
+    is_unknown = terms.has(k, "other") and terms.word(k) not in lexicon.DEVICE_WORDS
+    return is_unknown or terms.has(k, "finding") or terms.word(k) in terms.anatomy.finding_places
+
+
 def forward_without_lists(found: Entities, i: int, marked: Set[int]) -> list[int]:
     """To the end of the statement, "with", or a comma: "status post lobectomy, effusion, or ..."."""
     return _forward(found.terms, i, crosses_lists=False)

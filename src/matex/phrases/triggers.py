@@ -50,7 +50,7 @@ TRIGGERS: Mapping[Kind, tuple[Trigger, ...]] = {
     ),
     # "no", "without"
     "not": (
-        Trigger("negated", reaches.forward),
+        Trigger("negated", reaches.forward_of_denial),
         Trigger("negated", reaches.subject_without_findings, conditions.can_deny_subject),
     ),
     # "cannot be excluded"
