@@ -1,6 +1,7 @@
 """Several models in one report: what is compared, what holds on all of them, what is refused."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from matex.benchmark.report import write_report
 from matex.benchmark.report.load import read_run
 from matex.benchmark.report.model_stats import difference_over_models, model_agreement, ranks_over, settings_of
 from matex.benchmark.report.models import agreement_table, means_table, models_part, ranks_table
+from matex.benchmark.report.rankings import rank_agreement
 from matex.benchmark.report.section import Entry, Measure, Run, Section
 from matex.benchmark.report.style import heading
 from tests.benchmark import synthetic_run
@@ -243,6 +245,12 @@ def test_a_difference_that_is_the_same_everywhere_is_reported():
 # ------------------------------------------------------------------------------------------- tables, row by row
 
 
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """The intervals of rank correlations are tested elsewhere."""
+    monkeypatch.setattr("matex.benchmark.report.model_stats.rank_agreement", partial(rank_agreement, resamples=5))
+
+
 def test_the_means_of_every_model_stand_under_their_measure():
     """Each value is known: every method has one value on all samples of a model."""
     values = {"mmel": 0.3, "matex": 0.2, CONTROL: 0.1}
@@ -282,7 +290,7 @@ def test_the_means_of_every_model_stand_under_their_measure():
     assert setting.baseline == "rise"  # the first where matex was not run
 
 
-def test_the_agreement_of_every_two_models_has_a_row():
+def test_the_agreement_of_every_two_models_has_a_row(few_resamples):
     values = {"matex": 0.1, "mmel": 0.2, "rise": 0.3, CONTROL: 0.0}
     turned = dict(values, matex=0.3, rise=0.1)
     (setting,) = settings_of(run_of(exact("a", values), exact("b", turned), exact("c", values)))
@@ -316,7 +324,7 @@ def test_ranks_are_listed_from_the_best_with_their_test():
     assert f"p = {ranks.ranks.p:.2g}; critical difference after Nemenyi {ranks.ranks.critical:.2f}." in table.lead
 
 
-def test_the_part_on_all_models_has_a_block_of_ranks_and_one_for_each_data_set():
+def test_the_part_on_all_models_has_a_block_of_ranks_and_one_for_each_data_set(few_resamples):
     values = {"matex": 0.1, "mmel": 0.2, CONTROL: 0.0}
     sections = [exact(model, values, dataset) for dataset in ("two findings", "second") for model in ("a", "b")]
     part, tables = models_part(run_of(*sections))
