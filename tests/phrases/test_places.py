@@ -429,3 +429,18 @@ def test_a_phrase_within_a_sentence_keeps_its_abbreviations():
         "",
     ]
     assert paraphrases(" Nodule in rib X. ")[0] == "there is nodule in rib X"
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        ("Right base opacity, worse on the left.", "lower zone"),
+        ("Opacity at the right base, worse on the left.", "lower zone"),
+        ("Right lower zone hazy consolidation, greater on the left.", "lower zone"),
+        ("Right upper lobe nodule, larger on the left.", "upper lobe"),
+        ("Right perihilar opacities, worse on the left.", "perihilar"),
+    ],
+)
+def test_a_comparison_after_a_finding_is_of_the_place_before_it(text, region):
+    assert {(m.region, m.side) for m in parse(text)} == {(region, "right"), (region, "left")}
+    assert max(m.weight for m in parse(text) if m.side == "left") == 1

@@ -114,6 +114,8 @@ def give_back(found: Entities, word: SideWord, start: int, findings: bool) -> bo
         nearest = next((entity for entity in reversed(before) if entity.finding), None)
         if nearest and not places and _has_midline_place(found, nearest, word):
             return True  # "mediastinal mass on the right": the side says no more
+        if nearest and word.compares and _has_sided_place(found, nearest):
+            return False  # "right base opacity, worse on the left": the bases are compared
         if nearest and not _has_device_between(found, nearest.term, word.first):
             places = _joined(found, nearest, before)
     for entity in places:
@@ -131,6 +133,12 @@ def _has_midline_place(found: Entities, finding: Entity, word: SideWord) -> bool
     k = found.terms.skip(finding.term - 1, -1, "other", "status", "finding", "singular verb", "plural verb")
     near = found.within([k, *range(finding.term, word.first)])
     return any(entity.regions and not entity.is_sided for entity in near)
+
+
+def _has_sided_place(found: Entities, finding: Entity) -> bool:
+    """Whether a place with a side is right before a finding: "right base opacity"."""
+    k = found.terms.skip(finding.term - 1, -1, "other", "status", "finding", "head")
+    return any(entity.takes_side and entity.sides for entity in found.at.get(k, ()))
 
 
 def _follows_effusion(found: Entities, word: SideWord) -> bool:
