@@ -67,6 +67,13 @@ class GuidedNoise(Guided):
 
 
 @dataclass(frozen=True)
+class SeededPicture(Picture):
+    """The film with a seed that has no effect."""
+
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class OnePhrase(Ramp):
     """A method that says that it reads the tokens of one phrase."""
 
@@ -76,7 +83,7 @@ class OnePhrase(Ramp):
 @pytest.fixture(autouse=True, scope="module")
 def stubs():
     made = {"ramp": Ramp, "picture": Picture, "target": Target, "guided": Guided, "noise": Noise}
-    made |= {"guided-noise": GuidedNoise, "one-phrase": OnePhrase}
+    made |= {"guided-noise": GuidedNoise, "seeded-picture": SeededPicture, "one-phrase": OnePhrase}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(METHODS, "_entries", {**METHODS, **made})
         yield
@@ -261,9 +268,9 @@ def test_seeds_count_from_zero_and_keep_everything_else(tiny):
     for seed, image in enumerate(maps):
         np.testing.assert_array_equal(image.grid, explained(tiny, "noise", seed=seed).image.grid)
         assert image.placement == explanation.image.placement
-    guided = explained(tiny, "guided-noise", strength=20.0)
-    for image in seed_maps(tiny, guided, 2):
-        np.testing.assert_allclose(image.grid, guided.image.grid, **ALIKE)
+    for same in (explained(tiny, "guided-noise", strength=20.0), explained(tiny, "seeded-picture")):
+        for image in seed_maps(tiny, same, 2):
+            np.testing.assert_allclose(image.grid, same.image.grid, **ALIKE)
     assert seed_maps(tiny, explained(tiny, "ramp"), 3) == []
 
 
