@@ -58,3 +58,113 @@ def test_other_films_and_positions_of_devices_are_no_finding(text, expected):
 )
 def test_a_device_that_is_absent_denies_nothing_of_its_place(text, expected):
     assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Film free of artifact.", "no finding"),
+        ("Resolved wrist fracture.", "negated"),
+        ("Film reveals the tube tip.", "no finding"),
+        ("Portable film shows mets.", "positive"),
+        ("Portable film, bed 12.", "no finding"),
+        ("Opacity, likely atelectasis, and left effusion.", "positive"),
+        ("History of left effusion and no right effusion.", "negated"),
+        ("No consolidation and new effusion or pneumothorax.", "negated"),
+        ("The left lung has normal vascular markings.", "normal"),
+        ("Both lungs have normal vascular markings.", "normal"),
+        ("The left lung is normal in density.", "normal"),
+        ("The left lung shows symmetric, normal markings.", "normal"),
+        ("Lungs: normal markings.", "normal"),
+        ("Left lung normal, increased markings on the right.", "positive"),
+        ("Left lung normal. Increased markings on the right.", "positive"),
+    ],
+)
+def test_what_a_sentence_claims(text, expected):
+    assert claim(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Left hilum and heart: normal markings.", {"left hilum": "normal", "heart": "normal"}),
+        ("Vascularity is normal, tube in the left base.", {"left lower zone": 1}),
+        ("Heart unremarkable and markings normal in the left lung.", {"heart": "normal", "left lung": "normal"}),
+        ("Left basal opacity: right lung clear.", {"left lower zone": 1, "right lung": "normal"}),
+        ("Heart larger, lungs clear.", {"heart": 1, "lung": "normal"}),
+        ("Left lung less clear, right lung clear.", {"left lung": 1, "right lung": "normal"}),
+        ("Heart is large, normal lungs.", {"heart": 1, "lung": "normal"}),
+        ("Left lung is hazy with normal right lung.", {"left lung": 1, "right lung": "normal"}),
+        ("Views are adequate: normal heart.", {"heart": "normal"}),
+        ("Left base is hazy but normal heart.", {"left lower zone": 1, "heart": "normal"}),
+        ("Hazy left base and there are normal lungs.", {"left lower zone": 1, "lung": "normal"}),
+        ("Opacity in the left base and there is a normal heart.", {"left lower zone": 1, "heart": "normal"}),
+        ("Left lung normal, increased markings on the right.", {"left lung": "normal", "right lung": 1}),
+    ],
+)
+def test_how_far_normal_reaches(text, expected):
+    assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No effusion and stable cardiomegaly.", {"heart": 1}),
+        ("No effusion, left base with consolidation or atelectasis.", {"left lower zone": 1}),
+        ("No effusion, left base hazy without mass or nodule.", {"left lower zone": 1}),
+        ("No effusion, left basal opacity; mass or nodule.", {"left lower zone": 1}),
+        ("Lungs, pleura: no abnormality.", {"lung": 0, "pleura": 0}),
+        ("Left lung and right base: no opacity.", {"left lung": 0, "right lower zone": 0}),
+        ("Suspected mass, left base.", {"left lower zone": 0.5}),
+        ("Suspected mass, RUL.", {"right upper lobe": 0.5}),
+        ("Suspected mass, left upper lobe.", {"left upper lobe": 0.5}),
+        ("Suspected effusion, left pleura.", {"left pleura": 0.5}),
+        ("Bibasilar opacities; the left has resolved.", {"right lower zone": 1, "left lower zone": 0}),
+        ("Bilateral apical opacities, the left has resolved.", {"right apex": 1, "left apex": 0}),
+        (
+            "Effusion present on the left and absent on this film with right basal opacity.",
+            {"left lower zone": 1, "left costophrenic angle": 1, "right lower zone": 1},
+        ),
+        (
+            "Status post right lobectomy, left effusion or pneumonia.",
+            {"right lung": 0, "left lower zone": 1, "left costophrenic angle": 1},
+        ),
+        ("Left apical nodule near the right upper lobe resection.", {"left apex": 1, "right upper lobe": 0}),
+        ("Left apical nodule without lobectomy.", {"left apex": 1}),
+        ("Left apical nodule, right upper lobectomy.", {"left apex": 1, "right upper lobe": 0}),
+        ("Left lower lobe and right upper lobectomy.", {"left lower lobe": 1, "right upper lobe": 0}),
+        ("Left lower lobe mass, resected.", {"left lower lobe": 0}),
+        (
+            "Left apical nodule with right basal atelectasis cannot be excluded.",
+            {"left apex": 1, "right lower zone": 0.5},
+        ),
+    ],
+)
+def test_where_a_scope_ends(text, expected):
+    assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The postoperative left lung shows no opacity.", {"left lung": 0}),
+        ("The postoperative lungs show no opacity.", {"lung": 0}),
+        ("Postoperative left lung without opacity.", {"left lung": 1}),
+        ("The structure in the left lung shows no opacity.", {"left lung": 1}),
+        ("Heart, mediastinum and hila show no abnormality.", {"heart": 0, "mediastinum": 0, "hilum": 0}),
+        ("Heart, mediastinum or hila without abnormality.", {"heart": 0, "mediastinum": 0, "hilum": 0}),
+        ("Left basal atelectasis, right lung without effusion.", {"left lower zone": 1, "right lung": 0}),
+        ("Left basal opacity; right lung without effusion.", {"left lower zone": 1, "right lung": 0}),
+        ("Cardiomegaly with lungs without effusion.", {"heart": 1, "lung": 0}),
+        ("Heart is large and left lung without effusion.", {"heart": 1, "left lung": 0}),
+        ("Hila are large and left lung without effusion.", {"hilum": 1, "left lung": 0}),
+        ("The heart is not big.", {"heart": 1}),
+        ("Large heart, no effusion.", {"heart": 1}),
+        ("Left lung with heart that may be large.", {"left lung": 1, "heart": 0.5}),
+        ("Left apical cap, the heart may be large.", {"left apex": 1, "heart": 0.5}),
+        ("Tube in the trachea may be high.", {"trachea": 1}),
+        ("Clear lungs and heart may be enlarged.", {"lung": "normal", "heart": 0.5}),
+    ],
+)
+def test_places_before_a_denial_or_doubt(text, expected):
+    assert weights(text) == expected

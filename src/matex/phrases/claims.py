@@ -63,7 +63,10 @@ def claim(sentence: str | Sentence, anatomy: Anatomy = CHEST) -> Claim:
 
 def _strongest(readings: Iterable[ParsedSentence]) -> Polarity:
     found = {state for reading in readings for state in _states(reading)}
-    return next((state for state in _BY_STRENGTH if state in found), "positive")
+    for state in _BY_STRENGTH:
+        if state in found:
+            return state
+    return "positive"
 
 
 def _states(reading: ParsedSentence) -> set[Polarity]:
@@ -80,7 +83,7 @@ def _states(reading: ParsedSentence) -> set[Polarity]:
             found.add(state)
     if is_vague:  # "opacity, likely atelectasis" without a place claims the atelectasis
         is_doubted = any("uncertain" in term.kinds for term in terms)
-        found.add("uncertain" if is_doubted and "positive" not in found else "positive")
+        found.add("uncertain" if is_doubted else "positive")
     if found:
         return found
     return {state for term in terms for kind, state in _POLARITY_OF_KIND if kind in term.kinds}
@@ -161,7 +164,7 @@ def _denies_or_normal(terms: Terms, part: Sequence[int]) -> bool:
 
     A denial with no noun after it is about what is before it: "prior films: none", "line not seen".
     """
-    k = next((k for k in part if terms.has(k, "normal", "not", "not behind", "free of")), None)
+    k = next((k for k in part if terms.has(k, "normal", "not", "not behind")), None)
     if k is None:
         return False
     if terms.has(k, "not"):

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities
-from matex.phrases.side_words import is_adverb
-from matex.phrases.terms import BREAKS, NEAR
-
-_NOUN_REACH = 8
+from matex.phrases.terms import BREAKS
 
 
 def always(found: Entities, i: int) -> bool:
@@ -32,13 +29,6 @@ def denies_after(found: Entities, i: int) -> bool:
     return found.terms.has(i + 1, "preposition")
 
 
-def leads_as_denial(found: Entities, i: int) -> bool:
-    """ "no, resolved right effusion": a denial in front of what it is about, like "no"."""
-    if is_of_earlier_film(found, i) or hides_place(found, i) or denies_another_place(found, i):
-        return False
-    return "not" in found.terms[i].kinds and leads(found, i)
-
-
 def can_deny_subject(found: Entities, i: int) -> bool:
     """Whether places before it can be denied too: not by "rather than", which compares."""
     return "against" not in found.terms[i].kinds or found.terms.word(i) == "none"
@@ -51,8 +41,6 @@ def is_last_question_mark(found: Entities, i: int) -> bool:
 def ends_statement(found: Entities, i: int) -> bool:
     """Whether a comma or nothing more of its statement follows."""
     terms = found.terms
-    if is_last_question_mark(found, i):
-        return False
     return i + 1 == len(terms) or not terms.same_statement(i + 1, i) or terms.has(i + 1, "comma")
 
 
@@ -66,13 +54,13 @@ def leads(found: Entities, i: int) -> bool:
     terms = found.terms
     if terms.word(i - 1) in lexicon.COPULAS:
         return False
-    for k in terms.after(i, _NOUN_REACH):
-        if terms.word(k) == "of" and k > i + 1 and terms.word(i) in lexicon.CALLED_NORMAL:
+    for k in terms.after(i):
+        if terms.word(k) == "of" and terms.word(i) in lexicon.CALLED_NORMAL:
             continue  # "normal appearance of the hila"
         is_break = k not in terms.joins and terms[k].is_any("preposition", *BREAKS)
         if is_break or not terms.same_statement(k, i):
             return False
-        if k in found.at or (terms.has(k, "side") and not is_adverb(terms.word(k))):
+        if k in found.at or terms.has(k, "finding"):
             return True
     return False
 
@@ -94,16 +82,11 @@ def denies_another_place(found: Entities, i: int) -> bool:
     if not (terms.has(k, "and", "comma") and terms.has(i + 1, "preposition")):
         return False
     before = (j for j in terms.before(k) if terms.same_statement(j, i))
-    return _names_side_or_place(found, before) and _names_side_or_place(found, range(i + 2, i + 2 + NEAR))
+    return _names_side_or_place(found, before) and _names_side_or_place(found, terms.after(i + 1))
 
 
 def _names_side_or_place(found: Entities, positions: Iterable[int]) -> bool:
-    for k in positions:
-        if found.terms.has(k, "boundary", "with"):
-            return False
-        if found.terms.has(k, "side") or any(entity.regions for entity in found.within((k,))):
-            return True
-    return False
+    return any(found.terms.has(k, "side") or any(entity.regions for entity in found.within((k,))) for k in positions)
 
 
 def hides_place(found: Entities, i: int) -> bool:
@@ -115,7 +98,7 @@ def hides_place(found: Entities, i: int) -> bool:
     has_place = has_device = False
     for k in terms.before(i):
         term = terms[k]
-        if not terms.same_statement(k, i) or term.is_any("comma", "boundary", "colon", "with"):
+        if not terms.same_statement(k, i) or term.is_any("comma", "colon", "with"):
             break
         if term.is_any("finding", "not") or term.words in terms.anatomy.finding_places:
             return False

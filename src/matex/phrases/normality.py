@@ -9,10 +9,6 @@ from matex.phrases.conditions import leads
 from matex.phrases.entities import Entities
 from matex.phrases.terms import BREAKS, Terms
 
-_SUBJECT_REACH = 8
-_NOUN_REACH = 4
-_HEADING_REACH = 6
-
 
 def reach_of_normal(found: Entities, i: int, marked: Set[int]) -> set[int]:
     """The terms that are called normal.
@@ -23,16 +19,15 @@ def reach_of_normal(found: Entities, i: int, marked: Set[int]) -> set[int]:
     terms = found.terms
     if terms.has(i, "as normal"):
         reached = _until_finding(terms, i, terms.after(i)) | _until_finding(terms, i, terms.before(i))
-    elif leads(found, i) and not _has_verb_before(found, i):
+    elif leads(found, i) and not _has_subject(found, i):
         reached = _until_finding(terms, i, terms.after(i))
     else:
         reached = _until_finding(terms, i, terms.before(i))
-        behind = (k for k in terms.before(i) if k in reached or k in marked)
-        if terms.has(i + 1, "preposition") and not any(entity.regions for entity in found.within(behind)):
+        if terms.has(i + 1, "preposition") and not any(entity.regions for entity in found.within(reached - marked)):
             reached |= _until_finding(terms, i, terms.after(i))  # "markings are normal in both lungs"
     reached |= _until_finding(terms, i, range(i + 1, _end_of_noun(terms, i)))
     if terms.has(i - 1, "colon"):  # "Lungs: normal markings"
-        reached |= _until_finding(terms, i, range(i - 2, max(-1, i - _HEADING_REACH), -1))
+        reached |= _until_finding(terms, i, terms.before(i - 1))
     return reached
 
 
@@ -42,9 +37,9 @@ def _until_finding(terms: Terms, i: int, positions: Iterable[int]) -> set[int]:
     part: list[int] = []
     for k in positions:
         term = terms[k]
-        if not terms.same_statement(k, i) or term.is_any("with", "not", "boundary"):
+        if not terms.same_statement(k, i) or term.is_any("with", "not"):
             break
-        if term.is_any("comma", "and", "or", "colon"):
+        if term.is_any("comma", "and", "colon"):
             reached.update(part)
             part = []
         elif _is_abnormal(terms, i, k):
@@ -70,21 +65,21 @@ def _is_normal_noun(terms: Terms, i: int, k: int) -> bool:
 def _end_of_noun(terms: Terms, i: int) -> int:
     """End of a noun that the word right before it calls normal: "has normal vascular markings"."""
     if terms.word(i) in lexicon.CALLED_NORMAL:
-        for k in terms.after(i, _NOUN_REACH):
+        for k in terms.after(i):
             if terms.word(k) in lexicon.NORMAL_NOUNS:
                 return k + 1
-            if terms[k].is_any("preposition", "singular verb", "plural verb", *BREAKS):
+            if terms[k].is_any(*BREAKS):
                 break
     return i + 1
 
 
-def _has_verb_before(found: Entities, i: int) -> bool:
+def _has_subject(found: Entities, i: int) -> bool:
     """Whether "normal" has a subject: "heart is stable and normal"; "there is a normal heart" has none."""
     terms = found.terms
-    for k in terms.before(i, _SUBJECT_REACH):
+    for k in terms.before(i):
         if terms[k].is_any("comma", "boundary", "with", "colon") and k not in terms.joins:
             return False
         if terms[k].is_any("singular verb", "plural verb"):
-            subject = found.within(range(max(0, k - _SUBJECT_REACH), k))
-            return terms.word(k) in lexicon.COPULAS or any(entity.regions for entity in subject)
+            subject = found.within(j for j in range(k) if terms.same_statement(j, k))
+            return any(entity.regions for entity in subject)
     return False

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Set
 
 from matex.phrases import lexicon
 from matex.phrases.entities import Entities
-from matex.phrases.terms import NEAR, REACH, Terms
+from matex.phrases.terms import REACH, Terms
 from matex.phrases.vocabulary import Kind
 
-_LIST_REACH = 20
 _HEADING_REACH = 5
 
 
@@ -60,14 +59,14 @@ def _forward(terms: Terms, i: int, crosses_lists: bool) -> list[int]:
 
 def _ends_scope(terms: Terms, k: int, crosses_lists: bool) -> bool:
     """Whether a comma or "and" ends a forward scope."""
-    if "comma" in terms[k].kinds and not (crosses_lists and (_continues_list(terms, k) or _only_place(terms, k))):
-        return True
-    return terms[k].is_any("and", "comma") and terms.has(k + 1, "status", "not") and not _continues_list(terms, k)
+    if "comma" in terms[k].kinds:
+        return not (crosses_lists and (_continues_list(terms, k) or _only_place(terms, k)))
+    return "and" in terms[k].kinds and terms.has(k + 1, "status", "not") and not _continues_list(terms, k)
 
 
 def _continues_list(terms: Terms, comma: int) -> bool:
     """Whether an "or" follows in the same statement: "no effusion, consolidation, or pneumothorax"."""
-    for k in terms.after(comma, _LIST_REACH):
+    for k in terms.after(comma):
         if not terms.same_statement(k, comma) or terms.has(k, "with", "not"):
             return False
         if terms.has(k, "or"):
@@ -77,15 +76,8 @@ def _continues_list(terms: Terms, comma: int) -> bool:
 
 def _only_place(terms: Terms, comma: int) -> bool:
     """Whether nothing but a place follows to the end of the statement: "suspected mass, left lung"."""
-    k = comma + 1
-    while (
-        k < comma + NEAR
-        and terms.has(k, "side", "level", "head", "place", "several", "weak", "preposition")
-        and terms.same_statement(k, comma)
-    ):
-        k += 1
-    ends = k == len(terms) or not terms.same_statement(k, comma)
-    return ends and any(terms.has(j, "place", "head", "several", "weak") for j in range(comma + 1, k))
+    k = terms.skip(comma + 1, 1, "side", "level", "head", "place", "several", "weak", "preposition")
+    return k == len(terms) or not terms.same_statement(k, comma)
 
 
 # ---------------------------------------------------------------------------------------------------------- backward
@@ -106,7 +98,7 @@ def _backward(found: Entities, i: int, stops: tuple[Kind, ...], parts: tuple[Kin
     reached: list[int] = []
     has_entity = False
     for k in terms.before(i):
-        if not terms.same_statement(k, i) or terms[k].is_any("boundary", "with", *stops):
+        if not terms.same_statement(k, i) or terms[k].is_any("with", *stops):
             break
         if has_entity and terms[k].is_any(*parts):
             break
@@ -140,7 +132,7 @@ def subject_without_findings(found: Entities, i: int, marked: Set[int]) -> list[
         is_joined = is_joined or terms.has(k, "and", "or")
         has_place = has_place or k in found.at
         reached.append(k)
-    return reached if has_place else []
+    return reached
 
 
 def _denies_finding(terms: Terms, i: int, marked: Set[int]) -> bool:
@@ -163,11 +155,8 @@ def _end_of_subject(terms: Terms, i: int) -> int:
 
 def _begins_subject(terms: Terms, k: int, has_place: bool, is_joined: bool) -> bool:
     """Whether the subject of a denial lies after this term: "opacity, right lung without effusion"."""
-    if terms[k].is_any("boundary", "with", "not", "normal", "free of"):
-        return True
-    if not has_place:
-        return False
-    return terms[k].is_any("singular verb", "plural verb") or ("comma" in terms[k].kinds and not is_joined)
+    ends = terms[k].is_any("with", "singular verb", "plural verb") or ("comma" in terms[k].kinds and not is_joined)
+    return has_place and ends
 
 
 def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool:
@@ -182,7 +171,7 @@ def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool
 def _can_follow_place(terms: Terms, k: int) -> bool:
     """Whether words can be between a place and its denial; a comma in "in the right lung, there is no opacity"."""
     allows_comma = terms.has(0, "preposition")
-    return terms[k].is_any("head", "level", "side", "preposition", "other") or (allows_comma and terms.has(k, "comma"))
+    return terms[k].is_any("head", "side", "preposition") or (allows_comma and terms.has(k, "comma"))
 
 
 def doubted_subject(found: Entities, i: int, marked: Set[int]) -> list[int]:
@@ -190,9 +179,9 @@ def doubted_subject(found: Entities, i: int, marked: Set[int]) -> list[int]:
     terms = found.terms
     reached: list[int] = []
     for k in terms.before(i):
-        if not terms.same_statement(k, i) or terms[k].is_any("boundary", "colon", "with", "comma"):
+        if not terms.same_statement(k, i) or terms[k].is_any("with", "comma"):
             break
-        if terms[k].is_any("finding", "device", "not", "normal") or terms.word(k) in terms.anatomy.finding_places:
+        if terms[k].is_any("finding", "device") or terms.word(k) in terms.anatomy.finding_places:
             return []
         reached.append(k)
     return reached

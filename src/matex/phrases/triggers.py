@@ -46,7 +46,7 @@ TRIGGERS: Mapping[Kind, tuple[Trigger, ...]] = {
     "not behind": (
         Trigger("negated", reaches.backward_over_findings, conditions.denies_before),
         Trigger("negated", reaches.forward, conditions.denies_after),
-        Trigger("negated", reaches.subject_without_findings, conditions.leads_as_denial),
+        Trigger("negated", reaches.subject_without_findings, conditions.leads),
     ),
     # "no", "without"
     "not": (
