@@ -17,7 +17,7 @@ from matex.priors.atlas import COLLECTIONS, HEART, LUNGS, REGIONS
 from matex.priors.image_context import ImageContext
 from matex.priors.lungs import lung_boxes
 from matex.priors.shapes import gaussian, parabola, plateau
-from matex.priors.spatial import KINDS, active_regions, spatial_prior
+from matex.priors.spatial import KINDS, active_regions, joined, spatial_prior
 from tests.reference import priors as twin
 
 GRID = (np.arange(7) + 0.5) / 7
@@ -467,6 +467,17 @@ def test_samples_that_are_no_vector_of_fractions_are_refused(samples):
         spatial_prior(parse("left base"), samples, GRID)
     with pytest.raises(ValueError, match="Expected y to be a vector of finite fractions"):
         spatial_prior(parse("left base"), GRID, samples)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e6])
+def test_a_prior_is_scaled_to_one_whatever_its_size(size):
+    """Samples far from a region read its tail alone; only rounding errors are no differences."""
+    x, y = np.array([0.25, 0.75]), np.array([0.5])
+    values, named = joined([size * np.array([[0.25, 1.0]])], False, x, y, "a region")
+    np.testing.assert_allclose(values, [[0, 1]])
+    assert named == "a region"
+    alike = size * np.array([[1 - 1e-13, 1.0]])
+    assert joined([alike], False, x, y, "a region") == (None, "a region covers every sample point alike")
 
 
 # -------------------------------------------------------------------------------------------------- lung masks
