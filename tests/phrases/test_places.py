@@ -7,7 +7,7 @@ from matex.phrases import claim, parse
 from matex.phrases.anatomy import Anatomy
 from matex.phrases.paraphrases import paraphrases, within_sentence
 from matex.phrases.swap_sides import other_side
-from matex.phrases.terms import NEAR, Term, find_terms
+from matex.phrases.terms import Term, find_terms
 
 EFFUSION = ("lower zone", "costophrenic angle")
 
@@ -73,6 +73,9 @@ def test_each_level_or_part_has_the_sides_of_its_own_whole(text, expected):
         ("Left sided large simple exophytic renal cyst, basal opacity.", {"lower zone": 1}),
         ("Left sided dual chamber implanted cardiac pacemaker and basal opacity.", {"lower zone": 1}),
         ("Right internal jugular tunnelled double lumen dialysis catheter, basal opacity.", {"lower zone": 1}),
+        ("Left upper chest tube and basal opacity.", {"lower zone": 1}),
+        ("Left small pigtail catheter and basal opacity.", {"lower zone": 1}),
+        ("Left subclavian central venous catheter and basal opacity.", {"lower zone": 1}),
         ("Right and left ventricles and basal opacity.", {"heart": 1, "lower zone": 1}),
         ("Right ventricle.", {"heart": 1}),
         ("Small left ventricle.", {"heart": 1}),
@@ -151,6 +154,7 @@ def test_letters_months_and_adjectives_are_read_in_their_context(text, expected)
         ("Larger hazy opacity on the right than on the left.", {"right lung": 1, "left lung": 0.6}),
         ("More opacity in the left lower lobe than the right.", {"left lower lobe": 1, "right lower lobe": 0.6}),
         ("Right effusion is larger than the effusion on the left.", effusion(right=1, left=0.6)),
+        ("Right effusion is larger than before: left effusion.", effusion(right=1, left=1)),
         ("Left lung is better aerated than before, right apical mass.", {"left lung": 1, "right apex": 1}),
         (
             "There are effusions at both bases, the left slightly larger than the right.",
@@ -254,6 +258,7 @@ def test_the_other_side_has_what_the_comparison_or_exception_says(text, expected
         ("The left is hazy but the bases are normal.", {"left lung": 1, "lower zone": 0}),
         ("Effusion right, left, heart enlarged.", effusion(right=1, left=1) | {"heart": 1}),
         ("Effusion, left, heart enlarged.", effusion(left=1) | {"heart": 1}),
+        ("Effusions on each side obscuring consolidation.", effusion(right=1, left=1)),
         ("Effusions bilaterally obscuring consolidation.", effusion(right=1, left=1)),
         ("Effusion on the right obscuring consolidation.", effusion(right=1)),
         ("Heart normal, density on the left in the base reflects collapse.", {"heart": 0, "left lower zone": 1}),
@@ -372,11 +377,12 @@ def test_the_words_of_compared_sides_are_those_of_the_comparison(text, spans):
 
 
 def test_terms_outside_a_sentence_are_nothing_and_a_search_ends_near():
-    terms = find_terms("odd " * (NEAR + 4), 0)
+    terms = find_terms("odd " * 70, 0)
     assert (terms.word(-1), terms.word(len(terms))) == ("", "")
     assert not terms.is_modifier(-1)
     assert not terms.is_modifier(len(terms))
-    assert (terms.skip(0, 1, "other"), terms.skip(NEAR + 3, -1, "other"), terms.skip(2, 1, "side")) == (NEAR, 3, 2)
+    assert (terms.skip(0, 1, "other"), terms.skip(19, -1, "other"), terms.skip(2, 1, "side")) == (16, 3, 2)
+    assert (terms.after(2), terms.before(68)) == (range(3, 62), range(67, 8, -1))
 
 
 def test_a_term_holds_its_kinds_words_value_and_place():
@@ -412,6 +418,7 @@ def test_without_a_region_for_a_side_alone_it_names_none():
         ("Right apical nodule", "Left apical nodule"),
         ("Nodule in the LEFT apex", "Nodule in the RIGHT apex"),
         ("R effusion", "L effusion"),
+        ("Lt base opacity, RLL nodule", "Rt base opacity, LLL nodule"),
         ("RUL and left hilar mass", "LUL and right hilar mass"),
         ("Right middle lobe opacity", None),
         ("Bilateral effusions", None),

@@ -12,9 +12,7 @@ _PLURAL = re.compile(r"(?<![is])s$|ae$")
 _DIRECTION_REACH = 8
 """A side further away from "shifted" is where something else extends to."""
 _BEFORE_BODY: tuple[Kind, ...] = ("other", "status")
-_BEFORE_DEVICE: tuple[Kind, ...] = (
-    "other", "status", "level", "place", "weak", "head", "body", "position", "device",
-)  # fmt: skip
+_BEFORE_DEVICE: tuple[Kind, ...] = ("other", "status", "level", "place", "weak", "head")
 """What can be between a side word and the noun that owns it."""
 
 

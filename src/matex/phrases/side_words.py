@@ -21,9 +21,9 @@ class SideWord:
     first: int
     last: int
     weights: SideWeights
-    compares: bool = False
-    is_behind: bool = False
+    is_behind: bool
     """Follows what it qualifies: "on the right", "bilaterally", "opacity right, ..."."""
+    compares: bool = False
     is_standard: bool = False
     """The standard of a comparison, or a side that has none: "unlike the right", "none on the right"."""
     contrasts: bool = False
@@ -50,13 +50,13 @@ def find_side_words(found: Entities) -> list[SideWord]:
             side, weight = lesser
             if not _has_own_place(found, i, following):
                 weights = side_weights("both") | {found.terms[side].value: weight}
-                words.append(SideWord(i, following, weights, True, _is_behind(found.terms, i)))
+                words.append(SideWord(i, following, weights, _is_behind(found.terms, i), compares=True))
                 position += 1
                 continue
             own_weight[side] = weight
         elif i not in own_weight and (comparative := _comparative_before(found.terms, i)) is not None:
             weights = side_weights("both") | _lesser_after(found.terms, comparative, i)
-            words.append(SideWord(comparative, i, weights, compares=True, is_behind=True))
+            words.append(SideWord(comparative, i, weights, is_behind=True, compares=True))
             continue
         words.append(_single(found.terms, i, own_weight.get(i, 1.0)))
     return words
