@@ -137,7 +137,9 @@ def test_an_entry_of_a_record_of_another_kind_is_refused(folder):
 def test_problems_that_were_lost_are_not_passed_over(folder):
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**record, "problems": record["problems"] + 1}))
-    assert refused(folder, "problems.jsonl")
+    found = len((folder / "problems.jsonl").read_text().splitlines())
+    expected = f"Expected {record['problems'] + 1} lines in problems.jsonl, got {found}. Copy the whole folder"
+    assert refused(folder, expected, "Expected the run folder '", "got a damaged one")
 
 
 def test_a_pickled_map_is_refused_and_never_opened(folder):

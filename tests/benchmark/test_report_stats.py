@@ -224,9 +224,10 @@ def test_what_lies_outside_of_the_view_is_a_mean_over_samples():
 def test_what_lies_outside_is_said_by_the_first_metric_that_sees_anything_there():
     other = Measure("pointing", "outside_view", "pointing", "neither", True, False)
     some = section({"m": [0.0, 0.0]}, measures=(OUTSIDE, other))
-    some._arrays["m", "pointing", "outside_view"][0][:] = [[0.5, 0.25]]
+    there = np.ones(2, dtype=bool)
+    some._arrays["m", "pointing", "outside_view"] = (np.array([[0.5, 0.25]]), there)
     assert share_outside(some, {"energy", "pointing"}) == 0.375
-    some._arrays["m", "energy", "outside_view"][0][:] = [[0.5, 0.0]]
+    some._arrays["m", "energy", "outside_view"] = (np.array([[0.5, 0.0]]), there)
     assert share_outside(some, {"energy", "pointing"}) == 0.25
 
 

@@ -23,6 +23,7 @@ from matex.benchmark.report.tables import (
     short_label,
 )
 from matex.benchmark.report.verdicts import verdicts
+from matex.metrics.roar import SMALL_LOSS
 from tests.benchmark import synthetic_run
 from tests.benchmark.test_report_stats import DROP, ENERGY, FILMS, LOSS, OUTSIDE, section, spread
 
@@ -100,6 +101,13 @@ def test_methods_against_each_other_fill_the_triangle_from_the_best_down():
         assert p_values == pytest.approx([3 * max(ranked)] * 3)  # Holm: three equal p-values
         assert "corrected after Holm for the 3 pairs" in table.lead
         assert table.title == f"{heading(measure)}: methods against each other"
+        assert (table.key, table.corner) == ("key", "Row minus column")
+        assert table.lead.startswith("Best method first. Paired differences with 95 % intervals; p: Wilcoxon")
+    few = pairwise(SectionStats(section({"a": [0.1, 0.2], "b": [0.2, 0.4]})), ENERGY, "key")
+    assert few.lead == (
+        "Best method first. Paired differences. No p and no intervals: fewer than 10 patients, films or repetitions "
+        "stand behind each number."
+    )
 
 
 def test_every_method_stands_against_its_best_control_with_the_name_of_it():
@@ -122,7 +130,8 @@ def test_every_method_stands_against_its_best_control_with_the_name_of_it():
     assert [row.cells[0].difference.p for row in table.rows] == pytest.approx([2 * max(ps)] * 2)
     assert [column.better for column in table.columns] == ["higher", "lower"]
     assert "which favours the control" in table.lead
-    assert "p: two-sided paired bootstrap" in table.lead
+    assert (table.key, table.corner) == ("key", "Method minus its best control")
+    assert " favours the control. p: two-sided paired bootstrap of the mean over films, corrected after " in table.lead
     nothing = SectionStats(section({"m": spread(0.5), "control: uniform": spread(math.nan)}))
     assert [row.cells for row in against_controls(nothing, [ENERGY], "key").rows] == [(None,)]
 
@@ -140,9 +149,13 @@ def test_notes_of_a_table_are_of_what_it_shows():
     assert "IoU at a percentile" not in notes(ENERGY)
     assert "mIoU: per finding, the threshold that is best on other films" in notes(tuned)
     assert "mIoU" not in notes(ENERGY)
+    assert "outside of what the model" not in notes(ENERGY)
     cropped = section({"m": [0.0, 0.25]}, measures=(OUTSIDE, ENERGY))
     table = localisation(SectionStats(cropped), [ENERGY], "key", "title")
-    assert "On average 12.5 % of what is marked lies outside" in table.notes[0]
+    assert table.notes[0] == (
+        "On average 12.5 % of what is marked lies outside of what the model sees (centre crop); it counts neither for "
+        "nor against a map."
+    )
 
 
 def test_a_loss_that_is_nearly_zero_is_said_under_the_table():
@@ -151,7 +164,10 @@ def test_a_loss_that_is_nearly_zero_is_said_under_the_table():
         stats = SectionStats(section({"m": [0.0]}, measures=(ENERGY, LOSS), whole=losses))
         return measured_table(stats, [ENERGY, LOSS], "key", "title").notes
 
-    assert "as small as 0.0012. Below " in notes(0.0012)[0]
+    assert notes(0.0012) == (
+        f"The loss on clean films is as small as 0.0012. Below {SMALL_LOSS} the percentages of ROAR+ magnify noise: "
+        "compare the losses themselves, or validate on more films.",
+    )
     assert notes(0.5) == ()
 
 
@@ -275,7 +291,11 @@ def test_rows_are_each_method_with_its_own_controls_and_then_the_shared_ones():
     named = section({**values, "m (exchanged side)": spread(0.1, 4)}, own=("m (exchanged side)", "m (random weights)"))
     table = localisation(SectionStats(named), [ENERGY], "key", "title")
     assert [row.label for row in table.rows] == ["m", "exchanged side", "random weights", "n", "uniform"]
-    assert f"on the {FILMS} samples whose phrase names a side" in table.notes[0]
+    assert table.notes[0] == (
+        f"Exchanged side: the method for the phrase with left and right exchanged, on the {FILMS} samples whose phrase "
+        "names a side, measured where the finding truly is. Far below the method: its map goes where the word says. As "
+        "high as the method: its map goes to the finding, or to whatever stands out, whatever side is named."
+    )
 
 
 def test_the_name_of_a_control_is_short_under_its_method_and_among_the_shared_ones():
@@ -287,6 +307,8 @@ def test_the_name_of_a_control_is_short_under_its_method_and_among_the_shared_on
 
 def test_a_measured_table_has_the_value_of_each_method_and_control_that_was_measured():
     some = section({"m": spread(0.5), "n": spread(0.4, 1), "control: uniform": spread(0.3, 2)}, measures=(ENERGY, DROP))
+    for label, entry in list(some.entries.items()):
+        some.entries[label] = dataclasses.replace(entry, description=f"about {label}")
     del some._arrays["n", "energy", "energy"]
     del some._arrays["n", "drop", "drop"]
     del some._arrays["control: uniform", "drop", "drop"]
@@ -300,6 +322,7 @@ def test_a_measured_table_has_the_value_of_each_method_and_control_that_was_meas
     assert table.rows[1].cells[0].estimate.method == "control: uniform"
     assert table.rows[1].cells[1] is None
     assert (table.key, table.title, table.corner, table.lead) == ("key", "title", "Method", "lead")
+    assert [row.hint for row in table.rows] == ["about m", "about control: uniform"]
 
 
 def test_a_breakdown_is_titled_by_its_measure_and_fact():
@@ -331,3 +354,4 @@ def test_a_label_names_the_parameters_of_its_metric():
     unknown = Measure("new", "top1_max", "new", "higher", True, False)
     assert heading(unknown) == "@1 maximum"
     assert heading(dataclasses.replace(unknown, metric="strict")) == "@1 maximum (strict)"
+    assert heading(Measure("new", "share_of_iou", "new", "higher", True, False)) == "Share of IoU"
