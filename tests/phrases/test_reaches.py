@@ -2,7 +2,8 @@
 
 import pytest
 
-from matex.phrases import claim, parse
+from matex.domains import find_pack
+from matex.phrases import claim, parse, polarity, sentences
 
 
 def weights(text):
@@ -35,6 +36,10 @@ def weights(text):
         ("Film confirms tube position and bronchiolitis.", "positive"),
         ("Films confirm bronchiolitis.", "positive"),
         ("Film confirms no complication of line placement.", "negated"),
+        ("No tube in the trachea and no right effusion.", "negated"),
+        ("No NG tube in the left lung, no effusion.", "negated"),
+        ("No pneumothorax. No line tip over the heart.", "negated"),
+        ("Left PICC no longer seen, heart normal.", "normal"),
     ],
 )
 def test_other_films_and_positions_of_devices_are_no_finding(text, expected):
@@ -168,3 +173,16 @@ def test_where_a_scope_ends(text, expected):
 )
 def test_places_before_a_denial_or_doubt(text, expected):
     assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Retrosternal clear space is filled.", "positive"),
+        ("Sternal wires are intact.", "normal"),
+    ],
+)
+def test_a_claim_is_read_with_the_words_of_its_domain(text, expected):
+    anatomy = find_pack("chest-lateral").anatomy
+    (sentence,) = sentences(text)
+    assert claim(text, anatomy) == claim(sentence, anatomy) == polarity(text, anatomy) == expected

@@ -105,12 +105,13 @@ def _device_places(reading: ParsedSentence) -> set[int]:
     if not any(_is_device(reading.terms, k) for k in range(len(reading.terms))):
         return places
     for part in _parts(reading.terms):
-        leading = list(takewhile(lambda k: not reading.terms.has(k, "not"), part))
-        entities = list(reading.entities.within(leading))
-        if not entities or any(entity.finding for entity in entities):
-            continue
-        if _is_device_part(reading.terms, leading, entities[0].term):
-            places.update(entity.term for entity in entities)
+        denial = next((j for j, k in enumerate(part) if reading.terms.has(k, "not")), len(part))
+        for half in (part[:denial], part[denial:]):  # "line over the heart without ...", "no line over the heart"
+            entities = list(reading.entities.within(half))
+            if not entities or any(entity.finding for entity in entities):
+                continue
+            if _is_device_part(reading.terms, half, entities[0].term):
+                places.update(entity.term for entity in entities)
     return places
 
 
