@@ -104,12 +104,12 @@ class ModelComparison:
     first: str
     second: str
     method: str
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     pairs: tuple[PairChange, ...]
     phrases: tuple[PhraseChange, ...]
     shown: tuple[SideBySide, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, without the pictures."""
         return {
             "disclaimer": DISCLAIMER,
@@ -170,14 +170,15 @@ def compare_models(
     pairs: list[PairChange] = []
     clusters: list[str] = []
     drawn: list[tuple[float, int, SideBySide]] = []
-    settings: dict[str, Any] = {"resize": resize, "domain": domain, **parameters}
     streams = [
         explain_each(
             model,
             [Pair(one.image, one.text, one.view) for one in listed],
             method,
             progress=progress and number == 0,
-            **settings,
+            resize=resize,
+            domain=domain,
+            **parameters,
         )
         for number, model in enumerate((first, second))
     ]

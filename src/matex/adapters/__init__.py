@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -37,12 +37,12 @@ DTypeName = Literal["float32", "float64", "float16", "bfloat16"]
 
 
 def load(
-    name: Any,
+    name: str | torch.nn.Module,
     *,
-    processor: Any = None,
-    image_processor: Any = None,
+    processor: object = None,
+    image_processor: object = None,
     preset: str | None = None,
-    tokenizer: Any = None,
+    tokenizer: object = None,
     device: str = "auto",
     dtype: DTypeName = "float32",
     heads: Sequence[int] | None = None,
@@ -104,8 +104,8 @@ def load(
         raise InputError("Expected a processor only with a model in memory. A model of files has its own next to it.")
     if tokenizer is not None and not isinstance(tokenizer, str | Path):
         raise InputError(f"Expected tokenizer as text, got {shown(tokenizer)}.")
-    tokenizer = None if tokenizer is None else str(tokenizer)
-    options = Options(preset, tokenizer, _pair_of_heads(heads), activation, cached_only)
+    words = None if tokenizer is None else str(tokenizer)
+    options = Options(preset, words, _pair_of_heads(heads), activation, cached_only)
     _check_name(name)
     prefix = next((p for p in MODELS if name == p or (p.endswith(":") and name.startswith(p))), None)
     if prefix is None:
@@ -113,11 +113,11 @@ def load(
             f"Expected a model name 'tiny', 'hf:<hub id or folder>' or 'openai:<file>', got {shown(name)}. "
             f"Folders and hub ids take the prefix hf:; there are also {_others()} (matex models lists them)."
         )
-    model: Model = MODELS[prefix](name.removeprefix(prefix), name=name, options=options)
+    model = MODELS[prefix](name.removeprefix(prefix), name=name, options=options)
     model.module.to(where, getattr(torch, dtype))
     if dtype in ("float16", "bfloat16"):
         refuse_not_finite(model.module.state_dict(), name)
-    return _at(resolution, _recorded(model, tokenizer))
+    return _at(resolution, _recorded(model, words))
 
 
 def _others() -> str:
@@ -134,7 +134,7 @@ def _at(resolution: int | None, model: Model) -> Model:
     return at_resolution(model, resolution)
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: object) -> None:
     """Refuse strings that neither a file system nor a hub accepts as a name.
 
     Raises:

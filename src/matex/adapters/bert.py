@@ -18,13 +18,14 @@ from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, Readers, State, TokenAxis, single_row
 from matex.adapters.inputs import Words
+from matex.adapters.library import Network
 from matex.adapters.network import bounded, empty_embedding
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
-_FIXED: Mapping[str, Any] = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
+_FIXED: Mapping[str, object] = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
 
 
-def runs_as_bert(config: Mapping[str, Any]) -> bool:
+def runs_as_bert(config: Mapping[str, object]) -> bool:
     """Whether `BertEncoder` computes what a BERT of this configuration (a config.json) does."""
     return all(config.get(key, value) == value for key, value in _FIXED.items())
 
@@ -49,7 +50,7 @@ class BertConfig:
     layer_norm_eps: float = 1e-12
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], source: str) -> BertConfig:
+    def from_dict(cls, content: Mapping[str, object], source: str) -> BertConfig:
         """Read a config.json of a BERT encoder with absolute positions and GELU.
 
         Args:
@@ -180,7 +181,7 @@ class BertEncoder(Words):
             batch, as MedCLIP's published code does.
     """
 
-    bert: Any
+    bert: Network
     head: nn.Module
     read: Literal["first", "last", "mean"]
     padding: int = 0
@@ -190,7 +191,7 @@ class BertEncoder(Words):
     modality: Literal["text"] = "text"
 
     @property
-    def _blocks(self) -> Any:
+    def _blocks(self) -> Network:
         encoder = self.bert.encoder
         return encoder.layer if hasattr(encoder, "layer") else encoder.layers  # as releases of transformers name them
 

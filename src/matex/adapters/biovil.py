@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from torch.nn import functional as F
 
 from matex.adapters import resnet
 from matex.adapters.bert import Bert, BertConfig, BertEncoder
-from matex.adapters.checkpoint import fit, read_tensors, unwrap, without_buffers
+from matex.adapters.checkpoint import Tensors, fit, read_tensors, unwrap, without_buffers
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
 from matex.adapters.grid import JointGridEncoder, no_attention, patch_of
 from matex.adapters.model import MODELS, Model, Options, Similarity
@@ -327,5 +326,5 @@ def _without_stops(text: str) -> str:
     return text.rstrip("!?.")
 
 
-def _without(tensors: dict[str, Any], *stems: str) -> dict[str, Any]:
+def _without(tensors: Tensors, *stems: str) -> Tensors:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(stems)}

@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from matex.adapters.checkpoint import first_line
 from matex.adapters.encoder import TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
-from matex.adapters.model import Model, Similarity
+from matex.adapters.model import Model, Similarity, TokenIds
 from matex.adapters.preprocessing import Preprocessing
 from matex.checks import count
 from matex.errors import InputError, shown
 from matex.geometry import Size
 
-ScoreFunction: TypeAlias = Callable[[Sequence[NDArray[np.uint8]], Sequence[str]], Any]
+ScoreFunction: TypeAlias = Callable[[Sequence[NDArray[np.uint8]], Sequence[str]], ArrayLike | Tensor]
 """images, each uint8 [height, width, 3], and texts -> scores [image, text]"""
 _ONLY_SCORES = {
     "readout": "only its scores are known",
@@ -48,7 +48,7 @@ class WordTokenizer:
     def convert_ids_to_tokens(self, ids: int) -> str:
         return self._words[ids]
 
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+    def __call__(self, text: str, **options: bool) -> TokenIds:
         found = list(re.finditer(r"\S+", text))
         ids = [self._number(match.group()) for match in found]
         return {"input_ids": ids, "offset_mapping": [match.span() for match in found]}

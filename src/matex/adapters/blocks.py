@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters.encoder import Attended, State, TokenAxis, single_row
+from matex.adapters.library import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Blocks:
         return len(self.layers)
 
     def norm(self, layer: int, hidden: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
+        block: Network = self.layers[layer]
         return block.layer_norm1(hidden)
 
     def mask(self, layer: int, axis: TokenAxis, rows: Tensor | None = None) -> Tensor | None:
@@ -45,7 +45,7 @@ class Blocks:
         rows: Tensor | None = None,
         moving: Tensor | None = None,
     ) -> Attended:
-        block: Any = self.layers[layer]
+        block: Network = self.layers[layer]
         attention = block.self_attn
         queried = normed if rows is None else single_row(normed, rows)
         heads = attention.num_heads
@@ -66,11 +66,11 @@ class Blocks:
         return Attended(query, key, value, output.transpose(1, 2).flatten(2))
 
     def output_projection(self, layer: int, output: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
+        block: Network = self.layers[layer]
         return block.self_attn.out_proj(output)
 
     def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
-        block: Any = self.layers[layer]
+        block: Network = self.layers[layer]
         hidden = hidden + self.output_projection(layer, output)
         return hidden + block.mlp(block.layer_norm2(hidden))
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from matex.checks import is_object
+from matex.checks import is_mapping, is_object
 from matex.errors import CheckpointError, shown
 
 Tensors = dict[str, Tensor]
@@ -49,7 +49,7 @@ def regular(path: Path) -> bool:
     return True
 
 
-def read_tensors(path: Path, options: bool = False) -> dict[str, Any]:
+def read_tensors(path: Path, options: bool = False) -> dict[str, object]:
     """Read a weights file: safetensors, or a file of torch.save read with weights_only.
 
     Args:
@@ -65,7 +65,7 @@ def read_tensors(path: Path, options: bool = False) -> dict[str, Any]:
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, options)
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def _read_safetensors(path: Path) -> dict[str, object]:
     from safetensors import safe_open
 
     try:
@@ -78,7 +78,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _read_torch(path: Path, options: bool) -> dict[str, Any]:
+def _read_torch(path: Path, options: bool) -> dict[str, object]:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -105,7 +105,7 @@ def _read_torch(path: Path, options: bool) -> dict[str, Any]:
     return content
 
 
-def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
+def unwrap(content: Mapping[str, object], landmark: str, source: str) -> Tensors:
     """Extract the state dict of a network from the checkpoint of a training framework.
 
     Outer keys ("state_dict", "model", ...) are opened and prefixes that all names share ("module.", "_orig_mod.",
@@ -119,7 +119,7 @@ def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
     Raises:
         CheckpointError: no tensors, or averaged weights next to the others, where the file does not say which to use.
     """
-    state: Mapping[str, Any] = content
+    state = content
     for _ in range(_DEEPEST):
         inner = [key for key in _OUTER if isinstance(state.get(key), Mapping)]
         averages = [
@@ -132,14 +132,16 @@ def unwrap(content: Mapping[str, Any], landmark: str, source: str) -> Tensors:
                 f"Expected one set of weights in {source!r}, got averaged ones ({shown(averages[0])}) next to "
                 f"{shown(inner[0]) if inner else 'none'}. Save the set that you mean as torch.save(state_dict, ...)."
             )
-        state = state[inner[0]]
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        nested = state[inner[0]]
+        assert is_mapping(nested)
+        state = {str(name): value for name, value in nested.items()}
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors or len(tensors) < len(state):
         other = next((type(value).__name__ for value in state.values() if not isinstance(value, Tensor)), "nothing")
         raise CheckpointError(
             f"Expected a dictionary of tensors in {source!r}, got one with {other}. "
             "Save it again as torch.save(model.state_dict(), ...)."
         )
-    tensors = {str(name): value for name, value in state.items()}
     for _ in range(_DEEPEST):
         wrapper = _WRAPPERS.match(next(iter(tensors)))
         shared = wrapper is not None and all(name.startswith(wrapper.group()) for name in tensors)
@@ -219,7 +221,7 @@ def scale_of(logarithm: Tensor, source: str, name: str = "logit_scale") -> float
     return scale
 
 
-def without_buffers(tensors: Mapping[str, Any]) -> dict[str, Any]:
+def without_buffers(tensors: Tensors) -> Tensors:
     """The tensors without the integer buffers that old files carry: position numbers, indices, counts of batches.
 
     A network computes the first two itself, and no forward pass reads the last.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from matex.adapters.checkpoint import Tensors, scale_of, unwrap, without_buffers
+from matex.adapters.checkpoint import scale_of, unwrap, without_buffers
 from matex.adapters.grid import GridEncoder, no_attention
-from matex.adapters.library import build_as
+from matex.adapters.library import LibraryConfig, Network, build_as
 from matex.adapters.model import Model, Preparation, Similarity, Tokenizer
 from matex.adapters.relatives import RobertaEncoder
 from matex.adapters.sound import SoundPreprocessing, Spectrograms
@@ -42,7 +42,7 @@ class Htsat:
         projection: from the mean of the last stage's tokens to the joint space.
     """
 
-    encoder: Any
+    encoder: Network
     projection: nn.Module
 
     @property
@@ -106,7 +106,7 @@ class AudioEncoder(Spectrograms, GridEncoder):
 
 
 def adapt(
-    module: Any,
+    module: Network,
     name: str,
     *,
     preprocessing: SoundPreprocessing | None,
@@ -166,7 +166,7 @@ def adapt(
     )
 
 
-def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:
+def build(config: Mapping[str, object], tensors: Mapping[str, object], source: str) -> nn.Module:
     """Build transformers' ClapModel with these weights.
 
     Raises:
@@ -177,7 +177,7 @@ def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module
     return build_as("ClapModel", config, counted, source)
 
 
-def prepare(settings: Mapping[str, Any], module: Any) -> SoundPreprocessing:
+def prepare(settings: Mapping[str, object], module: Network) -> SoundPreprocessing:
     """Read the settings of a ClapFeatureExtractor.
 
     Raises:
@@ -197,7 +197,7 @@ def prepare(settings: Mapping[str, Any], module: Any) -> SoundPreprocessing:
     return SoundPreprocessing(ClapSpectrogram(int(lowest)), (module.config.audio_config.num_mel_bins, FRAMES))
 
 
-def refuse_other_ends(tokenizer: Tokenizer, config: Any, source: str) -> None:
+def refuse_other_ends(tokenizer: Tokenizer, config: LibraryConfig, source: str) -> None:
     """Raise when the tokenizer does not begin and end phrases as RoBERTa was trained.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from matex.adapters.blocks import Blocks
 from matex.adapters.checkpoint import fit, scale_of, unwrap
 from matex.adapters.encoder import Readers, State, TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
+from matex.adapters.library import DualConfig, Network, TextSizes, VisionSizes
 from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.network import Clip, ClipConfig
 from matex.adapters.preprocessing import Preprocessing
@@ -75,7 +76,7 @@ class TextTower(Words, _Tower):
         return self.embeddings(input_ids=inputs)
 
     def blank(self, inputs: Tensor) -> Tensor:
-        embeddings: Any = self.embeddings
+        embeddings: Network = self.embeddings
         return embeddings(input_ids=inputs, inputs_embeds=torch.zeros_like(embeddings.token_embedding(inputs)))
 
     def axis(self, inputs: Tensor) -> TokenAxis:
@@ -105,13 +106,13 @@ class TextTower(Words, _Tower):
 
 
 def adapt(
-    module: Any,
+    module: Network,
     name: str,
     *,
     preprocessing: Preprocessing | None,
     tokenizer: Tokenizer | None,
     missing: Iterable[str] = (),
-    record: dict[str, Any] | None = None,
+    record: dict[str, object] | None = None,
     notes: Iterable[str] = (),
 ) -> Model:
     """Wrap a CLIPModel, transformers' or `network.Clip`, as a `Model` without changing it.
@@ -149,7 +150,7 @@ def adapt(
     )
 
 
-def image_tower(vision: Any, projection: nn.Module) -> ImageTower:
+def image_tower(vision: Network, projection: nn.Module) -> ImageTower:
     """The image encoder of a vision transformer with the parts of transformers' CLIPVisionModel."""
     size, patch = pair(vision.config.image_size), pair(vision.config.patch_size)
     return ImageTower(
@@ -165,7 +166,7 @@ def image_tower(vision: Any, projection: nn.Module) -> ImageTower:
     )
 
 
-def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextTower:
+def text_tower(text: Network, projection: nn.Module, old_ends: bool = True) -> TextTower:
     """The text encoder of a transformer with the parts of transformers' CLIPTextModel.
 
     Args:
@@ -173,7 +174,7 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
         projection: to the joint space.
         old_ends: whether an end token of id 2 stands for the largest id, as in old configurations of CLIP.
     """
-    end = _end_token(text.config)
+    end = end_token(text.config)
     return TextTower(
         layers=text.encoder.layers,
         missing=no_relu(text.config),
@@ -185,19 +186,19 @@ def text_tower(text: Any, projection: nn.Module, old_ends: bool = True) -> TextT
     )
 
 
-def _end_token(config: Any) -> int | None:
+def end_token(config: TextSizes) -> int | None:
     """Id of the end token; of several in a configuration the first."""
-    ends: Any = config.eos_token_id
-    return cast(list[int], ends)[0] if isinstance(ends, list) else ends
+    ends = config.eos_token_id
+    return ends[0] if isinstance(ends, list) else ends
 
 
-def no_relu(config: Any) -> dict[str, str]:
+def no_relu(config: VisionSizes | TextSizes) -> dict[str, str]:
     """Requirements of methods that a tower does not meet: CLIP's towers meet all but, as a rule, ReLU activations."""
-    activation: str = config.hidden_act
+    activation = config.hidden_act
     return {} if activation == "relu" else {"relu": f"this tower's activation is {activation}"}
 
 
-def pair(value: Any) -> Size:
+def pair(value: int | Sequence[int]) -> Size:
     """(height, width) of a configuration's number or pair of numbers."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
@@ -222,7 +223,7 @@ def build(config: ClipConfig, tensors: dict[str, Tensor], source: str) -> Clip:
     return module
 
 
-def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
+def refuse_other_end(tokenizer: Tokenizer, config: DualConfig, source: str) -> None:
     """Raise when the tokenizer's end token is not the token that the text tower reads out.
 
     Raises:
@@ -230,7 +231,7 @@ def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
     """
     ids = [int(number) for number in tokenizer("a")["input_ids"]]
     text = config.text_config
-    end = _end_token(text)
+    end = end_token(text)
     if not ids or max(ids) >= text.vocab_size:
         return  # refused by `Model.encode`, which can name the phrase
     reads = max(ids) if end == 2 else end
@@ -241,7 +242,7 @@ def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
         )
 
 
-def from_folder(config: Mapping[str, Any], tensors: Mapping[str, Any], source: str) -> Clip:
+def from_folder(config: Mapping[str, object], tensors: Mapping[str, object], source: str) -> Clip:
     """Build CLIP from a config.json of model_type "clip" and the published weights.
 
     Raises:
@@ -250,7 +251,7 @@ def from_folder(config: Mapping[str, Any], tensors: Mapping[str, Any], source: s
     return build(ClipConfig.from_dict(config, source), published_names(tensors, source), source)
 
 
-def published_names(tensors: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+def published_names(tensors: Mapping[str, object], source: str) -> dict[str, Tensor]:
     """Rename weights to those of published files (`network.Clip`), without the position ids that old files carry.
 
     Some files repeat the first part of a name, as in "vision_model.vision_model.".

@@ -16,7 +16,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +169,7 @@ def adapt(module: Convirt, name: str, path: Path | None = None, options: Options
 
 def _named(name: str) -> str:
     """Numbers of the ResNet's children in a Sequential to their names."""
-    parts: list[Any] = name.split(".")
+    parts = name.split(".")
     if parts[0] == "res_features" and len(parts) > 2 and parts[1].isdecimal() and int(parts[1]) < len(_CHILDREN):
         parts[1] = _CHILDREN[int(parts[1])]
     return ".".join(parts)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -210,9 +210,7 @@ def read(path: Path, config: CxrClipConfig | None = None) -> CxrClip:
     Raises:
         CheckpointError: no such file, other content than tensors, or names and shapes of another network.
     """
-    tensors: dict[str, Any] = without_buffers(
-        unwrap(read_tensors(path), "text_projection.projection.weight", str(path))
-    )
+    tensors = without_buffers(unwrap(read_tensors(path), "text_projection.projection.weight", str(path)))
     if config is None:
         config = RESNET50 if "image_encoder.resnet.conv1.weight" in tensors else SWIN
     with torch.device("meta"):

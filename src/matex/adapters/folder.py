@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,11 +45,11 @@ class Weights:
     """The weights of a folder.
 
     Args:
-        tensors: by name, as stored.
+        tensors: by name, as stored; of a training framework's file also what lies next to them.
         notes: what else lies in the folder that a reader must know of.
     """
 
-    tensors: dict[str, torch.Tensor]
+    tensors: dict[str, object]
     notes: tuple[str, ...]
 
 
@@ -86,7 +85,7 @@ def locate(
     return fetch(source, wanted, cached_only)
 
 
-def read_json(folder: Path, file: str, own_code: bool = False) -> dict[str, Any] | None:
+def read_json(folder: Path, file: str, own_code: bool = False) -> dict[str, object] | None:
     """Read a JSON file of a folder; None when it does not exist.
 
     Args:
@@ -120,7 +119,7 @@ def read_json(folder: Path, file: str, own_code: bool = False) -> dict[str, Any]
     return content
 
 
-def refuse_foreign(folder: Path, config: Mapping[str, Any] | None) -> None:
+def refuse_foreign(folder: Path, config: Mapping[str, object] | None) -> None:
     """Refuse contents that would change the model and are not supported: adapters and quantised weights.
 
     Raises:
@@ -218,8 +217,8 @@ def _files(folder: Path, name: str) -> list[str]:
     return files
 
 
-def _read(folder: Path, files: list[str]) -> dict[str, Any]:
-    tensors: dict[str, Any] = {}
+def _read(folder: Path, files: list[str]) -> dict[str, object]:
+    tensors: dict[str, object] = {}
     for file in files:
         shard = read_tensors(folder / file)
         if repeated := tensors.keys() & shard.keys():
@@ -228,13 +227,16 @@ def _read(folder: Path, files: list[str]) -> dict[str, Any]:
     return tensors
 
 
-def _same(first: Mapping[str, Any], second: Mapping[str, Any], source: str) -> bool:
+def _same(first: Mapping[str, object], second: Mapping[str, object], source: str) -> bool:
     """Whether two sets of weights are the same up to the precision of the coarser one."""
     if first.keys() != second.keys():
         return False
     for name, one in first.items():
-        pair = (as_float32({name: value}, source)[name] for value in (one, second[name]))
-        coarser = min((one.dtype, second[name].dtype), key=lambda dtype: dtype.itemsize)
+        other = second[name]
+        if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+            return False
+        pair = (as_float32({name: value}, source)[name] for value in (one, other))
+        coarser = min((one.dtype, other.dtype), key=lambda dtype: dtype.itemsize)
         left, right = (value.to(coarser) for value in pair)
         if left.shape != right.shape or not torch.equal(left, right):
             return False

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
 from matex.adapters import clap, clip, relatives, siglip, siglip2
-from matex.adapters.checkpoint import Tensors
 from matex.adapters.folder import locate, read_json, read_weights, refuse_foreign
+from matex.adapters.library import LibraryConfig, Network
 from matex.adapters.model import MODELS, Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing, note_unstated, unstated
 from matex.adapters.sound import SoundPreprocessing
@@ -21,12 +21,12 @@ from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 from matex.geometry import Size
 
 
-def prepare_images(settings: Mapping[str, Any], module: Any) -> Preprocessing:
+def prepare_images(settings: Mapping[str, object], module: Network) -> Preprocessing:
     """The preprocessing of images, from the settings of an image processor and the size that a network reads."""
     return Preprocessing.from_processor(settings, image_size(module))
 
 
-def prepare_siglip(settings: Mapping[str, Any], module: Any) -> Preprocessing:
+def prepare_siglip(settings: Mapping[str, object], module: Network) -> Preprocessing:
     """As `prepare_images`, for a family whose processors have other defaults than CLIP's.
 
     Raises:
@@ -51,10 +51,10 @@ class Family(NamedTuple):
         prepare: the preprocessing from a processor's settings and the network.
     """
 
-    build: Callable[[Mapping[str, Any], Tensors, str], nn.Module]
+    build: Callable[[Mapping[str, object], Mapping[str, object], str], nn.Module]
     adapt: Callable[..., Model]
-    check_tokenizer: Callable[[Tokenizer, Any, str], None]
-    prepare: Callable[[Mapping[str, Any], Any], Preprocessing | SoundPreprocessing] = prepare_images
+    check_tokenizer: Callable[[Tokenizer, LibraryConfig, str], None]
+    prepare: Callable[[Mapping[str, object], Network], Preprocessing | SoundPreprocessing] = prepare_images
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -106,7 +106,7 @@ def load_hf(source: str, *, name: str | None = None, options: Options | None = N
         )
     family = _family(config.get("model_type"), shown(source))
     weights = read_weights(folder)
-    module: Any = family.build(config, weights.tensors, source)
+    module: Network = family.build(config, weights.tensors, source)
     missing: list[str] = []
     preprocessor = read_preprocessor(folder)
     preprocessing = None
@@ -139,7 +139,7 @@ def from_memory(
     Raises:
         UnsupportedModel: another family.
     """
-    config: Any = getattr(module, "config", None)
+    config: Network = getattr(module, "config", None)
     name = type(module).__name__
     if config is None:
         raise UnsupportedModel(
@@ -152,12 +152,12 @@ def from_memory(
     return family.adapt(module, name, preprocessing=preprocessing, tokenizer=tokenizer, missing=missing)
 
 
-def image_size(module: Any) -> Size:
+def image_size(module: Network) -> Size:
     """(height, width) that a network of transformers reads, from its configuration."""
     return clip.pair(module.config.vision_config.image_size)
 
 
-def preprocessing_of(settings: Mapping[str, Any], module: Any) -> Preprocessing | SoundPreprocessing:
+def preprocessing_of(settings: Mapping[str, object], module: Network) -> Preprocessing | SoundPreprocessing:
     """The preprocessing of a network of transformers, from the settings of its processor.
 
     Raises:
@@ -167,7 +167,7 @@ def preprocessing_of(settings: Mapping[str, Any], module: Any) -> Preprocessing 
     return _family(getattr(module.config, "model_type", None), type(module).__name__).prepare(settings, module)
 
 
-def _family(model_type: Any, source: str) -> Family:
+def _family(model_type: object, source: str) -> Family:
     if isinstance(model_type, str) and model_type in _NOT_READ:
         raise UnsupportedModel(
             f"Expected a checkpoint of model_type {', '.join(map(repr, FAMILIES))}, got {_NOT_READ[model_type]}, in "
@@ -181,7 +181,7 @@ def _family(model_type: Any, source: str) -> Family:
     return FAMILIES[model_type]
 
 
-def read_preprocessor(folder: Path) -> Mapping[str, Any] | None:
+def read_preprocessor(folder: Path) -> Mapping[str, object] | None:
     """Read the image processor's settings: processor_config.json of transformers 5, or preprocessor_config.json.
 
     Raises:

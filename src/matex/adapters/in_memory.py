@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from torch import nn
 
 from matex.adapters.checkpoint import refuse_not_finite
 from matex.adapters.huggingface import from_memory, preprocessing_of
+from matex.adapters.library import Network
 from matex.adapters.model import Model, Options, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.sound import SoundPreprocessing
@@ -22,7 +23,7 @@ from matex.errors import InputError, UnsupportedModel, shown
 _CALLED = re.compile(r"embeddings|norm|projection|layers\.\d+\.(?!_orig_mod$)")
 
 
-def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, image_processor: Any) -> Model:
+def load(module: nn.Module, options: Options, processor: object, tokenizer: object, image_processor: object) -> Model:
     """Adapt a model of transformers; its weights are checked like those of files.
 
     Args:
@@ -71,18 +72,19 @@ def load(module: nn.Module, options: Options, processor: Any, tokenizer: Any, im
     return model
 
 
-def _preprocessing(image_processor: Any, module: Any) -> Preprocessing | SoundPreprocessing:
-    if not hasattr(image_processor, "to_dict"):
+def _preprocessing(image_processor: object, module: Network) -> Preprocessing | SoundPreprocessing:
+    to_dict: Network = getattr(image_processor, "to_dict", None)
+    if to_dict is None:
         raise InputError(
             f"Expected an image processor of transformers, got {type(image_processor).__name__}. "
             "Give AutoImageProcessor.from_pretrained(...)."
         )
     # What a processor does not set is null in its dictionary and absent in its file.
-    settings = {name: value for name, value in image_processor.to_dict().items() if value is not None}
+    settings = {name: value for name, value in to_dict().items() if value is not None}
     return preprocessing_of(settings, module)
 
 
-def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:
+def _fast(tokenizer: object, options: Options) -> Tokenizer | None:
     """The tokenizer itself where it knows which characters its tokens come from.
 
     Raises:
@@ -92,7 +94,7 @@ def _fast(tokenizer: Any, options: Options) -> Tokenizer | None:
         return None
     if isinstance(tokenizer, str | Path):
         return given_tokenizer(str(tokenizer), options.cached_only)
-    found: Any = fast(tokenizer)
+    found = fast(tokenizer)
     usable = callable(found) and getattr(found, "is_fast", True) and hasattr(found, "all_special_ids")
     if not usable:
         raise InputError(

@@ -14,7 +14,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -178,7 +177,7 @@ def read(path: Path, config: MedClipConfig | None = None) -> MedClip:
     Raises:
         CheckpointError: no such file, other content than tensors, or names and shapes of another network.
     """
-    content: dict[str, Any] = read_weights(path).tensors if path.is_dir() else read_tensors(path)
+    content = read_weights(path).tensors if path.is_dir() else read_tensors(path)
     tensors = without_buffers(unwrap(content, "text_model.projection_head.weight", str(path)))
     if config is None:
         config = RESNET50 if "vision_model.model.fc.weight" in tensors else SWIN

@@ -10,9 +10,9 @@ import hashlib
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,13 @@ class Encoded(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class TokenIds(TypedDict):
+    """A phrase as a tokenizer returns it: ids, and the characters of each, (start, end)."""
+
+    input_ids: Sequence[int]
+    offset_mapping: Sequence[tuple[int, int]]
+
+
 class Tokenizer(Protocol):
     """Part of the interface of a fast Hugging Face tokenizer that matex uses."""
 
@@ -50,10 +57,10 @@ class Tokenizer(Protocol):
 
     def convert_ids_to_tokens(self, ids: int) -> str | list[str]: ...
 
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]: ...
+    def __call__(self, text: str, **options: bool) -> TokenIds: ...
 
 
-MODELS: Registry[Any] = Registry("model")
+MODELS: Registry[Callable[..., Model]] = Registry("model")
 
 
 @dataclass(frozen=True)
@@ -158,13 +165,13 @@ class Model:
     vocabulary: int
     similarity: Similarity = Similarity()
     missing: tuple[str, ...] = ()
-    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    record: Mapping[str, object] = field(default_factory=dict[str, object])
     notes: tuple[str, ...] = ()
     cells: Size | None = None
     sides: tuple[Modality, Modality] = ("image", "text")
     preparations: Mapping[Modality, Preparation] = field(default_factory=dict[Modality, Preparation])
     scales: Mapping[Modality, float] = field(default_factory=dict[Modality, float])
-    _hashes: dict[Any, str] = field(default_factory=dict[Any, str], repr=False)
+    _hashes: dict[Hashable, str] = field(default_factory=dict[Hashable, str], repr=False)
 
     def __repr__(self) -> str:
         """One line: name, patch, longest phrase, device."""
@@ -342,7 +349,7 @@ class Model:
         return f"Cannot explain with {self.name!r}: {'; '.join(lacking)}. matex.attribute takes prepared inputs."
 
 
-def check_model(model: Any) -> None:
+def check_model(model: object) -> None:
     """Refuse anything but a loaded model, naming the call that loads it.
 
     Raises:

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from matex.checks import is_object
 from matex.errors import CheckpointError, UnsupportedModel, shown
+from matex.registry import Parameterised
 
 
 class QuickGELU(nn.Module):
@@ -54,7 +55,7 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = {
 }
 
 
-def bounded(default: int, low: int, high: int) -> Any:
+def bounded(default: int, low: int, high: int) -> int:
     """A dataclass field for integers in [low, high]."""
     return field(default=default, metadata={"range": (low, high)})
 
@@ -103,7 +104,7 @@ class ClipConfig:
     projection_dim: int = bounded(512, 1, 1 << 16)
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], source: str) -> ClipConfig:
+    def from_dict(cls, content: Mapping[str, object], source: str) -> ClipConfig:
         """Read a config.json of model_type "clip".
 
         Args:
@@ -114,17 +115,20 @@ class ClipConfig:
             CheckpointError: a value that no CLIP model can have, by its key.
             UnsupportedModel: an activation that is not built here.
         """
-        towers: dict[str, Any] = {}
-        for key, kind in (("vision_config", VisionConfig), ("text_config", TextConfig)):
-            towers[key] = _section(kind, content, key, source)
+        vision = _section(VisionConfig, content, "vision_config", source)
+        text = _section(TextConfig, content, "text_config", source)
         size = content.get("projection_dim", 512)
         _check(cls, "projection_dim", size, "projection_dim", source)
-        return cls(**towers, projection_dim=size)
+        assert isinstance(size, int)
+        return cls(vision, text, size)
 
 
-def _section(kind: type[Any], content: Mapping[str, Any], key: str, source: str) -> Any:
+Sizes = TypeVar("Sizes", VisionConfig, TextConfig)
+
+
+def _section(kind: type[Sizes], content: Mapping[str, object], key: str, source: str) -> Sizes:
     known = {item.name: item.default for item in dataclasses.fields(kind)}
-    values: dict[str, Any] = dict(known)
+    values: dict[str, Any] = dict(known)  # each is checked before the tower is made
     for section, complete in ((key, False), (f"{key}_dict", True)):
         given = content.get(section)
         if given is None:
@@ -142,7 +146,7 @@ def _section(kind: type[Any], content: Mapping[str, Any], key: str, source: str)
     return tower
 
 
-def _check(kind: type[Any], name: str, value: Any, key: str, source: str) -> None:
+def _check(kind: type[Parameterised], name: str, value: object, key: str, source: str) -> None:
     """Check a value against its field: an integer in its range, a known activation, an epsilon in (0, 0.1]."""
     limits = next(item.metadata.get("range") for item in dataclasses.fields(kind) if item.name == name)
     if limits is not None:
@@ -170,7 +174,7 @@ def _check_relations(tower: VisionConfig | TextConfig, key: str, source: str) ->
         raise _refusal(f"{key}.eos_token_id", f"below vocab_size {tower.vocab_size}", tower.eos_token_id, source)
 
 
-def _refusal(key: str, expected: str, value: Any, source: str) -> CheckpointError:
+def _refusal(key: str, expected: str, value: object, source: str) -> CheckpointError:
     return CheckpointError(
         f"Expected {key} in {source!r} to be {expected}, got {shown(value)}. Correct the configuration."
     )

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,13 @@ from matex.adapters.bert import Bert, BertConfig, BertEncoder
 from matex.adapters.checkpoint import fit, read_tensors, scale_of, unwrap, without_buffers
 from matex.adapters.encoder import Encoder
 from matex.adapters.folder import OPEN_CLIP_WEIGHTS, locate, read_json, read_weights, refuse_foreign
+from matex.adapters.library import Network
 from matex.adapters.model import MODELS, Model, Options, Similarity, Tokenizer
 from matex.adapters.network import ClipConfig, TextTower, VisionTower
 from matex.adapters.open_clip_config import CONFIG, OpenClipConfig, named, read_config, text_sizes, vision_sizes
 from matex.adapters.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing, Resampling
 from matex.adapters.tokenizer import bert_tokenizer
+from matex.coerce import as_type
 from matex.errors import CheckpointError, InputError, UnsupportedModel, shown
 
 _BERTS = ("biomednlp-", "bio_clinicalbert", "bert-base-", "bert-large-", "biobert", "biolinkbert")
@@ -98,14 +100,16 @@ def build(config: OpenClipConfig, tensors: Mapping[str, Tensor], options: Option
     """
     image_heads, text_heads = options.heads or (None, None)
     renamed = _rename(config, tensors)
-    sizes: dict[str, Any] = {"projection_dim": config.joint, "vision_config": {}, "text_config": {}}
+    sizes: dict[str, object] = {"projection_dim": config.joint, "vision_config": {}, "text_config": {}}
     timm = config.vision.get("timm_model_name")
     if timm:
         trunk = {
             name.removeprefix("visual.trunk."): t for name, t in tensors.items() if name.startswith("visual.trunk.")
         }
         size = config.vision.get("image_size", 224)
-        sizes["vision_config"] = vit.read_config(timm, size, trunk, image_heads, source)
+        if not isinstance(size, int):
+            raise CheckpointError(f"Expected image_size in {CONFIG} to be a number, got {shown(size)}. Correct it.")
+        sizes["vision_config"] = vit.read_config(str(timm), size, trunk, image_heads, source)
     else:
         sizes["vision_config"] = vision_sizes(config, image_heads)
     if "hf_model_name" not in config.text:
@@ -200,7 +204,7 @@ def _pooler(config: OpenClipConfig) -> str:
 
 
 def adapt(
-    module: Any,
+    module: Network,
     name: str,
     config: OpenClipConfig,
     options: Options,
@@ -236,7 +240,7 @@ def adapt(
         patch=image.patch,
         preprocessing=_preprocessing(config, image.size[0]),
         tokenizer=words,
-        context=min(int(config.text.get("context_length", 77)), sizes.max_position_embeddings),
+        context=min(int(str(config.text.get("context_length", 77))), sizes.max_position_embeddings),
         vocabulary=sizes.vocab_size,
         similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=missing,
@@ -274,14 +278,20 @@ def _preprocessing(config: OpenClipConfig, side: int) -> Preprocessing:
                 "open_clip itself and explain the scores: matex.from_score."
             )
     mode, filter = settings.get("resize_mode") or "shortest", settings.get("interpolation") or "bicubic"
-    if mode not in _RESIZE or filter not in ("bicubic", "bilinear"):
+    if not isinstance(mode, str) or mode not in _RESIZE or filter not in ("bicubic", "bilinear"):
         raise InputError(
             f"Expected resize_mode {', '.join(_RESIZE)} and interpolation bicubic or bilinear in {CONFIG}, got "
             f"{shown(mode)} and {shown(filter)}. Correct preprocess_cfg."
         )
     resampling: Resampling = "bilinear" if filter == "bilinear" else "bicubic"
-    mean, std = settings.get("mean") or CLIP_MEAN, settings.get("std") or CLIP_STD
-    (a, b, c), (d, e, f) = (float(v) for v in mean), (float(v) for v in std)
-    return Preprocessing(
-        (side, side), _RESIZE[mode], resampling, 1 / 255, (a, b, c), (d, e, f), half_even=_RESIZE[mode] == "crop"
-    )
+    try:
+        mean, std = (
+            as_type(settings.get(name) or default, tuple[float, float, float])
+            for name, default in (("mean", CLIP_MEAN), ("std", CLIP_STD))
+        )
+    except ValueError:
+        raise InputError(
+            f"Expected mean and std in {CONFIG} as three numbers, got {shown(settings.get('mean'))} and "
+            f"{shown(settings.get('std'))}. Correct preprocess_cfg."
+        ) from None
+    return Preprocessing((side, side), _RESIZE[mode], resampling, 1 / 255, mean, std, half_even=_RESIZE[mode] == "crop")

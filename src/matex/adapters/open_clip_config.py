@@ -6,7 +6,7 @@ A setting that would change an embedding and is not read here is refused by its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matex.checks import is_object
 from matex.errors import CheckpointError, UnknownName, UnsupportedModel, shown
@@ -20,7 +20,7 @@ _INERT = {
     *("hf_tokenizer_name", "timm_model_name", "timm_pool", "timm_proj", "timm_proj_bias", "hf_model_name"),
     *("hf_proj_type", "hf_pooler_type", "pad_id", "eos_id", "attn_pooler_queries", "attn_pooler_heads"),
 }
-_FIXED: Mapping[str, Any] = {
+_FIXED: Mapping[str, tuple[object, ...]] = {
     "pool_type": ("tok", "argmax"),
     "pos_embed_type": ("learnable",),
     "proj_type": ("linear",),
@@ -30,13 +30,15 @@ _FIXED: Mapping[str, Any] = {
 }
 
 
-def _built_in(image: int, patch: int, width: int, layers: int, text: int, joint: int, head: int = 64) -> dict[str, Any]:
+def _built_in(
+    image: int, patch: int, width: int, layers: int, text: int, joint: int, head: int = 64
+) -> dict[str, object]:
     heads, depth = text // 64, {512: 12, 768: 12, 1024: 24}[text]
     vision = {"image_size": image, "patch_size": patch, "width": width, "layers": layers, "head_width": head}
     return {"embed_dim": joint, "vision_cfg": vision, "text_cfg": {"width": text, "heads": heads, "layers": depth}}
 
 
-ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
+ARCHITECTURES: Mapping[str, Mapping[str, object]] = {
     "ViT-B-32": _built_in(224, 32, 768, 12, 512, 512),
     "ViT-B-16": _built_in(224, 16, 768, 12, 512, 512),
     "ViT-L-14": _built_in(224, 14, 1024, 24, 768, 768),
@@ -59,9 +61,9 @@ class OpenClipConfig(NamedTuple):
 
     joint: int
     quick: bool
-    vision: Mapping[str, Any]
-    text: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
+    vision: Mapping[str, object]
+    text: Mapping[str, object]
+    preprocess: Mapping[str, object]
 
 
 def named(preset: str | None, source: str) -> OpenClipConfig:
@@ -82,7 +84,7 @@ def named(preset: str | None, source: str) -> OpenClipConfig:
     return read_config({"model_cfg": {**ARCHITECTURES[plain], "quick_gelu": preset != plain}}, source)
 
 
-def read_config(table: Mapping[str, Any], source: str) -> OpenClipConfig:
+def read_config(table: Mapping[str, object], source: str) -> OpenClipConfig:
     """Check the content of an open_clip_config.json.
 
     Raises:
@@ -110,7 +112,13 @@ def read_config(table: Mapping[str, Any], source: str) -> OpenClipConfig:
             f"Expected a model with CLIP's loss in {shown(source)}, got a SigLIP or CoCa of open_clip. SigLIP loads in "
             "transformers' format with hf:."
         )
-    return OpenClipConfig(joint, bool(model.get("quick_gelu", False)), vision, text, table.get("preprocess_cfg") or {})
+    preprocess = table.get("preprocess_cfg") or dict[str, object]()
+    if not is_object(preprocess):
+        raise CheckpointError(
+            f"Expected preprocess_cfg in {CONFIG} of {shown(source)} to be a table, got {shown(preprocess)}. Copy the "
+            "file again."
+        )
+    return OpenClipConfig(joint, bool(model.get("quick_gelu", False)), vision, text, preprocess)
 
 
 def _refuse_other_settings(section: Mapping[str, object], known: Mapping[str, object], source: str) -> None:
@@ -128,26 +136,38 @@ def _refuse_other_settings(section: Mapping[str, object], known: Mapping[str, ob
             )
 
 
-def vision_sizes(config: OpenClipConfig, heads: int | None) -> dict[str, Any]:
+def vision_sizes(config: OpenClipConfig, heads: int | None) -> dict[str, object]:
     """The configuration of open_clip's own image tower under the names of transformers."""
     return _sizes({**_VISION, **config.vision}, config.quick, heads)
 
 
-def text_sizes(config: OpenClipConfig, heads: int | None) -> dict[str, Any]:
+def text_sizes(config: OpenClipConfig, heads: int | None) -> dict[str, object]:
     """The configuration of open_clip's own text tower under the names of transformers."""
     return _sizes({**_TEXT, **config.text}, config.quick, heads)
 
 
-def _sizes(tower: Mapping[str, Any], quick: bool, heads: int | None) -> dict[str, Any]:
-    width = tower["width"]
-    sizes = {
+def _sizes(tower: Mapping[str, object], quick: bool, heads: int | None) -> dict[str, object]:
+    width = _number(tower, "width")
+    sizes: dict[str, object] = {
         "hidden_size": width,
-        "intermediate_size": int(width * tower["mlp_ratio"]),
+        "intermediate_size": int(width * _number(tower, "mlp_ratio")),
         "num_hidden_layers": tower["layers"],
-        "num_attention_heads": heads or tower.get("heads") or width // tower["head_width"],
+        "num_attention_heads": heads or tower.get("heads") or width // _number(tower, "head_width"),
         "hidden_act": "quick_gelu" if quick else "gelu",
     }
     if "patch_size" in tower:
         return {**sizes, "image_size": tower["image_size"], "patch_size": tower["patch_size"]}
-    ends = {"vocab_size": tower["vocab_size"], "eos_token_id": tower["vocab_size"] - 1}
+    ends = {"vocab_size": tower["vocab_size"], "eos_token_id": _number(tower, "vocab_size") - 1}
     return {**sizes, **ends, "max_position_embeddings": tower["context_length"]}
+
+
+def _number(tower: Mapping[str, object], name: str) -> int | float:
+    """A setting that others are computed from.
+
+    Raises:
+        CheckpointError: no number.
+    """
+    value = tower[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CheckpointError(f"Expected {name} in {CONFIG} to be a number, got {shown(value)}. Copy the file again.")
+    return value

@@ -13,7 +13,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -112,7 +111,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return unwrap(read_tensors(path), LANDMARK, str(path))
 
 
-def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, options: Options) -> dict[str, Any]:
+def _architecture(source: str, weights: Mapping[str, Tensor], activation: str, options: Options) -> dict[str, object]:
     """Infer the configuration of the towers, as in a config.json, from the shapes of the weights."""
     if "visual.layer1.0.conv1.weight" in weights:
         raise UnsupportedModel(

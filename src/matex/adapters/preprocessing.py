@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Literal, SupportsFloat, SupportsInt
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from matex.checks import is_list, is_mapping
 from matex.errors import InputError, shown
 from matex.geometry import Placement, Resize, Size
 from matex.images import Film
@@ -127,13 +128,13 @@ class Preprocessing:
         ends = torch.tensor([[0.0], [255 * self.scale]], dtype=torch.float64)
         return (ends - torch.tensor(self.mean)) / torch.tensor(self.std)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """The parameters as plain data, for the provenance; those of few families only where they are set."""
         rare = ("stretch", "half_even", "max_patches")
         return {key: value for key, value in asdict(self).items() if value or key not in rare}
 
     @classmethod
-    def from_processor(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
+    def from_processor(cls, config: Mapping[str, object], size: Size) -> Preprocessing:
         """Read a Hugging Face preprocessor_config.json as a CLIP image processor understands it.
 
         Args:
@@ -154,7 +155,7 @@ class Preprocessing:
             ) from None
 
     @classmethod
-    def _read(cls, config: Mapping[str, Any], size: Size) -> Preprocessing:
+    def _read(cls, config: Mapping[str, object], size: Size) -> Preprocessing:
         for key in _FOREIGN:
             if config.get(key):
                 raise InputError(f"Expected a CLIP image processor, got one with {key}={shown(config[key])}.")
@@ -175,11 +176,11 @@ class Preprocessing:
         resize_to = None if target in (size, min(size)) else target
         if not squashes and size[0] != size[1]:
             resize_to = target
-        scale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
+        scale = _real(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
         normalise = bool(config.get("do_normalize", True))
         mean = config.get("image_mean", CLIP_MEAN) if normalise else (0.0, 0.0, 0.0)
         std = config.get("image_std", CLIP_STD) if normalise else (1.0, 1.0, 1.0)
-        resampling = _PIL_NUMBERS[int(config.get("resample", 3))]
+        resampling = _PIL_NUMBERS[_whole(config.get("resample", 3))]
         mode: Literal["squash", "crop"] = "squash" if squashes and resize_to is None else "crop"
         return cls(size, mode, resampling, scale, _triple(mean), _triple(std), resize_to=resize_to)
 
@@ -229,13 +230,13 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def unstated(config: Mapping[str, Any]) -> list[str]:
+def unstated(config: Mapping[str, object]) -> list[str]:
     """The settings that a processor omits, for which transformers has a default in each kind of processor."""
     needed = ("size", *(("image_mean", "image_std") if config.get("do_normalize", True) else ()))
     return [name for name in needed if name not in config]
 
 
-def note_unstated(config: Mapping[str, Any]) -> tuple[str, ...]:
+def note_unstated(config: Mapping[str, object]) -> tuple[str, ...]:
     """Note the settings that a CLIP processor omits and that transformers replaces by those of OpenAI's CLIP."""
     absent = unstated(config)
     if not absent:
@@ -247,19 +248,40 @@ def _few(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
-    if isinstance(values, list | tuple):
-        r, g, b = cast(Sequence[Any], values)
+def _triple(values: object) -> tuple[float, float, float]:
+    if is_list(values):
+        r, g, b = values
     else:
         r = g = b = values
-    return (float(r), float(g), float(b))
+    return (_real(r), _real(g), _real(b))
 
 
-def _size(value: Any, shortest: bool = False) -> Size | int:
+def _size(value: object, shortest: bool = False) -> Size | int:
     """A processor's size entry: {"height", "width"}, {"shortest_edge"}, or the old bare number."""
-    if isinstance(value, Mapping):
-        sides = cast(Mapping[str, Any], value)
-        if "shortest_edge" in sides:
-            return int(sides["shortest_edge"])
-        return (int(sides["height"]), int(sides["width"]))
-    return int(value) if shortest else (int(value), int(value))
+    if is_mapping(value):
+        if "shortest_edge" in value:
+            return _whole(value["shortest_edge"])
+        return (_whole(value["height"]), _whole(value["width"]))
+    return _whole(value) if shortest else (_whole(value), _whole(value))
+
+
+def _real(value: object) -> float:
+    """A setting as a number.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(value, SupportsFloat | str):
+        raise TypeError(f"expected a number, got {type(value).__name__}")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    """A setting as a whole number.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is none.
+    """
+    if not isinstance(value, SupportsInt | str):
+        raise TypeError(f"expected a number, got {type(value).__name__}")
+    return int(value)

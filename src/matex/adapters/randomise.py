@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ def randomised(model: Model, seed: int = 0, stages: Iterable[str] | None = None,
 
 def _copy(model: Model) -> Model:
     """Copy module and towers together, so that the new towers call the new module; the tokenizer is shared."""
-    shared: dict[int, Any] = {id(model.tokenizer): model.tokenizer}
+    shared: dict[int, object] = {id(model.tokenizer): model.tokenizer}
     return copy.deepcopy(model, shared)
 
 

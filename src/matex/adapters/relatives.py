@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
 from matex.adapters.bert import BertEncoder
-from matex.adapters.checkpoint import Tensors, scale_of
+from matex.adapters.checkpoint import scale_of
 from matex.adapters.clip import image_tower, published_names, text_tower
 from matex.adapters.encoder import Encoder
-from matex.adapters.library import build_as
+from matex.adapters.library import LibraryConfig, Network, build_as
 from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.tokenizer import has_ends
@@ -33,7 +32,7 @@ class RobertaEncoder(BertEncoder):
         return parts.LayerNorm(words + parts.token_type_embeddings.weight[0] + positions)
 
 
-def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:
+def build(config: Mapping[str, object], tensors: Mapping[str, object], source: str) -> nn.Module:
     """Build the model of transformers that the configuration names.
 
     Raises:
@@ -44,7 +43,7 @@ def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module
 
 
 def adapt(
-    module: Any,
+    module: Network,
     name: str,
     *,
     preprocessing: Preprocessing | None,
@@ -75,11 +74,11 @@ def adapt(
     )
 
 
-def _counts_from_padding(module: Any) -> bool:
+def _counts_from_padding(module: Network) -> bool:
     return module.config.model_type == "altclip"
 
 
-def _text(module: Any, name: str) -> Encoder:
+def _text(module: Network, name: str) -> Encoder:
     """The text encoder: CLIP's for MetaCLIP 2, otherwise a BERT or RoBERTa that is read at its first token."""
     text, sizes = module.text_model, module.config.text_config
     if module.config.model_type == "metaclip_2":
@@ -93,7 +92,7 @@ def _text(module: Any, name: str) -> Encoder:
     return RobertaEncoder(text.roberta, head, "first", padding=padding, first=padding + 1)
 
 
-def refuse_other_ends(tokenizer: Tokenizer, config: Any, source: str) -> None:
+def refuse_other_ends(tokenizer: Tokenizer, config: LibraryConfig, source: str) -> None:
     """Raise when the tokenizer does not put a special token before and behind a phrase.
 
     Raises:

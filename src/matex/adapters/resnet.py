@@ -7,12 +7,12 @@ torchvision's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matex.adapters.library import Network
 from matex.geometry import Size
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -81,13 +81,13 @@ class ResNet(nn.Module):
             self.fc = nn.Linear(inputs, outputs, bias=False)
 
 
-def start(resnet: Any, pixels: Tensor) -> Tensor:
+def start(resnet: Network, pixels: Tensor) -> Tensor:
     """Pixels [item, 3, height, width] through the stem to the first stage's input [item, rows, columns, dim]."""
     hidden = resnet.bn1(resnet.conv1(pixels)).relu()
     return to_grid(F.max_pool2d(hidden, 3, 2, padding=1))
 
 
-def stage(resnet: Any, layer: int, hidden: Tensor) -> Tensor:
+def stage(resnet: Network, layer: int, hidden: Tensor) -> Tensor:
     """Stage `layer`, counted from 0; all but the first halve rows and columns."""
     return to_grid(getattr(resnet, STAGES[layer])(to_channels(hidden)))
 
@@ -97,7 +97,7 @@ def grid(size: Size) -> Size:
     return (-(-size[0] // 32), -(-size[1] // 32))
 
 
-def parts(resnet: Any) -> dict[str, list[nn.Module]]:
+def parts(resnet: Network) -> dict[str, list[nn.Module]]:
     """Modules by stage, from the last one back to the stem ("embeddings")."""
     count = sum(hasattr(resnet, name) for name in STAGES)
     stages = {f"block {layer}": [getattr(resnet, STAGES[layer])] for layer in reversed(range(count))}

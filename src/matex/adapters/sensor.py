@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,6 +54,6 @@ class SensorPreprocessing:
             raise InputError(f"Expected the picture of {self.modality} values as it was drawn, got one painted on.")
         return torch.from_numpy(film.values)[None], Placement(film.size, self.size, (0, 0), self.size, patch)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """The parameters as plain data, for the provenance."""
         return {"sensor": self.modality, "size": list(self.size)}

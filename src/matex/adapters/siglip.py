@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from matex.adapters.blocks import Blocks
-from matex.adapters.checkpoint import Tensors, scale_of, unwrap
-from matex.adapters.clip import no_relu
+from matex.adapters.checkpoint import scale_of, unwrap
+from matex.adapters.clip import end_token, no_relu, pair
 from matex.adapters.encoder import Attended, Readers, State, TokenAxis
 from matex.adapters.inputs import Pixels, Words, patch_axis
-from matex.adapters.library import build_as
+from matex.adapters.library import DualConfig, MarkedSizes, Network, VisionSizes, build_as
 from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.errors import CheckpointError, UnsupportedModel, shown
@@ -64,7 +64,7 @@ class ImageTower(Pixels, Blocks):
     ) -> Attended:
         if not self._is_head(layer):
             return super().attend(layer, normed, axis, rows, moving)
-        head: Any = self.head
+        head: Network = self.head
         query = self._head_projection(0, head.probe.expand(len(normed), -1, -1))
         key, value = self._head_projection(1, normed), self._head_projection(2, normed)
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=self.mask(layer, axis))
@@ -73,13 +73,13 @@ class ImageTower(Pixels, Blocks):
     def output_projection(self, layer: int, output: Tensor) -> Tensor:
         if not self._is_head(layer):
             return super().output_projection(layer, output)
-        head: Any = self.head
+        head: Network = self.head
         return head.attention.out_proj(output)
 
     def after_attention(self, layer: int, hidden: Tensor, output: Tensor) -> Tensor:
         if not self._is_head(layer):
             return super().after_attention(layer, hidden, output)
-        head: Any = self.head
+        head: Network = self.head
         pooled = self.output_projection(layer, output)
         return pooled + head.mlp(head.layernorm(pooled))
 
@@ -99,7 +99,7 @@ class ImageTower(Pixels, Blocks):
 
     def _head_projection(self, number: int, tokens: Tensor) -> Tensor:
         """Query (0), key (1) or value (2) of the head, [..., heads, token, head_dim]."""
-        attention: Any = self.head
+        attention: Network = self.head
         attention = attention.attention
         weight, bias = attention.in_proj_weight.chunk(3)[number], attention.in_proj_bias.chunk(3)[number]
         return torch.unflatten(F.linear(tokens, weight, bias), -1, (attention.num_heads, -1)).transpose(-3, -2)
@@ -124,7 +124,7 @@ class TextTower(Words, Blocks):
         return self.embeddings(input_ids=inputs)
 
     def blank(self, inputs: Tensor) -> Tensor:
-        embeddings: Any = self.embeddings
+        embeddings: Network = self.embeddings
         return embeddings(inputs_embeds=torch.zeros_like(embeddings.token_embedding(inputs)))
 
     def axis(self, inputs: Tensor) -> TokenAxis:
@@ -153,7 +153,7 @@ class TextTower(Words, Blocks):
 
 
 def adapt(
-    module: Any,
+    module: Network,
     name: str,
     *,
     preprocessing: Preprocessing | None,
@@ -214,14 +214,15 @@ def adapt(
     )
 
 
-def trained_size(vision: Any) -> Size:
+def trained_size(vision: VisionSizes) -> Size:
     """(height, width) that the position embeddings of a vision configuration cover, pixels."""
     if hasattr(vision, "image_size"):
-        return (vision.image_size,) * 2
-    return (math.isqrt(vision.num_patches) * vision.patch_size,) * 2  # SigLIP 2 with images of any shape
+        return pair(vision.image_size)
+    side = math.isqrt(vision.num_patches) * vision.patch_size
+    return side, side  # SigLIP 2 with images of any shape
 
 
-def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:
+def build(config: Mapping[str, object], tensors: Mapping[str, object], source: str) -> nn.Module:
     """Build transformers' SiglipModel with these weights.
 
     Raises:
@@ -231,7 +232,7 @@ def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module
     return build_as("SiglipModel", config, names, source)
 
 
-def refuse_other_end(tokenizer: Tokenizer, config: Any, source: str) -> None:
+def refuse_other_end(tokenizer: Tokenizer, config: DualConfig, source: str) -> None:
     """Raise when the tokenizer does not end phrases as the model was trained.
 
     Raises:
@@ -256,7 +257,7 @@ def _case_note(tokenizer: Tokenizer | None) -> tuple[str, ...]:
     return ("the tokenizer distinguishes capital letters, while SigLIP was trained on texts in lower case",)
 
 
-def _special(text: Any, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], int]:
+def _special(text: MarkedSizes, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], int]:
     """Ids of the tokens that are no words, and of the padding among them.
 
     The tokenizer's own, as transformers' processor pads; those of the configuration without a tokenizer. Published
@@ -265,7 +266,7 @@ def _special(text: Any, tokenizer: Tokenizer | None) -> tuple[tuple[int, ...], i
     named: int | None = getattr(tokenizer, "pad_token_id", None)
     padding = int(text.pad_token_id if named is None else named)
     if tokenizer is None:
-        ends = [text.bos_token_id, text.eos_token_id]
+        ends = [text.bos_token_id, end_token(text)]
     else:
         encoded = tokenizer("a", return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)

@@ -9,15 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from matex.adapters import siglip
-from matex.adapters.checkpoint import Tensors, unwrap
+from matex.adapters.checkpoint import unwrap
 from matex.adapters.encoder import State
-from matex.adapters.library import build_as
+from matex.adapters.library import Network, build_as
 from matex.adapters.preprocessing import Preprocessing, unstated
 from matex.errors import CheckpointError, InputError, shown
 from matex.geometry import Size
@@ -52,13 +51,13 @@ def flat_patches(pixels: Tensor, patch: Size) -> Tensor:
     return cells.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
 
 
-def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module:
+def build(config: Mapping[str, object], tensors: Mapping[str, object], source: str) -> nn.Module:
     """Build transformers' Siglip2Model with these weights.
 
     Raises:
         CheckpointError: weights that do not fit the configuration, or position embeddings that fill no square.
     """
-    module: Any = build_as("Siglip2Model", config, unwrap(tensors, "logit_bias", source), source)
+    module: Network = build_as("Siglip2Model", config, unwrap(tensors, "logit_bias", source), source)
     patches: int = module.config.vision_config.num_patches
     if math.isqrt(patches) ** 2 != patches:
         raise CheckpointError(
@@ -68,7 +67,7 @@ def build(config: Mapping[str, Any], tensors: Tensors, source: str) -> nn.Module
     return module
 
 
-def prepare(settings: Mapping[str, Any], module: Any) -> Preprocessing:
+def prepare(settings: Mapping[str, object], module: Network) -> Preprocessing:
     """The preprocessing from the settings of Siglip2ImageProcessor: as many patches as fit, aspect ratio preserved.
 
     Where a caller overrides the resizing (resize="pad", ...), films become squares of at most as many patches.

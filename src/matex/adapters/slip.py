@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +122,7 @@ def read_config(tensors: Mapping[str, Tensor], heads: tuple[int, int] | None, so
     return ClipConfig.from_dict({"projection_dim": joint, "vision_config": vision, "text_config": text}, source)
 
 
-def build(config: ClipConfig, tensors: Tensors, source: str) -> Any:
+def build(config: ClipConfig, tensors: Tensors, source: str) -> Slip:
     """A network with these weights, in float32.
 
     Raises:

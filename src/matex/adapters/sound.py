@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +50,7 @@ class SoundPreprocessing:
         )
         return values, placement
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """The parameters as plain data, for the provenance."""
         return {"spectrogram": self.kind.name, "size": list(self.size), "overlap": list(self.overlap)}
 

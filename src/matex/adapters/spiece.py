@@ -12,10 +12,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matex.adapters.checkpoint import regular
 from matex.errors import CheckpointError, UnsupportedModel, shown
+
+if TYPE_CHECKING:
+    from tokenizers import Regex, Tokenizer
+    from tokenizers.normalizers import Normalizer
 
 _LARGEST = 64 << 20  # bytes; published models hold up to 5 MB
 _UNIGRAM, _CONTROL = 1, 3
@@ -108,7 +112,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             raise ValueError("a number of more than 64 bits")
 
 
-def siglip_backend(path: Path, lower: bool = True) -> Any:
+def siglip_backend(path: Path, lower: bool = True) -> Tokenizer:
     """Build the tokenizer of SigLIP from its spiece.model, for the `tokenizers` package.
 
     The text is put into the form that SigLIP was trained on (`canonicalised`), cut into pieces of the highest
@@ -124,7 +128,7 @@ def siglip_backend(path: Path, lower: bool = True) -> Any:
     from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
     spiece = read_spiece(path)
-    backend: Any = Tokenizer(models.Unigram(list(spiece.pieces), spiece.unknown))
+    backend = Tokenizer(models.Unigram(list(spiece.pieces), spiece.unknown))
     end = backend.token_to_id("</s>")
     if end is None:
         raise CheckpointError(f"Expected SigLIP's spiece.model at {shown(str(path))}, got one without the piece </s>.")
@@ -140,7 +144,7 @@ def siglip_backend(path: Path, lower: bool = True) -> Any:
     return backend
 
 
-def canonical(lower: bool) -> list[Any]:
+def canonical(lower: bool) -> list[Normalizer]:
     """SigLIP's form of a text, as normalizers of `tokenizers`: small letters, no ASCII punctuation, single spaces.
 
     Source:
@@ -158,7 +162,7 @@ def canonical(lower: bool) -> list[Any]:
     ]
 
 
-def _regex(pattern: str) -> Any:
+def _regex(pattern: str) -> Regex:
     from tokenizers import Regex
 
     return Regex(pattern)

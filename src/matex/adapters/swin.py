@@ -10,12 +10,12 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from matex.adapters.library import Network
 from matex.errors import InputError
 from matex.geometry import Size
 
@@ -154,7 +154,7 @@ def stage(swin: Swin, layer: int, hidden: Tensor) -> Tensor:
     Merging belongs to the stage that follows it, as in the paper's figure 3, so that the last block's output is a
     stage's output and no merged grid is.
     """
-    layers: Any = swin.encoder.layers
+    layers: Network = swin.encoder.layers
     if layer:
         hidden = layers[layer - 1].downsample(hidden)
     for number, block in enumerate(layers[layer].blocks):
@@ -170,7 +170,7 @@ def grid(swin: Swin, size: Size) -> Size:
 
 def parts(swin: Swin) -> dict[str, list[nn.Module]]:
     """Modules by stage, from the final norm back to the patch embeddings."""
-    layers: Any = swin.encoder.layers
+    layers: Network = swin.encoder.layers
     stages = {
         f"block {layer}": [layers[layer].blocks, *([layers[layer - 1].downsample] if layer else [])]
         for layer in reversed(range(len(layers)))
@@ -183,7 +183,7 @@ def norm(swin: Swin, hidden: Tensor) -> Tensor:
     return swin.layernorm(hidden)
 
 
-def run_block(block: Any, hidden: Tensor, window: int, shifted: bool) -> Tensor:
+def run_block(block: Network, hidden: Tensor, window: int, shifted: bool) -> Tensor:
     """One block over a grid [item, rows, columns, dim].
 
     Args:
@@ -209,7 +209,7 @@ def run_block(block: Any, hidden: Tensor, window: int, shifted: bool) -> Tensor:
     return hidden + block.output.dense(inner)
 
 
-def _attend(attention: Any, windows: Tensor, window: int, shift: int, grid: tuple[int, ...]) -> Tensor:
+def _attend(attention: Network, windows: Tensor, window: int, shift: int, grid: tuple[int, ...]) -> Tensor:
     """Attention within windows [item, windows, token, dim], the output projection included."""
     half = attention.self
     query, key, value = (

@@ -10,15 +10,20 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matex.adapters.checkpoint import first_line, regular
 from matex.adapters.folder import TOKENIZERS, locate, read_json
-from matex.adapters.model import Options, Tokenizer
+from matex.adapters.model import Options, TokenIds, Tokenizer
 from matex.adapters.spiece import canonical, siglip_backend
 from matex.adapters.wordpiece import bert_backend
 from matex.checks import is_mapping
+from matex.coerce import as_type
 from matex.errors import CheckpointError, UnsupportedModel, shown
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers.normalizers import Normalizer
 
 _GEMMA = ("Siglip2Tokenizer", "GemmaTokenizer", "GemmaTokenizerFast")  # SigLIP 2's, which was trained in lower case
 
@@ -32,9 +37,12 @@ class FastTokenizer:
         padding: the padding token; as in the backend where None.
     """
 
-    def __init__(self, backend: Any, unknown: str | None = None, padding: str | None = None) -> None:
-        padded: Mapping[str, Any] = backend.padding or {}
-        self._padding: int | None = padded.get("pad_id") if padding is None else backend.token_to_id(padding)
+    def __init__(self, backend: Backend, unknown: str | None = None, padding: str | None = None) -> None:
+        self._padding: int | None
+        if padding is None:
+            self._padding = backend.padding["pad_id"] if backend.padding else None
+        else:
+            self._padding = backend.token_to_id(padding)
         backend.no_truncation()  # phrases that are too long are refused; a file may enable truncation
         backend.no_padding()
         self._backend = backend
@@ -58,9 +66,10 @@ class FastTokenizer:
         return self._padding
 
     def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
-        return self._backend.id_to_token(ids)
+        token = self._backend.id_to_token(ids)
+        return "" if token is None else token
 
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+    def __call__(self, text: str, **options: bool) -> TokenIds:
         encoded = self._backend.encode(text)
         return {"input_ids": encoded.ids, "offset_mapping": encoded.offsets}
 
@@ -88,7 +97,7 @@ class RewritingTokenizer:
     def convert_ids_to_tokens(self, ids: int) -> str | list[str]:
         return self._tokenizer.convert_ids_to_tokens(ids)
 
-    def __call__(self, text: str, **options: Any) -> Mapping[str, Any]:
+    def __call__(self, text: str, **options: bool) -> TokenIds:
         return self._tokenizer(self._rewrite(text), **options)
 
 
@@ -204,7 +213,7 @@ def load_tokenizer(folder: Path, own_code: bool = False) -> Tokenizer | None:
                 f"Expected a tokenizer.json or CLIP's vocab.json and merges.txt in {shown(str(folder))}, got the files "
                 f"of {shown(kind)}. Save the tokenizer again with AutoTokenizer.from_pretrained and save_pretrained."
             )
-        vocabulary = read_json(folder, "vocab.json") or {}
+        vocabulary = as_type(read_json(folder, "vocab.json") or {}, dict[str, int])
         merges = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
         return clip_tokenizer(vocabulary, [line for line in merges if line.strip() and not line.startswith("#version")])
     except (CheckpointError, UnsupportedModel):
@@ -213,11 +222,11 @@ def load_tokenizer(folder: Path, own_code: bool = False) -> Tokenizer | None:
         raise CheckpointError(f"Expected a tokenizer in {shown(str(folder))}, got: {first_line(error)}.") from error
 
 
-def _is_siglip(config: Mapping[str, Any]) -> bool:
+def _is_siglip(config: Mapping[str, object]) -> bool:
     return str(config.get("tokenizer_class")).removesuffix("Fast") == "SiglipTokenizer"
 
 
-def _from_spiece(folder: Path, config: Mapping[str, Any]) -> FastTokenizer:
+def _from_spiece(folder: Path, config: Mapping[str, object]) -> FastTokenizer:
     """Build SigLIP's tokenizer of a folder, which transformers reads from spiece.model too.
 
     Raises:
@@ -233,15 +242,16 @@ def _from_spiece(folder: Path, config: Mapping[str, Any]) -> FastTokenizer:
     return FastTokenizer(backend, "<unk>", _token(config.get("pad_token")) or "</s>")
 
 
-def fast(tokenizer: Any) -> Any:
+def fast(tokenizer: object) -> object:
     """The fast equivalent of transformers' SiglipTokenizer, which has no other; any other tokenizer as it is."""
     file = getattr(tokenizer, "vocab_file", None)
     if type(tokenizer).__name__ != "SiglipTokenizer" or getattr(tokenizer, "is_fast", True) or not file:
         return tokenizer
-    return FastTokenizer(siglip_backend(Path(file), tokenizer.do_lower_case), "<unk>", str(tokenizer.pad_token))
+    lower, padding = (getattr(tokenizer, name) for name in ("do_lower_case", "pad_token"))
+    return FastTokenizer(siglip_backend(Path(file), lower), "<unk>", str(padding))
 
 
-def _from_json(path: Path, config: Mapping[str, Any]) -> FastTokenizer:
+def _from_json(path: Path, config: Mapping[str, object]) -> FastTokenizer:
     """Build the tokenizer of a file.
 
     Args:
@@ -263,7 +273,7 @@ def _from_json(path: Path, config: Mapping[str, Any]) -> FastTokenizer:
     return FastTokenizer(backend, _token(config.get("unk_token")), _token(config.get("pad_token")))
 
 
-def _lower_case_and_end(backend: Any, config: Mapping[str, Any]) -> None:
+def _lower_case_and_end(backend: Backend, config: Mapping[str, object]) -> None:
     """Prepare Gemma's tokenizer as SigLIP 2 was trained: small letters, and the end token where the settings say so.
 
     Source:
@@ -283,14 +293,14 @@ def _lower_case_and_end(backend: Any, config: Mapping[str, Any]) -> None:
         backend.post_processor = processors.TemplateProcessing(single=[*first, "$A", *last], special_tokens=numbers)
 
 
-def _prepend(backend: Any, normalizers: list[Any]) -> None:
+def _prepend(backend: Backend, normalizers: list[Normalizer]) -> None:
     """Let these normalizers run before those of the file."""
     from tokenizers import normalizers as kinds
 
     backend.normalizer = kinds.Sequence([*normalizers, *([backend.normalizer] if backend.normalizer else [])])
 
 
-def _token(entry: Any) -> str | None:
+def _token(entry: object) -> str | None:
     """A token of tokenizer_config.json, where it is text or a table; None for anything else."""
     name = entry.get("content") if is_mapping(entry) else entry
     return name if isinstance(name, str) else None
@@ -301,4 +311,5 @@ def clip_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[str]) -> Toke
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
     pairs: Any = [tuple(merge.split()) for merge in merges]
-    return CLIPTokenizer(vocab=dict(vocabulary), merges=pairs)
+    found: Any = CLIPTokenizer(vocab=dict(vocabulary), merges=pairs)  # its stubs know neither the pairs nor offsets
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from matex.adapters.bert import GELU, BertEncoder, runs_as_bert
 from matex.adapters.encoder import State, TokenAxis
 from matex.adapters.inputs import Pixels, Words
+from matex.adapters.library import Network
 from matex.adapters.model import Model, Similarity, Tokenizer
 from matex.adapters.preprocessing import Preprocessing
 from matex.adapters.tokenizer import given_tokenizer
@@ -34,7 +35,7 @@ def from_encoders(
     text: nn.Module,
     *,
     preprocessing: Preprocessing,
-    tokenizer: Any,
+    tokenizer: Tokenizer | str | Path | None,
     projections: tuple[nn.Module | None, nn.Module | None] = (None, None),
     pooling: tuple[Pooling, Pooling] = ("mean", "first"),
     patch: int | Size = 16,
@@ -102,8 +103,8 @@ def from_encoders(
     words: Tokenizer = given_tokenizer(str(tokenizer)) if isinstance(tokenizer, str | Path) else tokenizer
     heads = [nn.Identity() if head is None else head for head in projections]
     pixels = _pixels(image, heads[0], pooling[0], preprocessing.size, _pair(patch), special)
-    read_table: Any = getattr(text, "get_input_embeddings", None)  # of transformers' models
-    table: Any = read_table() if read_table else None
+    read_table: Network = getattr(text, "get_input_embeddings", None)  # of transformers' models
+    table = read_table() if read_table else None
     known = len(cast(Sized, words)) if isinstance(words, Sized) else 1 << 30
     vocabulary = int(getattr(table, "num_embeddings", known))
     return Model(
@@ -216,7 +217,7 @@ class TextModule(Words):
         return torch.tensor([[*ids, *[self.padding] * (longest - len(ids))] for ids in rows])
 
     def entry(self, inputs: Tensor) -> Tensor:
-        module: Any = self.module
+        module: Network = self.module
         if self.embeds:
             return module.get_input_embeddings()(inputs)
         mask = self.axis(inputs).valid.long()
@@ -229,7 +230,7 @@ class TextModule(Words):
     def stage(self, layer: int, state: State) -> State:
         if not self.embeds:
             return state
-        module: Any = self.module
+        module: Network = self.module
         tokens = _last(module(inputs_embeds=state.hidden, attention_mask=state.axis.valid.long()))
         return state.followed_by(tokens if tokens.dim() == 3 else tokens[:, None].expand(-1, state.hidden.shape[1], -1))
 
@@ -269,7 +270,7 @@ def _words(module: nn.Module, head: nn.Module, pooling: Pooling, tokenizer: Toke
     """The text encoder: block by block where it is a BERT of transformers with GELU, otherwise as one stage."""
     padding = int(getattr(tokenizer, "pad_token_id", None) or 0)
     joint = _joint(head, pooling)
-    config: Any = getattr(module, "config", None)
+    config: Network = getattr(module, "config", None)
     if type(module).__name__ == "BertModel" and runs_as_bert(config.to_dict()):
         return BertEncoder(module, head, pooling, padding, missing={**GELU, **joint})
     ids = torch.tensor([[int(i) for i in tokenizer("a b")["input_ids"]]])
@@ -297,7 +298,7 @@ def _joint(head: nn.Module, pooling: Pooling) -> dict[str, str]:
     return {}
 
 
-def _last(output: Any) -> Tensor:
+def _last(output: object) -> Tensor:
     """The tensor of a module's output.
 
     Raises:
@@ -312,7 +313,7 @@ def _last(output: Any) -> Tensor:
     return found
 
 
-def _tokens(output: Any) -> Tensor:
+def _tokens(output: object) -> Tensor:
     """Tokens [item, token, dim] of tokens or of a feature map."""
     found = _last(output)
     return found if found.dim() == 3 else found.flatten(2).mT

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 
+from matex.adapters.library import Network
 from matex.adapters.network import VisionConfig, VisionTower
 from matex.errors import CheckpointError, UnsupportedModel, shown
 
@@ -23,7 +23,9 @@ _STEMS = {
 _PARTS = {".norm1.": ".layer_norm1.", ".norm2.": ".layer_norm2.", ".attn.proj.": ".self_attn.out_proj."}
 
 
-def read_config(name: str, size: int, weights: Mapping[str, Tensor], heads: int | None, source: str) -> dict[str, Any]:
+def read_config(
+    name: str, size: int, weights: Mapping[str, Tensor], heads: int | None, source: str
+) -> dict[str, object]:
     """The configuration of a tower, as in a config.json of CLIP, from its name in timm and the shapes of its weights.
 
     Args:
@@ -71,7 +73,7 @@ def read_config(name: str, size: int, weights: Mapping[str, Tensor], heads: int 
 
 def build(config: VisionConfig) -> VisionTower:
     """A tower without weights: its patch embedding has a bias, and no norm precedes its blocks."""
-    tower: Any = VisionTower(config)
+    tower: Network = VisionTower(config)
     dim, patch = config.hidden_size, config.patch_size
     tower.embeddings.patch_embedding = nn.Conv2d(config.num_channels, dim, patch, patch)
     tower.pre_layrnorm = nn.Identity()

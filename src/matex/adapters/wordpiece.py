@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from matex.errors import CheckpointError, shown
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
 
-def bert_backend(path: Path, config: Mapping[str, Any]) -> Any:
+
+def bert_backend(path: Path, config: Mapping[str, object]) -> Backend:
     """Build BERT's tokenizer from its list of word pieces, one per line.
 
     Args:
@@ -26,10 +29,11 @@ def bert_backend(path: Path, config: Mapping[str, Any]) -> Any:
     from tokenizers import models, normalizers, pre_tokenizers, processors
 
     backend = Backend(models.WordPiece.from_file(str(path), unk_token="[UNK]"))
+    accents = config.get("strip_accents")
     backend.normalizer = normalizers.BertNormalizer(
-        lowercase=config.get("do_lower_case", True),
-        strip_accents=config.get("strip_accents"),
-        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+        lowercase=bool(config.get("do_lower_case", True)),
+        strip_accents=None if accents is None else bool(accents),
+        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     needed = {name: backend.token_to_id(name) for name in ("[SEP]", "[CLS]", "[UNK]")}

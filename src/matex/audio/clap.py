@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -51,7 +50,7 @@ class ClapSpectrogram:
         samples = recording.part(SECONDS, RATE)
         samples = np.tile(samples, length // len(samples))
         samples = np.pad(samples, (0, length - len(samples)))
-        found: Any = spectrogram(
+        found: object = spectrogram(
             samples,
             window_function(WINDOW, "hann"),
             frame_length=WINDOW,

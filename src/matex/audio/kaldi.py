@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from matex.audio.recording import Floats
 from matex.errors import InputError
@@ -56,24 +56,24 @@ def _mel_filters() -> Floats:
     return np.maximum(0, np.minimum((place - left) / (centre - left), (right - place) / (right - centre)))
 
 
-def to_mel(hertz: Any) -> Any:
+def to_mel(hertz: ArrayLike) -> NDArray[np.float64]:
     """Kaldi's mel scale."""
     return 1127.0 * np.log1p(np.asarray(hertz) / 700.0)
 
 
-def to_hertz(mel: Any) -> Any:
+def to_hertz(mel: ArrayLike) -> NDArray[np.float64]:
     """Kaldi's mel scale, back."""
     return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
 
 
-def bin_centre(band: Any) -> Any:
+def bin_centre(band: ArrayLike) -> NDArray[np.float64]:
     """Frequency of the middle of a mel bin, Hz; bins are counted from 0 and may lie between two."""
     return to_hertz(to_mel(LOWEST) + (np.asarray(band) + 1) * _bin_width())
 
 
-def bin_of(hertz: Any) -> Any:
+def bin_of(hertz: float) -> float:
     """The mel bin whose middle has this frequency, counted from 0 and with a fraction."""
-    return (to_mel(hertz) - to_mel(LOWEST)) / _bin_width() - 1
+    return float((to_mel(hertz) - to_mel(LOWEST)) / _bin_width() - 1)
 
 
 def _bin_width() -> float:

@@ -8,7 +8,7 @@ import io
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,7 @@ from matex.checks import count, number, read_bytes
 from matex.errors import InputError, MissingExtra, shown
 from matex.images import begins_as_sound
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating]
 
 MAX_BYTES = 512 << 20
 MAX_SECONDS = 600

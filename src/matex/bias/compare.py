@@ -6,7 +6,6 @@ import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from matex.errors import InputError, MissingExtra
 from matex.files import writing
 from matex.geometry import Resize
 from matex.metrics.statistics import FEWEST_CLUSTERS, holm, summarise, thirds
+from matex.registry import Parameters
 from matex.render.bias import MeanMap, page
 from matex.results import DISCLAIMER
 from matex.serialise import strict_json
@@ -104,14 +104,14 @@ class Associations:
 
     model: str
     method: str
-    parameters: Mapping[str, Any]
+    parameters: Parameters
     pairs: int
     groups: Mapping[str, Mapping[str, int]]
     overall: tuple[Association, ...]
     differences: tuple[Difference, ...]
     maps: tuple[MeanMap, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values, without the maps."""
         return {
             "disclaimer": DISCLAIMER,
@@ -149,7 +149,7 @@ def associations(
     least: int = 10,
     resize: Resize = "model",
     progress: bool = False,
-    **parameters: Any,
+    **parameters: object,
 ) -> Associations:
     """Associations of words with regions of frontal chest films, and their differences between groups of films.
 
@@ -313,7 +313,7 @@ def _compare(one: Values, other: Values) -> tuple[float, float, float]:
     if min(len(one), len(other)) < FEWEST_CLUSTERS:
         return float("nan"), float("nan"), float("nan")
     try:
-        stats: Any = importlib.import_module("scipy.stats")
+        stats: object = importlib.import_module("scipy.stats")
     except ImportError:
         raise MissingExtra("Comparing groups needs scipy: pip install 'matex[benchmark]'") from None
     random = np.random.default_rng(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from matex.bias.regions import MARKED, REGIONS, regions_of
 from matex.datasets.sample import Sample
 from matex.geometry import Placement
 from matex.interaction import Interactions, interactions
+from matex.registry import Parameters
 from matex.trust.validation import film_of
 
 SIDE = 32  # rows and columns of the maps that are averaged over films
@@ -43,7 +43,7 @@ class Observation:
 
 
 def observe(
-    model: Model, samples: Sequence[Sample], method: str, progress: bool, settings: Mapping[str, Any]
+    model: Model, samples: Sequence[Sample], method: str, progress: bool, settings: Parameters
 ) -> Iterator[Observation]:
     """Every word of every pair."""
     for sample in tqdm(samples, disable=not progress, unit="pair"):
@@ -62,7 +62,7 @@ def _words(marked: bool | None) -> str | None:
 def _words_of(
     found: Interactions, masks: Mapping[str, NDArray[np.bool_]], cluster: str, attributes: Mapping[str, object]
 ) -> Iterator[Observation]:
-    covers = [_cover(found.placement, masks.get(name)) for name in REGIONS]
+    covers = [None if (mask := masks.get(name)) is None else _cover(found.placement, mask) for name in REGIONS]
     seen = _cover(found.placement, np.ones(found.placement.original, dtype=bool))
     even = np.array([float("nan") if cover is None else cover.sum() / seen.sum() for cover in covers])
     for word, grid in zip(found.words, np.abs(found.values.astype(np.float64)), strict=True):
@@ -75,6 +75,6 @@ def _words_of(
         yield Observation(word.lower(), cluster, attributes, np.array(shares), even, scaled.astype(np.float32))
 
 
-def _cover(placement: Placement, mask: NDArray[np.bool_] | None) -> Any:
-    """Share of each cell that a region covers, 0 in the padding; None for a region that is not known."""
-    return None if mask is None else np.nan_to_num(placement.map_to_grid(mask))
+def _cover(placement: Placement, mask: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Share of each cell that a region covers, 0 in the padding."""
+    return np.nan_to_num(placement.map_to_grid(mask))

@@ -9,7 +9,6 @@ import os
 import pkgutil
 import typing
 from pathlib import Path
-from typing import Any
 
 from matex.checks import is_list, text
 from matex.coerce import as_type, in_words
@@ -52,7 +51,7 @@ def open_dataset(name: str, **fields: object) -> Dataset:
     return dataset
 
 
-def _converted(name: str, field: str, expected: Any, value: object) -> object:
+def _converted(name: str, field: str, expected: object, value: object) -> object:
     """Coerce a value of a configuration file to the type of its field."""
     try:
         typed: object = as_type(value, expected)

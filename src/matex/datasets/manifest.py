@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matex.checks import is_array
 from matex.datasets.boxes import FORMATS, box_of, gather, scaled, within
@@ -142,7 +142,7 @@ class Manifest(Layout):
         return Reading(samples, problems, {label: (label,) for label in labels})
 
 
-def _lists(value: Any) -> Sequence[object]:
+def _lists(value: object) -> Sequence[object]:
     """Parse a cell of boxes: nothing, one box, several, or JSON text of these."""
     if isinstance(value, str):
         try:

@@ -6,12 +6,11 @@ nothing that another element says as well.
 """
 
 import re
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 
 _BINARY = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "UV": "u8", "SV": "i8", "OW": "u2"}
 _UNTYPED = {None, "", "UN", "OB"}
@@ -97,7 +96,7 @@ def signed(value: float, representation: int, bits: int = 16) -> int:
     return pattern - (1 << bits) if representation == 1 and pattern >> (bits - 1) else pattern
 
 
-def _element(dataset: Dataset, keyword: str) -> Any:
+def _element(dataset: Dataset, keyword: str) -> DataElement | RawDataElement | None:
     tag = tag_for_keyword(keyword)
     return dataset.get_item(tag) if tag is not None and tag in dataset else None
 
@@ -110,7 +109,7 @@ def _binary(element: RawDataElement, keyword: str) -> str | None:
     return _BINARY.get(str(written))
 
 
-def _texts(element: Any) -> list[str]:
+def _texts(element: DataElement | RawDataElement) -> list[str]:
     value = element.value
     if isinstance(value, bytes):
         value = value.decode("latin-1").split("\\")

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from io import BytesIO
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from pydicom.encaps import encapsulate
@@ -14,7 +14,21 @@ from pydicom.uid import UID
 _SECONDS = 120  # for one frame; a large film takes two
 
 
-def decode_frame(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> np.ndarray:
+class FrameOptions(TypedDict):
+    """Options of pydicom's `Decoder.as_array`."""
+
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    number_of_frames: int
+    photometric_interpretation: str
+    bits_allocated: int
+    bits_stored: int
+    pixel_representation: int
+    pixel_keyword: str
+
+
+def decode_frame(frame: bytes, syntax: str, plugin: str, options: FrameOptions) -> np.ndarray:
     """Stored values [rows, columns] of a frame.
 
     Args:
@@ -26,13 +40,12 @@ def decode_frame(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]
     Raises:
         Exception: of nearly any kind, on a damaged frame.
     """
-    values, _ = get_decoder(UID(syntax)).as_array(
-        encapsulate([frame]), index=0, raw=True, decoding_plugin=plugin, **options
-    )
+    decoder: Any = get_decoder(UID(syntax))  # its annotation takes each option for all of them
+    values, _ = decoder.as_array(encapsulate([frame]), index=0, raw=True, decoding_plugin=plugin, **options)
     return values
 
 
-def decode_apart(frame: bytes, syntax: str, options: dict[str, Any]) -> np.ndarray:
+def decode_apart(frame: bytes, syntax: str, options: FrameOptions) -> np.ndarray:
     """Decode with GDCM in a separate process, which a damaged frame may abort; GDCM's output is dropped.
 
     Raises:

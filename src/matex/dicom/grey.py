@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
+from pydicom.dataelem import DataElement
 
 from matex.dicom.elements import UnsupportedDicom, code, items, number, numbers, present, signed
 from matex.dicom.pixel_data import EXPORT, PixelLayout
@@ -371,7 +372,7 @@ def _table(item: Dataset, dataset: Dataset, possible: tuple[float, float], negat
     return _Table(entries.astype(np.int64), here if meets(here) or not meets(other) else other, bits)
 
 
-def _entries(data: Any, count: int, bits: int, little_endian: bool) -> np.ndarray:
+def _entries(data: DataElement, count: int, bits: int, little_endian: bool) -> np.ndarray:
     """LUT Data as numbers; thousands of entries may be 8 bits wide (PS3.3 C.11.1.1.1)."""
     if isinstance(data.value, bytes):
         packed = bits == 8 and len(data.value) in (count, count + 1)  # bytes are padded to an even number

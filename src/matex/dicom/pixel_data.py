@@ -8,7 +8,6 @@ import re
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset
@@ -27,7 +26,7 @@ from pydicom.uid import (
 )
 
 from matex.dicom.elements import UnsupportedDicom, code, number, whole_number, words
-from matex.dicom.frame import decode_apart, decode_frame
+from matex.dicom.frame import FrameOptions, decode_apart, decode_frame
 
 EXPORT = "Export the film again as one grey CR or DX image."
 # Codestreams that close with the marker FFD9 (ISO/IEC 10918-1 B.1.1.3, 14495-1 C.1, 15444-1 A.4.4); their decoders
@@ -194,7 +193,7 @@ def _decompressed(data: bytes, syntax: UID, decoder: Decoder, layout: PixelLayou
         if not frame.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd9" not in frame[-64:]:
             raise damaged
         _check_codestream(frame, layout, damaged)
-    options: dict[str, Any] = {
+    options: FrameOptions = {
         "rows": layout.rows, "columns": layout.columns, "samples_per_pixel": 1, "number_of_frames": 1,
         "photometric_interpretation": "MONOCHROME1" if layout.inverted else "MONOCHROME2",
         "bits_allocated": layout.allocated, "bits_stored": layout.stored,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,6 +22,7 @@ import retrying
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset
 
+from matex.checks import is_array, is_object
 from matex.dicom.elements import items
 from matex.dicom.quiet import quiet
 from matex.errors import InputError, shown
@@ -43,7 +44,9 @@ class Service(Protocol):
 
     def store_instances(self, datasets: Sequence[Dataset], study_instance_uid: str) -> Dataset: ...
 
-    def search_for_instances(self, study_instance_uid: str, *, offset: int | None) -> Sequence[Mapping[str, Any]]: ...
+    def search_for_instances(
+        self, study_instance_uid: str, *, offset: int | None
+    ) -> Sequence[Mapping[str, object]]: ...
 
     def retrieve_instance(
         self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
@@ -196,10 +199,11 @@ def _list(client: Service, study: str) -> list[tuple[str, str]]:
     return [(series, sop) for sop, series in found.items()]
 
 
-def _value(item: Mapping[str, Any], tag: str) -> str:
+def _value(item: Mapping[str, object], tag: str) -> str:
     """The first value of an element in DICOM JSON (PS3.18 annex F); empty where there is none."""
-    values = item.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+    element = item.get(tag)
+    values = element.get("Value") if is_object(element) else None
+    return str(values[0]) if is_array(values) and values else ""
 
 
 def _ask(request: Callable[[], T], standing: str) -> T:

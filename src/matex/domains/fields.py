@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TypeGuard, TypeVar
 
 from matex.checks import is_array, is_object
 from matex.errors import shown
+
+Choice = TypeVar("Choice", bound=str)
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,12 @@ class Fields:
         self.fault(key, f"expected a text of one line and at most {limit} characters, got {shown(value)}. Write it.")
         return default or ""
 
-    def choice(self, key: str, choices: tuple[str, ...], default: str) -> Any:
+    def choice(self, key: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
         """One of several words."""
         value = self.table.get(key, default)
-        if isinstance(value, str) and value in choices:
-            return value
+        for choice in choices:
+            if value == choice:
+                return choice
         self.fault(key, f"expected one of {', '.join(choices)}, got {shown(value)}. Choose one.")
         return default
 

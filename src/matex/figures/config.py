@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from matex.benchmark.choices import MethodChoice, ModelChoice, method_choice, model_choice, unique
 from matex.benchmark.config_key import ConfigKey
@@ -17,7 +15,7 @@ from matex.figures.kind import FIGURES, Case, FigureKind
 from matex.geometry import Box
 from matex.images import Film, read
 from matex.queries import Domain
-from matex.registry import build
+from matex.registry import Parameters, build
 from matex.samples import BundledFilm, samples
 from matex.simulation.film import PlacedFinding, simulate
 
@@ -61,10 +59,10 @@ def load_figure(name: str, path: str | Path) -> FigureConfig:
     path = as_path(path, "the configuration of a figure")
     content = read_toml(path)
     at, kind = ConfigKey(path.name), FIGURES[name]
-    own = [item.name for item in dataclasses.fields(cast(Any, kind))]
+    own = [item.name for item in dataclasses.fields(kind)]
     table = at.known(content, (*SHARED, *own))
     settings = {key: (at / key).typed(table[key], typing.get_type_hints(kind)[key]) for key in own if key in table}
-    for item in dataclasses.fields(cast(Any, kind)):
+    for item in dataclasses.fields(kind):
         if item.default is dataclasses.MISSING and item.name not in table:
             raise (at / item.name).refusal("given for this figure", None)
     dots = (at / "dots_per_inch").typed(table.get("dots_per_inch", 200), int)
@@ -136,7 +134,7 @@ def _simulated(at: ConfigKey, entry: object, folder: Path) -> _Film:
     keys = ("normal", "seed", "findings", "tier", "finding", "side", "zone")
     table = at.known(entry, keys)
     sample = _sample(at / "normal", table.get("normal", "normal-1"))
-    settings: Mapping[str, Any] = {key: value for key, value in table.items() if key not in ("normal", "seed")}
+    settings: Parameters = {key: value for key, value in table.items() if key not in ("normal", "seed")}
     seed = (at / "seed").typed(table.get("seed", 0), int)
     normal = read(sample.path)
     try:

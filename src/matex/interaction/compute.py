@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,14 +19,14 @@ from matex.interaction.units import Units, read_units
 from matex.notes import film_notes
 from matex.protocols import METHODS, Method, make, require
 from matex.queries import Domain, Query, prepare
-from matex.registry import build
+from matex.registry import Parameters, build
 from matex.request_checks import check_phrase
 from matex.serialise import method_parameters, version_of
 
 
 def interactions(
     model: Model,
-    image: Any,
+    image: object,
     text: str,
     method: str = "second-order",
     *,
@@ -37,7 +35,7 @@ def interactions(
     view: str | None = None,
     mirrored: bool | None = None,
     units: ArrayLike | int | None = None,
-    **parameters: Any,
+    **parameters: object,
 ) -> Interactions:
     """Attribute the score to pairs of a word and a place: a matrix of a phrase's words against an image's places.
 
@@ -113,7 +111,7 @@ def _in_cells(placement: Placement, cell: Size) -> Placement:
     return replace(placement, patch=cell, cells=None, overlap=(0, 0))
 
 
-def _method(name: str, parameters: Mapping[str, Any], model: Model) -> InteractionMethod:
+def _method(name: str, parameters: Parameters, model: Model) -> InteractionMethod:
     """The method of this name with these parameters.
 
     Raises:
@@ -152,7 +150,7 @@ def _phrase_blind(kind: type[Method]) -> bool:
     return bool(getattr(kind, "phrase_blind", False))
 
 
-def _settings(method: InteractionMethod) -> dict[str, Any]:
+def _settings(method: InteractionMethod) -> dict[str, object]:
     """The parameters of a method of interactions, with those of the attribution method that it runs."""
     settings = {field.name: getattr(method, field.name) for field in fields(method) if field.name != "progress"}
     inner = settings.pop("method", None)

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matex.checks import as_path
+from matex.checks import as_path, is_object
 from matex.errors import InputError, shown
 from matex.geometry import Placement
 from matex.queries import Query
+from matex.registry import Parameters
 from matex.results import DISCLAIMER, SaliencyMap
 
 
@@ -56,10 +57,10 @@ class Interactions:
     placement: Placement
     score: float
     method: str
-    parameters: Mapping[str, Any]
+    parameters: Parameters
     notes: tuple[str, ...] = ()
     report: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
-    provenance: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    provenance: Mapping[str, object] = field(default_factory=dict[str, object])
     units: NDArray[np.float32] | None = None
 
     def __repr__(self) -> str:
@@ -144,7 +145,7 @@ class Interactions:
             )
         return left, top, right, bottom
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Everything as plain data; undefined numbers are None."""
         return {
             "disclaimer": DISCLAIMER,
@@ -182,7 +183,8 @@ class Interactions:
 
     def _caption(self) -> str:
         """Phrase, method, model, film and score."""
-        model = self.provenance.get("model", {}).get("name", "")
+        model = self.provenance.get("model")
+        model = model.get("name", "") if is_object(model) else ""
         film = self.query.film.name
         return f"“{self.query.text}” · {self.method} · model {model} · film {film} · score {self.score:.3f}"
 

@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -183,7 +183,7 @@ class Learner:
 
     @classmethod
     def of(cls, model: Model) -> Learner:
-        shared: dict[int, Any] = {id(model.tokenizer): model.tokenizer}
+        shared: dict[int, object] = {id(model.tokenizer): model.tokenizer}
         trained: Model = copy.deepcopy(model, shared)
         trained.module.requires_grad_(True)
         return cls(trained, nn.Parameter(torch.tensor(model.logit_scale, device=model.device).log()))

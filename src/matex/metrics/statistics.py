@@ -13,7 +13,6 @@ import importlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -295,7 +294,7 @@ def _bca(sums: Values, counts: Values, level: float, resamples: int, seed: int) 
 def _wilcoxon(differences: Values) -> float:
     """Two-sided p-value of the signed-rank test, zeros left out."""
     try:
-        stats: Any = importlib.import_module("scipy.stats")
+        stats: object = importlib.import_module("scipy.stats")
     except ImportError:
         raise MissingExtra("Comparing methods needs scipy: pip install 'matex[benchmark]'") from None
     nonzero = differences[differences != 0]

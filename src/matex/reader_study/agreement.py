@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -149,7 +149,7 @@ def _quantile(level: float, first: float, second: float) -> float:
         MissingExtra: scipy is not installed.
     """
     try:
-        stats: Any = importlib.import_module("scipy.stats")
+        stats: object = importlib.import_module("scipy.stats")
     except ImportError:
         raise MissingExtra("Intraclass correlations need scipy: pip install 'matex[benchmark]'") from None
     return float(stats.f.ppf((1 + level) / 2, first, second))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from matex.files import replacing, writing
 from matex.geometry import Resize
 from matex.pair_stream import Pair
 from matex.queries import Domain
+from matex.registry import Parameters
 from matex.render.reader_study import Question, ReaderCase, case_pictures, page
 from matex.request_checks import methods_by_name
 from matex.results import Explanation
@@ -48,7 +48,7 @@ class Item:
     cluster: str
     text: str
     method: str
-    parameters: Mapping[str, Any]
+    parameters: Parameters
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Study:
     order: tuple[tuple[Presentation, ...], ...]
     pictures: tuple[ReaderCase, ...]
 
-    def key(self) -> dict[str, Any]:
+    def key(self) -> dict[str, object]:
         """Method, film and phrase of each case, as plain values; for the study's owner, never for a reader."""
         return {
             "format": KEY_FORMAT,
@@ -134,7 +134,7 @@ class Study:
 def make_study(
     model: Model,
     samples: Iterable[Sample],
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]],
+    methods: Sequence[str] | Mapping[str, Parameters],
     *,
     readers: int = 2,
     repeats: float = 0.1,

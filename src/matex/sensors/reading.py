@@ -10,7 +10,7 @@ import hashlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,9 @@ class SensorFilm(Film):
         return np.array_equal(self.pixels, _picture(self.modality, self.values))
 
 
-def read_sensor(source: str | Path | NDArray[Any], modality: str, *, mean: float = 0.0, std: float = 1.0) -> SensorFilm:
+def read_sensor(
+    source: str | Path | NDArray[np.generic], modality: str, *, mean: float = 0.0, std: float = 1.0
+) -> SensorFilm:
     """Read a depth map, a thermal image or an IMU recording for an encoder of it (ImageBind).
 
     Values are (stored - mean) / std. Integers are divided by the largest value of their type before; floats are taken
@@ -124,7 +126,7 @@ def read_sensor(source: str | Path | NDArray[Any], modality: str, *, mean: float
     )
 
 
-def _decode(data: bytes, suffix: str, modality: SensorModality, where: str) -> NDArray[Any]:
+def _decode(data: bytes, suffix: str, modality: SensorModality, where: str) -> NDArray[np.generic]:
     """The values in a file as they are stored.
 
     Raises:
@@ -147,7 +149,7 @@ def _decode_csv(data: bytes, where: str) -> NDArray[np.float64]:
         raise _refused("imu", "lines of different lengths, or cells that are no numbers", where) from None
 
 
-def _decode_png(data: bytes, modality: SensorModality, where: str) -> NDArray[Any]:
+def _decode_png(data: bytes, modality: SensorModality, where: str) -> NDArray[np.generic]:
     if not data.startswith(_PNG):
         raise _refused(modality, "a file that is no PNG", where)
     check_png(data, where)
@@ -164,7 +166,7 @@ def _decode_png(data: bytes, modality: SensorModality, where: str) -> NDArray[An
         raise _refused(modality, "a damaged PNG", where) from None
 
 
-def _checked(stored: NDArray[Any], modality: SensorModality, where: str) -> NDArray[np.float64]:
+def _checked(stored: NDArray[np.generic], modality: SensorModality, where: str) -> NDArray[np.float64]:
     """Values of the form that a modality has, as floats; integers in [0, 1] of their type's range.
 
     Raises:
@@ -182,7 +184,7 @@ def _checked(stored: NDArray[Any], modality: SensorModality, where: str) -> NDAr
     values = stored.astype(np.float64)
     if not np.isfinite(values).all():
         raise _refused(modality, "NaN or infinity", where, "Fill the gaps.")
-    return values if kind.kind == "f" else values / np.iinfo(kind).max
+    return values if kind.kind == "f" else values / np.iinfo(kind.name).max
 
 
 def _refused(modality: SensorModality, got: str, where: str, advice: str = "") -> InputError:

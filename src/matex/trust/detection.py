@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from matex.datasets.sample import Sample
 from matex.map_spread import uncertainty
 from matex.metrics.similarity import ranks
 from matex.metrics.statistics import FEWEST_CLUSTERS
+from matex.registry import Parameters
 from matex.trust.calibration import Calibration, logits_of
 from matex.trust.measures import Values
 from matex.trust.validation import Validation, film_of, score_samples
@@ -56,7 +56,7 @@ def error_detection(
     seeds: int = 5,
     noise: int = 5,
     progress: bool = False,
-    **parameters: Any,
+    **parameters: object,
 ) -> list[Detection]:
     """Whether low confidence and an uncertain map predict wrong answers.
 
@@ -82,7 +82,7 @@ def error_detection(
     wrong = ~found.holds[np.arange(len(answer)), answer]
     likely = calibration.probabilities(logits_of(model, found.scores))
     signals = {"1 - confidence": 1 - likely[np.arange(len(answer)), answer]}
-    settings = {"resize": calibration.resize, "seeds": seeds, "noise": noise, **parameters}
+    settings: Parameters = {"resize": calibration.resize, "seeds": seeds, "noise": noise, **parameters}
     signals |= _spreads(model, found, answer.tolist(), method, settings, progress)
     return [detection(name, values, wrong, found.clusters) for name, values in signals.items()]
 
@@ -92,7 +92,7 @@ def _spreads(
     found: Validation,
     answer: Sequence[int],
     method: str,
-    settings: dict[str, Any],
+    settings: Parameters,
     progress: bool,
 ) -> dict[str, Values]:
     """Deviation and unlikeness of the maps of the answers, by source, each [image]."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
 from matex.dicom.grey import Look
-from matex.dicom.write.equipment import identity
+from matex.dicom.write.equipment import Identity, identity
 from matex.dicom.write.parametric_map import parametric_map
 from matex.dicom.write.presentation_state import presentation_state
 from matex.dicom.write.report import report
@@ -39,7 +38,7 @@ def objects(
     Returns:
         Data sets by the names of their files, without their suffix.
     """
-    builders: dict[str, Callable[[dict[str, Any]], Dataset]] = {
+    builders: dict[str, Callable[[Identity], Dataset]] = {
         "secondary_capture": lambda names: secondary_capture(source, saliency, picture, film_size, names),
         "segmentation_fractional": lambda names: fractional_segmentation(source, saliency, names),
         "segmentation_binary": lambda names: binary_segmentation(source, saliency, names),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
@@ -18,7 +18,21 @@ def new_uid() -> str:
     return generate_uid(prefix=None)
 
 
-def identity(saliency: SaliencyContent, number: int) -> dict[str, Any]:
+class Identity(TypedDict):
+    """Arguments with which highdicom makes an instance in a series of its own."""
+
+    series_instance_uid: str
+    series_number: int
+    sop_instance_uid: str
+    instance_number: int
+    manufacturer: str
+    manufacturer_model_name: str
+    software_versions: str
+    device_serial_number: str
+    series_description: str
+
+
+def identity(saliency: SaliencyContent, number: int) -> Identity:
     """Arguments with which highdicom makes an instance in a series of its own."""
     return {
         "series_instance_uid": new_uid(),

@@ -7,17 +7,16 @@ empty.
 from __future__ import annotations
 
 import datetime
-from typing import Any
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, ParametricMapStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, ParametricMapStorage
 from pydicom.valuerep import format_number_as_ds
 
 from matex.dicom.write.codes import NO_UNITS, QUANTITY, SALIENCY, SOURCE_IMAGE, coded
-from matex.dicom.write.equipment import mark_as_research, new_uid
+from matex.dicom.write.equipment import Identity, mark_as_research, new_uid
 from matex.dicom.write.saliency import UNSEEN, SaliencyContent
 from matex.dicom.write.source import Source
 
@@ -27,7 +26,7 @@ STANDARD = ("L", "F")  # Patient Orientation of a frontal film in standard displ
 _AXES = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "H": (0, 0, 1), "F": (0, 0, -1)}
 
 
-def parametric_map(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
+def parametric_map(source: Source, saliency: SaliencyContent, identity: Identity) -> Dataset:
     """The map before any scaling, float32 at the film's size (PS3.3 A.75)."""
     image = _instance(source, saliency, identity)
     _describe_pixels(image, source)
@@ -42,13 +41,13 @@ def parametric_map(source: Source, saliency: SaliencyContent, identity: dict[str
     return source.adopt(image)
 
 
-def _instance(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
+def _instance(source: Source, saliency: SaliencyContent, identity: Identity) -> Dataset:
     """Study, series, equipment and instance."""
     image = Dataset()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.file_meta.MediaStorageSOPClassUID = ParametricMapStorage
-    image.file_meta.MediaStorageSOPInstanceUID = identity["sop_instance_uid"]
+    image.file_meta.MediaStorageSOPInstanceUID = UID(identity["sop_instance_uid"])
     now = datetime.datetime.now()
     image.SOPClassUID, image.SOPInstanceUID = ParametricMapStorage, identity["sop_instance_uid"]
     image.StudyInstanceUID = source.header.StudyInstanceUID

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from highdicom import PresentationLUTTransformation
@@ -23,6 +22,7 @@ from pydicom.valuerep import format_number_as_ds
 from matex.dicom.elements import words
 from matex.dicom.grey import Curve, Look
 from matex.dicom.write.contours import outlines
+from matex.dicom.write.equipment import Identity
 from matex.dicom.write.saliency import DISCLAIMER, SaliencyContent
 from matex.dicom.write.source import Source
 
@@ -31,7 +31,7 @@ CONTOURS, CAPTION = "MATEX CONTOURS", "MATEX CAPTION"
 COLOURS = {CONTOURS: (240, 147, 43), CAPTION: (236, 200, 96)}
 
 
-def presentation_state(source: Source, saliency: SaliencyContent, look: Look, identity: dict[str, Any]) -> Dataset:
+def presentation_state(source: Source, saliency: SaliencyContent, look: Look, identity: Identity) -> Dataset:
     """Contours at `LEVELS` of the map's range and a caption at the lower edge (PS3.3 A.33.1).
 
     Args:

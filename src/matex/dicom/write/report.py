@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypeAlias
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -31,7 +31,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from matex.dicom.write import codes as concepts
 from matex.dicom.write.contours import Polygon, area, outlines
-from matex.dicom.write.equipment import MAKER, new_uid
+from matex.dicom.write.equipment import MAKER, Identity, new_uid
 from matex.dicom.write.saliency import DISCLAIMER, SaliencyContent
 from matex.dicom.write.source import Source
 
@@ -39,14 +39,17 @@ REGIONS = 10  # that a report lists, the largest
 PROCEDURE = Code("399208008", "SCT", "Plain chest X-ray")
 
 
-def report(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
+Group: TypeAlias = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+
+
+def report(source: Source, saliency: SaliencyContent, identity: Identity) -> Dataset:
     """The explanation as an imaging measurement report (PS3.3 A.35.3, PS3.16 TID 1500).
 
     One group for the film (TID 1501) and one for each highlighted region (TID 1410), the largest first.
     """
     algorithm = concepts.algorithm_content(saliency)
     film = source.template()
-    groups: list[Any] = [_film_group(film, saliency, algorithm)]
+    groups: list[Group] = [_film_group(film, saliency, algorithm)]
     polygons = [polygon for polygon in outlines(saliency.known, saliency.threshold) if area(polygon) > 0]
     groups += [
         _region_group(film, saliency, algorithm, number, polygon)
@@ -81,7 +84,9 @@ def report(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) 
     return source.adopt(document)
 
 
-def _film_group(film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmIdentification) -> Any:
+def _film_group(
+    film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmIdentification
+) -> MeasurementsAndQualitativeEvaluations:
     """Phrase, score, words, yardstick and verdict."""
     audit = saliency.audit
     measurements = _number(concepts.SIMILARITY, saliency.score)
@@ -112,7 +117,7 @@ def _film_group(film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmId
 
 def _region_group(
     film: Dataset, saliency: SaliencyContent, algorithm: AlgorithmIdentification, number: int, polygon: Polygon
-) -> Any:
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """One highlighted region with its share of the film."""
     region = ImageRegion("POLYLINE", polygon, source_image=SourceImageForRegion.from_source_image(film))
     share = area(polygon) / (film.Rows * film.Columns)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from highdicom.sc import SCImage
 from numpy.typing import NDArray
@@ -13,7 +11,7 @@ from pydicom.valuerep import DS
 
 from matex.dicom.read import MAP_TYPE
 from matex.dicom.write.codes import SALIENCY, SOURCE_IMAGE, coded
-from matex.dicom.write.equipment import FIRST_SERIES, MAKER, mark_as_research, new_uid
+from matex.dicom.write.equipment import FIRST_SERIES, MAKER, Identity, mark_as_research, new_uid
 from matex.dicom.write.saliency import SaliencyContent
 from matex.dicom.write.source import Source
 
@@ -23,7 +21,7 @@ def secondary_capture(
     saliency: SaliencyContent,
     picture: NDArray[np.uint8],
     film_size: tuple[int, int],
-    identity: dict[str, Any],
+    identity: Identity,
 ) -> Dataset:
     """The overlay as an RGB picture with burned-in text (PS3.3 A.8.1).
 

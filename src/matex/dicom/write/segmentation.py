@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from highdicom import PixelMeasuresSequence
 from highdicom.color import CIELabColor
@@ -12,14 +10,14 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from matex.dicom.write.codes import SALIENCY, SPATIAL, algorithm_sequence
-from matex.dicom.write.equipment import mark_as_research, new_uid
+from matex.dicom.write.equipment import Identity, mark_as_research, new_uid
 from matex.dicom.write.saliency import UNSEEN, SaliencyContent
 from matex.dicom.write.source import Source
 
 COLOUR = (240, 147, 43)  # of the segment, RGB
 
 
-def fractional_segmentation(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
+def fractional_segmentation(source: Source, saliency: SaliencyContent, identity: Identity) -> Dataset:
     """The map as a FRACTIONAL segmentation of type PROBABILITY, 8 bits (PS3.3 C.8.20.2).
 
     255 is the map's maximum and 0 its minimum, or a pixel that the model did not see: the type has no unknown.
@@ -28,14 +26,14 @@ def fractional_segmentation(source: Source, saliency: SaliencyContent, identity:
     return _segmentation(source, saliency, saliency.known, "FRACTIONAL", about, identity)
 
 
-def binary_segmentation(source: Source, saliency: SaliencyContent, identity: dict[str, Any]) -> Dataset:
+def binary_segmentation(source: Source, saliency: SaliencyContent, identity: Identity) -> Dataset:
     """The highlighted region as a BINARY segmentation; its label states the threshold."""
     about = f"region {saliency.region}"
     return _segmentation(source, saliency, saliency.highlighted, "BINARY", about, identity)
 
 
 def _segmentation(
-    source: Source, saliency: SaliencyContent, pixels: np.ndarray, kind: str, about: str, identity: dict[str, Any]
+    source: Source, saliency: SaliencyContent, pixels: np.ndarray, kind: str, about: str, identity: Identity
 ) -> Dataset:
     segment = SegmentDescription(
         segment_number=1,
