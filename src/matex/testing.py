@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from matex.adapters import siglip2
 from matex.adapters.encoder import CHANNELS, Modality, Staged
+from matex.adapters.library import Network
 from matex.adapters.model import Encoded, Model
 from matex.attribution import METHODS
 from matex.encoder_checks import Side, corner_checks, encoder_checks
@@ -119,7 +120,7 @@ def _on_grid(model: Model, modality: Modality, inputs: Tensor | None, name: str,
 
 def _of_transformers(model: Model) -> Library | None:
     """The library's own forward of a network of transformers."""
-    module: Any = model.module  # of transformers, whose networks' methods have no protocol
+    module: Network = model.module
     if model.sides != ("image", "text"):
         return None
     if not (hasattr(module, "get_image_features") and hasattr(module, "get_text_features")):

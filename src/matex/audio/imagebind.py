@@ -45,7 +45,9 @@ class ImageBindSpectrogram:
                 f"The model hears {SECONDS} of {recording.seconds:.3g} s, from {recording.start:.3g} s on. Its "
                 "original code averages the embeddings of three such parts (matex.explain_clips)."
             )
-        return picture(recording, self.name, self._levels(recording), STEP / RATE, bin_of, notes)
+        return picture(
+            recording, self.name, self._levels(recording), STEP / RATE, lambda hertz: float(bin_of(hertz)), notes
+        )
 
     def _levels(self, recording: Recording) -> Floats:
         """Logarithm of the energy, [bin, frame]; NaN for the padding, which the original fills with 0."""

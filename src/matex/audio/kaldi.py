@@ -71,9 +71,9 @@ def bin_centre(band: ArrayLike) -> NDArray[np.float64]:
     return to_hertz(to_mel(LOWEST) + (np.asarray(band) + 1) * _bin_width())
 
 
-def bin_of(hertz: float) -> float:
+def bin_of(hertz: ArrayLike) -> NDArray[np.float64]:
     """The mel bin whose middle has this frequency, counted from 0 and with a fraction."""
-    return float((to_mel(hertz) - to_mel(LOWEST)) / _bin_width() - 1)
+    return (to_mel(hertz) - to_mel(LOWEST)) / _bin_width() - 1
 
 
 def _bin_width() -> float:

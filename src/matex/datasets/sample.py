@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from matex.checks import is_iterable
 from matex.errors import InputError, shown
 from matex.geometry import Box
 from matex.images import Film
-from matex.registry import Registry
+from matex.registry import Parameterised, Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +66,11 @@ class Problem:
     said: str
 
 
-class Dataset(Protocol):
+class Dataset(Parameterised, Protocol):
     """Samples in a fixed order. Opening one reads its tables, not its images.
 
     A frozen dataclass whose fields are what a benchmark's configuration may set; `root` is always the first.
     """
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def domain(self) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from matex.adapters.model import Model
 from matex.benchmark.choices import MethodChoice
 from matex.geometry import Box, Resize
 from matex.images import Film
 from matex.queries import Domain
-from matex.registry import Registry
+from matex.registry import Parameterised, Registry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,10 +52,9 @@ class Material:
     domain: Domain = "chest"
 
 
-class FigureKind(Protocol):
+class FigureKind(Parameterised, Protocol):
     """A frozen dataclass whose fields are the keys of a configuration that belong to this kind alone."""
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     default_methods: ClassVar[tuple[str, ...]]
     """Where the configuration names none."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import Field, dataclass, fields
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from matex.interaction.second_order import second_order, word_factors
 from matex.interaction.sides import Path
 from matex.interaction.units import Units
 from matex.protocols import Method, require
-from matex.registry import Registry
+from matex.registry import Parameterised, Registry
 from matex.trace import Trace
 
 
@@ -65,10 +65,8 @@ class Found(NamedTuple):
     units: Tensor | None = None
 
 
-class InteractionMethod(Protocol):
+class InteractionMethod(Parameterised, Protocol):
     """A frozen dataclass whose fields are its parameters."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __call__(self, pair: Pair) -> Found:
         """Values of words and places, and what the method measured of itself."""

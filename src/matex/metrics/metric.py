@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from matex.adapters.model import Encoded, Model
 from matex.checks import check
 from matex.datasets.sample import Sample
-from matex.registry import Registry, build
+from matex.registry import Parameterised, Registry, build
 from matex.results import Explanation
 
 Columns = dict[str, NDArray[np.float64]]
@@ -104,7 +104,7 @@ def faded(case: Case, mask: Tensor) -> Tensor:
     return case.model.image.fade(case.pixels[None], mask.to(case.pixels).reshape(1, 1, *case.pixels.shape[1:]))[0]
 
 
-class Metric(Protocol):
+class Metric(Parameterised, Protocol):
     """A measure of explanations.
 
     `needs` lists what a case must have; `dataset_level` is True for measures that compare all cases of a method with
@@ -114,7 +114,6 @@ class Metric(Protocol):
     sample's truth alone, so that it applies to maps of any score.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     needs: ClassVar[tuple[Need, ...]]
     dataset_level: ClassVar[bool]
     better: ClassVar[Mapping[str, Direction]]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -98,7 +98,22 @@ def simulated_films(
     return films
 
 
-def retrieval(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> tuple[dict[str, Any], np.ndarray]:
+class BinShare(TypedDict):
+    """Accuracy in one bin; None without films."""
+
+    films: int
+    top1: float | None
+
+
+class PatchMaps(TypedDict):
+    """Pointing accuracy of patch embeddings; None for models without them."""
+
+    maps: int
+    peak_on_finding: float | None
+    patch_auc: float | None
+
+
+def retrieval(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> tuple[dict[str, object], np.ndarray]:
     """Accuracy of the best of all canonical phrases, and of its finding, side and zone.
 
     Returns:
@@ -140,10 +155,10 @@ def retrieval(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> tuple[di
     }, right
 
 
-def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) -> dict[str, Any]:
+def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) -> dict[str, BinShare]:
     """Accuracy in bins of a value."""
     value = np.array(list(values))
-    result: dict[str, Any] = {}
+    result: dict[str, BinShare] = {}
     for low, high in pairwise(edges):
         inside = (value >= low) & (value < high)
         share = float(right[inside].mean()) if inside.any() else None
@@ -151,7 +166,7 @@ def in_bins(values: Iterable[float], right: np.ndarray, edges: Sequence[float]) 
     return result
 
 
-def two_findings(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+def two_findings(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[str, object]:
     """Accuracy of each finding's phrase against the other side, and against all absent findings."""
     images = encoder.images([film.image for film in films])
     phrases = all_canonical()
@@ -175,7 +190,7 @@ def two_findings(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[
     }
 
 
-def patch_maps(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> dict[str, Any]:
+def patch_maps(encoder: TrainedModel, films: Sequence[SimulatedFilm]) -> PatchMaps:
     """Pointing accuracy of patch embeddings for the finding's phrase; empty for models without them."""
     patches = encoder.patches([film.image for film in films])
     if patches is None:
@@ -201,7 +216,7 @@ def _on_grid(placed: PlacedFinding, side: int) -> np.ndarray:
     return np.asarray(mask.resize((side, side), Image.Resampling.BOX)) / 255
 
 
-def real_films(encoder: TrainedModel, data: Path, normals: Sequence[np.ndarray]) -> dict[str, Any]:
+def real_films(encoder: TrainedModel, data: Path, normals: Sequence[np.ndarray]) -> dict[str, object]:
     """Area under the ROC curve of "lung opacity" minus "no finding" on real films."""
     opacity, clear = encoder.texts(OPACITY)
 
@@ -211,7 +226,7 @@ def real_films(encoder: TrainedModel, data: Path, normals: Sequence[np.ndarray])
     rows = read_manifest(data / "boxes")
     names = sorted({row["image"] for row in rows if row["group"] == "rsna-opacity"})
     boxes = score([read_grey(data / "boxes" / name) for name in names])
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "phrases": list(OPACITY),
         "boxes_against_normals": {
             "films": [len(names), len(normals)],
@@ -248,13 +263,13 @@ def evaluate(data: Path, folder: Path, count: int, seed: int, without: frozenset
     correct: list[np.ndarray] = []
     for tier in TIERS:
         films = simulated_films(backgrounds, count, tier, 1, seed)
-        result[tier], right = retrieval(encoder, films)
-        result[tier] |= {"patch_maps": patch_maps(encoder, films[:300])}
+        shares, right = retrieval(encoder, films)
+        result[tier] = {**shares, "patch_maps": patch_maps(encoder, films[:300])}
         placed += [film.findings[0] for film in films]
         correct.append(right)
     result["top1_by_size_cm"] = in_bins((one.size for one in placed), np.concatenate(correct), SIZES)
     result["top1_by_contrast"] = in_bins((one.contrast for one in placed), np.concatenate(correct), CONTRASTS)
     pairs = simulated_films(backgrounds, count // 2, "obvious", 2, seed)
-    result["two_findings"] = two_findings(encoder, pairs) | {"patch_maps": patch_maps(encoder, pairs[:300])}
+    result["two_findings"] = {**two_findings(encoder, pairs), "patch_maps": patch_maps(encoder, pairs[:300])}
     result["real"] = real_films(encoder, data, normals)
     return result

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Full
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,11 @@ from matex.simulation.chest import Lungs, find_lungs
 from matex.simulation.film import SimulatedFilm, simulate
 from matex.simulation.phrases import FINDINGS
 
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+    from multiprocessing.sharedctypes import Synchronized
+
+Item = TypeVar("Item")
 SIZE = 112
 """Height and width of the films as the model sees them, pixels."""
 MASK = 28
@@ -173,7 +178,7 @@ def random_film(backgrounds: Backgrounds, progress: float, rng: np.random.Genera
     return from_simulated(film)
 
 
-class Workers:
+class Workers(Generic[Item]):
     """Processes that fill a queue until they are stopped; use as a context manager.
 
     Args:
@@ -184,11 +189,11 @@ class Workers:
     """
 
     def __init__(
-        self, method: str, target: Callable[..., None], arguments: Sequence[tuple[Any, ...]], ahead: int
+        self, method: str, target: Callable[..., None], arguments: Sequence[tuple[object, ...]], ahead: int
     ) -> None:
         context: Any = multiprocessing.get_context(method)
-        self.queue: Any = context.Queue(maxsize=ahead)
-        self.progress: Any = context.Value("d", 0.0)
+        self.queue: Queue[Item] = context.Queue(maxsize=ahead)
+        self.progress: Synchronized[float] = context.Value("d", 0.0)
         self._processes = [
             context.Process(target=target, args=(*own, self.queue, self.progress), daemon=True) for own in arguments
         ]
@@ -203,7 +208,7 @@ class Workers:
             process.terminate()
             process.join()
 
-    def take(self) -> Any:
+    def take(self) -> Item:
         """The next item.
 
         Raises:
@@ -217,7 +222,7 @@ class Workers:
                     raise RuntimeError("a process that simulates films has ended") from None
 
 
-class Simulator(Workers):
+class Simulator(Workers[TrainingFilm]):
     """Processes that simulate films from the normals ahead of the trainer."""
 
     def __init__(self, normals: Sequence[np.ndarray], seed: int, processes: int = 1, ahead: int = 512) -> None:
@@ -235,7 +240,7 @@ class Simulator(Workers):
 class SimulatorHere:
     """Simulates films in this process, each when it is taken."""
 
-    def __init__(self, normals: Sequence[np.ndarray], seed: Sequence[int], progress: Any) -> None:
+    def __init__(self, normals: Sequence[np.ndarray], seed: Sequence[int], progress: Synchronized[float]) -> None:
         self._backgrounds = Backgrounds(normals)
         self._rng = np.random.default_rng(seed)
         self._progress = progress
@@ -252,12 +257,14 @@ class SimulatorHere:
         return sys.maxsize
 
 
-def _produce(normals: Sequence[np.ndarray], seed: Sequence[int], queue: Any, progress: Any) -> None:
+def _produce(
+    normals: Sequence[np.ndarray], seed: Sequence[int], queue: Queue[TrainingFilm], progress: Synchronized[float]
+) -> None:
     os.nice(15)  # the trainer needs the processor more
     put_all(SimulatorHere(normals, seed, progress).films(), queue)
 
 
-def put_all(items: Iterable[object], queue: Any) -> None:
+def put_all(items: Iterable[Item], queue: Queue[Item]) -> None:
     """Put items into a queue for as long as the process that started this one lives; one killed cannot end it."""
     parent = multiprocessing.parent_process()
     for item in items:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,13 @@ from matex.simulation.training.pool import (
 )
 from matex.simulation.training.recipe import Recipe
 from matex.simulation.training.vocabulary import read_tokenizer
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+    from multiprocessing.sharedctypes import Synchronized
+
+Prepared: TypeAlias = tuple[int, int, dict[str, np.ndarray], dict[str, np.ndarray]]
+"""Number of the process, films that it has simulated, and the arrays and token ids of a batch."""
 
 
 class Source(Protocol):
@@ -82,7 +89,7 @@ class PreparedElsewhere:
         share = replace(recipe, films=recipe.films // processes, first=recipe.first // processes)
         arguments = [(data, share, words, number) for number in range(processes)]
         # Spawned: a forked process inherits locks of the tokenizer's threads.
-        self._workers = Workers("spawn", _prepare, arguments, ahead=48)
+        self._workers: Workers[Prepared] = Workers("spawn", _prepare, arguments, ahead=48)
         self._counts = [0] * processes
 
     def __enter__(self) -> PreparedElsewhere:
@@ -102,7 +109,9 @@ class PreparedElsewhere:
         return Batch(**_tensors(arrays), tokens=_tensors(tokens))
 
 
-def _prepare(data: Path, recipe: Recipe, words: Path, number: int, queue: Any, progress: Any) -> None:
+def _prepare(
+    data: Path, recipe: Recipe, words: Path, number: int, queue: Queue[Prepared], progress: Synchronized[float]
+) -> None:
     os.nice(5)
     torch.set_num_threads(1)
     normals = read_normals(data, "train")
@@ -111,7 +120,7 @@ def _prepare(data: Path, recipe: Recipe, words: Path, number: int, queue: Any, p
     films.fill(recipe.first)
     batches = Batches(recipe, read_tokenizer(words), [recipe.seed, 3, number])
 
-    def prepared() -> tuple[int, int, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def prepared() -> Prepared:
         values = dict(vars(batches.make(films.batch(batches.rng), progress.value)))
         tokens = values.pop("tokens")
         return number, films.simulated, _arrays(values), _arrays(tokens)
