@@ -59,6 +59,25 @@ def test_a_folder_without_grids_and_another_film_are_refused(tiny, tmp_path):
         matex.Explanation.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("tokens"),
+        lambda record: record["words"][0].update(score="high"),
+        lambda record: record["provenance"]["placement"].pop("patch"),
+        lambda record: record["provenance"].update(seconds=None),
+        lambda record: record.update(regions={}),
+    ],
+)
+def test_a_damaged_record_is_refused(tiny, tmp_path, change):
+    matex.explain(tiny, samples()[1].path, PHRASE, "grad-eclip").save(tmp_path)
+    record = json.loads((tmp_path / "explanation.json").read_text())
+    change(record)
+    (tmp_path / "explanation.json").write_text(json.dumps(record))
+    with pytest.raises(matex.InputError, match=r"explanation\.json"):
+        matex.Explanation.load(tmp_path)
+
+
 def test_a_table_needs_pandas_and_says_so(tiny, monkeypatch):
     made = matex.explain(tiny, samples()[1].path, PHRASE, "grad-eclip")
     monkeypatch.setitem(sys.modules, "pandas", None)

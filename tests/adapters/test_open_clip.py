@@ -264,6 +264,8 @@ def test_what_is_not_read_is_refused_by_its_key(tmp_path, vit, bert, heads):
     refused(changed(text_cfg={"pool_type": "last"}), unsupported, "pool_type", **both)
     refused(changed(text_cfg={"hf_pooler_type": "max_pooler"}), unsupported, "max_pooler", **both)
     refused(changed(init_logit_bias=-10), unsupported, "SigLIP", **both)
+    refused(changed(vision_cfg={"image_size": "35"}), matex.CheckpointError, "image_size.*'35'", **both)
+    refused(changed(text_cfg={"context_length": "9"}), matex.CheckpointError, "context_length.*'9'", **both)
     refused(changed(text_cfg={"hf_model_name": "xlm-roberta-base"}), unsupported, "xlm-roberta-base", **both)
     refused(changed(embed_dim=21), matex.CheckpointError, "another shape", **both)
     refused(changed(), matex.InputError, "no preset", preset="ViT-B-16", **both)
@@ -282,6 +284,9 @@ def test_settings_of_the_preprocessing_that_are_not_read_are_refused_by_their_ke
     for settings in ({"fill_color": 128}, {"size": 48}, {"mode": "L"}, {"rotate": True}):
         write(**settings)
         refused(folder, matex.InputError, f"preprocess_cfg without {min(settings)} .*{min(settings)}=", heads=(3, 2))
+    for settings in ({"mean": [0.5]}, {"std": [1, 1, "1"]}):
+        write(**settings)
+        refused(folder, matex.InputError, "Expected mean and std", heads=(3, 2))
     write(fill_color=0, size=[35, 35], mode="RGB")
     matex.load(f"open-clip:{folder}", heads=(3, 2))
 

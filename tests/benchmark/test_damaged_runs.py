@@ -120,6 +120,14 @@ def test_a_sample_that_cannot_be_is_refused(folder, column, value):
     assert refused(folder, "samples.parquet")
 
 
+def test_samples_may_have_no_boxes_at_all(folder):
+    rows = pq.read_table(folder / "samples.parquet")
+    at = rows.column_names.index("boxes")
+    pq.write_table(rows.set_column(at, "boxes", pa.nulls(len(rows), rows["boxes"].type)), folder / "samples.parquet")
+    write_report(folder, folder / "out")
+    assert (folder / "out" / "report.html").is_file()
+
+
 def test_an_entry_of_a_record_of_another_kind_is_refused(folder):
     for name in JSON:
         original = json.loads((folder / name).read_text())

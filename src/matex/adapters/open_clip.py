@@ -231,7 +231,9 @@ def adapt(
         encoder = BertEncoder(text, head, _POOLERS[_pooler(config)])
     else:
         encoder = clip.text_tower(text, module.text_projection)
-    sizes = text.config
+    sizes, length = text.config, config.text.get("context_length", 77)
+    if not isinstance(length, int):
+        raise CheckpointError(f"Expected context_length in {CONFIG} to be a number, got {shown(length)}. Correct it.")
     words, missing = _tokenizer(config, options, folder, sizes.vocab_size)
     return Model(
         name=name,
@@ -240,7 +242,7 @@ def adapt(
         patch=image.patch,
         preprocessing=_preprocessing(config, image.size[0]),
         tokenizer=words,
-        context=min(int(str(config.text.get("context_length", 77))), sizes.max_position_embeddings),
+        context=min(length, sizes.max_position_embeddings),
         vocabulary=sizes.vocab_size,
         similarity=Similarity(scale_of(module.logit_scale, name)),
         missing=missing,
