@@ -116,6 +116,9 @@ def test_a_side_belongs_to_one_noun(text, expected):
         ("Effusions, r < l.", effusion(right=0.6, left=1)),
         ("effusion l", {}),
         ("effusion L", effusion(left=1)),
+        ("Left peri\u2010hilar opacity.", {"left perihilar": 1}),
+        ("Left peri\u2011hilar opacity.", {"left perihilar": 1}),
+        ('Right "lower" opacity.', {"right lower zone": 1}),
         ("R lung opacity.", {"right lung": 1}),
         ("3 cm L apical nodule.", {"left apex": 1}),
         ("Film of 12 May shows left effusion.", effusion(left=1)),
@@ -317,6 +320,10 @@ def test_a_side_alone_or_behind_its_finding(text, expected):
             {"retrocardiac": 1, "left lower zone": 1} | effusion(right=1),
         ),
         ("No edema, retrocardiac opacity on the right.", {"retrocardiac": 1, "right lower zone": 1}),
+        (
+            "Retrocardiac opacity, nodule right, heart normal.",
+            {"retrocardiac": 1, "left lower zone": 1, "right lung": 1, "heart": 0},
+        ),
         (
             "Retrocardiac opacity, nodule on the right.",
             {"retrocardiac": 1, "left lower zone": 1, "right lung": 1},
