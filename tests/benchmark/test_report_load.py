@@ -19,6 +19,7 @@ from matex.benchmark.report.load import (
     _Results,
     _sample,
     _sections,
+    _Tables,
     check_controls,
     read_run,
 )
@@ -72,6 +73,17 @@ def test_rows_are_grouped_by_what_was_measured_in_the_order_of_the_table():
     assert _Results.of(results(ROW).slice(0, 0)).rows == {}
 
 
+def test_no_two_of_many_combinations_are_taken_for_one():
+    names = ("dataset", "model", "method", "metric", "column")
+    keys = [
+        tuple(f"{letter}{n}" for letter, n in zip("abcde", chosen, strict=True)) for chosen in np.ndindex(3, 2, 4, 2, 3)
+    ]
+    found = _Results.of(results(*(dict(zip(names, key, strict=True), value=float(n)) for n, key in enumerate(keys))))
+    assert {key: found.values[rows].tolist() for key, rows in found.rows.items()} == {
+        key: [n] for n, key in enumerate(keys)
+    }
+
+
 def test_values_stand_at_their_seed_and_sample():
     numbers, seeds = np.array([2, 0, 2, -1]), np.array([5, 3, 3, 5])
     runs, present = _by_seed(numbers, seeds, np.array([0.1, np.nan, 0.3, 9.0]), 4)
@@ -89,22 +101,20 @@ def of_section(table, metrics=("energy",), methods=("matex",), entries=("matex",
         for label in entries for where in (dataset, "elsewhere")
     ]  # fmt: skip
     sample = {"sha256": "0" * 64, "height": 5, "width": 7, "boxes": None, "attributes": '{"view": "PA"}'}
-    tables = {
-        "results": table,
-        "samples": [
-            {**sample, "sample": name, "dataset": where}
-            for where, name in ((dataset, "a"), ("elsewhere", "b"), (dataset, "b"), (dataset, "without a score"))
-        ],
-        "scores": [
-            {"dataset": where, "model": one, "sample": name, "score": score}
-            for where, one, name, score in (
-                (dataset, model, "b", 0.2),
-                (dataset, model, "a", 0.1),
-                ("elsewhere", model, "a", 0.8),
-                (dataset, "other", "without a score", 0.9),
-            )
-        ],
-    }
+    samples = [
+        {**sample, "sample": name, "dataset": where}
+        for where, name in ((dataset, "a"), ("elsewhere", "b"), (dataset, "b"), (dataset, "without a score"))
+    ]
+    scores = [
+        {"dataset": where, "model": one, "sample": name, "score": score}
+        for where, one, name, score in (
+            (dataset, model, "b", 0.2),
+            (dataset, model, "a", 0.1),
+            ("elsewhere", model, "a", 0.8),
+            (dataset, "other", "without a score", 0.9),
+        )
+    ]
+    tables = _Tables(table, samples, scores)
     (section,) = _sections(config, described, tables)
     return section
 
@@ -254,9 +264,9 @@ SAMPLE = {"sample": "a", "sha256": "0" * 64, "height": 1, "width": 1, "boxes": N
 
 
 def test_a_sample_of_one_pixel_without_attributes_is_a_sample():
-    assert _sample(SAMPLE) == {**SAMPLE, "attributes": {}}
+    assert _sample(SAMPLE) == {**SAMPLE, "boxes": (), "attributes": {}}
     boxes = {**SAMPLE, "boxes": [[0, 0, 1, 1.0]], "attributes": '{"age": 7}'}
-    assert _sample(boxes) == {**boxes, "attributes": {"age": 7}}
+    assert _sample(boxes) == {**boxes, "boxes": ((0, 0, 1, 1),), "attributes": {"age": 7}}
 
 
 @pytest.mark.parametrize(
@@ -283,9 +293,13 @@ def test_a_sample_is_refused_by_its_name(changes, what):
 def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(tmp_path):
     empty = message_of(read_run, tmp_path)
     assert empty == _refusal(Store(tmp_path))
-    assert "which holds no run. Check the path." in empty
+    assert empty == (
+        f"Expected a folder that matex benchmark wrote, got {str(tmp_path)!r}, which holds no run. Check the path."
+    )
     (tmp_path / "shards").mkdir()
-    assert "matex merge, or add --partial" in message_of(read_run, tmp_path)
+    assert message_of(read_run, tmp_path) == (
+        f"Expected a whole run, got shards in {str(tmp_path)!r}. Put them together with matex merge, or add --partial."
+    )
     message = message_of(lambda: read_run(tmp_path, partial=True))
     assert message == (f"Expected a run folder with at least one finished chunk, got {str(tmp_path)!r}. Run it first.")
     assert message_of(read_run, 3).startswith("Expected the folder of a run")
@@ -295,20 +309,26 @@ def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(tmp_path):
 
 
 def test_localisation_needs_every_sample_of_every_control_and_other_measures_none(tmp_path):
-    config = synthetic_run.config(methods=["matex"], metrics=["energy", "confidence-image"])
+    """Measures that need no controls stand before and after the one that does."""
+    config = synthetic_run.config(methods=["matex"], metrics=["confidence-image", "energy", "deletion-insertion"])
     run = read_run(synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(3)))
+    assert (run.store.path, run.unfinished, run.config) == (tmp_path / "run", "", config)
+    assert len(run.problems) == run.record["problems"] > 0
     section = run.sections[0]
     check_controls(section, config)
-    arrays, key = section._arrays, ("control: uniform", "energy", "energy")
-    samples = len(section.samples)
-    arrays[key][1][0] = False
-    assert message_of(check_controls, section, config) == (
-        f"Expected the control 'control: uniform' on every sample of {section.dataset} with {section.model}, got none "
-        f"for 1 of {samples} samples in energy. Run the benchmark again: a localisation table is not made without its "
-        "controls."
-    )
-    del arrays[key]
-    assert f"got none for {samples} of {samples} samples" in message_of(check_controls, section, config)
+    arrays, samples = section._arrays, len(section.samples)
+    for label in ("control: uniform", "matex (no prior)"):
+        key = (label, "energy", "energy")
+        values, there = arrays[key]
+        arrays[key] = (values, np.arange(samples) > 0)
+        assert message_of(check_controls, section, config) == (
+            f"Expected the control {label!r} on every sample of {section.dataset} with {section.model}, got none for 1 "
+            f"of {samples} samples in energy. Run the benchmark again: a localisation table is not made without its "
+            "controls."
+        )
+        del arrays[key]
+        assert f"got none for {samples} of {samples} samples" in message_of(check_controls, section, config)
+        arrays[key] = (values, there)
     plain = synthetic_run.config(methods=["matex"], metrics=["confidence-image"])
     check_controls(_without(section, "energy"), plain)
 
