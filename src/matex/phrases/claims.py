@@ -12,7 +12,7 @@ from matex.phrases.entities import Entity
 from matex.phrases.parser import ParsedSentence, read
 from matex.phrases.sections import has_no_findings
 from matex.phrases.sentence import Sentence, sentences
-from matex.phrases.terms import BREAKS, NEAR, Terms
+from matex.phrases.terms import BREAKS, Terms
 from matex.phrases.vocabulary import Kind
 
 Polarity = Literal["positive", "negated", "normal", "uncertain"]
@@ -169,7 +169,7 @@ def _denies_or_normal(terms: Terms, part: Sequence[int]) -> bool:
     if k is None:
         return False
     if terms.has(k, "not"):
-        noun = next((i for i in terms.after(k, NEAR) if _is_aside(terms, i) or not terms.is_modifier(i)), None)
+        noun = next((i for i in terms.after(k) if _is_aside(terms, i) or not terms.is_modifier(i)), None)
         if noun is None:
             return not any(_is_aside(terms, i) for i in range(k))
         return not (_is_aside(terms, noun) or any(_is_device(terms, i) for i in range(k)))

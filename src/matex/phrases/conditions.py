@@ -82,7 +82,7 @@ def denies_another_place(found: Entities, i: int) -> bool:
     if not (terms.has(k, "and", "comma") and terms.has(i + 1, "preposition")):
         return False
     before = (j for j in terms.before(k) if terms.same_statement(j, i))
-    return _names_side_or_place(found, before) and _names_side_or_place(found, terms.after(i + 1))
+    return _names_side_or_place(found, before) and _names_side_or_place(found, terms.after(i))
 
 
 def _names_side_or_place(found: Entities, positions: Iterable[int]) -> bool:
@@ -100,7 +100,7 @@ def hides_place(found: Entities, i: int) -> bool:
         term = terms[k]
         if not terms.same_statement(k, i) or term.is_any("comma", "colon", "with"):
             break
-        if term.is_any("finding", "not") or term.words in terms.anatomy.finding_places:
+        if "finding" in term.kinds or term.words in terms.anatomy.finding_places:
             return False
         has_device = has_device or "device" in term.kinds
         if "other" in term.kinds and not has_device and term.words not in lexicon.NEUTRAL:

@@ -9,8 +9,6 @@ from matex.phrases.entities import Entities
 from matex.phrases.terms import REACH, Terms
 from matex.phrases.vocabulary import Kind
 
-_HEADING_REACH = 5
-
 
 def sentence(found: Entities, i: int, marked: Set[int]) -> Iterable[int]:
     """All terms."""
@@ -52,9 +50,24 @@ def _forward(terms: Terms, i: int, crosses_lists: bool) -> list[int]:
         if k not in terms.joins and _ends_scope(terms, k, crosses_lists):
             break
         reached.append(k)
-    if terms.has(i - 1, "colon"):  # "Lungs: no consolidation"
-        reached += [k for k in range(max(0, i - _HEADING_REACH), i - 1) if terms.same_statement(k, i)]
+    if terms.has(i - 1, "colon"):
+        reached += _heading(terms, i, any(terms.has(k, "finding") for k in reached))
     return reached
+
+
+def _heading(terms: Terms, i: int, denies_finding: bool) -> list[int]:
+    """ "Lungs: no consolidation", "Effusion: none"; not what "right effusion, left base: no consolidation" has first."""
+    reached: list[int] = []
+    part: list[int] = []
+    for k in terms.before(i - 1):
+        if not terms.same_statement(k, i):
+            break
+        if denies_finding and terms.has(k, "finding"):
+            return reached
+        if terms.has(k, "comma"):
+            reached, part = reached + part, []
+        part.append(k)
+    return reached + part
 
 
 def _ends_scope(terms: Terms, k: int, crosses_lists: bool) -> bool:
