@@ -98,7 +98,7 @@ class Entities:
         while k > side - NEAR and self.terms.word(k) in self.terms.anatomy.place_adjectives:
             if self.terms.has(k - 1, "side"):
                 break
-            found += [entity for entity in self.at.get(k, ()) if entity.takes_side and not entity.sides]
+            found += [entity for entity in self.within((k,)) if entity.takes_side and not entity.sides]
             k -= 2 if self.terms.has(k - 1, "and", "or") else len(self.terms)
         return found
 
@@ -160,7 +160,7 @@ def _is_of_other_anatomy(terms: Terms, i: int) -> bool:
     if terms.has(terms.skip(i - 1, -1, "other", "status", "finding"), "body"):
         return True
     k = terms.skip(i + 1, 1, "finding")
-    noun = terms.skip(k + 1, 1, "other", "status", "side", "level")
+    noun = terms.skip(k + 1, 1, "other", "status", "side")
     return terms.has(k, "preposition") and terms.has(noun, "body") and not terms.has_object(k + 1, noun)
 
 
@@ -181,7 +181,7 @@ def _join_levels(found: Entities, levels: Sequence[int], head: int) -> None:
     shared = head - 1 if found.is_free_side(head - 1) else None
     for i in levels:
         own = None if terms.has(i - 1, "side") else shared
-        if found.is_free_side(i + 1) and i + 1 < head - 1:
+        if found.is_free_side(i + 1):
             own = i + 1
         for region in regions[terms[i].value]:
             entity = Entity(
@@ -220,7 +220,7 @@ def _read_lung(found: Entities, i: int) -> None:
 def _qualifies_place(found: Entities, i: int) -> bool:
     """ "lung base": the next term is the place."""
     terms = found.terms
-    return terms.has(i + 1, "place") and i + 1 not in found.used and terms.anatomy.is_sided(terms[i + 1].value)
+    return terms.has(i + 1, "place") and terms.anatomy.is_sided(terms[i + 1].value)
 
 
 def _is_part_of(found: Entities, start: int) -> bool:

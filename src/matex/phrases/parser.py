@@ -18,8 +18,6 @@ from matex.phrases.statements import split_statements
 from matex.phrases.terms import REACH, Terms, find_terms
 
 _SIDES: tuple[Side, ...] = ("right", "left")
-_SPAN = 8
-"""A side further away from its place is not part of the words of the mention."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +118,9 @@ def _span(reading: ParsedSentence, entity: Entity) -> tuple[int, int]:
     if entity.side_term is not None:
         low, high = min(first, entity.side_term), max(last, entity.side_term)
         between = (k for k in range(low, high + 1) if not first <= k <= last and k != entity.side_term)
-        if high - low <= _SPAN and not any(_parts_span(reading, k) for k in between):
+        if not any(k in reading.entities.at or terms[k].is_any("comma", "and", "or", "with") for k in between):
             first, last = low, high
     return terms[first].start, terms[last].end
-
-
-def _parts_span(reading: ParsedSentence, k: int) -> bool:
-    return k in reading.entities.at or reading.terms[k].is_any("comma", "and", "or", "with", "boundary")
 
 
 # --------------------------------------------------------------------------------------- places that add nothing

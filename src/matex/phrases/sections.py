@@ -101,7 +101,7 @@ def _pattern() -> re.Pattern[str]:
     in_brackets = r"(?:[ \t]*\([^()\n]{1,40}\))?"
     names = rf"(?:{name})(?:{_JOINED.pattern}(?:{name}))*"
     return re.compile(
-        rf"(?<![\w/-])({names})(?![\w-]){in_brackets}[ \t]*(?:(:)|(?=\r?\n)|$|(?=-{{1,2}}[ \t]))", re.IGNORECASE
+        rf"(?<![\w/-])({names})(?![\w-]){in_brackets}[ \t]*(?:(:)|(?=\r?\n)|$|-{{1,2}}(?=[ \t]))", re.IGNORECASE
     )
 
 
@@ -117,7 +117,7 @@ def section_name(heading: str) -> str:
         ('impression', 'findings and impression', 'lungs')
     """
     words = " ".join(heading.lower().split())
-    return " and ".join(dict.fromkeys(_SECTION_OF.get(part.strip(), part.strip()) for part in _JOINED.split(words)))
+    return " and ".join(dict.fromkeys(_SECTION_OF.get(part, part) for part in _JOINED.split(words)))
 
 
 def has_no_findings(name: str) -> bool:
@@ -148,10 +148,7 @@ def _found(report: str) -> Iterator[tuple[str, int, int]]:
     for match in _pattern().finditer(report):
         with_colon = match.group(2) is not None
         if _begins_section(report, match.start(), match.group(1), with_colon):
-            end = match.end()
-            if not with_colon and report.startswith("-", end):
-                end += 2 if report.startswith("--", end) else 1
-            yield section_name(match.group(1)), match.start(), end
+            yield section_name(match.group(1)), match.start(), match.end()
 
 
 def _begins_section(report: str, start: int, heading: str, with_colon: bool) -> bool:

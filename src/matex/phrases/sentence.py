@@ -43,24 +43,17 @@ def sentences(text: str) -> tuple[Sentence, ...]:
     """
     found: list[Sentence] = []
     for section in sections(text):
-        covered = section.end + 1
-        if has_no_findings(section.name):
-            covered = _end_of_first_line(text, section.start, section.end)
         start = _skip_markers(text, section.start, section.end)
+        covered = section.end
+        if has_no_findings(section.name) and "\n" in text[start:covered]:
+            covered = text.index("\n", start)
         for stop in [*_BREAK.finditer(text, start, section.end), None]:
             if stop is not None and (stop.start() < start or not _ends_sentence(text, start, stop)):
                 continue
-            end = section.end if stop is None else stop.start() if stop.group() == "\n" else stop.end()
+            end = section.end if stop is None else stop.end()
             _append(found, text, start, end, section.name if start < covered else "")
             start = section.end if stop is None else _skip_markers(text, stop.end(), section.end)
     return tuple(found)
-
-
-def _end_of_first_line(text: str, start: int, stop: int) -> int:
-    """The end of the first line that is not blank."""
-    first = _BLANK.match(text, start, stop)
-    end = text.find("\n", first.end() if first else start, stop)
-    return stop if end < 0 else end
 
 
 def _skip_markers(text: str, start: int, stop: int) -> int:
@@ -82,7 +75,6 @@ def _ends_sentence(text: str, start: int, stop: re.Match[str]) -> bool:
 
 
 def _append(found: list[Sentence], text: str, start: int, end: int, section: str) -> None:
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    if any(character.isalnum() for character in text[start:end]):
-        found.append(Sentence(text[start:end], start, end, section))
+    words = text[start:end].rstrip()
+    if any(character.isalnum() for character in words):
+        found.append(Sentence(words, start, start + len(words), section))
