@@ -183,7 +183,8 @@ def _says_something_else(terms: Terms, k: int, is_subject_of_verb: bool) -> bool
 
 def _can_follow_place(terms: Terms, k: int) -> bool:
     """Whether words can be between a place and its denial; a comma in "in the right lung, there is no opacity"."""
-    allows_comma = terms.has(0, "preposition")
+    first = terms.skip(terms.statement.index(terms.statement[k]), 1, "boundary")
+    allows_comma = terms.has(first, "preposition")
     return terms[k].is_any("head", "side", "preposition") or (allows_comma and terms.has(k, "comma"))
 
 

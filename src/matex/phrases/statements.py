@@ -8,8 +8,6 @@ from matex.phrases.vocabulary import Kind
 
 _CONTENT: tuple[Kind, ...] = ("finding", "not", "not behind", "normal", "free of", "singular verb", "plural verb")
 """A statement with none of these is not complete: a comma or "and" does not end it."""
-_SUBJECT_REACH = 13  # how far after a comma or "and" the verb of a new subject is looked for
-_NOUN_REACH = 8
 
 
 def split_statements(terms: Terms) -> Terms:
@@ -39,16 +37,14 @@ def _find_joins(terms: Terms) -> frozenset[int]:
 
 
 def _can_join(terms: Terms, i: int) -> bool:
-    """Whether an adjective or a noun can follow this comma."""
-    ends = terms.has(
-        i + 1, "not", "not behind", "preposition", "singular verb", "plural verb", "comma", "with", "boundary", "colon"
-    )
-    return i + 1 < len(terms) and not ends and terms.word(i + 1) not in lexicon.ONLY
+    """Whether this comma can be between two adjectives: not after "on the right", nor before "not" or "only"."""
+    is_after_place = terms.has(i - 1, "side") and terms.has(i - 2, "preposition")
+    return not is_after_place and not terms.has(i + 1, "not") and terms.word(i + 1) not in lexicon.ONLY
 
 
 def _splits_trigger(terms: Terms, i: int) -> bool:
     """ "no new, large effusion": the lexicon has "no new" as one phrase."""
-    return terms.has(i - 1, "not", "uncertain") and terms.word(i - 1).rpartition(" ")[2] in lexicon.TRIGGER_ENDS
+    return terms.has(i - 1, "not") and terms.word(i - 1).rpartition(" ")[2] in lexicon.TRIGGER_ENDS
 
 
 def _is_join(terms: Terms, i: int, joins: set[int]) -> bool:
@@ -56,13 +52,11 @@ def _is_join(terms: Terms, i: int, joins: set[int]) -> bool:
     if not terms.is_modifier(i - 1):
         return False
     k = i - 1
-    while k > i - NEAR and (terms.is_modifier(k) or k in joins or (terms.has(k, "and", "or") and k > 0)):
+    while k > i - NEAR and (terms.is_modifier(k) or k in joins or terms.has(k, "and", "or")):
         k -= 1
-    if k < 0 or terms.word(k).startswith("there"):
-        return True
     if terms.has(k, "singular verb", "plural verb"):
         return terms.word(k) not in lexicon.COPULAS  # a verb with an object
-    return terms.has(k, "not", "uncertain", "historical", "free of", "preposition", "with", "boundary", "colon")
+    return terms.has(k, "not", "uncertain", "historical", "free of", "preposition", "with")
 
 
 def _opens_statement(terms: Terms, i: int) -> bool:
@@ -71,7 +65,7 @@ def _opens_statement(terms: Terms, i: int) -> bool:
     A plural verb counts only right after a comma: "A and B are clear" is about both.
     """
     after_comma, has_subject = terms.has(i, "comma"), False
-    for k in terms.after(i, _SUBJECT_REACH):
+    for k in terms.after(i):
         term = terms[k]
         number = _number_of_verb(terms, k)
         if number == "singular":
@@ -102,7 +96,7 @@ def _number_of_verb(terms: Terms, k: int) -> str | None:
 
 
 def _has_noun_after(terms: Terms, i: int) -> bool:
-    for k in terms.after(i, _NOUN_REACH):
+    for k in terms.after(i):
         if terms.has(k, "preposition", *BREAKS):
             return False
         if terms.has(k, "side", "finding", "place", "weak", "several", "head"):
