@@ -56,7 +56,7 @@ def _forward(terms: Terms, i: int, crosses_lists: bool) -> list[int]:
 
 
 def _heading(terms: Terms, i: int, denies_finding: bool) -> list[int]:
-    """ "Lungs: no consolidation", "Effusion: none"; not what "right effusion, left base: no consolidation" has first."""
+    """ "Lungs: no consolidation", "Effusion: none"; not the effusion of "effusion, left base: no consolidation"."""
     reached: list[int] = []
     part: list[int] = []
     for k in terms.before(i - 1):
