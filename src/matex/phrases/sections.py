@@ -143,7 +143,7 @@ def sections(report: str) -> tuple[ReportSection, ...]:
 
 def _found(report: str) -> Iterator[tuple[str, int, int]]:
     """(section, start of the heading, start of its text)."""
-    if ":" not in report and "\n" not in report and len(report) > _CONTEXT:
+    if ":" not in report and "\n" not in report and "-" not in report[:_CONTEXT] and len(report) > _CONTEXT:
         return  # one long sentence: the usual case
     for match in _pattern().finditer(report):
         with_colon = match.group(2) is not None
