@@ -3,8 +3,8 @@
 import pytest
 
 from matex.phrases import claim, parse, polarity
+from tests.phrases.weights import EFFUSION
 
-EFFUSION = ("lower zone", "costophrenic angle")
 PNEUMOTHORAX = ("apex", "peripheral lung")
 
 

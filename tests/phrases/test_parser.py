@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from matex.phrases import claim, lexicon, parse, polarity, regions, sentences
 from matex.priors.atlas import REGIONS
 from matex.simulation.phrases import all_canonical
+from tests.phrases.weights import EFFUSION
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -45,9 +46,6 @@ def with_normal(mentions):
 def test_phrase_of_a_kind_is_read_as_labelled(phrase):
     found = with_normal(vars(mention) for mention in parse(phrase["text"]))
     assert (found, claim(phrase["text"])) == (with_normal(phrase["mentions"]), phrase["state"])
-
-
-EFFUSION = ("lower zone", "costophrenic angle")
 
 
 @pytest.mark.parametrize(

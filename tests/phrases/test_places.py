@@ -8,16 +8,7 @@ from matex.phrases.anatomy import Anatomy
 from matex.phrases.paraphrases import paraphrases, within_sentence
 from matex.phrases.swap_sides import other_side
 from matex.phrases.terms import Term, find_terms
-
-EFFUSION = ("lower zone", "costophrenic angle")
-
-
-def weights(text):
-    return {f"{mention.side or ''} {mention.region}".strip(): mention.weight for mention in parse(text)}
-
-
-def effusion(**sides):
-    return {f"{side} {region}": weight for side, weight in sides.items() for region in EFFUSION}
+from tests.phrases.weights import effusion, weights
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,8 @@
 
 import pytest
 
-from matex.phrases import claim, parse
-
-EFFUSION = ("lower zone", "costophrenic angle")
-
-
-def weights(text):
-    return {f"{mention.side or ''} {mention.region}".strip(): mention.weight for mention in parse(text)}
-
-
-def effusion(**sides):
-    return {f"{side} {region}": weight for side, weight in sides.items() for region in EFFUSION}
+from matex.phrases import claim
+from tests.phrases.weights import effusion, weights
 
 
 @pytest.mark.parametrize(

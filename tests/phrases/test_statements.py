@@ -6,16 +6,7 @@ from matex.domains import find_pack
 from matex.phrases import parse, sentences
 from matex.phrases.sections import has_no_findings, section_name, sections
 from matex.phrases.word_roles import word_roles
-
-EFFUSION = ("lower zone", "costophrenic angle")
-
-
-def weights(text):
-    return {f"{mention.side or ''} {mention.region}".strip(): mention.weight for mention in parse(text)}
-
-
-def effusion(**sides):
-    return {f"{side} {region}": weight for side, weight in sides.items() for region in EFFUSION}
+from tests.phrases.weights import effusion, weights
 
 
 @pytest.mark.parametrize(
