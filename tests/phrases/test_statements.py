@@ -4,6 +4,7 @@ import pytest
 
 from matex.domains import find_pack
 from matex.phrases import parse, sentences
+from matex.phrases.claims import polarity
 from matex.phrases.sections import has_no_findings, section_name, sections
 from matex.phrases.word_roles import word_roles
 from tests.phrases.weights import effusion, weights
@@ -28,6 +29,32 @@ from tests.phrases.weights import effusion, weights
         ("Opacity on the left, no effusion on the right.", {"left lung": 1, **effusion(right=0)}),
         ("Heart is large and there is no left effusion.", {"heart": 1, **effusion(left=0)}),
         ("Right lung opacity, there are no left effusions.", {"right lung": 1, **effusion(left=0)}),
+        ("Right effusion unchanged and left resolved.", effusion(right=1, left=0)),
+        ("Right effusion persists and left resolved.", effusion(right=1, left=0)),
+        ("Right effusion stable and left resolved in the base.", {**effusion(right=1), "left lower zone": 0}),
+        ("Right effusion stable and left resolved, heart normal.", {**effusion(right=1), "heart": 0}),
+        ("Right effusion resolved and pleura not seen.", {**effusion(right=0), "pleura": 0}),
+        ("The left base shows opacity and the right effusion is gone.", {"left lower zone": 1, **effusion(right=0)}),
+        (
+            "Left base shows opacity and the right effusion was drained.",
+            {"left lower zone": 1, **effusion(right=0)},
+        ),
+        (
+            "Left base shows opacity and the right effusion had resolved.",
+            {"left lower zone": 1, **effusion(right=0)},
+        ),
+        ("Right upper zone opacity, apical opacities are not seen.", {"right upper zone": 1, "apex": 0}),
+        ("Right upper zone opacity, apical opacities are absent.", {"right upper zone": 1, "apex": 0}),
+        ("Right upper zone opacity, apical opacities have resolved.", {"right upper zone": 1, "apex": 0}),
+        ("Right upper zone opacity, apical effusions were drained.", {"right upper zone": 1, "apex": 0}),
+        ("Right upper zone opacity, and apical opacities have resolved.", {"right upper zone": 1, "right apex": 0}),
+        ("Right pneumothorax, lungs are clear.", {"right apex": 1, "right peripheral lung": 1, "lung": 0}),
+        ("No right effusion, left base and heart is normal.", {**effusion(right=0), "left lower zone": 0, "heart": 0}),
+        ("Right nodule and left mass is likely.", {"right lung": 0.5, "left lung": 0.5}),
+        ("Prior opacity in the small, right lung.", {"right lung": 0}),
+        ("Without coarse and patchy, left opacity.", {"left lung": 0}),
+        ("No images show new, large left effusion.", effusion(left=0)),
+        ("Right lung opacity with large, dense apical nodule is unchanged.", {"right apex": 1}),
     ],
 )
 def test_a_statement_ends_where_a_new_subject_begins(text, expected):
@@ -46,6 +73,12 @@ def test_a_statement_ends_where_a_new_subject_begins(text, expected):
         ("Left lung and distal left base.", {"left lung": 1, "left lower zone": 1}),
         ("Left lung and pleural left base.", {"left lung": 1, "left lower zone": 1}),
         ("Left lung and upper lobe of the left lung.", {"left lung": 1, "left upper lobe": 1}),
+        ("Right basal left lung opacity.", {"right lower zone": 1, "left lung": 1}),
+        ("Apical mass peripheral left lung.", {"left apex": 1}),
+        ("Base and stable right lung opacity.", {"lower zone": 1, "right lung": 1}),
+        ("Right lung upper zone opacity.", {"right upper zone": 1}),
+        ("Nodule in the left lower posterior lobe.", {"left lower lobe": 1}),
+        ("Mass in the right lower outer quadrant.", {}),
     ],
 )
 def test_a_place_takes_in_its_whole_and_no_second_place(text, expected):
@@ -53,9 +86,44 @@ def test_a_place_takes_in_its_whole_and_no_second_place(text, expected):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Right effusion in the knee.",
+        "Left mass of the kidney.",
+        "Right fracture of the humerus.",
+        "Left nodule in the small left breast.",
+        "Right lower nodule in the liver.",
+        "Right infected cyst in the stable left kidney.",
+        "Right large mass of the left kidney.",
+        "Left mass lesion at the left wrist.",
+    ],
+)
+def test_a_finding_of_other_anatomy_takes_its_side_along(text):
+    assert weights(text) == {}
+    assert polarity(text) == "positive"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Left opacity over the breast.", {"left lung": 1}),
+        ("Right opacity adjacent to the liver.", {"right lung": 1}),
+        ("Opacity on the right obscuring the liver.", {"right lung": 1}),
+        ("Right effusion and nodule of the left kidney.", effusion(right=1)),
+        ("Right lung nodule, mass in the liver.", {"right lung": 1}),
+        ("The left effusion extends into the neck.", effusion(left=1)),
+    ],
+)
+def test_a_finding_next_to_other_anatomy_is_one_of_the_chest(text, expected):
+    assert weights(text) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "spans"),
     [
         ("Left lung lower zone opacity.", ["Left lung lower zone"]),
+        ("Upper left and lower right zone opacities.", ["Upper left", "lower right zone"]),
+        ("Opacity in the base in the right lung.", ["base in the right"]),
         ("Effusion, mild, left.", ["Effusion", "Effusion"]),
         ("Left, with thickening.", ["thickening"]),
         ("left with thickening", ["thickening"]),
@@ -148,3 +216,21 @@ def test_roles_are_those_of_the_anatomy_of_the_image():
     brain = find_pack("brain-axial").anatomy
     assert roles("left parietal stroke", brain) == ("place", "place", "finding")
     assert roles("left parietal stroke")[1:] == ("filler", "filler")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Chest film  findings: clear.", ["", "findings"]),
+        ("Chest film findings: clear.", [""]),
+        ("Heart is normal and unchanged\nfindings\nare clear.", [""]),
+        ("Heart is normal.\nfindings\nclear", ["", "findings"]),
+        ("Heart is normal. \r\nfindings\r\nclear", ["", "findings"]),
+        ("Heart is normal\n \nfindings\nclear", ["", "findings"]),
+        ("Heart is normal\nFindings\nclear", ["", "findings"]),
+        ("  \nfindings\nclear", ["", "findings"]),
+        ("- findings\nclear", ["", "findings"]),
+    ],
+)
+def test_a_known_word_is_a_heading_where_it_stands_apart(text, names):
+    assert [part.name for part in sections(text)] == names

@@ -98,7 +98,7 @@ class Entities:
         while k > side - NEAR and self.terms.word(k) in self.terms.anatomy.place_adjectives:
             if self.terms.has(k - 1, "side"):
                 break
-            found += [entity for entity in self.within((k,)) if entity.takes_side and not entity.sides]
+            found += [entity for entity in self.within((k,)) if entity.takes_side]
             k -= 2 if self.terms.has(k - 1, "and", "or") else len(self.terms)
         return found
 
@@ -125,9 +125,8 @@ def find_entities(terms: Terms) -> Entities:
             levels = []
             found.add(_place(terms, i))
         elif "finding" in term.kinds:
-            _read_bare_levels(found, levels)
+            _add_finding(found, i, levels)
             levels = []
-            _add_finding(found, i)
         elif not (term.is_any("and", "or", "comma", "side", "other", "status") or term.words == "to"):
             _read_bare_levels(found, levels)
             levels = []
@@ -147,21 +146,24 @@ def _place(terms: Terms, i: int) -> Entity:
     )
 
 
-def _add_finding(found: Entities, i: int) -> None:
-    entity = Entity(i, found.terms.anatomy, finding=found.terms[i].value)
-    if _is_of_other_anatomy(found.terms, i):
+def _add_finding(found: Entities, i: int, levels: Sequence[int]) -> None:
+    terms = found.terms
+    entity = Entity(i, terms.anatomy, finding=terms[i].value)
+    if _is_of_other_anatomy(terms, i):
         found.elsewhere.append(entity)
+        found.used.update(_sides_before(found, terms.skip(i - 1, -1, "other", "status", "level", "finding") + 1))
     else:
+        _read_bare_levels(found, levels)
         found.add(entity)
 
 
 def _is_of_other_anatomy(terms: Terms, i: int) -> bool:
-    """Whether the finding is one of anatomy that has no region: "wrist fracture", "stone in the left kidney"."""
+    """Whether the finding is one of anatomy that has no region: "wrist fracture", "left stone in the kidney"."""
     if terms.has(terms.skip(i - 1, -1, "other", "status", "finding"), "body"):
         return True
     k = terms.skip(i + 1, 1, "finding")
     noun = terms.skip(k + 1, 1, "other", "status", "side")
-    return terms.has(k, "preposition") and terms.has(noun, "body") and not terms.has_object(k + 1, noun)
+    return terms.word(k) in lexicon.INSIDE and terms.has(noun, "body") and not terms.has_object(k + 1, noun)
 
 
 _LOBES = {"upper": ("upper lobe",), "mid": ("middle lobe",), "lower": ("lower lobe",)}
@@ -203,7 +205,7 @@ def _read_bare_levels(found: Entities, levels: Iterable[int]) -> None:
 
 
 def _read_lung(found: Entities, i: int) -> None:
-    """A whole lung, unless it only qualifies its base or zone: "base of the left lung", "lung base"."""
+    """A whole lung, unless it only qualifies its base or zone: "base of the left lung", "lung upper zone"."""
     terms = found.terms
     sides = _sides_before(found, i)
     is_part = _is_part_of(found, sides[0] if sides else i)
@@ -213,14 +215,8 @@ def _read_lung(found: Entities, i: int) -> None:
         found.give_sides(places, sides)
     elif is_part:
         _give_sides_of_whole(found, sides)
-    elif not (terms.has(i + 1, "level") or _qualifies_place(found, i)):
+    elif not terms.has(i + 1, "level"):
         found.add(Entity(i, terms.anatomy, (("lung", None),), is_weak=True))
-
-
-def _qualifies_place(found: Entities, i: int) -> bool:
-    """ "lung base": the next term is the place."""
-    terms = found.terms
-    return terms.has(i + 1, "place") and terms.anatomy.is_sided(terms[i + 1].value)
 
 
 def _is_part_of(found: Entities, start: int) -> bool:

@@ -256,7 +256,8 @@ OTHER_BODY = _several(
     "lower cervical, goitre, goiter, oesophagus, esophagus, oesophageal, esophageal, thyroid, lobe of the thyroid, "
     "thyroid lobe, carotid, "
     # breast and axilla
-    "axilla, axillae, axillary, breast, breasts, nipple, nipples, "
+    "axilla, axillae, axillary, breast, breasts, nipple, nipples, upper outer quadrant, upper inner quadrant, "
+    "lower outer quadrant, lower inner quadrant, "
     # abdomen
     "kidney, kidneys, renal, renal pelvis, perirenal, perinephric, ureter, ureters, ureteric, ureteral, bladder, "
     "urinary, adrenal, adrenals, suprarenal, hepatic, liver, hepatic lobe, lobe of the liver, subhepatic, biliary, "
@@ -593,6 +594,9 @@ PREPOSITIONS = _combined("right side, left side", "down, up") + _several(
     "between, as"
 )
 
+INSIDE = frozenset(("of", "in", "within", "at", "on", "into", "involving", "throughout"))
+"""Those before what a finding is a part of: "mass of the kidney"; a finding over the liver may be one of the lung."""
+
 MODALS = frozenset(("may", "might", "could"))
 """Verbs of doubt: the places before them are those of what is doubted, when no finding is named there."""
 
@@ -625,7 +629,7 @@ MODIFIERS = PLACE_ADJECTIVES | frozenset(
 )
 """Adjectives that no ending gives away; some of them are findings where they stand alone."""
 
-TRIGGER_ENDS = frozenset(("definite", "obvious", "convincing", "suspicious", "new"))
+TRIGGER_ENDS = (" definite", " obvious", " convincing", " suspicious", " new")
 """Adjectives that end a phrase of NEGATIONS."""
 
 MODIFIER_ENDINGS = (

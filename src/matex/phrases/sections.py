@@ -96,8 +96,7 @@ class ReportSection:
 @cache
 def _pattern() -> re.Pattern[str]:
     """Any known heading, or several of them (FINDINGS AND IMPRESSION), with the colon or alone on the line."""
-    longest = sorted(_SECTION_OF, key=len, reverse=True)
-    name = "|".join(r"[ \t]+".join(re.escape(word) for word in heading.split()) for heading in longest)
+    name = "|".join(r"[ \t]+".join(re.escape(word) for word in heading.split()) for heading in _SECTION_OF)
     in_brackets = r"(?:[ \t]*\([^()\n]{1,40}\))?"
     names = rf"(?:{name})(?:{_JOINED.pattern}(?:{name}))*"
     return re.compile(
@@ -153,9 +152,9 @@ def _found(report: str) -> Iterator[tuple[str, int, int]]:
 
 def _begins_section(report: str, start: int, heading: str, with_colon: bool) -> bool:
     """Whether a known name is used as a heading here, and not as a word: "the findings: ..."."""
-    before = report[max(0, start - _CONTEXT) : start].rpartition("\n")[2]
+    above, _, before = report[max(0, start - _CONTEXT) : start].rpartition("\n")
     if _BEGINNING.fullmatch(before):
-        return with_colon or _stands_alone(report, start)
+        return with_colon or heading[0].isupper() or _has_ended(above)
     if not with_colon:
         return False
     text = before.rstrip(" \t")
@@ -165,8 +164,7 @@ def _begins_section(report: str, start: int, heading: str, with_colon: bool) -> 
     return word in _NOTHING or (heading[0].isupper() and word not in _QUALIFIERS)
 
 
-def _stands_alone(report: str, start: int) -> bool:
-    """Whether the line before has ended: the last word of a wrapped sentence is no heading."""
-    before = report[max(0, start - _CONTEXT) : start].rstrip(" \t")
-    above = before[:-1].rstrip(" \t\r") if before.endswith("\n") else before
-    return not above or above[-1] in "\n.:!?_-" or report[start].isupper()
+def _has_ended(line: str) -> bool:
+    """Whether a line is blank or ends a sentence: the next one does not continue it."""
+    end = line.rstrip(" \t\r")[-1:]
+    return not end or end in "\n.:!?_-"

@@ -37,21 +37,21 @@ def _find_joins(terms: Terms) -> frozenset[int]:
 
 
 def _can_join(terms: Terms, i: int) -> bool:
-    """Whether this comma can be between two adjectives: not after "on the right", nor before "not" or "only"."""
+    """Whether this comma can be between two adjectives: not after "on the right", nor before "only"."""
     is_after_place = terms.has(i - 1, "side") and terms.has(i - 2, "preposition")
-    return not is_after_place and not terms.has(i + 1, "not") and terms.word(i + 1) not in lexicon.ONLY
+    return not is_after_place and terms.word(i + 1) not in lexicon.ONLY
 
 
 def _splits_trigger(terms: Terms, i: int) -> bool:
     """ "no new, large effusion": the lexicon has "no new" as one phrase."""
-    return terms.has(i - 1, "not") and terms.word(i - 1).rpartition(" ")[2] in lexicon.TRIGGER_ENDS
+    return terms.has(i - 1, "not") and terms.word(i - 1).endswith(lexicon.TRIGGER_ENDS)
 
 
 def _is_join(terms: Terms, i: int, joins: set[int]) -> bool:
     """Whether only adjectives are before this comma, back to where their noun phrase opens."""
     if not terms.is_modifier(i - 1):
         return False
-    k = i - 1
+    k = i - 2
     while k > i - NEAR and (terms.is_modifier(k) or k in joins or terms.has(k, "and", "or")):
         k -= 1
     if terms.has(k, "singular verb", "plural verb"):
@@ -64,41 +64,28 @@ def _opens_statement(terms: Terms, i: int) -> bool:
 
     A plural verb counts only right after a comma: "A and B are clear" is about both.
     """
-    after_comma, has_subject = terms.has(i, "comma"), False
+    has_subject = False
     for k in terms.after(i):
         term = terms[k]
         number = _number_of_verb(terms, k)
         if number == "singular":
             return has_subject or term.words.startswith("there")
         if number == "plural":
-            return has_subject and after_comma
-        if "not behind" in term.kinds and has_subject and not _has_noun_after(terms, k):
-            # "right effusion larger and left resolved"
-            return terms.has(i - 1, "status", "more", "less", "singular verb", "not behind")
-        if "and" in term.kinds and not has_subject:
-            after_comma = False
-        elif term.is_any(*BREAKS):
+            return has_subject and terms.has(i, "comma")
+        if "not behind" in term.kinds and has_subject:  # "right effusion larger and left resolved"
+            return terms.has(i - 1, "status", "more", "less", "singular verb")
+        if term.is_any(*BREAKS):
             return False
-        else:
-            has_subject = True
+        has_subject = True
     return False
 
 
 def _number_of_verb(terms: Terms, k: int) -> str | None:
     """ "singular" or "plural" for a verb, also for that of a denial such as "has resolved"; None for other terms."""
     term = terms[k]
-    verb = term.words.partition(" ")[0] if "not behind" in term.kinds else ""
-    if "singular verb" in term.kinds or verb in ("is", "has", "was", "had"):
+    denies = "not behind" in term.kinds
+    if "singular verb" in term.kinds or (denies and term.words.startswith(("is ", "has ", "was ", "had "))):
         return "singular"
-    if "plural verb" in term.kinds or verb in ("are", "have", "were"):
+    if "plural verb" in term.kinds or (denies and term.words.startswith(("are ", "have ", "were "))):
         return "plural"
     return None
-
-
-def _has_noun_after(terms: Terms, i: int) -> bool:
-    for k in terms.after(i):
-        if terms.has(k, "preposition", *BREAKS):
-            return False
-        if terms.has(k, "side", "finding", "place", "weak", "several", "head"):
-            return True
-    return False
