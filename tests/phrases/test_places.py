@@ -8,7 +8,7 @@ from matex.phrases.anatomy import Anatomy
 from matex.phrases.paraphrases import paraphrases, within_sentence
 from matex.phrases.swap_sides import other_side
 from matex.phrases.terms import Term, find_terms
-from tests.phrases.weights import effusion, weights
+from tests.phrases.weights import effusion, pneumothorax, weights
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,14 @@ def test_compared_sides_have_their_weights(text, expected):
         ("Nodules in the right base but not in the left base.", {"right lower zone": 1, "left lower zone": 0}),
         ("The right and not the left lung is clear.", {"right lung": 0, "left lung": 1}),
         ("The left, but not the right, lung is clear.", {"left lung": 0, "right lung": 1}),
+        ("Effusion resolved on the left, larger on the right.", effusion(left=0, right=1)),
+        ("Effusion larger on the right, resolved on the left.", effusion(left=0, right=1)),
+        ("Pneumothorax is no longer seen on the right, smaller on the left.", pneumothorax(right=0, left=1)),
+        ("Effusions: left has resolved, worse on the right.", effusion(left=0, right=1)),
+        ("The left is normal, worse on the right.", {"left lung": 0, "right lung": 1}),
+        ("Effusion is seen on the right, worse on the left.", effusion(right=0.6, left=1)),
+        ("No right and no left effusion.", effusion(right=0, left=0)),
+        ("Right base opacity and no left effusion.", {"right lower zone": 1, **effusion(left=0)}),
     ],
 )
 def test_the_other_side_has_what_the_comparison_or_exception_says(text, expected):

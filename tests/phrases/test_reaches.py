@@ -4,6 +4,7 @@ import pytest
 
 from matex.domains import find_pack
 from matex.phrases import claim, parse, polarity, sentences
+from tests.phrases.weights import effusion
 
 
 def weights(text):
@@ -106,6 +107,13 @@ def test_what_a_sentence_claims(text, expected):
         ("Hazy left base and there are normal lungs.", {"left lower zone": 1, "lung": "normal"}),
         ("Opacity in the left base and there is a normal heart.", {"left lower zone": 1, "heart": "normal"}),
         ("Left lung normal, increased markings on the right.", {"left lung": "normal", "right lung": 1}),
+        ("The lungs are clear at the bases.", {"lower zone": "normal"}),
+        ("Lungs clear at both bases.", {"right lower zone": "normal", "left lower zone": "normal"}),
+        ("Left lung is clear at the apex.", {"left apex": "normal"}),
+        ("Lungs are clear at the apices and hazy at the bases.", {"apex": "normal", "lower zone": 1}),
+        ("Lungs are clear in the upper zones with opacity at the bases.", {"upper zone": "normal", "lower zone": 1}),
+        ("The lungs are clear above the right base opacity.", {"lung": "normal", "right lower zone": 1}),
+        ("Lungs are clear on the left but not at the right base.", {"left lung": "normal", "right lower zone": 1}),
     ],
 )
 def test_how_far_normal_reaches(text, expected):
@@ -147,6 +155,9 @@ def test_how_far_normal_reaches(text, expected):
             "Left apical nodule with right basal atelectasis cannot be excluded.",
             {"left apex": 1, "right lower zone": 0.5},
         ),
+        ("Left lung has resolved effusion.", {"left lung": 0}),
+        ("The right base has cleared atelectasis.", {"right lower zone": 0}),
+        ("Left effusion has resolved opacity at the right base.", {**effusion(left=0), "right lower zone": 1}),
     ],
 )
 def test_where_a_scope_ends(text, expected):

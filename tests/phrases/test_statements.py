@@ -33,6 +33,10 @@ from tests.phrases.weights import effusion, weights
         ("Right effusion persists and left resolved.", effusion(right=1, left=0)),
         ("Right effusion stable and left resolved in the base.", {**effusion(right=1), "left lower zone": 0}),
         ("Right effusion stable and left resolved, heart normal.", {**effusion(right=1), "heart": 0}),
+        ("Effusion has resolved on the left and is larger on the right.", effusion(left=0, right=1)),
+        ("Effusions have resolved on the left and are unchanged on the right.", effusion(left=0, right=1)),
+        ("Effusion is present on the left and is absent on the right.", effusion(left=1, right=0)),
+        ("Opacity is present on the right and is larger.", {"right lung": 1}),
         ("Right effusion resolved and pleura not seen.", {**effusion(right=0), "pleura": 0}),
         ("The left base shows opacity and the right effusion is gone.", {"left lower zone": 1, **effusion(right=0)}),
         (
@@ -75,6 +79,8 @@ def test_a_statement_ends_where_a_new_subject_begins(text, expected):
         ("Left lung and upper lobe of the left lung.", {"left lung": 1, "left upper lobe": 1}),
         ("Right basal left lung opacity.", {"right lower zone": 1, "left lung": 1}),
         ("Apical mass peripheral left lung.", {"left apex": 1}),
+        ("Apical opacity basal left lung opacity.", {"apex": 1, "left lower zone": 1}),
+        ("Right opacity left lung opacity.", {"right lung": 1, "left lung": 1}),
         ("Base and stable right lung opacity.", {"lower zone": 1, "right lung": 1}),
         ("Right lung upper zone opacity.", {"right upper zone": 1}),
         ("Nodule in the left lower posterior lobe.", {"left lower lobe": 1}),
@@ -96,6 +102,7 @@ def test_a_place_takes_in_its_whole_and_no_second_place(text, expected):
         "Right infected cyst in the stable left kidney.",
         "Right large mass of the left kidney.",
         "Left mass lesion at the left wrist.",
+        "Left nodule in the anterior left breast.",
     ],
 )
 def test_a_finding_of_other_anatomy_takes_its_side_along(text):
@@ -234,3 +241,7 @@ def test_roles_are_those_of_the_anatomy_of_the_image():
 )
 def test_a_known_word_is_a_heading_where_it_stands_apart(text, names):
     assert [part.name for part in sections(text)] == names
+
+
+def test_punctuation_between_words_is_neither_finding_nor_place():
+    assert word_roles("base,nodule", [(0, 4), (4, 5), (5, 11)]) == ("place", "filler", "finding")

@@ -13,3 +13,8 @@ def weights(text):
 def effusion(**sides):
     """Weights of an effusion's usual places on each side."""
     return {f"{side} {region}": weight for side, weight in sides.items() for region in EFFUSION}
+
+
+def pneumothorax(**sides):
+    """Weights of a pneumothorax's usual places on each side."""
+    return {f"{side} {region}": weight for side, weight in sides.items() for region in ("apex", "peripheral lung")}

@@ -21,12 +21,14 @@ def denies_before(found: Entities, i: int) -> bool:
 
 
 def denies_after(found: Entities, i: int) -> bool:
-    """ "has cleared in the right base", "absent on the right", "resolved right effusion"."""
+    """ "has cleared in the right base", "absent on the right", "resolved right effusion", "has cleared edema"."""
+    terms = found.terms
     if is_of_earlier_film(found, i) or hides_place(found, i):
         return False
-    if denies_another_place(found, i) or ("not" in found.terms[i].kinds and leads(found, i)):
+    if denies_another_place(found, i) or terms.has(i + 1, "preposition"):
         return True
-    return found.terms.has(i + 1, "preposition")
+    has_finding = any(terms.has(k, "finding") and terms.same_statement(k, i) for k in terms.before(i))
+    return leads(found, i) and ("not" in terms[i].kinds or not has_finding)
 
 
 def can_deny_subject(found: Entities, i: int) -> bool:

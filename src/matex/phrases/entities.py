@@ -161,9 +161,8 @@ def _is_of_other_anatomy(terms: Terms, i: int) -> bool:
     """Whether the finding is one of anatomy that has no region: "wrist fracture", "left stone in the kidney"."""
     if terms.has(terms.skip(i - 1, -1, "other", "status", "finding"), "body"):
         return True
-    k = terms.skip(i + 1, 1, "finding")
-    noun = terms.skip(k + 1, 1, "other", "status", "side")
-    return terms.word(k) in lexicon.INSIDE and terms.has(noun, "body") and not terms.has_object(k + 1, noun)
+    noun = terms.skip(i + 2, 1, "other", "status", "side")
+    return terms.word(i + 1) in lexicon.INSIDE and terms.has(noun, "body") and not terms.has_object(i + 2, noun)
 
 
 _LOBES = {"upper": ("upper lobe",), "mid": ("middle lobe",), "lower": ("lower lobe",)}

@@ -23,8 +23,8 @@ def reach_of_normal(found: Entities, i: int, marked: Set[int]) -> set[int]:
         reached = _until_finding(terms, i, terms.after(i))
     else:
         reached = _until_finding(terms, i, terms.before(i))
-        if terms.has(i + 1, "preposition") and not any(entity.regions for entity in found.within(reached - marked)):
-            reached |= _until_finding(terms, i, terms.after(i))  # "markings are normal in both lungs"
+        if terms.has(i + 1, "preposition"):  # "markings are normal in both lungs", "the lungs are clear at the bases"
+            reached |= _until_finding(terms, i, terms.after(i))
     reached |= _until_finding(terms, i, range(i + 1, _end_of_noun(terms, i)))
     if terms.has(i - 1, "colon"):  # "Lungs: normal markings"
         reached |= _until_finding(terms, i, terms.before(i - 1))

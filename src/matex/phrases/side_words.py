@@ -139,7 +139,18 @@ def _comparative_before(terms: Terms, i: int) -> int | None:
     if terms[i].value == "both" or terms.word(i - 1) not in ("on", "in", "at"):
         return None
     k = terms.skip(i - 2, -1, "other", "status")
-    return k if terms.has(k, "more", "less", "less normal") else None
+    is_comparison = terms.has(k, "more", "less", "less normal") and not _is_opposite_denied(terms, i)
+    return k if is_comparison else None
+
+
+def _is_opposite_denied(terms: Terms, i: int) -> bool:
+    """ "resolved on the left, larger on the right": larger than before, not than the left."""
+    for k, term in enumerate(terms):
+        if term.value == _OPPOSITE[terms[i].value]:
+            before, after = terms.skip(k - 1, -1, "preposition"), terms.skip(k + 1, 1, "singular verb", "plural verb")
+            if any(terms.has(j, "not behind", "normal") for j in (before, after)):
+                return True
+    return False
 
 
 def _lesser_after(terms: Terms, comparative: int, i: int) -> SideWeights:

@@ -138,8 +138,12 @@ def _is_of_something_else(found: Entities, word: SideWord) -> bool:
 
 
 def _is_coordinated(found: Entities, i: int, following: SideWord) -> bool:
-    """ "right and small left effusions": nothing but adjectives and a conjunction between two sides."""
-    between = found.terms.all[i + 1 : following.first]
+    """ "right and small left effusions": nothing but adjectives and a conjunction between two sides.
+
+    In "no right and no left effusion" both are denied.
+    """
+    is_denied = found.terms.has(i - 1, "not")
+    between = [term for term in found.terms.all[i + 1 : following.first] if not (is_denied and term.words == "no")]
     has_adjective = any(term.is_any("other", "status") for term in between)
     if has_adjective and not look_ahead(found, following, len(found.terms)):
         return False  # "right unchanged, left resolved": each describes its own side
