@@ -84,6 +84,7 @@ def test_a_device_that_is_absent_denies_nothing_of_its_place(text, expected):
         ("Lungs: normal markings.", "normal"),
         ("Left lung normal, increased markings on the right.", "positive"),
         ("Left lung normal. Increased markings on the right.", "positive"),
+        ("Left lung has resolved effusion.", "negated"),
     ],
 )
 def test_what_a_sentence_claims(text, expected):

@@ -35,6 +35,8 @@ from tests.phrases.weights import effusion, weights
         ("Right effusion stable and left resolved, heart normal.", {**effusion(right=1), "heart": 0}),
         ("Effusion has resolved on the left and is larger on the right.", effusion(left=0, right=1)),
         ("Effusions have resolved on the left and are unchanged on the right.", effusion(left=0, right=1)),
+        ("Effusion has resolved on the left and is smaller on the right.", effusion(left=0, right=1)),
+        ("Right opacity and new left opacity have cleared.", {"right lung": 0, "left lung": 0}),
         ("Effusion is present on the left and is absent on the right.", effusion(left=1, right=0)),
         ("Opacity is present on the right and is larger.", {"right lung": 1}),
         ("Right effusion resolved and pleura not seen.", {**effusion(right=0), "pleura": 0}),

@@ -147,7 +147,7 @@ def _is_opposite_denied(terms: Terms, i: int) -> bool:
     """ "resolved on the left, larger on the right": larger than before, not than the left."""
     for k, term in enumerate(terms):
         if term.value == _OPPOSITE[terms[i].value]:
-            before, after = terms.skip(k - 1, -1, "preposition"), terms.skip(k + 1, 1, "singular verb", "plural verb")
+            before, after = terms.skip(k - 1, -1, "preposition"), terms.skip(k + 1, 1, "singular verb")
             if any(terms.has(j, "not behind", "normal") for j in (before, after)):
                 return True
     return False

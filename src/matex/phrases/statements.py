@@ -71,7 +71,7 @@ def _opens_statement(terms: Terms, i: int) -> bool:
         if number == "singular":
             return has_subject or term.words.startswith("there") or _parts_sides(terms, i)
         if number == "plural":
-            return (has_subject and terms.has(i, "comma")) or (not has_subject and _parts_sides(terms, i))
+            return (has_subject and terms.has(i, "comma")) or _parts_sides(terms, i)
         if "not behind" in term.kinds and has_subject:  # "right effusion larger and left resolved"
             return terms.has(i - 1, "status", "more", "less", "singular verb")
         if term.is_any(*BREAKS):
@@ -82,7 +82,7 @@ def _opens_statement(terms: Terms, i: int) -> bool:
 
 def _parts_sides(terms: Terms, i: int) -> bool:
     """ "has resolved on the left and is larger on the right": each verb has a side of its own."""
-    end = terms.skip(i + 1, 1, "singular verb", "plural verb", "not behind", "more", "less", "status", "preposition")
+    end = terms.skip(i + 2, 1, "more", "less", "status", "preposition")
     return terms.has(i - 1, "side") and terms.has(end, "side")
 
 
