@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from matex.benchmark.plain_config import plain
 from matex.benchmark.report.load import (
     _by_seed,
     _cells,
@@ -23,7 +24,8 @@ from matex.benchmark.report.load import (
     check_controls,
     read_run,
 )
-from matex.benchmark.runs.store import Store
+from matex.benchmark.runs.parquet import results_table, table_bytes
+from matex.benchmark.runs.store import FORMAT, Store, as_json
 from matex.errors import InputError
 from matex.metrics import METRICS
 from tests.benchmark import synthetic_run
@@ -185,12 +187,12 @@ def test_versions_before_the_target_left_out_what_they_measured_on_maps_of_the_t
     labels = {older: [one.label for one in _read_config(record, "run.json", older).metrics] for older in (False, True)}
     assert "deletion of the prediction" in labels[False]
     assert labels[True] == [label for label in labels[False] if label != "deletion of the prediction"]
-    assert "run.json" in message_of(_read_config, {"config": 3}, "run.json", False)
+    refused = "Expected the configuration in run.json to be an object, got 3."
+    assert message_of(_read_config, {"config": 3}, "run.json", False) == refused
+    assert "run.json" in message_of(_read_config, {"config": {}}, "run.json", False)
 
 
 def _plain():
-    from matex.benchmark.plain_config import plain
-
     return plain(synthetic_run.config())
 
 
@@ -303,6 +305,74 @@ def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(tmp_path):
     message = message_of(lambda: read_run(tmp_path, partial=True))
     assert message == (f"Expected a run folder with at least one finished chunk, got {str(tmp_path)!r}. Run it first.")
     assert message_of(read_run, 3).startswith("Expected the folder of a run")
+
+
+# ----------------------------------------------------------------------------------------------- a run that was stopped
+
+PROBLEM = {"dataset": "toy", "file": "", "row": None, "said": "unreadable"}
+
+
+def stopped(folder, numbers=(0,), samples=5, problems=(PROBLEM,), **plan):
+    """Write the plan of a run and the finished chunks with these numbers, of two samples each."""
+    config = synthetic_run.config(
+        datasets=["toy"], methods=["matex", "rise"], metrics=["confidence-image"], seeds=[0], chunk=2
+    )
+    store = Store(folder)
+    content = {"format": FORMAT, "config": plain(config), "counts": {"toy": samples}, "problems": problems, **plan}
+    store.start(json.loads(json.dumps(content)))
+    for number in numbers:
+        rows = synthetic_run.made_up_samples(samples)[:samples][2 * number : 2 * number + 2]
+        key = {"dataset": "toy", "model": "tiny"}
+        part = {
+            "samples": [{**row, "dataset": "toy", "attributes": None} for row in rows],
+            "scores": [{**key, "sample": row["sample"], "score": 0.5} for row in rows],
+            "problems": [{**PROBLEM, "row": number}],
+            "left out": [{**key, **PROBLEM, "method": "rise", "said": "no attention"}],
+        }
+        values = {**key, "method": "matex", "seed": -1, "metric": "confidence-image", "column": "drop"}
+        columns = {name: [value] * len(rows) for name, value in values.items()}
+        columns |= {"sample": [row["sample"] for row in rows], "value": [0.25] * len(rows)}
+        store.write(f"work/chunks/toy/tiny/{number}.json", as_json(part))
+        store.write(f"work/chunks/toy/tiny/{number}.parquet", table_bytes(results_table(columns)))
+        store.log("chunk", dataset="toy", model="tiny", number=number, samples=2, seconds=1.0, overhead=0.0)
+    return folder
+
+
+def test_a_stopped_run_is_read_as_far_as_it_is_done(tmp_path):
+    run = read_run(stopped(tmp_path / "run", numbers=(0, 2)), partial=True)
+    assert run.unfinished.startswith("2 of 3 chunks are done; ")
+    (section,) = run.sections
+    assert len(section.samples) == 3  # the last chunk has one
+    assert "matex" in section.entries
+    assert "rise" not in section.entries  # the model does not support it
+    assert [problem["said"] for problem in run.problems] == ["unreadable", *["unreadable", "no attention"] * 2]
+    assert len(run.events) == 2
+
+
+def test_shards_that_were_not_merged_are_read_together(tmp_path):
+    for number in (0, 1):
+        stopped(tmp_path / "run" / "shards" / f"{number}-of-2", numbers=(number,))
+    run = read_run(tmp_path / "run", partial=True)
+    assert run.unfinished.startswith("2 of 3 chunks are done")
+    assert len(run.sections[0].samples) == 4
+    assert len(run.events) == 2
+
+
+def test_a_stopped_run_without_a_chunk_or_with_another_plan_is_refused(tmp_path):
+    message = message_of(read_run, stopped(tmp_path / "none", numbers=()), True)
+    assert message.startswith("Expected a run folder with at least one finished chunk, got ")
+    folder = stopped(tmp_path / "other", counts={"toy": "five"})
+    assert message_of(read_run, folder, True) == f"Expected the plan of '{folder}' as it was written. Copy the folder."
+    message = message_of(read_run, stopped(tmp_path / "damaged", config=3), True)
+    assert message == "Expected the configuration in plan.json to be an object, got 3."
+
+
+@pytest.mark.parametrize(("version", "count"), [(FORMAT, 2), ("matex-benchmark/3", 1)])
+def test_a_stopped_run_of_an_older_version_leaves_out_the_predicted_class(tmp_path, version, count):
+    metrics = ["confidence-image", {"name": "deletion-insertion", "parameters": {"target": "predicted"}}]
+    config = synthetic_run.config(datasets=["toy"], methods=["matex"], metrics=metrics, seeds=[0], chunk=2)
+    run = read_run(stopped(tmp_path / "run", config=plain(config), format=version), partial=True)
+    assert len(run.config.metrics) == count
 
 
 # --------------------------------------------------------------------------------------------------------- its controls
