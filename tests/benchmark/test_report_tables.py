@@ -13,7 +13,7 @@ from matex.benchmark.report.repetitions import Repetitions, repetition_table
 from matex.benchmark.report.section import Measure, cluster_of, count_units, curve_of, stage_of
 from matex.benchmark.report.stats import SectionStats
 from matex.benchmark.report.style import Style, heading
-from matex.benchmark.report.table import Column, Table, TableRow, best_cells, mean_cell
+from matex.benchmark.report.table import Column, Counts, Table, TableRow, best_cells, common_counts, mean_cell
 from matex.benchmark.report.tables import (
     against_controls,
     breakdown,
@@ -23,6 +23,7 @@ from matex.benchmark.report.tables import (
     short_label,
 )
 from matex.benchmark.report.verdicts import verdicts
+from matex.errors import InputError
 from matex.metrics.roar import SMALL_LOSS
 from tests.benchmark import synthetic_run
 from tests.benchmark.test_report_stats import DROP, ENERGY, FILMS, LOSS, OUTSIDE, section, spread
@@ -236,7 +237,9 @@ def test_a_sample_without_a_patient_is_its_own_unit():
     assert count_units(["patient van der Berg", "patient van der Meer"]) == "2 patients"
     assert count_units([]) == "no films"
     assert (curve_of("deletion_at_100"), curve_of("deletion_at_1000")) == (("deletion", 100), None)
+    assert curve_of("deletion_at_top_at_25") == ("deletion_at_top", 25)
     assert stage_of("cascade/spearman") is None
+    assert stage_of("cascade/block 3/prior/spearman") == ("cascade", "block 3", "prior/spearman")
 
 
 def test_repetitions_are_means_over_the_same_subsets_for_every_method():
@@ -256,6 +259,58 @@ def test_repetitions_are_means_over_the_same_subsets_for_every_method():
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS), "key") is None
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS - 1), "key") is not None
     assert repetition_table(SectionStats(some), [LOSS], Repetitions(5, 4), "key") is None
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "said"),
+    [(1, 4, "repetitions"), (10_001, 4, "repetitions"), (5, 0, "subset"), (5, 10_000_001, "subset")],
+)
+def test_repetitions_outside_their_bounds_are_refused_by_name(count, size, said):
+    with pytest.raises(InputError, match=said):
+        Repetitions(count, size)
+    assert (Repetitions(2, 1).count, Repetitions(10_000, 10_000_000).size) == (2, 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (Counts(24, 0, 4, False), "n = 24 from 4"),
+        (Counts(12, 0, 12, False), "n = 12"),
+        (Counts(10, 2, 10, False), "n = 10, 2 undefined"),
+        (Counts(3, 0, 3, True), "3 repetitions"),
+        (Counts(2, 1, 2, True), "2 of 3 repetitions defined"),
+        (Counts(1, 0, 1, True), "1 repetition"),
+    ],
+)
+def test_the_size_of_a_sample_in_words(counts, said):
+    assert str(counts) == said
+
+
+def test_the_counts_of_a_column_are_those_of_most_of_its_means():
+    values = {"a": spread(0.5), "b": spread(0.6), "c": np.where(np.arange(FILMS) < 2, math.nan, 0.5)}
+    whole = {(label, "roar", "loss_original"): np.arange(3) / 3 for label in values}
+    stats = SectionStats(section(values, measures=(ENERGY, LOSS), whole=whole))
+    table = measured_table(stats, [ENERGY, LOSS], "key", "title")
+    assert common_counts(table) == [Counts(FILMS, 0, FILMS, False), Counts(3, 0, 3, True)]
+    assert Counts.of(stats.estimate("c", ENERGY)) == Counts(FILMS - 2, 2, FILMS - 2, False)
+    assert common_counts(Table("key", "title", "Method", (Column("none"),), ())) == [None]
+
+
+def test_a_method_is_ahead_of_others_and_of_controls_by_its_mean_and_of_every_pair_by_its_ranks():
+    """Seven films far ahead and five a little behind: the mean differs beyond chance and the ranks do not."""
+    lead = np.repeat([0.5, -0.1], [7, 5]) + np.arange(FILMS) / 1000
+    values = {"m": 0.3 + lead, "other": np.full(FILMS, 0.3), "control: uniform": np.full(FILMS, 0.29)}
+    stats = SectionStats(section(values))
+    compared = stats.compare("m", "other", ENERGY)
+    assert compared.p_bootstrap < 0.02
+    assert compared.p_wilcoxon > 0.05
+    said = sentence(values)
+    assert "It is ahead of every other method" in said
+    assert "2 of 2 methods beat the best of their controls" in said
+    (row, _) = against_controls(stats, [ENERGY], "key").rows
+    assert row.cells[0].difference.p == pytest.approx(stats.compare("m", "control: uniform", ENERGY).p_bootstrap * 2)
+    (pair,) = pairwise(stats, ENERGY, "key").rows
+    assert pair.cells[0].difference.p == compared.p_wilcoxon
 
 
 def test_rows_are_each_method_with_its_own_controls_and_then_the_shared_ones():
