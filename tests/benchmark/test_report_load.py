@@ -345,7 +345,8 @@ def test_a_stopped_run_is_read_as_far_as_it_is_done(tmp_path):
     assert len(section.samples) == 3  # the last chunk has one
     assert "matex" in section.entries
     assert "rise" not in section.entries  # the model does not support it
-    assert [problem["said"] for problem in run.problems] == ["unreadable", *["unreadable", "no attention"] * 2]
+    rows = [(problem["said"], problem["row"]) for problem in run.problems]
+    assert rows == [("unreadable", None), ("unreadable", 0), ("unreadable", 2), ("no attention", None)]
     assert len(run.events) == 2
 
 

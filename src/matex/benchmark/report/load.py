@@ -18,7 +18,7 @@ from matex.benchmark.config import Config, parse_config
 from matex.benchmark.controls import applies, localises, run_specs, targets_prediction
 from matex.benchmark.report.section import TUNED, Entry, Key, Measure, ReportSample, Run, Section, Values
 from matex.benchmark.report.thresholds import tuned_iou
-from matex.benchmark.runs.finish import describe
+from matex.benchmark.runs.finish import describe, problem_rows
 from matex.benchmark.runs.parquet import ADDED, ArrowTable, check_table, read_table
 from matex.benchmark.runs.records import CellRow, ChunkRecord, Event, SampleRow, ScoreRow
 from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
@@ -148,9 +148,7 @@ def _unfinished(store: Store) -> Run:
     except ValueError:
         raise InputError(f"Expected the plan of {shown(str(store.path))} as it was written. Copy the folder.") from None
     chunks = sum(-(-count // config.chunk) for count in planned["counts"].values()) * len(config.models)
-    problems: list[Mapping[str, object]] = [*planned["problems"]]
-    for part in parts:
-        problems += [*part["problems"], *part["left out"]]
+    problems = problem_rows(planned["problems"], parts)
     events = tuple(event for one in stores for event in _events(one))
     unfinished = (
         f"{len(files)} of {chunks} chunks are done; metrics of a whole data set are computed when a run is finished"

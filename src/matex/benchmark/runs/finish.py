@@ -42,9 +42,7 @@ def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> 
     known = {(row["dataset"], row["sample"]): row for part in parts for row in part["samples"]}
     samples = [known[key] for key in sorted(known)]
     scores = [row for part in parts for row in part["scores"]]
-    problems: list[Mapping[str, object]] = [*plan.problems, *(row for part in parts for row in part["problems"])]
-    left_out = [row for part in parts for row in part["left out"]]
-    problems += [json.loads(row) for row in dict.fromkeys(json.dumps(row) for row in left_out)]
+    problems = problem_rows(plan.problems, parts)
     results = join(tables)
     store.write("results.parquet", table_bytes(results, RESULTS[:-1]))
     store.write("samples.parquet", table_bytes(samples_table(samples)))
@@ -54,6 +52,12 @@ def finish(store: Store, plan: Plan, inputs: Inputs, progress: bool = False) -> 
     store.log("done", time=timestamp(), samples=len(samples), problems=len(problems))
     store.write("run.json", as_json(_record(plan, samples, len(problems))))
     store.tidy()
+
+
+def problem_rows(planned: Sequence[Mapping[str, object]], parts: Sequence[ChunkRecord]) -> list[Mapping[str, object]]:
+    """Lines of problems.jsonl: of the plan, of each chunk, and each method that a model does not support once."""
+    unsupported = dict.fromkeys(json.dumps(row) for part in parts for row in part["left out"])
+    return [*planned, *(row for part in parts for row in part["problems"]), *map(json.loads, unsupported)]
 
 
 def _dataset_level_metrics(
