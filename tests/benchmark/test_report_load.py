@@ -20,12 +20,15 @@ from matex.benchmark.report.load import (
     _Results,
     _sample,
     _sections,
+    _table,
     _Tables,
     check_controls,
     read_run,
 )
-from matex.benchmark.runs.parquet import results_table, table_bytes
+from matex.benchmark.report.section import TUNED
+from matex.benchmark.runs.parquet import read_table, results_table, samples_table, table_bytes
 from matex.benchmark.runs.store import FORMAT, Store, as_json
+from matex.checks import MAX_TEXT
 from matex.errors import InputError
 from matex.metrics import METRICS
 from tests.benchmark import synthetic_run
@@ -80,9 +83,10 @@ def test_no_two_of_many_combinations_are_taken_for_one():
     keys = [
         tuple(f"{letter}{n}" for letter, n in zip("abcde", chosen, strict=True)) for chosen in np.ndindex(3, 2, 4, 2, 3)
     ]
-    found = _Results.of(results(*(dict(zip(names, key, strict=True), value=float(n)) for n, key in enumerate(keys))))
+    rows = [dict(zip(names, key, strict=True), value=float(n)) for n, key in enumerate(keys * 3)]
+    found = _Results.of(results(*rows))
     assert {key: found.values[rows].tolist() for key, rows in found.rows.items()} == {
-        key: [n] for n, key in enumerate(keys)
+        key: [n, n + len(keys), n + 2 * len(keys)] for n, key in enumerate(keys)
     }
 
 
@@ -93,18 +97,19 @@ def test_values_stand_at_their_seed_and_sample():
     assert present.tolist() == [True, False, True, False]  # an undefined value is a row
 
 
-def of_section(table, metrics=("energy",), methods=("matex",), entries=("matex", "rise")):
+def of_section(table, metrics=("energy",), methods=("matex",)):
     """The section of these results; samples a and b, of which the second data set has another one of the same name."""
     config = synthetic_run.config(methods=list(methods), metrics=list(metrics), datasets=["toy"])
+    entries = {"matex": None, "matex (no prior)": "matex"}
     dataset, model = config.datasets[0].label, config.models[0].label
     described = [
-        {"method": label, "kind": "method", "of": None, "name": label, "description": f"what {label} is",
-         "parameters": {"a": 1}, "seeds": [-1], "dataset": where, "model": model}
-        for label in entries for where in (dataset, "elsewhere")
+        {"method": label, "kind": "control" if of else "method", "of": of, "name": label,
+         "description": f"what {label} is", "parameters": {"a": 1}, "seeds": [-1], "dataset": where, "model": model}
+        for label, of in entries.items() for where in (dataset, "elsewhere")
     ]  # fmt: skip
     sample = {"sha256": "0" * 64, "height": 5, "width": 7, "boxes": None, "attributes": '{"view": "PA"}'}
     samples = [
-        {**sample, "sample": name, "dataset": where}
+        {**sample, "sample": name, "dataset": where, "group": "nodule", "split": {"a": "val", "b": "test"}.get(name)}
         for where, name in ((dataset, "a"), ("elsewhere", "b"), (dataset, "b"), (dataset, "without a score"))
     ]
     scores = [
@@ -129,10 +134,10 @@ def names():
 
 def test_a_section_has_the_samples_scores_and_values_of_its_data_set_and_model(names):
     table = results(
+        {**names, "value": 9.0, "dataset": "elsewhere"},
         {**names, "value": 0.25, "sample": "b"},
         {**names, "value": 0.75, "sample": "without a score"},
         {**names, "value": 0.5, "column": "outside_view"},
-        {**names, "value": 9.0, "dataset": "elsewhere"},
         {**names, "value": 8.0, "model": "other"},
         {**names, "value": 7.0, "metric": "not configured"},
         {**names, "value": 0.125, "sample": "", "metric": "roar-plus", "column": "roar_image"},
@@ -142,10 +147,10 @@ def test_a_section_has_the_samples_scores_and_values_of_its_data_set_and_model(n
     assert section.samples[0]["attributes"] == {"view": "PA"}
     assert section.scores.tolist() == [0.1, 0.2]
     assert (section.dataset, section.model) == (names["dataset"], names["model"])
-    assert list(section.entries) == ["matex", "rise"]
-    entry = section.entries["rise"]
-    assert (entry.label, entry.kind, entry.of, entry.name) == ("rise", "method", None, "rise")
-    assert (entry.description, entry.parameters, entry.seeds) == ("what rise is", {"a": 1}, (-1,))
+    assert [(entry.kind, entry.of) for entry in section.entries.values()] == [("method", None), ("control", "matex")]
+    label, entry = list(section.entries.items())[1]
+    assert (label, entry.label, entry.name) == ("matex (no prior)",) * 3
+    assert (entry.description, entry.parameters, entry.seeds) == (f"what {label} is", {"a": 1}, (-1,))
     measures = {(one.metric, one.column): one for one in section.measures}
     assert list(measures) == [("roar-plus", "roar_image"), ("energy", "energy"), ("energy", "outside_view")]
     np.testing.assert_array_equal(section.values("matex", measures["energy", "energy"]), [np.nan, 0.25])
@@ -153,6 +158,27 @@ def test_a_section_has_the_samples_scores_and_values_of_its_data_set_and_model(n
     assert section.values("matex", measures["roar-plus", "roar_image"]).tolist() == [0.125]
     assert [one.dataset_level for one in section.measures] == [True, False, False]
     assert [one.localises for one in section.measures] == [False, True, True]
+
+
+def test_the_threshold_of_miou_is_chosen_on_the_validation_split(names):
+    ladder = {("a", 20): 30.0, ("a", 40): 50.0, ("b", 20): 90.0, ("b", 40): 10.0}
+    table = results(
+        {**names, "value": 0.5},
+        *(
+            {**names, "value": value, "sample": sample, "metric": "miou", "column": f"iou_at_{threshold}"}
+            for (sample, threshold), value in ladder.items()
+        ),
+    )
+    section = of_section(table, metrics=("energy", "miou"))
+    assert [(one.metric, one.column) for one in section.measures] == [
+        ("energy", "energy"),
+        ("miou", "iou_at_20"),
+        ("miou", "iou_at_40"),
+        ("miou", TUNED),
+    ]
+    values = [section.values("matex", one).tolist() for one in section.measures]
+    np.testing.assert_array_equal(values, [[0.5, np.nan], [30, 90], [50, 10], [np.nan, 10]])
+    assert [one.better for one in section.measures] == ["higher", "higher", "higher", "higher"]
 
 
 def test_results_of_a_method_that_is_not_described_are_refused(names):
@@ -177,6 +203,7 @@ def test_a_measure_has_the_direction_and_the_parameters_of_its_metric():
     assert measure.parameters["target"] == "predicted"
     assert measure.better == METRICS["deletion-insertion"].better["deletion_auc"]
     assert _measure(choices["miou"], "miou", True).dataset_level
+    assert _measure(choices["agreement"], "spearman with rise", False).better == "neither"
 
 
 # ------------------------------------------------------------------------------------------------- records and the log
@@ -218,9 +245,41 @@ CELL |= {"seeds": [0], "parameters": {}, "of": None}
 def test_an_entry_that_is_no_method_or_control_is_refused_by_its_number(tmp_path, changes):
     path = tmp_path / "cells.json"
     path.write_text(json.dumps([CELL, {**CELL, "kind": "control", "of": "m", "seeds": [0, 1]}]))
-    assert len(_cells(path)) == 2
+    assert [cell["of"] for cell in _cells(path)] == [None, "m"]
     path.write_text(json.dumps([CELL, {**CELL, **changes}]))
     assert message_of(_cells, path).startswith("Expected a method or control as entry 1 of cells.json, got {")
+
+
+def test_an_entry_without_the_method_that_it_varies_varies_none(tmp_path):
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps([{name: value for name, value in CELL.items() if name != "of"}]))
+    assert _cells(path) == [{**CELL, "seeds": (0,)}]
+
+
+def test_the_cluster_of_a_sample_may_be_missing_only_in_an_older_version(tmp_path):
+    path = tmp_path / "samples.parquet"
+    rows = [{**row, "dataset": "toy", "attributes": None} for row in synthetic_run.made_up_samples(2)]
+    path.write_bytes(table_bytes(samples_table(rows).drop_columns("cluster")))
+    assert len(_table(path, "samples", older=True)) == len(rows)
+    message = message_of(_table, path, "samples")
+    assert message == "Expected a column cluster in samples.parquet, got none. Copy the folder again."
+    path.write_bytes(table_bytes(samples_table(rows).drop_columns("sample")))
+    assert "Expected a column sample in samples.parquet" in message_of(_table, path, "samples", True)
+
+
+def test_files_of_a_run_are_refused_by_their_name(tmp_path):
+    """Empty, with other content, and larger than any other file that is read whole."""
+    table, cells = tmp_path / "scores.parquet", tmp_path / "cells.json"
+    for path in (table, cells):
+        path.touch()
+    assert message_of(_table, table, "scores").startswith("Expected scores.parquet, got an empty file")
+    assert message_of(_cells, cells).startswith("Expected cells.json, got an empty file")
+    for path in (table, cells):
+        with path.open("wb") as stream:
+            stream.truncate(MAX_TEXT + 1)
+    other = "Expected Parquet in scores.parquet, got other content. Copy the folder again."
+    assert message_of(_table, table, "scores") == other
+    assert message_of(_cells, cells).startswith("Expected JSON in cells.json, got other text")
 
 
 @pytest.mark.parametrize(("content", "number"), [("3", 0), ("{}", 0), ("[3]", 0), ("[[]]", 0), ("null", 0)])
@@ -292,6 +351,11 @@ def test_a_sample_is_refused_by_its_name(changes, what):
     assert "'a' in samples.parquet." in message
 
 
+def test_attributes_that_are_no_json_are_refused():
+    message = message_of(_sample, {**SAMPLE, "attributes": "{"})
+    assert message.startswith("Expected JSON in the attributes in samples.parquet, got ")
+
+
 def test_a_folder_without_a_finished_run_is_refused_with_what_to_do(tmp_path):
     empty = message_of(read_run, tmp_path)
     assert empty == _refusal(Store(tmp_path))
@@ -348,6 +412,7 @@ def test_a_stopped_run_is_read_as_far_as_it_is_done(tmp_path):
     rows = [(problem["said"], problem["row"]) for problem in run.problems]
     assert rows == [("unreadable", None), ("unreadable", 0), ("unreadable", 2), ("no attention", None)]
     assert len(run.events) == 2
+    assert (run.store.path, run.record["counts"]) == (tmp_path / "run", {"toy": 5})
 
 
 def test_shards_that_were_not_merged_are_read_together(tmp_path):
@@ -366,6 +431,9 @@ def test_a_stopped_run_without_a_chunk_or_with_another_plan_is_refused(tmp_path)
     assert message_of(read_run, folder, True) == f"Expected the plan of '{folder}' as it was written. Copy the folder."
     message = message_of(read_run, stopped(tmp_path / "damaged", config=3), True)
     assert message == "Expected the configuration in plan.json to be an object, got 3."
+    folder = stopped(tmp_path / "empty")
+    (folder / "work/chunks/toy/tiny/0.json").write_text("")
+    assert message_of(read_run, folder, True).startswith("Expected the chunk 0.json, got an empty file")
 
 
 @pytest.mark.parametrize(("version", "count"), [(FORMAT, 2), ("matex-benchmark/3", 1)])
@@ -374,6 +442,37 @@ def test_a_stopped_run_of_an_older_version_leaves_out_the_predicted_class(tmp_pa
     config = synthetic_run.config(datasets=["toy"], methods=["matex"], metrics=metrics, seeds=[0], chunk=2)
     run = read_run(stopped(tmp_path / "run", config=plain(config), format=version), partial=True)
     assert len(run.config.metrics) == count
+
+
+# --------------------------------------------------------------------------------------------- a run that was finished
+
+
+def test_a_finished_run_is_as_its_record_says_or_damaged(tmp_path):
+    config = synthetic_run.config(methods=["matex"], metrics=["confidence-image"])
+    folder = synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(1), maps=False)
+    record = json.loads((folder / "run.json").read_text())
+    for changes, what in (
+        ({"problems": 7}, "Expected 7 lines in problems.jsonl, got 2."),
+        ({"config": 3}, "Expected the configuration in run.json to be an object, got 3."),
+    ):
+        (folder / "run.json").write_text(json.dumps(record | changes))
+        assert message_of(read_run, folder) == (
+            f"Expected the run folder '{folder}' as matex benchmark wrote it, got a damaged one: {what} "
+            "Copy the whole folder, or run it again."
+        )
+
+
+def test_a_finished_run_of_an_older_version_has_no_clusters_and_no_predicted_class(tmp_path):
+    predicted = {"name": "deletion-insertion", "parameters": {"target": "predicted"}}
+    config = synthetic_run.config(methods=["matex"], metrics=["confidence-image", predicted])
+    folder = synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(1), maps=False)
+    assert [one.name for one in read_run(folder).config.metrics] == ["confidence-image", "deletion-insertion"]
+    samples = read_table((folder / "samples.parquet").read_bytes())
+    (folder / "samples.parquet").write_bytes(table_bytes(samples.drop_columns("cluster")))
+    assert "Expected a column cluster in samples.parquet" in message_of(read_run, folder)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"format": "matex-benchmark/3"}))
+    assert [one.name for one in read_run(folder).config.metrics] == ["confidence-image"]
 
 
 # --------------------------------------------------------------------------------------------------------- its controls
@@ -385,6 +484,7 @@ def test_localisation_needs_every_sample_of_every_control_and_other_measures_non
     run = read_run(synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(3)))
     assert (run.store.path, run.unfinished, run.config) == (tmp_path / "run", "", config)
     assert len(run.problems) == run.record["problems"] > 0
+    assert [event["event"] for event in run.events] == ["start", "chunk"]
     section = run.sections[0]
     check_controls(section, config)
     arrays, samples = section._arrays, len(section.samples)

@@ -106,7 +106,7 @@ def _read_config(record: Mapping[str, object], source: str, older: bool) -> Conf
         older: whether another version wrote it. Versions before format 4 measured metrics of the predicted class on
             maps of the true class; these are left out.
     """
-    content = record.get("config", {})
+    content = record.get("config")
     if not is_object(content):
         raise InputError(f"Expected the configuration in {source} to be an object, got {shown(content)}.")
     config = parse_config(content, source)
@@ -255,13 +255,11 @@ def _section(
     number_of = np.array([place.get(name, -1) for name in results.names], dtype=np.intp)
     arrays: dict[tuple[str, str, str], tuple[Values, NDArray[np.bool_]]] = {}
     dataset_level: dict[tuple[str, str, str], Values] = {}
-    found: dict[tuple[str, str], None] = {}
     for (of_dataset, of_model, method, metric, column), at in results.rows.items():
         if (of_dataset, of_model) != (dataset, model):
             continue
         if method not in entries:
             raise InputError(f"Expected {shown(method)} of results.parquet in cells.json too, found none.")
-        found[metric, column] = None
         values, samples_of = results.values[at], results.samples[at]
         if results.names[samples_of[0]] == "":
             dataset_level[method, metric, column] = values
@@ -269,9 +267,8 @@ def _section(
             arrays[method, metric, column] = _by_seed(number_of[samples_of], results.seeds[at], values, len(place))
     for choice in config.metrics:
         if choice.name == "miou":
-            tuned = tuned_iou(choice.label, arrays, rows)
-            arrays |= tuned
-            found |= dict.fromkeys((choice.label, TUNED) for _ in tuned)
+            arrays |= tuned_iou(choice.label, arrays, rows)
+    found = {(metric, column) for _, metric, column in (*arrays, *dataset_level)}
     measures = [
         _measure(choice, column, any((label, choice.label, column) in dataset_level for label in entries))
         for choice in config.metrics
