@@ -59,6 +59,12 @@ ONE = dict(zip((*METHODS, CONTROL), (0.7, 0.6, 0.9, 0.1), strict=True))
 OTHER = dict(zip((*METHODS, CONTROL), (0.7, 0.6, 0.4, 0.1), strict=True))
 
 
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """The intervals of rank correlations are tested elsewhere."""
+    monkeypatch.setattr("matex.benchmark.report.model_stats.rank_agreement", partial(rank_agreement, resamples=5))
+
+
 def test_a_run_of_one_model_has_no_such_part():
     assert models_part(run_of(section("tiny", ONE))) is None
 
@@ -95,14 +101,14 @@ def test_a_lower_drop_favours_the_first():
     assert difference_over_models(setting, "grad-eclip", "matex", DROP).favours == "first"
 
 
-def test_rankings_of_two_models_agree_where_they_are_the_same():
+def test_rankings_of_two_models_agree_where_they_are_the_same(few_resamples):
     (setting,) = settings_of(run_of(section("tiny", ONE), section("plain", OTHER, 1), section("third", OTHER, 2)))
     rows = {row.label: row.cells[0].estimate.summary.mean for row in agreement_table(setting, "key").rows}
     assert rows["plain and third"] == pytest.approx(1)
     assert rows["tiny and plain"] == pytest.approx(-1 / 3)  # of three pairs two turn
 
 
-def test_the_sentences_name_what_turns_and_what_is_ahead():
+def test_the_sentences_name_what_turns_and_what_is_ahead(few_resamples):
     better = dict(ONE, maskclip=0.95)
     part, tables = models_part(run_of(section("tiny", ONE), section("plain", better, 1), section("third", better, 2)))
     assert any("ahead of matex over all models: maskclip" in sentence for sentence in part.findings)
@@ -112,8 +118,13 @@ def test_the_sentences_name_what_turns_and_what_is_ahead():
 
 
 def test_the_report_opens_with_all_models(tmp_path):
-    config = synthetic_run.config(models=["tiny", {"name": "tiny", "label": "again"}], metrics=["pointing", "energy"])
-    folder = synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples())
+    config = synthetic_run.config(
+        models=["tiny", {"name": "tiny", "label": "again"}],
+        methods=["matex", "mmel", "rise"],
+        metrics=["pointing"],
+        seeds=[0],
+    )
+    folder = synthetic_run.write(tmp_path / "run", config, synthetic_run.made_up_samples(3), maps=False)
     assert len(read_run(folder).sections) == 2
     html = write_report(folder).read_text(encoding="utf-8")
     assert html.index("All models") < html.index("tiny on simulated")
@@ -169,7 +180,7 @@ def test_ranks_are_over_every_model_data_set_and_measure_by_its_better_direction
     assert settings[0].changes_sign("matex", "maskclip", POINTING) is False
 
 
-def test_ranks_need_two_methods_that_every_data_set_has_and_one_block_with_all_of_them():
+def test_ranks_need_two_methods_that_every_data_set_has_and_one_block_with_all_of_them(few_resamples):
     two = [exact(model, {"matex": 0.1, "mmel": 0.2, CONTROL: 0.0}) for model in ("a", "b")]
     others = [exact(model, {"matex": 0.1, "rise": 0.2, CONTROL: 0.0}, "second") for model in ("a", "b")]
     assert ranks_over(settings_of(run_of(*two))).methods == ("matex", "mmel")
@@ -245,12 +256,6 @@ def test_a_difference_that_is_the_same_everywhere_is_reported():
 # ------------------------------------------------------------------------------------------- tables, row by row
 
 
-@pytest.fixture
-def few_resamples(monkeypatch):
-    """The intervals of rank correlations are tested elsewhere."""
-    monkeypatch.setattr("matex.benchmark.report.model_stats.rank_agreement", partial(rank_agreement, resamples=5))
-
-
 def test_the_means_of_every_model_stand_under_their_measure():
     """Each value is known: every method has one value on all samples of a model."""
     values = {"mmel": 0.3, "matex": 0.2, CONTROL: 0.1}
@@ -306,7 +311,10 @@ def test_the_agreement_of_every_two_models_has_a_row(few_resamples):
     assert [column.label for column in table.columns] == [heading(POINTING), heading(DROP)]
     assert (table.key, table.title) == ("key", "Do models rank the methods alike? two findings")
     assert table.corner == "Kendall’s tau of"
-    assert table.lead.startswith("Tau-b between the rankings of the methods' means: 1 the same order")
+    assert table.lead == (
+        "Tau-b between the rankings of the methods' means: 1 the same order, 0 unrelated, -1 reversed; 95 % bootstrap "
+        "interval over films."
+    )
 
 
 def test_ranks_are_listed_from_the_best_with_their_test():
@@ -336,7 +344,8 @@ def test_the_part_on_all_models_has_a_block_of_ranks_and_one_for_each_data_set(f
     ]
     assert [table.key for table in tables] == ["m1-means", "m1-tau", "m2-means", "m2-tau", "m-ranks-table"]
     assert part.blocks[0].parts[0] is tables[-1]
-    assert part.blocks[0].parts[1].key == "m-ranks-figure"
+    figure = part.blocks[0].parts[1]
+    assert (figure.key, figure.caption) == ("m-ranks-figure", tables[-1].lead)
     assert list(part.blocks[2].parts) == tables[2:4]
     assert part.findings == (
         f"two findings, {heading(POINTING)}: ahead of matex over all models: mmel.",
