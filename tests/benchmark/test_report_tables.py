@@ -20,6 +20,7 @@ from matex.benchmark.report.tables import (
     localisation,
     measured_table,
     pairwise,
+    prior_question,
     short_label,
 )
 from matex.benchmark.report.verdicts import verdicts
@@ -311,6 +312,38 @@ def test_a_method_is_ahead_of_others_and_of_controls_by_its_mean_and_of_every_pa
     assert row.cells[0].difference.p == pytest.approx(stats.compare("m", "control: uniform", ENERGY).p_bootstrap * 2)
     (pair,) = pairwise(stats, ENERGY, "key").rows
     assert pair.cells[0].difference.p == compared.p_wilcoxon
+
+
+def test_a_prior_is_compared_with_its_absence_and_with_itself_alone():
+    values = {
+        "m": spread(0.8),
+        "m (no prior)": spread(0.6, 1),
+        "plain": spread(0.5, 2),
+        "control: prior alone": spread(0.3, 3),
+    }
+    stats = SectionStats(section(values, own=("m (no prior)",)))
+    table = prior_question(stats, [ENERGY, DROP], "key")
+    assert (table.key, table.title) == ("key", "Does the prior help the model or replace it?")
+    assert [(row.label, row.kind) for row in table.rows] == [
+        ("m minus itself without the prior", "method"),
+        ("m minus the prior alone", "method"),
+        ("m without the prior minus the prior alone", "method"),
+    ]
+    differences = [[cell.difference for cell in row.cells] for row in table.rows]
+    assert [one.comparison.difference for one, _ in differences] == pytest.approx([0.2, 0.5, 0.3], abs=0.02)
+    assert [(one.favours, other.favours) for one, other in differences] == [("first", "second")] * 3
+    assert [column.label for column in table.columns] == [heading(ENERGY), heading(DROP)]
+    assert table.lead.endswith("p and intervals as above, p corrected for the lines of a column.")
+    for missing in ("m (no prior)", "control: prior alone"):
+        others = {label: some for label, some in values.items() if label != missing}
+        assert prior_question(SectionStats(section(others, own=("m (no prior)",))), [ENERGY], "key") is None
+
+
+def test_a_run_has_recorded_its_films_where_every_sample_names_one():
+    some = section({"m": spread(0.5)})
+    assert some.recorded
+    older = {name: value for name, value in some.samples[1].items() if name != "cluster"}
+    assert not dataclasses.replace(some, samples=(some.samples[0], older)).recorded
 
 
 def test_rows_are_each_method_with_its_own_controls_and_then_the_shared_ones():
