@@ -48,7 +48,9 @@ def section(values, measures=(ENERGY, DROP), attributes=None, own=(), whole=None
     )
     kinds = {label: "control" if label.startswith("control: ") or label in own else "method" for label in runs}
     entries = {
-        label: Entry(label, kind, label.partition(" (")[0] if label in own else None, label, "", {}, (-1,))
+        label: Entry(
+            label, kind, label.partition(" (")[0] if label in own else None, label, f"what {label} is", {}, (-1,)
+        )
         for label, kind in kinds.items()
     }
     arrays = {

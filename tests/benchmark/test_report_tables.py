@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from matex.benchmark.report.papers import TABLES
 from matex.benchmark.report.repetitions import Repetitions, repetition_table
 from matex.benchmark.report.section import Measure, cluster_of, count_units, curve_of, stage_of
 from matex.benchmark.report.stats import SectionStats
-from matex.benchmark.report.style import Style, heading
+from matex.benchmark.report.style import Style, heading, style_of
 from matex.benchmark.report.table import Column, Counts, Table, TableRow, best_cells, common_counts, mean_cell
 from matex.benchmark.report.tables import (
     against_controls,
@@ -69,18 +70,40 @@ def test_the_sentence_names_all_that_share_the_best_mean():
     assert "a, b and c share the best mean, " in sentence(equal)
     assert "every other method" not in sentence(equal)  # there is none
     assert "They are ahead of every other method" in sentence(equal | {"d": spread(0.4, 2)})
-    tied = sentence(equal | {"d": same + spread(0, 3), "e": same + spread(0, 4)})
-    assert " No significant difference from " in tied
+    level = np.tile([-1e-3, 1e-3], FILMS // 2)
+    tied = sentence(equal | {"d": same + level - 1e-5, "e": same - level - 1e-5})
+    assert " No significant difference from a (p of 0.05 or more after Holm): d, e. " in tied
+    two = sentence({"a": same, "b": same, "c": spread(0.4, 2), "control: uniform": spread(0.3, 1)})
+    assert "a and b share the best mean, " in two
+    assert "They are ahead of every other method" in two
+    one = sentence({"a": same, "d": same + level - 1e-5, "control: uniform": spread(0.3, 1)})
+    assert " No significant difference from it (p of 0.05 or more after Holm): d. " in one
     alone = sentence({"a": same, "control: uniform": spread(0.3, 1)})
     assert "every other method" not in alone
     assert "1 of 1 methods beat the best of their controls" in alone
 
 
+@pytest.mark.parametrize(("lesser", "greater"), [(0.5, 0.5 * (1 + 1e-7)), (1e-9, 1.1e-9)])
+def test_means_that_differ_at_all_are_not_shared(lesser, greater):
+    values = {"a": np.full(FILMS, lesser), "b": np.full(FILMS, greater), "control: uniform": np.zeros(FILMS)}
+    assert "b has the best mean, " in sentence(values)
+
+
+def test_the_best_mean_has_its_interval_where_there_is_one():
+    some = two_methods(FILMS)
+    assert re.search(r"a has the best mean, \d+\.\d \[\d+\.\d, \d+\.\d\]; the best", sentence(some))
+    assert re.search(r"a has the best mean, \d+\.\d; the best", sentence({k: v[:5] for k, v in some.items()}))
+
+
+def two_methods(films):
+    return {"a": spread(0.8)[:films], "control: uniform": spread(0.3, 1)[:films]}
+
+
 def test_ten_films_are_enough_for_a_verdict_and_nine_are_not():
     for films, few in ((9, True), (10, False)):
-        values = {"a": spread(0.8)[:films], "control: uniform": spread(0.3, 1)[:films]}
-        assert (f"{films} films are too few" in sentence(values)) == few
-        assert ("beat the best of their controls" in sentence(values)) != few
+        said = sentence(two_methods(films))
+        assert (f"{films} films are too few" in said) == few
+        assert ("beat the best of their controls" in said) != few
 
 
 def difference_of(cell):
@@ -236,6 +259,9 @@ def test_a_sample_without_a_patient_is_its_own_unit():
     assert cluster_of({"cluster": None, "sha256": "ab"}) == cluster_of({"sha256": "ab"}) == "film ab"
     assert cluster_of({"cluster": "patient 7", "sha256": "ab"}) == "patient 7"
     assert count_units(["patient van der Berg", "patient van der Meer"]) == "2 patients"
+    assert count_units(["film a", "film a"]) == "1 film"
+    assert count_units(["patient a", "film b", "study c", "study d"]) == "1 patient, 2 studies and 1 film"
+    assert count_units(["patient a", "patient b", "film b"]) == "2 patients and 1 film"
     assert count_units([]) == "no films"
     assert (curve_of("deletion_at_100"), curve_of("deletion_at_1000")) == (("deletion", 100), None)
     assert curve_of("deletion_at_top_at_25") == ("deletion_at_top", 25)
@@ -256,6 +282,8 @@ def test_repetitions_are_means_over_the_same_subsets_for_every_method():
         ("uniform", "control", ("50.0 ± 0.0",)),
     ]
     assert [column.label for column in table.columns] == [heading(ENERGY)]  # the other has one value per repetition
+    assert (table.key, table.title, table.corner) == ("key", "Repetitions on random subsets", "Method")
+    assert [row.hint for row in table.rows] == [entry.description for entry in some.entries.values()]
     assert f"5 random subsets of 4 of the {FILMS} samples" in table.lead
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS), "key") is None
     assert repetition_table(SectionStats(some), [ENERGY], Repetitions(5, FILMS - 1), "key") is not None
@@ -308,7 +336,11 @@ def test_a_method_is_ahead_of_others_and_of_controls_by_its_mean_and_of_every_pa
     said = sentence(values)
     assert "It is ahead of every other method" in said
     assert "2 of 2 methods beat the best of their controls" in said
-    (row, _) = against_controls(stats, [ENERGY], "key").rows
+    table = against_controls(stats, [ENERGY], "key")
+    assert (table.key, table.title) == ("key", "Each method against the best of its controls")
+    row, other = table.rows
+    assert row.kind == other.kind == "method"
+    assert row.cells[0].style == mean_cell(stats.estimate("m", ENERGY)).style == style_of(ENERGY)
     assert row.cells[0].difference.p == pytest.approx(stats.compare("m", "control: uniform", ENERGY).p_bootstrap * 2)
     (pair,) = pairwise(stats, ENERGY, "key").rows
     assert pair.cells[0].difference.p == compared.p_wilcoxon

@@ -37,7 +37,7 @@ def verdicts(stats: SectionStats, measure: Measure) -> Iterator[str]:
     assert estimate is not None
     if estimate.summary.clusters < FEWEST_CLUSTERS:
         units = count_units(stats.section.clusters)
-        yield f"{sentence} {units[:1].upper()}{units[1:]} are too few to tell methods from each other or from controls."
+        yield f"{sentence} {units} are too few to tell methods from each other or from controls."
         return
     others = [label for label in known if label != top]
     yield sentence + _against_others(stats, measure, top, equal, others) + _against_controls(stats, measure, controls)
