@@ -68,9 +68,7 @@ def means_table(setting: Setting, key: str) -> Table:
 
     rows = [TableRow(method, "method", tuple(cells(method))) for method in setting.methods]
     rows += [
-        TableRow(
-            short_label(control, ""), "control", tuple(cells(control.label)), group=SHARED, hint=control.description
-        )
+        TableRow(short_label(control), "control", tuple(cells(control.label)), group=SHARED, hint=control.description)
         for control in setting.sections[0].shared
     ]
     return Table(

@@ -133,9 +133,9 @@ def _control_rows(
     kinds: dict[str, dict[str, str]] = {}
     for method in section.methods:
         for control in section.controls_of(method.label):
-            kinds.setdefault(short_label(control, method.label), {})[method.label] = control.label
+            kinds.setdefault(short_label(control), {})[method.label] = control.label
     for control in section.shared:
-        kinds[short_label(control, "")] = {method.label: control.label for method in section.methods}
+        kinds[short_label(control)] = {method.label: control.label for method in section.methods}
     empty = (None,) * width
     return [
         TableRow(kind, "control", (*measured(measure, label_of.get), *empty), "methods above", group)

@@ -59,10 +59,10 @@ def with_controls(section: Section, cells: Callable[[str], tuple[Cell, ...]]) ->
             found = cells(control.label)
             if control.label.endswith(EXCHANGED) and all(_undefined(cell) for cell in found):
                 continue  # no phrase of the data set names a side
-            name = short_label(control, method.label)
+            name = short_label(control)
             rows.append(TableRow(name, "control", found, of=method.label, hint=control.description))
     for control in section.shared:
-        name = short_label(control, "")
+        name = short_label(control)
         rows.append(TableRow(name, "control", cells(control.label), group=SHARED, hint=control.description))
     return tuple(rows)
 
@@ -88,7 +88,7 @@ def against_controls(stats: SectionStats, measures: Sequence[Measure], key: str)
         if control is None:
             return None
         entry = stats.section.entries[control]
-        name = short_label(entry, method)
+        name = short_label(entry)
         note = f"against itself, {name}" if entry.of else f"against {name}"
         return difference_cell(differences[method, control, measure], note)
 
@@ -223,10 +223,10 @@ def columns_of(measures: Sequence[Measure]) -> tuple[Column, ...]:
     return tuple(Column(heading(measure), measure.better) for measure in measures)
 
 
-def short_label(control: Entry, method: str) -> str:
+def short_label(control: Entry) -> str:
     """A control's name under its method: "random weights" instead of "matex (random weights)"."""
     label = control.label.removeprefix("control: ")
-    return label.removeprefix(f"{method} (").removesuffix(")") if control.of else label
+    return label.removeprefix(f"{control.of} (").removesuffix(")") if control.of else label
 
 
 def _outside_note(section: Section, measures: Sequence[Measure]) -> str:
