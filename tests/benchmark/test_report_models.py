@@ -1,6 +1,7 @@
 """Several models in one report: what is compared, what holds on all of them, what is refused."""
 
 import dataclasses
+import math
 from functools import partial
 
 import numpy as np
@@ -8,9 +9,15 @@ import pytest
 
 from matex.benchmark.report import write_report
 from matex.benchmark.report.load import read_run
-from matex.benchmark.report.model_stats import difference_over_models, model_agreement, ranks_over, settings_of
-from matex.benchmark.report.models import agreement_table, means_table, models_part, ranks_table
-from matex.benchmark.report.rankings import rank_agreement
+from matex.benchmark.report.model_stats import (
+    RanksOverSettings,
+    difference_over_models,
+    model_agreement,
+    ranks_over,
+    settings_of,
+)
+from matex.benchmark.report.models import _sentence, agreement_table, means_table, models_part, ranks_table
+from matex.benchmark.report.rankings import Ranks, rank_agreement
 from matex.benchmark.report.section import Entry, Measure, Run, Section
 from matex.benchmark.report.style import heading
 from tests.benchmark import synthetic_run
@@ -330,6 +337,29 @@ def test_ranks_are_listed_from_the_best_with_their_test():
     assert (table.key, table.title, table.corner) == ("m-ranks-table", "Mean ranks", "Method")
     assert table.lead.startswith("Mean rank over 2 combinations of model, data set and measure, 1 is best.")
     assert f"p = {ranks.ranks.p:.2g}; critical difference after Nemenyi {ranks.ranks.critical:.2f}." in table.lead
+
+
+def test_methods_of_one_mean_rank_are_listed_in_the_order_of_the_run():
+    """More of them than are sorted one by one."""
+    methods = tuple(f"method {number}" for number in range(40))
+    means = np.array([1.5, 2.5] * 20)
+    ranks = RanksOverSettings(methods, Ranks(means, math.nan, 3.25, ()), 6)
+    table = ranks_table(ranks)
+    assert [row.label for row in table.rows] == [*methods[::2], *methods[1::2]]
+    assert table.lead == (
+        "Mean rank over 6 combinations of model, data set and measure, 1 is best. Friedman's test: no p with fewer "
+        "than three methods or two combinations; critical difference after Nemenyi 3.25. Measures of one model are not "
+        "independent, so methods that lie farther apart than that need not differ on another model."
+    )
+
+
+def test_a_sentence_lists_every_method_that_is_ahead_and_every_one_that_turns():
+    values = {"matex": 0.2, "mmel": 0.3, "rise": 0.4, "gradcam": 0.3, "chefer": 0.1, "saliency": 0.1, CONTROL: 0.0}
+    (setting,) = settings_of(run_of(exact("a", values), exact("b", dict(values, gradcam=0.1, chefer=0.3))))
+    assert _sentence(setting, POINTING) == (
+        f"two findings, {heading(POINTING)}: ahead of matex over all models: mmel, rise. Ahead of it on some models "
+        "and behind it on others: gradcam, chefer."
+    )
 
 
 def test_the_part_on_all_models_has_a_block_of_ranks_and_one_for_each_data_set(few_resamples):
