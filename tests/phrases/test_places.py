@@ -244,6 +244,7 @@ def test_compared_sides_have_their_weights(text, expected):
         ("Pneumothorax is no longer seen on the right, smaller on the left.", pneumothorax(right=0, left=1)),
         ("Effusions: left has resolved, worse on the right.", effusion(left=0, right=1)),
         ("Heart is normal, effusion worse on the left.", {"heart": 0, **effusion(left=1, right=0.6)}),
+        ("Normal left lung, opacity worse on the right.", {"left lung": 0, "right lung": 1}),
         ("The left is normal, worse on the right.", {"left lung": 0, "right lung": 1}),
         ("Effusion is seen on the right, worse on the left.", effusion(right=0.6, left=1)),
         ("No right and no left effusion.", effusion(right=0, left=0)),
