@@ -232,7 +232,8 @@ def test_an_interval_is_written_with_the_sign_of_its_ends():
 
 
 def test_measures_are_assigned_to_the_parts_of_a_report():
-    every = (ENERGY, OUTSIDE, NAMED, DROP, POINT, EARLIER, STAGE, AGREEMENT)
+    unseen = dataclasses.replace(NAMED, column="outside_view", better="neither")
+    every = (ENERGY, OUTSIDE, NAMED, unseen, DROP, POINT, EARLIER, STAGE, AGREEMENT)
     some = section({"m": spread(0.5)}, measures=every)
     assert localisation_measures(some) == [ENERGY]
     assert contrast_measures(some) == [NAMED]

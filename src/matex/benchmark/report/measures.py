@@ -26,14 +26,12 @@ class Curve:
 
 def curves(section: Section) -> list[Curve]:
     """Every column family with points, in the order of the metrics."""
-    found: dict[tuple[str, str], list[tuple[int, Measure]]] = {}
+    found: dict[tuple[str, str], dict[int, Measure]] = {}
     for measure in section.measures:
         if point := curve_of(measure.column):
-            found.setdefault((measure.metric, point[0]), []).append((point[1], measure))
+            found.setdefault((measure.metric, point[0]), {})[point[1]] = measure
     return [
-        Curve(
-            name, metric, tuple(m for _, m in sorted(points, key=lambda p: p[0])), tuple(sorted(p for p, _ in points))
-        )
+        Curve(name, metric, tuple(points[percent] for percent in sorted(points)), tuple(sorted(points)))
         for (metric, name), points in found.items()
     ]
 

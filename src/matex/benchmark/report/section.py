@@ -151,8 +151,7 @@ class Section:
 
     def seed_means(self, method: str, measure: Measure) -> Values:
         """The mean over the samples, of each seed."""
-        runs = self._arrays.get((method, measure.metric, measure.column), (np.empty((0, 0)), None))[0]
-        seeds: list[Values] = list(runs)
+        seeds: list[Values] = list(self._arrays.get((method, measure.metric, measure.column), ((), None))[0])
         return np.array([float(np.nanmean(run)) for run in seeds if not np.isnan(run).all()])
 
     def missing(self, method: str, measure: Measure) -> int:
