@@ -40,6 +40,7 @@ def contents(row):
     found = []
     for cell in row.cells:
         if isinstance(cell, QuotedCell):
+            assert cell.table.source == TABLE.source
             found.append((cell.printed, cell.column.label, cell.row))
         else:
             found.append((cell.estimate.method, cell.estimate.measure.name) if isinstance(cell, MeanCell) else None)
@@ -102,13 +103,15 @@ def test_what_was_not_measured_is_listed_and_nothing_is_no_table():
 
 
 def test_methods_as_columns_have_their_controls_and_the_papers_lines_below():
-    table = paper_table(stats(n=spread(0.6, 5)), dataclasses.replace(TABLE, across=True), "anchor")
+    some = stats(n=spread(0.6, 5), **{"control: random": spread(0.2, 6)})
+    table = paper_table(some, dataclasses.replace(TABLE, across=True), "anchor")
     assert [(column.label, column.group) for column in table.columns] == [
         ("Paper (m)", ""),
         ("Paper (n)", ""),
         ("Other", ""),
         ("extra", ""),
         ("uniform", "controls"),
+        ("random", "controls"),
     ]
     assert table.corner == "Quantity"
 
@@ -116,30 +119,32 @@ def test_methods_as_columns_have_their_controls_and_the_papers_lines_below():
         return [(label, measure) if label else None for label in labels]
 
     def control(label):
-        return mean("energy", *([label] * 2), None, label, None)
+        return mean("energy", *([label] * 2), None, label, None, None)
 
     energy, drop = "Image, Energy ↑", "Image, Drop ↓"
     rows = [(row.label, row.kind, row.group, contents(row)) for row in table.rows]
-    assert rows[:6] == [
-        ("this run, data", "method", energy, mean("energy", "m", "n", None, "extra", "control: uniform")),
-        ("random weights", "control", energy, mean("energy", "m (random weights)", None, None, None, None)),
+    controls = ("control: uniform", "control: random")
+    assert rows[:7] == [
+        ("this run, data", "method", energy, mean("energy", "m", "n", None, "extra", *controls)),
+        ("random weights", "control", energy, mean("energy", "m (random weights)", *[None] * 5)),
         ("uniform", "control", energy, control("control: uniform")),
+        ("random", "control", energy, control("control: random")),
         ("prior alone", "control", energy, control("control: prior alone")),
         (
             "as published, MS-CXR",
             "quoted",
             energy,
-            [("1.0±0.1", "Energy", "Paper"), ("1.0±0.1", "Energy", "Paper"), ("5.0", "Energy", "Other"), None, None],
+            [*[("1.0±0.1", "Energy", "Paper")] * 2, ("5.0", "Energy", "Other"), None, None, None],
         ),
-        ("this run, data", "method", drop, mean("confidence-image", "m", "n", None, "extra", "control: uniform")),
+        ("this run, data", "method", drop, mean("confidence-image", "m", "n", None, "extra", *controls)),
     ]
-    assert [row[0] for row in rows[6:]] == [
+    assert [row[0] for row in rows[7:]] == [
         "as published, Conceptual Captions",
         "this run, data",
         "as published, Conceptual Captions",
         "as published, Conceptual Captions",
     ]
-    assert [row[2] for row in rows[6:]] == [drop, "Text, Del. ↓", "Text, Del. ↓", "Text, ROAR. ↑"]
+    assert [row[2] for row in rows[7:]] == [drop, "Text, Del. ↓", "Text, Del. ↓", "Text, ROAR. ↑"]
     assert {row.of for row in table.rows if row.kind == "control"} == {"methods above"}
 
 
@@ -148,3 +153,9 @@ def test_every_row_has_a_cell_for_each_column(across):
     table = paper_table(stats(), dataclasses.replace(TABLE, across=across), "anchor")
     assert {len(row.cells) for row in table.rows} == {len(table.columns)}
     assert np.all([isinstance(row.cells, tuple) for row in table.rows])
+
+
+def test_a_papers_line_has_as_many_numbers_as_its_table_has_columns():
+    short = dataclasses.replace(TABLE, rows=(PublishedRow("Paper", (), "1.0 2.0 3.0"),))
+    with pytest.raises(ValueError, match="longer than"):
+        paper_table(stats(), short, "anchor")
