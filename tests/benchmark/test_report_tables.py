@@ -12,7 +12,7 @@ from matex.benchmark.report.measures import contrast_measures, curves, localisat
 from matex.benchmark.report.papers import TABLES
 from matex.benchmark.report.repetitions import Repetitions, repetition_table
 from matex.benchmark.report.section import Measure, cluster_of, count_units, curve_of, stage_of
-from matex.benchmark.report.stats import SectionStats
+from matex.benchmark.report.stats import SectionStats, compare_all
 from matex.benchmark.report.style import Style, heading, style_of
 from matex.benchmark.report.table import Column, Counts, Table, TableRow, best_cells, common_counts, mean_cell
 from matex.benchmark.report.tables import (
@@ -194,7 +194,7 @@ def test_a_loss_that_is_nearly_zero_is_said_under_the_table():
         f"The loss on clean films is as small as 0.0012. Below {SMALL_LOSS} the percentages of ROAR+ magnify noise: "
         "compare the losses themselves, or validate on more films.",
     )
-    assert notes(0.5) == ()
+    assert notes(SMALL_LOSS) == notes(0.5) == ()
 
 
 def cells_of(means, better="higher"):
@@ -356,7 +356,8 @@ def test_a_prior_is_compared_with_its_absence_and_with_itself_alone():
     }
     stats = SectionStats(section(values, own=("m (no prior)",)))
     table = prior_question(stats, [ENERGY, DROP], "key")
-    assert (table.key, table.title) == ("key", "Does the prior help the model or replace it?")
+    title = "Does the prior help the model or replace it?"
+    assert (table.key, table.title, table.corner) == ("key", title, "Comparison")
     assert [(row.label, row.kind) for row in table.rows] == [
         ("m minus itself without the prior", "method"),
         ("m minus the prior alone", "method"),
@@ -365,8 +366,17 @@ def test_a_prior_is_compared_with_its_absence_and_with_itself_alone():
     differences = [[cell.difference for cell in row.cells] for row in table.rows]
     assert [one.comparison.difference for one, _ in differences] == pytest.approx([0.2, 0.5, 0.3], abs=0.02)
     assert [(one.favours, other.favours) for one, other in differences] == [("first", "second")] * 3
+    tests = (("m", "m (no prior)"), ("m", "control: prior alone"), ("m (no prior)", "control: prior alone"))
+    of_means = compare_all(stats, [(*pair, ENERGY) for pair in tests], "mean")
+    assert [one for one, _ in differences] == [of_means[*pair, ENERGY] for pair in tests]
+    assert of_means != compare_all(stats, [(*pair, ENERGY) for pair in tests], "ranks")
     assert [column.label for column in table.columns] == [heading(ENERGY), heading(DROP)]
     assert table.lead.endswith("p and intervals as above, p corrected for the lines of a column.")
+    second = section(
+        {**values, "n (no prior)": spread(0.4, 4), "n": spread(0.7, 5)}, own=("m (no prior)", "n (no prior)")
+    )
+    labels = [row.label for row in prior_question(SectionStats(second), [ENERGY], "key").rows]
+    assert labels == [row.label.replace("m ", name, 1) for name in ("m ", "n ") for row in table.rows]
     for missing in ("m (no prior)", "control: prior alone"):
         others = {label: some for label, some in values.items() if label != missing}
         assert prior_question(SectionStats(section(others, own=("m (no prior)",))), [ENERGY], "key") is None
@@ -411,6 +421,7 @@ def test_rows_are_each_method_with_its_own_controls_and_then_the_shared_ones():
     assert table.notes[0] == "Exchanged side: no phrase of these samples names a side, so there is no such control."
     named = section({**values, "m (exchanged side)": spread(0.1, 4)}, own=("m (exchanged side)", "m (random weights)"))
     table = localisation(SectionStats(named), [ENERGY], "key", "title")
+    assert table.lead == ""
     assert [row.label for row in table.rows] == ["m", "exchanged side", "random weights", "n", "uniform"]
     assert table.notes[0] == (
         f"Exchanged side: the method for the phrase with left and right exchanged, on the {FILMS} samples whose phrase "
@@ -444,6 +455,7 @@ def test_a_measured_table_has_the_value_of_each_method_and_control_that_was_meas
     assert table.rows[1].cells[1] is None
     assert (table.key, table.title, table.corner, table.lead) == ("key", "title", "Method", "lead")
     assert [row.hint for row in table.rows] == ["about m", "about control: uniform"]
+    assert measured_table(stats, [ENERGY], "key", "title").lead == ""
 
 
 def test_a_breakdown_is_titled_by_its_measure_and_fact():
