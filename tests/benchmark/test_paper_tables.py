@@ -86,7 +86,8 @@ def test_methods_as_rows_have_the_papers_line_under_them():
         "Columns of the prediction are of the map of the predicted class’s phrase, others of the true class’s.",
         DEFECTS["units"],
     )
-    assert " ± " not in paper_table(stats(), dataclasses.replace(TABLE, error=""), "anchor").lead
+    exact = paper_table(stats(), dataclasses.replace(TABLE, error=""), "anchor")
+    assert "table 7: a model on some data. This run is model on data" in exact.lead
 
 
 def test_what_was_not_measured_is_listed_and_nothing_is_no_table():

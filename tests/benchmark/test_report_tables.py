@@ -122,6 +122,7 @@ def test_methods_against_each_other_fill_the_triangle_from_the_best_down():
         assert cells == [[(best, second), (best, last)], [None, (second, last)]]
         tested = table.rows[0].cells[0].difference
         assert tested.favours == "first"
+        assert table.rows[0].cells[0].note == ""
         p_values = [cell.difference.p for row in table.rows for cell in row.cells if cell]
         ranked = [stats.compare(*pair, measure).p_wilcoxon for pair in ((best, second), (best, last), (second, last))]
         assert p_values == pytest.approx([3 * max(ranked)] * 3)  # Holm: three equal p-values
@@ -169,13 +170,10 @@ def test_notes_of_a_table_are_of_what_it_shows():
 
     iou = Measure("iou", "iou", "iou", "higher", True, False, {"threshold": 0.5, "by": "value"})
     tuned = Measure("miou", "miou", "miou", "higher", True, False)
-    assert "Energy: share of the positive part" in notes(ENERGY)
+    assert notes(ENERGY) == "Energy: share of the positive part of the raw map that lies inside what is marked."
     assert "Energy:" not in notes(iou)
     assert "IoU at a percentile" in notes(iou)
-    assert "IoU at a percentile" not in notes(ENERGY)
     assert "mIoU: per finding, the threshold that is best on other films" in notes(tuned)
-    assert "mIoU" not in notes(ENERGY)
-    assert "outside of what the model" not in notes(ENERGY)
     cropped = section({"m": [0.0, 0.25]}, measures=(OUTSIDE, ENERGY))
     table = localisation(SectionStats(cropped), [ENERGY], "key", "title")
     assert table.notes[0] == (
@@ -213,6 +211,10 @@ def test_the_best_method_of_each_column_is_marked_and_no_control():
     )
     table = Table("key", "title", "corner", (Column("x", "higher"), Column("y", "lower")), rows)
     assert best_cells(table) == {(1, 0), (0, 1)}
+    alone = dataclasses.replace(table, rows=rows[:1])
+    assert best_cells(alone) == set()  # the best of nothing else
+    undirected = dataclasses.replace(table, columns=(Column("x"), Column("y", "lower")))
+    assert best_cells(undirected) == {(0, 1)}
 
 
 def test_where_methods_are_columns_the_best_of_each_row_is_marked():
@@ -222,7 +224,9 @@ def test_where_methods_are_columns_the_best_of_each_row_is_marked():
         TableRow(name, "method", cells)
         for name, cells in (("x", cells_of([0.1, 0.3, 0.9])), ("y", cells_of([0.2, 0.4, 0.05], "lower")))
     )
-    assert best_cells(Table("key", "title", "corner", columns, rows, published=published)) == {(0, 1), (1, 0)}
+    table = Table("key", "title", "corner", columns, rows, published=published)
+    assert best_cells(table) == {(0, 1), (1, 0)}
+    assert common_counts(table) == [Counts(1, 0, 1, False)] * 3
 
 
 def test_an_interval_is_written_with_the_sign_of_its_ends():
