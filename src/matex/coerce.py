@@ -146,3 +146,8 @@ def _real(value: object) -> float:
 def _any_length(hint: object) -> bool:
     """Whether a tuple or sequence may hold any number of entries, all of one type."""
     return typing.get_origin(hint) is Sequence or typing.get_args(hint)[-1:] == (Ellipsis,)
+
+
+def required_entries(kind: type[_TypedDict]) -> frozenset[str]:
+    """The names that a TypedDict must have, also where its annotations are strings."""
+    return _entries(kind)[1]

@@ -27,7 +27,7 @@ from matex.benchmark.report.load import (
 )
 from matex.benchmark.report.section import TUNED
 from matex.benchmark.runs.parquet import read_table, results_table, samples_table, table_bytes
-from matex.benchmark.runs.store import FORMAT, Store, as_json
+from matex.benchmark.runs.store import FORMAT, ChunkKey, Store, as_json
 from matex.checks import MAX_TEXT
 from matex.errors import InputError
 from matex.metrics import METRICS
@@ -388,8 +388,9 @@ def stopped(folder, numbers=(0,), samples=5, problems=(PROBLEM,), **plan):
         rows = synthetic_run.made_up_samples(samples)[:samples][2 * number : 2 * number + 2]
         key = {"dataset": "toy", "model": "tiny"}
         part = {
-            "samples": [{**row, "dataset": "toy", "attributes": None} for row in rows],
+            "samples": [{**row, "dataset": "toy", "number": number, "attributes": None} for row in rows],
             "scores": [{**key, "sample": row["sample"], "score": 0.5} for row in rows],
+            "numbers": {},
             "problems": [{**PROBLEM, "row": number}],
             "left out": [{**key, **PROBLEM, "method": "rise", "said": "no attention"}],
         }
@@ -413,6 +414,18 @@ def test_a_stopped_run_is_read_as_far_as_it_is_done(tmp_path):
     assert rows == [("unreadable", None), ("unreadable", 0), ("unreadable", 2), ("no attention", None)]
     assert len(run.events) == 2
     assert (run.store.path, run.record["counts"]) == (tmp_path / "run", {"toy": 5})
+
+
+@pytest.mark.parametrize("name", ["samples", "scores", "problems", "left out", "numbers"])
+def test_a_chunk_without_its_entries_or_columns_is_refused(tmp_path, name):
+    folder = stopped(tmp_path / "run")
+    file = next(folder.rglob("chunks/**/*.json"))
+    whole = json.loads(file.read_text())
+    for damaged in ({**whole, name: [{}]}, {key: value for key, value in whole.items() if key != name}, {}):
+        file.write_text(json.dumps(damaged))
+        said = "as it was written, got a damaged file. Remove"
+        assert f"{said} it, and go on with --resume." in message_of(read_run, folder, True)
+        assert f"{said} work/chunks/toy/tiny/0.json" in message_of(Store(folder).chunk, ChunkKey("toy", "tiny", 0))
 
 
 def test_shards_that_were_not_merged_are_read_together(tmp_path):

@@ -21,7 +21,7 @@ from matex.benchmark.report.thresholds import tuned_iou
 from matex.benchmark.runs.finish import describe, problem_rows
 from matex.benchmark.runs.parquet import ADDED, ArrowTable, check_table, read_table
 from matex.benchmark.runs.records import CellRow, ChunkRecord, Event, SampleRow, ScoreRow
-from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, read_lines
+from matex.benchmark.runs.store import FORMAT, MAX_RECORD, Store, is_chunk, read_lines
 from matex.checks import as_path, is_array, is_object, parse_json, read_bytes, read_json, read_text
 from matex.coerce import as_type
 from matex.errors import InputError, shown
@@ -157,7 +157,13 @@ def _unfinished(store: Store) -> Run:
 
 
 def _chunk(file: Path) -> ChunkRecord:
-    return cast(ChunkRecord, read_json(file, f"the chunk {file.name}", MAX_RECORD))  # written whole or not at all
+    record = read_json(file, f"the chunk {file.name}", MAX_RECORD)
+    if not is_chunk(record):
+        raise InputError(
+            f"Expected the chunk {shown(str(file))} as it was written, got a damaged file. Remove it, and go on with "
+            "--resume."
+        )
+    return cast(ChunkRecord, record)
 
 
 class _Planned(TypedDict):

@@ -37,8 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matex.benchmark.runs.parquet import ArrowTable, read_table
-from matex.benchmark.runs.records import ChunkRecord
-from matex.checks import parse_array, parse_json, read_bytes, read_json
+from matex.benchmark.runs.records import ChunkRecord, ProblemRow, SampleRow, ScoreRow, UnsupportedRow
+from matex.checks import is_array, is_object, parse_array, parse_json, read_bytes, read_json
+from matex.coerce import required_entries
 from matex.errors import InputError, shown
 from matex.serialise import strict_json
 
@@ -173,7 +174,11 @@ class Store:
         Raises:
             InputError: the file is damaged.
         """
-        return cast(ChunkRecord, self._read_json(chunk_file(chunk), _advice(chunk)))  # a file of this run's own
+        name, advice = chunk_file(chunk), _advice(chunk)
+        record = self._read_json(name, advice)
+        if not is_chunk(record):
+            raise self._damaged(name, advice)
+        return cast(ChunkRecord, record)
 
     def values(self, chunk: ChunkKey) -> ArrowTable:
         """The chunk's rows of results, a pyarrow table.
@@ -260,6 +265,17 @@ def map_file(chunk: ChunkKey, method: str, seed: int) -> str:
 def chunk_file(chunk: ChunkKey) -> str:
     """The file whose presence marks a chunk as done: it is written last."""
     return f"work/chunks/{as_folder(chunk.dataset)}/{as_folder(chunk.model)}/{chunk.number}.json"
+
+
+def is_chunk(record: Mapping[str, object]) -> bool:
+    """Whether a record has the entries of a chunk, with rows that have all their columns."""
+    kinds = {"samples": SampleRow, "scores": ScoreRow, "problems": ProblemRow, "left out": UnsupportedRow}
+    has_rows = all(
+        is_array(rows := record.get(name))
+        and all(is_object(row) and required_entries(kind) <= row.keys() for row in rows)
+        for name, kind in kinds.items()
+    )
+    return has_rows and is_object(record.get("numbers"))
 
 
 def _advice(chunk: ChunkKey) -> str:
