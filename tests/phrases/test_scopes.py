@@ -96,3 +96,22 @@ def test_a_heading_is_normal_with_what_follows_it_and_beyond_normal_is_not():
     assert sides("Lungs: normal markings.") == {("lung", None): 0.0}
     assert sides("Heart exceeds normal limits, lungs clear.") == {("heart", None): 1.0, ("lung", None): 0.0}
     assert sides("Lungs clear, heart beyond normal limits and normal mediastinum.")["heart", None] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Bibasilar opacities; the left has resolved.", [("right", 1), ("left", 0)]),
+        ("Bibasilar opacities; the left is unchanged.", [("right", 1), ("left", 1), ("left", 1)]),
+    ],
+)
+def test_what_repeats_a_place_takes_its_side_away_only_where_it_is_denied(text, expected):
+    assert [(mention.side, mention.weight) for mention in parse(text)] == expected
+
+
+def test_a_history_ends_where_something_else_is_denied():
+    mentions = parse("History of left effusion and no right effusion.")
+    assert {(mention.side, mention.historical, mention.negated) for mention in mentions} == {
+        ("left", True, False),
+        ("right", False, True),
+    }
