@@ -3,6 +3,7 @@
 import pytest
 
 from matex.phrases import claim, parse, sentences
+from tests.phrases.weights import weights
 
 
 def sides(text):
@@ -107,6 +108,10 @@ def test_a_heading_is_normal_with_what_follows_it_and_beyond_normal_is_not():
 )
 def test_what_repeats_a_place_takes_its_side_away_only_where_it_is_denied(text, expected):
     assert [(mention.side, mention.weight) for mention in parse(text)] == expected
+
+
+def test_a_heading_is_denied_within_its_own_statement():
+    assert weights("Right base opacity; left lung: no opacity.") == {"right lower zone": 1, "left lung": 0}
 
 
 def test_a_history_ends_where_something_else_is_denied():
