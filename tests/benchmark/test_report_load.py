@@ -29,7 +29,7 @@ from matex.benchmark.report.section import TUNED
 from matex.benchmark.runs.parquet import read_table, results_table, samples_table, table_bytes
 from matex.benchmark.runs.store import FORMAT, ChunkKey, Store, as_json
 from matex.checks import MAX_TEXT
-from matex.errors import InputError
+from matex.errors import InputError, shown
 from matex.metrics import METRICS
 from tests.benchmark import synthetic_run
 
@@ -441,7 +441,8 @@ def test_a_stopped_run_without_a_chunk_or_with_another_plan_is_refused(tmp_path)
     message = message_of(read_run, stopped(tmp_path / "none", numbers=()), True)
     assert message.startswith("Expected a run folder with at least one finished chunk, got ")
     folder = stopped(tmp_path / "other", counts={"toy": "five"})
-    assert message_of(read_run, folder, True) == f"Expected the plan of '{folder}' as it was written. Copy the folder."
+    expected = f"Expected the plan of {shown(str(folder))} as it was written. Copy the folder."
+    assert message_of(read_run, folder, True) == expected
     message = message_of(read_run, stopped(tmp_path / "damaged", config=3), True)
     assert message == "Expected the configuration in plan.json to be an object, got 3."
     folder = stopped(tmp_path / "empty")
@@ -470,7 +471,7 @@ def test_a_finished_run_is_as_its_record_says_or_damaged(tmp_path):
     ):
         (folder / "run.json").write_text(json.dumps(record | changes))
         assert message_of(read_run, folder) == (
-            f"Expected the run folder '{folder}' as matex benchmark wrote it, got a damaged one: {what} "
+            f"Expected the run folder {shown(str(folder))} as matex benchmark wrote it, got a damaged one: {what} "
             "Copy the whole folder, or run it again."
         )
 
