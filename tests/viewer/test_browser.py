@@ -32,6 +32,16 @@ def settled(page):
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def steady_box(page, locator):
+    """Where an element is once the page has loaded everything and its layout no longer changes."""
+    page.wait_for_load_state("networkidle")
+    before = None
+    while (box := locator.bounding_box()) != before:
+        before = box
+        settled(page)
+    return box
+
+
 def shot(page, selector="[data-key=main] .film-stage"):
     """Pixels of an element without its rim, where focus is shown, [height, width, 3]."""
     settled(page)
@@ -62,7 +72,7 @@ def test_a_person_loads_a_film_types_and_reads_score_words_and_places(page):
     assert "negated" in page.locator("#meanings").inner_text()
     assert np.isfinite(score(page))
     stage = page.locator("[data-key=main] .film-stage")
-    box = stage.bounding_box()  # the film fills the height and is centred
+    box = steady_box(page, stage)  # the film fills the height and is centred
     stage.hover(position={"x": box["width"] / 2 - box["height"] / 5, "y": 0.35 * box["height"]})
     readout = page.locator("[data-key=main] .film-readout").inner_text()
     assert "zone" in readout or "lungs" in readout
@@ -140,7 +150,7 @@ def test_keys_zoom_pan_invert_and_hide_the_map(page):
 
 
 def test_drags_pan_and_window_and_the_wheel_zooms_at_the_cursor(page):
-    box = page.locator("[data-key=main] .film-stage").bounding_box()
+    box = steady_box(page, page.locator("[data-key=main] .film-stage"))
     x, y = box["x"] + 200, box["y"] + 300
     page.mouse.move(x, y)
     before = view(page, "point")
@@ -220,7 +230,7 @@ def test_the_audit_shows_its_controls_beside_the_map(page):
 
 def test_covering_a_region_by_drawing_shows_the_change_of_the_score(page):
     page.click("#cover")
-    box = page.locator("[data-key=main] .film-stage").bounding_box()
+    box = steady_box(page, page.locator("[data-key=main] .film-stage"))
     frame = view(page, "frame()")
     at = lambda x, y: (  # noqa: E731
         box["x"] + frame["left"] + x * 512 * frame["scale"],
@@ -530,7 +540,7 @@ def serious(axe, page, options=None):
 def test_the_film_fills_the_window_at_every_size_and_nothing_overflows(open_page, viewer, width, height):
     page = open_page(viewer.url, width=width, height=height)
     page.wait_for_selector("html[data-ready=yes]")
-    stage = page.locator("[data-key=main] .film-stage").bounding_box()
+    stage = steady_box(page, page.locator("[data-key=main] .film-stage"))
     assert stage["height"] > 0.6 * height
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     side = page.locator("#side")
