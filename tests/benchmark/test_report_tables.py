@@ -16,6 +16,7 @@ from matex.benchmark.report.stats import SectionStats, compare_all
 from matex.benchmark.report.style import Style, heading, style_of
 from matex.benchmark.report.table import Column, Counts, Table, TableRow, best_cells, common_counts, mean_cell
 from matex.benchmark.report.tables import (
+    TOO_FEW,
     against_controls,
     breakdown,
     localisation,
@@ -98,6 +99,12 @@ def test_the_best_mean_has_its_interval_where_there_is_one():
 
 def two_methods(films):
     return {"a": spread(0.8)[:films], "control: uniform": spread(0.3, 1)[:films]}
+
+
+def test_with_few_films_the_texts_say_that_there_is_no_test():
+    stats = SectionStats(section({label: some[:5] for label, some in two_methods(FILMS).items()}))
+    lead = against_controls(stats, [ENERGY], "key").lead
+    assert lead.endswith(f"by itself, which favours the control. No p and no intervals: {TOO_FEW}.")
 
 
 def test_ten_films_are_enough_for_a_verdict_and_nine_are_not():
