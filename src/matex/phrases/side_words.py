@@ -144,13 +144,18 @@ def _comparative_before(terms: Terms, i: int) -> int | None:
 
 
 def _is_opposite_denied(terms: Terms, i: int) -> bool:
-    """ "resolved on the left, larger on the right": larger than before, not than the left."""
-    for k, term in enumerate(terms):
-        if term.value == _OPPOSITE[terms[i].value]:
-            before, after = terms.skip(k - 1, -1, "preposition"), terms.skip(k + 1, 1, "singular verb")
-            if any(terms.has(j, "not behind", "normal") for j in (before, after)):
-                return True
-    return False
+    """ "right effusion resolved, worse on the left": worse than before, not than the right."""
+    opposite = (k for k, term in enumerate(terms) if term.value == _OPPOSITE[terms[i].value])
+    return any(terms.has(j, "not", "not behind", "normal", "free of") for k in opposite for j in _part_around(terms, k))
+
+
+def _part_around(terms: Terms, i: int) -> list[int]:
+    """The positions around i up to the nearest comma, conjunction or boundary."""
+    return [
+        k
+        for positions in (terms.before(i), terms.after(i))
+        for k in takewhile(lambda k: not terms.has(k, *BREAKS), positions)
+    ]
 
 
 def _lesser_after(terms: Terms, comparative: int, i: int) -> SideWeights:
