@@ -163,7 +163,7 @@ def _chunk(file: Path) -> ChunkRecord:
             f"Expected the chunk {shown(str(file))} as it was written, got a damaged file. Remove it, and go on with "
             "--resume."
         )
-    return cast(ChunkRecord, record)
+    return record
 
 
 class _Planned(TypedDict):

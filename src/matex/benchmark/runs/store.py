@@ -30,7 +30,7 @@ import zipfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeGuard
 from urllib.parse import quote
 
 import numpy as np
@@ -178,7 +178,7 @@ class Store:
         record = self._read_json(name, advice)
         if not is_chunk(record):
             raise self._damaged(name, advice)
-        return cast(ChunkRecord, record)
+        return record
 
     def values(self, chunk: ChunkKey) -> ArrowTable:
         """The chunk's rows of results, a pyarrow table.
@@ -267,7 +267,7 @@ def chunk_file(chunk: ChunkKey) -> str:
     return f"work/chunks/{as_folder(chunk.dataset)}/{as_folder(chunk.model)}/{chunk.number}.json"
 
 
-def is_chunk(record: Mapping[str, object]) -> bool:
+def is_chunk(record: Mapping[str, object]) -> TypeGuard[ChunkRecord]:
     """Whether a record has the entries of a chunk, with rows that have all their columns."""
     kinds = {"samples": SampleRow, "scores": ScoreRow, "problems": ProblemRow, "left out": UnsupportedRow}
     has_rows = all(
